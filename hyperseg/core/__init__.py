@@ -1,0 +1,35 @@
+"""The nouns of the package: scenes, splits, maps, tiles and errors. NumPy only, no torch."""
+
+from hyperseg.core.errors import (
+    DataFileError,
+    HypersegError,
+    LabelError,
+    RunError,
+    SceneError,
+    SettingError,
+    SplitError,
+    TrainingError,
+)
+from hyperseg.core.maps import SegmentationMap
+from hyperseg.core.scene import UNLABELLED, Cube, Grid, Scene
+from hyperseg.core.split import Split
+from hyperseg.core.tiles import Tile, tiles
+
+__all__ = [
+    "UNLABELLED",
+    "Cube",
+    "DataFileError",
+    "Grid",
+    "HypersegError",
+    "LabelError",
+    "RunError",
+    "Scene",
+    "SceneError",
+    "SegmentationMap",
+    "SettingError",
+    "Split",
+    "SplitError",
+    "Tile",
+    "TrainingError",
+    "tiles",
+]

@@ -1,0 +1,137 @@
+"""`Scene`: a cube with everything that is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core.errors import LabelError, SceneError
+
+UNLABELLED = -1
+
+
+class Cube(Protocol):
+    """What a cube must offer: a shape and slicing that returns an array (a memory map or lazy reader will do)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    def __getitem__(self, key: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where pixels are.
+
+    Attributes:
+        spacing: size of a pixel per axis (row, column[, depth]) in `unit`.
+        unit: "m" on a map, "mm" in a body, "px" when nothing is known.
+        crs: coordinate reference system as WKT or "EPSG:n", or None.
+        affine: the six numbers (a, b, c, d, e, f) of the pixel-to-map transform, or None.
+    """
+
+    spacing: tuple[float, ...] = (1.0, 1.0)
+    unit: Literal["m", "mm", "px"] = "px"
+    crs: str | None = None
+    affine: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A cube and what is known about it.
+
+    Attributes:
+        cube: (*S, C), channels last; a NumPy array or anything lazily sliceable. S is (H, W) or (D, H, W).
+        labels: (*S) int16, classes 0..K-1, -1 = unlabelled; or None.
+        valid: (*S) bool or None; False marks no-data pixels, which are never sampled, scored or coloured.
+        classes: K class names.
+        colours: K sRGB triples 0..255.
+        grid: where pixels are.
+        wavelengths_nm: (C,) band centres in nanometres, or None.
+        good_bands: (C,) bool, False for bands to drop; or None for all good.
+        rgb_bands: three band indices for a natural or false-colour picture, or None.
+        name: short name; a simulated scene says so here.
+        source: where the data come from (file, licence).
+    """
+
+    cube: Cube
+    labels: NDArray[np.int16] | None = None
+    valid: NDArray[np.bool_] | None = None
+    classes: tuple[str, ...] = ()
+    colours: tuple[tuple[int, int, int], ...] = ()
+    grid: Grid = field(default_factory=Grid)
+    wavelengths_nm: NDArray[np.float64] | None = None
+    good_bands: NDArray[np.bool_] | None = None
+    rgb_bands: tuple[int, int, int] | None = None
+    name: str = "scene"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.cube.shape)
+        if len(shape) not in (3, 4):
+            raise SceneError(
+                f"{self.name}: a cube has shape (rows, columns, bands) or (depth, rows, columns, bands), "
+                f"but this array has shape {shape}. Choose another array of the file or reshape it."
+            )
+        for what, array in (("labels", self.labels), ("valid mask", self.valid)):
+            if array is not None and tuple(array.shape) != shape[:-1]:
+                raise LabelError(
+                    f"{self.name}: the {what} has shape {tuple(array.shape)}, the cube's pixels are {shape[:-1]}. "
+                    f"Both must lie on the same grid{_transposed_hint(tuple(array.shape), shape[:-1])}."
+                )
+        for what, bands in (("wavelengths", self.wavelengths_nm), ("good-band list", self.good_bands)):
+            if bands is not None and len(bands) != shape[-1]:
+                raise SceneError(f"{self.name}: {len(bands)} {what} for a cube of {shape[-1]} bands.")
+        if self.labels is not None:
+            self._check_labels(self.labels)
+
+    def _check_labels(self, labels: NDArray[np.int16]) -> None:
+        if labels.dtype != np.int16:
+            raise LabelError(f"{self.name}: labels must be int16 (classes 0..K-1, -1 unlabelled), got {labels.dtype}.")
+        low, high = int(labels.min()), int(labels.max())
+        if low < UNLABELLED or high >= len(self.classes):
+            raise LabelError(
+                f"{self.name}: labels run from {low} to {high}, but there are {len(self.classes)} class names "
+                f"(labels must be -1 or 0..{len(self.classes) - 1})."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spatial shape S."""
+        return tuple(self.cube.shape[:-1])
+
+    @property
+    def n_bands(self) -> int:
+        return int(self.cube.shape[-1])
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
+
+    def labelled(self) -> NDArray[np.bool_]:
+        """(*S) bool: pixels that carry a label and hold data."""
+        if self.labels is None:
+            raise LabelError(f"{self.name} has no labels: give a label raster of shape {self.shape}.")
+        known = self.labels != UNLABELLED
+        return known if self.valid is None else known & self.valid
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """(K,) number of labelled pixels per class."""
+        labelled = self.labelled()
+        assert self.labels is not None
+        return np.bincount(self.labels[labelled], minlength=self.n_classes)
+
+    def with_(self, **changes: Any) -> Scene:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+
+def _transposed_hint(given: Sequence[int], expected: Sequence[int]) -> str:
+    return "; they look transposed: swap rows and columns" if tuple(reversed(given)) == tuple(expected) else ""
