@@ -1,0 +1,278 @@
+"""Standardisation, band selection and PCA fitted on training spectra, and nothing but training spectra.
+
+The functions that learn a statistic take an (n, C) array of training spectra rather than a scene: pixels that
+are not in the array cannot leak into the statistic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hyperseg.core import UNLABELLED, Cube, Scene, SceneError, SettingError, Split, SplitError
+
+Float32 = NDArray[np.float32]
+
+# Codes in `Preprocess.dropped_code`; stored with the weights, so the numbers must not change.
+DROP_REASONS = {
+    1: "marked bad",
+    2: "not finite on the training pixels",
+    3: "constant on the training pixels",
+}
+_CONSTANT = 1e-6  # a spread below this share of the band's level is rounding of float32, not signal
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocess:
+    """An affine map from raw spectra to what a model reads; call it on any (..., C) array.
+
+    Attributes:
+        keep: (C,) bool, bands in use.
+        mean, std: (C',) float32 of the training spectra, C' = number of bands kept.
+        components: (P, C') float32 rows that turn standardised bands into principal components, or None.
+        dropped_code: (C,) uint8, 0 for a kept band, else a key of `DROP_REASONS`.
+    """
+
+    keep: NDArray[np.bool_]
+    mean: Float32
+    std: Float32
+    components: Float32 | None = None
+    dropped_code: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+
+    def __post_init__(self) -> None:
+        if not len(self.dropped_code):
+            object.__setattr__(self, "dropped_code", (~self.keep).astype(np.uint8))
+
+    @property
+    def n_bands(self) -> int:
+        """Bands of the raw cube, C."""
+        return len(self.keep)
+
+    @property
+    def n_out(self) -> int:
+        """Features per pixel after the map: C' or P."""
+        return len(self.mean) if self.components is None else len(self.components)
+
+    @property
+    def dropped(self) -> dict[int, str]:
+        """Band index -> why it is not used."""
+        return {int(b): DROP_REASONS[int(self.dropped_code[b])] for b in np.flatnonzero(~self.keep)}
+
+    def __call__(self, array: ArrayLike) -> Float32:
+        """(..., C) raw values -> (..., n_out) float32.
+
+        Values that are not finite become the training mean, that is 0 after standardisation: a broken
+        value must not spread to the whole pixel through the components.
+        """
+        raw = np.asarray(array)
+        if raw.shape[-1] != self.n_bands:
+            raise SceneError(
+                f"the array has {raw.shape[-1]} bands, this preprocessing was fitted on {self.n_bands}. "
+                "Apply a model only to scenes of the sensor and band order it was trained on."
+            )
+        out = (raw if self.keep.all() else raw[..., self.keep]).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            out -= self.mean
+            out /= self.std
+        out[~np.isfinite(out)] = 0.0
+        return out if self.components is None else out @ self.components.T
+
+    def as_affine(self) -> tuple[Float32, Float32]:
+        """(n_out, C) matrix and (n_out,) offset with `matrix @ spectrum + offset` equal to calling this.
+
+        Equal for finite spectra only: a NaN in a dropped band would still spread through its zero column.
+        """
+        rows = np.diag(1.0 / self.std.astype(np.float64))
+        if self.components is not None:
+            rows = self.components.astype(np.float64) @ rows
+        matrix = np.zeros((len(rows), self.n_bands))
+        matrix[:, self.keep] = rows
+        return matrix.astype(np.float32), (-rows @ self.mean.astype(np.float64)).astype(np.float32)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays for a safetensors file; `from_arrays` is the inverse."""
+        arrays: dict[str, NDArray[Any]] = {
+            "keep": self.keep,
+            "mean": self.mean,
+            "std": self.std,
+            "dropped_code": self.dropped_code,
+        }
+        return arrays if self.components is None else {**arrays, "components": self.components}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Preprocess:
+        """Rebuild from `to_arrays`; further names in the mapping are ignored."""
+        missing = {"keep", "mean", "std"} - set(arrays)
+        if missing:
+            raise SceneError(f"these are not the arrays of a Preprocess: {sorted(missing)} missing.")
+        keep = np.asarray(arrays["keep"], bool)
+        return cls(
+            keep=keep,
+            mean=np.asarray(arrays["mean"], np.float32),
+            std=np.asarray(arrays["std"], np.float32),
+            components=np.asarray(arrays["components"], np.float32) if "components" in arrays else None,
+            dropped_code=np.asarray(arrays.get("dropped_code", (~keep)), np.uint8),
+        )
+
+
+def fit_preprocess(
+    spectra: ArrayLike,
+    *,
+    good_bands: NDArray[np.bool_] | None = None,
+    n_components: int | None = None,
+    whiten: bool = True,
+) -> Preprocess:
+    """Learn band selection, standardisation and, if asked for, PCA from training spectra.
+
+    Args:
+        spectra: (n, C) raw spectra of training pixels.
+        good_bands: (C,) bool, False for bands to drop; None keeps all that are usable.
+        n_components: P principal components of the standardised bands; None keeps the bands themselves.
+        whiten: give every component unit variance; False keeps the components orthonormal.
+
+    Raises:
+        SceneError: no band is usable.
+        SettingError: more components than the training spectra can determine.
+    """
+    x = np.asarray(spectra)
+    if x.ndim != 2 or not len(x):
+        raise SceneError(f"training spectra have shape (pixels, bands) with at least 1 pixel, got {x.shape}.")
+    code = np.zeros(x.shape[1], np.uint8)
+    if good_bands is not None:
+        if len(good_bands) != len(code):
+            raise SceneError(f"{len(good_bands)} good-band flags for spectra of {len(code)} bands.")
+        code[~np.asarray(good_bands, bool)] = 1
+    code[(code == 0) & ~np.isfinite(x).all(0)] = 2
+    usable = np.flatnonzero(code == 0)
+    values = x[:, usable].astype(np.float64)
+    mean, std = values.mean(0), values.std(0)
+    moving = std > _CONSTANT * np.abs(mean)
+    code[usable[~moving]] = 3
+    keep = code == 0
+    if not keep.any():
+        raise SceneError(_no_band_left(code, len(x)))
+    mean, std = mean[moving].astype(np.float32), std[moving].astype(np.float32)
+    std = np.maximum(std, np.finfo(np.float32).tiny)  # a spread below float32's range must not divide by zero
+    components = None
+    if n_components is not None:
+        rows, spread = _directions((values[:, moving] - mean) / std)
+        if not 1 <= n_components <= len(rows):
+            raise SettingError(
+                f"{n_components} principal components asked for, but {len(x)} training spectra of "
+                f"{len(mean)} usable bands determine 1 to {len(rows)}. Ask for fewer or label more pixels."
+            )
+        components = (rows / spread[:, None] if whiten else rows)[:n_components].astype(np.float32)
+    return Preprocess(keep=keep, mean=mean, std=std, components=components, dropped_code=code)
+
+
+def _no_band_left(code: NDArray[np.uint8], n: int) -> str:
+    why = ", ".join(
+        f"{np.count_nonzero(code == c)} {r}" for c, r in DROP_REASONS.items() if (code == c).any()
+    )
+    return (
+        f"none of the {len(code)} bands is usable on the {n} training pixels: {why}. Check the good "
+        "bands, mask no-data pixels with `valid`, and give at least two different training spectra."
+    )
+
+
+def _directions(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(R, C') orthonormal principal directions of (n, C') spectra and the (R,) spread along each, R the rank.
+
+    The sign of a direction makes its largest entry positive, so that equal data give equal components.
+    """
+    _, singular, rows = np.linalg.svd(z - z.mean(0), full_matrices=False)
+    rank = int((singular > _CONSTANT * singular[0]).sum())
+    rows, largest = rows[:rank], np.abs(rows[:rank]).argmax(1)
+    return rows * np.sign(rows[np.arange(rank), largest])[:, None], singular[:rank] / np.sqrt(len(z))
+
+
+def principal_components(
+    spectra: ArrayLike, n: int = 3, *, good_bands: NDArray[np.bool_] | None = None
+) -> Preprocess:
+    """The map to the first `n` principal components of training spectra, as a guide image for a CRF.
+
+    One scale for all components: the first has unit variance, the others keep their ratio to it, so that a
+    distance in the guide is a distance between (standardised) spectra and noise is not blown up.
+    Fewer than `n` components come back where the spectra determine fewer.
+    """
+    bands = fit_preprocess(spectra, good_bands=good_bands)
+    rows, spread = _directions(bands(spectra).astype(np.float64))
+    return replace(bands, components=(rows[:n] / spread[0]).astype(np.float32))
+
+
+def row_blocks(cube: Cube, *, max_bytes: int = 64 << 20) -> Iterator[slice]:
+    """Slices of the first axis whose float32 blocks stay below `max_bytes` (at least one row each)."""
+    row_bytes = 4 * int(np.prod(cube.shape[1:], dtype=np.int64))
+    rows = max(1, max_bytes // max(row_bytes, 1))
+    for start in range(0, cube.shape[0], rows):
+        yield slice(start, min(start + rows, cube.shape[0]))
+
+
+def gather_spectra(scene: Scene, mask: NDArray[np.bool_]) -> Float32:
+    """(n, C) float32 spectra of the pixels in `mask`, in row-major order.
+
+    Works on any sliceable cube: only blocks of rows that hold a wanted pixel are read.
+    """
+    if mask.dtype != np.bool_ or mask.shape != scene.shape:
+        raise SceneError(
+            f"{scene.name}: the mask must be bool of shape {scene.shape}, got {mask.dtype} {mask.shape}."
+        )
+    out = np.empty((int(np.count_nonzero(mask)), scene.n_bands), np.float32)
+    done = 0
+    for rows in row_blocks(scene.cube):
+        wanted = mask[rows]
+        n = int(np.count_nonzero(wanted))
+        if n:
+            out[done : done + n] = np.asarray(scene.cube[rows])[wanted]
+            done += n
+    return out
+
+
+def fingerprint(scene: Scene, split: Split) -> dict[str, Any]:
+    """What a report says about a scene, as JSON types; values and noise from training pixels only.
+
+    The noise of a band is the robust spread, around the median of its class, of the difference between the
+    band and the mean of its two neighbours, divided by sqrt(1.5) as if all three had the same noise. It
+    contains true narrow features, so it is an upper estimate.
+    """
+    if not split.train.any():
+        raise SplitError(f"{scene.name}: the split has no training pixel to take a fingerprint from.")
+    spectra = gather_spectra(scene, split.train)
+    usable = np.isfinite(spectra).all(0)
+    if scene.good_bands is not None:
+        usable &= scene.good_bands
+    values = spectra[:, usable].astype(np.float64)
+    labels = np.full(scene.shape, UNLABELLED, np.int16) if scene.labels is None else scene.labels
+    counts = dict(zip(("train", "val", "test"), split.counts(labels, scene.n_classes), strict=True))
+    levels = (1, 25, 50, 75, 99)
+    quantiles = np.percentile(values, levels) if values.size else np.full(len(levels), np.nan)
+    noise = _band_noise(values, labels[split.train])
+    return {
+        "name": scene.name,
+        "shape": list(scene.shape),
+        "bands": scene.n_bands,
+        "bands_usable": int(usable.sum()),
+        "dtype": str(scene.cube.dtype),
+        "labelled_per_class": {
+            name: {part: int(c[k]) for part, c in counts.items()} for k, name in enumerate(scene.classes)
+        },
+        "value_percentiles": {str(p): float(q) for p, q in zip(levels, quantiles, strict=True)},
+        "band_noise": [None if s is None else float(s) for s in noise],
+        "band_noise_index": np.flatnonzero(usable)[1:-1].tolist(),
+    }
+
+
+def _band_noise(values: NDArray[np.float64], labels: NDArray[np.int16]) -> list[float | None]:
+    """Noise of bands 1..C-2 of (n, C) spectra; None where every class has a single pixel."""
+    if values.shape[1] < 3:
+        return []
+    ripple = values[:, 1:-1] - (values[:, :-2] + values[:, 2:]) / 2
+    parts = [ripple[labels == k] for k in np.unique(labels)]
+    centred = [p - np.median(p, 0) for p in parts if len(p) > 1]
+    if not centred:
+        return [None] * ripple.shape[1]
+    return (1.4826 * np.median(np.abs(np.concatenate(centred)), 0) / np.sqrt(1.5)).tolist()

@@ -1,0 +1,244 @@
+"""From a file to a `Scene`: every format of the field, lazy where the format allows it.
+
+Formats: .mat (v4 to v7.3), .npy, .npz, HDF5 (.h5 .hdf5 .he5 .nc), ENVI, GeoTIFF and whatever GDAL opens.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import Cube, DataFileError, Grid, Scene, SceneError
+from hyperseg.data.read_bands import FULL_SCAN_BYTES, find_bad_bands, find_valid
+from hyperseg.data.read_envi import envi_pair, open_envi
+from hyperseg.data.read_file import KNOWN, FileArray, check_file
+from hyperseg.data.read_labels import Labels, check_same_grid, labels_of
+from hyperseg.data.read_mat import open_hdf5, open_mat, open_npy, open_npz
+from hyperseg.data.read_raster import open_raster
+from hyperseg.data.read_windows import Hdf5Windows, LazyCube
+
+__all__ = [
+    "Labels",
+    "LazyCube",
+    "find_bad_bands",
+    "find_valid",
+    "read_array",
+    "read_labels",
+    "read_scene",
+    "split_key",
+]
+
+log = logging.getLogger(__name__)
+AnyPath = str | os.PathLike[str]
+VECTORS = (".shp", ".gpkg", ".geojson", ".json", ".kml", ".gml")
+HYPERSPECTRAL_FROM = 10
+
+
+def split_key(text: AnyPath) -> tuple[Path, str | None]:
+    """Split "FILE:KEY" into the file and the array's name in it.
+
+    A path that exists as given is taken as it is; the colon of a Windows drive or of a URL is none of ours.
+    """
+    whole = os.fspath(text)
+    head, colon, key = whole.rpartition(":")
+    drive = len(head) == 1 and head.isalpha() and key[:1] in ("/", "\\")
+    if not colon or not head or not key or drive or key.startswith("//") or Path(whole).exists():
+        return Path(whole), None
+    return Path(head), key
+
+
+def read_array(path: AnyPath, *, key: str | None = None, ndim: int | None = None) -> Cube:
+    """One array of a file, lazily where the format allows (.npy, ENVI, HDF5, rasters).
+
+    Args:
+        path: the file, or "FILE:KEY".
+        key: name of the array in a file of several; None takes the only one that fits.
+        ndim: 3 for a cube, 2 for labels, None for any.
+
+    Returns:
+        An array, memory map or `LazyCube`. MATLAB v7.3 axes come back in MATLAB's order; rasters are
+        (H, W, C), and (H, W) where `ndim` is 2 and there is one band.
+
+    Raises:
+        DataFileError: the file is missing, unreadable or ambiguous.
+    """
+    return open_array(path, key=key, ndim=ndim).array
+
+
+def open_array(
+    path: AnyPath, *, key: str | None = None, ndim: int | None = None, shape: tuple[int, ...] | None = None
+) -> FileArray:
+    """As `read_array`, with all else the file says; arrays of `shape` are preferred."""
+    file, spelt = split_key(path) if key is None else (Path(path), key)
+    check_file(file)
+    found = _opened(file, key=spelt, ndim=ndim, shape=shape)
+    if ndim == 2 and found.axes_known and tuple(found.array.shape[2:]) == (1,):
+        found = replace(found, array=found.array[..., 0])
+    return found
+
+
+def _opened(file: Path, *, key: str | None, ndim: int | None, shape: tuple[int, ...] | None) -> FileArray:
+    match file.suffix.lower():
+        case ".mat":
+            return open_mat(file, key=key, ndim=ndim, shape=shape)
+        case ".h5" | ".hdf5" | ".he5" | ".nc":
+            return open_hdf5(file, key=key, ndim=ndim, shape=shape)
+        case ".npy":
+            return open_npy(file, key=key)
+        case ".npz":
+            return open_npz(file, key=key, ndim=ndim, shape=shape)
+        case ".tif" | ".tiff":
+            return open_raster(file, key=key)
+        case suffix if suffix in VECTORS:
+            raise DataFileError(
+                f"{file}: holds vectors, an array was expected ({KNOWN}). Rasterise it on the scene's grid."
+            )
+    pair = envi_pair(file)
+    return open_raster(file, key=key) if pair is None else open_envi(*pair, key=key)
+
+
+def read_labels(path: AnyPath, shape: tuple[int, ...], *, key: str | None = None) -> Labels:
+    """A label raster for pixels of `shape`.
+
+    Code 0, the raster's no-data value and negative codes are unlabelled; the other codes present become
+    0..K-1 in ascending order. Names come from the raster's categories or ENVI "class names", else "class 3".
+
+    Raises:
+        DataFileError: as `read_array`.
+        LabelError: another shape, fractions, or nothing labelled.
+    """
+    return labels_of(open_array(path, key=key, ndim=2, shape=tuple(shape)), tuple(shape))
+
+
+def read_scene(
+    path: AnyPath,
+    *,
+    labels: AnyPath | NDArray[Any] | None = None,
+    key: str | None = None,
+    bands_last: bool | None = None,
+    name: str | None = None,
+) -> Scene:
+    """A cube, and labels if there are any, as a `Scene`.
+
+    Cubes in HDF5 and MATLAB v7.3 files of up to 512 MiB are read at once; larger ones stay lazy.
+    Bands are taken to be on the last axis, unless the labels' shape or the wavelengths show another axis.
+
+    Args:
+        path: the cube, or "FILE:KEY".
+        labels: a label raster ("FILE:KEY" works too), an array of file codes (0 = unlabelled), or None.
+        key: name of the cube's array in a file of several.
+        bands_last: True or False states where the bands are in formats that do not say: last or first.
+        name: short name; the file's stem without one.
+
+    Raises:
+        DataFileError: a file is missing, unreadable or ambiguous.
+        SceneError: the array is no cube, or no band is usable.
+        LabelError: the labels do not fit the cube.
+    """
+    file = open_array(path, key=key, ndim=3)
+    title = file.path.stem if name is None else name
+    if len(file.array.shape) != 3:
+        raise SceneError(
+            f"{file.path}: a cube has three axes (rows, columns, bands), this array has shape "
+            f"{tuple(file.array.shape)}. Choose another file, or another array as FILE:KEY."
+        )
+    source = _open_labels(labels, file)
+    cube = _bands_moved_last(file, source, bands_last)
+    _check_bands(cube, file.path)
+    if isinstance(cube, LazyCube) and isinstance(cube.reader, Hdf5Windows) and cube.nbytes <= FULL_SCAN_BYTES:
+        # its pixels are all looked at below, and rows across compressed chunks are slow to pick one by one
+        cube = np.ascontiguousarray(cube[...])
+    wavelengths = _per_band(file.wavelengths_nm, cube)
+    good, reasons = find_bad_bands(
+        cube, bbl=_per_band(file.bbl, cube), nodata=file.nodata, name=str(file.path)
+    )
+    for reason in reasons:
+        log.info("%s: %s; dropped", title, reason)
+    valid = find_valid(cube, good=good, nodata=file.nodata, name=title)
+    scene = Scene(
+        cube=cube,
+        valid=valid,
+        grid=_grid(file, source),
+        wavelengths_nm=wavelengths,
+        good_bands=None if good.all() else good,
+        rgb_bands=file.rgb_bands,
+        name=title,
+        source=str(file.path) if file.key is None else f"{file.path}:{file.key}",
+    )
+    return scene if source is None else _with_labels(scene, source)
+
+
+def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray) -> FileArray | None:
+    if labels is None:
+        return None
+    if isinstance(labels, str | os.PathLike):
+        a, b, c = cube.array.shape
+        for shape in ((a, b), (b, c), (a, c)):
+            try:
+                found = open_array(labels, ndim=2, shape=shape)
+            except DataFileError:
+                continue  # several arrays, none of this shape: another order of the axes may decide
+            if tuple(found.array.shape[:2]) == shape:
+                return found
+        return open_array(labels, ndim=2)
+    return FileArray(np.asarray(labels), Path("label array"))
+
+
+def _with_labels(scene: Scene, source: FileArray) -> Scene:
+    from hyperseg.data.colours import LARGEST, palette
+
+    found = labels_of(source, scene.shape)
+    n = len(found.classes)
+    distinct = palette(min(n, LARGEST))
+    colours = found.colours or tuple(distinct[i % LARGEST] for i in range(n))
+    return scene.with_(labels=found.codes, classes=found.classes, colours=colours)
+
+
+def _bands_moved_last(file: FileArray, labels: FileArray | None, bands_last: bool | None) -> Cube:
+    shape = tuple(file.array.shape)
+    if file.axes_known:
+        return file.array
+    axis = 2
+    if bands_last is not None:
+        axis = 2 if bands_last else 0
+    elif labels is not None:
+        pixels = tuple(labels.array.shape[:2])
+        axis = next((a for a in (2, 0, 1) if tuple(n for i, n in enumerate(shape) if i != a) == pixels), 2)
+    elif file.wavelengths_nm is not None and shape.count(len(file.wavelengths_nm)) == 1:
+        axis = shape.index(len(file.wavelengths_nm))
+    if axis == 2:
+        return file.array
+    if bands_last is None:
+        log.warning("%s: shape %s has its bands on axis %d; they are moved last", file.path, shape, axis)
+    if isinstance(file.array, LazyCube):
+        return file.array.move_last(axis)
+    return np.moveaxis(np.asanyarray(file.array), axis, -1)
+
+
+def _check_bands(cube: Cube, path: Path) -> None:
+    rows, columns, bands = cube.shape
+    if bands < 3 or min(rows, columns) < 1:
+        raise SceneError(
+            f"{path}: {rows}x{columns} pixels with {bands} bands; at least 3 bands are needed to tell "
+            "spectra apart. If the bands are on the first axis, say so with bands_last=False."
+        )
+    if bands < HYPERSPECTRAL_FROM:
+        log.warning("%s: not hyperspectral (%d bands); maps rest on little spectral evidence", path, bands)
+
+
+def _per_band(values: Any, cube: Cube) -> Any:
+    return values if values is not None and len(values) == cube.shape[-1] else None
+
+
+def _grid(file: FileArray, labels: FileArray | None) -> Grid:
+    if labels is None:
+        return file.grid
+    check_same_grid(labels, file)
+    # a cube without coordinates (.mat) lies where its label raster lies
+    return labels.grid if file.grid.affine is None and file.grid.crs is None else file.grid

@@ -1,0 +1,223 @@
+"""Class maps as GeoTIFF with palette, class names and coordinates, whole or window by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, SegmentationMap, SettingError
+from hyperseg.data.read import open_array
+from hyperseg.data.write_file import AnyPath, check_labels, check_whole, create_raster, replacing
+
+Colours = Sequence[tuple[int, int, int]]
+UNLABELLED_NAME = "unlabelled"
+
+
+class MapWriter:
+    """Writes a class map, and its confidence, window by window; memory does not grow with the scene.
+
+    In the file, 0 means unlabelled or no data and class k of the package is k + 1. Class names go into
+    `<map>.aux.xml` (GDAL) and `<stem>.qml` (QGIS). All files appear together when the block ends without an
+    error; otherwise none does. Windows that start at multiples of 256 px compress best.
+
+    Args:
+        path: the map, a .tif.
+        shape: (rows, columns) of the scene.
+        classes: K names.
+        colours: K sRGB triples 0..255.
+        grid: coordinates, or None.
+        confidence_path: a float32 GeoTIFF for the confidence, or None.
+    """
+
+    def __init__(
+        self,
+        path: AnyPath,
+        shape: tuple[int, ...],
+        *,
+        classes: Sequence[str],
+        colours: Colours,
+        grid: Grid | None = None,
+        confidence_path: AnyPath | None = None,
+    ) -> None:
+        if len(shape) != 2 or min(shape) < 1:
+            raise SettingError(f"{path}: a map has shape (rows, columns), got {tuple(shape)}.")
+        if len(classes) != len(colours) or not 1 <= len(classes) < 2**15:
+            raise LabelError(
+                f"{path}: {len(classes)} class names, {len(colours)} colours; give as many of both."
+            )
+        self.path = Path(path)
+        if self.path.suffix.lower() not in (".tif", ".tiff"):
+            raise DataFileError(f"{path}: a map is written as GeoTIFF; name it {self.path.stem}.tif.")
+        self.shape, self.grid = (shape[0], shape[1]), grid
+        self.classes, self.colours = tuple(classes), tuple(colours)
+        self.confidence_path = None if confidence_path is None else Path(confidence_path)
+        self._dtype = "uint8" if len(classes) < 2**8 else "uint16"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            # left in reverse order: the map itself gets its name last, when all that belongs to it is there
+            map_file = stack.enter_context(replacing(self.path))
+            sidecar = stack.enter_context(replacing(self.path.with_name(self.path.name + ".aux.xml")))
+            sidecar.write_text(_categories_xml(self.classes), encoding="utf-8")
+            style = stack.enter_context(replacing(self.path.with_suffix(".qml")))
+            style.write_text(_qml(self.classes, self.colours), encoding="utf-8")
+            self._confidence = None
+            if self.confidence_path is not None:
+                file = stack.enter_context(replacing(self.confidence_path))
+                stack.push(_checked(file, self.confidence_path))
+                self._confidence = stack.enter_context(
+                    create_raster(
+                        file, self.confidence_path, (*self.shape, 1), "float32", self.grid, nodata=math.nan
+                    )
+                )
+            stack.push(_checked(map_file, self.path))
+            self._map = stack.enter_context(
+                create_raster(map_file, self.path, (*self.shape, 1), self._dtype, self.grid, nodata=0)
+            )
+            self._map.write_colormap(1, {0: (0, 0, 0, 0), **{k + 1: c for k, c in enumerate(self.colours)}})
+            self._stack = stack.pop_all()
+        return self
+
+    def write(
+        self,
+        window: tuple[slice, ...],
+        labels: NDArray[Any],
+        confidence: NDArray[Any] | None = None,
+    ) -> None:
+        """Write one window.
+
+        Args:
+            window: row and column slices, such as `Tile.core_slices`.
+            labels: (h, w) labels of the window, -1 = unlabelled.
+            confidence: (h, w), or None; needs a `confidence_path`.
+        """
+        check_labels(labels, len(self.classes), self.path)
+        rows, columns = (
+            (s.start or 0, n if s.stop is None else s.stop) for s, n in zip(window, self.shape, strict=True)
+        )
+        size = (rows[1] - rows[0], columns[1] - columns[0])
+        for what, array in (("labels", labels), ("confidence", confidence)):
+            if array is not None and array.shape != size:
+                raise SettingError(
+                    f"{self.path}: {what} of shape {array.shape} for a window of {size} pixels."
+                )
+        if (confidence is None) != (self._confidence is None):
+            raise SettingError(
+                f"{self.path}: give confidence_path and a confidence for every window, or neither."
+            )
+        codes = (labels.astype(np.int32) - UNLABELLED).astype(self._dtype)
+        self._map.write(codes, 1, window=(rows, columns))
+        if self._confidence is not None and confidence is not None:
+            self._confidence.write(confidence.astype(np.float32), 1, window=(rows, columns))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
+def write_map(
+    path: AnyPath,
+    labels: SegmentationMap | NDArray[Any],
+    *,
+    classes: Sequence[str] | None = None,
+    colours: Colours | None = None,
+    grid: Grid | None = None,
+) -> None:
+    """Write a class map as a GeoTIFF with palette, class names and coordinates (see `MapWriter`).
+
+    Args:
+        path: the map, a .tif.
+        labels: a `SegmentationMap`, or (H, W) labels, -1 = unlabelled, with their classes and colours.
+        classes, colours, grid: override those of a `SegmentationMap`.
+    """
+    if isinstance(labels, SegmentationMap):
+        classes, colours = classes or labels.classes, colours or labels.colours
+        grid, labels = grid or labels.grid, labels.labels()
+    if classes is None or colours is None:
+        raise SettingError(f"{path}: an array of labels needs classes and colours to become a map.")
+    check_labels(labels, len(classes), path)
+    with MapWriter(path, labels.shape, classes=classes, colours=colours, grid=grid) as writer:
+        writer.write((slice(None), slice(None)), labels)
+
+
+def read_map(
+    path: AnyPath,
+) -> tuple[NDArray[np.int16], tuple[str, ...], tuple[tuple[int, int, int], ...], Grid]:
+    """Read back a map that `write_map` or `MapWriter` wrote.
+
+    Returns:
+        (H, W) int16 labels with -1 = unlabelled, K class names (also of absent classes), K colours, the grid.
+
+    Raises:
+        DataFileError: the file is no such map.
+    """
+    file = open_array(path, ndim=2)
+    codes = np.asarray(file.array)
+    n = max(file.names, default=0)
+    if codes.ndim != 2 or codes.dtype.kind != "u" or n == 0 or set(range(1, n + 1)) - set(file.palette):
+        raise DataFileError(
+            f"{path}: is no class map of this package: expected one band of codes with a palette, and class "
+            f"names in {Path(path).name}.aux.xml beside it. Keep both files together, or read it as labels."
+        )
+    if int(codes.max()) > n:
+        raise DataFileError(
+            f"{path}: holds code {int(codes.max())} but names {n} classes; write the map again."
+        )
+    labels = (codes.astype(np.int32) + UNLABELLED).astype(np.int16)
+    codes_of = range(1, n + 1)
+    return (
+        labels,
+        tuple(file.names.get(c, f"class {c}") for c in codes_of),
+        tuple(file.palette[c] for c in codes_of),
+        file.grid,
+    )
+
+
+def _checked(path: Path, target: Path) -> Any:
+    """An exit callback: once the raster is closed without an error, read it back."""
+
+    def check(
+        kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            check_whole(path, target)
+
+    return check
+
+
+def _categories_xml(classes: Sequence[str]) -> str:
+    root = ElementTree.Element("PAMDataset")
+    names = ElementTree.SubElement(ElementTree.SubElement(root, "PAMRasterBand", band="1"), "CategoryNames")
+    for name in (UNLABELLED_NAME, *classes):
+        ElementTree.SubElement(names, "Category").text = name
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _qml(classes: Sequence[str], colours: Colours) -> str:
+    """A style with the class names; QGIS loads it by itself for a raster of the same stem."""
+    root = ElementTree.Element("qgis", version="3.0")
+    renderer = ElementTree.SubElement(
+        ElementTree.SubElement(root, "pipe"),
+        "rasterrenderer",
+        type="paletted",
+        band="1",
+        opacity="1",
+        alphaBand="-1",
+    )
+    entries = ElementTree.SubElement(renderer, "colorPalette")
+    for code, (name, (r, g, b)) in enumerate(zip(classes, colours, strict=True), start=1):
+        ElementTree.SubElement(
+            entries, "paletteEntry", value=str(code), label=name, color=f"#{r:02x}{g:02x}{b:02x}", alpha="255"
+        )
+    ElementTree.indent(root)
+    return "<!DOCTYPE qgis>\n" + ElementTree.tostring(root, encoding="unicode") + "\n"

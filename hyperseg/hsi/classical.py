@@ -1,0 +1,273 @@
+"""Classical baselines: RBF support vector machine and random forest on spectra, alone or on 3 x 3 means.
+
+They are what a network has to beat. All read preprocessed spectra (`hyperseg.data.preprocess`), take seconds
+on one core, and predict whole scenes block by block, so the cube never has to fit into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hyperseg.core import Cube, LabelError, Scene, SceneError, SegmentationMap, SettingError, Split
+from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra, row_blocks
+
+Float32 = NDArray[np.float32]
+Method = Literal["svm", "svm3x3", "random-forest"]
+
+_DEFAULT_C = 100.0
+_COSTS = (10.0, 100.0, 1000.0)
+_WIDTHS = (0.25, 1.0, 4.0)  # times gamma "scale", 1 / (bands * variance)
+_FOLDS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralClassifier:
+    """A fitted classifier of single spectra.
+
+    Attributes:
+        estimator: the fitted scikit-learn estimator, on class positions within `present`.
+        present: (k,) classes that had training pixels; all others get probability 0.
+        n_classes: K.
+        name: "svm", "svm3x3" or "random-forest".
+        temperature: what SVM decision values are divided by before the softmax; unused by the forest.
+        settings: what was chosen, for `run.json`.
+        preprocess: map applied to raw spectra first, or None where spectra come preprocessed.
+        window: side of the square of pixels whose mean spectrum is classified, 1 = the pixel alone.
+    """
+
+    estimator: Any
+    present: NDArray[np.int64]
+    n_classes: int
+    name: str
+    temperature: float
+    settings: dict[str, Any]
+    preprocess: Preprocess | None = None
+    window: int = 1
+
+    def probabilities(self, spectra: ArrayLike) -> Float32:
+        """(n, C) preprocessed spectra -> (n, K) float32 summing to one; argmax = the estimator's choice."""
+        x = np.asarray(spectra, np.float64)
+        out = np.zeros((len(x), self.n_classes), np.float32)
+        if self.name == "random-forest":
+            out[:, self.present] = self.estimator.predict_proba(x)
+        else:
+            out[:, self.present] = _softmax(_decisions(self.estimator, x) / self.temperature)
+        return out
+
+
+def fit_svm(
+    spectra: ArrayLike,
+    labels: ArrayLike,
+    *,
+    seed: int,
+    n_classes: int | None = None,
+    tune: bool = True,
+) -> SpectralClassifier:
+    """RBF support vector machine; cost and width by stratified 3-fold cross-validation on these pixels alone.
+
+    C = 100 and gamma = 1 / (bands * variance) are kept unless another pair of the 3 x 3 grid is better by
+    more than a standard error. Classes with fewer than 3 pixels stay in the training part of every fold;
+    where fewer than two classes are left to validate on, nothing is tuned. Probabilities are a softmax of the
+    one-against-rest decision values, at the temperature that is most likely on the held-out folds (1 without
+    folds): the order of the classes, and so the map, is that of the machine itself.
+
+    Args:
+        spectra: (n, C) preprocessed training spectra.
+        labels: (n,) classes 0..K-1.
+        seed: draws the folds.
+        n_classes: K, if larger than the largest label + 1.
+        tune: False takes the defaults.
+
+    Raises:
+        LabelError: fewer than two classes, or shapes that do not fit.
+    """
+    from sklearn.svm import SVC
+
+    x, position, present, k = _checked(spectra, labels, n_classes)
+    gamma = 1.0 / (x.shape[1] * max(float(x.var()), 1e-12))
+    fold = _folds(position, np.random.default_rng(seed)) if tune else np.full(len(x), -1)
+    cost, temperature, accuracy = _DEFAULT_C, 1.0, None
+    if len(np.unique(position[fold >= 0])) > 1:
+        cost, gamma, temperature, accuracy = _tune(x, position, fold, gamma)
+    estimator = SVC(C=cost, gamma=gamma, decision_function_shape="ovr", break_ties=len(present) > 2)
+    estimator.fit(x, position)
+    settings = {"C": cost, "gamma": gamma, "temperature": temperature, "cv_accuracy": accuracy}
+    return SpectralClassifier(estimator, present, k, "svm", temperature, settings)
+
+
+def fit_random_forest(
+    spectra: ArrayLike, labels: ArrayLike, *, seed: int, n_classes: int | None = None, n_trees: int = 200
+) -> SpectralClassifier:
+    """Random forest; arguments and errors as in `fit_svm`."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    x, position, present, k = _checked(spectra, labels, n_classes)
+    estimator = RandomForestClassifier(n_trees, random_state=seed, n_jobs=1).fit(x, position)
+    return SpectralClassifier(estimator, present, k, "random-forest", 1.0, {"n_trees": n_trees})
+
+
+def predict_map(
+    model: SpectralClassifier,
+    cube: Cube,
+    *,
+    max_bytes: int = 64 << 20,
+    on_rows: Callable[[int, int], None] | None = None,
+) -> Float32:
+    """(*S, K) float32 class probabilities of every pixel, in blocks of rows of at most `max_bytes`.
+
+    Args:
+        model: from one of the `fit_` functions.
+        cube: (*S, C): raw where the model carries its preprocessing, else preprocessed.
+        max_bytes: bound on the size of a float32 block of the cube.
+        on_rows: called with (rows done, rows) after every block, for a progress bar.
+    """
+    out = np.empty((*cube.shape[:-1], model.n_classes), np.float32)
+    for rows in row_blocks(cube, max_bytes=max_bytes):
+        features = _features(cube, rows, model.preprocess, model.window)
+        found = model.probabilities(features.reshape(-1, features.shape[-1]))
+        out[rows] = found.reshape(*features.shape[:-1], -1)
+        if on_rows is not None:
+            on_rows(rows.stop, cube.shape[0])
+    return out
+
+
+def fit_baseline(scene: Scene, split: Split, *, method: Method, seed: int) -> SpectralClassifier:
+    """Fit preprocessing and one of the baselines on the training pixels of a scene.
+
+    "svm3x3" averages the preprocessed spectra of 3 x 3 pixels, in training and prediction; a leak report for
+    it has to use a window of 3.
+    """
+    if scene.labels is None:
+        raise LabelError(f"{scene.name} has no labels to learn from.")
+    preprocess = fit_preprocess(gather_spectra(scene, split.train), good_bands=scene.good_bands)
+    labels, window = scene.labels[split.train], 3 if method == "svm3x3" else 1
+    spectra = gather_features(scene, split.train, preprocess=preprocess, window=window)
+    match method:
+        case "svm" | "svm3x3":
+            model = fit_svm(spectra, labels, seed=seed, n_classes=scene.n_classes)
+        case "random-forest":
+            model = fit_random_forest(spectra, labels, seed=seed, n_classes=scene.n_classes)
+        case _:
+            raise SettingError(f'method {method!r}: expected "svm", "svm3x3" or "random-forest".')
+    return replace(model, name=method, preprocess=preprocess, window=window)
+
+
+def classify_pixels(scene: Scene, split: Split, *, method: Method, seed: int) -> SegmentationMap:
+    """Fit a baseline on the split's training pixels and map the whole scene."""
+    model = fit_baseline(scene, split, method=method, seed=seed)
+    probs = predict_map(model, scene.cube)
+    return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (method,), scene.valid)
+
+
+def gather_features(
+    scene: Scene, mask: NDArray[np.bool_], *, preprocess: Preprocess | None, window: int = 1
+) -> Float32:
+    """(n, C') preprocessed spectra, averaged over `window` pixels per axis, of the pixels in `mask`."""
+    if window == 1:
+        spectra = gather_spectra(scene, mask)
+        return spectra if preprocess is None else preprocess(spectra)
+    parts = [
+        _features(scene.cube, rows, preprocess, window)[mask[rows]]
+        for rows in row_blocks(scene.cube)
+        if mask[rows].any()
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, scene.n_bands), np.float32)
+
+
+def _features(cube: Cube, rows: slice, preprocess: Preprocess | None, window: int) -> Float32:
+    """Preprocessed, averaged rows; neighbours beyond the block are read, those beyond the scene mirrored."""
+    from scipy.ndimage import uniform_filter1d
+
+    halo = window // 2
+    start, stop = max(rows.start - halo, 0), min(rows.stop + halo, cube.shape[0])
+    block = np.asarray(cube[start:stop])
+    block = block.astype(np.float32) if preprocess is None else preprocess(block)
+    if window > 1:
+        for axis in range(block.ndim - 1):
+            block = uniform_filter1d(block, window, axis=axis, mode="reflect")
+    return block[rows.start - start : rows.stop - start]
+
+
+def _checked(
+    spectra: ArrayLike, labels: ArrayLike, n_classes: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], int]:
+    """Spectra, class position of every pixel, classes present, K."""
+    x, y = np.asarray(spectra, np.float64), np.asarray(labels).astype(np.int64)
+    if x.ndim != 2 or y.shape != x.shape[:1]:
+        raise LabelError(
+            f"expected (pixels, bands) spectra and (pixels,) labels, got {x.shape} and {y.shape}."
+        )
+    if not np.isfinite(x).all():
+        raise SceneError(
+            "training spectra hold values that are not finite: pass them through a Preprocess first."
+        )
+    present, position = np.unique(y, return_inverse=True)
+    k = int(present.max(initial=-1)) + 1 if n_classes is None else n_classes
+    if len(present) < 2 or present[0] < 0 or present[-1] >= k:
+        raise LabelError(
+            f"training labels hold the classes {present.tolist()}; at least two of 0..{k - 1} are needed. "
+            "Leave unlabelled pixels (-1) out and label a second class."
+        )
+    return x, position, present, k
+
+
+def _folds(position: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """(n,) fold 0..2 of every pixel, -1 (always training) for classes with fewer pixels than folds."""
+    fold = np.full(len(position), -1)
+    for k in np.unique(position):
+        members = rng.permutation(np.flatnonzero(position == k))
+        if len(members) >= _FOLDS:
+            fold[members] = np.arange(len(members)) % _FOLDS
+    return fold
+
+
+def _tune(
+    x: NDArray[np.float64], position: NDArray[np.int64], fold: NDArray[np.int64], scale: float
+) -> tuple[float, float, float, float]:
+    """Cost, gamma, temperature and held-out accuracy of the pair to use."""
+    from sklearn.svm import SVC
+
+    squares = (x**2).sum(1)
+    distance = np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0)  # shared by the whole grid
+    n, tested = int(position.max()) + 1, fold >= 0
+    found: dict[tuple[float, float], tuple[float, NDArray[np.float64]]] = {}
+    for width, cost in product(_WIDTHS, _COSTS):
+        kernel = np.exp(-scale * width * distance)
+        decisions = np.zeros((len(x), n))
+        for f in range(_FOLDS):
+            fit, held = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+            machine = SVC(C=cost, kernel="precomputed").fit(kernel[np.ix_(fit, fit)], position[fit])
+            decisions[held] = _decisions(machine, kernel[np.ix_(held, fit)])
+        found[cost, width] = float((decisions.argmax(1) == position)[tested].mean()), decisions
+    usual, best = (_DEFAULT_C, 1.0), max(found, key=lambda pair: found[pair][0])
+    top = found[best][0]
+    # With a few hundred pixels most differences within the grid are chance: the usual pair keeps its place
+    # unless it is beaten by more than a standard error.
+    chosen = best if top - found[usual][0] > np.sqrt(top * (1 - top) / tested.sum()) else usual
+    accuracy, decisions = found[chosen]
+    return chosen[0], scale * chosen[1], _temperature(decisions[tested], position[tested]), accuracy
+
+
+def _decisions(machine: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, k) one-against-rest decision values; for two classes minus and plus half the single one."""
+    values = machine.decision_function(x)
+    return np.stack([-values / 2, values / 2], 1) if values.ndim == 1 else values
+
+
+def _temperature(decisions: NDArray[np.float64], position: NDArray[np.int64]) -> float:
+    """The temperature under which the true classes of held-out pixels are most likely."""
+    grid = np.geomspace(0.05, 5.0, 41)
+    rows = np.arange(len(position))
+    loss = [-np.log(np.maximum(_softmax(decisions / t)[rows, position], 1e-12)).mean() for t in grid]
+    return float(grid[int(np.argmin(loss))])
+
+
+def _softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = np.exp(values - values.max(1, keepdims=True))
+    return values / values.sum(1, keepdims=True)

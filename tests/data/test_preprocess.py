@@ -1,0 +1,209 @@
+"""Preprocessing learns from training pixels alone and is the affine map it says it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperseg.core import Scene, SceneError, SettingError, Split
+from hyperseg.data.preprocess import (
+    Preprocess,
+    fingerprint,
+    fit_preprocess,
+    gather_spectra,
+    principal_components,
+    row_blocks,
+)
+
+
+class RowsOnly:
+    """A cube that can only be read in slices, as a file would be, and remembers what was read."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array, self.reads = array, []
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        assert isinstance(key, slice)
+        self.reads.append((key.start, key.stop))
+        return self._array[key]
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise AssertionError("the whole cube was read")
+
+
+@pytest.fixture
+def spectra() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    return (
+        rng.normal(size=(60, 4)) @ rng.normal(size=(4, 12)) + 0.1 * rng.normal(size=(60, 12)) + 5.0
+    ).astype(np.float32)
+
+
+def make_scene(cube: np.ndarray, seed: int = 0) -> tuple[Scene, Split]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(-1, 2, cube.shape[:-1]).astype(np.int16)
+    train = (labels >= 0) & (rng.random(labels.shape) < 0.4)
+    split = Split(train, np.zeros_like(train), (labels >= 0) & ~train, how="test", seed=seed)
+    return Scene(cube, labels=labels, classes=("a", "b")), split
+
+
+def test_statistics_ignore_every_pixel_outside_training() -> None:
+    cube = np.random.default_rng(0).normal(size=(9, 7, 6)).astype(np.float32)
+    scene, split = make_scene(cube)
+    spoiled = cube.copy()
+    outside = np.flatnonzero(~split.train)
+    spoiled.reshape(-1, 6)[outside[::2]] = np.nan
+    spoiled.reshape(-1, 6)[outside[1::2]] = 1e9
+    fits = [
+        fit_preprocess(gather_spectra(s, split.train), n_components=3)
+        for s in (scene, scene.with_(cube=spoiled))
+    ]
+    for name, array in fits[0].to_arrays().items():
+        np.testing.assert_array_equal(array, fits[1].to_arrays()[name])
+
+
+def test_training_spectra_get_mean_zero_and_spread_one(spectra: np.ndarray) -> None:
+    z = fit_preprocess(spectra)(spectra)
+    np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(z.std(0), 1, atol=1e-5)
+
+
+def test_large_offset_and_tiny_spread_survive_float32() -> None:
+    x = 9000 + np.random.default_rng(1).integers(0, 4, size=(50, 3)).astype(np.uint16)
+    z = fit_preprocess(x)(x)
+    np.testing.assert_allclose(z.std(0), 1, atol=1e-3)
+
+
+def test_components_are_orthogonal_and_whiten_training_spectra(spectra: np.ndarray) -> None:
+    white, plain = (fit_preprocess(spectra, n_components=4, whiten=w) for w in (True, False))
+    assert white.components is not None
+    assert plain.components is not None
+    np.testing.assert_allclose(plain.components @ plain.components.T, np.eye(4), atol=1e-5)
+    np.testing.assert_allclose(np.cov(white(spectra).T, bias=True), np.eye(4), atol=1e-4)
+    gram = white.components @ white.components.T
+    np.testing.assert_allclose(gram - np.diag(np.diag(gram)), 0, atol=1e-5)
+    variance = plain(spectra).var(0)
+    assert (np.diff(variance) < 0).all()
+
+
+def test_component_signs_do_not_depend_on_pixel_order(spectra: np.ndarray) -> None:
+    a, b = (fit_preprocess(s, n_components=3).components for s in (spectra, spectra[::-1]))
+    assert a is not None
+    np.testing.assert_allclose(a, b, atol=1e-4)
+    assert (a[np.arange(3), np.abs(a).argmax(1)] > 0).all()
+
+
+def test_all_components_keep_distances(spectra: np.ndarray) -> None:
+    z = fit_preprocess(spectra)(spectra)
+    p = fit_preprocess(spectra, n_components=12, whiten=False)(spectra)
+    np.testing.assert_allclose(np.linalg.norm(z[0] - z, axis=1), np.linalg.norm(p[0] - p, axis=1), rtol=1e-3)
+
+
+def test_guide_keeps_the_ratio_of_variances(spectra: np.ndarray) -> None:
+    guide = principal_components(spectra, 3)(spectra)
+    plain = fit_preprocess(spectra, n_components=3, whiten=False)(spectra)
+    np.testing.assert_allclose(guide.std(0), plain.std(0) / plain.std(0)[0], rtol=1e-4)
+    assert principal_components(spectra[:3], 3).n_out == 2  # three spectra span a plane, not a space
+
+
+@pytest.mark.parametrize("n_components", [None, 5])
+def test_affine_form_equals_the_call(spectra: np.ndarray, n_components: int | None) -> None:
+    good = np.ones(12, bool)
+    good[[2, 7]] = False
+    pre = fit_preprocess(spectra, good_bands=good, n_components=n_components)
+    matrix, offset = pre.as_affine()
+    assert matrix.shape == (pre.n_out, 12)
+    np.testing.assert_allclose(spectra @ matrix.T + offset, pre(spectra), atol=2e-4)
+
+
+@pytest.mark.parametrize("n_components", [None, 2])
+def test_arrays_round_trip(spectra: np.ndarray, n_components: int | None) -> None:
+    spectra[:, 4] = 1.0
+    pre = fit_preprocess(spectra, n_components=n_components)
+    again = Preprocess.from_arrays({k: v.copy() for k, v in pre.to_arrays().items()})
+    np.testing.assert_array_equal(pre(spectra), again(spectra))
+    assert again.dropped == pre.dropped == {4: "constant on the training pixels"}
+
+
+def test_dropped_bands_are_named(spectra: np.ndarray) -> None:
+    spectra[3, 1] = np.nan
+    spectra[5, 2] = np.inf
+    spectra[:, 6] = 0.0
+    good = np.ones(12, bool)
+    good[[1, 9]] = False  # band 1 is both marked and broken: the mark is the reason a user knows
+    pre = fit_preprocess(spectra, good_bands=good)
+    assert pre.dropped == {
+        1: "marked bad",
+        2: "not finite on the training pixels",
+        6: "constant on the training pixels",
+        9: "marked bad",
+    }
+    assert pre.n_out == 8
+
+
+def test_broken_values_elsewhere_become_the_training_mean(spectra: np.ndarray) -> None:
+    pre = fit_preprocess(spectra)
+    pixel = np.array([np.nan, np.inf, -np.inf, *spectra[0, 3:]], np.float32)
+    z = pre(pixel)
+    np.testing.assert_array_equal(z[:3], 0)
+    np.testing.assert_array_equal(z[3:], pre(spectra[0])[3:])
+    assert np.isfinite(fit_preprocess(spectra, n_components=3)(pixel)).all()
+
+
+def test_integer_cubes_are_not_changed_in_place() -> None:
+    cube = np.random.default_rng(0).integers(0, 4000, (4, 5, 6)).astype(np.float32)
+    before = cube.copy()
+    fit_preprocess(cube.reshape(-1, 6))(cube)
+    np.testing.assert_array_equal(cube, before)
+
+
+def test_unusable_input_is_refused(spectra: np.ndarray) -> None:
+    with pytest.raises(SceneError, match=r"none of the 12 bands .* 12 constant"):
+        fit_preprocess(spectra[:1])
+    with pytest.raises(SceneError, match="12 marked bad"):
+        fit_preprocess(spectra, good_bands=np.zeros(12, bool))
+    with pytest.raises(SceneError, match="at least 1 pixel"):
+        fit_preprocess(spectra[:0])
+    with pytest.raises(SettingError, match="determine 1 to 4"):
+        fit_preprocess(spectra[:5], n_components=5)
+    with pytest.raises(SceneError, match="fitted on 12"):
+        fit_preprocess(spectra)(spectra[:, :5])
+
+
+def test_lazy_cube_gives_the_same_spectra_and_reads_only_needed_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    cube = np.random.default_rng(0).normal(size=(40, 5, 6)).astype(np.float32)
+    monkeypatch.setattr(
+        "hyperseg.data.preprocess.row_blocks", lambda c: row_blocks(c, max_bytes=4 * 5 * 6 * 3)
+    )
+    mask = np.zeros((40, 5), bool)
+    mask[[4, 4, 30], [1, 3, 0]] = True
+    lazy = RowsOnly(cube)
+    np.testing.assert_array_equal(gather_spectra(Scene(lazy), mask), cube[mask])
+    assert lazy.reads == [(3, 6), (30, 33)]
+
+
+def test_row_blocks_cover_every_row_once() -> None:
+    cube = np.zeros((10, 3, 2), np.float32)
+    for budget in (1, 24, 70, 10_000):
+        rows = [r for s in row_blocks(cube, max_bytes=budget) for r in range(s.start, s.stop)]
+        assert rows == list(range(10))
+
+
+def test_fingerprint_counts_and_finds_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(1, 2, 8)  # straight spectra: the ripple is noise alone
+    cube = (ramp + 0.05 * rng.normal(size=(60, 60, 8))).astype(np.float32)
+    cube[..., 7] = np.nan
+    scene, split = make_scene(cube)
+    found = fingerprint(scene, split)
+    assert found["bands"] == 8
+    assert found["bands_usable"] == 7
+    np.testing.assert_allclose(found["band_noise"], 0.05, rtol=0.12)
+    assert found["labelled_per_class"]["b"]["train"] == int((scene.labels[split.train] == 1).sum())
+    json.dumps(found, allow_nan=False)
+    cube[~split.train] = 1e9
+    assert fingerprint(scene.with_(cube=cube), split) == found
