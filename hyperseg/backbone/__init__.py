@@ -1,1 +1,72 @@
+"""The common layer under every network of the package; torch only.
 
+A `BackboneSpec` is frozen data with a JSON form. It builds an `Encoder` (tensor -> pyramid) and a `Decoder`
+(pyramid -> pyramid); heads read a pyramid, a list of maps from fine to coarse. Weights move between consumers
+whose specs are equal (`save_encoder`, `load_encoder`).
+
+Who uses what:
+
+| consumer                   | parts                                                                   |
+|----------------------------|-------------------------------------------------------------------------|
+| spectral-spatial 3-D CNN   | `Encoder`, ndim 3, kernels (k,1,1) then (k,3,3), valid; `ClassHead(level=-1)` |
+| hybrid net (3-D, then 2-D) | `Encoder` ndim 3, depth folded into channels, `Encoder` ndim 2; `ClassHead` |
+| GAN discriminator          | `Encoder` (norm "none", spectral norm or not); `ClassHead` or `PoolHead` |
+| GAN generator              | `Decoder(skips="none")` of the discriminator's spec, given `shape`      |
+| deep CRF                   | one `Encoder`; `ClassHead` for unary, `PairHead` for pairwise potentials |
+| siamese pair net           | one `Encoder` on both inputs; `PairHead`                                |
+| deconvolution refiner      | `Decoder`, or `UpBlock`s with a target size                             |
+| U-Net, nnU-Net planner     | emits a `BackboneSpec`; `Encoder`, `Decoder`, `DeepSupervision`         |
+| bridged U-Net              | `Encoder`, `Decoder`, `Stage(in_channels=...)` where a bridge comes in  |
+| denoisers (diffusion)      | `ConvSpec(cond_dim=d)`: FiLM on the embedded timestep; taps are levels  |
+| denoiser, two encoders     | `Stage` by stage, fused between stages; `Decoder`                       |
+| contrastive pre-training   | `Encoder`, `Decoder` with `finest=l`; `save_encoder`, `load_encoder`    |
+| FocalMix detector          | `Encoder`, `Decoder`; anchor heads from `conv` on chosen levels         |
+| survey zoo                 | `Encoder`; necks and heads of their own from `conv` and `ConvBlock`     |
+
+Random initial weights come from torch's generator: build nets inside `with seeded(seed):`.
+"""
+
+from hyperseg.backbone.blocks import ConvBlock, FiLM, ResidualBlock, UpBlock
+from hyperseg.backbone.conv import (
+    Conv,
+    ConvTranspose,
+    activation,
+    conv,
+    conv_transpose,
+    dropout,
+    norm,
+    seeded,
+)
+from hyperseg.backbone.decoder import Decoder
+from hyperseg.backbone.encoder import Encoder, Pyramid, Stage
+from hyperseg.backbone.heads import ClassHead, DeepSupervision, PairHead, PoolHead
+from hyperseg.backbone.spec import BackboneSpec, ConvSpec, StageSpec
+from hyperseg.backbone.transfer import load_encoder, save_encoder
+
+__all__ = [
+    "BackboneSpec",
+    "ClassHead",
+    "Conv",
+    "ConvBlock",
+    "ConvSpec",
+    "ConvTranspose",
+    "Decoder",
+    "DeepSupervision",
+    "Encoder",
+    "FiLM",
+    "PairHead",
+    "PoolHead",
+    "Pyramid",
+    "ResidualBlock",
+    "Stage",
+    "StageSpec",
+    "UpBlock",
+    "activation",
+    "conv",
+    "conv_transpose",
+    "dropout",
+    "load_encoder",
+    "norm",
+    "save_encoder",
+    "seeded",
+]

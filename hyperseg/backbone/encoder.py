@@ -1,0 +1,90 @@
+"""The encoder: an image, cube or spectrum becomes a pyramid of feature maps."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
+from hyperseg.backbone.spec import BackboneSpec
+from hyperseg.core import SettingError
+
+Pyramid = list[Tensor]
+"""Feature maps from fine to coarse, (B, widths[i], *S_i)."""
+
+
+class Stage(nn.Module):
+    """One stage of an encoder; nets that step two encoders side by side hold these themselves.
+
+    Args:
+        spec: the backbone.
+        level: which stage, 0 is the finest.
+        in_channels: channels of its input where they differ from the spec's (something was concatenated).
+    """
+
+    def __init__(self, spec: BackboneSpec, level: int, *, in_channels: int | None = None) -> None:
+        super().__init__()
+        stage, block = spec.stages[level], ResidualBlock if spec.conv.residual else ConvBlock
+        first = stage.in_channels if in_channels is None else in_channels
+        blocks: list[nn.Module] = [block(spec.conv, first, stage.width, stage.kernel, stage.stride)]
+        blocks += [block(spec.conv, stage.width, stage.width, stage.kernel) for _ in range(stage.depth - 1)]
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        """(B, in, *S), (B, cond_dim) or None -> (B, width, *T)."""
+        for block in self.blocks:
+            x = block(x, cond)
+        return x
+
+
+class Encoder(nn.Module):
+    """The encoder that `spec` describes.
+
+    On valid axes there is no padding at all: the map of a scene holds, at every pixel, what the patch around
+    that pixel gives (with stride 1; float rounding apart). `spec.margin` says how many pixels that costs.
+    """
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.stages = nn.ModuleList(Stage(spec, level) for level in range(len(spec.widths)))
+        self._least = spec.min_size  # asked at every call, computed once
+
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> Pyramid:
+        """Features from fine to coarse.
+
+        Args:
+            x: (B, in_channels, *S).
+            cond: (B, cond_dim), exactly where the spec has cond_dim > 0.
+
+        Returns:
+            One map per stage, (B, widths[i], *spec.sizes(S)[i]).
+
+        Raises:
+            SettingError: wrong axes or channels, input below `spec.min_size`, cond missing or unused.
+        """
+        self._check(x, cond)
+        pyramid = []
+        for stage in self.stages:
+            x = stage(x, cond)
+            pyramid.append(x)
+        return pyramid
+
+    def _check(self, x: Tensor, cond: Tensor | None) -> None:
+        spec = self.spec
+        if x.ndim != spec.conv.ndim + 2 or x.shape[1] != spec.in_channels:
+            raise SettingError(
+                f"the encoder got a tensor of shape {tuple(x.shape)}; expected (batch, {spec.in_channels}, "
+                f"{spec.conv.ndim} spatial axes). Bands as depth need x.unsqueeze(1)."
+            )
+        if any(n < least for n, least in zip(x.shape[2:], self._least, strict=True)):
+            spec.check_input(x.shape[2:])
+        check_condition(spec, cond)
+
+
+def check_condition(spec: BackboneSpec, cond: Tensor | None) -> None:
+    """Raise SettingError where a condition is missing, superfluous or of the wrong length."""
+    wanted = spec.conv.cond_dim
+    given = 0 if cond is None else cond.shape[-1]
+    if given != wanted:
+        what = f"(batch, {wanted})" if wanted else "None (the spec has cond_dim=0)"
+        raise SettingError(f"cond must be {what}, got {None if cond is None else tuple(cond.shape)}.")

@@ -1,0 +1,114 @@
+"""Encoders on disk: weights and spec in one safetensors file, taken back only where everything agrees."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hyperseg.backbone.conv import seeded
+from hyperseg.backbone.encoder import Encoder
+from hyperseg.backbone.spec import BackboneSpec
+from hyperseg.core import RunError, SettingError
+
+FORMAT = "hyperseg-encoder-1"
+
+
+def save_encoder(path: str | os.PathLike[str], encoder: Encoder, spec: BackboneSpec) -> None:
+    """Write weights and spec to `path`; an interrupted call leaves no half-written file there.
+
+    Raises:
+        RunError: `spec` is not the spec the encoder was built from.
+    """
+    from safetensors.torch import save_file
+
+    target = Path(path)
+    if spec != encoder.spec:
+        raise RunError(
+            f"{target} was not written: {_differences(encoder.spec, spec, 'the encoder has', 'given')}."
+        )
+    tensors = {name: t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors, partial, metadata={"format": FORMAT, "spec": json.dumps(spec.to_json())})
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_encoder(path: str | os.PathLike[str], spec: BackboneSpec) -> Encoder:
+    """The encoder saved at `path`, on the CPU and in training mode, if it was built from exactly this `spec`.
+
+    Raises:
+        RunError: no such file or not one of ours; another spec; tensors missing, unexpected, or of another
+            shape or dtype. The message names what differs.
+    """
+    source = Path(path)
+    tensors, metadata = _read(source)
+    try:
+        saved = BackboneSpec.from_json(json.loads(metadata["spec"]))
+    except (KeyError, json.JSONDecodeError, SettingError) as error:
+        raise RunError(
+            f"{source} holds no readable backbone spec ({error}): write it with save_encoder."
+        ) from error
+    if saved != spec:
+        raise RunError(
+            f"{source} holds an encoder of another spec: {_differences(saved, spec, 'file', 'wanted')}. "
+            "Build the model from the file's spec, or train an encoder for this one."
+        )
+    with seeded(0):  # the values are replaced below: leave the caller's random numbers alone
+        encoder = Encoder(spec)
+    _check_tensors(source, encoder.state_dict(), tensors)
+    encoder.load_state_dict(tensors)
+    return encoder
+
+
+def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(source, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(f"{source} does not exist: give the file that save_encoder wrote.") from error
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{source} is not a whole safetensors file ({error}): write it again.") from error
+    if metadata.get("format") != FORMAT:
+        raise RunError(
+            f"{source} is not an encoder of this package (format {metadata.get('format')!r}, "
+            f"expected {FORMAT!r}): use save_encoder."
+        )
+    return tensors, metadata
+
+
+def _check_tensors(source: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+    faults = []
+    if missing := sorted(set(wanted) - set(given)):
+        faults.append(f"missing {missing}")
+    if unexpected := sorted(set(given) - set(wanted)):
+        faults.append(f"unexpected {unexpected}")
+    for name in sorted(set(given) & set(wanted)):
+        for what in ("shape", "dtype"):
+            theirs, ours = getattr(given[name], what), getattr(wanted[name], what)
+            if theirs != ours:
+                shown = (tuple(theirs), tuple(ours)) if what == "shape" else (theirs, ours)
+                faults.append(f"{name} has {what} {shown[0]}, expected {shown[1]}")
+    if faults:
+        raise RunError(
+            f"{source} does not fit its own spec: {'; '.join(faults)}. Write it again with save_encoder."
+        )
+
+
+def _differences(left: BackboneSpec, right: BackboneSpec, left_name: str, right_name: str) -> str:
+    """The fields in which two specs differ, both values shown."""
+    a, b = _flat(left.to_json()), _flat(right.to_json())
+    return "; ".join(f"{key}: {left_name} {a[key]}, {right_name} {b[key]}" for key in a if a[key] != b[key])
+
+
+def _flat(data: dict[str, Any]) -> dict[str, Any]:
+    flat = {key: value for key, value in data.items() if key != "conv"}
+    return flat | {f"conv.{key}": value for key, value in data["conv"].items()}

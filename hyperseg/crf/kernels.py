@@ -1,0 +1,120 @@
+"""What the fully connected CRF smooths along: the guide of a scene and the kernels built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hyperseg.core import SceneError, SettingError
+from hyperseg.crf.exact import ExactKernel
+from hyperseg.crf.lattice import Lattice
+
+Kernel = Callable[[Tensor], Tensor]
+
+
+class Kernels:
+    """The kernels of one scene, built when first asked for and shared by settings with the same widths.
+
+    Every Gaussian kernel is kept, of the bilateral kernels (the larger ones) only the last: candidates in the
+    order of their bilateral widths build each kernel once.
+
+    Attributes:
+        n_points: number of pixels that take part.
+    """
+
+    def __init__(
+        self,
+        guide: NDArray[np.floating],
+        *,
+        valid: NDArray[np.bool_] | None = None,
+        engine: Literal["lattice", "exact"] = "lattice",
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Take the guide.
+
+        Args:
+            guide: (*S, F) features of the bilateral kernel.
+            valid: (*S) bool or None; False pixels are no points of the kernels.
+            engine: "lattice" (any size) or "exact" (tiny scenes).
+            device: where products are computed.
+            dtype: default float32 for the lattice, float64 for the exact kernel.
+        """
+        self.points = valid if valid is not None else np.ones(guide.shape[:-1], bool)
+        self.features = np.asarray(guide, np.float32)[self.points]
+        if not np.isfinite(self.features).all():
+            raise SceneError(
+                f"the guide {guide.shape} holds NaN or infinite values on pixels that count as data: "
+                "mark those pixels invalid or drop the bands they come from."
+            )
+        # column before row, as pydensecrf orders them: the order decides how the lattice lies
+        self.positions = np.argwhere(self.points)[:, ::-1].astype(np.float32)
+        self.n_points = len(self.positions)
+        self.engine, self.device = engine, device
+        self.dtype = dtype or (torch.float32 if engine == "lattice" else torch.float64)
+        self._gaussians: dict[float, Kernel] = {}
+        self._bilaterals: dict[tuple[float, float], Kernel] = {}
+
+    def gaussian_features(self, sxy_px: float) -> NDArray[np.float32]:
+        """(N, 2) positions in units of the width."""
+        return self.positions / np.float32(sxy_px)
+
+    def bilateral_features(self, sxy_px: float, sfeature: float) -> NDArray[np.float32]:
+        """(N, 2 + F) positions and guide in units of the widths."""
+        return np.hstack([self.positions / np.float32(sxy_px), self.features / np.float32(sfeature)])
+
+    def gaussian(self, sxy_px: float) -> Kernel:
+        """The kernel on positions."""
+        if sxy_px not in self._gaussians:
+            self._gaussians[sxy_px] = self._build(self.gaussian_features(sxy_px))
+        return self._gaussians[sxy_px]
+
+    def bilateral(self, sxy_px: float, sfeature: float) -> Kernel:
+        """The kernel on positions and guide."""
+        widths = (sxy_px, sfeature)
+        if widths not in self._bilaterals:
+            self._bilaterals = {}  # free the old one before building
+            self._bilaterals = {widths: self._build(self.bilateral_features(*widths))}
+        return self._bilaterals[widths]
+
+    def _build(self, features: NDArray[np.float32]) -> Kernel:
+        match self.engine:
+            case "lattice":
+                return Lattice(features, device=self.device, dtype=self.dtype)
+            case "exact":
+                return ExactKernel(features, device=self.device, dtype=self.dtype)
+            case _:
+                raise SettingError(f'engine must be "lattice", "pydensecrf" or "exact", got {self.engine!r}.')
+
+
+def guide_from_components(
+    components: NDArray[np.floating],
+    *,
+    valid: NDArray[np.bool_] | None = None,
+    percentiles: tuple[float, float] = (1.0, 99.0),
+) -> NDArray[np.float32]:
+    """Scale principal components to 0..255, each between its own percentiles; what lies beyond is clipped.
+
+    Args:
+        components: (*S, F); fit the PCA on training pixels only.
+        valid: (*S) bool or None; False pixels count for nothing and become 0.
+        percentiles: lower and upper percentile that become 0 and 255.
+
+    Returns:
+        (*S, F) float32, C-contiguous. A constant component becomes 0.
+    """
+    if not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise SettingError(f"percentiles must rise within 0..100, got {percentiles}.")
+    points = valid if valid is not None else np.ones(components.shape[:-1], bool)
+    guide = np.zeros(components.shape, np.float32)
+    if points.any():
+        inside = components[points].astype(np.float64)
+        low, high = np.percentile(inside, percentiles, axis=0)
+        span = np.where(high > low, high - low, np.inf)
+        guide[points] = np.clip((inside - low) / span, 0, 1) * 255
+    return guide

@@ -1,0 +1,196 @@
+"""Choosing the settings of the dense CRF on validation pixels, "do nothing" being one of the choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hyperseg.core import UNLABELLED, LabelError, SceneError, SegmentationMap
+from hyperseg.crf.dense import DenseCRF, Engine, refine
+from hyperseg.crf.kernels import Kernels
+
+Metric = Callable[[NDArray[np.int16], NDArray[np.int16]], float]
+
+LOG_FLOOR = 1e-12  # a probability of zero counts as this, so that one pixel cannot decide alone
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One row of the table: settings (None for "do nothing") and how they did on validation pixels.
+
+    Attributes:
+        settings: the settings, or None.
+        score: the metric, by default overall accuracy.
+        log_likelihood: mean log probability of the true class, in nats.
+        changed: share of validation pixels whose label changed.
+    """
+
+    settings: DenseCRF | None
+    score: float
+    log_likelihood: float
+    changed: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning chose and why.
+
+    Attributes:
+        settings: the best settings, or None where nothing beat leaving the map alone.
+        table: all candidates as they were tried, "do nothing" first.
+        n_pixels: number of validation pixels the scores rest on.
+    """
+
+    settings: DenseCRF | None
+    table: tuple[Candidate, ...]
+    n_pixels: int
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """What a refiner did to the pixels of one true class.
+
+    Attributes:
+        name: class name.
+        pixels: pixels of the class.
+        changed: pixels whose label changed; wrong to wrong included.
+        fixed: wrong before, right after.
+        broken: right before, wrong after.
+    """
+
+    name: str
+    pixels: int
+    changed: int
+    fixed: int
+    broken: int
+
+
+def accuracy(predicted: NDArray[np.int16], truth: NDArray[np.int16]) -> float:
+    """Share of (n,) pixels with the right label."""
+    return float(np.mean(predicted == truth))
+
+
+def default_candidates() -> tuple[DenseCRF, ...]:
+    """20 settings: few widths and weights around the customary ones, weak smoothing included (our choice)."""
+    gaussian_only = [DenseCRF(gaussian_weight=weight, bilateral_weight=0) for weight in (1.0, 3.0)]
+    both = [
+        DenseCRF(
+            gaussian_weight=weights[0],
+            bilateral_weight=weights[1],
+            bilateral_sxy_px=sxy,
+            bilateral_sfeature=sfeature,
+        )
+        for sxy, sfeature, weights in product(
+            (15.0, 80.0), (5.0, 13.0, 30.0), ((1.0, 3.0), (3.0, 3.0), (3.0, 10.0))
+        )
+    ]
+    return (*gaussian_only, *both)
+
+
+def tune(
+    map: SegmentationMap,
+    guide: NDArray[np.floating],
+    labels: NDArray[np.int16],
+    val_mask: NDArray[np.bool_],
+    *,
+    candidates: Sequence[DenseCRF] | None = None,
+    engine: Engine = "lattice",
+    metric: Metric = accuracy,
+    device: str | torch.device = "cpu",
+) -> Tuned:
+    """Try every candidate on the whole map and keep the best on validation pixels.
+
+    A candidate must beat "do nothing" in the metric: an equal score keeps the map as it is, whatever the
+    log-likelihood. Between candidates of equal score the higher mean log-likelihood wins, then the earlier.
+
+    Args:
+        map: (*S, K) map to refine.
+        guide: (*S, F) guide.
+        labels: (*S) true classes, -1 unlabelled.
+        val_mask: (*S) bool; only its labelled, valid pixels are looked at. Never give test pixels.
+        candidates: default `default_candidates()`.
+        engine: as in `refine`; the lattices are built once for all candidates of the same widths.
+        metric: (predicted, truth) -> score of (n,) labels each, higher is better.
+        device: as in `refine`.
+
+    Raises:
+        LabelError: no labelled, valid pixel in the mask.
+        SceneError: labels or mask of another shape than the map.
+    """
+    chosen = _scored_pixels(map, labels, val_mask)
+    if not chosen.any():
+        raise LabelError(
+            "tuning the CRF needs validation pixels with a label and data, but the mask holds none. "
+            "Give the split a validation part, or pass settings instead of tuning."
+        )
+    truth = labels[chosen]
+    before = map.labels()[chosen]
+
+    def judge(settings: DenseCRF | None, after: SegmentationMap) -> Candidate:
+        predicted = after.labels()[chosen]
+        true_probs = after.probs[chosen][np.arange(len(truth)), truth]
+        likelihood = float(np.log(np.maximum(true_probs, LOG_FLOOR)).mean())
+        return Candidate(settings, metric(predicted, truth), likelihood, float(np.mean(predicted != before)))
+
+    tried = list(default_candidates() if candidates is None else candidates)
+    kernels = Kernels(
+        guide, valid=map.valid, engine="exact" if engine == "exact" else "lattice", device=device
+    )
+    judged: dict[int, Candidate] = {}
+    # in the order of bilateral widths, so that `Kernels` builds each kernel once and holds one at a time
+    for i in sorted(
+        range(len(tried)), key=lambda i: (tried[i].bilateral_sxy_px, tried[i].bilateral_sfeature)
+    ):
+        judged[i] = judge(tried[i], refine(map, guide, tried[i], engine=engine, kernels=kernels))
+    nothing = judge(None, map)
+    table = (nothing, *(judged[i] for i in range(len(tried))))
+    best = max(table, key=lambda row: (row.score, row.settings is None, row.log_likelihood))
+    return Tuned(settings=best.settings, table=table, n_pixels=len(truth))
+
+
+def changes(
+    before: SegmentationMap, after: SegmentationMap, labels: NDArray[np.int16], mask: NDArray[np.bool_]
+) -> tuple[ClassChange, ...]:
+    """Per true class: how many pixels a refiner changed, fixed and broke.
+
+    Args:
+        before, after: (*S, K) maps.
+        labels: (*S) true classes, -1 unlabelled.
+        mask: (*S) bool, pixels to count, e.g. `split.test`; unlabelled and no-data pixels are left out.
+
+    Returns:
+        One `ClassChange` per class, in the order of `before.classes`; zeros for a class without pixels.
+    """
+    if after.probs.shape != before.probs.shape:
+        raise SceneError(f"maps of shape {before.probs.shape} and {after.probs.shape} cannot be compared.")
+    counted = _scored_pixels(before, labels, mask)
+    truth = labels[counted]
+    old, new = before.labels()[counted], after.labels()[counted]
+
+    def count(pixels: NDArray[np.bool_]) -> list[int]:
+        return [int(n) for n in np.bincount(truth[pixels], minlength=len(before.classes))]
+
+    columns = zip(
+        before.classes,
+        count(np.ones(len(truth), bool)),
+        count(old != new),
+        count((old != truth) & (new == truth)),
+        count((old == truth) & (new != truth)),
+        strict=True,
+    )
+    return tuple(ClassChange(*row) for row in columns)
+
+
+def _scored_pixels(
+    map: SegmentationMap, labels: NDArray[np.int16], mask: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    for what, array in (("labels", labels), ("mask", mask)):
+        if array.shape != map.shape:
+            raise SceneError(f"the {what} have shape {array.shape}, the map's pixels are {map.shape}.")
+    pixels = mask.astype(bool) & (labels != UNLABELLED)
+    return pixels if map.valid is None else pixels & map.valid

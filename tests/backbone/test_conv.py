@@ -1,0 +1,222 @@
+"""Layers: "same" and valid arithmetic, adjoints, FiLM, spectral norm, group counts, patch = crop of scene."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from hyperseg.backbone import (
+    ConvBlock,
+    ConvSpec,
+    FiLM,
+    ResidualBlock,
+    UpBlock,
+    conv,
+    conv_transpose,
+    norm,
+    seeded,
+)
+from hyperseg.core import SettingError
+
+PLAIN = {"norm": "none", "act": "none"}
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@settings(max_examples=80, deadline=None)
+@given(n=st.integers(1, 24), k=st.integers(1, 8), s=st.integers(1, 5))
+def test_same_padding_gives_ceil_and_sees_every_pixel(n: int, k: int, s: int) -> None:
+    layer = conv(ConvSpec(1, **PLAIN), 1, 1, k, s)
+    nn.init.ones_(layer.layer.weight)
+    x = torch.zeros(1, 1, n, requires_grad=True)
+    y = layer(x)
+    assert y.shape[2] == -(-n // s)
+    if k >= s:
+        y.sum().backward()
+        assert (x.grad > 0).all()
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_same_at_stride_one_is_torchs_same(k: int) -> None:
+    layer = conv(ConvSpec(2, **PLAIN), 2, 3, k).double()
+    x = noise(1, 2, 7, 6)
+    before, behind = (k - 1) // 2, k // 2  # what torch's padding="same" does
+    want = F.conv2d(F.pad(x, (before, behind) * 2), layer.layer.weight, layer.layer.bias)
+    torch.testing.assert_close(layer(x), want)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    n=st.tuples(st.integers(6, 13), st.integers(6, 9), st.integers(6, 7)),
+    k=st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3)),
+    s=st.tuples(st.integers(1, 4), st.integers(1, 2), st.integers(1, 2)),
+    padding=st.tuples(*[st.sampled_from(["same", "valid"])] * 3),
+    axes=st.integers(1, 3),
+)
+def test_transposed_convolution_is_the_adjoint(n, k, s, padding, axes) -> None:
+    spec = ConvSpec(axes, padding=padding[:axes], **PLAIN)
+    down = conv(spec, 2, 3, k[:axes], s[:axes], bias=False).double()
+    up = conv_transpose(spec, 3, 2, k[:axes], s[:axes], bias=False).double()
+    up.layer.weight = down.layer.weight
+    x = noise(2, 2, *n[:axes])
+    fx = down(x)
+    y = noise(*fx.shape, seed=1)
+    back = up(y, n[:axes])
+    assert back.shape == x.shape
+    torch.testing.assert_close((fx * y).sum(), (x * back).sum())
+
+
+def test_impossible_target_size_is_refused() -> None:
+    up = conv_transpose(ConvSpec(1), 2, 2, 3, 2)
+    assert [up(torch.zeros(1, 2, 4), (n,)).shape[2] for n in (7, 8)] == [7, 8]
+    for n in (6, 9):
+        with pytest.raises(SettingError, match="cannot be upsampled"):
+            up(torch.zeros(1, 2, 4), (n,))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("kernel", "stride"), [(7, 2), (4, 3), (1, 1), (2, 2)])
+def test_spectral_short_cut_is_the_3d_convolution(padding: str, kernel: int, stride: int) -> None:
+    layer = conv(ConvSpec(3, padding=padding, **PLAIN), 2, 3, (kernel, 1, 1), (stride, 1, 1)).double()
+    assert isinstance(layer.layer, nn.Conv2d)
+    x = noise(2, 2, 12, 3, 4)
+    left = layer.window.pads[0]
+    want = F.conv3d(F.pad(x, (0, 0, 0, 0, left, kernel if padding == "same" else 0)),
+                    layer.layer.weight.unsqueeze(-1), layer.layer.bias, (stride, 1, 1))  # fmt: skip
+    got = layer(x)
+    torch.testing.assert_close(got, want[:, :, : got.shape[2]])
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_valid_block_on_a_patch_is_the_crop_of_the_scene(residual: bool, stride: int) -> None:
+    spec = ConvSpec(2, padding="valid", residual=residual)
+    with seeded(1):
+        block = (ResidualBlock if residual else ConvBlock)(spec, 3, 4, (3, 5), stride).double().eval()
+    scene = noise(1, 3, 31, 37)
+    whole = block(scene)
+    reach = [k + (k - 1) * stride if residual else k for k in (3, 5)]
+    for row, column in ((0, 0), (2, 3), (4, 1)):
+        top, left = row * stride, column * stride
+        patch = block(scene[..., top : top + reach[0], left : left + reach[1]])
+        assert patch.shape[2:] == (1, 1)
+        torch.testing.assert_close(patch[..., 0, 0], whole[..., row, column])
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("norm_name", ["batch", "none"])
+def test_residual_of_zero_weights_is_the_cropped_identity(padding: str, norm_name: str) -> None:
+    block = (
+        ResidualBlock(ConvSpec(2, norm=norm_name, act="none", padding=padding), 4, 4, (3, 5)).double().eval()
+    )
+    nn.init.zeros_(block.conv.layer.weight)
+    x = noise(2, 4, 11, 13)
+    torch.testing.assert_close(block(x), x if padding == "same" else x[..., 2:-2, 4:-4], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 3), (1, 2)])
+def test_projected_skip_is_centred_under_its_outputs(kernel: int, stride: int) -> None:
+    """With symmetric kernels of ones the main path's centre of mass is the pixel the skip takes."""
+    block = ResidualBlock(ConvSpec(1, padding="valid", **PLAIN), 1, 1, kernel, stride).double()
+    for layer in (block.first.conv.layer, block.conv.layer):
+        nn.init.constant_(layer.weight, 1 / kernel)
+    if block.project is not None:
+        nn.init.ones_(block.project.layer.weight)
+    ramp = torch.arange(40.0, dtype=torch.float64).reshape(1, 1, -1)
+    # averages of a ramp are the ramp at the centre of the window, so path + skip = twice the centre
+    y = block(ramp)[0, 0]
+    centres = (kernel - 1) * (1 + stride) // 2 + stride * torch.arange(len(y), dtype=torch.float64)
+    torch.testing.assert_close(y, 2 * centres)
+
+
+def test_film_starts_as_the_identity_and_scales_and_shifts_exactly() -> None:
+    film, x, cond = FiLM(3, 2).double(), noise(2, 2, 4, 5), noise(2, 3)
+    assert torch.equal(film(x, cond), x)
+    nn.init.normal_(film.to_scale_shift.weight)
+    scale, shift = (cond @ film.to_scale_shift.weight.T).split(2, dim=1)
+    want = x * (1 + scale)[..., None, None] + shift[..., None, None]
+    torch.testing.assert_close(film(x, cond), want)
+    with pytest.raises(SettingError, match="cond"):
+        film(x, None)
+
+
+def test_spectral_norm_makes_the_largest_singular_value_one() -> None:
+    with seeded(0):
+        down = conv(ConvSpec(2, spectral_norm=True), 6, 8, 3)
+        up = conv_transpose(ConvSpec(2, spectral_norm=True), 6, 8, 3)
+    for _ in range(300):  # power iteration runs in training forwards
+        down(torch.zeros(1, 6, 5, 5)), up(torch.zeros(1, 6, 5, 5), (5, 5))
+    for matrix in (down.layer.weight.flatten(1), up.layer.weight.transpose(0, 1).flatten(1)):
+        assert torch.linalg.matrix_norm(matrix, 2).item() == pytest.approx(1, abs=1e-3)
+    assert torch.linalg.matrix_norm(conv(ConvSpec(2), 6, 8, 3).layer.weight.flatten(1), 2).item() > 1.2
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 7, 16, 30, 64, 320])
+def test_group_norm_never_is_instance_norm(channels: int) -> None:
+    layer = norm(ConvSpec(2, norm="group"), channels)
+    assert isinstance(layer, nn.GroupNorm)
+    assert layer.num_groups <= channels // 2
+    one_pixel = layer(noise(1, channels, 1, 1).float())
+    assert one_pixel.abs().max() > 0.1  # instance norm would give zeros
+
+
+def test_norms_that_cannot_work_say_so() -> None:
+    with pytest.raises(SettingError, match="one channel"):
+        norm(ConvSpec(2, norm="group"), 1)
+    block = ConvBlock(ConvSpec(2, norm="instance"), 2, 4, 3).eval()
+    block(torch.zeros(1, 2, 2, 1))
+    with pytest.raises(SettingError, match="one element"):
+        block(torch.zeros(1, 2, 1, 1))
+
+
+@pytest.mark.parametrize(("norm_name", "has_bias"), [("none", True), ("batch", False), ("instance", False)])
+def test_bias_only_where_no_norm_follows(norm_name: str, has_bias: bool) -> None:
+    assert (conv(ConvSpec(1, norm=norm_name), 2, 3, 1).layer.bias is not None) is has_bias
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_dropout_drops_channels_in_training_only(ndim: int) -> None:
+    block = ConvBlock(ConvSpec(ndim, dropout=0.5, **PLAIN), 1, 64, 1).double()
+    nn.init.ones_(block.conv.layer.weight)
+    x = torch.ones(1, 1, *(3,) * ndim, dtype=torch.float64)
+    with seeded(3):
+        kept = block(x).flatten(2)[0]
+    assert torch.equal(kept, kept[:, :1].expand_as(kept))  # a channel lives or dies as a whole
+    assert set(kept.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(block.eval()(x), torch.ones(1, 64, *(3,) * ndim, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("act", ["relu", "leaky_relu", "elu", "silu", "gelu", "none"])
+@pytest.mark.parametrize("norm_name", ["none", "batch", "group"])
+def test_gradients_through_activations_in_place(act: str, norm_name: str) -> None:
+    with seeded(0):
+        block = ResidualBlock(ConvSpec(1, norm=norm_name, act=act, cond_dim=2), 2, 4, 3).double()
+    x, cond = noise(2, 2, 5).requires_grad_(), noise(2, 2, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: block(a, b), (x, cond))
+
+
+def test_seeded_leaves_the_global_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    with seeded(0):
+        first = conv(ConvSpec(2), 2, 3, 3)
+    assert torch.equal(before, torch.random.get_rng_state())
+    with seeded(0):
+        second = conv(ConvSpec(2), 2, 3, 3)
+    assert torch.equal(first.layer.weight, second.layer.weight)
+
+
+@pytest.mark.parametrize("act", ["relu", "none"])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2), (6, 3)])
+def test_initialisation_keeps_the_mean_square(act: str, kernel: int, stride: int) -> None:
+    """He: E[y^2] = E[x^2] through a layer and its mirror; torch's default gives a sixth of it."""
+    spec = ConvSpec(1, norm="none", act=act, padding="valid")
+    with seeded(0), torch.no_grad():
+        x = torch.randn(4, 128, 300)
+        down = ConvBlock(spec, 128, 256, kernel, stride)(x)
+        up = UpBlock(spec, 128, 256, kernel, stride)(x, ((300 - 1) * stride + kernel,))
+    for y in (down, up[..., kernel:-kernel]):
+        assert y.square().mean().item() == pytest.approx(1, rel=0.1)

@@ -1,0 +1,133 @@
+"""Tuning on validation pixels, and the count of what a refiner changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hyperseg.core import LabelError, SceneError, SegmentationMap
+from hyperseg.crf import ClassChange, DenseCRF, Kernels, changes, default_candidates, refine, tune
+
+H, W = 30, 28
+
+
+@pytest.fixture
+def truth() -> NDArray[np.int16]:
+    labels = np.zeros((H, W), np.int16)
+    labels[:, W // 2 :] = 1
+    labels[H // 2 :, :10] = 2
+    return labels
+
+
+@pytest.fixture
+def guide(truth: NDArray[np.int16]) -> NDArray[np.float32]:
+    noise = np.random.default_rng(31).normal(0, 8, (H, W, 3))
+    return (np.array([40.0, 120.0, 220.0])[truth][..., None] + noise).astype(np.float32)
+
+
+def map_of(labels: NDArray[np.int16], confidence: float = 0.8) -> SegmentationMap:
+    k = 3
+    probs = np.where(np.eye(k)[labels] > 0, confidence, (1 - confidence) / (k - 1)).astype(np.float32)
+    return SegmentationMap(probs=probs, classes=("a", "b", "c"), colours=((0, 0, 0),) * k)
+
+
+def speckled(truth: NDArray[np.int16], share: float) -> NDArray[np.int16]:
+    rng = np.random.default_rng(32)
+    return np.where(rng.random(truth.shape) < share, rng.integers(0, 3, truth.shape), truth).astype(np.int16)
+
+
+def half(truth: NDArray[np.int16]) -> NDArray[np.bool_]:
+    return np.random.default_rng(33).random(truth.shape) < 0.5
+
+
+def test_a_speckled_map_gets_better_on_pixels_never_looked_at(
+    truth: NDArray[np.int16], guide: NDArray[np.float32]
+) -> None:
+    map_, val = map_of(speckled(truth, 0.3)), half(truth)
+    tuned = tune(map_, guide, truth, val)
+    assert tuned.settings is not None
+    assert tuned.n_pixels == val.sum()
+    assert len(tuned.table) == len(default_candidates()) + 1
+    after = refine(map_, guide, tuned.settings)
+    before_right = (map_.labels() == truth)[~val].mean()
+    assert (after.labels() == truth)[~val].mean() > before_right + 0.1
+    best = max(row.score for row in tuned.table)
+    chosen = next(row for row in tuned.table if row.settings == tuned.settings)
+    assert chosen.score == best
+    assert chosen.log_likelihood == max(row.log_likelihood for row in tuned.table if row.score == best)
+
+
+def test_a_perfect_map_is_left_alone(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
+    """Smoothing raises the likelihood here, but an equal accuracy is no reason to touch the map."""
+    tuned = tune(map_of(truth, 0.6), guide, truth, half(truth))
+    assert tuned.settings is None
+    assert tuned.table[0].settings is None
+    assert tuned.table[0].score == 1.0
+    assert any(
+        row.score == 1.0 and row.log_likelihood > tuned.table[0].log_likelihood for row in tuned.table[1:]
+    )
+
+
+def test_harm_is_refused(truth: NDArray[np.int16]) -> None:
+    """A guide that contradicts the truth: every candidate loses, nothing is done."""
+    lines = np.zeros_like(truth)
+    lines[:, ::2] = 1
+    flat = np.zeros((H, W, 3), np.float32)
+    strong = [DenseCRF(gaussian_weight=30, bilateral_weight=0), DenseCRF(bilateral_weight=30)]
+    tuned = tune(map_of(lines, 0.6), flat, lines, half(truth), candidates=strong)
+    assert tuned.settings is None
+    assert all(row.score < 1 and row.changed > 0 for row in tuned.table[1:])
+
+
+def test_each_kernel_is_built_once(
+    truth: NDArray[np.int16], guide: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    build = Kernels._build
+    monkeypatch.setattr(Kernels, "_build", lambda self, f: built.append(f.shape[1]) or build(self, f))
+    shuffled = [
+        default_candidates()[i] for i in np.random.default_rng(0).permutation(len(default_candidates()))
+    ]
+    table = tune(map_of(truth), guide, truth, half(truth), candidates=shuffled).table
+    assert sorted(built) == [2] + [5] * 6
+    assert [row.settings for row in table] == [None, *shuffled]
+
+
+def test_the_metric_decides(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
+    map_, val = map_of(speckled(truth, 0.3)), half(truth)
+    candidates = [DenseCRF()]
+    tuned = tune(map_, guide, truth, val, candidates=candidates, metric=lambda p, t: -float(np.mean(p == t)))
+    assert tuned.settings is None
+
+
+def test_pixels_outside_the_mask_do_not_count(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
+    map_, val = map_of(speckled(truth, 0.3)), half(truth)
+    hidden = np.where(val, truth, np.int16(-1))
+    wrong = np.where(val, truth, np.int16(0))
+    candidates = default_candidates()[:4]
+    tables = [tune(map_, guide, t, val, candidates=candidates).table for t in (truth, hidden, wrong)]
+    assert tables[0] == tables[1] == tables[2]
+
+
+def test_no_validation_pixel_is_an_error(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
+    with pytest.raises(LabelError, match="needs validation pixels"):
+        tune(map_of(truth), guide, np.full_like(truth, -1), half(truth))
+    with pytest.raises(SceneError, match=r"mask have shape \(29, 28\)"):
+        tune(map_of(truth), guide, truth, half(truth)[1:])
+
+
+def test_changes_are_counted_by_hand() -> None:
+    truth = np.array([[0, 0, 0, 1, 1, 2, -1, 0]], np.int16)
+    before = map_of(np.array([[0, 1, 1, 1, 0, 0, 0, 0]], np.int16))
+    after = map_of(np.array([[1, 0, 2, 1, 0, 1, 1, 1]], np.int16))
+    mask = np.array([[1, 1, 1, 1, 1, 1, 1, 0]], bool)
+    assert changes(before, after, truth, mask) == (
+        ClassChange("a", pixels=3, changed=3, fixed=1, broken=1),
+        ClassChange("b", pixels=2, changed=0, fixed=0, broken=0),
+        ClassChange("c", pixels=1, changed=1, fixed=0, broken=0),
+    )
+    no_data = replace(before, valid=np.array([[0, 1, 1, 1, 1, 1, 1, 1]], bool))
+    assert changes(no_data, after, truth, mask)[0] == ClassChange("a", pixels=2, changed=2, fixed=1, broken=0)

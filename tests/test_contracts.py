@@ -1,0 +1,266 @@
+"""One contract for every consumer of the backbone. To add one: write a function, name it in CONSUMERS."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from hyperseg.backbone import (
+    BackboneSpec,
+    ClassHead,
+    ConvSpec,
+    Decoder,
+    DeepSupervision,
+    Encoder,
+    PairHead,
+    PoolHead,
+    seeded,
+)
+
+K = 3
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A net, how to build it from its specs, and what it makes of inputs of odd sizes.
+
+    Attributes:
+        specs: the specs it is built from.
+        build: specs -> module; called inside `seeded`.
+        cases: (shapes of the inputs, shape of the output), all without the batch axis.
+    """
+
+    specs: tuple[BackboneSpec, ...]
+    build: Callable[..., nn.Module]
+    cases: tuple[tuple[tuple[Shape, ...], Shape], ...] = field(default_factory=tuple)
+
+    def make(self, seed: int = 0) -> nn.Module:
+        with seeded(seed):
+            return self.build(*self.specs)
+
+    def batch(self, n: int, case: int = 0, seed: int = 1) -> tuple[Tensor, ...]:
+        random = torch.Generator().manual_seed(seed)
+        return tuple(torch.randn(n, *shape, generator=random) for shape in self.cases[case][0])
+
+    def settled(self) -> nn.Module:
+        """In eval mode, after a training step's forward (running statistics are no longer 0 and 1)."""
+        net = self.make()
+        net(*self.batch(4))
+        return net.eval()
+
+
+class SpectralSpatial(nn.Module):
+    """Spectral convolutions, then spatial ones, all valid in space; scores averaged over bands."""
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.encoder, self.head = Encoder(spec), ClassHead(spec, K, level=-1)
+
+    def forward(self, cube: Tensor) -> Tensor:
+        return self.head(self.encoder(cube)).mean(2)
+
+
+class Hybrid(nn.Module):
+    """A 3-D encoder, its bands folded into channels, a 2-D encoder."""
+
+    def __init__(self, spectral: BackboneSpec, spatial: BackboneSpec) -> None:
+        super().__init__()
+        self.spectral, self.spatial = Encoder(spectral), Encoder(spatial)
+        self.head = ClassHead(spatial, K, level=-1)
+
+    def forward(self, cube: Tensor) -> Tensor:
+        return self.head(self.spatial(self.spectral(cube)[-1].flatten(1, 2)))
+
+
+class Siamese(nn.Module):
+    """One encoder on two inputs, scores of ordered pairs."""
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.encoder, self.head = Encoder(spec), PairHead(spec, K, hidden=16)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.head(self.encoder(left)[-1], self.encoder(right)[-1])
+
+
+class UNet(nn.Module):
+    def __init__(self, spec: BackboneSpec, *, supervised: bool = False, **decoder: object) -> None:
+        super().__init__()
+        self.encoder, self.decoder = Encoder(spec), Decoder(spec, **decoder)
+        self.head = DeepSupervision(spec, K) if supervised else ClassHead(spec, K)
+
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        out = self.head(self.decoder(self.encoder(x, cond), cond))
+        return torch.cat([y.flatten(1) for y in out], 1) if isinstance(out, list) else out
+
+
+class Generator(nn.Module):
+    """A code becomes a cube of 23 bands."""
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.decoder = Decoder(spec, skips="none")
+
+    def forward(self, code: Tensor) -> Tensor:
+        return self.decoder(code, shape=(23, 5, 7))[0]
+
+
+class Discriminator(nn.Module):
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.encoder, self.head = Encoder(spec), PoolHead(spec, K + 1)
+
+    def forward(self, cube: Tensor) -> Tensor:
+        return self.head(self.encoder(cube))
+
+
+def cnn_3d() -> Consumer:
+    conv = ConvSpec(3, padding=("same", "valid", "valid"), dropout=0.1)
+    strides, kernels = ((2, 1, 1), 1, (2, 1, 1)), ((7, 1, 1), (5, 1, 1), (3, 3, 3))
+    spec = BackboneSpec(1, (8, 8, 16), strides, kernels, (1, 1, 2), conv)
+    cases = ((((1, 21, 9, 7),), (K, 5, 3)), (((1, 20, 5, 5),), (K, 1, 1)))
+    return Consumer((spec,), SpectralSpatial, cases)
+
+
+def hybrid() -> Consumer:
+    spectral = BackboneSpec(1, (4,), ((3, 1, 1),), ((7, 1, 1),), (1,), ConvSpec(3, padding="valid"))
+    spatial = BackboneSpec(20, (16, 16), (1, 1), (3, 3), (1, 1), ConvSpec(2, padding="valid", residual=True))
+    return Consumer((spectral, spatial), Hybrid, ((((1, 20, 11, 13),), (K, 3, 5)),))
+
+
+def siamese() -> Consumer:
+    conv = ConvSpec(3, norm="group", act="leaky_relu", padding="valid")
+    spec = BackboneSpec(1, (4, 8), ((2, 1, 1), (2, 1, 1)), ((7, 1, 1), (8, 3, 3)), (1, 1), conv)
+    return Consumer((spec,), Siamese, ((((1, 21, 5, 7),) * 2, (K * K, 1, 3, 5)),))
+
+
+def u_net_2d() -> Consumer:
+    spec = BackboneSpec(5, (8, 12, 16), (1, 2, 2), (3, 3, 3), (2, 1, 1), ConvSpec(2))
+    return Consumer((spec,), UNet, ((((5, 13, 11),), (K, 13, 11)), (((5, 9, 7),), (K, 9, 7))))
+
+
+def u_net_3d() -> Consumer:
+    conv = ConvSpec(3, norm="instance", act="leaky_relu", residual=True)
+    spec = BackboneSpec(1, (4, 8, 8), (1, (1, 2, 2), 2), ((1, 3, 3), 3, 3), (1, 1, 1), conv)
+
+    def build(spec: BackboneSpec) -> nn.Module:
+        return UNet(spec, supervised=True, skips="add", up="interpolate")
+
+    voxels = 5 * 11 * 9 + 5 * 6 * 5
+    return Consumer((spec,), build, ((((1, 5, 11, 9),), (K * voxels,)),))
+
+
+def u_net_film() -> Consumer:
+    conv = ConvSpec(2, norm="group", act="silu", residual=True, cond_dim=6)
+    spec = BackboneSpec(2, (8, 16), (1, 2), (3, 3), (1, 1), conv)
+    return Consumer((spec,), UNet, ((((2, 11, 7), (6,)), (K, 11, 7)),))
+
+
+def generator() -> Consumer:
+    spec = BackboneSpec(
+        1, (4, 8), ((2, 1, 1), 1), ((7, 1, 1), (3, 3, 3)), (1, 1), ConvSpec(3, padding="valid")
+    )
+    return Consumer((spec,), Generator, ((((8, *spec.sizes((23, 5, 7))[-1]),), (1, 23, 5, 7)),))
+
+
+def discriminator() -> Consumer:
+    conv = ConvSpec(3, norm="none", act="leaky_relu", padding="valid", spectral_norm=True)
+    spec = BackboneSpec(1, (4, 8), ((2, 1, 1), 1), ((7, 1, 1), (3, 3, 3)), (1, 1), conv)
+    return Consumer((spec,), Discriminator, ((((1, 23, 5, 7),), (K + 1,)),))
+
+
+CONSUMERS: dict[str, Callable[[], Consumer]] = {
+    "3-D CNN": cnn_3d,
+    "hybrid": hybrid,
+    "siamese": siamese,
+    "U-Net 2-D": u_net_2d,
+    "U-Net 3-D": u_net_3d,
+    "U-Net FiLM": u_net_film,
+    "generator": generator,
+    "discriminator": discriminator,
+}
+
+
+@pytest.fixture(params=CONSUMERS.values(), ids=CONSUMERS.keys())
+def consumer(request: pytest.FixtureRequest) -> Consumer:
+    return request.param()
+
+
+def state(net: nn.Module) -> dict[str, Tensor]:
+    return {name: t.contiguous() for name, t in net.state_dict().items()}
+
+
+def test_specs_survive_json_and_build_the_same_net(consumer: Consumer) -> None:
+    again = tuple(BackboneSpec.from_json(json.loads(json.dumps(s.to_json()))) for s in consumer.specs)
+    assert again == consumer.specs
+    assert save(state(Consumer(again, consumer.build).make())) == save(state(consumer.make()))
+
+
+def test_seed_decides_every_byte(consumer: Consumer) -> None:
+    nets = [consumer.make(seed) for seed in (0, 0, 1)]
+    assert save(state(nets[0])) == save(state(nets[1])) != save(state(nets[2]))
+    outputs = []
+    for net in nets[:2]:
+        with seeded(5):  # dropout
+            outputs.append(net(*consumer.batch(2)))
+    assert torch.equal(*outputs)
+
+
+def test_no_tensor_is_registered_twice(consumer: Consumer) -> None:
+    net = consumer.make()
+    places = [t.data_ptr() for t in net.state_dict().values() if t.numel()]
+    assert len(places) == len(set(places))
+    assert len(list(net.parameters())) == len(list(net.named_parameters(remove_duplicate=False)))
+
+
+def test_every_parameter_gets_a_finite_gradient(consumer: Consumer) -> None:
+    net = consumer.make()
+    out = net(*consumer.batch(3))
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(2))
+    (out * weights).sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_output_shapes_at_odd_sizes(consumer: Consumer) -> None:
+    net = consumer.settled()
+    for case, (_, out) in enumerate(consumer.cases):
+        assert tuple(net(*consumer.batch(2, case)).shape) == (2, *out)
+
+
+def test_eval_is_deterministic_and_samples_are_independent(consumer: Consumer) -> None:
+    net, batch = consumer.settled(), consumer.batch(3)
+    with torch.no_grad():
+        together = net(*batch)
+        assert torch.equal(together, net(*batch))
+        for i in range(3):
+            alone = net(*(x[i : i + 1] for x in batch))
+            torch.testing.assert_close(alone[0], together[i], rtol=1e-5, atol=1e-5)
+        assert (together[0] - together[1]).abs().max() > 1e-4  # and the samples do matter
+
+
+def test_state_survives_safetensors(consumer: Consumer) -> None:
+    net, other = consumer.settled(), consumer.make(seed=9).eval()
+    batch = consumer.batch(2)
+    with torch.no_grad():
+        assert not torch.equal(net(*batch), other(*batch))
+        other.load_state_dict(load(save(state(net))))
+        assert torch.equal(net(*batch), other(*batch))
+
+
+def test_bfloat16_autocast_stays_close(consumer: Consumer) -> None:
+    net, batch = consumer.settled(), consumer.batch(2)
+    exact = net(*batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = net(*batch)
+        net.train()(*batch).float().square().mean().backward()
+    assert rough.isfinite().all()
+    assert (rough.float() - exact).norm() < 0.1 * exact.norm()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
