@@ -55,14 +55,15 @@ class Card:
 
     Attributes:
         name, title, aliases: names it is found under.
-        sensor, place, pixel_m, size, bands: the distributed array is (*size, bands); pixels of `pixel_m` metres.
+        sensor, place, pixel_m, size, bands: the distributed array is (*size, bands); pixels in metres.
         dtype, low, high, exact: stored type and smallest and largest value; `exact` False: only bounds.
-        recorded_bands, removed_bands: bands of the instrument, and the (first, last) runs, counted from 1, that the
-            distributed array lacks already.
+        recorded_bands, removed_bands: bands of the instrument, and the (first, last) runs, counted from 1,
+            that the distributed array lacks already.
         drop_bands: bands of the distributed array to drop, counted from 0.
         rgb_bands: red, green, blue, counted from 0.
-        wavelength_kind: "listed" (calibrated centres), "approximate" (computed from the range) or "range" only.
+        wavelength_kind: "listed" (calibrated centres), "approximate" (from the range) or "range" only.
         range_nm, wavelengths_nm: first and last wavelength; centres, or empty for "range".
+        counts_measured: class counts were measured on the label files; otherwise they are quoted.
         classes, files, splits: see their types.
         licence, citation, sources: terms, whom to cite, public pages.
         remarks, certainty: what a user must know; what is not certain about this card.
@@ -87,6 +88,7 @@ class Card:
     wavelength_kind: WavelengthKind
     range_nm: tuple[float, float]
     wavelengths_nm: tuple[float, ...]
+    counts_measured: bool
     classes: tuple[ClassEntry, ...]
     files: tuple[FileEntry, ...]
     splits: tuple[SplitEntry, ...]
@@ -168,7 +170,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("pixel_m", "low", "high"), float),
     **dict.fromkeys(("range_nm", "wavelengths_nm"), _tuple_of(float)),
     "removed_bands": _tuple_of(_tuple_of(int)),
-    "exact": bool,
+    **dict.fromkeys(("exact", "counts_measured"), bool),
     "wavelength_kind": _kind,
 }
 

@@ -20,7 +20,9 @@ from hyperseg.core import UNLABELLED, DataFileError, Grid, Scene, SettingError
 from hyperseg.data.card import Card, FileEntry, read_card
 
 CACHE_VARIABLE = "HYPERSEG_CACHE"
-_BUILT_IN = {"indian-pines": ("tensorly", "datasets/data", ("Indian_pines_corrected.npy", "Indian_pines_gt.npy"))}
+_BUILT_IN = {
+    "indian-pines": ("tensorly", "datasets/data", ("Indian_pines_corrected.npy", "Indian_pines_gt.npy"))
+}
 
 
 def cards() -> dict[str, Card]:
@@ -110,14 +112,14 @@ def open_scene(card: Card, *, cache: Path | str | None = None) -> Scene:
 
     Args:
         card: from `load_card`.
-        cache: a folder with the files of the card. Where it holds none of them, and by default, the copy that an
-            installed package carries is taken; by default, the cache folder comes after that.
+        cache: a folder with the files of the card. Where it holds none of them, and by default, the copy
+            that an installed package carries is taken; by default, the cache folder comes after that.
 
     Returns:
-        A scene with int16 labels (file code 0 becomes -1), classes, colours, wavelengths, RGB bands and licence.
+        A scene with int16 labels (file code 0 becomes -1), classes, colours, wavelengths and licence.
 
     Raises:
-        DataFileError: for missing files (with where to get them) and for files that are not the published ones.
+        DataFileError: for missing files (with where to get them) and for files of other content.
     """
     found = {} if cache is None else locate(card, cache=cache)
     found = found or built_in_files(card) or locate(card, cache=cache)
@@ -198,7 +200,9 @@ def to_labels(card: Card, raw: list[NDArray[Any]]) -> NDArray[np.int16]:
         codes = list(range(1, len(codes) + 1))
     if not found <= set(codes):
         strange = sorted(found - {entry.code for entry in card.classes})
-        raise DataFileError(f"{card.title}: label codes {strange} are not on the card, expected 0 and {codes}.")
+        raise DataFileError(
+            f"{card.title}: label codes {strange} are not on the card, expected 0 and {codes}."
+        )
     labels = np.full(card.size, UNLABELLED, np.int16)
     for k, code in enumerate(codes):
         labels[merged == code] = k
@@ -227,8 +231,8 @@ def verify_cube(card: Card, cube: Any) -> None:
     if not right:  # NaN fails every comparison
         limits = "exactly" if card.exact else "different values within"
         raise DataFileError(
-            f"{card.title}: the cube's values run from {low:g} to {high:g}, expected {limits} {card.low:g} to "
-            f"{card.high:g}. The file is damaged, or a scaled copy: take the file of the source page."
+            f"{card.title}: the cube's values run from {low:g} to {high:g}, expected {limits} "
+            f"{card.low:g} to {card.high:g}. It is damaged or a scaled copy: take that of the source page."
         )
 
 
@@ -240,9 +244,10 @@ def verify_labels(card: Card, labels: NDArray[np.int16]) -> None:
     if found.tolist() != list(card.counts):
         pairs = zip(card.class_names, found.tolist(), card.counts, strict=False)
         wrong = "; ".join(f"{name}: {n} pixels, expected {m}" for name, n, m in pairs if n != m)
+        doubt = "" if card.counts_measured else " Or the card is wrong: its counts are quoted, not measured."
         raise DataFileError(
             f"{card.title}: {int(found.sum())} labelled pixels, expected {card.labelled} ({wrong}). "
-            "This is another version of the ground truth, or a damaged file."
+            f"This is another version of the ground truth, or a damaged file.{doubt}"
         )
 
 

@@ -10,7 +10,6 @@ TVCG 15, 2009, matrices of severity 1.0; IEC 61966-2-1 for sRGB.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -25,6 +24,7 @@ Triple = tuple[int, int, int]
 Floats = NDArray[np.float64]
 
 LIGHTEST, DARKEST = 88.0, 24.0  # L* of candidates: white is paper, black is "unlabelled"
+AWAY = 12.0  # CIEDE2000 of candidates from white and from black, whoever looks
 LEVELS = 11  # candidates: the cube of 11 levels per channel
 RESTARTS = 6
 LARGEST = 64
@@ -84,7 +84,11 @@ def _candidates() -> NDArray[np.int64]:
     level = np.linspace(0, 255, LEVELS).round().astype(np.int64)
     lattice = np.stack(np.meshgrid(level, level, level, indexing="ij"), -1).reshape(-1, 3)
     lightness = to_lab(lattice)[:, 0]
-    return lattice[(lightness >= DARKEST) & (lightness <= LIGHTEST)]
+    kept = (lightness >= DARKEST) & (lightness <= LIGHTEST)
+    for vision in VISIONS:
+        for extreme in ([0, 0, 0], [255, 255, 255]):
+            kept &= difference(to_lab(lattice, vision=vision), to_lab(extreme)) >= AWAY
+    return lattice[kept]
 
 
 def _spread(labs: Floats, n: int, first: int) -> tuple[float, list[int]]:
@@ -110,7 +114,7 @@ def _spread(labs: Floats, n: int, first: int) -> tuple[float, list[int]]:
     return float(floor), chosen
 
 
-def smallest_difference(colours: Sequence[ArrayLike], *, vision: Vision = "normal") -> float:
+def smallest_difference(colours: ArrayLike, *, vision: Vision = "normal") -> float:
     """Smallest CIEDE2000 difference of any two colours as seen with `vision` (infinite for fewer than two).
 
     Args:
@@ -170,7 +174,9 @@ def difference(lab1: Floats, lab2: Floats) -> Floats:
     )
     s_lightness = 1 + 0.015 * (lightness - 50) ** 2 / np.sqrt(20 + (lightness - 50) ** 2)
     s_chroma, s_hue = 1 + 0.045 * c, 1 + 0.015 * c * t
-    rotation = -2 * np.sqrt(c**7 / (c**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
+    rotation = (
+        -2 * np.sqrt(c**7 / (c**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
+    )
     dl, dc, dh = (lightness2 - lightness1) / s_lightness, (c2 - c1) / s_chroma, dhue / s_hue
     return np.sqrt(np.maximum(dl**2 + dc**2 + dh**2 + rotation * dc * dh, 0.0))
 

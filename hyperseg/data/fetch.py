@@ -11,7 +11,15 @@ import numpy as np
 
 from hyperseg.core import DataFileError
 from hyperseg.data.card import Card, FileEntry
-from hyperseg.data.catalog import by_hand, cache_folder, locate, read_file, to_labels, verify_cube, verify_labels
+from hyperseg.data.catalog import (
+    by_hand,
+    cache_folder,
+    locate,
+    read_file,
+    to_labels,
+    verify_cube,
+    verify_labels,
+)
 
 
 def fetch(
@@ -25,9 +33,9 @@ def fetch(
 ) -> dict[str, Path]:
     """Bring the files of a data set to this machine.
 
-    A file that is there and right is left alone. A damaged one is set aside as `NAME.damaged` and fetched again;
-    where that fails it gets its name back. pooch downloads to a temporary name and renames, so an interrupted
-    download leaves nothing that looks whole.
+    A file that is there and right is left alone. A damaged one is set aside as `NAME.damaged` and fetched
+    again; where that fails it gets its name back. pooch downloads to a temporary name and renames, so an
+    interrupted download leaves nothing that looks whole.
 
     Args:
         card: from `load_card`.
@@ -72,7 +80,9 @@ def _download(
     card: Card, entry: FileEntry, folder: Path, *, tries: int, wait_s: float, progress: Any
 ) -> Path:
     if entry.url is None:
-        raise DataFileError(f"{card.title}: {entry.name} has no public download address. {by_hand(card, folder)}")
+        raise DataFileError(
+            f"{card.title}: {entry.name} has no public download address. {by_hand(card, folder)}"
+        )
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
@@ -102,8 +112,8 @@ def _download(
     if fault:
         aside = path.replace(path.with_name(path.name + ".damaged"))
         raise DataFileError(
-            f"{card.title}: what {entry.url} returned for {entry.name} is not the published data; it is kept as "
-            f"{aside}. {fault} {by_hand(card, folder)}"
+            f"{card.title}: what {entry.url} returned for {entry.name} is not the published data; "
+            f"it is kept as {aside}. {fault} {by_hand(card, folder)}"
         )
     return path
 

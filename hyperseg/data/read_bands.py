@@ -76,10 +76,9 @@ def find_bad_bands(
         if which.any()
     ]
     good = ~(marked | gaps | constant)
-
     if not good.any():
         raise SceneError(
-            f"{name}: no usable band among {bands}: {'; '.join(reasons)}. Check the file and its no-data value."
+            f"{name}: no usable band of {bands}: {'; '.join(reasons)}. Check the file and its no-data."
         )
     return good, reasons
 

@@ -90,7 +90,12 @@ def open_npy(path: Path, *, key: str | None) -> FileArray:
 
 def open_npz(path: Path, *, key: str | None, ndim: int | None, shape: tuple[int, ...] | None) -> FileArray:
     """One array of a .npz file; only that array and its short companions are read."""
-    with reading(path, "a NumPy .npz file"), np.load(path, allow_pickle=False) as arrays:
+    # opened here, because numpy leaves a broken archive open
+    with (
+        reading(path, "a NumPy .npz file"),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
         entries = _npz_entries(path)
         chosen = choose_key(path, entries, key=key, ndim=ndim, shape=shape)
         array = arrays[chosen]
