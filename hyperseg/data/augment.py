@@ -1,26 +1,33 @@
-"""Augmentations of patches: the symmetries of the square and the ways a spectrum varies between parcels."""
+"""How spectra vary between parcels, as a disturbance of patches.
+
+The symmetries of the square are applied where patches are gathered (`PatchSource.gather`), at no cost.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from hyperseg.core import SettingError
 
 
 @dataclass(frozen=True)
 class SpectralNoise:
-    """How a standardised spectrum is disturbed, in units of a band's standard deviation.
+    """How a standardised spectrum is disturbed; spreads are standard deviations in units of a band's own.
 
     One draw per patch, so the spatial pattern inside a patch is kept; only `noise` is drawn per value.
 
     Attributes:
-        gain: spread of a factor common to all bands (illumination).
+        gain: spread of a factor (mean 1) common to all bands (illumination).
         offset: spread of a shift common to all bands (haze, background).
         drift: spread of a shift that varies slowly over the bands (soil, moisture, atmosphere).
-        knots: number of support points of the drift along the spectrum.
+        knots: number of support points of the drift along the spectrum; between them it is interpolated.
         noise: spread of white noise per value.
+
+    Raises:
+        SettingError: a negative spread, or no knot.
     """
 
     gain: float = 0.0
@@ -29,20 +36,43 @@ class SpectralNoise:
     knots: int = 8
     noise: float = 0.0
 
+    def __post_init__(self) -> None:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        if not all(v >= 0 for v in values.values()) or self.knots < 1:
+            raise SettingError(f"spreads of spectral noise are 0 or more and knots 1 or more, got {values}.")
+
     def __call__(self, patches: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """(B, 1, L, h, w) -> disturbed copy; `generator` lives on the patches' device."""
+        """Disturbed patches.
+
+        Args:
+            patches: (B, 1, L, h, w).
+            generator: on the patches' device; None uses torch's own.
+
+        Returns:
+            (B, 1, L, h, w), a new tensor; the patches themselves where all spreads are 0.
+        """
         batch, _, bands = patches.shape[:3]
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, device=patches.device, generator=generator)
+            return torch.randn(*shape, device=patches.device, dtype=patches.dtype, generator=generator)
 
         out = patches
         if self.gain:
             out = out * (1 + self.gain * normal(batch, 1, 1, 1, 1))
-        shift = self.offset * normal(batch, 1, 1) if self.offset else None
+        if self.offset:
+            out = out + self.offset * normal(batch, 1, 1, 1, 1)
         if self.drift:
-            bend = F.interpolate(self.drift * normal(batch, 1, self.knots), size=bands, mode="linear", align_corners=True)
-            shift = bend if shift is None else shift + bend
-        if shift is not None:
-            out = out + shift[..., None, None]
+            bend = self.drift * normal(batch, self.knots) @ slow_curves(self.knots, bands).to(patches)
+            out = out + bend[:, None, :, None, None]
         return out + self.noise * normal(*patches.shape) if self.noise else out
+
+
+def slow_curves(knots: int, bands: int) -> Tensor:
+    """(knots, bands) curves: standard normal weights give a drift of unit variance at every band.
+
+    Linear interpolation between evenly spread knots, divided by its own spread: without that the drift would
+    be weaker half-way between two knots than on them.
+    """
+    place = torch.linspace(0, knots - 1, bands, dtype=torch.float64) if knots > 1 else torch.zeros(bands)
+    hats = (1 - (place - torch.arange(knots)[:, None]).abs()).clamp(min=0)
+    return hats / hats.norm(dim=0)

@@ -1,1 +1,63 @@
+"""Training, prediction and what surrounds them; knows callables and no method.
 
+| file          | what                                                                              |
+|---------------|-----------------------------------------------------------------------------------|
+| `fit`         | the training loop: phases, validation, early stop, checkpoints, resumption         |
+| `training`    | what a run is made of: `Phase`, `History`, and the state a checkpoint holds         |
+| `predict`     | a scene through a network, tile by tile                                            |
+| `lanes`       | several tiles at once on a CPU                                                    |
+| `device`      | which device, which precision                                                     |
+| `distributed` | several processes under torchrun                                                  |
+| `ema`         | moving averages of weights                                                        |
+| `progress`    | progress bars for `fit` and `predict_scene`                                       |
+"""
+
+from hyperseg.engine.checkpoint import load_state, save_state
+from hyperseg.engine.device import Precision, choose_device, choose_precision
+from hyperseg.engine.distributed import (
+    average_buffers,
+    average_gradients,
+    join_processes,
+    leave_processes,
+    rank,
+    share,
+    world_size,
+)
+from hyperseg.engine.ema import Ema
+from hyperseg.engine.fit import Report, fit
+from hyperseg.engine.predict import (
+    SceneModel,
+    blend_windows,
+    class_probabilities,
+    predict_scene,
+    predict_tiles,
+)
+from hyperseg.engine.progress import scene_progress, training_progress
+from hyperseg.engine.training import History, Phase
+
+__all__ = [
+    "Ema",
+    "History",
+    "Phase",
+    "Precision",
+    "Report",
+    "SceneModel",
+    "average_buffers",
+    "average_gradients",
+    "blend_windows",
+    "choose_device",
+    "choose_precision",
+    "class_probabilities",
+    "fit",
+    "join_processes",
+    "leave_processes",
+    "load_state",
+    "predict_scene",
+    "predict_tiles",
+    "rank",
+    "save_state",
+    "scene_progress",
+    "share",
+    "training_progress",
+    "world_size",
+]

@@ -1,4 +1,4 @@
-"""Classical baselines: RBF support vector machine and random forest on spectra, alone or on 3 x 3 means.
+"""Classical baselines: RBF support vector machine, random forest and LDA, on spectra alone or on 3 x 3 means.
 
 They are what a network has to beat. All read preprocessed spectra (`hyperseg.data.preprocess`), take seconds
 on one core, and predict whole scenes block by block, so the cube never has to fit into memory.
@@ -18,7 +18,7 @@ from hyperseg.core import Cube, LabelError, Scene, SceneError, SegmentationMap, 
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra, row_blocks
 
 Float32 = NDArray[np.float32]
-Method = Literal["svm", "svm3x3", "random-forest"]
+Method = Literal["svm", "svm3x3", "random-forest", "lda3x3"]
 
 _DEFAULT_C = 100.0
 _COSTS = (10.0, 100.0, 1000.0)
@@ -34,7 +34,7 @@ class SpectralClassifier:
         estimator: the fitted scikit-learn estimator, on class positions within `present`.
         present: (k,) classes that had training pixels; all others get probability 0.
         n_classes: K.
-        name: "svm", "svm3x3" or "random-forest".
+        name: "svm", "svm3x3", "lda3x3" or "random-forest".
         temperature: what SVM decision values are divided by before the softmax; unused by the forest.
         settings: what was chosen, for `run.json`.
         preprocess: map applied to raw spectra first, or None where spectra come preprocessed.
@@ -54,7 +54,7 @@ class SpectralClassifier:
         """(n, C) preprocessed spectra -> (n, K) float32 summing to one; argmax = the estimator's choice."""
         x = np.asarray(spectra, np.float64)
         out = np.zeros((len(x), self.n_classes), np.float32)
-        if self.name == "random-forest":
+        if self.name in ("random-forest", "lda3x3"):
             out[:, self.present] = self.estimator.predict_proba(x)
         else:
             out[:, self.present] = _softmax(_decisions(self.estimator, x) / self.temperature)
@@ -112,6 +112,15 @@ def fit_random_forest(
     return SpectralClassifier(estimator, present, k, "random-forest", 1.0, {"n_trees": n_trees})
 
 
+def fit_lda(spectra: ArrayLike, labels: ArrayLike, *, n_classes: int | None = None) -> SpectralClassifier:
+    """Linear discriminant analysis with Ledoit-Wolf shrinkage; arguments and errors as in `fit_svm`."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    x, position, present, k = _checked(spectra, labels, n_classes)
+    estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x, position)
+    return SpectralClassifier(estimator, present, k, "lda3x3", 1.0, {"shrinkage": "Ledoit-Wolf"})
+
+
 def predict_map(
     model: SpectralClassifier,
     cube: Cube,
@@ -129,32 +138,60 @@ def predict_map(
     """
     out = np.empty((*cube.shape[:-1], model.n_classes), np.float32)
     for rows in row_blocks(cube, max_bytes=max_bytes):
-        features = _features(cube, rows, model.preprocess, model.window)
-        found = model.probabilities(features.reshape(-1, features.shape[-1]))
-        out[rows] = found.reshape(*features.shape[:-1], -1)
+        out[rows] = predict_rows(model, cube, rows)
         if on_rows is not None:
             on_rows(rows.stop, cube.shape[0])
     return out
 
 
+def predict_rows(model: SpectralClassifier, cube: Cube, rows: slice) -> Float32:
+    """(rows, ..., K) probabilities of a block of rows; what a map of any size is made from."""
+    features = _features(cube, rows, model.preprocess, model.window)
+    return model.probabilities(features.reshape(-1, features.shape[-1])).reshape(*features.shape[:-1], -1)
+
+
 def fit_baseline(scene: Scene, split: Split, *, method: Method, seed: int) -> SpectralClassifier:
     """Fit preprocessing and one of the baselines on the training pixels of a scene.
 
-    "svm3x3" averages the preprocessed spectra of 3 x 3 pixels, in training and prediction; a leak report for
-    it has to use a window of 3.
+    "svm3x3" and "lda3x3" average the preprocessed spectra of 3 x 3 pixels, in training and prediction; a leak
+    report for them has to use a window of 3.
     """
     if scene.labels is None:
         raise LabelError(f"{scene.name} has no labels to learn from.")
     preprocess = fit_preprocess(gather_spectra(scene, split.train), good_bands=scene.good_bands)
-    labels, window = scene.labels[split.train], 3 if method == "svm3x3" else 1
-    spectra = gather_features(scene, split.train, preprocess=preprocess, window=window)
+    labels, window = scene.labels[split.train], 3 if method.endswith("3x3") else 1
+    features = gather_features(scene, split.train, preprocess=preprocess, window=window)
+    return fit_features(
+        features,
+        labels,
+        method=method,
+        seed=seed,
+        n_classes=scene.n_classes,
+        preprocess=preprocess,
+        window=window,
+    )
+
+
+def fit_features(
+    features: ArrayLike,
+    labels: ArrayLike,
+    *,
+    method: Method,
+    seed: int,
+    n_classes: int,
+    preprocess: Preprocess,
+    window: int,
+) -> SpectralClassifier:
+    """Fit a baseline on (n, C') preprocessed, averaged training spectra; also how a stored run is rebuilt."""
     match method:
         case "svm" | "svm3x3":
-            model = fit_svm(spectra, labels, seed=seed, n_classes=scene.n_classes)
+            model = fit_svm(features, labels, seed=seed, n_classes=n_classes)
         case "random-forest":
-            model = fit_random_forest(spectra, labels, seed=seed, n_classes=scene.n_classes)
+            model = fit_random_forest(features, labels, seed=seed, n_classes=n_classes)
+        case "lda3x3":
+            model = fit_lda(features, labels, n_classes=n_classes)
         case _:
-            raise SettingError(f'method {method!r}: expected "svm", "svm3x3" or "random-forest".')
+            raise SettingError(f'method {method!r}: expected "svm", "svm3x3", "lda3x3" or "random-forest".')
     return replace(model, name=method, preprocess=preprocess, window=window)
 
 

@@ -1,0 +1,122 @@
+"""`hyperseg classify`: the main job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+METHODS = ("cnn3d", "hybrid", "ssrn", "svm", "rf")
+BASELINES = ("svm", "rf", "lda")
+
+
+@click.command()
+@click.argument("scene", required=False)
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Label raster of the scene's size; 0 = unlabelled. FILE:ARRAY picks an array.",
+)
+@click.option("--method", type=click.Choice(METHODS), help="What makes the map.  [default: cnn3d]")
+@click.option(
+    "--split",
+    metavar="SPLIT",
+    help="How labelled pixels are divided: parcels, blocks[:SIZE], fixed, random_fraction:0.1, random_per_class:30, "
+    "random_total:200.  [default: parcels]",
+)
+@click.option("--train-mask", metavar="FILE", help="For --split fixed: raster of training pixels.")
+@click.option(
+    "--test-mask", metavar="FILE", help="For --split fixed: raster of test pixels; default: the rest."
+)
+@click.option(
+    "--refine",
+    type=click.Choice(("dense-crf", "none")),
+    help="Refiner after the method.  [default: dense-crf]",
+)
+@click.option(
+    "--crf-engine",
+    type=click.Choice(("lattice", "pydensecrf")),
+    help="Engine of the dense CRF.  [default: lattice]",
+)
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    type=click.Choice(BASELINES),
+    help="Measured beside; repeatable.  [default: svm]",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    help="Repeats with other seeds: the spread you can expect.  [default: 3]",
+)
+@click.option("--seed", type=click.IntRange(0), help="Seed of the first repeat.  [default: 0]")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training pixels.")
+@click.option(
+    "--flips/--no-flips",
+    default=None,
+    help="Average over eight flips and rotations: slower, slightly better.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder with a data set's own files.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/SCENE-METHOD]")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@click.option(
+    "--from",
+    "record",
+    type=click.Path(exists=True, path_type=Path),
+    help="Repeat the run of a run.json; options given here win.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def classify(
+    scene: str | None, labels: str | None, train_mask: str | None, test_mask: str | None, refine: str | None,
+    epochs: int | None, device: str, folder: Path | None, out: Path | None, resume: bool, record: Path | None,
+    quiet: bool, **chosen: Any,
+) -> None:  # fmt: skip
+    """Train on SCENE and map all of it.
+
+    SCENE is a data set (see `hyperseg datasets`), or a file: .mat, .npy, .npz, HDF5, ENVI, GeoTIFF. The result
+    is a folder with map.tif, map.png, confidence.tif, the model, metrics.json and report.html.
+
+    \b
+    Examples:
+      hyperseg classify indian-pines
+      hyperseg classify scene.hdr --labels labels.tif --out runs/field
+      hyperseg classify cube.mat:data --labels gt.mat --split blocks:32
+      hyperseg classify indian-pines --split random_fraction:0.1 --repeats 5
+      hyperseg classify indian-pines --split fixed --train-mask tr.tif --test-mask te.tif
+      hyperseg classify --from runs/field/run.json --seed 7
+    """
+    from hyperseg.core import SettingError
+    from hyperseg.engine.report import print_summary
+    from hyperseg.recipes.classify import ClassifySettings, Masks
+    from hyperseg.recipes.classify import classify as run
+    from hyperseg.recipes.open import open_named, read_mask
+    from hyperseg.recipes.run_folder import load_record
+
+    settings, inputs = (
+        ClassifySettings(),
+        {"scene": scene, "labels": labels, "train_mask": train_mask, "test_mask": test_mask},
+    )
+    if record is not None:
+        earlier = load_record(record)
+        settings = ClassifySettings.from_json(earlier["settings"])
+        inputs = {k: v if v is not None else earlier.get("inputs", {}).get(k) for k, v in inputs.items()}
+    if inputs["scene"] is None:
+        raise SettingError("which scene? Name a data set or a file, e.g. `hyperseg classify indian-pines`.")
+    changes = {k: v for k, v in chosen.items() if v not in (None, ())}
+    if refine is not None:
+        changes["refine"] = () if refine == "none" else (refine,)
+    if epochs is not None:
+        changes["train"] = replace(settings.train, epochs=epochs, min_steps=1)
+    settings = replace(settings, **changes)
+    masks = Masks(
+        *(None if name is None else read_mask(name) for name in (inputs["train_mask"], inputs["test_mask"]))
+    )
+    opened = open_named(inputs["scene"], labels=inputs["labels"], folder=folder)
+    done, metrics = run(
+        opened, settings, out=out, masks=masks, device=device, resume=resume, quiet=quiet, inputs=inputs
+    )
+    print_summary(metrics, folder=done.root)

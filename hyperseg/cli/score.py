@@ -1,0 +1,86 @@
+"""`hyperseg score`: accuracy of a map against labels."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hyperseg.recipes.score import MapScore
+
+
+@click.command()
+@click.argument("map_file", metavar="MAP")
+@click.argument("labels", metavar="LABELS")
+@click.option(
+    "--classes-from",
+    metavar="NAME|FILE",
+    help="Class names for codes without names: a public scene (indian-pines) or a raster that carries names.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write everything, with the confusion matrix, to this file.",
+)
+def score(map_file: str, labels: str, classes_from: str | None, json_file: Path | None) -> None:
+    """Score MAP against LABELS: OA, AA, kappa, every class, and the borders between classes.
+
+    MAP is a map of hyperseg or any label raster. LABELS is a label raster (FILE or FILE:KEY) on the same
+    grid, or a public scene such as indian-pines, for its ground truth. Unlabelled pixels (0) are not scored.
+    Classes are matched by name where both files have names, else by code.
+
+    \b
+    Examples:
+      hyperseg score runs/indian-pines-cnn3d/map.tif indian-pines
+      hyperseg score map.tif field_check.tif --json score.json
+      hyperseg score map.tif truth.mat:gt --classes-from salinas-a
+    """
+    from rich.console import Console
+
+    from hyperseg.data.write import write_json
+    from hyperseg.recipes.score import score as score_files
+
+    found = score_files(map_file, labels, classes_from=classes_from)
+    show(found, Console(highlight=False))
+    if json_file is not None:
+        write_json(json_file, found.to_json())
+        click.echo(f"written to {json_file}")
+
+
+def show(found: MapScore, console: Console) -> None:
+    """Print totals, a line per class, and what to know about them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from hyperseg.recipes.score import BORDER_PX
+
+    totals = found.scores
+    print_plain(console, f"{found.map} against {found.labels}")
+    pixels = f"{totals.n:,}".replace(",", " ")
+    print_plain(console, f"{pixels} pixels scored, classes matched by {found.matched_by}")
+    console.print(f"OA {totals.oa:.2f} %   AA {totals.aa:.2f} %   kappa {totals.kappa:.2f} %", style="bold")
+    near = "there are none" if math.isnan(found.boundary) else f"OA {found.boundary:.2f} %"
+    console.print(f"within {BORDER_PX} px of a border between classes: {near}")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("class")
+    for column in ("pixels", "recall %", "F1 %", "IoU %"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for k, name in enumerate(found.classes):
+        values = (totals.per_class[k], totals.f1[k], totals.iou[k])
+        numbers = ("-" if math.isnan(v) else f"{v:.2f}" for v in values)
+        table.add_row(Text(name), str(found.pixels[k]), *numbers)
+    console.print()
+    console.print(table)
+    for note in found.notes:
+        print_plain(console, f"\n{note}")
+
+
+def print_plain(console: Console, text: str) -> None:
+    """Text as it is: names of files and classes are never markup."""
+    console.print(text, markup=False, soft_wrap=True)

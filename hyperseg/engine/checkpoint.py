@@ -1,0 +1,47 @@
+"""Training state on disk: written whole or not at all, read back without pickle's code execution."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hyperseg.core import RunError
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values to `path` through a temporary name beside it.
+
+    Raises:
+        RunError: the file could not be written; what `path` held before is untouched.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise RunError(
+            f"{path}: the training state could not be written ({error}). Free space or write elsewhere."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """What `save_state` wrote, tensors on the CPU.
+
+    Raises:
+        RunError: the file is absent, cut off, or not a training state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen types here, depending on where the file is damaged
+        raise RunError(
+            f"{path}: not a training state of this program ({error}). Remove the file to start afresh."
+        ) from error
+    if not isinstance(state, dict):
+        raise RunError(f"{path}: not a training state of this program. Remove the file to start afresh.")
+    return state

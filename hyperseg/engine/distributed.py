@@ -1,0 +1,109 @@
+"""Several processes under torchrun: each takes its share of a batch, gradients are averaged.
+
+Without torchrun everything here is a no-op, so a training loop reads the same in both cases. With equal
+shares and losses that are means over pixels, the averaged gradient is that of the whole batch; statistics of
+batch norm are of each process's share.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from itertools import chain
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from hyperseg.core import SettingError
+
+
+def join_processes(device: torch.device) -> None:
+    """Join the process group that torchrun's environment describes, if there is one.
+
+    Raises:
+        SettingError: WORLD_SIZE says there are several processes, but the rest of the environment is missing.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or world_size() > 1:
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device if device.index is not None else int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except ValueError as error:
+        raise SettingError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the processes cannot find each other ({error}). "
+            "Start them with torchrun, or unset WORLD_SIZE."
+        ) from error
+
+
+def leave_processes() -> None:
+    """Leave the process group, if one was joined."""
+    if _joined():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, 0 for the only one; process 0 writes files and talks."""
+    return dist.get_rank() if _joined() else 0
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if _joined() else 1
+
+
+def share(batch: Tensor) -> Tensor:
+    """This process's part of a global batch: every world_size-th element."""
+    return batch[rank() :: world_size()]
+
+
+@torch.no_grad()
+def copy_from_first(modules: Iterable[nn.Module]) -> None:
+    """Overwrite parameters and buffers with those of process 0."""
+    if world_size() == 1:
+        return
+    for module in modules:
+        for tensor in chain(module.parameters(), module.buffers()):
+            dist.broadcast(tensor.detach(), src=0)
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over processes, in one message."""
+    if world_size() == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size()
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+@torch.no_grad()
+def average_buffers(modules: Iterable[nn.Module]) -> None:
+    """Average floating buffers (batch statistics) over processes, so that all hold the same model."""
+    if world_size() == 1:
+        return
+    for module in modules:
+        for buffer in module.buffers():
+            if buffer.is_floating_point():
+                dist.all_reduce(buffer)
+                buffer /= world_size()
+
+
+def average_number(value: float) -> float:
+    """Mean of a number over processes: what all of them must decide upon alike."""
+    if world_size() == 1:
+        return value
+    place = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else "cpu"
+    number = torch.tensor(value, dtype=torch.float64, device=place)
+    dist.all_reduce(number)
+    return number.item() / world_size()
+
+
+def _joined() -> bool:
+    return dist.is_available() and dist.is_initialized()

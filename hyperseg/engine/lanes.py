@@ -1,0 +1,42 @@
+"""Several tiles at once on a CPU: one Python thread per tile, one torch thread in each."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], *, lanes: int) -> Iterator[Result]:
+    """Yield `work(job)` for every job, in the order of the jobs, `lanes` of them at a time.
+
+    torch's own threads meet at a barrier after every operator, so that one busy core holds up all of them; tiles
+    need no barrier. On a quiet machine both are equally fast, beside other work this is several times faster.
+
+    Args:
+        work: called in other threads; what it calls must allow that.
+        jobs: drawn in the calling thread, at most `lanes` + 1 ahead of what was yielded.
+        lanes: threads; 1 works in the calling thread.
+    """
+    if lanes == 1:
+        yield from map(work, jobs)
+        return
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(1,))
+    pending: deque[Future[Result]] = deque()
+    try:
+        for job in jobs:
+            pending.append(pool.submit(work, job))
+            if len(pending) > lanes:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # the pool's setting is also what threads started later would get

@@ -1,0 +1,136 @@
+"""A sheet: panels of pixels with a heading and a legend, painted into one array and then lettered.
+
+Nothing is interpolated, so every pixel of a panel keeps exactly its colour in the PNG.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import LabelError
+
+Picture = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Colour = tuple[int, int, int]
+
+CHEQUER = np.array([[225, 225, 225], [248, 248, 248]], np.uint8)
+CHEQUER_PX = 6
+PANEL_PX, LARGEST_PANEL_PX = 600, 2000
+DPI = 64  # a power of two: sizes in inches, and so the picture's pixels, come out exact
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend; no colour means the chequer of "no data"."""
+
+    colour: Colour | None
+    text: str
+
+
+def zoom(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Take every how-manieth pixel, and repeat each how often."""
+    if len(shape) != 2:
+        raise LabelError(f"a picture needs rows and columns, got an array of shape {shape}: give one slice.")
+    return math.ceil(max(shape) / LARGEST_PANEL_PX), max(1, PANEL_PX // max(shape))
+
+
+def enlarge(array: NDArray[Any], factor: int) -> NDArray[Any]:
+    """Repeat every pixel `factor` times along rows and columns."""
+    return array.repeat(factor, 0).repeat(factor, 1)
+
+
+def chequer(picture: Picture, where: Mask) -> Picture:
+    """The (h, w, 3) picture with a chequer, which no class can have for a colour, at the (h, w) mask."""
+    rows, columns = np.indices(where.shape) // CHEQUER_PX
+    return np.where(where[..., None], CHEQUER[(rows + columns) % 2], picture)
+
+
+def sheet(panels: Sequence[tuple[str, Picture]], keys: Sequence[Key], *, title: str) -> bytes:
+    """Panels side by side (one above the other where they are wide) and a legend below; returns a PNG file.
+
+    Args:
+        panels: (name, (h, w, 3) picture), all of one size.
+        keys: entries of the legend.
+        title: heading.
+    """
+    height, width = panels[0][1].shape[:2]
+    stacked = width > 1.8 * height
+    across, down = (1, len(panels)) if stacked else (len(panels), 1)
+    em = max(14, round((across * width) / 85))
+    gap, line = em, round(1.6 * em)
+    texts = [key.text for key in keys]
+    column = max((_width(text, em) for text in texts), default=0) + 3 * em
+    heading = one_line(title, 90)
+    wide = max(across * (width + gap) - gap, column, _width(heading, 1.25 * em, bold=True))
+    columns = max(1, (wide + em) // column)
+    rows = math.ceil(len(keys) / columns)
+    band = height + (line if any(name for name, _ in panels) else 0)
+    top = gap + 2 * em
+    tall = top + down * (band + gap) + rows * line + gap
+    page = np.full((tall, wide + 2 * gap, 3), 255, np.uint8)
+    words: list[tuple[float, float, str, float, bool]] = [(gap, gap + 0.6 * em, heading, 1.25 * em, True)]
+    for i, (name, picture) in enumerate(panels):
+        x = gap + (0 if stacked else i * (width + gap))
+        y = top + (i * (band + gap) if stacked else 0) + band - height
+        page[y - 1 : y + height + 1, x - 1 : x + width + 1] = 150  # a thin frame
+        page[y : y + height, x : x + width] = picture
+        words.append((x, y - 0.6 * line, name, em, False))
+    for i, (key, text) in enumerate(zip(keys, texts, strict=True)):
+        x, y = gap + i // rows * column, top + down * (band + gap) + i % rows * line
+        swatch = np.full((em, round(1.4 * em), 3), 255 if key.colour is None else key.colour, np.uint8)
+        if key.colour is None:
+            swatch = chequer(swatch, np.ones(swatch.shape[:2], bool))
+        page[y - 1 : y + em + 1, x - 1 : x + swatch.shape[1] + 1] = 150
+        page[y : y + em, x : x + swatch.shape[1]] = swatch
+        words.append((x + 1.9 * em, y + em / 2, text, em, False))
+    return _lettered(page, words)
+
+
+def _lettered(page: Picture, words: Iterable[tuple[float, float, str, float, bool]]) -> bytes:
+    """Set (x, middle y, text, size, bold), in pixels from the top left, on a picture; returns a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    height, width = page.shape[:2]
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    figure.figimage(page, origin="upper")
+    for x, y, text, size, bold in words:
+        figure.text(
+            x / width,
+            1 - y / height,
+            text,
+            fontsize=size * 72 / DPI,
+            fontweight="bold" if bold else "normal",
+            va="center_baseline",
+            parse_math=False,  # a class may be called "$CaCO_3$"
+        )
+    with io.BytesIO() as file:
+        FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+        return file.getvalue()
+
+
+def _width(text: str, size: float, *, bold: bool = False) -> int:
+    """Width of a text in pixels."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=size * 72 / DPI, weight="bold" if bold else "normal")
+    return math.ceil(RendererAgg(1, 1, DPI).get_text_width_height_descent(text, font, False)[0])
+
+
+def one_line(text: str, longest: int = 48) -> str:
+    """The text without line breaks, cut where it is too long for a legend."""
+    plain = " ".join(text.split())
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+
+
+def thousands(n: float) -> str:
+    """A count with a space between thousands."""
+    return f"{int(n):,}".replace(",", " ")

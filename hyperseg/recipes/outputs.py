@@ -1,0 +1,219 @@
+"""What a classification run leaves in its folder: maps, model, metrics, report."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperseg import __version__
+from hyperseg.core import Scene, SegmentationMap, Split
+from hyperseg.data.preprocess import Preprocess, fingerprint, gather_spectra
+from hyperseg.data.write import replacing, write_json, write_map, write_raster
+from hyperseg.engine import figures, pictures, report
+from hyperseg.hsi.classical import gather_features
+from hyperseg.metrics import mean_and_std
+from hyperseg.recipes.repeat import RepeatResult
+from hyperseg.recipes.run_folder import METRICS, RunFolder, prefixed, save_model, unprefixed
+
+if TYPE_CHECKING:
+    from hyperseg.recipes.classify import ClassifySettings
+
+TRAINING = "training"  # prefix of the features and labels a classical run is refitted from when applied again
+
+
+def finish_run(
+    folder: RunFolder,
+    scene: Scene,
+    split: Split,
+    settings: ClassifySettings,
+    summaries: Sequence[dict[str, Any]],
+    first: RepeatResult,
+    *,
+    inputs: Mapping[str, Any],
+    device: str,
+    began: float,
+) -> dict[str, Any]:
+    """Write everything and remove the unfinished state; returns the content of metrics.json.
+
+    The map, the model and the pictures are those of the first repeat; the accuracies are over all repeats.
+    metrics.json is written last: a folder that holds it is whole.
+    """
+    final = SegmentationMap(
+        first.tensors["map.probs"],
+        scene.classes,
+        scene.colours,
+        scene.grid,
+        tuple(first.summary["chain"]),
+        scene.valid,
+    )
+    write_map(folder / "map.tif", final)
+    write_raster(folder / "confidence.tif", final.confidence(), scene.grid, names=("confidence",))
+    tensors = {name: array for name, array in first.tensors.items() if name != "map.probs"}
+    if "classical" in first.record:
+        tensors |= prefixed(TRAINING, _classical_features(scene, split, first))
+    save_model(folder, tensors, _record(scene, split, settings, first, inputs))
+    metrics = summarise(scene, split, settings, summaries, device=device)
+    shown = draw_figures(scene, split, final, metrics)
+    with replacing(folder / "map.png") as temporary:
+        temporary.write_bytes(shown["map"])
+    metrics["times_s"]["all"] = round(time.monotonic() - began, 2)
+    report.write_report(
+        folder / "report.html", metrics, figures=shown, title=f"{scene.name}: {' + '.join(final.made_by)}"
+    )
+    write_json(folder / METRICS, metrics)
+    shutil.rmtree(folder.unfinished, ignore_errors=True)
+    return metrics
+
+
+def summarise(
+    scene: Scene,
+    split: Split,
+    settings: ClassifySettings,
+    summaries: Sequence[dict[str, Any]],
+    *,
+    device: str,
+) -> dict[str, Any]:
+    """metrics.json: every accuracy as mean, spread and values over the repeats."""
+    names = list(summaries[0]["steps"])
+    steps = {
+        name: merge([s["steps"][name] for s in summaries])
+        | {"seconds": [s["seconds"].get(name) for s in summaries]}
+        for name in names
+    }
+    last = steps[names[-1]]
+    counts = (
+        split.counts(scene.labels, scene.n_classes) if scene.labels is not None else np.zeros((3, 0), int)
+    )
+    return {
+        "scene": fingerprint(scene, split) | {"source": scene.source},
+        "split": {
+            "how": split.how,
+            "seed": split.seed,
+            "guard_px": split.guard_px,
+            "note": split.note,
+            **{part: int(n) for part, n in zip(("train", "val", "test"), counts.sum(1), strict=True)},
+            "per_class": {
+                c: dict(zip(("train", "val", "test"), map(int, counts[:, k]), strict=True))
+                for k, c in enumerate(scene.classes)
+            },
+            "untestable": [scene.classes[k] for k in split.untestable],
+            "untrainable": [scene.classes[k] for k in split.untrainable],
+            "leak": last["leak"],
+        },
+        "method": settings.method,
+        "chain": summaries[0]["chain"],
+        "repeats": len(summaries),
+        **{name: last[name] for name in ("OA", "AA", "kappa")},
+        "steps": steps,
+        "confusion": np.sum([s["steps"][names[-1]]["confusion"] for s in summaries], axis=0).tolist(),
+        "crf": summaries[0]["crf"],
+        "training": summaries[0]["training"],
+        "times_s": {
+            k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in summaries[0]["seconds"]
+        },
+        "peak_rss_mb": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            / (1 << (20 if sys.platform == "darwin" else 10))
+        ),
+        "device": device,
+        "versions": versions(),
+    }
+
+
+def merge(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Numbers become {"mean", "std", "values"} over the repeats, dicts are merged, the rest is the first's."""
+    out: dict[str, Any] = {}
+    for key, value in values[0].items():
+        found = [v[key] for v in values]
+        if isinstance(value, dict):
+            out[key] = merge(found)
+        elif isinstance(value, float) or value is None:
+            out[key] = over_repeats(found)
+        elif not isinstance(value, list):
+            out[key] = value
+    return out
+
+
+def over_repeats(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and spread of the repeats that have a value; a class without test pixels has none."""
+    numbers = [float("nan") if v is None else float(v) for v in values]
+    finite = [v for v in numbers if np.isfinite(v)]
+    if not finite:
+        return {"mean": None, "std": None, "values": [None] * len(numbers)}
+    return {**mean_and_std(finite), "values": [v if np.isfinite(v) else None for v in numbers]}
+
+
+def draw_figures(
+    scene: Scene, split: Split, final: SegmentationMap, metrics: dict[str, Any]
+) -> dict[str, bytes]:
+    """Every picture of the report, by name."""
+    assert scene.labels is not None
+    labels = final.labels()
+    title = f"{scene.name}: {' + '.join(final.made_by)}"
+    spectra = gather_spectra(scene, split.train)
+    shown = {
+        "map": pictures.map_figure(
+            labels, scene.classes, scene.colours, title=title, scene=scene, ground_truth=scene.labels
+        ),
+        "errors": pictures.error_figure(labels, scene.labels, split.test, scene=scene, train=split.train),
+        "confidence": pictures.confidence_figure(final.confidence(), valid=scene.valid),
+        "confusion": figures.confusion_figure(metrics["confusion"], scene.classes),
+        "spectra": figures.spectra_figure(
+            spectra, scene.labels[split.train], scene.classes, scene.colours,
+            wavelengths_nm=scene.wavelengths_nm, good_bands=scene.good_bands,
+        ),
+    }  # fmt: skip
+    if metrics["training"] is not None:
+        shown["training"] = figures.training_figure(metrics["training"])
+    return shown
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed the numbers."""
+    found = {"hyperseg": __version__, "python": platform.python_version()}
+    for name in ("torch", "numpy", "scipy", "scikit-learn", "rasterio"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _classical_features(scene: Scene, split: Split, first: RepeatResult) -> dict[str, Any]:
+    assert scene.labels is not None
+    preprocess = Preprocess.from_arrays(unprefixed("preprocess", first.tensors))
+    window = int(first.record["classical"]["window"])
+    features = gather_features(scene, split.train, preprocess=preprocess, window=window)
+    return {"features": features, "labels": scene.labels[split.train]}
+
+
+def _record(
+    scene: Scene, split: Split, settings: ClassifySettings, first: RepeatResult, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "inputs": dict(inputs),
+        "settings": settings.to_json(),
+        "scene": {
+            "name": scene.name,
+            "shape": list(scene.shape),
+            "bands": scene.n_bands,
+            "source": scene.source,
+        },
+        "split": {"how": split.how, "seed": split.seed, "guard_px": split.guard_px},
+        "classes": list(scene.classes),
+        "colours": [list(c) for c in scene.colours],
+        "grid": asdict(scene.grid),
+        "wavelengths_nm": None if scene.wavelengths_nm is None else [float(w) for w in scene.wavelengths_nm],
+        "model": first.record,
+        "chain": first.summary["chain"],
+        "versions": versions(),
+    }

@@ -1,0 +1,65 @@
+"""The dense CRF applied to a scene's map: guide from training pixels, settings from validation pixels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from hyperseg.core import Scene, SegmentationMap, Split
+from hyperseg.crf import DenseCRF, Tuned, changes, guide_from_components, refine, tune
+from hyperseg.data.preprocess import Preprocess, gather_spectra, principal_components
+
+
+@dataclass(frozen=True)
+class CrfOutcome:
+    """A refined map and how it came about.
+
+    Attributes:
+        map: the refined map, or the one given where nothing beat it on validation pixels.
+        settings: what was chosen, None for "do nothing".
+        guide: the map from raw spectra to the guide's components.
+        report: JSON: engine, candidates with validation scores, what changed per class on test pixels.
+    """
+
+    map: SegmentationMap
+    settings: DenseCRF | None
+    guide: Preprocess
+    report: dict[str, Any]
+
+
+def refine_with_crf(
+    map: SegmentationMap, scene: Scene, split: Split, *, engine: Literal["lattice", "pydensecrf"], device: str
+) -> CrfOutcome:
+    """Tune the dense CRF on validation pixels and apply it; without validation pixels nothing is changed.
+
+    The guide are the first three principal components, fitted on training spectra.
+    """
+    assert scene.labels is not None
+    components = principal_components(gather_spectra(scene, split.train), good_bands=scene.good_bands)
+    guide = guide_from_components(components(scene.cube[:]), valid=scene.valid)
+    tuned = Tuned(None, (), 0)
+    if split.val.any():
+        tuned = tune(map, guide, scene.labels, split.val, engine=engine, device=device)
+    refined = (
+        map if tuned.settings is None else refine(map, guide, tuned.settings, engine=engine, device=device)
+    )
+    report = {
+        "engine": engine,
+        "settings": None if tuned.settings is None else asdict(tuned.settings),
+        "validation_pixels": tuned.n_pixels,
+        "table": [
+            asdict(c) | {"score": 100 * c.score, "changed": 100 * c.changed} for c in tuned.table
+        ],  # percent, like every accuracy of a report
+        "changes": [asdict(c) for c in changes(map, refined, scene.labels, split.test)],
+    }
+    return CrfOutcome(refined, tuned.settings, components, report)
+
+
+def refine_like(
+    map: SegmentationMap, scene: Scene, settings: DenseCRF, components: Preprocess
+) -> SegmentationMap:
+    """Apply settings and guide of an earlier run to another scene's map."""
+    guide = guide_from_components(components(np.asarray(scene.cube[:])), valid=scene.valid)
+    return refine(map, guide, settings)

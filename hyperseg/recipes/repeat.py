@@ -1,0 +1,123 @@
+"""One repeat of a run: its scores, and its state on disk so that an interrupted run goes on after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import UNLABELLED, RunError, Scene, SegmentationMap, Split
+from hyperseg.data.leak import leak
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.data.write import replacing, write_json
+from hyperseg.hsi.classical import SpectralClassifier
+from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
+from hyperseg.recipes.run_folder import RunFolder, prefixed
+from hyperseg.recipes.train import Trained
+
+
+class Outcome(Protocol):
+    @property
+    def guide(self) -> Preprocess: ...
+
+    @property
+    def report(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class RepeatResult:
+    """What a repeat leaves behind.
+
+    Attributes:
+        summary: JSON: scores per step, confusion of the final map, CRF report, training history, seconds.
+        tensors: named arrays: the final map's probabilities, weights, preprocessing.
+        record: JSON: what is needed to rebuild the model from the tensors.
+    """
+
+    summary: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+    record: dict[str, Any]
+
+    @staticmethod
+    def of(
+        final: SegmentationMap,
+        model: Trained | SpectralClassifier,
+        crf: Outcome | None,
+        steps: Mapping[str, Any],
+        seconds: Mapping[str, float],
+        split: Split,
+    ) -> RepeatResult:
+        summary: dict[str, Any] = {
+            "steps": dict(steps),
+            "seconds": dict(seconds),
+            "chain": list(final.made_by),
+            "crf": None if crf is None else crf.report,
+            "training": None,
+            "split_pixels": [int(m.sum()) for m in (split.train, split.val, split.test)],
+        }
+        record: dict[str, Any] = {"crf": None if crf is None else crf.report["settings"]}
+        tensors = {"map.probs": final.probs}
+        if isinstance(model, Trained):
+            summary["training"] = asdict(model.history)
+            record["network"] = model.network.spec.to_json()
+            weights = {k: v.detach().cpu().numpy() for k, v in model.network.state_dict().items()}
+            tensors |= prefixed("network", weights) | prefixed("preprocess", model.preprocess.to_arrays())
+        else:
+            record["classical"] = {"name": model.name, "window": model.window, "settings": model.settings}
+            assert model.preprocess is not None
+            tensors |= prefixed("preprocess", model.preprocess.to_arrays())
+        if crf is not None:
+            tensors |= prefixed("guide", crf.guide.to_arrays())
+        return RepeatResult(summary, tensors, record)
+
+
+def score_map(map: SegmentationMap, scene: Scene, split: Split, *, window: int) -> dict[str, Any]:
+    """Accuracies of a map on the test pixels of a split, in percent, and the leak for the method's window."""
+    assert scene.labels is not None
+    truth = np.where(split.test, scene.labels, np.int16(UNLABELLED))
+    predicted = map.labels()
+    table = confusion(truth, predicted, scene.n_classes)
+    found = scores(table)
+    given = leak(split, window=window)
+    return {
+        "OA": found.oa,
+        "AA": found.aa,
+        "kappa": found.kappa,
+        "per_class": {name: found.per_class[k] for k, name in enumerate(scene.classes)},
+        "boundary_OA": boundary_accuracy(truth, predicted),
+        "ece": 100 * expected_calibration_error(map.probs[split.test], truth[split.test]),
+        "leak": {"window": window, "a": 100 * given.a, "b": 100 * given.b},
+        "confusion": table.tolist(),
+    }
+
+
+def save_repeat(folder: RunFolder, repeat: int, settings: Any, result: RepeatResult) -> None:
+    """Keep a finished repeat until the run ends; the JSON is written last and makes it count."""
+    with replacing(folder.unfinished / f"repeat{repeat}.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, **result.tensors)  # type: ignore[arg-type]
+    state = {"settings": settings.to_json(), "summary": result.summary, "record": result.record}
+    write_json(folder.unfinished / f"repeat{repeat}.json", state)
+    (folder.unfinished / f"train{repeat}.pt").unlink(missing_ok=True)
+
+
+def load_repeat(folder: RunFolder, repeat: int, settings: Any) -> RepeatResult | None:
+    """A finished repeat of an interrupted run, or None.
+
+    Raises:
+        RunError: it was made with other settings.
+    """
+    file = folder.unfinished / f"repeat{repeat}.json"
+    if not file.exists():
+        return None
+    state = json.loads(file.read_text())
+    if state["settings"] != json.loads(json.dumps(settings.to_json())):
+        raise RunError(
+            f"{folder.root}: the interrupted run had other settings. Resume with the same options, "
+            "or choose another --out."
+        )
+    with np.load(file.with_suffix(".npz")) as arrays:
+        return RepeatResult(state["summary"], dict(arrays), state["record"])

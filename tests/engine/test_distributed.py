@@ -1,0 +1,140 @@
+"""Two processes that share a batch train what one process trains, and only the first writes."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperseg.backbone import seeded
+from hyperseg.core import SettingError
+from hyperseg.engine import (
+    Ema,
+    Phase,
+    average_buffers,
+    average_gradients,
+    fit,
+    join_processes,
+    leave_processes,
+    rank,
+    share,
+    world_size,
+)
+from hyperseg.engine.distributed import average_number, copy_from_first
+
+
+def train(folder: Path) -> dict:
+    """What every process runs; this file is also the script that the second and third process are."""
+    me = rank()
+    with seeded(me):  # careless: every process starts with other weights
+        net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    ema = Ema(net, decay=0.9)
+    norm = nn.BatchNorm1d(4)  # beside the net: its statistics are of each share, and averaged
+
+    def batches(step: int) -> tuple[Tensor, Tensor]:
+        random = torch.Generator().manual_seed(step)
+        x, y = torch.randn(16, 4, generator=random), torch.randint(0, 3, (16,), generator=random)
+        return share(x), share(y)
+
+    def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        norm(batch[0])
+        return {"ce": F.cross_entropy(net(batch[0]), batch[1])}
+
+    history = fit(
+        [Phase("c", loss, torch.optim.Adam(net.parameters(), lr=0.05), clip=0.5)],
+        batches,
+        5,
+        modules={"net": net, "norm": norm},
+        averages=[ema],
+        seed=0,
+        checkpoint=folder / f"state{me}.pt",
+        checkpoint_every=2,
+        validate=lambda: 1.0 - me,
+        validate_every=2,
+        patience=3,
+    )
+    return {
+        "net": net.state_dict(),
+        "ema": ema.module.state_dict(),
+        "norm": norm.state_dict(),
+        "scores": history.scores,
+        "best_step": history.best_step,
+    }
+
+
+def two_processes(folder: Path) -> list[dict]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(folder)],
+            env={**os.environ, **world, "RANK": str(r), "LOCAL_RANK": str(r), "GLOO_SOCKET_IFNAME": "lo"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for r in range(2)
+    ]
+    try:
+        for process in processes:
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
+    finally:
+        for process in processes:
+            process.kill()
+    return [torch.load(folder / f"end{r}.pt", weights_only=True) for r in range(2)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the loopback device is called lo on Linux only")
+def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
+    first, second = two_processes(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["end0.pt", "end1.pt", "state0.pt"]
+    alone = train(tmp_path / "alone")
+    for part in ("net", "ema"):
+        for name, value in alone[part].items():
+            torch.testing.assert_close(first[part][name], value, atol=1e-5, rtol=0)
+    for part in ("net", "ema", "norm"):
+        for name, value in first[part].items():
+            assert torch.equal(value, second[part][name])  # all processes hold the same bytes
+    # the mean of the shares' means is the mean of the batch
+    torch.testing.assert_close(
+        first["norm"]["running_mean"], alone["norm"]["running_mean"], atol=1e-6, rtol=0
+    )
+    assert first["scores"] == second["scores"] == [0.5] * 3  # one verdict for all
+    assert first["best_step"] == second["best_step"]
+
+
+def test_without_torchrun_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    join_processes(torch.device("cpu"))
+    leave_processes()
+    assert (rank(), world_size()) == (0, 1)
+    batch, net = torch.arange(6), nn.Linear(2, 1)
+    assert torch.equal(share(batch), batch)
+    net.weight.grad = torch.ones(1, 2)
+    average_gradients(net.parameters())
+    average_buffers([net])
+    copy_from_first([net])
+    assert torch.equal(net.weight.grad, torch.ones(1, 2))
+    assert average_number(2.5) == 2.5
+
+
+def test_half_an_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingError, match="torchrun"):
+        join_processes(torch.device("cpu"))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    join_processes(torch.device("cpu"))
+    torch.save(train(Path(sys.argv[1])), Path(sys.argv[1]) / f"end{rank()}.pt")
+    leave_processes()

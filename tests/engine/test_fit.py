@@ -1,0 +1,520 @@
+"""The training loop: resumed = uninterrupted to the byte, phases that do not touch each other, honest failure."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperseg.backbone import seeded
+from hyperseg.core import RunError, SettingError, TrainingError
+from hyperseg.engine import (
+    Ema,
+    History,
+    Phase,
+    choose_device,
+    choose_precision,
+    fit,
+    load_state,
+    save_state,
+)
+
+STEPS = 12
+
+
+def data(step: int) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(step)
+    x = torch.randn(16, 4, generator=random)
+    return x, (x.sum(1) > 0).long()
+
+
+@dataclass
+class Rig:
+    """A small run with everything that has state: dropout, batch norm, momentum, schedule, average, validation."""
+
+    net: nn.Module
+    ema: Ema
+    phase: Phase
+
+    def fit(self, **options: object) -> History:
+        x, y = data(999)
+
+        def validate() -> float:
+            assert not self.net.training
+            return float((self.ema.module(x).argmax(1) == y).float().mean())
+
+        settings: dict = {
+            "batches": data,
+            "steps": STEPS,
+            "modules": {"net": self.net},
+            "averages": [self.ema],
+            "seed": 3,
+            "validate": validate,
+            "validate_every": 5,
+        }
+        return fit([self.phase], **{**settings, **options})
+
+    def weights(self) -> dict[str, Tensor]:
+        return {
+            **self.net.state_dict(),
+            **{f"ema.{k}": v for k, v in self.ema.module.state_dict().items()},
+        }
+
+
+def rig(schedule: str = "cosine", *, lr: float = 0.05) -> Rig:
+    with seeded(0):
+        net = nn.Sequential(
+            nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2)
+        )
+    optimizer = torch.optim.AdamW(net.parameters(), lr=lr)
+    schedulers: dict[str, Callable] = {
+        "cosine": lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS),
+        "one-cycle": lambda o: torch.optim.lr_scheduler.OneCycleLR(o, lr, total_steps=STEPS),
+        "steps": lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [3, 6]),
+        "warm-up": lambda o: torch.optim.lr_scheduler.SequentialLR(
+            o,
+            [
+                torch.optim.lr_scheduler.LinearLR(o, 0.1, total_iters=3),
+                torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS),
+            ],
+            [3],
+        ),
+    }
+
+    def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        return {"ce": F.cross_entropy(net(batch[0]), batch[1])}
+
+    return Rig(
+        net,
+        Ema(net, decay=0.9),
+        Phase("classify", loss, optimizer, scheduler=schedulers[schedule](optimizer)),
+    )
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def facts(history: History) -> dict:
+    return {k: v for k, v in vars(history).items() if k != "seconds"}
+
+
+def stop_at(step: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+    def batches(now: int) -> tuple[Tensor, Tensor]:
+        if now == step:
+            raise KeyboardInterrupt
+        return data(now)
+
+    return batches
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "steps", "warm-up"])
+def test_resumed_after_ctrl_c_equals_uninterrupted(tmp_path: Path, schedule: str) -> None:
+    whole = rig(schedule)
+    history = whole.fit()
+    file = tmp_path / "state.pt"
+    for step in (1, 5, 7, STEPS - 1) if schedule == "cosine" else (4,):
+        first = rig(schedule)
+        with pytest.raises(KeyboardInterrupt):
+            first.fit(batches=stop_at(step), checkpoint=file)
+        assert load_state(file)["step"] == step
+        torch.rand(7)  # the world moves on between the two processes
+        second = rig(schedule)
+        resumed = second.fit(checkpoint=file, resume=True)
+        assert same(second.weights(), whole.weights())
+        assert facts(resumed) == facts(history)
+        file.unlink()
+
+
+def test_resumed_after_a_kill_equals_uninterrupted(tmp_path: Path) -> None:
+    whole = rig()
+    history = whole.fit()
+    file = tmp_path / "state.pt"
+
+    def die(step: int) -> tuple[Tensor, Tensor]:
+        if step == 8:
+            raise SystemExit  # nothing of the run gets to clean up
+        return data(step)
+
+    with pytest.raises(SystemExit):
+        rig().fit(batches=die, checkpoint=file, checkpoint_every=3)
+    assert load_state(file)["step"] == 6
+    second = rig()
+    assert facts(second.fit(checkpoint=file, checkpoint_every=3, resume=True)) == facts(history)
+    assert same(second.weights(), whole.weights())
+    again = rig()  # a finished run resumed is the finished run
+    assert facts(again.fit(checkpoint=file, resume=True, batches=stop_at(0))) == facts(history)
+    assert same(again.weights(), whole.weights())
+
+
+def test_ctrl_c_inside_a_step_waits_for_its_end(tmp_path: Path) -> None:
+    file, whole = tmp_path / "state.pt", rig()
+    whole.fit()
+    first = rig()
+    quiet_loss = first.phase.loss
+
+    def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        if first.phase.scheduler is not None and first.phase.scheduler.last_epoch == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return dict(quiet_loss(batch))
+
+    first.phase.loss = loss
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(checkpoint=file)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert load_state(file)["step"] == 5
+    second = rig()
+    second.fit(checkpoint=file, resume=True)
+    assert same(second.weights(), whole.weights())
+
+
+def test_a_step_torn_in_half_is_never_saved(tmp_path: Path) -> None:
+    file, first = tmp_path / "state.pt", rig()
+
+    def torn(batch: object) -> dict[str, Tensor]:
+        if len(first.ema.source.state_dict()) and first.ema.updates == 7:
+            raise KeyboardInterrupt  # as a second Ctrl-C does
+        return {"ce": F.cross_entropy(first.net(batch[0]), batch[1])}  # type: ignore[index]
+
+    first.phase.loss = torn
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(checkpoint=file, checkpoint_every=5)
+    assert load_state(file)["step"] == 5
+
+
+def test_same_seed_same_bytes_other_seed_other_dropout_and_global_generator_untouched() -> None:
+    runs = [rig(), rig(), rig()]
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    for run, seed in zip(runs, (3, 3, 4), strict=True):
+        run.fit(seed=seed)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(runs[0].weights(), runs[1].weights())
+    assert not same(runs[0].weights(), runs[2].weights())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"steps": STEPS + 1}, "13 steps"), ({"seed": 4}, "seed 4"), ({"averages": []}, "average0")],
+)
+def test_a_state_of_another_run_is_refused(tmp_path: Path, options: dict, message: str) -> None:
+    rig().fit(checkpoint=tmp_path / "state.pt")
+    with pytest.raises(RunError, match=message):
+        rig().fit(checkpoint=tmp_path / "state.pt", resume=True, **options)
+
+
+def test_a_state_of_other_sizes_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "state.pt"
+    rig().fit(checkpoint=file)
+    other = rig()
+    other.net = nn.Linear(4, 2)
+    other.ema = Ema(other.net, decay=0.9)
+    with pytest.raises(RunError, match="does not fit"):
+        other.fit(checkpoint=file, resume=True)
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(RunError, match=r"state\.pt: not a training state"):
+        rig().fit(checkpoint=file, resume=True)
+
+
+def test_a_failed_write_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "state.pt"
+    save_state(file, {"step": 1})
+
+    def full_disk(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("no space left")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(RunError, match="no space left"):
+        save_state(file, {"step": 2})
+    assert load_state(file) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+def two_nets(norm: bool = True) -> tuple[nn.Sequential, nn.Sequential]:
+    def net(width: int, out: int) -> nn.Sequential:
+        layers = [nn.Linear(width, 8), *([nn.BatchNorm1d(8)] if norm else []), nn.ReLU(), nn.Linear(8, out)]
+        return nn.Sequential(*layers)
+
+    with seeded(1):
+        return net(4, 1), net(3, 4)  # discriminator, generator
+
+
+def adversaries(critic: nn.Module, maker: nn.Module, watch: Callable[[str], None]) -> list[Phase]:
+    def judge(batch: Tensor) -> dict[str, Tensor]:
+        watch("judge")
+        real, fake = critic(batch), critic(maker(batch[:, :3]))
+        return {"real": F.softplus(-real).mean(), "fake": F.softplus(fake).mean()}
+
+    def fool(batch: Tensor) -> dict[str, Tensor]:
+        watch("fool")
+        return {"fool": F.softplus(-critic(maker(batch[:, :3]))).mean()}
+
+    return [
+        Phase("D", judge, torch.optim.Adam(critic.parameters(), lr=0.1)),
+        Phase("G", fool, torch.optim.Adam(maker.parameters(), lr=0.1), every=2),
+    ]
+
+
+def test_a_phase_leaves_the_other_network_alone() -> None:
+    critic, maker = two_nets()
+    seen: list[tuple[str, dict[str, Tensor], dict[str, Tensor]]] = []
+
+    def watch(now: str) -> None:
+        assert all(p.grad is None for p in (*critic.parameters(), *maker.parameters()))
+        copies = [{k: v.clone() for k, v in m.state_dict().items()} for m in (critic, maker)]
+        seen.append((now, copies[0], copies[1]))
+
+    phases = adversaries(critic, maker, watch)
+    history = fit(phases, lambda s: data(s)[0], 6, modules={"D": critic, "G": maker}, seed=0)
+    assert [s[0] for s in seen] == ["judge", "fool", "judge"] * 3  # `every=2` skips odd steps
+    assert all(p.grad is None for p in (*critic.parameters(), *maker.parameters()))
+    for (now, critic_before, maker_before), (_, critic_after, maker_after) in zip(
+        seen, seen[1:], strict=False
+    ):
+        # parameters and batch statistics alike
+        assert same(critic_before, critic_after) == (now == "fool")
+        assert same(maker_before, maker_after) == (now == "judge")
+    assert set(history.terms) == {"D.real", "D.fake", "G.fool"}
+    assert all(len(v) == 6 for v in history.terms.values())
+    assert history.terms["G.fool"][0] == history.terms["G.fool"][1]  # not due: the last value stands
+
+
+def test_two_phases_resume_to_the_same_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "state.pt"
+
+    def run(**options: object) -> tuple[dict, dict, dict]:
+        critic, maker = two_nets()
+        phases = adversaries(critic, maker, lambda _: None)
+        settings: dict = {"batches": lambda s: data(s)[0], "steps": 9, "modules": {"D": critic, "G": maker}}
+        history = fit(phases, seed=0, checkpoint=file, **{**settings, **options})  # type: ignore[arg-type]
+        return critic.state_dict(), maker.state_dict(), facts(history)
+
+    whole = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(batches=lambda s: stop_at(5)(s)[0])
+    critic, maker, history = run(resume=True)
+    assert same(critic, whole[0])
+    assert same(maker, whole[1])
+    assert history == whole[2]
+
+
+def line(start: float, loss: Callable[[Tensor], Tensor], **options: object) -> tuple[nn.Module, Phase]:
+    """One number w, plain gradient descent with step 1."""
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(net.weight, start)
+    return net, Phase(
+        "line",
+        lambda batch: {"loss": loss(net.weight.sum())},
+        torch.optim.SGD(net.parameters(), lr=1.0),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_gradient_descent_and_clipping_are_what_they_say() -> None:
+    net, phase = line(5.0, lambda w: 3 * w)
+    fit([phase], lambda s: None, 2, modules={"net": net}, seed=0)
+    assert net.weight.item() == 5.0 - 2 * 3
+    net, phase = line(5.0, lambda w: 3 * w, clip=0.5)
+    fit([phase], lambda s: None, 2, modules={"net": net}, seed=0)
+    assert net.weight.item() == pytest.approx(5.0 - 2 * 0.5, abs=1e-5)
+
+
+def test_terms_are_summed() -> None:
+    net, phase = line(0.0, lambda w: w)
+    w = net.weight
+    phase.loss = lambda batch: {"a": 2 * w.sum(), "b": 5 * w.sum()}  # type: ignore[operator]
+    history = fit([phase], lambda s: None, 1, modules={"net": net}, seed=0)
+    assert w.item() == -7.0  # type: ignore[operator]
+    assert history.terms == {"a": [0.0], "b": [0.0]}
+
+
+@pytest.mark.parametrize(
+    ("loss", "what"),
+    [
+        (lambda w: w if w > 2.5 else w * math.nan, "the loss"),
+        (lambda w: w if w > 2.5 else w / 0.0, "the loss"),
+        (
+            lambda w: w if w > 2.5 else (w - 2).clamp(min=0).sqrt() * 0 + (w - w.detach()).sqrt(),
+            "the gradient",
+        ),
+    ],
+)
+def test_a_non_finite_loss_or_gradient_stops_with_phase_and_step(
+    tmp_path: Path, loss: Callable[[Tensor], Tensor], what: str
+) -> None:
+    net, phase = line(5.0, loss)  # w = 5, 4, 3, then 2 at step 3
+    file = tmp_path / "state.pt"
+    with pytest.raises(TrainingError, match=f"'line', step 3: {what} is not finite"):
+        fit([phase], lambda s: None, 9, modules={"n": net}, seed=0, checkpoint=file, checkpoint_every=1)
+    state = load_state(file)
+    assert (state["step"], state["modules"]["n"]["weight"].item()) == (3, 2.0)
+    assert net.weight.item() == 2.0  # type: ignore[operator]
+
+
+def validated(scores: list[float], **options: object) -> tuple[History, Rig, list[dict[str, Tensor]]]:
+    run, left, seen = rig(), iter(scores), []
+
+    def validate() -> float:
+        seen.append({k: v.clone() for k, v in run.weights().items()})
+        return next(left)
+
+    return run.fit(validate=validate, validate_every=1, **options), run, seen
+
+
+def test_the_best_weights_are_kept_the_average_included() -> None:
+    history, run, seen = validated([0.1, 0.7, 0.3, 0.7, *[0.2] * 8])
+    assert (history.best, history.best_step) == (0.7, 4)  # of equal scores the later
+    assert same(run.weights(), seen[3])
+    assert not same(seen[3], seen[-1])
+    assert not run.net.training
+    assert not run.ema.module.training
+
+
+def test_patience_counts_validations_without_improvement() -> None:
+    history, _, seen = validated([0.1, 0.5, 0.4, 0.5, 0.45, *[0.9] * 7], patience=3)
+    assert len(seen) == 5
+    assert history.steps[-1] == 5
+    assert "no better validation in 3" in history.ended
+    history, _, seen = validated([0.1, 0.5, 0.4, 0.4, 0.6, *[0.5] * 7], patience=3)
+    assert (len(seen), history.best_step) == (8, 5)
+    assert validated([0.0] * STEPS)[0].ended == "all steps done"
+
+
+def test_patience_survives_resumption(tmp_path: Path) -> None:
+    scores = [0.5, 0.4, 0.3, 0.2, 0.1, *[0.9] * 7]
+    whole, net, _ = validated(scores, patience=4)
+    file = tmp_path / "state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        validated(scores, patience=4, batches=stop_at(3), checkpoint=file)
+    resumed, other, _ = validated(scores[3:], patience=4, checkpoint=file, resume=True)
+    assert facts(resumed) == facts(whole)
+    assert same(net.weights(), other.weights())
+
+
+def test_nan_as_validation_score_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="after step 2 gave NaN"):
+        validated([0.1, math.nan, *[0.2] * 10])
+
+
+def test_report_gets_every_step_and_the_validation() -> None:
+    rows: list[tuple[int, dict[str, float]]] = []
+    history = rig().fit(report=lambda step, values: rows.append((step, dict(values))))
+    assert [step for step, _ in rows] == list(range(1, STEPS + 1))
+    assert [v["ce"] for _, v in rows] == history.terms["ce"]
+    assert "validation" not in rows[3][1]
+    assert rows[4][1]["validation"] == history.scores[0]
+    assert history.validated == [5, 10, STEPS]
+
+
+def test_bf16_computes_in_bf16_and_trains_float32_weights() -> None:
+    kinds: list[torch.dtype] = []
+    low, full = rig(), rig()
+    low.net.register_forward_hook(
+        lambda _m, _i, out: kinds.append(out.dtype) if torch.is_grad_enabled() else None
+    )
+    history = low.fit(precision="bf16")
+    reference = full.fit()
+    assert set(kinds) == {torch.bfloat16}
+    assert all(v.dtype != torch.bfloat16 for v in low.weights().values())
+    assert history.terms["ce"][0] == pytest.approx(reference.terms["ce"][0], rel=2e-2)
+    assert history.terms["ce"] != reference.terms["ce"]
+
+
+def test_average_is_the_recursion_it_claims() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    ema = Ema(net, decay=0.5)
+    mean = net.weight.item()
+    for t in range(20):
+        nn.init.constant_(net.weight, float(t))
+        ema.update()
+        decay = min(0.5, (1 + t) / (10 + t))
+        mean = decay * mean + (1 - decay) * t
+        assert ema.module.weight.item() == pytest.approx(mean, rel=1e-5)  # type: ignore[operator]
+    tied = nn.ModuleList([net, net])
+    shared = Ema(tied, decay=0.5)
+    nn.init.constant_(net.weight, 119.0)
+    shared.update()  # a shared weight is averaged once: decay 0.1
+    assert shared.module[0].weight.item() == pytest.approx(0.1 * 19 + 0.9 * 119)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"validate_every": 0}, "validate_every=0"),
+        ({"validate": None, "patience": 2}, "patience=2"),
+        ({"patience": 0}, "patience=0"),
+        ({"precision": "fp16"}, "fp16"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_contradictions_are_refused_before_training(options: dict, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        rig().fit(batches=stop_at(0), **options)
+
+
+def test_phases_need_names_of_their_own_and_sane_settings() -> None:
+    net, phase = line(1.0, lambda w: w)
+    with pytest.raises(SettingError, match="a name for each"):
+        fit([phase, phase], lambda s: None, 1, modules={"net": net}, seed=0)
+    with pytest.raises(SettingError, match="every=0"):
+        line(1.0, lambda w: w, every=0)
+    with pytest.raises(SettingError, match="decay"):
+        Ema(net, decay=1.0)
+
+
+def test_devices_and_precision() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(SettingError, match="'gpu' is unknown"):
+        choose_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingError, match="sees no CUDA device"):
+            choose_device("cuda")
+    assert choose_precision("meta") == "fp32"
+
+
+@pytest.mark.parametrize(("avx512", "amx", "expected"), [(0, 0, "fp32"), (1, 0, "bf16"), (0, 1, "bf16")])
+def test_bf16_only_where_the_cpu_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch, avx512: int, amx: int, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bool(avx512), raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bool(amx), raising=False)
+    assert choose_precision("cpu") == expected
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    assert choose_precision("cpu") == "fp32"
+
+
+def test_fit_does_not_need_rich() -> None:
+    code = "import sys, hyperseg.engine.fit; sys.exit(any(m.split('.')[0] == 'rich' for m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_run_on_cuda_learns_and_resumes(tmp_path: Path) -> None:
+    def on_gpu() -> tuple[nn.Module, Phase]:
+        run = rig()
+        net = run.net.cuda()
+        return net, Phase(
+            "c",
+            lambda b: {"ce": F.cross_entropy(net(b[0].cuda()), b[1].cuda())},
+            torch.optim.Adam(net.parameters(), lr=0.05),
+        )
+
+    net, phase = on_gpu()
+    file, options = tmp_path / "state.pt", {"seed": 0, "device": "cuda", "precision": "bf16"}
+    with pytest.raises(KeyboardInterrupt):
+        fit([phase], stop_at(20), 40, modules={"net": net}, checkpoint=file, **options)  # type: ignore[arg-type]
+    net, phase = on_gpu()
+    history = fit([phase], data, 40, modules={"net": net}, checkpoint=file, resume=True, **options)  # type: ignore[arg-type]
+    assert sum(history.terms["ce"][-5:]) < sum(history.terms["ce"][:5])

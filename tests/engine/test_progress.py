@@ -1,0 +1,96 @@
+"""Progress: a bar on a terminal, a few lines elsewhere, nothing when quiet."""
+
+import io
+
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from hyperseg.engine import Phase, fit, progress, scene_progress, training_progress
+
+
+def console(terminal: bool) -> tuple[Console, io.StringIO]:
+    out = io.StringIO()
+    return Console(file=out, force_terminal=terminal, width=120), out
+
+
+def test_lines_where_there_is_no_terminal() -> None:
+    where, out = console(terminal=False)
+    with training_progress("[net] fit", 1000, console=where) as report:
+        for step in range(1, 1001):
+            report(step, {"ce": 2.0, "l2": 0.5} | ({"validation": 87.35} if step >= 500 else {}))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 11  # the first step, then every tenth of the run
+    assert lines[0].startswith("[net] fit: 1/1000 steps loss 2.5 (")
+    assert lines[5].startswith("[net] fit: 500/1000 steps loss 2.5 validation 87.35 (")
+    assert lines[-1].startswith("[net] fit: 1000/1000")
+
+
+def test_a_bar_on_a_terminal_shows_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "REFRESH_S", 0.0)
+    where, out = console(terminal=True)
+    with training_progress("[net] fit", 40, console=where) as report:
+        report(30, {"ce": 1.25})  # a resumed run starts here
+        report(40, {"ce": 0.5, "validation": 91.0})
+    text = out.getvalue()
+    assert "[net] fit" in text
+    assert "40/40" in text
+    assert "loss 0.5 validation 91" in text
+
+
+def test_steps_between_two_refreshes_cost_no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.progress import Progress
+
+    updates: list[int] = []
+    plain = Progress.update
+    monkeypatch.setattr(progress, "REFRESH_S", 1e9)
+    monkeypatch.setattr(
+        Progress, "update", lambda self, *a, **k: (updates.append(1), plain(self, *a, **k))[1]
+    )
+    with training_progress("fit", 500, console=console(terminal=True)[0]) as report:
+        for step in range(1, 501):
+            report(step, {"ce": 1.0})
+    assert len(updates) == 1  # the last step is always shown
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_quiet_is_silent(terminal: bool) -> None:
+    where, out = console(terminal)
+    with training_progress("fit", 10, console=where, quiet=True) as report:
+        report(10, {"ce": 1.0})
+    with scene_progress("map", 10, console=where, quiet=True) as done:
+        done(10, 10)
+    assert out.getvalue() == ""
+
+
+def test_only_the_first_process_talks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "rank", lambda: 1)
+    where, out = console(terminal=False)
+    with training_progress("fit", 10, console=where) as report:
+        report(10, {"ce": 1.0})
+    assert out.getvalue() == ""
+
+
+def test_pixels_of_a_scene() -> None:
+    where, out = console(terminal=False)
+    with scene_progress("map", 400, console=where) as done:
+        for pixels in range(100, 401, 100):
+            done(pixels, 400)
+    assert [line.split(" (")[0] for line in out.getvalue().splitlines()] == [
+        f"map: {n}/400 pixels" for n in (100, 200, 300, 400)
+    ]
+
+
+def test_it_fits_fit_and_errors_pass_through() -> None:
+    net = nn.Linear(1, 1)
+    phase = Phase("p", lambda b: {"w": net.weight.sum()}, torch.optim.SGD(net.parameters(), lr=0.1))
+    where, out = console(terminal=False)
+    with training_progress("fit", 10, console=where) as report:
+        fit([phase], lambda s: None, 10, modules={"n": net}, seed=0, report=report)
+    assert "fit: 10/10 steps loss" in out.getvalue()
+    with (
+        pytest.raises(ZeroDivisionError),
+        training_progress("fit", 10, console=console(terminal=True)[0]) as report,
+    ):
+        report(1, {"ce": 1 / 0})

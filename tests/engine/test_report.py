@@ -1,0 +1,391 @@
+"""The report stands alone, escapes, leaves out what is missing and hides nothing; the summary fits."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from hyperseg.core import RunError
+from hyperseg.engine import figures
+from hyperseg.engine.findings import cautions, leak_sentence, mean, number, rows, spread
+from hyperseg.engine.report import print_summary, render_report, write_report
+
+NAMES = ["Alfalfa", "Corn-notill", "Woods", "Stone-Steel-Towers"]
+PIXEL = figures.map_figure(np.array([[0, 1]]), ("a", "b"), ((200, 0, 0), (0, 0, 200)), title="x")
+
+
+def over(value: float, std: float = 0.4) -> dict[str, Any]:
+    """An accuracy over three repeats."""
+    return {"mean": value, "std": std, "values": [value - std, value, value + std]}
+
+
+def step(oa: float, aa: float, kappa: float, *, window: int, leak: float, seconds: float) -> dict[str, Any]:
+    return {
+        "OA": over(oa),
+        "AA": over(aa),
+        "kappa": over(kappa),
+        "per_class": {n: over(v) for n, v in zip(NAMES, (math.nan, oa - 3, oa + 4, aa), strict=True)},
+        "boundary_OA": over(oa - 9),
+        "ece": over(4.2),
+        "seconds": [seconds, seconds, None],
+        "leak": {"window": window, "a": over(leak), "b": over(3 * leak)},
+    }
+
+
+def crf_settings(weight: float) -> dict[str, Any]:
+    return {"gaussian_weight": 3.0, "bilateral_weight": weight, "iterations": 5}
+
+
+@pytest.fixture
+def metrics() -> dict[str, Any]:
+    """What a run on a scene like Indian Pines might write."""
+    per_class = {
+        n: {"train": 50, "val": 20, "test": t} for n, t in zip(NAMES, (0, 1384, 1195, 23), strict=True)
+    }
+    return {
+        "scene": {
+            "name": "indian-pines",
+            "shape": [145, 145],
+            "bands": 200,
+            "bands_usable": 198,
+            "dtype": "uint16",
+            "value_percentiles": {"1": 1010.0, "50": 2600.5, "99": 7100.0},
+            "band_noise": [12.5, None],
+            "source": "Baumgardner et al. 2015, https://doi.org/10.4231/R7RX991C. Licence: CC BY 3.0.",
+        },
+        "split": {
+            "how": "parcels(fraction=0.3, cap=50, guard=4)",
+            "seed": 0,
+            "guard_px": 4,
+            "note": "Two parcels were cut by the border.",
+            "train": 200,
+            "val": 80,
+            "test": 2602,
+            "per_class": per_class,
+            "untestable": ["Alfalfa"],
+            "untrainable": [],
+            "leak": {"window": 9, "a": over(2.1), "b": over(15.5)},
+        },
+        "method": "cnn3d",
+        "chain": ["cnn3d", "dense-crf"],
+        "repeats": 3,
+        "OA": over(93.21),
+        "AA": over(90.07),
+        "kappa": over(91.48),
+        "steps": {
+            "cnn3d + dense-crf": step(93.21, 90.07, 91.48, window=9, leak=2.1, seconds=4.0),
+            "cnn3d": step(90.55, 88.64, 89.02, window=9, leak=2.1, seconds=754.0),
+            "svm": step(80.12, 78.03, 76.91, window=1, leak=0.0, seconds=2.5),
+            "rf": step(77.77, 71.5, 73.3, window=1, leak=0.0, seconds=3.5),
+        },
+        "confusion": [[0, 0, 0, 0, 0], [0, 1300, 50, 34, 0], [0, 5, 1190, 0, 0], [0, 1, 2, 20, 0]],
+        "crf": {
+            "engine": "lattice",
+            "settings": crf_settings(10.0),
+            "table": [
+                {"settings": None, "score": 91.0, "log_likelihood": -0.31, "changed": 0.0},
+                {"settings": crf_settings(3.0), "score": 92.25, "log_likelihood": -0.27, "changed": 3.3},
+                {"settings": crf_settings(10.0), "score": 93.75, "log_likelihood": -0.25, "changed": 4.4},
+            ],
+            "changes": [
+                {"name": n, "pixels": 100, "changed": 40 + i, "fixed": 30 + i, "broken": 5}
+                for i, n in enumerate(NAMES)
+            ],
+        },
+        "training": {
+            "steps": list(range(1, 1201)),
+            "terms": {"cross-entropy": [0.5] * 1200},
+            "validated": [600, 1200],
+            "scores": [88.0, 90.0],
+            "ended": "no better validation in 5 attempts",
+            "seconds": 754.0,
+        },
+        "times_s": {"read": 0.2, "train": 754.0, "predict": 3671.0},
+        "peak_rss_mb": 1234.4,
+        "device": "cpu",
+        "versions": {"hyperseg": "0.1.0", "torch": "2.13.0"},
+    }
+
+
+class Reader(HTMLParser):
+    """Collects tags with their attributes, the text outside style, and tags that are left open."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "input", "hr"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def read(metrics: dict[str, Any], pictures: dict[str, bytes] | None = None) -> Reader:
+    return Reader(render_report(metrics, figures=pictures or {}, title="Indian Pines"))
+
+
+def row_of(reader_text: str, name: str) -> str:
+    """The cells of the table row that starts with `name`, from the page's source."""
+    found = re.search(
+        rf"<tr[^>]*><td>{re.escape(name)}\s*(?:<span.*?</span>)?</td>(.*?)</tr>", reader_text, re.S
+    )
+    assert found, name
+    return " | ".join(re.findall(r"<td>(.*?)</td>", found[1], re.S))
+
+
+def test_the_report_loads_nothing_from_outside(metrics: dict[str, Any]) -> None:
+    page = render_report(metrics, figures={"map": PIXEL, "confusion": PIXEL}, title="Indian Pines")
+    reader = Reader(page)
+    assert reader.open == []
+    tags = {tag for tag, _ in reader.tags}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "base", "form", "a"}
+    for tag, attributes in reader.tags:
+        for name in ("src", "href", "srcset", "data", "poster", "action", "style", "background"):
+            assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
+    style = "".join(re.findall(r"<style>(.*?)</style>", page, re.S))
+    assert "@import" not in page
+    assert "url(" not in style
+    images = [a["src"] for tag, a in reader.tags if tag == "img"]
+    assert len(images) == 2
+    policy = [a["content"] for tag, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy[0] is not None
+    assert policy[0].startswith("default-src 'none'")
+
+
+def test_the_report_carries_the_pictures_themselves(metrics: dict[str, Any]) -> None:
+    import base64
+
+    images = [
+        a["src"] or "" for tag, a in read(metrics, {"map": PIXEL, "other": b"abc"}).tags if tag == "img"
+    ]
+    assert [base64.b64decode(i.split(",", 1)[1]) for i in images] == [PIXEL, b"abc"]
+
+
+def test_names_are_text_and_never_markup(metrics: dict[str, Any]) -> None:
+    evil = '<script>alert("x")</script>&[bold]'
+    text = json.dumps(metrics).replace("Stone-Steel-Towers", json.dumps(evil)[1:-1])
+    changed = json.loads(text)
+    changed["scene"]["source"] = changed["split"]["note"] = changed["training"]["ended"] = evil
+    changed["versions"] = {evil: evil}
+    page = render_report(changed, figures={evil: PIXEL}, title=evil)
+    assert "<script" not in page
+    assert Reader(page).text.count(evil) >= 6
+    changed["split"]["untestable"] = [evil]
+    assert "[bold]" in shown(changed)  # rich's markup is not interpreted either
+
+
+def test_the_headline_numbers_stand_in_the_report(metrics: dict[str, Any]) -> None:
+    page = render_report(metrics, figures={}, title="Indian Pines")
+    assert row_of(page, "svm").startswith(
+        "80.12 ± 0.40 | 78.03 ± 0.40 | 76.91 ± 0.40 | 71.1 ± 0.4 | 4.2 ± 0.4 | 0.0"
+    )
+    assert row_of(page, "cnn3d").startswith("90.55 ± 0.40 | 88.64 ± 0.40 | 89.02 ± 0.40")
+    assert row_of(page, "cnn3d + dense-crf").startswith("93.21 ± 0.40 | 90.07 ± 0.40 | 91.48 ± 0.40")
+    text = Reader(page).text
+    assert "parcels(fraction=0.3, cap=50, guard=4)" in text
+    assert "2.1 % of the test pixels have a training pixel in their 9 × 9 window" in text
+    assert "No test pixels: Alfalfa." in text
+    assert "Validation pixels only chose" in text
+    assert "145 × 145 pixels, 200 bands (198 usable), 4 classes" in text
+    assert row_of(page, "cnn3d").endswith("| 12 min 34 s")
+    assert "1 h 01 min" in text
+    assert "1234 MB" in text
+
+
+def test_a_class_that_was_not_tested_has_a_dash_for_accuracy(metrics: dict[str, Any]) -> None:
+    page = render_report(metrics, figures={}, title="x")
+    table = page[page.index("Class by class") :]
+    assert row_of(table, "Alfalfa") == "50 | 0 | – | – | – | – | 40 | 30 | 5"
+    assert row_of(table, "Woods").startswith(
+        "50 | 1\u202f195 | 84.1 ± 0.4 | 81.8 ± 0.4 | 94.5 ± 0.4 | 97.2 ± 0.4 | 42"
+    )
+    assert "nan" not in Reader(page).text.casefold().split()
+
+
+def test_a_report_from_the_file_equals_the_report_from_memory(metrics: dict[str, Any]) -> None:
+    from hyperseg.data.write_file import _plain  # the JSON form turns NaN into null
+
+    again = json.loads(json.dumps(_plain(metrics)))
+    assert render_report(again, figures={}, title="x") == render_report(metrics, figures={}, title="x")
+
+
+def test_the_chosen_candidate_is_marked_and_constant_settings_are_said_once(metrics: dict[str, Any]) -> None:
+    page = render_report(metrics, figures={}, title="x")
+    table = page[page.index("What was tried") :]
+    assert re.findall(r'<tr class="final"><td>(\d)</td>\s*<td>10</td>', table) == ["2"]
+    assert "gaussian_weight = 3, iterations = 5" in table
+    assert "<th>bilateral_weight</th>" in table
+    assert "<th>iterations</th>" not in table
+    metrics["crf"] |= {"settings": None, "table": []}
+    assert "no validation pixels to choose settings on" in render_report(metrics, figures={}, title="x")
+    metrics["crf"]["table"] = [{"settings": None, "score": 91.0, "log_likelihood": None, "changed": 0.0}]
+    page = render_report(metrics, figures={}, title="x")
+    assert "the map was left as it is" in page
+    assert '<tr class="final"><td>leave the map as it is</td>' in page
+
+
+def test_missing_parts_are_left_out(metrics: dict[str, Any]) -> None:
+    whole = read(metrics, {"confusion": PIXEL, "training": PIXEL, "spectra": PIXEL})
+    bare = {
+        "method": "svm",
+        "chain": ["svm"],
+        "repeats": 1,
+        "OA": over(80.0),
+        "AA": None,
+        "kappa": over(75.0),
+        "crf": None,
+        "training": None,
+    }
+    headings = [
+        "Class by class", "What was mistaken", "Training", "The CRF", "Versions", "Times", "What the classes"
+    ]  # fmt: skip
+    small = read(bare)
+    for heading in headings:
+        assert heading in whole.text
+        assert heading not in small.text
+    assert "80.00" in small.text
+    assert "±" not in small.text
+    assert shown(bare)
+    metrics["crf"], metrics["steps"] = None, {"svm": metrics["steps"]["svm"]}
+    assert "fixed" not in read(metrics).text
+
+
+def test_the_report_is_written_whole_or_not_at_all(metrics: dict[str, Any], tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    write_report(target, metrics, figures={"map": PIXEL}, title="Ä")
+    assert target.read_text(encoding="utf-8") == render_report(metrics, figures={"map": PIXEL}, title="Ä")
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(RunError, match=r"nowhere.*could not be written"):
+        write_report(tmp_path / "nowhere" / "report.html", metrics, figures={}, title="x")
+    (tmp_path / "folder.html").mkdir()
+    with pytest.raises(RunError, match="could not be written"):
+        write_report(tmp_path / "folder.html", metrics, figures={}, title="x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.html", "report.html"]
+
+
+def test_rows_run_from_the_baselines_to_the_final_map(metrics: dict[str, Any]) -> None:
+    table = rows(metrics)
+    assert [(r.name, r.role, r.final) for r in table] == [
+        ("svm", "baseline", False),
+        ("rf", "baseline", False),
+        ("cnn3d", "network", False),
+        ("cnn3d + dense-crf", "refined", True),
+    ]
+
+
+def test_a_baseline_that_wins_is_named(metrics: dict[str, Any]) -> None:
+    assert not any("did better" in sentence for sentence in cautions(metrics))
+    changed = copy.deepcopy(metrics)
+    changed["steps"]["rf"]["OA"] = over(95.5)
+    assert (
+        "The baseline rf did better than the final map on the test pixels (OA 95.50 against 93.21)."
+        in cautions(changed)
+    )
+    changed["steps"]["rf"]["OA"] = over(math.nan)
+    changed["steps"]["cnn3d"]["OA"] = over(94.0)
+    assert any("unrefined map of cnn3d did better" in sentence for sentence in cautions(changed))
+
+
+@pytest.mark.parametrize(
+    ("share", "words", "warned"),
+    [
+        (0.0, "none of the test pixels", False),
+        (0.01, "<0.1 %", False),
+        (90.1, "90.1 %", True),
+        (math.nan, "no test", False),
+    ],
+)
+def test_the_leak_is_said_in_words_and_a_high_one_warns(share: float, words: str, warned: bool) -> None:
+    sentence = leak_sentence({"window": 9, "a": {"mean": share}, "b": {"mean": share}})
+    assert words in sentence
+    assert ("Expect lower accuracies" in sentence) == warned
+
+
+def test_numbers_that_are_not_known_are_dashes() -> None:
+    assert [number(v) for v in (None, math.nan, math.inf, 0.0, 99.96)] == ["–", "–", "–", "0.0", "100.0"]
+    assert spread(over(80.126, 1.5), 3) == "80.13 ± 1.50"
+    assert spread(over(80.0), 1) == "80.00"
+    assert spread({"mean": None, "std": None}, 3) == "–"
+    assert spread(12.0, 3) == "12.00"
+    assert mean([1.0, None, 3.0]) == 2.0
+    assert math.isnan(mean([None]))
+
+
+def shown(metrics: dict[str, Any], **options: Any) -> str:
+    """What the summary prints on a plain stream of 80 columns."""
+    file = io.StringIO()
+    print_summary(metrics, folder="runs/pines", console=Console(file=file, width=80, **options))
+    return file.getvalue()
+
+
+def test_the_summary_fits_80_columns_and_says_what_matters(metrics: dict[str, Any]) -> None:
+    text = shown(metrics)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    lines = text.splitlines()
+    find = {
+        key: next(line for line in lines if line.startswith(key))
+        for key in ("svm", "cnn3d +", "Map:", "Report:")
+    }
+    assert re.findall(r"\d+\.\d+ ± 0\.40", find["svm"]) == ["80.12 ± 0.40", "78.03 ± 0.40", "76.91 ± 0.40"]
+    assert "svm (baseline) " in find["svm"]
+    final = ["93.21 ± 0.40", "90.07 ± 0.40", "91.48 ± 0.40"]
+    assert re.findall(r"\d+\.\d+ ± 0\.40", find["cnn3d +"]) == final
+    assert "runs/pines/map.tif" in find["Map:"].replace("\\", "/")
+    assert "runs/pines/report.html" in find["Report:"].replace("\\", "/")
+    flat = " ".join(text.split())
+    assert "2.1 % of the test pixels have a training pixel in their 9 × 9 window" in flat
+    assert "No test pixels: Alfalfa." in flat
+
+
+def test_one_repeat_has_no_deviation(metrics: dict[str, Any]) -> None:
+    metrics["repeats"] = 1
+    text = shown(metrics)
+    assert "±" not in text
+    assert "93.21" in text
+    assert "One repeat" in text
+
+
+def test_long_names_do_not_push_numbers_off_the_screen(metrics: dict[str, Any]) -> None:
+    metrics["method"], metrics["chain"] = "m" * 60, ["m" * 60]
+    metrics["steps"] = {"m" * 60: metrics["steps"]["cnn3d"], "svm": metrics["steps"]["svm"]}
+    text = shown(metrics)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "90.55 ± 0.40" in text
+
+
+def test_the_summary_survives_a_terminal_without_the_characters(metrics: dict[str, Any]) -> None:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii")
+    metrics["split"]["untestable"] = ["Bäume"]
+    print_summary(metrics, folder="runs/pines", console=Console(file=file, width=80))
+    file.flush()
+    text = raw.getvalue().decode("ascii")
+    assert "93.21 +- 0.40" in text
+    assert "9 x 9" in text

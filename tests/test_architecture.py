@@ -1,0 +1,203 @@
+"""The house: which way imports run, what stays lazy, and that a bare machine can still train."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hyperseg
+
+PACKAGE = Path(hyperseg.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+LEVELS = (
+    "core",
+    "backbone losses metrics",
+    "engine data",
+    "hsi gan crf dpm medical zoo",
+    "recipes",
+    "cli",
+)
+LEVEL = {name: height for height, names in enumerate(LEVELS) for name in names.split()}
+LATE = {
+    "rasterio", "spectral", "h5py", "sklearn", "matplotlib", "pooch", "tensorly", "pydensecrf", "jinja2",
+}  # fmt: skip
+CONVOLUTION = re.compile(r"(Lazy)?Conv(Transpose)?[123]d|conv(_transpose)?[123]d|convolution")
+EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "managers"}
+
+
+def imported(tree: ast.AST, inside: str) -> Iterator[tuple[ast.AST, str]]:
+    """Every imported name in full, wherever it stands; relative imports start from the package `inside`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = inside.split(".")
+            start = parents[: len(parents) - node.level + 1] if node.level else []
+            stem = ".".join([*start, *filter(None, [node.module])])
+            yield from ((node, f"{stem}.{alias.name}") for alias in node.names)
+
+
+def wrong_ways(tree: ast.AST, inside: str) -> list[str]:
+    """Imports of a package that is not below one's own; the root package may import all of them."""
+    own = inside.split(".")[1] if "." in inside else None
+    wrong = []
+    for node, name in imported(tree, inside):
+        root, _, rest = name.partition(".")
+        other = rest.split(".")[0]
+        if root == "hyperseg" and own and other != own and other in LEVEL and LEVEL[other] >= LEVEL[own]:
+            wrong.append(f"{own} imports {name} in line {node.lineno}")  # type: ignore[attr-defined]
+    return wrong
+
+
+def at_import(tree: ast.Module) -> ast.Module:
+    """The statements that run when the module is imported: no function bodies, nothing for type checkers."""
+
+    class Runs(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+        def visit_If(self, node: ast.If) -> ast.AST:
+            return ast.Module(node.orelse, []) if "TYPE_CHECKING" in ast.unparse(node.test) else node
+
+    module = Runs().visit(tree)
+    assert isinstance(module, ast.Module)
+    return module
+
+
+def convolutions(tree: ast.AST) -> list[str]:
+    """Torch convolutions a module names, as `nn.Conv2d`, `F.conv3d` or imported."""
+    names = [n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
+    names += [a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names]
+    return [name for name in names if CONVOLUTION.fullmatch(name)]
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def package_of(path: Path) -> str:
+    return ".".join(("hyperseg", *path.parent.relative_to(PACKAGE).parts))
+
+
+def test_every_package_has_its_place() -> None:
+    assert {p.parent.name for p in PACKAGE.glob("*/__init__.py")} <= set(LEVEL)
+
+
+def test_imports_run_one_way() -> None:
+    assert [f"{p}: {w}" for p in FILES for w in wrong_ways(parsed(p), package_of(p))] == []
+
+
+def test_only_the_backbone_makes_convolutions() -> None:
+    others = [p for p in FILES if package_of(p).split(".")[1:2] != ["backbone"]]
+    assert [f"{p}: {found}" for p in others if (found := convolutions(parsed(p)))] == []
+
+
+def test_core_and_metrics_know_no_torch() -> None:
+    plain = [p for p in FILES if package_of(p).split(".")[1:2] in (["core"], ["metrics"])]
+    names = [(p, name) for p in plain for _, name in imported(parsed(p), package_of(p))]
+    assert [(str(p), name) for p, name in names if name.split(".")[0] == "torch"] == []
+
+
+def test_heavy_libraries_are_imported_where_they_are_needed() -> None:
+    names = [(p, name) for p in FILES for _, name in imported(at_import(parsed(p)), package_of(p))]
+    assert [(str(p), name) for p, name in names if name.split(".")[0] in LATE] == []
+
+
+def test_modules_are_named_for_what_they_hold() -> None:
+    assert [str(p) for p in PACKAGE.rglob("*") if EMPTY_NAMES & set(p.stem.split("_"))] == []
+
+
+def test_the_test_command_is_one_and_the_same() -> None:
+    root = PACKAGE.parent
+    lines = (root / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    (command,) = (line.strip() for line in lines if line.strip().startswith("python -m venv"))
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (root / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        assert command in " ".join(text.split()), f"{name} does not show: {command}"
+
+
+def test_files_stay_readable() -> None:
+    lengths = {str(p): len(p.read_text(encoding="utf-8").splitlines()) for p in FILES}
+    long = {path: n for path, n in lengths.items() if n > 250}
+    assert max(lengths.values()) <= 300, f"beyond 250 lines, and at least one beyond 300: {long}"
+
+
+def test_the_checks_see_what_they_look_for() -> None:
+    """Planted mistakes are found: these checks can fail."""
+    inside_function = ast.parse("def f():\n    from hyperseg.crf import refine")
+    assert wrong_ways(inside_function, "hyperseg.hsi")
+    assert not wrong_ways(inside_function, "hyperseg.recipes")
+    assert not wrong_ways(inside_function, "hyperseg.crf")
+    assert wrong_ways(ast.parse("from ..data import read"), "hyperseg.engine")
+    assert wrong_ways(ast.parse("from hyperseg import cli"), "hyperseg.core")
+    assert not wrong_ways(ast.parse("from hyperseg import __version__"), "hyperseg.core")
+    assert convolutions(ast.parse("layer = nn.ConvTranspose3d(1, 2, 3)"))
+    assert convolutions(ast.parse("from torch.nn.functional import conv2d as c"))
+    late = "def f():\n    import h5py\nif TYPE_CHECKING:\n    import h5py"
+    assert not list(imported(at_import(ast.parse(late)), "hyperseg.data"))
+    assert list(
+        imported(at_import(ast.parse("try:\n    import h5py\nexcept ImportError: pass")), "hyperseg.data")
+    )
+
+
+def run_python(code: str, *words: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# CPU seconds since the process began: unlike the clock on the wall, other jobs do not lengthen them
+REPORT = """
+import atexit, sys, time
+atexit.register(lambda: print("torch" in sys.modules, time.process_time()))
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("--version",)])
+def test_import_and_help_are_instant(words: tuple[str, ...]) -> None:
+    code = "from hyperseg.cli import main\nmain()" if words else "import hyperseg"
+    *shown, last = run_python(REPORT + code, *words).splitlines()
+    torch, seconds = last.split()
+    assert torch == "False"
+    assert float(seconds) < 2.0
+    assert not words or any("hyperseg" in line for line in shown)
+
+
+BARE_MACHINE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import numpy as np, torch
+torch.set_num_threads(1)
+from hyperseg.data.splits import random_per_class
+from hyperseg.data.synthetic import toy_scene
+from hyperseg.engine.predict import predict_scene
+from hyperseg.recipes.train import TrainSettings, train_network
+
+scene = toy_scene()
+split = random_per_class(scene.labels, scene.n_classes, n=20, seed=0)
+settings = TrainSettings(epochs=1, min_steps=30)
+trained = train_network(scene, split, kind="cnn3d", settings=settings, seed=0, device="cpu", quiet=True)
+made = predict_scene(trained.network, scene, trained.preprocess, made_by="cnn3d")
+assert made.probs.shape == (*scene.shape, scene.n_classes)
+assert np.allclose(made.probs.sum(-1), 1, atol=1e-4)
+print((made.labels() == scene.labels)[split.test].mean())
+"""
+
+
+def test_a_bare_machine_trains_and_maps() -> None:
+    """Torch, NumPy and SciPy are enough from an array to a map: no reader, no figures, no compiler."""
+    absent = ("rasterio", "spectral", "h5py", "pooch", "tensorly", "matplotlib", "pydensecrf")
+    assert float(run_python(BARE_MACHINE, *absent)) > 0.7
