@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# two workers on two cores: one thread each, set before torch is imported; notebooks inherit it
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

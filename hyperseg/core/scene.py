@@ -94,7 +94,9 @@ class Scene:
 
     def _check_labels(self, labels: NDArray[np.int16]) -> None:
         if labels.dtype != np.int16:
-            raise LabelError(f"{self.name}: labels must be int16 (classes 0..K-1, -1 unlabelled), got {labels.dtype}.")
+            raise LabelError(
+                f"{self.name}: labels must be int16 (classes 0..K-1, -1 unlabelled), got {labels.dtype}."
+            )
         low, high = int(labels.min()), int(labels.max())
         if low < UNLABELLED or high >= len(self.classes):
             raise LabelError(
@@ -134,4 +136,6 @@ class Scene:
 
 
 def _transposed_hint(given: Sequence[int], expected: Sequence[int]) -> str:
-    return "; they look transposed: swap rows and columns" if tuple(reversed(given)) == tuple(expected) else ""
+    return (
+        "; they look transposed: swap rows and columns" if tuple(reversed(given)) == tuple(expected) else ""
+    )

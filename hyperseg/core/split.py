@@ -57,6 +57,8 @@ class Split:
     def counts(self, labels: NDArray[np.int16], n_classes: int) -> NDArray[np.int64]:
         """(3, K) pixels per class in train, val and test."""
         return np.stack(
-            [np.bincount(labels[m & (labels != UNLABELLED)], minlength=n_classes)
-             for m in (self.train, self.val, self.test)]
+            [
+                np.bincount(labels[m & (labels != UNLABELLED)], minlength=n_classes)
+                for m in (self.train, self.val, self.test)
+            ]
         )

@@ -28,12 +28,21 @@ class Candidate:
         score: the metric, by default overall accuracy.
         log_likelihood: mean log probability of the true class, in nats.
         changed: share of validation pixels whose label changed.
+        gain: mean over classes of the rise in the share of right pixels, against "do nothing".
+        gain_error: standard error of `gain` over classes.
     """
 
     settings: DenseCRF | None
     score: float
     log_likelihood: float
     changed: float
+    gain: float = 0.0
+    gain_error: float = 0.0
+
+    @property
+    def convincing(self) -> bool:
+        """The gain exceeds its standard error: what rests on one lucky class is no reason to change a map."""
+        return self.gain > self.gain_error
 
 
 @dataclass(frozen=True)
@@ -105,8 +114,9 @@ def tune(
 ) -> Tuned:
     """Try every candidate on the whole map and keep the best on validation pixels.
 
-    A candidate must beat "do nothing" in the metric: an equal score keeps the map as it is, whatever the
-    log-likelihood. Between candidates of equal score the higher mean log-likelihood wins, then the earlier.
+    A candidate must beat "do nothing" in the metric, and its gain per class must exceed its standard error over
+    classes: the pixels of a class come from few parcels, so classes, not pixels, are what chance draws from.
+    Between candidates of equal score the higher mean log-likelihood wins, then the earlier.
 
     Args:
         map: (*S, K) map to refine.
@@ -135,7 +145,9 @@ def tune(
         predicted = after.labels()[chosen]
         true_probs = after.probs[chosen][np.arange(len(truth)), truth]
         likelihood = float(np.log(np.maximum(true_probs, LOG_FLOOR)).mean())
-        return Candidate(settings, metric(predicted, truth), likelihood, float(np.mean(predicted != before)))
+        gain, error = class_gain(before == truth, predicted == truth, truth)
+        changed = float(np.mean(predicted != before))
+        return Candidate(settings, metric(predicted, truth), likelihood, changed, gain, error)
 
     tried = list(default_candidates() if candidates is None else candidates)
     kernels = Kernels(
@@ -149,7 +161,8 @@ def tune(
         judged[i] = judge(tried[i], refine(map, guide, tried[i], engine=engine, kernels=kernels))
     nothing = judge(None, map)
     table = (nothing, *(judged[i] for i in range(len(tried))))
-    best = max(table, key=lambda row: (row.score, row.settings is None, row.log_likelihood))
+    allowed = [row for row in table if row.settings is None or row.convincing]
+    best = max(allowed, key=lambda row: (row.score, row.settings is None, row.log_likelihood))
     return Tuned(settings=best.settings, table=table, n_pixels=len(truth))
 
 
@@ -184,6 +197,22 @@ def changes(
         strict=True,
     )
     return tuple(ClassChange(*row) for row in columns)
+
+
+def class_gain(
+    before: NDArray[np.bool_], after: NDArray[np.bool_], truth: NDArray[np.int16]
+) -> tuple[float, float]:
+    """Mean over classes of the rise in the share of right pixels, and its standard error over classes.
+
+    Args:
+        before, after: (n,) whether each pixel is right.
+        truth: (n,) true classes; with a single class the error is that of the mean over pixels.
+    """
+    rise = after.astype(np.float64) - before
+    classes = np.unique(truth)
+    rises = np.array([rise[truth == k].mean() for k in classes]) if len(classes) > 1 else rise
+    error = rises.std(ddof=1) / np.sqrt(len(rises)) if len(rises) > 1 else np.inf
+    return float(rises.mean()), float(error)
 
 
 def _scored_pixels(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -16,14 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import Cube, LabelError, Scene, SceneError, SegmentationMap, SettingError, Split
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra, row_blocks
+from hyperseg.hsi.svm_tuning import DEFAULT_COST, decisions, draw_folds, softmax, tune_svm
 
 Float32 = NDArray[np.float32]
 Method = Literal["svm", "svm3x3", "random-forest", "lda3x3"]
-
-_DEFAULT_C = 100.0
-_COSTS = (10.0, 100.0, 1000.0)
-_WIDTHS = (0.25, 1.0, 4.0)  # times gamma "scale", 1 / (bands * variance)
-_FOLDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +52,7 @@ class SpectralClassifier:
         if self.name in ("random-forest", "lda3x3"):
             out[:, self.present] = self.estimator.predict_proba(x)
         else:
-            out[:, self.present] = _softmax(_decisions(self.estimator, x) / self.temperature)
+            out[:, self.present] = softmax(decisions(self.estimator, x) / self.temperature)
         return out
 
 
@@ -91,10 +86,10 @@ def fit_svm(
 
     x, position, present, k = _checked(spectra, labels, n_classes)
     gamma = 1.0 / (x.shape[1] * max(float(x.var()), 1e-12))
-    fold = _folds(position, np.random.default_rng(seed)) if tune else np.full(len(x), -1)
-    cost, temperature, accuracy = _DEFAULT_C, 1.0, None
+    fold = draw_folds(position, np.random.default_rng(seed)) if tune else np.full(len(x), -1)
+    cost, temperature, accuracy = DEFAULT_COST, 1.0, None
     if len(np.unique(position[fold >= 0])) > 1:
-        cost, gamma, temperature, accuracy = _tune(x, position, fold, gamma)
+        cost, gamma, temperature, accuracy = tune_svm(x, position, fold, gamma)
     estimator = SVC(C=cost, gamma=gamma, decision_function_shape="ovr", break_ties=len(present) > 2)
     estimator.fit(x, position)
     settings = {"C": cost, "gamma": gamma, "temperature": temperature, "cv_accuracy": accuracy}
@@ -252,59 +247,3 @@ def _checked(
             "Leave unlabelled pixels (-1) out and label a second class."
         )
     return x, position, present, k
-
-
-def _folds(position: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """(n,) fold 0..2 of every pixel, -1 (always training) for classes with fewer pixels than folds."""
-    fold = np.full(len(position), -1)
-    for k in np.unique(position):
-        members = rng.permutation(np.flatnonzero(position == k))
-        if len(members) >= _FOLDS:
-            fold[members] = np.arange(len(members)) % _FOLDS
-    return fold
-
-
-def _tune(
-    x: NDArray[np.float64], position: NDArray[np.int64], fold: NDArray[np.int64], scale: float
-) -> tuple[float, float, float, float]:
-    """Cost, gamma, temperature and held-out accuracy of the pair to use."""
-    from sklearn.svm import SVC
-
-    squares = (x**2).sum(1)
-    distance = np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0)  # shared by the whole grid
-    n, tested = int(position.max()) + 1, fold >= 0
-    found: dict[tuple[float, float], tuple[float, NDArray[np.float64]]] = {}
-    for width, cost in product(_WIDTHS, _COSTS):
-        kernel = np.exp(-scale * width * distance)
-        decisions = np.zeros((len(x), n))
-        for f in range(_FOLDS):
-            fit, held = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-            machine = SVC(C=cost, kernel="precomputed").fit(kernel[np.ix_(fit, fit)], position[fit])
-            decisions[held] = _decisions(machine, kernel[np.ix_(held, fit)])
-        found[cost, width] = float((decisions.argmax(1) == position)[tested].mean()), decisions
-    usual, best = (_DEFAULT_C, 1.0), max(found, key=lambda pair: found[pair][0])
-    top = found[best][0]
-    # With a few hundred pixels most differences within the grid are chance: the usual pair keeps its place
-    # unless it is beaten by more than a standard error.
-    chosen = best if top - found[usual][0] > np.sqrt(top * (1 - top) / tested.sum()) else usual
-    accuracy, decisions = found[chosen]
-    return chosen[0], scale * chosen[1], _temperature(decisions[tested], position[tested]), accuracy
-
-
-def _decisions(machine: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, k) one-against-rest decision values; for two classes minus and plus half the single one."""
-    values = machine.decision_function(x)
-    return np.stack([-values / 2, values / 2], 1) if values.ndim == 1 else values
-
-
-def _temperature(decisions: NDArray[np.float64], position: NDArray[np.int64]) -> float:
-    """The temperature under which the true classes of held-out pixels are most likely."""
-    grid = np.geomspace(0.05, 5.0, 41)
-    rows = np.arange(len(position))
-    loss = [-np.log(np.maximum(_softmax(decisions / t)[rows, position], 1e-12)).mean() for t in grid]
-    return float(grid[int(np.argmin(loss))])
-
-
-def _softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    values = np.exp(values - values.max(1, keepdims=True))
-    return values / values.sum(1, keepdims=True)

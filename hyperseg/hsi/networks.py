@@ -1,6 +1,6 @@
 """Networks for scenes: cube in, map of class scores out, without spatial padding.
 
-Both are functions (B, 1, L, h, w) -> (B, K, h - 2 margin, w - 2 margin): a patch of side 2 margin + 1 gives one
+All are functions (B, 1, L, h, w) -> (B, K, h - 2 margin, w - 2 margin): a patch of side 2 margin + 1 gives one
 score vector, a scene gives the whole map with the same weights and the same numbers.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hyperseg.backbone import BackboneSpec, ClassHead, ConvBlock, ConvSpec, Encoder, dropout, seeded
 from hyperseg.core import SettingError
 
-Kind = Literal["cnn3d", "hybrid"]
+Kind = Literal["cnn3d", "ssrn", "hybrid"]
 
 
 @dataclass(frozen=True)
@@ -23,25 +23,18 @@ class NetworkSpec:
     """What a scene network is built from.
 
     Attributes:
-        kind: "cnn3d" (spectral stage, band collapse, spatial stage) or "hybrid" (3-D stages, then 2-D).
+        kind: "cnn3d" (one convolution over the whole spectrum, then space), "ssrn" (short spectral convolutions
+            with residual blocks, band collapse, then space) or "hybrid" (3-D stages, then 2-D).
         n_features: L, features per pixel after preprocessing.
         n_classes: K.
-        spectral_width: channels of the spectral stage of "cnn3d"; a multiple of 16 keeps a CPU fast.
-        spectral_kernel: bands one spectral convolution looks at.
-        spectral_stride: stride along the bands of the first spectral convolution.
-        spectral_blocks: residual blocks after it, as in SSRN (which has two).
         width: channels of the spatial stage.
-        blocks: spatial residual blocks; each costs 2 pixels of margin.
+        blocks: spatial residual blocks of "cnn3d" and "ssrn"; each costs 2 pixels of margin.
         dropout: probability of dropping a feature map before the head, in training only.
     """
 
     kind: Kind
     n_features: int
     n_classes: int
-    spectral_width: int = 16
-    spectral_kernel: int = 9
-    spectral_stride: int = 4
-    spectral_blocks: int = 0
     width: int = 64
     blocks: int = 2
     dropout: float = 0.3
@@ -62,23 +55,25 @@ def build_network(spec: NetworkSpec, *, seed: int) -> SceneNet:
     """The network of `spec` with weights drawn from `seed`."""
     with seeded(seed):
         match spec.kind:
-            case "cnn3d":
+            case "cnn3d" | "ssrn":
                 return SpectralSpatialNet(spec)
             case "hybrid":
                 return HybridNet(spec)
             case _:
-                raise SettingError(f"unknown network {spec.kind!r}: choose cnn3d or hybrid.")
+                raise SettingError(f"unknown network {spec.kind!r}: choose cnn3d, ssrn or hybrid.")
 
 
 class SpectralSpatialNet(nn.Module):
-    """Spectral stage, band collapse, spatial stage.
+    """Spectral stage, band collapse, spatial stage; unpadded in space.
 
     Source: Zhong et al., "Spectral-Spatial Residual Network for Hyperspectral Image Classification", TGRS 2018:
-    spectral convolutions pointwise in space, a convolution over all that is left of the bands, then 3x3
-    residual blocks.
-    Differs: unpadded in space; stride 4 instead of 2 along the bands and no spectral residual blocks by default
-    (measured: slower, no more accurate); after the collapse the data are 2-D, which is the same arithmetic as
-    depth-1 3-D convolutions and several times faster; a 1x1 head at the centre instead of pooling.
+    convolutions along the bands, one convolution over all that is left of them, then 3x3 residual blocks; 7 bands
+    and stride 2 along them are SSRN's.
+    Differs: unpadded in space; after the collapse the data are 2-D, the same arithmetic as depth-1 3-D
+    convolutions and several times faster; a 1x1 head at the centre instead of pooling; 16 spectral maps and one
+    spectral residual block instead of 24 and two. "cnn3d" leaves the short spectral convolutions out, so its
+    spectral stage is the collapse alone, a (L, 1, 1) convolution: on whitened spectra they cost four times the
+    training time and gained nothing (docs/benchmarks.md).
     """
 
     padded = False
@@ -86,14 +81,12 @@ class SpectralSpatialNet(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        stem, blocks = _spectral_specs(spec)
-        self.stem = Encoder(stem)
-        self.spectral = Encoder(blocks) if blocks is not None else None
-        depth = stem.sizes((spec.n_features, 1, 1))[-1][0]
-        flat = ConvSpec(2, padding="valid", residual=True)
+        self.spectral = SpectralStage(spec.n_features) if spec.kind == "ssrn" else None
+        channels = spec.n_features if self.spectral is None else self.spectral.channels
         self.collapse = nn.Sequential(
-            *[ConvBlock(ConvSpec(2), a, spec.width, 1) for a in (spec.spectral_width * depth, spec.width)]
+            ConvBlock(ConvSpec(2), channels, spec.width, 1), ConvBlock(ConvSpec(2), spec.width, spec.width, 1)
         )
+        flat = ConvSpec(2, padding="valid", residual=True)
         space = BackboneSpec(spec.width, (spec.width,), (1,), (3,), (spec.blocks,), flat)
         self.spatial = Encoder(space)
         self.drop = dropout(ConvSpec(2, dropout=spec.dropout))
@@ -102,10 +95,8 @@ class SpectralSpatialNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 1, L, h, w) -> (B, width, h - 2 margin, w - 2 margin), what the head reads."""
-        x = self.stem(x)[-1]
-        if self.spectral is not None:
-            x = self.spectral(x)[-1]
-        y = self.spatial(self.collapse(x.flatten(1, 2)))[-1]
+        bands = x[:, 0] if self.spectral is None else self.spectral(x)
+        y = self.spatial(self.collapse(bands))[-1]
         return y if self.drop is None else self.drop(y)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,16 +104,24 @@ class SpectralSpatialNet(nn.Module):
         return self.head([self.features(x)])
 
 
-def _spectral_specs(spec: NetworkSpec) -> tuple[BackboneSpec, BackboneSpec | None]:
-    """The first spectral convolution and the residual blocks after it; bands are depth, space is not touched."""
-    width = spec.spectral_width
-    kernel = min(spec.spectral_kernel, spec.n_features)
-    valid = ConvSpec(3, padding=("valid", "same", "same"))
-    stem = BackboneSpec(1, (width,), ((spec.spectral_stride, 1, 1),), ((kernel, 1, 1),), (1,), valid)
-    if not spec.spectral_blocks:
-        return stem, None
-    same = ConvSpec(3, residual=True)
-    return stem, BackboneSpec(width, (width,), (1,), ((7, 1, 1),), (spec.spectral_blocks,), same)
+class SpectralStage(nn.Module):
+    """Convolutions along the bands, pointwise in space; bands and maps come out as channels."""
+
+    def __init__(self, n_features: int, *, maps: int = 16, kernel: int = 7) -> None:
+        super().__init__()
+        if n_features < kernel:
+            raise SettingError(
+                f"the spectral stage needs at least {kernel} bands, got {n_features}: use cnn3d."
+            )
+        valid = ConvSpec(3, padding=("valid", "same", "same"))
+        stem = BackboneSpec(1, (maps,), ((2, 1, 1),), ((kernel, 1, 1),), (1,), valid)
+        blocks = BackboneSpec(maps, (maps,), (1,), ((kernel, 1, 1),), (1,), ConvSpec(3, residual=True))
+        self.stem, self.blocks = Encoder(stem), Encoder(blocks)
+        self.channels = maps * stem.sizes((n_features, 1, 1))[-1][0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, L, h, w) -> (B, channels, h, w)."""
+        return self.blocks(self.stem(x)[-1])[-1].flatten(1, 2)
 
 
 class HybridNet(nn.Module):

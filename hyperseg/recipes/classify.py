@@ -24,9 +24,10 @@ from hyperseg.recipes.repeat import RepeatResult, load_repeat, save_repeat, scor
 from hyperseg.recipes.run_folder import RunFolder, open_run
 from hyperseg.recipes.train import Trained, TrainSettings, train_network
 
-Method = Literal["cnn3d", "hybrid", "svm", "rf"]
+Method = Literal["cnn3d", "ssrn", "hybrid", "svm", "rf"]
 Refiner = Literal["dense-crf"]
-METHODS: tuple[Method, ...] = ("cnn3d", "hybrid", "svm", "rf")
+METHODS: tuple[Method, ...] = ("cnn3d", "ssrn", "hybrid", "svm", "rf")
+NETWORKS: dict[str, Kind] = {"cnn3d": "cnn3d", "ssrn": "ssrn", "hybrid": "hybrid"}
 CLASSICAL: dict[str, ClassicalMethod] = {"svm": "svm", "rf": "random-forest", "lda": "lda3x3"}
 
 
@@ -236,10 +237,9 @@ def _make_map(
             probs = predict_map(model, scene.cube, on_rows=lambda done, _: progress(done * width, pixels))
         made = SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (name,), scene.valid)
         return Made(made, model, model.window, {name: time.monotonic() - started})
-    kind: Kind = "hybrid" if name == "hybrid" else "cnn3d"
     precision = choose_precision(device)
     trained = train_network(
-        scene, split, kind=kind, settings=settings.train, seed=seed, device=device, precision=precision,
+        scene, split, kind=NETWORKS[name], settings=settings.train, seed=seed, device=device, precision=precision,
         checkpoint=folder.unfinished / f"train{repeat}.pt", resume=True, quiet=quiet, label=f"{tag}: {name}",
     )  # fmt: skip
     training = time.monotonic() - started

@@ -16,7 +16,8 @@ import numpy as np
 
 from hyperseg import __version__
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.data.preprocess import Preprocess, fingerprint, gather_spectra
+from hyperseg.data.fingerprint import fingerprint
+from hyperseg.data.preprocess import Preprocess, gather_spectra
 from hyperseg.data.write import replacing, write_json, write_map, write_raster
 from hyperseg.engine import figures, pictures, report
 from hyperseg.hsi.classical import gather_features

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class TrainSettings:
         weight_decay: of AdamW.
         label_smoothing: of the cross-entropy.
         average: decay of the weights' moving average, which is what predicts; 0 turns it off.
-        whiten: preprocess by within-class whitening (cnn3d); False only standardises the bands.
+        whiten: preprocess by within-class whitening ("cnn3d"); False, and "ssrn", only standardise the bands.
         noise: disturbance of the standardised or whitened spectra.
         balanced: draw classes, not pixels, with equal probability.
     """
@@ -47,7 +48,7 @@ class TrainSettings:
     label_smoothing: float = 0.0
     average: float = 0.98
     whiten: bool = True
-    noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.6))
+    noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
     balanced: bool = False
 
 
@@ -66,6 +67,7 @@ def train_network(
     *,
     kind: Kind = "cnn3d",
     settings: TrainSettings | None = None,
+    network: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
@@ -80,6 +82,7 @@ def train_network(
         scene: with labels; the cube is held in memory once, preprocessed, on `device`.
         split: training and validation pixels; test pixels are not touched.
         kind, settings, seed, device, precision: what to train and how.
+        network: further settings of its `NetworkSpec`, e.g. {"blocks": 1} for a 5x5 window.
         checkpoint, resume: see `hyperseg.engine.fit`.
         quiet: no progress bar.
         label: text of the progress bar.
@@ -88,9 +91,9 @@ def train_network(
     if scene.labels is None:
         raise LabelError(f"{scene.name} has no labels to learn from.")
     preprocess = prepare(scene, split, kind=kind, whiten=settings.whiten)
-    spec = NetworkSpec(kind, preprocess.n_out, scene.n_classes)
-    network = build_network(spec, seed=seed).to(device)
-    source = PatchSource(preprocess(scene.cube[:]), radius=network.margin, device=device)
+    spec = NetworkSpec(kind, preprocess.n_out, scene.n_classes, **(network or {}))
+    net = build_network(spec, seed=seed).to(device)
+    source = PatchSource(preprocess(scene.cube[:]), radius=net.margin, device=device)
     pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
     batch = min(settings.batch, len(targets))
     steps = max(settings.min_steps, settings.epochs * max(len(targets) // batch, 1))
@@ -104,24 +107,24 @@ def train_network(
         return settings.noise(source.gather(pixels[drawn], turns)), targets[drawn]
 
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        logits = network(drawn[0])[:, :, 0, 0].float()
+        logits = net(drawn[0])[:, :, 0, 0].float()
         return {"loss": F.cross_entropy(logits, drawn[1], label_smoothing=settings.label_smoothing)}
 
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=0.2)
-    averages = [Ema(network, decay=settings.average)] if settings.average else []
-    judged: nn.Module = averages[0].module if averages else network
+    averages = [Ema(net, decay=settings.average)] if settings.average else []
+    judged: nn.Module = averages[0].module if averages else net
     validate = validator(judged, source, split.val, scene.labels) if split.val.any() else None
     with training_progress(label, steps, quiet=quiet) as report:
         history = fit(
             [Phase("classify", loss, optimizer, clip=5.0, scheduler=schedule)], batches, steps,
-            modules={"network": network}, averages=averages, seed=seed, precision=precision, device=device,
+            modules={"network": net}, averages=averages, seed=seed, precision=precision, device=device,
             validate=validate, validate_every=max(steps // 10, 1), checkpoint=checkpoint,
             checkpoint_every=max(steps // 5, 1), resume=resume, report=report,
         )  # fmt: skip
     if averages:
-        network.load_state_dict(averages[0].module.state_dict())
-    return Trained(network.eval(), preprocess, history)
+        net.load_state_dict(averages[0].module.state_dict())
+    return Trained(net.eval(), preprocess, history)
 
 
 def prepare(scene: Scene, split: Split, *, kind: Kind, whiten: bool = True) -> Preprocess:
@@ -133,7 +136,7 @@ def prepare(scene: Scene, split: Split, *, kind: Kind, whiten: bool = True) -> P
             most = min(HYBRID_COMPONENTS, len(spectra) - 1, scene.n_bands)
             return fit_preprocess(spectra, good_bands=scene.good_bands, n_components=most)
         case _:
-            classes = scene.labels[split.train] if whiten else None
+            classes = scene.labels[split.train] if whiten and kind == "cnn3d" else None
             return fit_preprocess(spectra, good_bands=scene.good_bands, whiten_within=classes)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, SceneError, SegmentationMap
 from hyperseg.crf import ClassChange, DenseCRF, Kernels, changes, default_candidates, refine, tune
+from hyperseg.crf.tune import class_gain
 
 H, W = 30, 28
 
@@ -131,3 +132,12 @@ def test_changes_are_counted_by_hand() -> None:
     )
     no_data = replace(before, valid=np.array([[0, 1, 1, 1, 1, 1, 1, 1]], bool))
     assert changes(no_data, after, truth, mask)[0] == ClassChange("a", pixels=2, changed=2, fixed=1, broken=0)
+
+
+def test_a_gain_that_rests_on_one_class_convinces_nobody() -> None:
+    truth = np.repeat(np.arange(4, dtype=np.int16), 25)
+    before, lucky = np.zeros(100, bool), np.zeros(100, bool)
+    lucky[:10] = True  # class 0 alone rises by 0.4
+    assert class_gain(before, lucky, truth) == (pytest.approx(0.1), pytest.approx(0.1))
+    broad = np.tile(np.arange(25) < 3, 4)  # every class rises by 0.12
+    assert class_gain(before, broad, truth) == (pytest.approx(0.12), pytest.approx(0.0, abs=1e-12))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hyperseg.core import Scene, SceneError, SettingError, Split
+from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import (
     Preprocess,
-    fingerprint,
     fit_preprocess,
     gather_spectra,
     principal_components,
@@ -207,3 +207,26 @@ def test_fingerprint_counts_and_finds_the_noise() -> None:
     json.dumps(found, allow_nan=False)
     cube[~split.train] = 1e9
     assert fingerprint(scene.with_(cube=cube), split) == found
+
+
+def test_within_class_whitening_makes_the_spread_inside_classes_round() -> None:
+    rng = np.random.default_rng(3)
+    mixing, means = rng.normal(size=(6, 6)), 5 * rng.normal(size=(3, 6))
+    classes = np.repeat([0, 1, 2], 4000)
+    spectra = means[classes] + rng.normal(size=(len(classes), 6)) @ mixing
+    whitened = fit_preprocess(spectra, whiten_within=classes)
+    out = whitened(spectra)
+    inside = np.concatenate([out[classes == k] - out[classes == k].mean(0) for k in range(3)])
+    values = np.linalg.eigvalsh(np.cov(inside.T))
+    plain = fit_preprocess(spectra)(spectra)
+    spread = np.concatenate([plain[classes == k] - plain[classes == k].mean(0) for k in range(3)])
+    before = np.linalg.eigvalsh(np.cov(spread.T))
+    assert values.max() / values.min() < 0.1 * before.max() / before.min()
+    assert out.std() == pytest.approx(1.0, rel=1e-4)
+    assert whitened.components is not None
+    np.testing.assert_allclose(whitened.components, whitened.components.T, atol=1e-6)
+
+
+def test_whitening_refuses_classes_of_another_length() -> None:
+    with pytest.raises(SettingError, match="one per spectrum"):
+        fit_preprocess(np.random.default_rng(0).normal(size=(9, 4)), whiten_within=np.zeros(8, int))

@@ -1,5 +1,6 @@
 """The training loop: resumed = uninterrupted to the byte, phases that do not touch each other, honest failure."""
 
+import itertools
 import math
 import os
 import signal
@@ -277,9 +278,7 @@ def test_a_phase_leaves_the_other_network_alone() -> None:
     history = fit(phases, lambda s: data(s)[0], 6, modules={"D": critic, "G": maker}, seed=0)
     assert [s[0] for s in seen] == ["judge", "fool", "judge"] * 3  # `every=2` skips odd steps
     assert all(p.grad is None for p in (*critic.parameters(), *maker.parameters()))
-    for (now, critic_before, maker_before), (_, critic_after, maker_after) in zip(
-        seen, seen[1:], strict=False
-    ):
+    for (now, critic_before, maker_before), (_, critic_after, maker_after) in itertools.pairwise(seen):
         # parameters and batch statistics alike
         assert same(critic_before, critic_after) == (now == "fool")
         assert same(maker_before, maker_after) == (now == "judge")

@@ -1,0 +1,160 @@
+"""Accuracy on Indian Pines: methods side by side on the same splits, mean and spread over seeds.
+
+    python tests/benchmarks/bench_accuracy.py --protocol parcels --seeds 10
+    python tests/benchmarks/bench_accuracy.py --protocol random_fraction:0.1 random_total:200 fixed --seeds 5
+
+`fixed` needs the published masks (HYPERSEG_DATA, or shared/data beside the checkout). Results are kept line by line
+in --log, and a run that is started again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import Scene, SegmentationMap, Split
+from hyperseg.data.augment import SpectralNoise
+from hyperseg.data.catalog import load_card, open_scene
+from hyperseg.data.splits import fixed, make_split
+from hyperseg.engine import predict_scene
+from hyperseg.hsi.classical import fit_baseline, predict_map
+from hyperseg.metrics import mean_and_std, paired
+from hyperseg.recipes.refine import refine_with_crf
+from hyperseg.recipes.repeat import score_map
+from hyperseg.recipes.train import TrainSettings, train_network
+
+BASE = TrainSettings()
+NETWORKS: dict[str, tuple[str, TrainSettings, dict[str, Any]]] = {
+    "cnn3d": ("cnn3d", BASE, {}),
+    "cnn3d, not whitened": ("cnn3d", replace(BASE, whiten=False), {}),
+    "cnn3d, no noise": ("cnn3d", replace(BASE, noise=SpectralNoise()), {}),
+    "cnn3d, no average": ("cnn3d", replace(BASE, average=0.0), {}),
+    "cnn3d, 5x5": ("cnn3d", BASE, {"blocks": 1}),
+    "cnn3d, 1x1": ("cnn3d", BASE, {"blocks": 0}),
+    "cnn3d, 17x17": ("cnn3d", BASE, {"blocks": 4}),
+    "ssrn": ("ssrn", BASE, {}),
+    "hybrid": ("hybrid", BASE, {}),
+}
+CLASSICAL = {"svm": "svm", "svm 3x3": "svm3x3", "rf": "random-forest", "lda 3x3": "lda3x3"}
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get("HYPERSEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+def published(scene: Scene) -> tuple[Scene, Split]:
+    """The 695/9671 split; its 256 pixels that the public ground truth leaves out keep the label of the masks."""
+    with np.load(data_folder() / "hsi" / "indian_pines" / "disjoint_split_stdids.npz") as masks:
+        train, test = masks["train"], masks["test"]
+    labels = np.maximum(train, test).astype(np.int16) - 1
+    return scene.with_(labels=labels), fixed(labels, scene.n_classes, train > 0, test > 0)
+
+
+def make_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[SegmentationMap, int]:
+    """A map of the scene and the side of the window the method looks at."""
+    if name in CLASSICAL:
+        model = fit_baseline(scene, split, method=CLASSICAL[name], seed=seed)  # type: ignore[arg-type]
+        probs = predict_map(model, scene.cube)
+        return SegmentationMap(probs, scene.classes, scene.colours, made_by=(name,)), model.window
+    plain = name.removesuffix(", flips")
+    kind, settings, shape = NETWORKS[plain]
+    trained = train_network(scene, split, kind=kind, settings=settings, network=shape, seed=seed, quiet=True)  # type: ignore[arg-type]
+    made = predict_scene(trained.network, scene, trained.preprocess, made_by=name, flips=name != plain)
+    return made, 2 * trained.network.margin + 1
+
+
+def measure(protocol: str, names: list[str], seeds: range, log: Path) -> Iterator[dict[str, Any]]:
+    """One row per protocol, seed and method, with and without the CRF; rows in the log are not computed again."""
+    known = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    base = open_scene(load_card("indian-pines"))
+    for seed in seeds:
+        for name in names:
+            rows = [r for r in known if (r["protocol"], r["seed"], r["method"]) == (protocol, seed, name)]
+            if not rows:
+                if protocol == "fixed":
+                    scene, split = published(base)
+                else:
+                    assert base.labels is not None
+                    scene, split = base, make_split(protocol, base.labels, base.n_classes, seed=seed)
+                rows = list(run(protocol, name, scene, split, seed))
+                with log.open("a") as file:
+                    file.writelines(json.dumps(r) + "\n" for r in rows)
+            yield from rows
+
+
+def run(protocol: str, name: str, scene: Scene, split: Split, seed: int) -> Iterator[dict[str, Any]]:
+    started = time.perf_counter()
+    made, window = make_map(name, scene, split, seed)
+    seconds = time.perf_counter() - started
+    maps: dict[str, Callable[[], SegmentationMap]] = {"": lambda: made}
+    if name == "cnn3d" and split.val.any():
+        maps[" + dense-crf"] = lambda: refine_with_crf(made, scene, split, engine="lattice", device="cpu").map
+    for suffix, get in maps.items():
+        found = score_map(get(), scene, split, window=window)
+        kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece")}
+        leak = found["leak"]
+        yield {
+            "protocol": protocol, "seed": seed, "method": name, "step": name + suffix, **kept,
+            "leak_a": leak["a"], "leak_b": leak["b"], "window": window, "seconds": seconds,
+        }  # fmt: skip
+
+
+def table(rows: list[dict[str, Any]], reference: str) -> str:
+    """Markdown: mean and spread per step, and the paired difference in OA to `reference`."""
+    head = f"| method | window | leak A / B | OA | AA | kappa | OA at borders | ECE | OA - {reference}, paired | s |"
+    lines = [head, "|---|---|---|---|---|---|---|---|---|---|"]
+    for step in dict.fromkeys(r["step"] for r in rows):
+        mine = sorted((r for r in rows if r["step"] == step), key=lambda r: r["seed"])
+        theirs = {r["seed"]: r["OA"] for r in rows if r["step"] == reference}
+        pairs = np.array([(r["OA"], theirs[r["seed"]]) for r in mine if r["seed"] in theirs])
+        against = difference(pairs) if len(pairs) > 1 and step != reference else "–"
+        cells = [spread(np.array([r[k] for r in mine])) for k in ("OA", "AA", "kappa", "boundary_OA", "ece")]
+        leak = f"{np.mean([r['leak_a'] for r in mine]):.1f} / {np.mean([r['leak_b'] for r in mine]):.1f}"
+        seconds = float(np.median([r["seconds"] for r in mine]))
+        lines.append(
+            f"| {step} | {mine[0]['window']} | {leak} | {' | '.join(cells)} | {against} | {seconds:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def spread(values: NDArray[np.float64]) -> str:
+    found = mean_and_std(values)
+    return f"{found['mean']:.1f} ± {found['std']:.1f}"
+
+
+def difference(pairs: NDArray[np.float64]) -> str:
+    found = paired(pairs[:, 0], pairs[:, 1])
+    return f"{found.mean_difference:+.1f} ± {found.standard_error:.1f}, {found.wins}/{found.n} won"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--protocol", nargs="+", default=["parcels"])
+    parser.add_argument("--methods", nargs="+", default=["svm", "svm 3x3", "lda 3x3", "rf", "cnn3d"])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--reference", default="svm")
+    parser.add_argument("--log", type=Path, default=Path("bench_accuracy.jsonl"))
+    options = parser.parse_args()
+    for protocol in options.protocol:
+        rows = list(
+            measure(
+                protocol, options.methods, range(options.first, options.first + options.seeds), options.log
+            )
+        )
+        print(f"\n### {protocol}, {options.seeds} seeds\n\n{table(rows, options.reference)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
