@@ -1,3 +1,97 @@
-"""hyperseg: from a hyperspectral cube and a few labels to a map you can trust."""
+"""hyperseg: from a hyperspectral cube and a few labels to a map you can trust.
+
+    from hyperseg import ClassifySettings, classify, open_scene
+
+    scene = open_scene("indian-pines")                      # or open_scene("cube.hdr", labels="labels.tif")
+    folder, metrics = classify(scene, ClassifySettings(repeats=1))
+
+Names are imported when they are first used, so `import hyperseg` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from hyperseg.backbone import BackboneSpec, ConvSpec, Decoder, Encoder
+    from hyperseg.core import Grid, HypersegError, Scene, SegmentationMap, Split
+    from hyperseg.crf import DenseCRF, refine
+    from hyperseg.data.leak import leak
+    from hyperseg.data.splits import make_split
+    from hyperseg.data.synthetic import simulate, toy_scene
+    from hyperseg.data.write import write_map
+    from hyperseg.engine import fit, predict_scene
+    from hyperseg.recipes.apply import apply_run
+    from hyperseg.recipes.classify import ClassifySettings, classify
+    from hyperseg.recipes.open import open_named as open_scene
+    from hyperseg.recipes.train import TrainSettings, train_network
+
+_HOME = {
+    "BackboneSpec": "hyperseg.backbone",
+    "ClassifySettings": "hyperseg.recipes.classify",
+    "ConvSpec": "hyperseg.backbone",
+    "Decoder": "hyperseg.backbone",
+    "DenseCRF": "hyperseg.crf",
+    "Encoder": "hyperseg.backbone",
+    "Grid": "hyperseg.core",
+    "HypersegError": "hyperseg.core",
+    "Scene": "hyperseg.core",
+    "SegmentationMap": "hyperseg.core",
+    "Split": "hyperseg.core",
+    "TrainSettings": "hyperseg.recipes.train",
+    "apply_run": "hyperseg.recipes.apply",
+    "classify": "hyperseg.recipes.classify",
+    "fit": "hyperseg.engine",
+    "leak": "hyperseg.data.leak",
+    "make_split": "hyperseg.data.splits",
+    "open_scene": "hyperseg.recipes.open:open_named",
+    "predict_scene": "hyperseg.engine",
+    "refine": "hyperseg.crf",
+    "simulate": "hyperseg.data.synthetic",
+    "toy_scene": "hyperseg.data.synthetic",
+    "train_network": "hyperseg.recipes.train",
+    "write_map": "hyperseg.data.write",
+}
+
+__all__ = [
+    "BackboneSpec",
+    "ClassifySettings",
+    "ConvSpec",
+    "Decoder",
+    "DenseCRF",
+    "Encoder",
+    "Grid",
+    "HypersegError",
+    "Scene",
+    "SegmentationMap",
+    "Split",
+    "TrainSettings",
+    "apply_run",
+    "classify",
+    "fit",
+    "leak",
+    "make_split",
+    "open_scene",
+    "predict_scene",
+    "refine",
+    "simulate",
+    "toy_scene",
+    "train_network",
+    "write_map",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hyperseg' has no attribute {name!r}")
+    module, _, attribute = _HOME[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -94,7 +94,7 @@ def classify(
     from hyperseg.recipes.classify import ClassifySettings, Masks
     from hyperseg.recipes.classify import classify as run
     from hyperseg.recipes.open import open_named, read_mask
-    from hyperseg.recipes.run_folder import load_record
+    from hyperseg.recipes.record import load_record
 
     settings, inputs = (
         ClassifySettings(),
@@ -112,10 +112,12 @@ def classify(
     if epochs is not None:
         changes["train"] = replace(settings.train, epochs=epochs, min_steps=1)
     settings = replace(settings, **changes)
-    masks = Masks(
-        *(None if name is None else read_mask(name) for name in (inputs["train_mask"], inputs["test_mask"]))
-    )
+    if not settings.split.strip().lower().startswith("fixed"):  # masks of the earlier run go with its split
+        inputs |= {"train_mask": train_mask, "test_mask": test_mask}
+    elif inputs["train_mask"] is None:
+        raise SettingError("--split fixed needs --train-mask FILE, a raster of the training pixels.")
     opened = open_named(inputs["scene"], labels=inputs["labels"], folder=folder)
+    masks = Masks(*(read_mask(inputs[name], opened.shape) for name in ("train_mask", "test_mask")))
     done, metrics = run(
         opened, settings, out=out, masks=masks, device=device, resume=resume, quiet=quiet, inputs=inputs
     )

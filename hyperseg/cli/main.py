@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import shlex
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -50,19 +54,47 @@ def group() -> None:
     """
 
 
+class Notes(logging.Handler):
+    """What readers remark about a file (bands dropped, few bands), one line each beside the results."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"Note: {one_line(record.getMessage())}", err=True)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in one clear line and exit code 2."""
     from hyperseg.core.errors import HypersegError
 
+    log = logging.getLogger("hyperseg")
+    log.setLevel(logging.INFO)
+    if not any(isinstance(handler, Notes) for handler in log.handlers):
+        log.addHandler(Notes())
     try:
         group(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        folder = getattr(stop.__cause__ or stop, "folder", None)
+        how = "" if folder is None else f" To go on: {resume_command(sys.argv[1:], folder)}"
+        click.echo(f"Interrupted.{how}", err=True)
         sys.exit(130)
     except HypersegError as error:
         click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
+        click.echo(one_line(" ".join([str(error), *getattr(error, "__notes__", [])])), err=True)
         sys.exit(2)
+
+
+def one_line(text: str) -> str:
+    """A message of foreign libraries may span lines."""
+    return " ".join(part for line in text.splitlines() if (part := line.strip()))
+
+
+def resume_command(words: Sequence[str], folder: Path) -> str:
+    """The command line that takes up the run in `folder`: the words given, with --out FOLDER --resume."""
+    kept, skip = [], False
+    for word in words:
+        if not skip and word != "--resume" and word != "--out" and not word.startswith("--out="):
+            kept.append(word)
+        skip = word == "--out" and not skip
+    return shlex.join(["hyperseg", *kept, "--out", str(folder), "--resume"])

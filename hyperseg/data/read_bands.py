@@ -124,7 +124,7 @@ def _sampled(cube: Cube, valid: NDArray[np.bool_] | None, max_pixels: int) -> It
 
 def _missing(pixels: NDArray[np.generic], nodata: float | None) -> NDArray[np.bool_]:
     if pixels.dtype.kind == "f":
-        absent = ~np.isfinite(pixels)  # type: ignore[call-overload]
+        absent = ~np.isfinite(pixels)
     else:
         absent = np.zeros(pixels.shape, bool)
     if nodata is not None and _holds(pixels.dtype, nodata):

@@ -65,8 +65,10 @@ def open_hdf5(
             short = {k: e for k, e in entries.items() if max(e.shape) == np.prod(e.shape)}
             wavelengths, bbl = companions(short, {k: file[k][()] for k in short}, cube.shape)
             nodata = dataset.attrs.get("_FillValue")
-            for name in short if wavelengths is not None else ():
+            for name in short:
                 unit = file[name].attrs.get("units")
+                if wavelengths is None:
+                    break
                 if unit is not None and max(short[name].shape) == len(wavelengths) and "wave" in name.lower():
                     text = unit.decode() if isinstance(unit, bytes) else str(unit)
                     wavelengths = to_nm(np.asarray(file[name][()], np.float64).ravel(), unit=text)

@@ -1,15 +1,15 @@
 """Training, prediction and what surrounds them; knows callables and no method.
 
-| file          | what                                                                              |
-|---------------|-----------------------------------------------------------------------------------|
-| `fit`         | the training loop: phases, validation, early stop, checkpoints, resumption         |
-| `training`    | what a run is made of: `Phase`, `History`, and the state a checkpoint holds         |
-| `predict`     | a scene through a network, tile by tile                                            |
-| `lanes`       | several tiles at once on a CPU                                                    |
-| `device`      | which device, which precision                                                     |
-| `distributed` | several processes under torchrun                                                  |
-| `ema`         | moving averages of weights                                                        |
-| `progress`    | progress bars for `fit` and `predict_scene`                                       |
+| file          | what                                                                       |
+|---------------|----------------------------------------------------------------------------|
+| `fit`         | the training loop: phases, validation, early stop, checkpoints, resumption |
+| `training`    | what a run is made of: `Phase`, `History`, the state a checkpoint holds    |
+| `checkpoint`  | that state on disk; `interrupt`: Ctrl-C between steps                      |
+| `predict`     | a scene through a network, tile by tile; `lanes`: several tiles at once    |
+| `device`      | which device, which precision                                              |
+| `distributed` | several processes under torchrun                                           |
+| `ema`         | moving averages of weights                                                 |
+| `progress`    | progress bars for `fit` and `predict_scene`                                |
 """
 
 from hyperseg.engine.checkpoint import load_state, save_state

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os.path import exists, samefile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, RunError, Scene, SceneError, SegmentationMap
+from hyperseg.core import (
+    UNLABELLED,
+    DataFileError,
+    HypersegError,
+    RunError,
+    Scene,
+    SceneError,
+    SegmentationMap,
+)
 from hyperseg.crf import DenseCRF
+from hyperseg.crf.dense import Engine
 from hyperseg.data.preprocess import Preprocess, row_blocks
+from hyperseg.data.read import split_key
 from hyperseg.data.write import MapWriter
 from hyperseg.engine import choose_device, choose_precision, predict_tiles, scene_progress
 from hyperseg.hsi.classical import SpectralClassifier, fit_features, predict_rows
 from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network
 from hyperseg.recipes.outputs import TRAINING
+from hyperseg.recipes.record import MODEL, RECORD, load_model, unprefixed
 from hyperseg.recipes.refine import refine_like
-from hyperseg.recipes.run_folder import load_model, unprefixed
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,8 @@ class LoadedRun:
     crf: DenseCRF | None
     guide: Preprocess | None
     scene_name: str
+    engine: Engine = "lattice"
+    flips: bool = False
 
 
 def load_run(run: Path) -> LoadedRun:
@@ -43,16 +60,22 @@ def load_run(run: Path) -> LoadedRun:
         RunError: the folder is not a finished run, or its parts do not fit together.
     """
     tensors, record = load_model(run)
+    try:
+        return _rebuilt(tensors, record)
+    except (KeyError, TypeError, ValueError, RuntimeError, HypersegError) as error:
+        raise RunError(
+            f"{run}: {RECORD} and {MODEL} do not fit together or were edited ({type(error).__name__}: {error}). "
+            f"Train again with --from {run / RECORD}."
+        ) from error
+
+
+def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> LoadedRun:
     preprocess = Preprocess.from_arrays(unprefixed("preprocess", tensors))
     model: SceneNet | SpectralClassifier
     if "network" in record["model"]:
-        spec = NetworkSpec.from_json(record["model"]["network"])
-        model = build_network(spec, seed=0)
+        model = build_network(NetworkSpec.from_json(record["model"]["network"]), seed=0)
         weights = {k: torch.from_numpy(v.copy()) for k, v in unprefixed("network", tensors).items()}
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise RunError(f"{run}: the weights do not fit the network of run.json ({error}).") from error
+        model.load_state_dict(weights)
         model.eval()
     else:
         stored, saved = unprefixed(TRAINING, tensors), record["model"]["classical"]
@@ -70,6 +93,8 @@ def load_run(run: Path) -> LoadedRun:
         DenseCRF(**crf) if crf else None,
         Preprocess.from_arrays(guide) if guide else None,
         record["scene"]["name"],
+        record["settings"].get("crf_engine", "lattice"),
+        bool(record["settings"].get("flips", False)),
     )
 
 
@@ -86,32 +111,59 @@ def apply_run(
         device, quiet: as in `classify`.
 
     Raises:
+        RunError: the folder holds no whole run.
         SceneError: another number of bands.
+        DataFileError: `out` cannot be written, or is the scene itself.
     """
+    where = str(choose_device(device))
     loaded = load_run(run)
     if scene.n_bands != loaded.preprocess.n_bands:
         raise SceneError(
             f"{scene.name} has {scene.n_bands} bands, the run {run} was trained on {loaded.preprocess.n_bands} "
             f"({loaded.scene_name}). A model can only map scenes with the same bands in the same order."
         )
+    check_bands(loaded, scene)
+    if refine and loaded.crf is None:
+        log.warning("%s: this run has no dense CRF, or it changed nothing: the map is not refined", run)
+    return map_windows(loaded, scene, out=out, refine=refine, device=where, quiet=quiet)
+
+
+def check_bands(loaded: LoadedRun, scene: Scene) -> None:
+    """Remark on bands that the model reads and that hold nothing in this scene."""
+    if scene.good_bands is None:
+        return
+    lacking = np.flatnonzero(loaded.preprocess.keep & ~scene.good_bands)
+    if lacking.size:
+        log.warning(
+            "%s: the model reads %d bands that are dead or marked bad here (%s): expect a worse map",
+            scene.name, lacking.size, ", ".join(map(str, lacking[:10])),
+        )  # fmt: skip
+
+
+def map_windows(
+    loaded: LoadedRun, scene: Scene, *, out: Path, refine: bool = False, device: str, quiet: bool
+) -> Path:
+    """Predict window by window and write each as it comes; memory does not grow with the scene."""
     scene = scene.with_(labels=None, classes=loaded.classes, colours=loaded.colours)
     confidence = out.with_name(out.stem + "-confidence.tif")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    source = split_key(scene.source)[0]
+    for target in (out, confidence):
+        if exists(target) and exists(source) and samefile(target, source):
+            raise DataFileError(f"{target}: is the scene itself; choose another --out for its map.")
     parts = predictions(loaded, scene, device=device)
     if refine:
         parts = _refined(loaded, scene, parts)
     done, total = 0, scene.shape[0] * scene.shape[1]
-    with (
-        MapWriter(
-            out,
-            scene.shape,
-            classes=loaded.classes,
-            colours=loaded.colours,
-            grid=scene.grid,
-            confidence_path=confidence,
-        ) as writer,
-        scene_progress(f"mapping {scene.name}", total, quiet=quiet) as progress,
-    ):
+    writer = MapWriter(
+        out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid, confidence_path=confidence
+    )  # fmt: skip
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataFileError(
+            f"{out.parent}: the folder cannot be created ({error.strerror}). Choose a writable --out."
+        ) from error
+    with writer, scene_progress(f"mapping {scene.name}", total, quiet=quiet) as progress:
         for window, probs in parts:
             labels = probs.argmax(-1).astype(np.int16)
             if scene.valid is not None:
@@ -136,6 +188,7 @@ def predictions(loaded: LoadedRun, scene: Scene, *, device: str) -> Iterator[tup
         loaded.preprocess,
         device=where,
         precision=choose_precision(where),
+        flips=loaded.flips,
     )
     for tile, probs in tiles:
         yield tile.core_slices, probs
@@ -152,4 +205,4 @@ def _refined(
         probs[window] = values
     rough = SegmentationMap(probs, loaded.classes, loaded.colours, scene.grid, loaded.chain[:1], scene.valid)
     whole = tuple(slice(0, n) for n in scene.shape)
-    yield whole, refine_like(rough, scene, loaded.crf, loaded.guide).probs
+    yield whole, refine_like(rough, scene, loaded.crf, loaded.guide, engine=loaded.engine).probs

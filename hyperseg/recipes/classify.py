@@ -3,85 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import LabelError, Scene, SceneError, SegmentationMap, SettingError, Split
-from hyperseg.data.augment import SpectralNoise
+from hyperseg.core import LabelError, Scene, SceneError, SegmentationMap, SettingError, Split, SplitError
 from hyperseg.data.splits import make_split
 from hyperseg.engine import choose_device, choose_precision, predict_scene, scene_progress
-from hyperseg.hsi.classical import Method as ClassicalMethod
 from hyperseg.hsi.classical import SpectralClassifier, fit_baseline, predict_map
-from hyperseg.hsi.networks import Kind
+from hyperseg.hsi.networks import NetworkSpec, build_network
 from hyperseg.recipes.refine import refine_with_crf
 from hyperseg.recipes.repeat import RepeatResult, load_repeat, save_repeat, score_map
-from hyperseg.recipes.run_folder import RunFolder, open_run
-from hyperseg.recipes.train import Trained, TrainSettings, train_network
+from hyperseg.recipes.run_folder import RunFolder, going_on, open_run
+from hyperseg.recipes.settings import CLASSICAL, METHODS, NETWORKS, ClassifySettings
+from hyperseg.recipes.train import Trained, prepare, train_network
 
-Method = Literal["cnn3d", "ssrn", "hybrid", "svm", "rf"]
-Refiner = Literal["dense-crf"]
-METHODS: tuple[Method, ...] = ("cnn3d", "ssrn", "hybrid", "svm", "rf")
-NETWORKS: dict[str, Kind] = {"cnn3d": "cnn3d", "ssrn": "ssrn", "hybrid": "hybrid"}
-CLASSICAL: dict[str, ClassicalMethod] = {"svm": "svm", "rf": "random-forest", "lda": "lda3x3"}
-
-
-@dataclass(frozen=True)
-class ClassifySettings:
-    """Everything that decides a run; written to run.json and repeatable from it.
-
-    Attributes:
-        method: what makes the map.
-        split: spelling of the split, see `hyperseg.data.splits.make_split`.
-        refine: refiners after the method, in order.
-        baselines: classical methods measured beside it on the same split.
-        repeats: runs with seeds seed, seed + 1, ...: each draws its own split and weights.
-        seed: of the first repeat, whose map is the one written.
-        crf_engine: "lattice" or "pydensecrf".
-        flips: average predictions over the eight flips and rotations.
-        train: how networks are trained.
-    """
-
-    method: Method = "cnn3d"
-    split: str = "parcels"
-    refine: tuple[Refiner, ...] = ("dense-crf",)
-    baselines: tuple[str, ...] = ("svm",)
-    repeats: int = 3
-    seed: int = 0
-    crf_engine: Literal["lattice", "pydensecrf"] = "lattice"
-    flips: bool = False
-    train: TrainSettings = field(default_factory=TrainSettings)
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise SettingError(f"unknown method {self.method!r}: choose one of {', '.join(METHODS)}.")
-        if self.repeats < 1:
-            raise SettingError(f"repeats must be at least 1, got {self.repeats}.")
-        unknown = set(self.baselines) - set(CLASSICAL)
-        if unknown:
-            raise SettingError(f"unknown baselines {sorted(unknown)}: choose from {', '.join(CLASSICAL)}.")
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> ClassifySettings:
-        """The settings of a run.json; unknown keys are refused."""
-        unknown = set(data) - {f.name for f in fields(ClassifySettings)}
-        if unknown:
-            raise SettingError(f"a classification run has no settings named {sorted(unknown)}.")
-        train = dict(data.get("train", {}))
-        if "noise" in train:
-            train["noise"] = SpectralNoise(**train["noise"])
-        plain: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "train"
-        }
-        return ClassifySettings(**plain, train=TrainSettings(**train))
+__all__ = ["METHODS", "ClassifySettings", "Masks", "classify"]
 
 
 @dataclass(frozen=True)
@@ -127,29 +71,27 @@ def classify(
     began = time.monotonic()
     check_scene(scene)
     where = choose_device(device)
-    first_split = draw_split(scene, settings, masks, repeat=0)
-    folder = open_run(out, default=f"{scene.name}-{settings.method}", resume=resume)
-    results, first = [], None
-    for repeat in range(settings.repeats):
-        done = load_repeat(folder, repeat, settings) if resume else None
-        if done is None:
-            split = first_split if repeat == 0 else draw_split(scene, settings, masks, repeat=repeat)
-            done = _run_repeat(scene, split, settings, repeat, folder, device=str(where), quiet=quiet)
-            save_repeat(folder, repeat, settings, done)
-        results.append(done.summary)
-        first = first or done
-    assert first is not None
-    metrics = finish_run(
-        folder,
-        scene,
-        first_split,
-        settings,
-        results,
-        first,
-        inputs=inputs or {},
-        device=str(where),
-        began=began,
+    splits = [draw_split(scene, settings, masks, repeat=repeat) for repeat in range(settings.repeats)]
+    check_method(scene, splits[0], settings)
+    folder = open_run(
+        out,
+        default=f"{scene.name}-{settings.method}",
+        resume=resume,
+        started=identity(scene, splits, settings),
     )
+    with going_on(folder):
+        results, first = [], None
+        for repeat, split in enumerate(splits):
+            done = load_repeat(folder, repeat) if resume else None
+            if done is None:
+                done = _run_repeat(scene, split, settings, repeat, folder, device=str(where), quiet=quiet)
+                save_repeat(folder, repeat, done)
+            results.append(done.summary)
+            first = first or done
+        assert first is not None
+        metrics = finish_run(
+            folder, scene, splits[0], settings, results, first, inputs=inputs or {}, device=str(where), began=began
+        )  # fmt: skip
     return folder, metrics
 
 
@@ -161,18 +103,59 @@ def check_scene(scene: Scene) -> None:
         )
     counts = scene.class_counts()
     if np.count_nonzero(counts) < 2:
+        named = ", ".join(scene.classes[k] for k in np.flatnonzero(counts)) or "none"
         raise LabelError(
-            f"{scene.name}: {np.count_nonzero(counts)} class is labelled, at least 2 are needed to tell anything apart."
+            f"{scene.name}: {np.count_nonzero(counts)} class is labelled ({named}), at least 2 are needed to tell "
+            "anything apart. Label pixels of another class."
         )
 
 
 def draw_split(scene: Scene, settings: ClassifySettings, masks: Masks, *, repeat: int) -> Split:
-    """The split of one repeat."""
+    """The split of one repeat; one without test pixels is refused, as nothing could be said about its map."""
     assert scene.labels is not None
-    return make_split(
+    split = make_split(
         settings.split, scene.labels, scene.n_classes, seed=settings.seed + repeat, valid=scene.valid,
         train_mask=masks.train, test_mask=masks.test,
     )  # fmt: skip
+    if not split.test.any():
+        raise SplitError(
+            f"{scene.name}: the split {split.how} with seed {split.seed} leaves no test pixel ({split.note}). "
+            "Label more, train on less, or choose a smaller guard or a random split."
+        )
+    return split
+
+
+def check_method(scene: Scene, split: Split, settings: ClassifySettings) -> None:
+    """Raise for whatever would stop the method or its refiners later, after minutes of training."""
+    kind = NETWORKS.get(settings.method, "cnn3d")
+    features = prepare(scene, split, kind=kind, whiten=settings.train.whiten).n_out
+    if settings.method in NETWORKS:
+        build_network(NetworkSpec(kind, features, scene.n_classes), seed=0)
+    n_train, n_classes = int(split.train.sum()), scene.n_classes - len(split.untrainable)
+    if "lda" in settings.baselines and n_train <= n_classes:
+        raise SettingError(
+            f"the baseline lda needs more training pixels than classes, the split gives {n_train} for {n_classes}: "
+            "train on more, or choose another baseline."
+        )
+    if settings.refine and settings.crf_engine == "pydensecrf" and find_spec("pydensecrf") is None:
+        raise SettingError(
+            "--crf-engine pydensecrf is not installed: pip install 'hyperseg[crf]' (a C++ compiler is needed), or "
+            "use lattice, which gives the same map and needs nothing."
+        )
+
+
+def identity(scene: Scene, splits: Sequence[Split], settings: ClassifySettings) -> dict[str, Any]:
+    """What a run to be resumed must have been started with, as JSON."""
+    assert scene.labels is not None
+    parts = b"".join(
+        np.packbits(m).tobytes() for split in splits for m in (split.train, split.val, split.test)
+    )
+    return {
+        "settings": settings.to_json(),
+        "scene": {"name": scene.name, "shape": list(scene.shape), "bands": scene.n_bands},
+        "labels": {"classes": list(scene.classes), "checksum": zlib.crc32(scene.labels.tobytes())},
+        "split": {"checksum": zlib.crc32(parts)},
+    }
 
 
 @dataclass(frozen=True)

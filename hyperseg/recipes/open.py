@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene
-from hyperseg.data.catalog import cards, find_card, open_scene
-from hyperseg.data.read import find_bad_bands, read_array, read_scene, split_key
+from hyperseg.data.catalog import find_card, load_card, open_scene
+from hyperseg.data.colours import LARGEST, palette
+from hyperseg.data.read import find_bad_bands, open_array, read_labels, read_scene, split_key
+from hyperseg.data.read_file import check_file
+
+log = logging.getLogger(__name__)
 
 
 def open_named(
@@ -25,34 +30,51 @@ def open_named(
         need_labels: False for scenes that are only to be mapped.
 
     Raises:
-        DataFileError, SceneError, LabelError: whatever is missing or does not fit, with the remedy.
+        DataFileError, SettingError, SceneError, LabelError: whatever is missing or does not fit, with the remedy.
     """
-    card = None if split_key(text)[0].exists() else find_card(text)
+    file, _ = split_key(text)
+    card = None if file.is_file() else find_card(text)
     if card is None:
-        if need_labels and labels is None and split_key(text)[0].exists():
+        if not file.exists() and not file.suffix and len(file.parts) == 1:
+            load_card(text)  # a bare word is meant as a name: tells the nearest one
+        check_file(file)
+        if need_labels and labels is None:
             raise LabelError(
                 f"{text}: a scene of your own needs labels: give --labels FILE, a raster of the same size "
                 "with 0 = unlabelled."
             )
-        if not split_key(text)[0].exists():
-            raise LabelError(
-                f"{text}: no such file, and no data set of that name. Data sets: {', '.join(cards())}."
-            )
         return read_scene(text, labels=labels)
     scene = open_scene(card, cache=folder)
-    good, _ = find_bad_bands(scene.cube, scene.valid, bbl=scene.good_bands, name=scene.name)
+    good, reasons = find_bad_bands(scene.cube, scene.valid, bbl=scene.good_bands, name=scene.name)
+    for reason in reasons:
+        log.info("%s: %s; dropped", scene.name, reason)
     scene = scene.with_(good_bands=good)
     return scene if labels is None else _relabelled(scene, labels)
 
 
 def _relabelled(scene: Scene, labels: str) -> Scene:
-    from hyperseg.data.read import read_labels
-
     found = read_labels(labels, scene.shape)
-    colours = found.colours or scene.colours[: len(found.classes)]
+    n = len(found.classes)
+    distinct = palette(min(n, LARGEST))
+    colours = found.colours or tuple(distinct[i % LARGEST] for i in range(n))
     return scene.with_(labels=found.codes, classes=found.classes, colours=colours)
 
 
-def read_mask(text: str) -> NDArray[Any]:
-    """A raster of training or test pixels, as an array: file codes, 0 = not in the mask."""
-    return np.asarray(read_array(text, ndim=2)[:]).squeeze()
+def read_mask(text: str | None, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """A raster of training or test pixels of a scene of `shape`: file codes, 0 = not in the mask; or None.
+
+    Raises:
+        DataFileError: as `read_array`.
+        LabelError: another shape.
+    """
+    if text is None:
+        return None
+    found = np.asarray(open_array(text, ndim=2, shape=shape).array[...])
+    if found.shape != shape:
+        hint = (
+            "it looks transposed: swap rows and columns"
+            if found.shape == shape[::-1]
+            else "crop or resample it"
+        )
+        raise LabelError(f"{text}: the mask has shape {found.shape}, the scene's pixels are {shape}; {hint}.")
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import shutil
 import sys
 import time
@@ -22,11 +21,12 @@ from hyperseg.data.write import replacing, write_json, write_map, write_raster
 from hyperseg.engine import figures, pictures, report
 from hyperseg.hsi.classical import gather_features
 from hyperseg.metrics import mean_and_std
+from hyperseg.recipes.record import prefixed, save_model, unprefixed
 from hyperseg.recipes.repeat import RepeatResult
-from hyperseg.recipes.run_folder import METRICS, RunFolder, prefixed, save_model, unprefixed
+from hyperseg.recipes.run_folder import METRICS, RunFolder
 
 if TYPE_CHECKING:
-    from hyperseg.recipes.classify import ClassifySettings
+    from hyperseg.recipes.settings import ClassifySettings
 
 TRAINING = "training"  # prefix of the features and labels a classical run is refitted from when applied again
 
@@ -121,10 +121,7 @@ def summarise(
         "times_s": {
             k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in summaries[0]["seconds"]
         },
-        "peak_rss_mb": round(
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            / (1 << (20 if sys.platform == "darwin" else 10))
-        ),
+        "peak_rss_mb": peak_rss_mb(),
         "device": device,
         "versions": versions(),
     }
@@ -176,6 +173,15 @@ def draw_figures(
     if metrics["training"] is not None:
         shown["training"] = figures.training_figure(metrics["training"])
     return shown
+
+
+def peak_rss_mb() -> int | None:
+    """Most memory this process has held, in MiB; None where the system does not tell (Windows)."""
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:
+        return None
+    return round(getrusage(RUSAGE_SELF).ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10)))
 
 
 def versions() -> dict[str, str]:

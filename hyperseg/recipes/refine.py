@@ -9,6 +9,7 @@ import numpy as np
 
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.crf import DenseCRF, Tuned, changes, guide_from_components, refine, tune
+from hyperseg.crf.dense import Engine
 from hyperseg.data.preprocess import Preprocess, gather_spectra, principal_components
 
 
@@ -58,8 +59,13 @@ def refine_with_crf(
 
 
 def refine_like(
-    map: SegmentationMap, scene: Scene, settings: DenseCRF, components: Preprocess
+    map: SegmentationMap,
+    scene: Scene,
+    settings: DenseCRF,
+    components: Preprocess,
+    *,
+    engine: Engine = "lattice",
 ) -> SegmentationMap:
     """Apply settings and guide of an earlier run to another scene's map."""
     guide = guide_from_components(components(np.asarray(scene.cube[:])), valid=scene.valid)
-    return refine(map, guide, settings)
+    return refine(map, guide, settings, engine=engine)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,8 @@ from hyperseg.data.preprocess import Preprocess
 from hyperseg.data.write import replacing, write_json
 from hyperseg.hsi.classical import SpectralClassifier
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
-from hyperseg.recipes.run_folder import RunFolder, prefixed
+from hyperseg.recipes.record import prefixed
+from hyperseg.recipes.run_folder import RunFolder
 from hyperseg.recipes.train import Trained
 
 
@@ -95,29 +98,29 @@ def score_map(map: SegmentationMap, scene: Scene, split: Split, *, window: int) 
     }
 
 
-def save_repeat(folder: RunFolder, repeat: int, settings: Any, result: RepeatResult) -> None:
+def save_repeat(folder: RunFolder, repeat: int, result: RepeatResult) -> None:
     """Keep a finished repeat until the run ends; the JSON is written last and makes it count."""
     with replacing(folder.unfinished / f"repeat{repeat}.npz") as temporary, temporary.open("wb") as file:
         np.savez(file, **result.tensors)  # type: ignore[arg-type]
-    state = {"settings": settings.to_json(), "summary": result.summary, "record": result.record}
+    state = {"summary": result.summary, "record": result.record}
     write_json(folder.unfinished / f"repeat{repeat}.json", state)
     (folder.unfinished / f"train{repeat}.pt").unlink(missing_ok=True)
 
 
-def load_repeat(folder: RunFolder, repeat: int, settings: Any) -> RepeatResult | None:
+def load_repeat(folder: RunFolder, repeat: int) -> RepeatResult | None:
     """A finished repeat of an interrupted run, or None.
 
     Raises:
-        RunError: it was made with other settings.
+        RunError: its files are damaged.
     """
     file = folder.unfinished / f"repeat{repeat}.json"
     if not file.exists():
         return None
-    state = json.loads(file.read_text())
-    if state["settings"] != json.loads(json.dumps(settings.to_json())):
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
+            return RepeatResult(state["summary"], dict(arrays), state["record"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise RunError(
-            f"{folder.root}: the interrupted run had other settings. Resume with the same options, "
-            "or choose another --out."
-        )
-    with np.load(file.with_suffix(".npz")) as arrays:
-        return RepeatResult(state["summary"], dict(arrays), state["record"])
+            f"{file} and its .npz: damaged ({error}). Remove both to do this repeat again, then resume."
+        ) from error

@@ -1,20 +1,33 @@
-"""The folder of a run: what is in it, how it is created without overwriting, and how a run is read back."""
+"""The folder of a run: created without overwriting, taken up again, removed where nothing was achieved."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from hyperseg.core import DataFileError, RunError
+from hyperseg.data.write import write_json
 
-from hyperseg.core import RunError
-from hyperseg.data.write import replacing, write_json
+METRICS, UNFINISHED, STARTED = "metrics.json", "unfinished", "started.json"
 
-MODEL, RECORD, METRICS, UNFINISHED = "model.safetensors", "run.json", "metrics.json", "unfinished"
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a run whose folder can be taken up again.
+
+    Attributes:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder}: interrupted; it can be resumed.")
+        self.folder = folder
 
 
 @dataclass(frozen=True)
@@ -23,9 +36,11 @@ class RunFolder:
 
     Attributes:
         root: the folder.
+        made: False where the (empty) folder was there before the run.
     """
 
     root: Path
+    made: bool = True
 
     @property
     def unfinished(self) -> Path:
@@ -36,93 +51,145 @@ class RunFolder:
         return self.root / name
 
 
-def open_run(out: Path | None, *, default: str, resume: bool) -> RunFolder:
+def open_run(out: Path | None, *, default: str, resume: bool, started: Mapping[str, Any]) -> RunFolder:
     """Create the folder of a run, or take up an unfinished one.
 
     Without `out` the folder is runs/DEFAULT, with -2, -3, ... where that exists. A folder that holds a run is
     never written into, except to resume it.
 
+    Args:
+        out: the folder, or None.
+        default: name of the folder under runs/ where there is no `out`.
+        resume: take up an unfinished run: `out`, or the latest of runs/DEFAULT, runs/DEFAULT-2, ...
+        started: JSON: everything that decides the result; a resumed run must have been started with the same.
+
     Raises:
-        RunError: `out` holds something already, cannot be written, or there is nothing to resume.
+        RunError: `out` holds something already or cannot be written, there is nothing to resume, or the run to
+            resume was started with something else.
     """
-    base = Path("runs") / default if out is None else out
     if resume:
-        found = base if out is not None else _latest(base)
-        if not (found / UNFINISHED).is_dir():
-            state = "has ended" if (found / METRICS).exists() else "does not exist"
-            raise RunError(f"{found}: nothing to resume, this run {state}. Start it without --resume.")
-        return RunFolder(found)
-    if out is None:
-        n = 2
-        while base.exists():
-            base, n = Path("runs") / f"{default}-{n}", n + 1
-    elif base.exists() and (not base.is_dir() or any(base.iterdir())):
-        raise RunError(
-            f"{base}: exists and is not empty; a run never overwrites another. "
-            "Choose another --out, or continue an interrupted run with --resume."
+        return _taken_up(
+            Path("runs") / default if out is None else out, named=out is not None, started=started
         )
+    folder = _numbered(default) if out is None else _created(out)
     try:
-        (base / UNFINISHED).mkdir(parents=True, exist_ok=True)
+        folder.unfinished.mkdir()
+        write_json(folder.unfinished / STARTED, started)
     except OSError as error:
-        raise RunError(
-            f"{base}: the folder cannot be created ({error.strerror}). Choose a writable --out."
-        ) from error
-    return RunFolder(base)
+        discard(folder)
+        raise _not_created(folder.root, error) from error
+    except DataFileError:
+        discard(folder)
+        raise
+    return folder
 
 
-def _latest(base: Path) -> Path:
-    """The newest of runs/DEFAULT, runs/DEFAULT-2, ... that is unfinished, or the plain name."""
-    found = [p for p in base.parent.glob(f"{base.name}*") if (p / UNFINISHED).is_dir()]
-    return max(found, key=lambda p: p.stat().st_mtime, default=base)
-
-
-def save_model(folder: RunFolder, tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
-    """Write weights and preprocessing (safetensors) and the record of the run (JSON)."""
-    from safetensors.numpy import save_file
-
-    with replacing(folder / MODEL) as temporary:
-        save_file({name: np.ascontiguousarray(a) for name, a in tensors.items()}, str(temporary))
-    write_json(folder / RECORD, record)
-
-
-def load_model(run: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Read back what `save_model` wrote.
+@contextmanager
+def going_on(folder: RunFolder) -> Iterator[None]:
+    """What ends a run early leaves it ready to be resumed, or leaves nothing where nothing was achieved.
 
     Raises:
-        RunError: the folder holds no finished run, or its files are damaged.
+        Interrupted: for a KeyboardInterrupt.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    record = load_record(run / RECORD)
     try:
-        return load_file(str(run / MODEL)), record
-    except (OSError, SafetensorError) as error:
-        raise RunError(
-            f"{run / MODEL}: missing or damaged ({error}). Train again with --from {run / RECORD}."
-        ) from error
+        yield
+    except KeyboardInterrupt as stop:
+        raise Interrupted(folder.root) from stop
+    except Exception as error:
+        if any(p.name != STARTED for p in folder.unfinished.glob("[!.]*")):
+            error.add_note(f"The run is kept: repeat the command with --out {folder.root} --resume to go on.")
+        else:
+            discard(folder)
+        raise
 
 
-def load_record(path: Path) -> dict[str, Any]:
-    """Read a run.json; a folder stands for the run.json inside."""
-    file = path / RECORD if path.is_dir() else path
+def discard(folder: RunFolder) -> None:
+    """Remove what `open_run` created."""
+    shutil.rmtree(folder.unfinished, ignore_errors=True)
+    if folder.made:
+        with suppress(OSError):  # somebody put something into it: not ours to remove
+            folder.root.rmdir()
+
+
+def _created(out: Path) -> RunFolder:
     try:
-        record = json.loads(file.read_text())
+        made = not out.exists()
+        if not made and (not out.is_dir() or any(out.iterdir())):
+            raise RunError(
+                f"{out}: exists and is not empty; a run never overwrites another. "
+                "Choose another --out, or continue an interrupted run with --resume."
+            )
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        raise _not_created(out, error) from error
+    return RunFolder(out, made)
+
+
+def _numbered(default: str) -> RunFolder:
+    """The first of runs/DEFAULT, runs/DEFAULT-2, ... that is free; two runs started at once get one each."""
+    for n in count(1):
+        root = Path("runs") / (default if n == 1 else f"{default}-{n}")
+        try:
+            root.mkdir(parents=True)
+        except FileExistsError as error:
+            if not root.parent.is_dir():
+                raise _not_created(root, error) from error
+        except OSError as error:
+            raise _not_created(root, error) from error
+        else:
+            return RunFolder(root)
+    raise AssertionError("unreachable")
+
+
+def _not_created(root: Path, error: OSError) -> RunError:
+    reason = error.strerror or type(error).__name__
+    return RunError(f"{root}: the folder cannot be created ({reason}). Choose a writable --out.")
+
+
+def _taken_up(base: Path, *, named: bool, started: Mapping[str, Any]) -> RunFolder:
+    """The unfinished run `base`, or the latest of its numbered siblings where the user named no folder."""
+    found = base
+    if not named and base.parent.is_dir():
+        numbered = re.compile(re.escape(base.name) + r"(-\d+)?")
+        runs = [p for p in base.parent.iterdir() if numbered.fullmatch(p.name) and (p / UNFINISHED).is_dir()]
+        found = max(runs, key=lambda p: p.stat().st_mtime, default=base)
+    folder = RunFolder(found)
+    if not folder.unfinished.is_dir():
+        state = (
+            "has ended" if (found / METRICS).exists() else "is no run" if found.exists() else "does not exist"
+        )
         raise RunError(
-            f"{file}: {error.strerror}. Give the folder of a finished run, e.g. runs/indian-pines."
+            f"{found}: nothing to resume, this run {state}. Start it without --resume, or name another --out."
+        )
+    file = folder.unfinished / STARTED
+    if not file.exists():  # stopped before anything was written
+        write_json(file, started)
+        return folder
+    before, now = _flat(_read_json(file)), _flat(json.loads(json.dumps(started)))
+    changed = [
+        f"{key} {before.get(key)} (now {now.get(key)})"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise RunError(
+            f"{found}: the interrupted run was started with {', '.join(changed[:6])}. Resume it with the same "
+            "scene and options, or choose another --out."
+        )
+    return folder
+
+
+def _flat(data: Any, name: str = "") -> dict[str, Any]:
+    """Nested dicts as one: {"settings.train.lr": 0.001}."""
+    if not isinstance(data, dict):
+        return {name: data}
+    return {k: v for key, value in data.items() for k, v in _flat(value, f"{name}.{key}".strip(".")).items()}
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{file}: damaged ({error}); this run cannot be resumed. Remove {file.parent.parent} and start again."
         ) from error
-    except ValueError as error:
-        raise RunError(f"{file}: not a JSON record of a run ({error}).") from error
-    if not isinstance(record, dict) or "settings" not in record:
-        raise RunError(f"{file}: not the record of a run: it has no `settings`.")
-    return record
-
-
-def prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {f"{prefix}.{name}": array for name, array in arrays.items()}
-
-
-def unprefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays under `prefix`, without it; empty where there are none."""
-    return {n.removeprefix(prefix + "."): a for n, a in arrays.items() if n.startswith(prefix + ".")}

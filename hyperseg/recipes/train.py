@@ -133,7 +133,8 @@ def prepare(scene: Scene, split: Split, *, kind: Kind, whiten: bool = True) -> P
     spectra = gather_spectra(scene, split.train)
     match kind:
         case "hybrid":
-            most = min(HYBRID_COMPONENTS, len(spectra) - 1, scene.n_bands)
+            usable = fit_preprocess(spectra, good_bands=scene.good_bands).n_out
+            most = min(HYBRID_COMPONENTS, len(spectra) - 1, usable)
             return fit_preprocess(spectra, good_bands=scene.good_bands, n_components=most)
         case _:
             classes = scene.labels[split.train] if whiten and kind == "cnn3d" else None

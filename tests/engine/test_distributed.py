@@ -58,7 +58,13 @@ def train(folder: Path) -> dict:
         validate_every=2,
         patience=3,
     )
+    bare = nn.BatchNorm1d(4)  # a run without validation ends with averaged statistics too
+    phase = Phase(
+        "b", lambda b: {"l": bare(b[0]).square().mean()}, torch.optim.SGD(bare.parameters(), lr=0.1)
+    )
+    fit([phase], batches, 3, modules={"bare": bare}, seed=0)
     return {
+        "bare": bare.state_dict(),
         "net": net.state_dict(),
         "ema": ema.module.state_dict(),
         "norm": norm.state_dict(),
@@ -99,7 +105,7 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     for part in ("net", "ema"):
         for name, value in alone[part].items():
             torch.testing.assert_close(first[part][name], value, atol=1e-5, rtol=0)
-    for part in ("net", "ema", "norm"):
+    for part in ("net", "ema", "norm", "bare"):
         for name, value in first[part].items():
             assert torch.equal(value, second[part][name])  # all processes hold the same bytes
     # the mean of the shares' means is the mean of the batch

@@ -202,6 +202,17 @@ def test_same_seed_same_bytes_other_seed_other_dropout_and_global_generator_unto
     assert not same(runs[0].weights(), runs[2].weights())
 
 
+def test_randomness_is_new_at_every_step_and_known_from_seed_and_step() -> None:
+    def drawn(seed: int, first: int) -> list[float]:
+        values: list[float] = []
+        net, phase = line(0.0, lambda w: w)
+        fit([phase], lambda s: values.append(torch.rand(()).item()), 8, modules={"n": net}, seed=seed)
+        return values[first:]
+
+    assert len(set(drawn(0, 0) + drawn(1, 0))) == 16
+    assert drawn(0, 3) == drawn(0, 0)[3:]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"steps": STEPS + 1}, "13 steps"), ({"seed": 4}, "seed 4"), ({"averages": []}, "average0")],

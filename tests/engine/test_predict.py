@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -278,6 +279,8 @@ def test_tiles_in_several_threads_are_the_same_tiles(padding: str) -> None:
             torch.set_num_threads(threads)
             maps.append(predict_scene(model, where, keep, made_by="x", tile=6, flips=True).probs)
             assert torch.get_num_threads() == threads
+            with ThreadPoolExecutor(1) as later:  # nor is the setting of the lanes left to others
+                assert later.submit(torch.get_num_threads).result() == threads
     finally:
         torch.set_num_threads(before)
     np.testing.assert_allclose(maps[0], maps[1], atol=1e-6)

@@ -1,0 +1,122 @@
+"""Scene networks: a scene is classified as its patches are, one by one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from hyperseg.core import Scene, SettingError
+from hyperseg.data.patches import PatchSource
+from hyperseg.engine import predict_scene
+from hyperseg.hsi.networks import Kind, NetworkSpec, SceneNet, build_network
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+K, L = 4, 15
+
+
+def settled(kind: Kind, seed: int = 0) -> SceneNet:
+    """In evaluation mode, with batch statistics that are not those of a new network."""
+    net = build_network(NetworkSpec(kind, L, K, width=16), seed=seed)
+    side, random = 2 * net.margin + 1, torch.Generator().manual_seed(1)
+    for _ in range(3):
+        net(torch.randn(6, 1, L, side, side, generator=random))
+    return net.eval()
+
+
+def scene(*shape: int) -> Scene:
+    cube = np.random.default_rng(0).normal(size=(*shape, L)).astype(np.float32)
+    return Scene(cube, classes=tuple("abcd"), colours=((0, 0, 0),) * K)
+
+
+def as_it_is(values: object) -> np.ndarray:
+    return np.asarray(values, np.float32)
+
+
+def patch_by_patch(net: SceneNet, where: Scene) -> np.ndarray:
+    """(H, W, K) logits of every pixel's own patch."""
+    source = PatchSource(np.asarray(where.cube), radius=net.margin)
+    pixels = torch.cartesian_prod(*[torch.arange(n) for n in where.shape])
+    with torch.inference_mode():
+        logits = torch.cat([net(source.gather(part)) for part in pixels.split(64)])
+    assert logits.shape[2:] == (1, 1)
+    return logits[:, :, 0, 0].reshape(*where.shape, K).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(13, 10), (9, 17), (5, 3), (1, 7)])
+def test_a_scene_is_its_patches(kind: Kind, shape: tuple[int, int]) -> None:
+    net, where = settled(kind), scene(*shape)
+    m = net.margin
+    padded = np.pad(np.asarray(where.cube), ((m, m), (m, m), (0, 0)), mode="reflect")
+    with torch.inference_mode():
+        whole = net(torch.from_numpy(padded).permute(2, 0, 1)[None, None])[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(whole, patch_by_patch(net, where), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tile", [1, 3, 7, 16, None])
+def test_tiles_of_any_size_change_nothing(kind: Kind, tile: int | None) -> None:
+    net, where = settled(kind), scene(17, 11)
+    expected = torch.from_numpy(patch_by_patch(net, where)).softmax(-1).numpy()
+    made = predict_scene(net, where, as_it_is, made_by=kind, tile=tile)
+    np.testing.assert_allclose(made.probs, expected, atol=1e-4)
+    np.testing.assert_allclose(made.probs.sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_margin_is_what_a_score_sees(kind: Kind) -> None:
+    """Neither less (a patch of that side gives one score) nor more (its corners matter)."""
+    net = settled(kind)
+    side = 2 * net.margin + 1
+    x = torch.randn(1, 1, L, side, side, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    scores = net(x)
+    assert scores.shape == (1, K, 1, 1)
+    scores.square().sum().backward()
+    assert x.grad is not None
+    assert (x.grad[0, 0, :, [0, 0, -1, -1], [0, -1, 0, -1]].abs().sum(0) > 0).all()
+    assert net.features(x).shape[2:] == (1, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_spec_survives_json(kind: Kind) -> None:
+    spec = NetworkSpec(kind, 31, 5, width=32, blocks=1, dropout=0.1)
+    again = NetworkSpec.from_json(json.loads(json.dumps(spec.to_json())))
+    assert again == spec
+    one, other = (build_network(s, seed=3).state_dict() for s in (spec, again))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_specs_that_say_something_unknown() -> None:
+    with pytest.raises(SettingError, match="depth"):
+        NetworkSpec.from_json({"kind": "cnn3d", "n_features": 9, "n_classes": 2, "depth": 3})
+    with pytest.raises(SettingError, match="resnet"):
+        build_network(NetworkSpec("resnet", 9, 2), seed=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_decides_the_weights_and_nothing_else(kind: Kind) -> None:
+    spec = NetworkSpec(kind, L, K)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first, again, other = (build_network(spec, seed=seed).head.state_dict() for seed in (0, 0, 1))
+    assert torch.equal(torch.rand(1), expected)  # the program's own random numbers are left alone
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize(("kind", "least"), [("hybrid", 13), ("ssrn", 7), ("cnn3d", 1)])
+def test_the_fewest_features_a_network_takes(kind: Kind, least: int) -> None:
+    spec = NetworkSpec(kind, least, K, width=16)
+    net = build_network(spec, seed=0).eval()
+    side = 2 * net.margin + 1
+    assert net(torch.zeros(2, 1, least, side, side)).shape == (2, K, 1, 1)
+    if least > 1:
+        with pytest.raises(SettingError, match=f"at least {least} .*got {least - 1}.*cnn3d"):
+            build_network(replace(spec, n_features=least - 1), seed=0)
