@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-METHODS = ("cnn3d", "hybrid", "ssrn", "svm", "rf")
+METHODS = ("cnn3d", "ssrn", "hybrid", "svm", "rf")
 BASELINES = ("svm", "rf", "lda")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -44,6 +44,7 @@ def fit(
     validate: Callable[[], float] | None = None,
     validate_every: int = 0,
     patience: int | None = None,
+    keep: Literal["best", "last"] = "best",
     checkpoint: Path | None = None,
     checkpoint_every: int = 0,
     resume: bool = False,
@@ -62,14 +63,15 @@ def fit(
         phases: objectives, run in order at every step they are due.
         batches: step -> batch; a pure function of the step.
         steps: number of steps.
-        modules: everything with weights, by name; put into training mode, checkpointed, and at the end
-            set to the weights of the best validation (if `validate` is given) in evaluation mode.
+        modules: everything with weights, by name; put into training mode, checkpointed, and left in
+            evaluation mode.
         seed: of dropout and other layers' randomness, not negative.
-        averages: moving averages to update after every step; they get the best weights too.
+        averages: moving averages to update after every step; `keep` holds for them too.
         precision: "bf16" runs the losses under autocast; weights stay float32.
         device: where the modules are.
         validate: score to maximise; called without gradients, the modules in evaluation mode.
         validate_every: steps between validations; there is one after the last step too.
+        keep: end with the weights of the best validation, where `validate` is given, or with the last ones.
         patience: validations without improvement before stopping, or None.
         checkpoint: file for the training state, or None.
         checkpoint_every: steps between checkpoints, 0 for none but the last.
@@ -116,7 +118,8 @@ def fit(
     if run.history.ended == "running":
         run.history.ended = "all steps done"
     average_buffers(everything.values())
-    run.recall_best()
+    if keep == "best":
+        run.recall_best()
     run.save(checkpoint)
     for module in everything.values():
         module.eval()

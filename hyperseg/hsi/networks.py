@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, ClassHead, ConvBlock, ConvSpec, Encoder, dropout, seeded
@@ -30,6 +31,8 @@ class NetworkSpec:
         width: channels of the spatial stage.
         blocks: spatial residual blocks of "cnn3d" and "ssrn"; each costs 2 pixels of margin.
         dropout: probability of dropping a feature map before the head, in training only.
+        initial_scale: spread of the initial weights, relative to He's. Behind batch norm it changes no output,
+            only how far a step turns the weights; small values did clearly better on parcels not trained on.
     """
 
     kind: Kind
@@ -38,6 +41,7 @@ class NetworkSpec:
     width: int = 64
     blocks: int = 2
     dropout: float = 0.3
+    initial_scale: float = 0.2
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,11 +60,16 @@ def build_network(spec: NetworkSpec, *, seed: int) -> SceneNet:
     with seeded(seed):
         match spec.kind:
             case "cnn3d" | "ssrn":
-                return SpectralSpatialNet(spec)
+                net: SceneNet = SpectralSpatialNet(spec)
             case "hybrid":
-                return HybridNet(spec)
+                net = HybridNet(spec)
             case _:
                 raise SettingError(f"unknown network {spec.kind!r}: choose cnn3d, ssrn or hybrid.")
+    with torch.no_grad():
+        for weight in net.parameters():
+            if weight.ndim > 1:  # convolutions; batch norm's vectors stay
+                weight.mul_(spec.initial_scale)
+    return net
 
 
 class SpectralSpatialNet(nn.Module):

@@ -1,0 +1,389 @@
+"""`hyperseg classify`: what it says and leaves when all is well, and one clear line when it is not."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hyperseg.cli import classify as command
+from hyperseg.cli.main import group, resume_command
+from hyperseg.core import Grid, Scene
+from hyperseg.data.write import read_map, write_map, write_raster
+from hyperseg.recipes import classify as recipe
+from hyperseg.recipes import outputs, settings
+
+Words = tuple[str, ...]
+QUICK = ("--repeats", "1", "--epochs", "1", "--refine", "none", "--split", "random_per_class:8", "--quiet")
+SVM = (*QUICK, "--method", "svm")
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than these runs."""
+    from matplotlib.image import imsave
+
+    png = io.BytesIO()
+    imsave(png, [[0.0, 1.0]], format="png")
+    monkeypatch.setattr(outputs, "draw_figures", lambda *a, **k: {"map": png.getvalue()})
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad input is found before any training."""
+    monkeypatch.setattr(recipe, "_run_repeat", lambda *a, **k: pytest.fail("training started"))
+
+
+def test_the_choices_of_the_command_are_those_of_the_recipe() -> None:
+    assert settings.METHODS == command.METHODS
+    assert set(settings.CLASSICAL) == set(command.BASELINES)
+
+
+def test_a_first_map(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+    answer = hyperseg("classify", *files, *QUICK, "--out", "r")
+    assert answer.code == 0, answer.err
+    assert answer.err == ""  # --quiet
+    for said in ("24 × 21 pixels, 16 bands, 3 classes", "svm (baseline)", "cnn3d", "r/map.tif", "r/report.html"):
+        assert said in answer.out
+    record = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert record["inputs"] == {"scene": "cube.npy", "labels": "gt.npy", "train_mask": None, "test_mask": None}
+
+
+def test_folders_are_numbered_and_never_overwritten(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert hyperseg("classify", *files, *SVM).code == 0
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["cube-svm", "cube-svm-2"]
+    before = (tmp_path / "runs" / "cube-svm" / "metrics.json").read_bytes()
+    error = hyperseg("classify", *files, *SVM, "--out", "runs/cube-svm").error
+    assert "runs/cube-svm: exists and is not empty" in error
+    assert (tmp_path / "runs" / "cube-svm" / "metrics.json").read_bytes() == before
+    assert "has ended" in hyperseg("classify", *files, *SVM, "--out", "runs/cube-svm", "--resume").error
+
+
+def test_from_repeats_a_run(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+    options = ("--seed", "5", "--method", "cnn3d", "--no-flips")
+    assert hyperseg("classify", *files, *QUICK, *options, "--out", "one").code == 0
+    assert hyperseg("classify", "--from", "one/run.json", "--quiet", "--out", "two").code == 0
+    assert hyperseg("classify", "--from", "one", "--seed", "6", "--quiet", "--out", "three").code == 0
+    for name in ("map.tif", "model.safetensors", "run.json"):
+        one, two, three = ((tmp_path / run / name).read_bytes() for run in ("one", "two", "three"))
+        assert one == two
+        assert one != three
+
+
+def test_from_takes_the_masks_along(hyperseg: Any, files: Words, scene: Scene, tmp_path: Path) -> None:
+    assert scene.labels is not None
+    mask = np.zeros(scene.shape, np.uint8)
+    mask[::2, ::3] = 1
+    np.save(tmp_path / "train.npy", mask)
+    fixed = ("--split", "fixed", "--train-mask", "train.npy")
+    assert hyperseg("classify", *files, *SVM, *fixed, "--out", "one").code == 0
+    found = json.loads((tmp_path / "one" / "metrics.json").read_text())["split"]
+    assert found["train"] == np.count_nonzero((scene.labels >= 0) & (mask > 0))
+    assert found["test"] == np.count_nonzero((scene.labels >= 0) & (mask == 0))
+    assert hyperseg("classify", "--from", "one", "--quiet", "--out", "two").code == 0
+    assert (tmp_path / "one/map.tif").read_bytes() == (tmp_path / "two/map.tif").read_bytes()
+    other = ("--split", "random_per_class:8")  # leaves the masks behind
+    assert hyperseg("classify", "--from", "one", "--quiet", *other, "--out", "three").code == 0
+
+
+@pytest.mark.parametrize("kind", [".mat", ".tif"])
+def test_other_files_give_the_same_map(
+    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path, kind: str
+) -> None:
+    assert scene.labels is not None
+    cube, labels = np.asarray(scene.cube), scene.labels + 1
+    if kind == ".mat":
+        from scipy.io import savemat
+
+        savemat(tmp_path / "s.mat", {"cube": cube, "other": cube[..., ::-1], "gt": labels.astype(np.uint8)})
+        words: Words = ("s.mat:cube", "--labels", "s.mat:gt")
+    else:
+        grid = Grid((5.0, 5.0), "m", "EPSG:32633", (5.0, 0.0, 4e5, 0.0, -5.0, 5e6))
+        write_raster(tmp_path / "s.tif", cube, grid)
+        names, colours = ("oak", "fir", "ash"), ((200, 0, 0), (0, 200, 0), (0, 0, 200))
+        write_map(tmp_path / "gt.tif", scene.labels, classes=names, colours=colours, grid=grid)
+        words = ("s.tif", "--labels", "gt.tif")
+    assert hyperseg("classify", *files, *SVM, "--out", "npy").code == 0
+    answer = hyperseg("classify", *words, *SVM, "--out", "other")
+    assert answer.code == 0, answer.err
+    expected = read_map(tmp_path / "npy" / "map.tif")
+    found = read_map(tmp_path / "other" / "map.tif")
+    np.testing.assert_array_equal(found[0], expected[0])
+    if kind == ".tif":
+        assert found[1:] == (names, colours, grid)
+    else:
+        error = hyperseg("classify", "s.mat", "--labels", "s.mat:gt", *SVM, "--out", "x").error
+        assert "cube (24x21x16 float32), other (24x21x16 float32)" in error
+        assert "FILE:KEY" in error
+
+
+def test_labels_of_ones_own_for_a_public_scene(hyperseg: Any, tmp_path: Path) -> None:
+    """More classes than the card has colours."""
+    codes = np.arange(145 * 145).reshape(145, 145) // 3 % 20 + 1
+    np.save(tmp_path / "own.npy", codes.astype(np.uint8))
+    answer = hyperseg(
+        "classify", "indian-pines", "--labels", "own.npy", *QUICK, "--method", "rf", "--baseline", "lda", "--out", "r"
+    )
+    assert answer.code == 0, answer.err
+    assert len(read_map(tmp_path / "r" / "map.tif")[1]) == 20
+    np.save(tmp_path / "small.npy", codes[:10].astype(np.uint8))
+    error = hyperseg("classify", "indian-pines", "--labels", "small.npy", *QUICK).error
+    assert "small.npy: the labels have shape (10, 145)" in error
+
+
+def test_bands_and_pixels_without_data_are_named_and_left_out(
+    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path
+) -> None:
+    cube = np.asarray(scene.cube).copy()
+    cube[..., 2], cube[..., 7], cube[..., 8] = 4.0, np.nan, np.inf
+    cube[20, 20] = np.nan
+    np.save(tmp_path / "cube.npy", cube)
+    answer = hyperseg("classify", *files, *SVM, "--out", "r")
+    assert answer.code == 0, answer.err
+    notes = answer.err.splitlines()
+    assert all(line.startswith("Note: cube: ") for line in notes)
+    assert "bands 7-8: NaN, infinite" in answer.err
+    assert "band 2: constant" in answer.err
+    assert read_map(tmp_path / "r" / "map.tif")[0][20, 20] == -1
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text())["scene"]["bands_usable"] == 13
+
+
+def test_a_picture_of_four_bands_works_with_a_note(
+    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "cube.npy", np.asarray(scene.cube)[..., ::4])
+    answer = hyperseg("classify", *files, *QUICK, "--out", "r")
+    assert answer.code == 0, answer.err
+    assert "Note: cube.npy: not hyperspectral (4 bands)" in answer.err
+    assert "at least 13 features" in hyperseg("classify", *files, *QUICK, "--method", "hybrid").error
+    assert "at least 7 bands" in hyperseg("classify", *files, *QUICK, "--method", "ssrn").error
+
+
+def spoiled(what: str, scene: Scene, folder: Path) -> None:
+    """Write a cube.npy or gt.npy that is no good."""
+    assert scene.labels is not None
+    cube, labels = np.asarray(scene.cube), scene.labels + 1
+    match what:
+        case "transposed":
+            np.save(folder / "gt.npy", labels.T)
+        case "other shape":
+            np.save(folder / "gt.npy", labels[:-1])
+        case "one class":
+            np.save(folder / "gt.npy", (labels == 2).astype(np.uint8))
+        case "no class":
+            np.save(folder / "gt.npy", np.zeros_like(labels))
+        case "fractions":
+            np.save(folder / "gt.npy", labels + 0.5)
+        case "labels truncated":
+            os.truncate(folder / "gt.npy", 300)
+        case "no data":
+            np.save(folder / "cube.npy", np.full(cube.shape, np.nan))
+        case "constant":
+            np.save(folder / "cube.npy", np.full(cube.shape, 5, np.uint16))
+        case "truncated":
+            os.truncate(folder / "cube.npy", 9000)
+        case "nonsense":
+            (folder / "cube.npy").write_bytes(b"nonsense" * 99)
+        case "empty":
+            (folder / "cube.npy").write_bytes(b"")
+        case "flat":
+            np.save(folder / "cube.npy", cube[..., 0])
+        case "few bands":
+            np.save(folder / "cube.npy", cube[..., :2])
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("transposed", "gt.npy: the labels have shape (21, 24), the cube's pixels are (24, 21); it looks transposed"),
+        ("other shape", "gt.npy: the labels have shape (23, 21)"),
+        ("one class", "cube: 1 class is labelled (class 1), at least 2"),
+        ("no class", "gt.npy: every pixel is unlabelled"),
+        ("fractions", "gt.npy: holds fractions"),
+        ("labels truncated", "gt.npy: cannot be read"),
+        ("no data", "cube.npy: holds no data"),
+        ("constant", "cube.npy: no usable band of 16"),
+        ("truncated", "cube.npy: cannot be read"),
+        ("nonsense", "cube.npy: cannot be read"),
+        ("empty", "cube.npy: is empty (0 bytes)"),
+        ("flat", "cube.npy: a cube has three axes"),
+        ("few bands", "cube.npy: 24x21 pixels with 2 bands; at least 3"),
+    ],
+)
+def test_files_that_are_no_good(
+    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path, untrained: None, what: str, said: str
+) -> None:
+    spoiled(what, scene, tmp_path)
+    assert said in hyperseg("classify", *files, *QUICK).error
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cube.npy", "gt.npy"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "which scene?"),
+        ("cube.npy", "cube.npy: a scene of your own needs labels: give --labels FILE"),
+        ("cub.npy --labels gt.npy", "cub.npy: no such file (did you mean cube.npy?)"),
+        ("away/cube.npy --labels gt.npy", "the folder away does not exist either"),
+        ("cube.npy --labels gtt.npy", "gtt.npy: no such file (did you mean gt.npy?)"),
+        ("indian-pine", "no data set is called 'indian-pine'. Did you mean indian-pines?"),
+        (". --labels gt.npy", "is a folder, a data file was expected"),
+        ("cube.npy:key --labels gt.npy", "cube.npy: a .npy file holds one array and no names; leave out 'key'"),
+        ("cube.npy --labels gt.npy --split fixed", "--split fixed needs --train-mask FILE"),
+        ("cube.npy --labels gt.npy --split parcels --train-mask gt.npy", "write 'fixed' to use them"),
+        ("cube.npy --labels gt.npy --split fixed --train-mask flip.npy", "flip.npy: the mask has shape (21, 24)"),
+        ("cube.npy --labels gt.npy --split fixed --train-mask lost.npy", "lost.npy: no such file"),
+        ("cube.npy --labels gt.npy --split fixed --train-mask gt.npy", "leaves no test pixel"),
+        ("cube.npy --labels gt.npy --split fixed --train-mask gt.npy --test-mask gt.npy", "in both the training"),
+        ("cube.npy --labels gt.npy --split random_total:2", "give a number from 3 (one per class)"),
+        ("cube.npy --labels gt.npy --split random_fraction", "needs a value for fraction"),
+        ("cube.npy --labels gt.npy --split patches", "the split 'patches' is unknown"),
+        ("cube.npy --labels gt.npy --device tpu", "device 'tpu' is unknown"),
+        ("cube.npy --labels gt.npy --seed 4294967296", "the seed lies between 0 and"),
+        ("cube.npy --labels gt.npy --out gt.npy", "gt.npy: exists and is not empty"),
+        ("cube.npy --labels gt.npy --out gt.npy/r", "gt.npy/r: the folder cannot be created"),
+        ("cube.npy --labels gt.npy --out absent --resume", "absent: nothing to resume, this run does not exist"),
+        ("cube.npy --labels gt.npy --resume", "runs/cube-cnn3d: nothing to resume"),
+        ("--from gt.npy", "gt.npy: not a JSON record of a run"),
+        ("--from .", "run.json: No such file or directory. Give the folder of a finished run"),
+    ],
+)
+def test_words_that_are_no_good(
+    hyperseg: Any, files: Words, tmp_path: Path, untrained: None, words: str, said: str
+) -> None:
+    np.save(tmp_path / "flip.npy", np.ones((21, 24), np.uint8))
+    before = sorted(p.name for p in tmp_path.iterdir())
+    assert said in hyperseg("classify", *words.split(), "--quiet").error
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_cuda_where_there_is_none(
+    hyperseg: Any, files: Words, untrained: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    error = hyperseg("classify", *files, "--device", "cuda").error
+    assert "sees no CUDA device: use auto or cpu" in error
+
+
+def test_options_that_click_refuses() -> None:
+    for words in (["--method", "resnet"], ["--repeats", "0"], ["--seed", "-1"], ["--from", "nowhere.json"]):
+        result = CliRunner().invoke(group, ["classify", "x.npy", *words])
+        assert result.exit_code == 2
+        assert result.output.splitlines()[-1].startswith("Error: Invalid value for")
+
+
+def test_a_folder_where_nobody_may_write(
+    hyperseg: Any, files: Words, tmp_path: Path, untrained: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(self: Path, *a: Any, **k: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    assert "r: the folder cannot be created (Permission denied)" in hyperseg("classify", *files, "--out", "r").error
+    assert "runs/cube-cnn3d: the folder cannot be created" in hyperseg("classify", *files).error
+
+
+def test_a_full_disk_is_told_with_the_way_on(
+    hyperseg: Any, files: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = os.replace
+
+    def no_room(source: Any, target: Any) -> None:
+        if Path(target).name == "metrics.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        plain(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", no_room)
+        error = hyperseg("classify", *files, *SVM, "--out", "r").error
+    assert "r/metrics.json: cannot be written (No space left on device)" in error
+    assert "--out r --resume" in error
+    assert not (tmp_path / "r" / "metrics.json").exists()
+    assert hyperseg("classify", *files, *SVM, "--out", "r", "--resume").code == 0
+
+
+def test_a_damaged_training_state(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+    words = ("classify", *files, *QUICK, "--out", "r")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "predict_scene", stop)
+        assert hyperseg(*words).code == 130
+    state = tmp_path / "r" / "unfinished" / "train0.pt"
+    os.truncate(state, 1000)
+    error = hyperseg(*words, "--resume").error
+    assert "train0.pt: not a training state" in error
+    assert "Remove the file to start afresh" in error
+    state.unlink()
+    assert hyperseg(*words, "--resume").code == 0
+
+
+def stop(*a: Any, **k: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_says_how_to_go_on(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+    words = ("classify", *files, *QUICK, "--baseline", "lda")
+    for out in ("my run", "runs/cube-cnn3d"):
+        given = ("--out", out) if out == "my run" else ()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(recipe, "predict_scene", stop)
+            answer = hyperseg(*words, *given)
+        assert answer.code == 130
+        told = answer.err.strip().partition("To go on: ")[2]
+        assert shlex.split(told) == ["hyperseg", *words, "--out", out, "--resume"]
+        assert "hyperseg: error" not in answer.err
+        assert hyperseg(*shlex.split(told)[1:]).code == 0
+        assert (tmp_path / out / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["s", "--out", "a b"], ["--out=a b", "s"], ["--resume", "s"], ["--out", "--resume", "s"]]
+)
+def test_the_command_to_go_on(words: list[str]) -> None:
+    assert resume_command(words, Path("a b")) == "hyperseg s --out 'a b' --resume"
+
+
+def test_interrupted_before_a_run_began(hyperseg: Any, files: Words, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "check_scene", stop)
+    answer = hyperseg("classify", *files)
+    assert (answer.code, answer.err.split()) == (130, ["Interrupted."])
+
+
+def test_ctrl_c_in_a_terminal(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+    """The installed command, a real signal, and the command it prints."""
+    words = ["classify", *files, "--repeats", "1", "--refine", "none", "--split", "random_per_class:8"]
+    run = Path(sys.executable).with_name("hyperseg")
+    process = subprocess.Popen(
+        [run, *words, "--epochs", "400", "--out", "r"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a test run in the background of a shell ignores Ctrl-C, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    state = tmp_path / "r" / "unfinished" / "train0.pt"
+    for _ in range(600):
+        if state.exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("Interrupted. To go on: hyperseg classify cube.npy")
+    assert not (tmp_path / "r" / "map.tif").exists()
+    answer = hyperseg(*shlex.split(last.partition("hyperseg ")[2]), "--quiet")
+    assert answer.code == 0, answer.err
+    assert (tmp_path / "r" / "map.tif").exists()

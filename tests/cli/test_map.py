@@ -1,0 +1,118 @@
+"""`hyperseg map`: a trained run on another scene, from the words of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperseg.core import Scene
+from hyperseg.data.write import read_map
+from hyperseg.recipes import apply, outputs
+from hyperseg.recipes.classify import ClassifySettings, classify
+from hyperseg.recipes.train import TrainSettings
+
+
+@pytest.fixture(params=["cnn3d", "svm"])
+def trained(
+    request: pytest.FixtureRequest, scene: Scene, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A run of cube.npy in the folder `run`; cube.npy and gt.npy lie beside it."""
+    monkeypatch.setattr(outputs, "draw_figures", lambda *a, **k: {"map": b""})
+    settings = ClassifySettings(
+        method=request.param, split="random_per_class:8", repeats=1, refine=(), baselines=(),
+        train=TrainSettings(epochs=1, min_steps=4, batch=16),
+    )  # fmt: skip
+    return classify(scene, settings, out=tmp_path / "run", device="cpu", quiet=True)[0].root
+
+
+def test_its_own_scene(hyperseg: Any, trained: Path, tmp_path: Path) -> None:
+    answer = hyperseg("map", "run", "cube.npy", "--quiet")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.split() == ["Map:", "cube-map.tif", "Confidence:", "cube-map-confidence.tif"]
+    assert (tmp_path / "cube-map.tif").read_bytes() == (trained / "map.tif").read_bytes()
+    for name in ("cube-map-confidence.tif", "cube-map.qml", "cube-map.tif.aux.xml"):
+        assert (tmp_path / name).exists()
+
+
+def test_a_larger_scene_into_a_new_folder(hyperseg: Any, trained: Path, scene: Scene, tmp_path: Path) -> None:
+    np.save(tmp_path / "large.npy", np.tile(np.asarray(scene.cube), (4, 3, 1)))
+    answer = hyperseg("map", "run", "large.npy", "--out", "maps/large.tif", "--device", "cpu")
+    assert answer.code == 0, answer.err
+    made, expected = read_map(tmp_path / "maps" / "large.tif"), read_map(trained / "map.tif")
+    assert made[0].shape == (96, 63)
+    assert made[1:3] == expected[1:3]
+    np.testing.assert_array_equal(made[0][28:44, 25:38], expected[0][4:20, 4:17])
+
+
+def test_a_run_without_crf_says_so_when_asked_to_refine(hyperseg: Any, trained: Path) -> None:
+    answer = hyperseg("map", "run", "cube.npy", "--refine", "--quiet")
+    assert answer.code == 0
+    assert answer.err.startswith("Note: run: this run has no dense CRF")
+
+
+def test_an_unfinished_run_is_to_be_resumed(hyperseg: Any, trained: Path) -> None:
+    (trained / "run.json").unlink()
+    (trained / "unfinished").mkdir()
+    assert "continue it with --out run --resume" in hyperseg("map", "run", "cube.npy").error
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run cub.npy", "cub.npy: no such file (did you mean cube.npy?)"),
+        ("run indianpine", "Did you mean indian-pines?"),
+        ("rum cube.npy", "rum: No such file or directory. Give the folder of a finished run"),
+        ("gt.npy cube.npy", "gt.npy"),
+        (". cube.npy", "run.json: No such file or directory"),
+        ("run nine.npy", "nine has 9 bands, the run run was trained on 16"),
+        ("run cut.npy", "cut.npy: cannot be read"),
+        ("run gt.npy", "gt.npy: a cube has three axes"),
+        ("run cube.npy --out map.png", "map.png: a map is written as GeoTIFF; name it map.tif"),
+        ("run cube.npy --out gt.npy/map.tif", "gt.npy: the folder cannot be created"),
+        ("run cube.npy --device tpu", "device 'tpu' is unknown"),
+    ],
+)
+def test_words_that_are_no_good(
+    hyperseg: Any, trained: Path, scene: Scene, tmp_path: Path, words: str, said: str
+) -> None:
+    np.save(tmp_path / "nine.npy", np.asarray(scene.cube)[..., :9])
+    np.save(tmp_path / "cut.npy", np.asarray(scene.cube))
+    os.truncate(tmp_path / "cut.npy", 9000)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    assert said in hyperseg("map", *words.split(), "--quiet").error
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_a_damaged_model_is_named(hyperseg: Any, trained: Path, tmp_path: Path) -> None:
+    model = trained / "model.safetensors"
+    whole = model.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"x" * 100):
+        model.write_bytes(content)
+        error = hyperseg("map", "run", "cube.npy").error
+        assert "run/model.safetensors: missing or damaged" in error
+        assert "Train again with --from run/run.json" in error
+    model.write_bytes(whole)
+    record = json.loads((trained / "run.json").read_text())
+    (trained / "run.json").write_text(json.dumps(record | {"classes": ["only one"]}))
+    assert hyperseg("map", "run", "cube.npy").error.startswith("run")
+    assert not list(tmp_path.glob("cube-map*"))
+
+
+def test_interrupted_or_failing_half_way(
+    hyperseg: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = apply.predictions
+
+    def cut(*a: Any, **k: Any) -> Any:
+        yield next(plain(*a, **k))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(apply, "predictions", cut)
+    answer = hyperseg("map", "run", "cube.npy", "--quiet")
+    assert (answer.code, answer.err.split()) == (130, ["Interrupted."])
+    assert not [p for p in tmp_path.iterdir() if "map" in p.name]
