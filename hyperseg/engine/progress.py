@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.1
 LINES = 10
+QUIET_S = 2.0  # without a terminal, work shorter than this needs no lines
 
 
 @contextmanager
@@ -110,11 +111,10 @@ def _lines(label: str, total: int, console: Console, unit: str) -> Iterator[Call
 
     def show(done: int, words: str) -> None:
         nonlocal last
-        tenth = done * LINES // max(total, 1)
-        if tenth == last:
+        tenth, seconds = done * LINES // max(total, 1), time.monotonic() - began
+        if tenth == last or seconds < QUIET_S:
             return
         last = tenth
-        seconds = time.monotonic() - began
         line = f"{label}: {done}/{total} {unit} {words}".rstrip() + f" ({seconds:.0f} s)"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

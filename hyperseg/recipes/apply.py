@@ -83,6 +83,11 @@ def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
             stored["features"], stored["labels"], method=saved["name"], seed=int(record["split"]["seed"]),
             n_classes=len(record["classes"]), preprocess=preprocess, window=int(saved["window"]),
         )  # fmt: skip
+    scored = model.n_classes if isinstance(model, SpectralClassifier) else model.spec.n_classes
+    if not scored == len(record["classes"]) == len(record["colours"]):
+        raise ValueError(
+            f"{scored} classes are scored, {len(record['classes'])} named, {len(record['colours'])} coloured"
+        )
     guide, crf = unprefixed("guide", tensors), record["model"].get("crf")
     return LoadedRun(
         model,

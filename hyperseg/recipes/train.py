@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ class TrainSettings:
         whiten: preprocess by within-class whitening ("cnn3d"); False, and "ssrn", only standardise the bands.
         noise: disturbance of the standardised or whitened spectra.
         balanced: draw classes, not pixels, with equal probability.
+        keep: the weights at the end of the schedule, or those that validated best. A few held-out parcels are a
+            poor judge: "best" did worse on parcel splits (docs/benchmarks.md).
     """
 
     epochs: int = 30
@@ -50,6 +52,7 @@ class TrainSettings:
     whiten: bool = True
     noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
     balanced: bool = False
+    keep: Literal["best", "last"] = "last"
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,6 @@ def train_network(
     label: str = "training",
 ) -> Trained:
     """Fit preprocessing and network on the training pixels.
-
-    Validation is watched, not obeyed: the weights at the end of the schedule are kept. Choosing the best of ten
-    validations cost 3 points of OA on parcel splits, because a few held-out parcels are a poor judge.
 
     Args:
         scene: with labels; the cube is held in memory once, preprocessed, on `device`.
@@ -122,7 +122,7 @@ def train_network(
         history = fit(
             [Phase("classify", loss, optimizer, clip=5.0, scheduler=schedule)], batches, steps,
             modules={"network": net}, averages=averages, seed=seed, precision=precision, device=device,
-            validate=validate, keep="last", validate_every=max(steps // 10, 1), checkpoint=checkpoint,
+            validate=validate, keep=settings.keep, validate_every=max(steps // 10, 1), checkpoint=checkpoint,
             checkpoint_every=max(steps // 5, 1), resume=resume, report=report,
         )  # fmt: skip
     if averages:

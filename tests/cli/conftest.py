@@ -40,9 +40,7 @@ Hyperseg = Callable[..., Answer]
 
 
 @pytest.fixture
-def hyperseg(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Hyperseg:
+def hyperseg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hyperseg:
     """Run `hyperseg WORDS...` in tmp_path."""
     torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)

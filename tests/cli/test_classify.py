@@ -55,10 +55,21 @@ def test_a_first_map(hyperseg: Any, files: Words, tmp_path: Path) -> None:
     answer = hyperseg("classify", *files, *QUICK, "--out", "r")
     assert answer.code == 0, answer.err
     assert answer.err == ""  # --quiet
-    for said in ("24 × 21 pixels, 16 bands, 3 classes", "svm (baseline)", "cnn3d", "r/map.tif", "r/report.html"):
+    for said in (
+        "24 × 21 pixels, 16 bands, 3 classes",
+        "svm (baseline)",
+        "cnn3d",
+        "r/map.tif",
+        "r/report.html",
+    ):
         assert said in answer.out
     record = json.loads((tmp_path / "r" / "run.json").read_text())
-    assert record["inputs"] == {"scene": "cube.npy", "labels": "gt.npy", "train_mask": None, "test_mask": None}
+    assert record["inputs"] == {
+        "scene": "cube.npy",
+        "labels": "gt.npy",
+        "train_mask": None,
+        "test_mask": None,
+    }
 
 
 def test_folders_are_numbered_and_never_overwritten(hyperseg: Any, files: Words, tmp_path: Path) -> None:
@@ -135,7 +146,17 @@ def test_labels_of_ones_own_for_a_public_scene(hyperseg: Any, tmp_path: Path) ->
     codes = np.arange(145 * 145).reshape(145, 145) // 3 % 20 + 1
     np.save(tmp_path / "own.npy", codes.astype(np.uint8))
     answer = hyperseg(
-        "classify", "indian-pines", "--labels", "own.npy", *QUICK, "--method", "rf", "--baseline", "lda", "--out", "r"
+        "classify",
+        "indian-pines",
+        "--labels",
+        "own.npy",
+        *QUICK,
+        "--method",
+        "rf",
+        "--baseline",
+        "lda",
+        "--out",
+        "r",
     )
     assert answer.code == 0, answer.err
     assert len(read_map(tmp_path / "r" / "map.tif")[1]) == 20
@@ -208,7 +229,10 @@ def spoiled(what: str, scene: Scene, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("transposed", "gt.npy: the labels have shape (21, 24), the cube's pixels are (24, 21); it looks transposed"),
+        (
+            "transposed",
+            "gt.npy: the labels have shape (21, 24), the cube's pixels are (24, 21); it looks transposed",
+        ),
         ("other shape", "gt.npy: the labels have shape (23, 21)"),
         ("one class", "cube: 1 class is labelled (class 1), at least 2"),
         ("no class", "gt.npy: every pixel is unlabelled"),
@@ -241,13 +265,22 @@ def test_files_that_are_no_good(
         ("cube.npy --labels gtt.npy", "gtt.npy: no such file (did you mean gt.npy?)"),
         ("indian-pine", "no data set is called 'indian-pine'. Did you mean indian-pines?"),
         (". --labels gt.npy", "is a folder, a data file was expected"),
-        ("cube.npy:key --labels gt.npy", "cube.npy: a .npy file holds one array and no names; leave out 'key'"),
+        (
+            "cube.npy:key --labels gt.npy",
+            "cube.npy: a .npy file holds one array and no names; leave out 'key'",
+        ),
         ("cube.npy --labels gt.npy --split fixed", "--split fixed needs --train-mask FILE"),
         ("cube.npy --labels gt.npy --split parcels --train-mask gt.npy", "write 'fixed' to use them"),
-        ("cube.npy --labels gt.npy --split fixed --train-mask flip.npy", "flip.npy: the mask has shape (21, 24)"),
+        (
+            "cube.npy --labels gt.npy --split fixed --train-mask flip.npy",
+            "flip.npy: the mask has shape (21, 24)",
+        ),
         ("cube.npy --labels gt.npy --split fixed --train-mask lost.npy", "lost.npy: no such file"),
         ("cube.npy --labels gt.npy --split fixed --train-mask gt.npy", "leaves no test pixel"),
-        ("cube.npy --labels gt.npy --split fixed --train-mask gt.npy --test-mask gt.npy", "in both the training"),
+        (
+            "cube.npy --labels gt.npy --split fixed --train-mask gt.npy --test-mask gt.npy",
+            "in both the training",
+        ),
         ("cube.npy --labels gt.npy --split random_total:2", "give a number from 3 (one per class)"),
         ("cube.npy --labels gt.npy --split random_fraction", "needs a value for fraction"),
         ("cube.npy --labels gt.npy --split patches", "the split 'patches' is unknown"),
@@ -255,7 +288,10 @@ def test_files_that_are_no_good(
         ("cube.npy --labels gt.npy --seed 4294967296", "the seed lies between 0 and"),
         ("cube.npy --labels gt.npy --out gt.npy", "gt.npy: exists and is not empty"),
         ("cube.npy --labels gt.npy --out gt.npy/r", "gt.npy/r: the folder cannot be created"),
-        ("cube.npy --labels gt.npy --out absent --resume", "absent: nothing to resume, this run does not exist"),
+        (
+            "cube.npy --labels gt.npy --out absent --resume",
+            "absent: nothing to resume, this run does not exist",
+        ),
         ("cube.npy --labels gt.npy --resume", "runs/cube-cnn3d: nothing to resume"),
         ("--from gt.npy", "gt.npy: not a JSON record of a run"),
         ("--from .", "run.json: No such file or directory. Give the folder of a finished run"),
@@ -292,7 +328,10 @@ def test_a_folder_where_nobody_may_write(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    assert "r: the folder cannot be created (Permission denied)" in hyperseg("classify", *files, "--out", "r").error
+    assert (
+        "r: the folder cannot be created (Permission denied)"
+        in hyperseg("classify", *files, "--out", "r").error
+    )
     assert "runs/cube-cnn3d: the folder cannot be created" in hyperseg("classify", *files).error
 
 

@@ -10,6 +10,12 @@ from torch import nn
 from hyperseg.engine import Phase, fit, progress, scene_progress, training_progress
 
 
+@pytest.fixture(autouse=True)
+def from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These jobs take no time, and short jobs print no lines."""
+    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+
+
 def console(terminal: bool) -> tuple[Console, io.StringIO]:
     out = io.StringIO()
     return Console(file=out, force_terminal=terminal, width=120), out
@@ -52,6 +58,26 @@ def test_steps_between_two_refreshes_cost_no_drawing(monkeypatch: pytest.MonkeyP
         for step in range(1, 501):
             report(step, {"ce": 1.0})
     assert len(updates) == 1  # the last step is always shown
+
+
+def test_short_work_prints_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress, "QUIET_S", 2.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    where, out = console(terminal=False)
+    with scene_progress("map", 10, console=where) as done:
+        for pixels in range(1, 11):
+            now = pixels * 0.19
+            done(pixels, 10)
+    assert out.getvalue() == ""
+    with scene_progress("map", 10, console=where) as done:
+        for pixels in range(1, 11):
+            now += 0.5
+            done(pixels, 10)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "map: 4/10 pixels (2 s)"
+    assert lines[-1] == "map: 10/10 pixels (5 s)"
+    assert len(lines) == 7
 
 
 @pytest.mark.parametrize("terminal", [False, True])

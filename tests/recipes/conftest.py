@@ -31,7 +31,9 @@ def quick() -> Quick:
 
     def settings(*, steps: int = 4, **options: Any) -> ClassifySettings:
         usual: dict[str, Any] = {"split": "random_per_class:8", "baselines": (), "refine": (), "repeats": 1}
-        return ClassifySettings(**{**usual, **options}, train=TrainSettings(epochs=1, min_steps=steps, batch=16))
+        return ClassifySettings(
+            **{**usual, **options}, train=TrainSettings(epochs=1, min_steps=steps, batch=16)
+        )
 
     return settings
 

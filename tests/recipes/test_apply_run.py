@@ -100,7 +100,9 @@ def test_a_larger_scene_in_a_file_is_streamed(
         return call(self, array)
 
     monkeypatch.setattr(Preprocess, "__call__", watched)
-    monkeypatch.setattr(apply, "row_blocks", lambda cube: (slice(k, min(k + 20, 90)) for k in range(0, 90, 20)))
+    monkeypatch.setattr(
+        apply, "row_blocks", lambda cube: (slice(k, min(k + 20, 90)) for k in range(0, 90, 20))
+    )
     made = mapped(folders[name], scene, tmp_path / "m.tif")
     assert made.shape == (90, 77)
     assert max(read) <= 48 * 48
@@ -108,7 +110,9 @@ def test_a_larger_scene_in_a_file_is_streamed(
     np.testing.assert_array_equal(made[28:44, 25:38], expected[4:20, 4:17])
 
 
-def test_an_envi_scene_keeps_its_place_on_the_map(folders: dict[str, Path], toy: Scene, tmp_path: Path) -> None:
+def test_an_envi_scene_keeps_its_place_on_the_map(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path
+) -> None:
     cube = larger(toy)
     np.ascontiguousarray(cube).tofile(tmp_path / "s.img")
     (tmp_path / "s.hdr").write_text(

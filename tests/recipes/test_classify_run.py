@@ -152,9 +152,7 @@ def test_pixels_without_data_stay_without_class(toy: Scene, quick: Any, run: Any
     assert found["train"] + found["val"] + found["test"] == np.count_nonzero((toy.labels >= 0) & valid)
 
 
-def test_a_class_of_one_pixel_is_trained_and_named_untestable(
-    toy: Scene, quick: Any, tmp_path: Path
-) -> None:
+def test_a_class_of_one_pixel_is_trained_and_named_untestable(toy: Scene, quick: Any, tmp_path: Path) -> None:
     assert toy.labels is not None
     labels = toy.labels.copy()
     labels[labels == 2] = -1
@@ -172,7 +170,9 @@ def test_a_class_of_one_pixel_is_trained_and_named_untestable(
 
 def test_one_pixel_per_class_is_enough_to_run(toy: Scene, quick: Any, run: Any, tmp_path: Path) -> None:
     for method in ("cnn3d", "svm"):
-        settings = quick(method=method, split="random_per_class:1,val=0", baselines=("rf",), refine=("dense-crf",))
+        settings = quick(
+            method=method, split="random_per_class:1,val=0", baselines=("rf",), refine=("dense-crf",)
+        )
         found = json.loads((run(toy, settings, tmp_path / method) / "metrics.json").read_text())
         assert found["split"]["train"] == 3
 
@@ -202,7 +202,9 @@ def test_dead_bands_do_not_stop_the_hybrid(toy: Scene, quick: Any, run: Any, tmp
     assert json.loads((made / "run.json").read_text())["model"]["network"]["n_features"] == 14
 
 
-def refused(scene: Scene, settings: ClassifySettings, error: type[Exception], tmp_path: Path, **more: Any) -> str:
+def refused(
+    scene: Scene, settings: ClassifySettings, error: type[Exception], tmp_path: Path, **more: Any
+) -> str:
     """The message of a run that must not start: nothing is trained and nothing written."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
