@@ -53,6 +53,9 @@ BASELINES = ("svm", "rf", "lda")
     help="Repeats with other seeds: the spread you can expect.  [default: 3]",
 )
 @click.option("--seed", type=click.IntRange(0), help="Seed of the first repeat.  [default: 0]")
+@click.option(
+    "--window", type=int, help="Side of the window a decision looks at: 5, 9, 13, 17.  [default: 9]"
+)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training pixels.")
 @click.option(
     "--flips/--no-flips",
@@ -72,8 +75,8 @@ BASELINES = ("svm", "rf", "lda")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def classify(
     scene: str | None, labels: str | None, train_mask: str | None, test_mask: str | None, refine: str | None,
-    epochs: int | None, device: str, folder: Path | None, out: Path | None, resume: bool, record: Path | None,
-    quiet: bool, **chosen: Any,
+    window: int | None, epochs: int | None, device: str, folder: Path | None, out: Path | None, resume: bool,
+    record: Path | None, quiet: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Train on SCENE and map all of it.
 
@@ -109,8 +112,10 @@ def classify(
     changes = {k: v for k, v in chosen.items() if v not in (None, ())}
     if refine is not None:
         changes["refine"] = () if refine == "none" else (refine,)
+    if window is not None:
+        changes["train"] = replace(settings.train, window=window)
     if epochs is not None:
-        changes["train"] = replace(settings.train, epochs=epochs, min_steps=1)
+        changes["train"] = replace(changes.get("train", settings.train), epochs=epochs, min_steps=1)
     settings = replace(settings, **changes)
     if not settings.split.strip().lower().startswith("fixed"):  # masks of the earlier run go with its split
         inputs |= {"train_mask": train_mask, "test_mask": test_mask}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.core import LabelError, Scene, Split
+from hyperseg.core import LabelError, Scene, SettingError, Split
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra
@@ -28,6 +28,7 @@ class TrainSettings:
     """How a network is trained; every default is ours, chosen on parcel splits of Indian Pines.
 
     Attributes:
+        window: side of the square of pixels a decision looks at: 1, 5, 9, 13, 17, ... ("hybrid" always has 9).
         epochs: passes over the training pixels.
         min_steps: trained at least this long, however few the labels.
         batch: patches per step.
@@ -42,6 +43,7 @@ class TrainSettings:
             poor judge: "best" did worse on parcel splits (docs/benchmarks.md).
     """
 
+    window: int = 9
     epochs: int = 30
     min_steps: int = 300
     batch: int = 64
@@ -53,6 +55,14 @@ class TrainSettings:
     noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
     balanced: bool = False
     keep: Literal["best", "last"] = "last"
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or self.window % 4 != 1:
+            raise SettingError(
+                f"window must be 1, 5, 9, 13, 17, ... pixels (two 3x3 steps a block), got {self.window}."
+            )
+        if min(self.epochs, self.min_steps, self.batch) < 1:
+            raise SettingError("epochs, min_steps and batch must be at least 1.")
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def train_network(
         scene: with labels; the cube is held in memory once, preprocessed, on `device`.
         split: training and validation pixels; test pixels are not touched.
         kind, settings, seed, device, precision: what to train and how.
-        network: further settings of its `NetworkSpec`, e.g. {"blocks": 1} for a 5x5 window.
+        network: further settings of its `NetworkSpec`, e.g. {"width": 96}.
         checkpoint, resume: see `hyperseg.engine.fit`.
         quiet: no progress bar.
         label: text of the progress bar.
@@ -94,7 +104,8 @@ def train_network(
     if scene.labels is None:
         raise LabelError(f"{scene.name} has no labels to learn from.")
     preprocess = prepare(scene, split, kind=kind, whiten=settings.whiten)
-    spec = NetworkSpec(kind, preprocess.n_out, scene.n_classes, **(network or {}))
+    shape = {"blocks": settings.window // 4} | dict(network or {})
+    spec = NetworkSpec(kind, preprocess.n_out, scene.n_classes, **shape)
     net = build_network(spec, seed=seed).to(device)
     source = PatchSource(preprocess(scene.cube[:]), radius=net.margin, device=device)
     pixels, targets = labelled_pixels(split.train, scene.labels, source.device)

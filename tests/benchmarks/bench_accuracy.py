@@ -40,9 +40,9 @@ NETWORKS: dict[str, tuple[str, TrainSettings, dict[str, Any]]] = {
     "cnn3d, no average": ("cnn3d", replace(BASE, average=0.0), {}),
     "cnn3d, He start": ("cnn3d", BASE, {"initial_scale": 1.0}),
     "cnn3d, best by validation": ("cnn3d", replace(BASE, keep="best"), {}),
-    "cnn3d, 5x5": ("cnn3d", BASE, {"blocks": 1}),
-    "cnn3d, 1x1": ("cnn3d", BASE, {"blocks": 0}),
-    "cnn3d, 17x17": ("cnn3d", BASE, {"blocks": 4}),
+    "cnn3d, 5x5": ("cnn3d", replace(BASE, window=5), {}),
+    "cnn3d, 1x1": ("cnn3d", replace(BASE, window=1), {}),
+    "cnn3d, 17x17": ("cnn3d", replace(BASE, window=17), {}),
     "ssrn": ("ssrn", BASE, {}),
     "hybrid": ("hybrid", BASE, {}),
 }

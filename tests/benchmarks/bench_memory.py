@@ -66,9 +66,8 @@ def main() -> None:
             command = [sys.executable, "-c", CHILD, str(header), str(Path(folder) / f"{name}.tif")]
             found = subprocess.run(command, capture_output=True, text=True, check=True)
             peaks[name], seconds = map(float, found.stdout.split()[-2:])
-            print(
-                f"{name}: peak RSS {peaks[name]:.0f} MB, mapping {seconds:.1f} s, process {time.perf_counter() - started:.1f} s"
-            )
+            whole = time.perf_counter() - started
+            print(f"{name}: peak RSS {peaks[name]:.0f} MB, mapping {seconds:.1f} s, process {whole:.1f} s")
     small, large = peaks.values()
     print(f"growth {100 * (large / small - 1):+.1f} % for 16 times the pixels")
 

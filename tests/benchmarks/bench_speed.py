@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -109,14 +110,14 @@ def main() -> None:
         preprocess = prepared(scene)
         net = build_network(NetworkSpec(options.kind, preprocess.n_out, scene.n_classes), seed=0).eval()
         peak = peak_gflops()
-        whole = median_seconds(lambda: predict_scene(net, scene, preprocess, made_by="x"), runs=options.runs)
+        whole = median_seconds(partial(predict_scene, net, scene, preprocess, made_by="x"), runs=options.runs)
         started = time.perf_counter()
         slow = patch_by_patch(net, scene, preprocess)
         patched = time.perf_counter() - started
         apart = np.abs(slow - predict_scene(net, scene, preprocess, made_by="x").probs).max()
         x = torch.randn(4, 1, preprocess.n_out, 32 + 2 * net.margin, 32 + 2 * net.margin)
         with torch.inference_mode():
-            tile = median_seconds(lambda: net(x), runs=5 * options.runs)
+            tile = median_seconds(partial(net, x), runs=5 * options.runs)
         peak = max(peak, peak_gflops())
         work = 2 * macs_per_pixel(net, preprocess.n_out) * 4 * 32**2
         n = scene.shape[0] * scene.shape[1]

@@ -1,4 +1,4 @@
-"""`hyperseg classify`: what it says and leaves when all is well, and one clear line when it is not."""
+"""`hyperseg classify`: what it says and leaves, and how an interrupted run goes on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from hyperseg.cli import classify as command
-from hyperseg.cli.main import group, resume_command
+from hyperseg.cli.main import resume_command
 from hyperseg.core import Grid, Scene
 from hyperseg.data.write import read_map, write_map, write_raster
 from hyperseg.recipes import classify as recipe
@@ -38,12 +37,6 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     png = io.BytesIO()
     imsave(png, [[0.0, 1.0]], format="png")
     monkeypatch.setattr(outputs, "draw_figures", lambda *a, **k: {"map": png.getvalue()})
-
-
-@pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bad input is found before any training."""
-    monkeypatch.setattr(recipe, "_run_repeat", lambda *a, **k: pytest.fail("training started"))
 
 
 def test_the_choices_of_the_command_are_those_of_the_recipe() -> None:
@@ -193,148 +186,6 @@ def test_a_picture_of_four_bands_works_with_a_note(
     assert "at least 7 bands" in hyperseg("classify", *files, *QUICK, "--method", "ssrn").error
 
 
-def spoiled(what: str, scene: Scene, folder: Path) -> None:
-    """Write a cube.npy or gt.npy that is no good."""
-    assert scene.labels is not None
-    cube, labels = np.asarray(scene.cube), scene.labels + 1
-    match what:
-        case "transposed":
-            np.save(folder / "gt.npy", labels.T)
-        case "other shape":
-            np.save(folder / "gt.npy", labels[:-1])
-        case "one class":
-            np.save(folder / "gt.npy", (labels == 2).astype(np.uint8))
-        case "no class":
-            np.save(folder / "gt.npy", np.zeros_like(labels))
-        case "fractions":
-            np.save(folder / "gt.npy", labels + 0.5)
-        case "labels truncated":
-            os.truncate(folder / "gt.npy", 300)
-        case "no data":
-            np.save(folder / "cube.npy", np.full(cube.shape, np.nan))
-        case "constant":
-            np.save(folder / "cube.npy", np.full(cube.shape, 5, np.uint16))
-        case "truncated":
-            os.truncate(folder / "cube.npy", 9000)
-        case "nonsense":
-            (folder / "cube.npy").write_bytes(b"nonsense" * 99)
-        case "empty":
-            (folder / "cube.npy").write_bytes(b"")
-        case "flat":
-            np.save(folder / "cube.npy", cube[..., 0])
-        case "few bands":
-            np.save(folder / "cube.npy", cube[..., :2])
-
-
-@pytest.mark.parametrize(
-    ("what", "said"),
-    [
-        (
-            "transposed",
-            "gt.npy: the labels have shape (21, 24), the cube's pixels are (24, 21); it looks transposed",
-        ),
-        ("other shape", "gt.npy: the labels have shape (23, 21)"),
-        ("one class", "cube: 1 class is labelled (class 1), at least 2"),
-        ("no class", "gt.npy: every pixel is unlabelled"),
-        ("fractions", "gt.npy: holds fractions"),
-        ("labels truncated", "gt.npy: cannot be read"),
-        ("no data", "cube.npy: holds no data"),
-        ("constant", "cube.npy: no usable band of 16"),
-        ("truncated", "cube.npy: cannot be read"),
-        ("nonsense", "cube.npy: cannot be read"),
-        ("empty", "cube.npy: is empty (0 bytes)"),
-        ("flat", "cube.npy: a cube has three axes"),
-        ("few bands", "cube.npy: 24x21 pixels with 2 bands; at least 3"),
-    ],
-)
-def test_files_that_are_no_good(
-    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path, untrained: None, what: str, said: str
-) -> None:
-    spoiled(what, scene, tmp_path)
-    assert said in hyperseg("classify", *files, *QUICK).error
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cube.npy", "gt.npy"]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("", "which scene?"),
-        ("cube.npy", "cube.npy: a scene of your own needs labels: give --labels FILE"),
-        ("cub.npy --labels gt.npy", "cub.npy: no such file (did you mean cube.npy?)"),
-        ("away/cube.npy --labels gt.npy", "the folder away does not exist either"),
-        ("cube.npy --labels gtt.npy", "gtt.npy: no such file (did you mean gt.npy?)"),
-        ("indian-pine", "no data set is called 'indian-pine'. Did you mean indian-pines?"),
-        (". --labels gt.npy", "is a folder, a data file was expected"),
-        (
-            "cube.npy:key --labels gt.npy",
-            "cube.npy: a .npy file holds one array and no names; leave out 'key'",
-        ),
-        ("cube.npy --labels gt.npy --split fixed", "--split fixed needs --train-mask FILE"),
-        ("cube.npy --labels gt.npy --split parcels --train-mask gt.npy", "write 'fixed' to use them"),
-        (
-            "cube.npy --labels gt.npy --split fixed --train-mask flip.npy",
-            "flip.npy: the mask has shape (21, 24)",
-        ),
-        ("cube.npy --labels gt.npy --split fixed --train-mask lost.npy", "lost.npy: no such file"),
-        ("cube.npy --labels gt.npy --split fixed --train-mask gt.npy", "leaves no test pixel"),
-        (
-            "cube.npy --labels gt.npy --split fixed --train-mask gt.npy --test-mask gt.npy",
-            "in both the training",
-        ),
-        ("cube.npy --labels gt.npy --split random_total:2", "give a number from 3 (one per class)"),
-        ("cube.npy --labels gt.npy --split random_fraction", "needs a value for fraction"),
-        ("cube.npy --labels gt.npy --split patches", "the split 'patches' is unknown"),
-        ("cube.npy --labels gt.npy --device tpu", "device 'tpu' is unknown"),
-        ("cube.npy --labels gt.npy --seed 4294967296", "the seed lies between 0 and"),
-        ("cube.npy --labels gt.npy --out gt.npy", "gt.npy: exists and is not empty"),
-        ("cube.npy --labels gt.npy --out gt.npy/r", "gt.npy/r: the folder cannot be created"),
-        (
-            "cube.npy --labels gt.npy --out absent --resume",
-            "absent: nothing to resume, this run does not exist",
-        ),
-        ("cube.npy --labels gt.npy --resume", "runs/cube-cnn3d: nothing to resume"),
-        ("--from gt.npy", "gt.npy: not a JSON record of a run"),
-        ("--from .", "run.json: No such file or directory. Give the folder of a finished run"),
-    ],
-)
-def test_words_that_are_no_good(
-    hyperseg: Any, files: Words, tmp_path: Path, untrained: None, words: str, said: str
-) -> None:
-    np.save(tmp_path / "flip.npy", np.ones((21, 24), np.uint8))
-    before = sorted(p.name for p in tmp_path.iterdir())
-    assert said in hyperseg("classify", *words.split(), "--quiet").error
-    assert sorted(p.name for p in tmp_path.iterdir()) == before
-
-
-def test_cuda_where_there_is_none(
-    hyperseg: Any, files: Words, untrained: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    error = hyperseg("classify", *files, "--device", "cuda").error
-    assert "sees no CUDA device: use auto or cpu" in error
-
-
-def test_options_that_click_refuses() -> None:
-    for words in (["--method", "resnet"], ["--repeats", "0"], ["--seed", "-1"], ["--from", "nowhere.json"]):
-        result = CliRunner().invoke(group, ["classify", "x.npy", *words])
-        assert result.exit_code == 2
-        assert result.output.splitlines()[-1].startswith("Error: Invalid value for")
-
-
-def test_a_folder_where_nobody_may_write(
-    hyperseg: Any, files: Words, tmp_path: Path, untrained: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def forbidden(self: Path, *a: Any, **k: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(Path, "mkdir", forbidden)
-    assert (
-        "r: the folder cannot be created (Permission denied)"
-        in hyperseg("classify", *files, "--out", "r").error
-    )
-    assert "runs/cube-cnn3d: the folder cannot be created" in hyperseg("classify", *files).error
-
-
 def test_a_full_disk_is_told_with_the_way_on(
     hyperseg: Any, files: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,7 +256,7 @@ def test_ctrl_c_in_a_terminal(hyperseg: Any, files: Words, tmp_path: Path) -> No
     words = ["classify", *files, "--repeats", "1", "--refine", "none", "--split", "random_per_class:8"]
     run = Path(sys.executable).with_name("hyperseg")
     process = subprocess.Popen(
-        [run, *words, "--epochs", "400", "--out", "r"],
+        [run, *words, "--epochs", "200", "--out", "r"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -413,10 +264,10 @@ def test_ctrl_c_in_a_terminal(hyperseg: Any, files: Words, tmp_path: Path) -> No
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     state = tmp_path / "r" / "unfinished" / "train0.pt"
-    for _ in range(600):
+    for _ in range(1200):
         if state.exists() or process.poll() is not None:
             break
-        time.sleep(0.1)
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

@@ -99,7 +99,9 @@ def test_a_damaged_model_is_named(hyperseg: Any, trained: Path, tmp_path: Path) 
     model.write_bytes(whole)
     record = json.loads((trained / "run.json").read_text())
     (trained / "run.json").write_text(json.dumps(record | {"classes": ["only one"]}))
-    assert "3 classes are scored, 1 named, 3 coloured" in hyperseg("map", "run", "cube.npy").error
+    assert (
+        "run: run.json and model.safetensors do not fit together" in hyperseg("map", "run", "cube.npy").error
+    )
     assert not list(tmp_path.glob("cube-map*"))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,20 @@ class Ended:
 
 
 @pytest.fixture(scope="module")
-def ended(toy: Scene, quick: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
+def ended(toy: Scene, quick: Any, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A network and its CRF beside two baselines, two repeats, with everything a run writes."""
     settings = quick(baselines=("svm", "lda"), refine=("dense-crf",), repeats=2, steps=12)
     maps: list[SegmentationMap] = []
     with pytest.MonkeyPatch.context() as patch:
         plain = outputs.write_map
-        patch.setattr(outputs, "write_map", lambda path, made: (maps.append(made), plain(path, made)))
+
+        def kept(path: Path, made: SegmentationMap) -> None:
+            maps.append(made)
+            plain(path, made)
+
+        patch.setattr(outputs, "write_map", kept)
         folder, metrics = classify(toy, settings, out=tmp_path_factory.mktemp("run") / "r", quiet=True)
-    yield Ended(folder.root, metrics, maps[0], settings)
+    return Ended(folder.root, metrics, maps[0], settings)
 
 
 def test_the_folder_holds_what_it_should_and_nothing_else(ended: Ended) -> None:
@@ -69,6 +73,7 @@ def test_metrics_have_mean_spread_and_values_in_percent(ended: Ended) -> None:
 
 
 def test_the_confusion_holds_every_test_pixel_and_gives_the_accuracy(ended: Ended, toy: Scene) -> None:
+    assert toy.labels is not None
     table = np.array(ended.metrics["confusion"])
     tests = [
         make_split(ended.settings.split, toy.labels, 3, seed=seed, valid=toy.valid).test for seed in (0, 1)
@@ -93,8 +98,6 @@ def test_the_map_is_that_of_the_first_repeat(ended: Ended, toy: Scene) -> None:
 
 def test_same_seed_same_bytes(ended: Ended, toy: Scene, run: Any, tmp_path: Path) -> None:
     """However many repeats follow; another seed gives another model."""
-    from dataclasses import replace
-
     again = run(toy, replace(ended.settings, repeats=1), tmp_path / "again")
     other = run(toy, replace(ended.settings, repeats=1, seed=1), tmp_path / "other")
     for name in ("map.tif", "model.safetensors", "confidence.tif"):
@@ -237,6 +240,7 @@ def test_what_cannot_work_is_refused_before_training(toy: Scene, quick: Any, tmp
     bare = quick(split="random_per_class:1,val=0", baselines=("lda",))
     assert "3 for 3" in refused(toy, bare, SettingError, tmp_path)
     assert "'blobs'" in refused(toy, quick(split="blobs"), SettingError, tmp_path)
+    assert toy.labels is not None
     everything = Masks(toy.labels >= 0)
     text = refused(toy, quick(split="fixed"), SplitError, tmp_path, masks=everything)
     assert "no test pixel" in text
