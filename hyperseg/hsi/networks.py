@@ -96,16 +96,18 @@ class SpectralSpatialNet(nn.Module):
             ConvBlock(ConvSpec(2), channels, spec.width, 1), ConvBlock(ConvSpec(2), spec.width, spec.width, 1)
         )
         flat = ConvSpec(2, padding="valid", residual=True)
-        space = BackboneSpec(spec.width, (spec.width,), (1,), (3,), (spec.blocks,), flat)
-        self.spatial = Encoder(space)
+        space = BackboneSpec(spec.width, (spec.width,), (1,), (3,), (max(spec.blocks, 1),), flat)
+        self.spatial = Encoder(space) if spec.blocks else None  # without: a classifier of single spectra
         self.drop = dropout(ConvSpec(2, dropout=spec.dropout))
         self.head = ClassHead(space, spec.n_classes)
-        self.margin = space.margin[0]
+        self.margin = space.margin[0] if spec.blocks else 0
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 1, L, h, w) -> (B, width, h - 2 margin, w - 2 margin), what the head reads."""
         bands = x[:, 0] if self.spectral is None else self.spectral(x)
-        y = self.spatial(self.collapse(bands))[-1]
+        y = self.collapse(bands)
+        if self.spatial is not None:
+            y = self.spatial(y)[-1]
         return y if self.drop is None else self.drop(y)
 
     def forward(self, x: Tensor) -> Tensor:

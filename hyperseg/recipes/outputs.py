@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import sys
 import time
@@ -100,7 +101,7 @@ def summarise(
             "how": split.how,
             "seed": split.seed,
             "guard_px": split.guard_px,
-            "note": split.note,
+            "note": with_names(split.note, scene.classes),
             **{part: int(n) for part, n in zip(("train", "val", "test"), counts.sum(1), strict=True)},
             "per_class": {
                 c: dict(zip(("train", "val", "test"), map(int, counts[:, k]), strict=True))
@@ -139,6 +140,13 @@ def merge(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
         elif not isinstance(value, list):
             out[key] = value
     return out
+
+
+def with_names(note: str, classes: Sequence[str]) -> str:
+    """A split's note with class names for the numbers it knows."""
+    return re.sub(
+        r"classes (\d+(?:, \d+)*)", lambda m: ", ".join(classes[int(k)] for k in m.group(1).split(", ")), note
+    )
 
 
 def over_repeats(values: Sequence[float | None]) -> dict[str, Any]:

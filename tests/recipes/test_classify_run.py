@@ -275,3 +275,9 @@ def test_cuda_where_there_is_none(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "no CUDA device" in refused(toy, quick(), SettingError, tmp_path, device="cuda")
+
+
+def test_notes_name_classes_instead_of_numbering_them() -> None:
+    note = "the guard dropped 12 pixels; cut in two: classes 0, 2; no test pixel: classes 1"
+    told = "the guard dropped 12 pixels; cut in two: oats, wheat; no test pixel: corn"
+    assert outputs.with_names(note, ("oats", "corn", "wheat")) == told
