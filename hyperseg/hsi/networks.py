@@ -7,14 +7,25 @@ score vector, a scene gives the whole map with the same weights and the same num
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hyperseg.backbone import BackboneSpec, ClassHead, ConvBlock, ConvSpec, Encoder, dropout, seeded
+from hyperseg.backbone import (
+    BackboneSpec,
+    ClassHead,
+    ConvBlock,
+    ConvSpec,
+    Encoder,
+    dropout,
+    fuse_batch_norm,
+    seeded,
+)
 from hyperseg.core import SettingError
+from hyperseg.data.preprocess import Preprocess
 
 Kind = Literal["cnn3d", "ssrn", "hybrid"]
 
@@ -72,6 +83,25 @@ def build_network(spec: NetworkSpec, *, seed: int) -> SceneNet:
     return net
 
 
+def for_inference(net: SceneNet, preprocess: Preprocess) -> tuple[SceneNet, Preprocess]:
+    """The same function of the raw cube with less work: what mapping a scene uses.
+
+    Batch norms are folded into convolutions. For "cnn3d" the preprocessing's linear part (scaling, whitening) is
+    folded into its first 1x1 convolution; the means are still subtracted first, so that no digits are lost.
+
+    Returns:
+        A copy of the network for prediction only, and the preprocessing that is left to do before it.
+    """
+    lean = fuse_batch_norm(net)
+    if not isinstance(lean, SpectralSpatialNet) or lean.spectral is not None:
+        return lean, preprocess
+    matrix = np.diag(1.0 / preprocess.std.astype(np.float64))
+    if preprocess.components is not None:
+        matrix = preprocess.components.astype(np.float64) @ matrix
+    lean.absorb(torch.from_numpy(matrix))
+    return lean, replace(preprocess, std=np.ones_like(preprocess.std), components=None)
+
+
 class SpectralSpatialNet(nn.Module):
     """Spectral stage, band collapse, spatial stage; unpadded in space.
 
@@ -113,6 +143,15 @@ class SpectralSpatialNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, L, h, w) -> (B, K, h - 2 margin, w - 2 margin) logits."""
         return self.head([self.features(x)])
+
+    def absorb(self, matrix: Tensor) -> None:
+        """Make a linear map of the bands, (L, C'), part of the first convolution; the input then has C' bands."""
+        block = self.collapse[0]
+        assert isinstance(block, ConvBlock)
+        first = block.conv.layer
+        weight = first.weight[:, :, 0, 0].double() @ matrix.to(first.weight.device)
+        first.weight = nn.Parameter(weight.float()[:, :, None, None], requires_grad=False)
+        first.in_channels = matrix.shape[1]
 
 
 class SpectralStage(nn.Module):

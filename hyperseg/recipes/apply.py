@@ -29,7 +29,7 @@ from hyperseg.data.read import split_key
 from hyperseg.data.write import MapWriter
 from hyperseg.engine import choose_device, choose_precision, predict_tiles, scene_progress
 from hyperseg.hsi.classical import SpectralClassifier, fit_features, predict_rows
-from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network
+from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network, for_inference
 from hyperseg.recipes.outputs import TRAINING
 from hyperseg.recipes.record import MODEL, RECORD, load_model, unprefixed
 from hyperseg.recipes.refine import refine_like
@@ -186,11 +186,11 @@ def predictions(loaded: LoadedRun, scene: Scene, *, device: str) -> Iterator[tup
             yield (rows, slice(0, scene.shape[1])), predict_rows(loaded.model, scene.cube, rows)
         return
     where = choose_device(device)
-    network = loaded.model.to(where)
+    network, preprocess = for_inference(loaded.model.to(where), loaded.preprocess)
     tiles = predict_tiles(
         network,
         scene,
-        loaded.preprocess,
+        preprocess,
         device=where,
         precision=choose_precision(where),
         flips=loaded.flips,

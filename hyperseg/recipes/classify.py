@@ -18,7 +18,7 @@ from hyperseg.core import LabelError, Scene, SceneError, SegmentationMap, Settin
 from hyperseg.data.splits import make_split
 from hyperseg.engine import choose_device, choose_precision, predict_scene, scene_progress
 from hyperseg.hsi.classical import SpectralClassifier, fit_baseline, predict_map
-from hyperseg.hsi.networks import NetworkSpec, build_network
+from hyperseg.hsi.networks import NetworkSpec, build_network, for_inference
 from hyperseg.recipes.refine import refine_with_crf
 from hyperseg.recipes.repeat import RepeatResult, load_repeat, save_repeat, score_map
 from hyperseg.recipes.run_folder import RunFolder, going_on, open_run
@@ -226,9 +226,10 @@ def _make_map(
         checkpoint=folder.unfinished / f"train{repeat}.pt", resume=True, quiet=quiet, label=f"{tag}: {name}",
     )  # fmt: skip
     training = time.monotonic() - started
+    lean, preprocess = for_inference(trained.network, trained.preprocess)
     with scene_progress(f"{tag}: mapping", pixels, quiet=quiet) as progress:
         made = predict_scene(
-            trained.network, scene, trained.preprocess, made_by=name, device=device, precision=precision,
+            lean, scene, preprocess, made_by=name, device=device, precision=precision,
             flips=settings.flips, progress=progress,
         )  # fmt: skip
     seconds = {f"{name}, training": training, name: time.monotonic() - started - training}

@@ -12,8 +12,9 @@ import torch
 
 from hyperseg.core import Scene, SettingError
 from hyperseg.data.patches import PatchSource
+from hyperseg.data.preprocess import fit_preprocess
 from hyperseg.engine import predict_scene
-from hyperseg.hsi.networks import Kind, NetworkSpec, SceneNet, build_network
+from hyperseg.hsi.networks import Kind, NetworkSpec, SceneNet, build_network, for_inference
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 K, L = 4, 15
@@ -120,3 +121,21 @@ def test_the_fewest_features_a_network_takes(kind: Kind, least: int) -> None:
     if least > 1:
         with pytest.raises(SettingError, match=f"at least {least} .*got {least - 1}.*cnn3d"):
             build_network(replace(spec, n_features=least - 1), seed=0)
+
+
+@pytest.mark.parametrize("kind", ["cnn3d", "ssrn", "hybrid"])
+@pytest.mark.parametrize("whiten", [False, True])
+def test_the_lean_network_on_raw_values_equals_network_and_preprocessing(kind: Kind, whiten: bool) -> None:
+    rng = np.random.default_rng(0)
+    cube = 4000 + 50 * rng.normal(size=(14, 13, 1)) + 300 * rng.normal(size=(14, 13, 22))
+    scene = Scene(cube.astype(np.uint16), classes=("a", "b", "c"), colours=((0, 0, 0),) * 3)
+    spectra = np.asarray(scene.cube).reshape(-1, 22)
+    good = np.arange(22) != 4
+    classes = rng.integers(0, 3, len(spectra)) if whiten else None
+    preprocess = fit_preprocess(spectra, good_bands=good, whiten_within=classes)
+    net = build_network(NetworkSpec(kind, preprocess.n_out, 3, initial_scale=1.0), seed=0)
+    net(torch.from_numpy(preprocess(scene.cube)).permute(2, 0, 1)[None, None])  # moves the batch statistics
+    lean, rest = for_inference(net.eval(), preprocess)
+    whole = predict_scene(net, scene, preprocess, made_by=kind).probs
+    np.testing.assert_allclose(predict_scene(lean, scene, rest, made_by=kind).probs, whole, atol=1e-5)
+    assert np.ptp(whole[..., 0]) > 0.01  # the comparison is not one of constants
