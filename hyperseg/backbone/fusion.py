@@ -9,9 +9,11 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
+from hyperseg.backbone.conv import Conv
 from hyperseg.core import SettingError
 
 M = TypeVar("M", bound=nn.Module)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def fuse_batch_norm(net: M) -> M:
@@ -26,15 +28,15 @@ def fuse_batch_norm(net: M) -> M:
         raise SettingError("batch norm can be folded for prediction only: call net.eval() first.")
     lean = deepcopy(net).requires_grad_(False)
     for block in lean.modules():
-        if isinstance(block, ConvBlock | ResidualBlock) and isinstance(
-            block.finish.norm, nn.modules.batchnorm._BatchNorm
-        ):
-            block.conv.layer = fuse_conv_bn_eval(block.conv.layer, block.finish.norm)
+        if isinstance(block, ConvBlock | ResidualBlock) and isinstance(block.finish.norm, BATCH_NORMS):
+            _fuse(block.conv, block.finish.norm)
             block.finish.norm = None
-        if isinstance(block, ResidualBlock) and isinstance(
-            block.project_norm, nn.modules.batchnorm._BatchNorm
-        ):
-            assert block.project is not None
-            block.project.layer = fuse_conv_bn_eval(block.project.layer, block.project_norm)
+        if isinstance(block, ResidualBlock) and isinstance(block.project_norm, BATCH_NORMS):
+            _fuse(block.project, block.project_norm)
             block.project_norm = None
     return lean
+
+
+def _fuse(conv: nn.Module | None, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> None:
+    assert isinstance(conv, Conv)
+    conv.layer = fuse_conv_bn_eval(conv.layer, norm)  # type: ignore[type-var]

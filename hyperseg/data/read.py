@@ -21,7 +21,7 @@ from hyperseg.data.read_file import KNOWN, FileArray, check_file
 from hyperseg.data.read_labels import Labels, check_same_grid, labels_of
 from hyperseg.data.read_mat import open_hdf5, open_mat, open_npy, open_npz
 from hyperseg.data.read_raster import open_raster
-from hyperseg.data.read_windows import Hdf5Windows, LazyCube
+from hyperseg.data.read_windows import Hdf5Windows, LazyCube, windows_of
 
 __all__ = [
     "Labels",
@@ -126,7 +126,8 @@ def read_scene(
 ) -> Scene:
     """A cube, and labels if there are any, as a `Scene`.
 
-    Cubes in HDF5 and MATLAB v7.3 files of up to 512 MiB are read at once; larger ones stay lazy.
+    Cubes in HDF5 and MATLAB v7.3 files of up to 512 MiB are read at once; larger ones stay lazy, and memory maps
+    above that size become lazy cubes, whose pages do not stay with the process.
     Bands are taken to be on the last axis, unless the labels' shape or the wavelengths show another axis.
 
     Args:
@@ -151,6 +152,8 @@ def read_scene(
     source = _open_labels(labels, file)
     cube = _bands_moved_last(file, source, bands_last)
     _check_bands(cube, file.path)
+    if isinstance(cube, np.memmap) and cube.nbytes > FULL_SCAN_BYTES:
+        cube = windows_of(cube)
     if isinstance(cube, LazyCube) and isinstance(cube.reader, Hdf5Windows) and cube.nbytes <= FULL_SCAN_BYTES:
         # its pixels are all looked at below, and rows across compressed chunks are slow to pick one by one
         cube = np.ascontiguousarray(cube[...])

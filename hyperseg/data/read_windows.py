@@ -186,6 +186,32 @@ class Hdf5Windows:
         return Hdf5Windows, (self.path, self.key, self.shape, self.dtype)
 
 
+class FlatWindows:
+    """Windows of an uncompressed array in a file, axes from slowest to fastest.
+
+    Each read maps the file anew and lets go of it: pages of a lasting memory map would count as this process's
+    memory until the system wants them back, and a scene of 100 GB would look like a leak.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int) -> None:
+        self.path, self.shape, self.dtype, self.offset = path, shape, dtype, offset
+
+    def read(self, window: Window) -> NDArray[Any]:
+        with reading(self.path, "an array"):
+            mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+            return np.array(mapped[tuple(slice(a, b) for a, b in window)])
+
+
+def windows_of(mapped: np.memmap[Any, Any]) -> LazyCube:
+    """A whole memory map, its axes in any order, as a lazy cube."""
+    order = sorted(
+        range(mapped.ndim), key=lambda axis: -mapped.strides[axis]
+    )  # slowest axis first, as in the file
+    shape = tuple(mapped.shape[axis] for axis in order)
+    reader = FlatWindows(Path(str(mapped.filename)), shape, mapped.dtype, mapped.offset)
+    return LazyCube(reader, tuple(order.index(axis) for axis in range(mapped.ndim)))
+
+
 def import_rasterio() -> Any:
     """rasterio, loaded after h5py (both carry an HDF5 library; the other order can fail)."""
     import contextlib

@@ -43,7 +43,7 @@ class NetworkSpec:
         blocks: spatial residual blocks of "cnn3d" and "ssrn"; each costs 2 pixels of margin.
         dropout: probability of dropping a feature map before the head, in training only.
         initial_scale: spread of the initial weights, relative to He's. Behind batch norm it changes no output,
-            only how far a step turns the weights; small values did clearly better on parcels not trained on.
+            only how far a step turns the weights; small values did better on parcels not trained on.
     """
 
     kind: Kind
@@ -111,8 +111,8 @@ class SpectralSpatialNet(nn.Module):
     Differs: unpadded in space; after the collapse the data are 2-D, the same arithmetic as depth-1 3-D
     convolutions and several times faster; a 1x1 head at the centre instead of pooling; 16 spectral maps and one
     spectral residual block instead of 24 and two. "cnn3d" leaves the short spectral convolutions out, so its
-    spectral stage is the collapse alone, a (L, 1, 1) convolution: on whitened spectra they cost four times the
-    training time and gained nothing (docs/benchmarks.md).
+    spectral stage is the collapse alone, a (L, 1, 1) convolution: they cost several times the training time, and
+    what they gain on leaky splits a wider window gains too.
     """
 
     padded = False
@@ -149,6 +149,7 @@ class SpectralSpatialNet(nn.Module):
         block = self.collapse[0]
         assert isinstance(block, ConvBlock)
         first = block.conv.layer
+        assert isinstance(first, nn.Conv2d)
         weight = first.weight[:, :, 0, 0].double() @ matrix.to(first.weight.device)
         first.weight = nn.Parameter(weight.float()[:, :, None, None], requires_grad=False)
         first.in_channels = matrix.shape[1]

@@ -39,8 +39,8 @@ class TrainSettings:
         whiten: preprocess by within-class whitening ("cnn3d"); False, and "ssrn", only standardise the bands.
         noise: disturbance of the standardised or whitened spectra.
         balanced: draw classes, not pixels, with equal probability.
-        keep: the weights at the end of the schedule, or those that validated best. A few held-out parcels are a
-            poor judge: "best" did worse on parcel splits (docs/benchmarks.md).
+        keep: the weights at the end of the schedule, or those that validated best; a few held-out parcels are a
+            poor judge, and "best" is no better on parcel splits (docs/benchmarks.md).
     """
 
     window: int = 9

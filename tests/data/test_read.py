@@ -23,6 +23,7 @@ from hyperseg.data.read import (
     read_scene,
     split_key,
 )
+from hyperseg.data.read_windows import windows_of
 
 CUBE = np.random.default_rng(0).integers(1, 4000, (7, 5, 12)).astype(np.uint16)
 AFFINE = (10.0, 0.0, 500000.0, 0.0, -10.0, 4100000.0)
@@ -450,3 +451,18 @@ def test_landsat_windows(shared_data: Path) -> None:
     assert labels.file_codes == (11, 21, 22, 23, 24, 31, 42, 52, 71, 81, 82, 90, 95)
     assert labels.colours is not None
     assert len(set(labels.colours)) == len(labels.colours)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0), (0, 2, 1), (2, 1, 0)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_windows_of_a_memory_map_are_its_slices(
+    tmp_path: Path, axes: tuple[int, int, int], order: str
+) -> None:
+    path = tmp_path / "cube.npy"
+    np.save(path, np.asarray(CUBE, order=order))  # type: ignore[call-overload]
+    mapped = np.load(path, mmap_mode="r").transpose(axes)
+    lazy = windows_of(mapped)
+    assert lazy.shape == mapped.shape
+    np.testing.assert_array_equal(lazy[...], mapped)
+    np.testing.assert_array_equal(lazy[1:, :2, ::2], mapped[1:, :2, ::2])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(lazy))[0], mapped[0])
