@@ -39,7 +39,7 @@ from hyperseg.backbone.conv import (
 )
 from hyperseg.backbone.decoder import Decoder
 from hyperseg.backbone.encoder import Encoder, Pyramid, Stage
-from hyperseg.backbone.fusion import fuse_batch_norm
+from hyperseg.backbone.fusion import absorb_linear, fuse_batch_norm
 from hyperseg.backbone.heads import ClassHead, DeepSupervision, PairHead, PoolHead
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec, StageSpec
 from hyperseg.backbone.transfer import load_encoder, save_encoder
@@ -62,6 +62,7 @@ __all__ = [
     "Stage",
     "StageSpec",
     "UpBlock",
+    "absorb_linear",
     "activation",
     "conv",
     "conv_transpose",

@@ -1,11 +1,11 @@
-"""Batch norm folded into the convolution before it: the same function with fewer passes over memory."""
+"""Affine maps folded into convolutions: the same function with fewer passes over memory."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
@@ -35,6 +35,23 @@ def fuse_batch_norm(net: M) -> M:
             _fuse(block.project, block.project_norm)
             block.project_norm = None
     return lean
+
+
+def absorb_linear(block: nn.Module, matrix: Tensor) -> None:
+    """Make a linear map of the channels part of a 1x1 `ConvBlock`, in place.
+
+    Args:
+        block: a block whose convolution is 1x1 in two dimensions, reading C channels.
+        matrix: (C, C') map from C' raw channels, which the block reads from then on.
+    """
+    layer = block.conv.layer if isinstance(block, ConvBlock) else None
+    if not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1) or layer.in_channels != len(matrix):
+        raise SettingError(
+            f"a {tuple(matrix.shape)} map needs a 1x1 convolution of {len(matrix)} channels after it."
+        )
+    weight = layer.weight[:, :, 0, 0].double() @ matrix.to(layer.weight.device).double()
+    layer.weight = nn.Parameter(weight.float()[:, :, None, None], requires_grad=False)
+    layer.in_channels = matrix.shape[1]
 
 
 def _fuse(conv: nn.Module | None, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> None:

@@ -20,6 +20,7 @@ from hyperseg.backbone import (
     ConvBlock,
     ConvSpec,
     Encoder,
+    absorb_linear,
     dropout,
     fuse_batch_norm,
     seeded,
@@ -98,7 +99,7 @@ def for_inference(net: SceneNet, preprocess: Preprocess) -> tuple[SceneNet, Prep
     matrix = np.diag(1.0 / preprocess.std.astype(np.float64))
     if preprocess.components is not None:
         matrix = preprocess.components.astype(np.float64) @ matrix
-    lean.absorb(torch.from_numpy(matrix))
+    absorb_linear(lean.collapse[0], torch.from_numpy(matrix))
     return lean, replace(preprocess, std=np.ones_like(preprocess.std), components=None)
 
 
@@ -143,16 +144,6 @@ class SpectralSpatialNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, L, h, w) -> (B, K, h - 2 margin, w - 2 margin) logits."""
         return self.head([self.features(x)])
-
-    def absorb(self, matrix: Tensor) -> None:
-        """Make a linear map of the bands, (L, C'), part of the first convolution; the input then has C' bands."""
-        block = self.collapse[0]
-        assert isinstance(block, ConvBlock)
-        first = block.conv.layer
-        assert isinstance(first, nn.Conv2d)
-        weight = first.weight[:, :, 0, 0].double() @ matrix.to(first.weight.device)
-        first.weight = nn.Parameter(weight.float()[:, :, None, None], requires_grad=False)
-        first.in_channels = matrix.shape[1]
 
 
 class SpectralStage(nn.Module):

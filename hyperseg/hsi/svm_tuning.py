@@ -48,7 +48,7 @@ def tune_svm(
     # unless it is beaten by more than a standard error.
     chosen = best if top - found[usual][0] > np.sqrt(top * (1 - top) / tested.sum()) else usual
     accuracy, votes = found[chosen]
-    return chosen[0], scale * chosen[1], _temperature(votes[tested], position[tested]), accuracy
+    return chosen[0], scale * chosen[1], temperature(votes[tested], position[tested]), accuracy
 
 
 def decisions(machine: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,7 +57,7 @@ def decisions(machine: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([-values / 2, values / 2], 1) if values.ndim == 1 else values
 
 
-def _temperature(decisions: NDArray[np.float64], position: NDArray[np.int64]) -> float:
+def temperature(decisions: NDArray[np.float64], position: NDArray[np.int64]) -> float:
     """The temperature under which the true classes of held-out pixels are most likely."""
     grid = np.geomspace(0.05, 5.0, 41)
     rows = np.arange(len(position))

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from hyperseg.backbone import BackboneSpec, ConvSpec, Encoder, fuse_batch_norm, seeded
+from hyperseg.backbone import (
+    BackboneSpec,
+    ConvBlock,
+    ConvSpec,
+    Encoder,
+    absorb_linear,
+    fuse_batch_norm,
+    seeded,
+)
 from hyperseg.core import SettingError
 
 
@@ -47,3 +55,16 @@ def test_nets_without_batch_norm_are_copied() -> None:
 def test_a_net_in_training_is_refused() -> None:
     with pytest.raises(SettingError, match="eval"):
         fuse_batch_norm(encoder(2).train())
+
+
+def test_absorbing_a_linear_map_is_applying_it_first() -> None:
+    with seeded(3):
+        block = ConvBlock(ConvSpec(2), 5, 4, 1).eval()
+    matrix = torch.randn(5, 7, generator=torch.Generator().manual_seed(4))
+    x = torch.randn(2, 7, 3, 6, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        expected = block(torch.einsum("cr,brhw->bchw", matrix, x))
+        absorb_linear(block, matrix)
+        torch.testing.assert_close(block(x), expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(SettingError, match="1x1 convolution of 5 channels"):
+        absorb_linear(block, matrix)

@@ -13,7 +13,6 @@ from scipy.ndimage import uniform_filter
 from hyperseg.core import LabelError, Scene, SceneError, SettingError, Split
 from hyperseg.data.preprocess import fit_preprocess, gather_spectra
 from hyperseg.data.synthetic import toy_scene
-from hyperseg.hsi import classical
 from hyperseg.hsi.classical import (
     classify_pixels,
     fit_baseline,
@@ -22,6 +21,7 @@ from hyperseg.hsi.classical import (
     gather_features,
     predict_map,
 )
+from hyperseg.hsi.svm_tuning import draw_folds, temperature
 
 
 class RowsOnly:
@@ -159,7 +159,7 @@ def test_tiny_classes_switch_tuning_off_or_stay_in_training() -> None:
     assert model.settings["C"] == 100
     assert model.settings["cv_accuracy"] is None
     y = np.repeat([0, 1, 2], [20, 20, 1])
-    fold = classical._folds(y, rng)
+    fold = draw_folds(y, rng)
     assert fold[-1] == -1
     assert all((np.bincount(y[fold == f]) >= 6).all() for f in range(3))
     assert fit_svm(rng.normal(size=(41, 4)) + 3 * y[:, None], y, seed=0).settings["cv_accuracy"] > 0.9
@@ -183,7 +183,7 @@ def test_temperature_finds_the_scale_of_the_decisions() -> None:
     logits = rng.normal(size=(4000, 3)) * 2
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     drawn = (probs.cumsum(1) < rng.random((4000, 1))).sum(1)
-    assert classical._temperature(0.5 * logits, drawn) == pytest.approx(0.5, rel=0.15)
+    assert temperature(0.5 * logits, drawn) == pytest.approx(0.5, rel=0.15)
 
 
 def test_useless_training_sets_are_refused(scene: Scene, split: Split) -> None:
