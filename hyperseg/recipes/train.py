@@ -21,6 +21,7 @@ from hyperseg.engine import Ema, History, Phase, Precision, fit, share, training
 from hyperseg.hsi.networks import Kind, NetworkSpec, SceneNet, build_network
 
 HYBRID_COMPONENTS = 30
+FEWEST_STEPS = 20  # a one-cycle schedule needs room to rise and fall
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def train_network(
     source = PatchSource(preprocess(scene.cube[:]), radius=net.margin, device=device)
     pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
     batch = min(settings.batch, len(targets))
-    steps = max(settings.min_steps, settings.epochs * max(len(targets) // batch, 1))
+    steps = max(settings.min_steps, settings.epochs * max(len(targets) // batch, 1), FEWEST_STEPS)
 
     def batches(step: int) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)

@@ -14,10 +14,12 @@ import pytest
 from hyperseg.core import LabelError, Scene, SceneError, SegmentationMap, SettingError, SplitError
 from hyperseg.data.read import read_array
 from hyperseg.data.splits import make_split
+from hyperseg.data.synthetic import toy_scene
 from hyperseg.data.write import read_map
 from hyperseg.recipes import classify as recipe
 from hyperseg.recipes import outputs
 from hyperseg.recipes.classify import ClassifySettings, Masks, classify
+from hyperseg.recipes.train import TrainSettings, train_network
 
 FILES = {
     "map.tif", "map.tif.aux.xml", "map.qml", "map.png", "confidence.tif", "model.safetensors", "run.json",
@@ -281,3 +283,11 @@ def test_notes_name_classes_instead_of_numbering_them() -> None:
     note = "the guard dropped 12 pixels; cut in two: classes 0, 2; no test pixel: classes 1"
     told = "the guard dropped 12 pixels; cut in two: oats, wheat; no test pixel: corn"
     assert outputs.with_names(note, ("oats", "corn", "wheat")) == told
+
+
+def test_a_handful_of_labels_and_one_epoch_still_train() -> None:
+    scene = toy_scene(seed=3)
+    assert scene.labels is not None
+    split = make_split("random_per_class:2", scene.labels, scene.n_classes, seed=0)
+    trained = train_network(scene, split, settings=TrainSettings(epochs=1, min_steps=1), quiet=True)
+    assert len(trained.history.steps) >= 10
