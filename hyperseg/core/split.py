@@ -21,7 +21,7 @@ class Split:
         train, val, test: (*S) bool masks; disjoint, labelled pixels only.
         how: the maker and its settings, e.g. "parcels(fraction=0.3, cap=50, guard=4)".
         seed: the seed that made it.
-        guard_px: test pixels closer than this (Chebyshev) to training material were dropped.
+        guard_px: test pixels within this distance (Chebyshev) of training material were dropped.
         untestable: indices of classes with no test pixel left: they are named, never hidden.
         untrainable: indices of classes with no training pixel.
         note: anything a reader of the report must know.
