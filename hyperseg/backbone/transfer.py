@@ -12,7 +12,7 @@ from torch import Tensor
 from hyperseg.backbone.conv import seeded
 from hyperseg.backbone.encoder import Encoder
 from hyperseg.backbone.spec import BackboneSpec
-from hyperseg.core import RunError, SettingError
+from hyperseg.core import RunError, SettingError, replaced
 
 FORMAT = "hyperseg-encoder-1"
 
@@ -31,12 +31,8 @@ def save_encoder(path: str | os.PathLike[str], encoder: Encoder, spec: BackboneS
             f"{target} was not written: {_differences(encoder.spec, spec, 'the encoder has', 'given')}."
         )
     tensors = {name: t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        save_file(tensors, partial, metadata={"format": FORMAT, "spec": json.dumps(spec.to_json())})
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replaced(target) as temporary:
+        save_file(tensors, temporary, metadata={"format": FORMAT, "spec": json.dumps(spec.to_json())})
 
 
 def load_encoder(path: str | os.PathLike[str], spec: BackboneSpec) -> Encoder:

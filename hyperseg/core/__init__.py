@@ -10,6 +10,7 @@ from hyperseg.core.errors import (
     SplitError,
     TrainingError,
 )
+from hyperseg.core.files import replaced
 from hyperseg.core.maps import SegmentationMap
 from hyperseg.core.scene import UNLABELLED, Cube, Grid, Scene
 from hyperseg.core.split import Split
@@ -31,5 +32,6 @@ __all__ = [
     "SplitError",
     "Tile",
     "TrainingError",
+    "replaced",
     "tiles",
 ]

@@ -32,6 +32,7 @@ __all__ = [
     "read_labels",
     "read_scene",
     "split_key",
+    "with_labels",
 ]
 
 log = logging.getLogger(__name__)
@@ -174,7 +175,7 @@ def read_scene(
         name=title,
         source=str(file.path) if file.key is None else f"{file.path}:{file.key}",
     )
-    return scene if source is None else _with_labels(scene, source)
+    return scene if source is None else with_labels(scene, labels_of(source, scene.shape))
 
 
 def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray) -> FileArray | None:
@@ -193,10 +194,10 @@ def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray) -> File
     return FileArray(np.asarray(labels), Path("label array"))
 
 
-def _with_labels(scene: Scene, source: FileArray) -> Scene:
+def with_labels(scene: Scene, found: Labels) -> Scene:
+    """The scene with these labels, their names and colours; colours are made up where the file has none."""
     from hyperseg.data.colours import LARGEST, palette
 
-    found = labels_of(source, scene.shape)
     n = len(found.classes)
     distinct = palette(min(n, LARGEST))
     colours = found.colours or tuple(distinct[i % LARGEST] for i in range(n))

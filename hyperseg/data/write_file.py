@@ -7,14 +7,14 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, DataFileError, Grid, HypersegError, LabelError, SceneError
+from hyperseg.core import UNLABELLED, DataFileError, Grid, HypersegError, LabelError, SceneError, replaced
 from hyperseg.data.read_windows import import_rasterio
 
 AnyPath = str | os.PathLike[str]
@@ -33,21 +33,17 @@ def replacing(path: AnyPath) -> Iterator[Path]:
         DataFileError: the file cannot be written (no such folder, no permission, disk full).
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
     try:
         if target.is_dir():
             raise IsADirectoryError(f"{target.name} is a folder")
         if not target.parent.is_dir():
             raise FileNotFoundError(f"the folder {target.parent} does not exist")
-        yield temporary
-        os.replace(temporary, target)
+        with replaced(target) as temporary:
+            yield temporary
     except HypersegError:
         raise
     except OSError as error:
         raise unwritable(target, error) from error
-    finally:
-        with suppress(OSError):  # after the rename, or without a folder, there is nothing to remove
-            temporary.unlink()
 
 
 def unwritable(target: Path, error: Exception) -> DataFileError:

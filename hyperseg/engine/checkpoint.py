@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hyperseg.core import RunError
+from hyperseg.core import RunError, replaced
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -17,17 +16,14 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     Raises:
         RunError: the file could not be written; what `path` held before is untouched.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        with replaced(path) as temporary:
+            torch.save(state, temporary)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise RunError(
             f"{path}: the training state could not be written ({error}). Free space or write elsewhere."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_state(path: Path) -> dict[str, Any]:

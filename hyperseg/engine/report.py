@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperseg.core import RunError
+from hyperseg.core import RunError, replaced
 from hyperseg.engine import findings
 from hyperseg.engine.findings import Metrics, Row
 
@@ -47,12 +47,10 @@ def write_report(
     """
     page = render_report(metrics, figures=figures, title=title)
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(temporary, target)
+        with replaced(target) as temporary:
+            temporary.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         reason = error.strerror or type(error).__name__
         raise RunError(
             f"{target}: the report could not be written ({reason}). Make sure the folder exists, you may "

@@ -196,7 +196,7 @@ def _run_repeat(
         refined, chain = crf.map, f"{chain} + {refiner}"
         seconds[chain] = time.monotonic() - started
         steps[chain] = score_map(refined, scene, split, window=final.window)
-    return RepeatResult.of(refined, final.model, crf, steps, seconds, split)
+    return RepeatResult.of(refined, final.model, crf, steps, seconds)
 
 
 def _make_map(

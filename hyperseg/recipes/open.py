@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene
 from hyperseg.data.catalog import find_card, load_card, open_scene
-from hyperseg.data.colours import LARGEST, palette
-from hyperseg.data.read import find_bad_bands, open_array, read_labels, read_scene, split_key
+from hyperseg.data.read import find_bad_bands, open_array, read_labels, read_scene, split_key, with_labels
 from hyperseg.data.read_file import check_file
 
 log = logging.getLogger(__name__)
@@ -49,15 +48,7 @@ def open_named(
     for reason in reasons:
         log.info("%s: %s; dropped", scene.name, reason)
     scene = scene.with_(good_bands=good)
-    return scene if labels is None else _relabelled(scene, labels)
-
-
-def _relabelled(scene: Scene, labels: str) -> Scene:
-    found = read_labels(labels, scene.shape)
-    n = len(found.classes)
-    distinct = palette(min(n, LARGEST))
-    colours = found.colours or tuple(distinct[i % LARGEST] for i in range(n))
-    return scene.with_(labels=found.codes, classes=found.classes, colours=colours)
+    return scene if labels is None else with_labels(scene, read_labels(labels, scene.shape))
 
 
 def read_mask(text: str | None, shape: tuple[int, ...]) -> NDArray[Any] | None:

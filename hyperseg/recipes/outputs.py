@@ -92,9 +92,8 @@ def summarise(
         for name in names
     }
     last = steps[names[-1]]
-    counts = (
-        split.counts(scene.labels, scene.n_classes) if scene.labels is not None else np.zeros((3, 0), int)
-    )
+    assert scene.labels is not None
+    counts = split.counts(scene.labels, scene.n_classes)
     return {
         "scene": fingerprint(scene, split) | {"source": scene.source},
         "split": {

@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,21 +14,13 @@ from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, RunError, Scene, SegmentationMap, Split
 from hyperseg.data.leak import leak
-from hyperseg.data.preprocess import Preprocess
 from hyperseg.data.write import replacing, write_json
 from hyperseg.hsi.classical import SpectralClassifier
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
 from hyperseg.recipes.record import prefixed
+from hyperseg.recipes.refine import CrfOutcome
 from hyperseg.recipes.run_folder import RunFolder
 from hyperseg.recipes.train import Trained
-
-
-class Outcome(Protocol):
-    @property
-    def guide(self) -> Preprocess: ...
-
-    @property
-    def report(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -49,10 +41,9 @@ class RepeatResult:
     def of(
         final: SegmentationMap,
         model: Trained | SpectralClassifier,
-        crf: Outcome | None,
+        crf: CrfOutcome | None,
         steps: Mapping[str, Any],
         seconds: Mapping[str, float],
-        split: Split,
     ) -> RepeatResult:
         summary: dict[str, Any] = {
             "steps": dict(steps),
@@ -60,7 +51,6 @@ class RepeatResult:
             "chain": list(final.made_by),
             "crf": None if crf is None else crf.report,
             "training": None,
-            "split_pixels": [int(m.sum()) for m in (split.train, split.val, split.test)],
         }
         record: dict[str, Any] = {"crf": None if crf is None else crf.report["settings"]}
         tensors = {"map.probs": final.probs}
