@@ -22,7 +22,12 @@ def test_success_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_any_failure_keeps_what_stood_there(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(error), replaced(target) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def write_half() -> None:
+        with replaced(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.txt": "old"}
