@@ -17,12 +17,13 @@ from hyperseg.backbone import (
     DeepSupervision,
     Encoder,
     PairHead,
-    PoolHead,
     seeded,
 )
+from hyperseg.gan.networks import Discriminator, GanSpec, Generator
 
 K = 3
 Shape = tuple[int, ...]
+Spec = BackboneSpec | GanSpec
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Consumer:
         cases: (shapes of the inputs, shape of the output), all without the batch axis.
     """
 
-    specs: tuple[BackboneSpec, ...]
+    specs: tuple[Spec, ...]
     build: Callable[..., nn.Module]
     cases: tuple[tuple[tuple[Shape, ...], Shape], ...] = field(default_factory=tuple)
 
@@ -99,26 +100,6 @@ class UNet(nn.Module):
         return torch.cat([y.flatten(1) for y in out], 1) if isinstance(out, list) else out
 
 
-class Generator(nn.Module):
-    """A code becomes a cube of 23 bands."""
-
-    def __init__(self, spec: BackboneSpec) -> None:
-        super().__init__()
-        self.decoder = Decoder(spec, skips="none")
-
-    def forward(self, code: Tensor) -> Tensor:
-        return self.decoder(code, shape=(23, 5, 7))[0]
-
-
-class Discriminator(nn.Module):
-    def __init__(self, spec: BackboneSpec) -> None:
-        super().__init__()
-        self.encoder, self.head = Encoder(spec), PoolHead(spec, K + 1)
-
-    def forward(self, cube: Tensor) -> Tensor:
-        return self.head(self.encoder(cube))
-
-
 def cnn_3d() -> Consumer:
     conv = ConvSpec(3, padding=("same", "valid", "valid"), dropout=0.1)
     strides, kernels = ((2, 1, 1), 1, (2, 1, 1)), ((7, 1, 1), (5, 1, 1), (3, 3, 3))
@@ -162,16 +143,23 @@ def u_net_film() -> Consumer:
 
 
 def generator() -> Consumer:
-    spec = BackboneSpec(
-        1, (4, 8), ((2, 1, 1), 1), ((7, 1, 1), (3, 3, 3)), (1, 1), ConvSpec(3, padding="valid")
-    )
-    return Consumer((spec,), Generator, ((((8, *spec.sizes((23, 5, 7))[-1]),), (1, 23, 5, 7)),))
+    spec = GanSpec("ss", 24, K, maps=4, width=8, window=7, noise=6)
+    return Consumer((spec,), Generator, ((((6,),), (1, 24, 7, 7)),))
+
+
+def generator_of_all_bands() -> Consumer:
+    spec = GanSpec("spa", 11, K, maps=4, width=8, window=7, noise=6)
+    return Consumer((spec,), Generator, ((((6,),), (1, 11, 7, 7)),))
 
 
 def discriminator() -> Consumer:
-    conv = ConvSpec(3, norm="none", act="leaky_relu", padding="valid", spectral_norm=True)
-    spec = BackboneSpec(1, (4, 8), ((2, 1, 1), 1), ((7, 1, 1), (3, 3, 3)), (1, 1), conv)
-    return Consumer((spec,), Discriminator, ((((1, 23, 5, 7),), (K + 1,)),))
+    spec = GanSpec("ss", 23, K, maps=4, width=8, window=7, norm="none", spectral_norm=True, dropout=0.2)
+    return Consumer((spec,), Discriminator, ((((1, 23, 7, 9),), (K, 1, 3)), (((1, 24, 11, 8),), (K, 5, 2))))
+
+
+def discriminator_3d() -> Consumer:
+    spec = GanSpec("conv", 23, K, maps=4, width=8, window=7, norm="batch", dropout=0.2)
+    return Consumer((spec,), Discriminator, ((((1, 23, 7, 9),), (K, 1, 3)),))
 
 
 CONSUMERS: dict[str, Callable[[], Consumer]] = {
@@ -182,7 +170,9 @@ CONSUMERS: dict[str, Callable[[], Consumer]] = {
     "U-Net 3-D": u_net_3d,
     "U-Net FiLM": u_net_film,
     "generator": generator,
+    "generator of all bands": generator_of_all_bands,
     "discriminator": discriminator,
+    "discriminator 3-D": discriminator_3d,
 }
 
 
@@ -196,7 +186,7 @@ def state(net: nn.Module) -> dict[str, Tensor]:
 
 
 def test_specs_survive_json_and_build_the_same_net(consumer: Consumer) -> None:
-    again = tuple(BackboneSpec.from_json(json.loads(json.dumps(s.to_json()))) for s in consumer.specs)
+    again = tuple(type(s).from_json(json.loads(json.dumps(s.to_json()))) for s in consumer.specs)
     assert again == consumer.specs
     assert save(state(Consumer(again, consumer.build).make())) == save(state(consumer.make()))
 

@@ -10,7 +10,7 @@ Who uses what:
 |----------------------------|-------------------------------------------------------------------------|
 | spectral-spatial 3-D CNN   | `Encoder`, ndim 3, kernels (k,1,1) then (k,3,3), valid; `ClassHead(level=-1)` |
 | hybrid net (3-D, then 2-D) | `Encoder` ndim 3, depth folded into channels, `Encoder` ndim 2; `ClassHead` |
-| GAN discriminator          | `Encoder` (norm "none", spectral norm or not); `ClassHead` or `PoolHead` |
+| GAN discriminator          | `Encoder` ndim 3, valid; features averaged over a window; `ClassHead`   |
 | GAN generator              | `Decoder(skips="none")` of the discriminator's spec, given `shape`      |
 | deep CRF                   | one `Encoder`; `ClassHead` for unary, `PairHead` for pairwise potentials |
 | siamese pair net           | one `Encoder` on both inputs; `PairHead`                                |
@@ -35,6 +35,7 @@ from hyperseg.backbone.conv import (
     conv_transpose,
     dropout,
     norm,
+    scale_weights,
     seeded,
 )
 from hyperseg.backbone.decoder import Decoder
@@ -42,6 +43,7 @@ from hyperseg.backbone.encoder import Encoder, Pyramid, Stage
 from hyperseg.backbone.fusion import absorb_linear, fuse_batch_norm
 from hyperseg.backbone.heads import ClassHead, DeepSupervision, PairHead, PoolHead
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec, StageSpec
+from hyperseg.backbone.statistics import own_statistics
 from hyperseg.backbone.transfer import load_encoder, save_encoder
 
 __all__ = [
@@ -70,6 +72,8 @@ __all__ = [
     "fuse_batch_norm",
     "load_encoder",
     "norm",
+    "own_statistics",
     "save_encoder",
+    "scale_weights",
     "seeded",
 ]

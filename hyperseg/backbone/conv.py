@@ -43,6 +43,14 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+@torch.no_grad()
+def scale_weights(net: nn.Module, factor: float) -> None:
+    """Multiply every matrix and kernel of `net`, in place; biases and the vectors of norms stay."""
+    for weight in net.parameters():
+        if weight.ndim > 1:
+            weight.mul_(factor)
+
+
 @dataclass(frozen=True)
 class Window:
     """How a kernel moves over the axes.
@@ -51,6 +59,7 @@ class Window:
         kernel, stride, valid: per axis.
         pads: zeros on both sides of each axis.
         flat: a 3-D kernel that looks along the first axis only; the other two may be laid end to end.
+        plane: a 3-D kernel that looks along the last two axes only.
     """
 
     kernel: Size
@@ -58,6 +67,7 @@ class Window:
     valid: tuple[bool, ...]
     pads: Size
     flat: bool
+    plane: bool
 
     @property
     def arguments(self) -> tuple[Size, Size, Size]:
@@ -70,7 +80,8 @@ def window(spec: ConvSpec, kernel: PerAxis, stride: PerAxis) -> Window:
     """The window of these settings, each of kernel and stride one number or one per axis."""
     k, s = per_axis("kernel", kernel, spec.ndim), per_axis("stride", stride, spec.ndim)
     pads = tuple(0 if v else same_padding(a, b) for a, b, v in zip(k, s, spec.valid, strict=True))
-    return Window(k, s, spec.valid, pads, flat=len(k) == 3 and k[1:] == (1, 1) == s[1:])
+    flat, plane = len(k) == 3 and k[1:] == (1, 1) == s[1:], len(k) == 3 and k[0] == 1 == s[0]
+    return Window(k, s, spec.valid, pads, flat=flat, plane=plane)
 
 
 class Conv(nn.Module):
@@ -99,9 +110,16 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.uneven:
             x = self._pad_behind(x)
-        if not self.window.flat:
-            return self.layer(x)
-        return self.layer(x.flatten(3)).unflatten(3, x.shape[3:])
+        w = self.window
+        if w.flat and w.pads[0] == 0 and x.shape[2] == w.kernel[0]:  # all bands at once: a 1x1 convolution
+            weight, bias = _parameters(self.layer)
+            return F.conv2d(x.flatten(1, 2), weight.flatten(1)[:, :, None, None], bias).unsqueeze(2)
+        if w.flat:
+            return self.layer(x.flatten(3)).unflatten(3, x.shape[3:])
+        if w.plane and x.shape[2] == 1:
+            weight, bias = _parameters(self.layer)
+            return F.conv2d(x.squeeze(2), weight.squeeze(2), bias, w.stride[1:], w.pads[1:]).unsqueeze(2)
+        return self.layer(x)
 
     def _pad_behind(self, x: Tensor) -> Tensor:
         """Add the zeros that only the last window needs, and none where it needs none."""
@@ -147,15 +165,36 @@ class ConvTranspose(nn.Module):
                     "Take the sizes from BackboneSpec.sizes."
                 )
             full.append(max(n, (m - 1) * s + k - 2 * p))
-        if w.flat:
-            flat = x.flatten(3)
-            y = self.layer(flat, output_size=(full[0], flat.shape[3])).unflatten(3, x.shape[3:])
-        else:
-            y = self.layer(x, output_size=full)
+        y = self._raise(x, full)
         for axis, (n, longer) in enumerate(zip(size, full, strict=True), start=2):
             if longer > n:  # zeros that the convolution added behind have no pixel to go back to
                 y = y.narrow(axis, 0, n)
         return y
+
+    def _raise(self, x: Tensor, full: list[int]) -> Tensor:
+        w = self.window
+        if w.flat and w.pads[0] == 0 and x.shape[2] == 1 and full[0] == w.kernel[0]:  # all bands at once
+            weight, bias = _parameters(self.layer)
+            every = None if bias is None else bias.repeat_interleave(full[0])
+            y = F.conv2d(x.squeeze(2), weight.flatten(1).t()[:, :, None, None], every)
+            return y.unflatten(1, (-1, full[0]))
+        if w.flat:
+            flat = x.flatten(3)
+            return self.layer(flat, output_size=(full[0], flat.shape[3])).unflatten(3, x.shape[3:])
+        if w.plane and x.shape[2] == 1 == full[0]:
+            axes = zip(full, x.shape[2:], w.kernel, w.stride, w.pads, strict=True)
+            behind = [n - ((m - 1) * s - 2 * p + k) for n, m, k, s, p in axes][1:]
+            weight, bias = _parameters(self.layer)
+            y = F.conv_transpose2d(x.squeeze(2), weight.squeeze(2), bias, w.stride[1:], w.pads[1:], behind)
+            return y.unsqueeze(2)
+        return self.layer(x, output_size=full)
+
+
+def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias, for one use: asking a spectrally normalised layer twice takes two steps of its iteration."""
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, Tensor)
+    return weight, bias if isinstance(bias, Tensor) else None
 
 
 def conv(

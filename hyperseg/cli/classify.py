@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-METHODS = ("cnn3d", "ssrn", "hybrid", "svm", "rf")
+if TYPE_CHECKING:
+    from hyperseg.recipes.settings import ClassifySettings
+
+METHODS = ("cnn3d", "ssrn", "hybrid", "gan", "svm", "rf")
+VARIANTS = ("ss", "spc", "spa", "conv")
 BASELINES = ("svm", "rf", "lda")
 
 
@@ -29,6 +33,21 @@ BASELINES = ("svm", "rf", "lda")
 @click.option("--train-mask", metavar="FILE", help="For --split fixed: raster of training pixels.")
 @click.option(
     "--test-mask", metavar="FILE", help="For --split fixed: raster of test pixels; default: the rest."
+)
+@click.option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    help="Kernels of --method gan: spectral-spatial, spectral, spatial, plain 3-D.  [default: ss]",
+)
+@click.option(
+    "--pool",
+    metavar="FILE",
+    help="For --method gan: raster of the pixels to learn from without labels.  [default: the whole scene]",
+)
+@click.option(
+    "--conditional/--unconditional",
+    default=None,
+    help="For --method gan: tell the generator the class to make, and train on what it makes.",
 )
 @click.option(
     "--refine",
@@ -74,9 +93,9 @@ BASELINES = ("svm", "rf", "lda")
 )
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def classify(
-    scene: str | None, labels: str | None, train_mask: str | None, test_mask: str | None, refine: str | None,
-    window: int | None, epochs: int | None, device: str, folder: Path | None, out: Path | None, resume: bool,
-    record: Path | None, quiet: bool, **chosen: Any,
+    scene: str | None, labels: str | None, train_mask: str | None, test_mask: str | None, variant: str | None,
+    pool: str | None, conditional: bool | None, refine: str | None, window: int | None, epochs: int | None,
+    device: str, folder: Path | None, out: Path | None, resume: bool, record: Path | None, quiet: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Train on SCENE and map all of it.
 
@@ -90,6 +109,7 @@ def classify(
       hyperseg classify cube.mat:data --labels gt.mat --split blocks:32
       hyperseg classify indian-pines --split random_fraction:0.1 --repeats 5
       hyperseg classify indian-pines --split fixed --train-mask tr.tif --test-mask te.tif
+      hyperseg classify cube.hdr --labels few.tif --method gan --pool cropland.tif
       hyperseg classify --from runs/field/run.json --seed 7
     """
     from hyperseg.core import SettingError
@@ -101,7 +121,7 @@ def classify(
 
     settings, inputs = (
         ClassifySettings(),
-        {"scene": scene, "labels": labels, "train_mask": train_mask, "test_mask": test_mask},
+        {"scene": scene, "labels": labels, "train_mask": train_mask, "test_mask": test_mask, "pool": pool},
     )
     if record is not None:
         earlier = load_record(record)
@@ -112,18 +132,47 @@ def classify(
     changes = {k: v for k, v in chosen.items() if v not in (None, ())}
     if refine is not None:
         changes["refine"] = () if refine == "none" else (refine,)
-    if window is not None:
-        changes["train"] = replace(settings.train, window=window)
-    if epochs is not None:
-        changes["train"] = replace(changes.get("train", settings.train), epochs=epochs, min_steps=1)
+    changes |= trained_with(settings, variant=variant, conditional=conditional, window=window, epochs=epochs)
     settings = replace(settings, **changes)
     if not settings.split.strip().lower().startswith("fixed"):  # masks of the earlier run go with its split
         inputs |= {"train_mask": train_mask, "test_mask": test_mask}
     elif inputs["train_mask"] is None:
         raise SettingError("--split fixed needs --train-mask FILE, a raster of the training pixels.")
+    if settings.method != "gan":
+        refuse_gan_options(variant=variant, pool=pool, conditional=conditional)
+        inputs["pool"] = None
     opened = open_named(inputs["scene"], labels=inputs["labels"], folder=folder)
-    masks = Masks(*(read_mask(inputs[name], opened.shape) for name in ("train_mask", "test_mask")))
+    masks = Masks(*(read_mask(inputs[name], opened.shape) for name in ("train_mask", "test_mask", "pool")))
     done, metrics = run(
         opened, settings, out=out, masks=masks, device=device, resume=resume, quiet=quiet, inputs=inputs
     )
     print_summary(metrics, folder=done.root)
+
+
+def trained_with(
+    settings: ClassifySettings,
+    *,
+    variant: str | None,
+    conditional: bool | None,
+    window: int | None,
+    epochs: int | None,
+) -> dict[str, Any]:
+    """What the options about training change: the settings of the networks and of the GAN alike."""
+    both: dict[str, Any] = {} if window is None else {"window": window}
+    both |= {} if epochs is None else {"epochs": epochs, "min_steps": 1}
+    own: dict[str, Any] = {} if variant is None else {"variant": variant}
+    if conditional is not None:
+        own |= {
+            "conditional": conditional,
+            "weights": replace(settings.gan.weights, augment=float(conditional)),
+        }
+    return {"train": replace(settings.train, **both), "gan": replace(settings.gan, **both, **own)}
+
+
+def refuse_gan_options(**given: Any) -> None:
+    """Raise for options that only --method gan has."""
+    from hyperseg.core import SettingError
+
+    named = [f"--{name}" for name, value in given.items() if value is not None]
+    if named:
+        raise SettingError(f"{' and '.join(named)}: only with --method gan.")

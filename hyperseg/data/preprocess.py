@@ -87,6 +87,18 @@ class Preprocess:
                 out[~np.isfinite(out)] = 0.0
         return out if self.components is None else out @ self.components.T
 
+    def restore(self, features: ArrayLike) -> Float32:
+        """(..., n_out) features -> (..., C) raw values; bands that are not in use are NaN.
+
+        The inverse of calling this; exact where all components were kept, else the nearest spectrum there is.
+        """
+        values = np.asarray(features, np.float64)
+        if self.components is not None:
+            values = values @ np.linalg.pinv(self.components.astype(np.float64)).T
+        out = np.full((*values.shape[:-1], self.n_bands), np.nan, np.float32)
+        out[..., self.keep] = values * self.std + self.mean
+        return out
+
     def as_affine(self) -> tuple[Float32, Float32]:
         """(n_out, C) matrix and (n_out,) offset with `matrix @ spectrum + offset` equal to calling this.
 

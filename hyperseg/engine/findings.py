@@ -9,12 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Metrics = Mapping[str, Any]
-Role = Literal["baseline", "network", "refined"]
+Role = Literal["baseline", "twin", "network", "refined"]
+TWIN = "twin"  # the key of the network trained on the labels alone, in the steps of a semi-supervised run
 UNKNOWN = "–"
 HIGH_LEAK = 10.0  # percent; our choice of when a reader is warned
+HEALTH = (  # key, measure, how to read it
+    ("diversity", "spectral diversity", "1: spectra vary as the scene's do; 0: one spectrum for ever"),
+    ("within", "diversity within a class", "the same class by class, median over the classes"),
+    ("distance", "distance of the means", "0: the scene's mean spectrum; 1: off by the scene's spread"),
+    ("believed", "generated cubes called generated", "mean probability the discriminator gives"),
+    ("doubted", "real cubes called generated", "likewise; far below the line above where it sees them"),
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class Row:
 
     Attributes:
         name: the step's key in `metrics["steps"]`.
-        role: a baseline, the network itself, or the network with refiners.
+        role: a baseline, the network trained on the labels alone, the network itself, or that with refiners.
         final: True for the step whose map was written.
         scores: the step's entry in `metrics["steps"]`.
     """
@@ -33,9 +41,14 @@ class Row:
     final: bool
     scores: Metrics
 
+    @property
+    def title(self) -> str:
+        """The name as a reader sees it."""
+        return f"supervised {self.name}" if self.role == "twin" else self.name
+
 
 def rows(metrics: Metrics) -> list[Row]:
-    """Baselines first, then the network, then what was refined; the order within each stays."""
+    """Baselines first, then the supervised twin, the network and what was refined; the order within each stays."""
     method, final = str(metrics["method"]), " + ".join(metrics["chain"])
     steps = dict(metrics.get("steps") or {})
     steps.setdefault(final, {key: metrics.get(key) for key in ("OA", "AA", "kappa")})
@@ -43,10 +56,12 @@ def rows(metrics: Metrics) -> list[Row]:
     def role(name: str) -> Role:
         if name == method:
             return "network"
+        if name == TWIN or name.startswith(f"{TWIN} + "):
+            return "twin"
         return "refined" if name.startswith(f"{method} + ") else "baseline"
 
     found = [Row(name, role(name), name == final, scores) for name, scores in steps.items()]
-    return sorted(found, key=lambda row: ("baseline", "network", "refined").index(row.role))
+    return sorted(found, key=lambda row: get_args(Role).index(row.role))
 
 
 def number(value: Any, digits: int = 1) -> str:
@@ -139,6 +154,10 @@ def cautions(metrics: Metrics) -> list[str]:
     better = _better_step(metrics)
     if better:
         found.append(better)
+    gan = metrics.get("gan") or {}
+    if gan.get("pool"):
+        found.append(f"Unlabelled pixels were used in training: {gan['pool']}.")
+    found += [str(sentence) for sentence in gan.get("warnings") or ()]
     if repeats < 2:
         found.append("One repeat: how much the numbers vary from run to run was not measured.")
     if split.get("note"):
@@ -157,9 +176,23 @@ def _better_step(metrics: Metrics) -> str:
         return ""
     best = max(others, key=lambda row: mean(row.scores["OA"]))
     values = [number(mean(row.scores["OA"]), 2) for row in (best, final)]
-    what = "The baseline" if best.role == "baseline" else "The unrefined map of"
+    what = {
+        "baseline": f"The baseline {best.name}",
+        "twin": f"The {best.title}, trained on the labels alone,",
+    }
+    subject = what.get(best.role, f"The unrefined map of {best.name}")
     scores = f"(OA {values[0]} against {values[1]})"
-    return f"{what} {best.name} did better than the final map on the test pixels {scores}."
+    return f"{subject} did better than the final map on the test pixels {scores}."
+
+
+def health_rows(health: Metrics) -> list[tuple[str, str, str]]:
+    """What was measured of a generator: the measure, its value, and how to read it."""
+    found = []
+    for key, measure, how in HEALTH:
+        value = mean(health.get(key))
+        share = key in ("believed", "doubted") and math.isfinite(value)
+        found.append((measure, f"{100 * value:.1f} %" if share else number(value, 2), how))
+    return found
 
 
 def _percent(share: float) -> str:

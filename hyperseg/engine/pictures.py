@@ -56,10 +56,21 @@ def false_colour(scene: Scene, *, step: int = 1) -> Picture:
     if shown.any():
         for channel, band in enumerate(_three_bands(scene)):
             values = bands[band][shown]
-            low, high = np.percentile(values[:: max(1, values.size // 1_000_000)], (2, 98))
-            stretched = (values - low) / max(float(high - low), 1e-12)
-            out[shown, channel] = np.rint(255 * stretched.clip(0, 1)).astype(np.uint8)
+            out[shown, channel] = np.rint(255 * _stretched(values, values)).astype(np.uint8)
     return out
+
+
+def false_colours(spectra: ArrayLike, scene: Scene) -> NDArray[np.float64]:
+    """(..., C) spectra -> (..., 3) red, green and blue in 0..1, in the bands and the stretch of `false_colour`."""
+    x, shown = np.asarray(spectra), slice(None) if scene.valid is None else scene.valid
+    return np.stack([_stretched(x[..., b], scene.cube[:, :, b][shown]) for b in _three_bands(scene)], -1)
+
+
+def _stretched(values: NDArray[Any], like: NDArray[Any]) -> NDArray[np.float64]:
+    """0..1 between the 2nd and 98th percentile of `like`."""
+    known = like[np.isfinite(like)]
+    low, high = np.percentile(known[:: max(1, known.size // 1_000_000)], (2, 98))
+    return ((values - low) / max(float(high - low), 1e-12)).clip(0, 1)
 
 
 def _three_bands(scene: Scene) -> tuple[int, int, int]:

@@ -26,6 +26,9 @@ CAPTIONS = {
     "confusion": "Rows: what the test pixels are. Columns: what they were mapped as, in percent of the row.",
     "training": "Loss terms (pale: as logged; strong: running mean) and the score on validation pixels.",
     "spectra": "Training spectra of every class: mean and standard deviation; grey: the other classes.",
+    "generated_spectra": "Centre spectra of real pixels (solid, filled) and of generated cubes (dashed): mean and "
+    "standard deviation, class by class.",
+    "generated_patches": "Real patches and generated ones in the same false colour, up to eight of every class.",
 }
 
 
@@ -38,8 +41,8 @@ def write_report(
         path: file to write; it appears whole or not at all.
         metrics: as in `metrics.json`. Parts that are missing or None are left out; an optional "settings"
             mapping is shown with how the map was made.
-        figures: PNG files by name: "map", "errors", "confidence", "confusion", "training", "spectra"; others
-            are shown after the map with their name as caption.
+        figures: PNG files by name: "map", "errors", "confidence", "confusion", "training", "spectra",
+            "generated_spectra", "generated_patches"; others are shown after the map with their name as caption.
         title: heading.
 
     Raises:
@@ -88,6 +91,7 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str)
         scene=metrics.get("scene") or {},
         split=metrics.get("split") or {},
         crf=metrics.get("crf"),
+        gan=metrics.get("gan"),
         training=metrics.get("training"),
         classes=_classes(metrics, table),
         rows=table,
@@ -136,7 +140,7 @@ def print_summary(
     for column in ("OA", "AA", "kappa"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in findings.rows(metrics):
-        label = f"{row.name} (baseline)" if row.role == "baseline" else row.name
+        label = f"{row.name} (baseline)" if row.role == "baseline" else row.title
         cells = [label, *(findings.spread(row.scores.get(key), repeats) for key in ("OA", "AA", "kappa"))]
         table.add_row(*(Text(_printable(c, out.encoding)) for c in cells), style="bold" if row.final else "")
     out.print()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -23,12 +23,14 @@ from hyperseg.backbone import (
     absorb_linear,
     dropout,
     fuse_batch_norm,
+    scale_weights,
     seeded,
 )
 from hyperseg.core import SettingError
 from hyperseg.data.preprocess import Preprocess
 
 Kind = Literal["cnn3d", "ssrn", "hybrid"]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,11 @@ def build_network(spec: NetworkSpec, *, seed: int) -> SceneNet:
                 net = HybridNet(spec)
             case _:
                 raise SettingError(f"unknown network {spec.kind!r}: choose cnn3d, ssrn or hybrid.")
-    with torch.no_grad():
-        for weight in net.parameters():
-            if weight.ndim > 1:  # convolutions; batch norm's vectors stay
-                weight.mul_(spec.initial_scale)
+    scale_weights(net, spec.initial_scale)
     return net
 
 
-def for_inference(net: SceneNet, preprocess: Preprocess) -> tuple[SceneNet, Preprocess]:
+def for_inference(net: Net, preprocess: Preprocess) -> tuple[Net, Preprocess]:
     """The same function of the raw cube with less work: what mapping a scene uses.
 
     Batch norms are folded into convolutions. For "cnn3d" the preprocessing's linear part (scaling, whitening) is

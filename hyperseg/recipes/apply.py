@@ -28,8 +28,10 @@ from hyperseg.data.preprocess import Preprocess, row_blocks
 from hyperseg.data.read import split_key
 from hyperseg.data.write import MapWriter
 from hyperseg.engine import choose_device, choose_precision, predict_tiles, scene_progress
+from hyperseg.gan.networks import Discriminator
 from hyperseg.hsi.classical import SpectralClassifier, fit_features, predict_rows
 from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network, for_inference
+from hyperseg.recipes.look_at_gan import load_gan
 from hyperseg.recipes.outputs import TRAINING
 from hyperseg.recipes.record import MODEL, RECORD, load_model, unprefixed
 from hyperseg.recipes.refine import refine_like
@@ -41,7 +43,7 @@ log = logging.getLogger(__name__)
 class LoadedRun:
     """A run read back: a network or a classical model, its preprocessing, and what its classes are."""
 
-    model: SceneNet | SpectralClassifier
+    model: SceneNet | Discriminator | SpectralClassifier
     preprocess: Preprocess
     classes: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
@@ -71,12 +73,14 @@ def load_run(run: Path) -> LoadedRun:
 
 def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> LoadedRun:
     preprocess = Preprocess.from_arrays(unprefixed("preprocess", tensors))
-    model: SceneNet | SpectralClassifier
+    model: SceneNet | Discriminator | SpectralClassifier
     if "network" in record["model"]:
         model = build_network(NetworkSpec.from_json(record["model"]["network"]), seed=0)
         weights = {k: torch.from_numpy(v.copy()) for k, v in unprefixed("network", tensors).items()}
         model.load_state_dict(weights)
         model.eval()
+    elif "gan" in record["model"]:
+        model = load_gan(tensors, record["model"]).network
     else:
         stored, saved = unprefixed(TRAINING, tensors), record["model"]["classical"]
         model = fit_features(

@@ -6,7 +6,6 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import LabelError, Scene, SceneError, SegmentationMap, SettingError, Split, SplitError
+from hyperseg.core import LabelError, Scene, SceneError, SettingError, Split, SplitError
 from hyperseg.data.splits import make_split
-from hyperseg.engine import choose_device, choose_precision, predict_scene, scene_progress
-from hyperseg.hsi.classical import SpectralClassifier, fit_baseline, predict_map
-from hyperseg.hsi.networks import NetworkSpec, build_network, for_inference
+from hyperseg.engine import choose_device
+from hyperseg.hsi.networks import NetworkSpec, build_network
+from hyperseg.recipes.look_at_gan import describe_gan
+from hyperseg.recipes.make import Job, make_map
 from hyperseg.recipes.refine import refine_with_crf
 from hyperseg.recipes.repeat import RepeatResult, load_repeat, save_repeat, score_map
 from hyperseg.recipes.run_folder import RunFolder, going_on, open_run
-from hyperseg.recipes.settings import CLASSICAL, METHODS, NETWORKS, ClassifySettings
-from hyperseg.recipes.train import Trained, prepare, train_network
+from hyperseg.recipes.settings import METHODS, NETWORKS, ClassifySettings
+from hyperseg.recipes.train import prepare
+from hyperseg.recipes.train_gan import TrainedGan, pool_mask
 
 __all__ = ["METHODS", "ClassifySettings", "Masks", "classify"]
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Training and test rasters for the `fixed` split: bool masks or file codes, (H, W)."""
+    """Rasters beside the labels, bool masks or file codes, (H, W).
+
+    Attributes:
+        train, test: for the `fixed` split.
+        pool: pixels that a semi-supervised method may look at without their labels; None is the whole scene.
+    """
 
     train: NDArray[Any] | None = None
     test: NDArray[Any] | None = None
+    pool: NDArray[Any] | None = None
 
 
 def classify(
@@ -53,7 +60,7 @@ def classify(
         scene: with labels; two classes or more.
         settings: what to run.
         out: run folder; default runs/SCENE-METHOD.
-        masks: for the `fixed` split.
+        masks: for the `fixed` split, and the pool of `gan`.
         device: "auto", "cpu", "cuda", ...
         resume: continue an interrupted run.
         quiet: no progress bars.
@@ -73,18 +80,24 @@ def classify(
     where = choose_device(device)
     splits = [draw_split(scene, settings, masks, repeat=repeat) for repeat in range(settings.repeats)]
     check_method(scene, splits[0], settings)
+    pool = None if masks.pool is None else pool_mask(scene, masks.pool)
     folder = open_run(
         out,
         default=f"{scene.name}-{settings.method}",
         resume=resume,
-        started=identity(scene, splits, settings),
+        started=identity(scene, splits, settings, pool),
     )
     with going_on(folder):
         results, first = [], None
         for repeat, split in enumerate(splits):
             done = load_repeat(folder, repeat) if resume else None
             if done is None:
-                done = _run_repeat(scene, split, settings, repeat, folder, device=str(where), quiet=quiet)
+                job = Job(
+                    scene, split, settings, seed=settings.seed + repeat, pool=pool, device=str(where),
+                    checkpoints=folder.unfinished / f"train{repeat}", tag=f"repeat {repeat + 1}/{settings.repeats}",
+                    quiet=quiet,
+                )  # fmt: skip
+                done = _run_repeat(job)
                 save_repeat(folder, repeat, done)
             results.append(done.summary)
             first = first or done
@@ -131,6 +144,8 @@ def check_method(scene: Scene, split: Split, settings: ClassifySettings) -> None
     features = prepare(scene, split, kind=kind, whiten=settings.train.whiten).n_out
     if settings.method in NETWORKS:
         build_network(NetworkSpec(kind, features, scene.n_classes), seed=0)
+    if settings.method == "gan":
+        settings.gan.spec(n_features=features, n_classes=scene.n_classes)
     n_train, n_classes = int(split.train.sum()), scene.n_classes - len(split.untrainable)
     if "lda" in settings.baselines and n_train <= n_classes:
         raise SettingError(
@@ -144,7 +159,9 @@ def check_method(scene: Scene, split: Split, settings: ClassifySettings) -> None
         )
 
 
-def identity(scene: Scene, splits: Sequence[Split], settings: ClassifySettings) -> dict[str, Any]:
+def identity(
+    scene: Scene, splits: Sequence[Split], settings: ClassifySettings, pool: NDArray[np.bool_] | None
+) -> dict[str, Any]:
     """What a run to be resumed must have been started with, as JSON."""
     assert scene.labels is not None
     parts = b"".join(
@@ -155,36 +172,14 @@ def identity(scene: Scene, splits: Sequence[Split], settings: ClassifySettings) 
         "scene": {"name": scene.name, "shape": list(scene.shape), "bands": scene.n_bands},
         "labels": {"classes": list(scene.classes), "checksum": zlib.crc32(scene.labels.tobytes())},
         "split": {"checksum": zlib.crc32(parts)},
+        "pool": None if pool is None else {"checksum": zlib.crc32(np.packbits(pool).tobytes())},
     }
 
 
-@dataclass(frozen=True)
-class Made:
-    """A map, the model behind it, the window it looks at, and how long it took."""
-
-    map: SegmentationMap
-    model: Trained | SpectralClassifier
-    window: int
-    seconds: dict[str, float]
-
-
-def _run_repeat(
-    scene: Scene,
-    split: Split,
-    settings: ClassifySettings,
-    repeat: int,
-    folder: RunFolder,
-    *,
-    device: str,
-    quiet: bool,
-) -> RepeatResult:
+def _run_repeat(job: Job) -> RepeatResult:
     """Baselines, the method and its refiners on one split."""
-    tag = f"repeat {repeat + 1}/{settings.repeats}"
-    run = partial(
-        _make_map, scene, split, settings, repeat=repeat, folder=folder, device=device, quiet=quiet, tag=tag
-    )
-    names = [*(b for b in settings.baselines if b != settings.method), settings.method]
-    made = {name: run(name) for name in names}
+    scene, split, settings = job.scene, job.split, job.settings
+    made = {name: make_map(job, name) for name in settings.steps}
     final = made[settings.method]
     steps = {name: score_map(m.map, scene, split, window=m.window) for name, m in made.items()}
     seconds = {key: value for m in made.values() for key, value in m.seconds.items()}
@@ -192,45 +187,11 @@ def _run_repeat(
     chain: str = settings.method
     for refiner in settings.refine:
         started = time.monotonic()
-        crf = refine_with_crf(refined, scene, split, engine=settings.crf_engine, device=device)
+        crf = refine_with_crf(refined, scene, split, engine=settings.crf_engine, device=job.device)
         refined, chain = crf.map, f"{chain} + {refiner}"
         seconds[chain] = time.monotonic() - started
         steps[chain] = score_map(refined, scene, split, window=final.window)
-    return RepeatResult.of(refined, final.model, crf, steps, seconds)
-
-
-def _make_map(
-    scene: Scene,
-    split: Split,
-    settings: ClassifySettings,
-    name: str,
-    *,
-    repeat: int,
-    folder: RunFolder,
-    device: str,
-    quiet: bool,
-    tag: str,
-) -> Made:
-    """Fit one method on the split's training pixels and map the scene with it."""
-    started, pixels, seed = time.monotonic(), scene.shape[0] * scene.shape[1], settings.seed + repeat
-    if name in CLASSICAL:
-        model = fit_baseline(scene, split, method=CLASSICAL[name], seed=seed)
-        with scene_progress(f"{tag}: {name}", pixels, quiet=quiet) as progress:
-            width = scene.shape[1]
-            probs = predict_map(model, scene.cube, on_rows=lambda done, _: progress(done * width, pixels))
-        made = SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (name,), scene.valid)
-        return Made(made, model, model.window, {name: time.monotonic() - started})
-    precision = choose_precision(device)
-    trained = train_network(
-        scene, split, kind=NETWORKS[name], settings=settings.train, seed=seed, device=device, precision=precision,
-        checkpoint=folder.unfinished / f"train{repeat}.pt", resume=True, quiet=quiet, label=f"{tag}: {name}",
-    )  # fmt: skip
-    training = time.monotonic() - started
-    lean, preprocess = for_inference(trained.network, trained.preprocess)
-    with scene_progress(f"{tag}: mapping", pixels, quiet=quiet) as progress:
-        made = predict_scene(
-            lean, scene, preprocess, made_by=name, device=device, precision=precision,
-            flips=settings.flips, progress=progress,
-        )  # fmt: skip
-    seconds = {f"{name}, training": training, name: time.monotonic() - started - training}
-    return Made(made, trained, 2 * trained.network.margin + 1, seconds)
+    gan = None
+    if isinstance(final.model, TrainedGan):
+        gan = describe_gan(final.model, scene, split, pool=job.pool, seed=job.seed)
+    return RepeatResult.of(refined, final.model, crf, steps, seconds, gan=gan)

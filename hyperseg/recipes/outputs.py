@@ -22,6 +22,7 @@ from hyperseg.data.write import replacing, write_json, write_map, write_raster
 from hyperseg.engine import figures, pictures, report
 from hyperseg.hsi.classical import gather_features
 from hyperseg.metrics import mean_and_std
+from hyperseg.recipes.look_at_gan import generated_figures, load_gan
 from hyperseg.recipes.record import prefixed, save_model, unprefixed
 from hyperseg.recipes.repeat import RepeatResult
 from hyperseg.recipes.run_folder import METRICS, RunFolder
@@ -65,6 +66,8 @@ def finish_run(
     save_model(folder, tensors, _record(scene, split, settings, first, inputs))
     metrics = summarise(scene, split, settings, summaries, device=device)
     shown = draw_figures(scene, split, final, metrics)
+    if metrics["gan"] is not None:
+        shown |= generated_figures(load_gan(tensors, first.record), scene, split, seed=split.seed)
     with replacing(folder / "map.png") as temporary:
         temporary.write_bytes(shown["map"])
     metrics["times_s"]["all"] = round(time.monotonic() - began, 2)
@@ -118,6 +121,7 @@ def summarise(
         "confusion": np.sum([s["steps"][names[-1]]["confusion"] for s in summaries], axis=0).tolist(),
         "crf": summaries[0]["crf"],
         "training": summaries[0]["training"],
+        "gan": summaries[0]["gan"],
         "times_s": {
             k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in summaries[0]["seconds"]
         },

@@ -11,16 +11,18 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from hyperseg.core import UNLABELLED, RunError, Scene, SegmentationMap, Split
 from hyperseg.data.leak import leak
 from hyperseg.data.write import replacing, write_json
-from hyperseg.hsi.classical import SpectralClassifier
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
+from hyperseg.recipes.make import Model
 from hyperseg.recipes.record import prefixed
 from hyperseg.recipes.refine import CrfOutcome
 from hyperseg.recipes.run_folder import RunFolder
 from hyperseg.recipes.train import Trained
+from hyperseg.recipes.train_gan import TrainedGan
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class RepeatResult:
     """What a repeat leaves behind.
 
     Attributes:
-        summary: JSON: scores per step, confusion of the final map, CRF report, training history, seconds.
+        summary: JSON: scores per step, confusion of the final map, CRF report, training history, seconds, what a
+            generator makes.
         tensors: named arrays: the final map's probabilities, weights, preprocessing.
         record: JSON: what is needed to rebuild the model from the tensors.
     """
@@ -40,32 +43,44 @@ class RepeatResult:
     @staticmethod
     def of(
         final: SegmentationMap,
-        model: Trained | SpectralClassifier,
+        model: Model,
         crf: CrfOutcome | None,
         steps: Mapping[str, Any],
         seconds: Mapping[str, float],
+        *,
+        gan: Mapping[str, Any] | None = None,
     ) -> RepeatResult:
         summary: dict[str, Any] = {
             "steps": dict(steps),
             "seconds": dict(seconds),
             "chain": list(final.made_by),
             "crf": None if crf is None else crf.report,
-            "training": None,
+            "training": None if not isinstance(model, Trained | TrainedGan) else asdict(model.history),
+            "gan": gan,
         }
         record: dict[str, Any] = {"crf": None if crf is None else crf.report["settings"]}
         tensors = {"map.probs": final.probs}
-        if isinstance(model, Trained):
-            summary["training"] = asdict(model.history)
-            record["network"] = model.network.spec.to_json()
-            weights = {k: v.detach().cpu().numpy() for k, v in model.network.state_dict().items()}
-            tensors |= prefixed("network", weights) | prefixed("preprocess", model.preprocess.to_arrays())
-        else:
-            record["classical"] = {"name": model.name, "window": model.window, "settings": model.settings}
-            assert model.preprocess is not None
-            tensors |= prefixed("preprocess", model.preprocess.to_arrays())
+        match model:
+            case Trained():
+                record["network"] = model.network.spec.to_json()
+                tensors |= weights("network", model.network)
+            case TrainedGan():
+                record["gan"] = model.network.spec.to_json()
+                tensors |= weights("discriminator", model.network)
+                if model.generator is not None:
+                    tensors |= weights("generator", model.generator)
+            case _:
+                record["classical"] = {"name": model.name, "window": model.window, "settings": model.settings}
+        assert model.preprocess is not None
+        tensors |= prefixed("preprocess", model.preprocess.to_arrays())
         if crf is not None:
             tensors |= prefixed("guide", crf.guide.to_arrays())
         return RepeatResult(summary, tensors, record)
+
+
+def weights(prefix: str, network: nn.Module) -> dict[str, NDArray[Any]]:
+    """The state of a network as named arrays."""
+    return prefixed(prefix, {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()})
 
 
 def score_map(map: SegmentationMap, scene: Scene, split: Split, *, window: int) -> dict[str, Any]:
@@ -94,7 +109,8 @@ def save_repeat(folder: RunFolder, repeat: int, result: RepeatResult) -> None:
         np.savez(file, **result.tensors)  # type: ignore[arg-type]
     state = {"summary": result.summary, "record": result.record}
     write_json(folder.unfinished / f"repeat{repeat}.json", state)
-    (folder.unfinished / f"train{repeat}.pt").unlink(missing_ok=True)
+    for trained in folder.unfinished.glob(f"train{repeat}-*.pt"):
+        trained.unlink()
 
 
 def load_repeat(folder: RunFolder, repeat: int) -> RepeatResult | None:

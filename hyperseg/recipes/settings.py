@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from hyperseg.core import SettingError
 from hyperseg.data.augment import SpectralNoise
+from hyperseg.gan.game import Weights
 from hyperseg.hsi.classical import Method as ClassicalMethod
 from hyperseg.hsi.networks import Kind
 from hyperseg.recipes.train import TrainSettings
+from hyperseg.recipes.train_gan import GanSettings
 
-Method = Literal["cnn3d", "ssrn", "hybrid", "svm", "rf"]
+Method = Literal["cnn3d", "ssrn", "hybrid", "gan", "svm", "rf"]
 Refiner = Literal["dense-crf"]
-METHODS: tuple[Method, ...] = ("cnn3d", "ssrn", "hybrid", "svm", "rf")
+METHODS: tuple[Method, ...] = ("cnn3d", "ssrn", "hybrid", "gan", "svm", "rf")
+TWIN = "twin"  # step of the discriminator of "gan" trained on the labels alone
 NETWORKS: dict[str, Kind] = {"cnn3d": "cnn3d", "ssrn": "ssrn", "hybrid": "hybrid"}
 REFINERS: tuple[Refiner, ...] = ("dense-crf",)
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
@@ -34,7 +37,8 @@ class ClassifySettings:
         seed: of the first repeat, whose map is the one written.
         crf_engine: "lattice" or "pydensecrf".
         flips: average predictions over the eight flips and rotations.
-        train: how networks are trained.
+        train: how the networks "cnn3d", "ssrn" and "hybrid" are trained.
+        gan: how "gan" is.
     """
 
     method: Method = "cnn3d"
@@ -46,6 +50,7 @@ class ClassifySettings:
     crf_engine: Literal["lattice", "pydensecrf"] = "lattice"
     flips: bool = False
     train: TrainSettings = field(default_factory=TrainSettings)
+    gan: GanSettings = field(default_factory=GanSettings)
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -63,6 +68,12 @@ class ClassifySettings:
             if unknown:
                 raise SettingError(f"unknown {what} {unknown}: choose from {', '.join(known)}.")
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What is fitted on every split: baselines, the supervised twin of a GAN, the method."""
+        twin = (TWIN,) if self.method == "gan" else ()
+        return (*(b for b in self.baselines if b != self.method), *twin, self.method)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -73,15 +84,22 @@ class ClassifySettings:
         if unknown:
             raise SettingError(f"a classification run has no settings named {sorted(unknown)}.")
         try:
-            train = dict(data.get("train", {}))
-            if "noise" in train:
-                train["noise"] = SpectralNoise(**train["noise"])
-            plain: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k != "train"
+            nested: dict[str, Callable[[Any], Any]] = {
+                "train": lambda part: TrainSettings(**_with(part, noise=SpectralNoise)),
+                "gan": lambda part: GanSettings(**_with(part, noise=SpectralNoise, weights=Weights)),
             }
-            return ClassifySettings(**plain, train=TrainSettings(**train))
-        except (TypeError, ValueError) as error:
+            plain: dict[str, Any] = {
+                k: nested[k](v) if k in nested else tuple(v) if isinstance(v, list) else v
+                for k, v in data.items()
+            }
+            return ClassifySettings(**plain)
+        except (TypeError, ValueError, AttributeError) as error:
             raise SettingError(
                 f"the settings of a classification run cannot be read ({error}): they are those of another "
                 "version of hyperseg, or were edited."
             ) from error
+
+
+def _with(data: Mapping[str, Any], **types: Callable[..., Any]) -> dict[str, Any]:
+    """A copy of `data` whose entries named in `types` are built from the mappings they hold."""
+    return {k: types[k](**v) if k in types else v for k, v in data.items()}

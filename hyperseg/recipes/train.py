@@ -111,7 +111,7 @@ def train_network(
     source = PatchSource(preprocess(scene.cube[:]), radius=net.margin, device=device)
     pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
     batch = min(settings.batch, len(targets))
-    steps = max(settings.min_steps, settings.epochs * max(len(targets) // batch, 1), FEWEST_STEPS)
+    steps = training_steps(settings.epochs, settings.min_steps, batch, len(targets))
 
     def batches(step: int) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
@@ -154,6 +154,11 @@ def prepare(scene: Scene, split: Split, *, kind: Kind, whiten: bool = True) -> P
         case _:
             classes = scene.labels[split.train] if whiten and kind == "cnn3d" else None
             return fit_preprocess(spectra, good_bands=scene.good_bands, whiten_within=classes)
+
+
+def training_steps(epochs: int, min_steps: int, batch: int, n: int) -> int:
+    """Steps of `epochs` passes over n training pixels, and no fewer than `min_steps`."""
+    return max(min_steps, epochs * max(n // batch, 1), FEWEST_STEPS)
 
 
 def labelled_pixels(

@@ -1,4 +1,7 @@
-"""Layers: "same" and valid arithmetic, adjoints, FiLM, spectral norm, group counts, patch = crop of scene."""
+"""Layers: "same" and valid arithmetic, short cuts, adjoints, FiLM, spectral norm, groups, patch = crop of scene."""
+
+from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 import torch
@@ -15,9 +18,11 @@ from hyperseg.backbone import (
     UpBlock,
     conv,
     conv_transpose,
+    fuse_batch_norm,
     norm,
     seeded,
 )
+from hyperseg.backbone.spec import out_size
 from hyperseg.core import SettingError
 
 PLAIN = {"norm": "none", "act": "none"}
@@ -91,6 +96,120 @@ def test_spectral_short_cut_is_the_3d_convolution(padding: str, kernel: int, str
     torch.testing.assert_close(got, want[:, :, : got.shape[2]])
 
 
+def assert_same_function(
+    layer: nn.Module, plain: Callable[..., torch.Tensor], x: torch.Tensor, *size: tuple
+) -> None:
+    """Equal values, and equal gradients of the input and of every parameter."""
+    leaves = (x.requires_grad_(), *layer.parameters())
+    got, want = layer(x, *size), plain(x)
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+    ahead = noise(*want.shape, seed=9)
+    pairs = zip(
+        torch.autograd.grad(got, leaves, ahead), torch.autograd.grad(want, leaves, ahead), strict=True
+    )
+    for a, b in pairs:
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+        assert a.abs().max() > 1e-3
+
+
+def drawn(layer: nn.Module) -> nn.Module:
+    """Double, in eval mode (spectral norm's vectors rest there), with a bias, if any, that is not zero."""
+    if layer.layer.bias is not None:
+        nn.init.normal_(layer.layer.bias, generator=torch.Generator().manual_seed(4))
+    return layer.double().eval()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("spectral_norm", [True, False])
+@pytest.mark.parametrize(
+    ("padding", "bands", "kernel", "stride"),
+    [
+        ("valid", 7, (7, 1, 1), (1, 1, 1)),
+        ("valid", 7, (7, 1, 1), (2, 1, 1)),
+        ("valid", 1, (1, 1, 1), (1, 1, 1)),
+        ("valid", 8, (7, 1, 1), (2, 1, 1)),  # one window too, but not all bands
+        ("same", 1, (2, 1, 1), (1, 1, 1)),  # all bands only with the zero behind them
+        ("valid", 1, (1, 3, 3), (1, 1, 1)),
+        ("valid", 1, (1, 3, 2), (1, 2, 1)),
+        ("same", 1, (1, 3, 3), (1, 1, 1)),
+        ("same", 1, (1, 4, 3), (1, 1, 2)),
+        ("same", 2, (1, 3, 3), (1, 1, 1)),  # depth 2: no short cut
+    ],
+)
+def test_short_cuts_are_the_3d_convolution(
+    padding: str, bands: int, kernel: tuple, stride: tuple, spectral_norm: bool, bias: bool
+) -> None:
+    spec = ConvSpec(3, padding=padding, spectral_norm=spectral_norm, **PLAIN)
+    with seeded(0):
+        layer = drawn(conv(spec, 2, 3, kernel, stride, bias=bias))
+    x = noise(2, 2, bands, 5, 6)
+
+    def plain(x: torch.Tensor) -> torch.Tensor:
+        sizes = zip(x.shape[2:], kernel, stride, layer.window.pads, layer(x).shape[2:], strict=True)
+        pads = [(p, max(0, (m - 1) * s + k - p - n)) for n, k, s, p, m in sizes]
+        padded = F.pad(x, [zeros for axis in reversed(pads) for zeros in axis])
+        weight = layer.layer.weight.reshape(3, 2, *kernel)
+        return F.conv3d(padded, weight, layer.layer.bias, stride)
+
+    assert_same_function(layer, plain, x)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("spectral_norm", [True, False])
+@pytest.mark.parametrize(
+    ("padding", "size", "kernel", "stride"),
+    [
+        ("valid", (7, 4, 5), (7, 1, 1), (1, 1, 1)),
+        ("valid", (7, 4, 5), (7, 1, 1), (2, 1, 1)),
+        ("valid", (8, 4, 5), (7, 1, 1), (2, 1, 1)),  # from one band too, but a zero is left behind
+        ("valid", (9, 4, 5), (7, 1, 1), (2, 1, 1)),  # from two bands: no short cut
+        ("same", (1, 4, 5), (2, 1, 1), (1, 1, 1)),  # all bands, of which the last is cut off again
+        ("valid", (1, 6, 5), (1, 3, 3), (1, 1, 1)),
+        ("valid", (1, 7, 6), (1, 3, 2), (1, 2, 3)),
+        ("same", (1, 6, 5), (1, 3, 3), (1, 1, 1)),
+        ("same", (1, 6, 5), (1, 4, 3), (1, 1, 2)),
+        ("same", (1, 7, 6), (1, 4, 3), (1, 1, 2)),
+        ("valid", (2, 6, 5), (1, 3, 3), (1, 1, 1)),  # depth 2: no short cut
+    ],
+)
+def test_short_cuts_back_are_the_3d_transposed_convolution(
+    padding: str, size: tuple, kernel: tuple, stride: tuple, spectral_norm: bool, bias: bool
+) -> None:
+    spec = ConvSpec(3, padding=padding, spectral_norm=spectral_norm, **PLAIN)
+    with seeded(0):
+        layer = drawn(conv_transpose(spec, 3, 2, kernel, stride, bias=bias))
+    out = tuple(map(out_size, size, kernel, stride, spec.valid))
+
+    def plain(x: torch.Tensor) -> torch.Tensor:
+        """Every product, unpadded and with zeros behind, of which the pixels of `size` are kept."""
+        weight = layer.layer.weight.reshape(3, 2, *kernel)
+        every = F.conv_transpose3d(x, weight, None, stride)
+        every = F.pad(every, [zeros for n in reversed(size) for zeros in (0, n)])
+        for axis, (n, p) in enumerate(zip(size, layer.window.pads, strict=True), start=2):
+            every = every.narrow(axis, p, n)
+        return every if layer.layer.bias is None else every + layer.layer.bias[:, None, None, None]
+
+    assert_same_function(layer, plain, noise(2, 3, *out), size)
+
+
+@pytest.mark.parametrize(("bands", "kernel"), [(7, (7, 1, 1)), (1, (1, 3, 3))], ids=["all bands", "depth 1"])
+def test_short_cuts_hold_after_batch_norm_is_folded(bands: int, kernel: tuple) -> None:
+    with seeded(0):
+        block = ConvBlock(ConvSpec(3, padding="valid", act="leaky_relu"), 2, 3, kernel).double()
+    assert block.conv.layer.bias is None
+    for seed in range(5):
+        block(3 + noise(4, 2, bands, 5, 6, seed=seed))  # moves the batch statistics
+    block.eval()
+    x, n = noise(2, 2, bands, 5, 6, seed=7), block.finish.norm
+    scale = (n.weight / (n.running_var + n.eps).sqrt())[:, None, None, None]
+    y = F.conv3d(x, block.conv.layer.weight.reshape(3, 2, *kernel))
+    want = F.leaky_relu((y - n.running_mean[:, None, None, None]) * scale, 0.01)
+    lean = fuse_batch_norm(block)
+    assert lean.conv.layer.bias.abs().max() > 0.1
+    for net in (block, lean):
+        torch.testing.assert_close(net(x), want, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_valid_block_on_a_patch_is_the_crop_of_the_scene(residual: bool, stride: int) -> None:
@@ -153,6 +272,26 @@ def test_spectral_norm_makes_the_largest_singular_value_one() -> None:
     for matrix in (down.layer.weight.flatten(1), up.layer.weight.transpose(0, 1).flatten(1)):
         assert torch.linalg.matrix_norm(matrix, 2).item() == pytest.approx(1, abs=1e-3)
     assert torch.linalg.matrix_norm(conv(ConvSpec(2), 6, 8, 3).layer.weight.flatten(1), 2).item() > 1.2
+
+
+@pytest.mark.parametrize(
+    ("kernel", "bands"), [((7, 1, 1), 7), ((7, 1, 1), 9), ((1, 3, 3), 1), ((3, 3, 3), 5)]
+)
+def test_one_forward_is_one_step_of_the_power_iteration(kernel: tuple, bands: int) -> None:
+    spec = ConvSpec(3, padding="valid", spectral_norm=True, **PLAIN)
+    with seeded(0):
+        down = conv(spec, 4, 5, kernel)
+        up = conv_transpose(spec, 5, 4, kernel)
+    size = (bands, 5, 6)
+    for layer, shape in (
+        (down, (1, 4, *size)),
+        (up, (1, 5, *(n - k + 1 for n, k in zip(size, kernel, strict=True)))),
+    ):
+        once = deepcopy(layer)
+        _ = once.layer.weight  # what torch's own layer does in a forward
+        layer(torch.zeros(shape), *([size] if layer is up else []))
+        got, want = (dict(net.named_buffers())["layer.parametrizations.weight.0._u"] for net in (layer, once))
+        assert torch.equal(got, want)
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4, 7, 16, 30, 64, 320])

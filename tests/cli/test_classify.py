@@ -22,6 +22,7 @@ from hyperseg.cli.main import resume_command
 from hyperseg.core import Grid, Scene
 from hyperseg.data.write import read_map, write_map, write_raster
 from hyperseg.recipes import classify as recipe
+from hyperseg.recipes import make
 from hyperseg.recipes import outputs, settings
 
 Words = tuple[str, ...]
@@ -62,6 +63,7 @@ def test_a_first_map(hyperseg: Any, files: Words, tmp_path: Path) -> None:
         "labels": "gt.npy",
         "train_mask": None,
         "test_mask": None,
+        "pool": None,
     }
 
 
@@ -208,12 +210,12 @@ def test_a_full_disk_is_told_with_the_way_on(
 def test_a_damaged_training_state(hyperseg: Any, files: Words, tmp_path: Path) -> None:
     words = ("classify", *files, *QUICK, "--out", "r")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "predict_scene", stop)
+        patch.setattr(make, "predict_scene", stop)
         assert hyperseg(*words).code == 130
-    state = tmp_path / "r" / "unfinished" / "train0.pt"
+    state = tmp_path / "r" / "unfinished" / "train0-cnn3d.pt"
     os.truncate(state, 1000)
     error = hyperseg(*words, "--resume").error
-    assert "train0.pt: not a training state" in error
+    assert "train0-cnn3d.pt: not a training state" in error
     assert "Remove the file to start afresh" in error
     state.unlink()
     assert hyperseg(*words, "--resume").code == 0
@@ -228,7 +230,7 @@ def test_an_interrupted_run_says_how_to_go_on(hyperseg: Any, files: Words, tmp_p
     for out in ("my run", "runs/cube-cnn3d"):
         given = ("--out", out) if out == "my run" else ()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(recipe, "predict_scene", stop)
+            patch.setattr(make, "predict_scene", stop)
             answer = hyperseg(*words, *given)
         assert answer.code == 130
         told = answer.err.strip().partition("To go on: ")[2]
@@ -263,7 +265,7 @@ def test_ctrl_c_in_a_terminal(hyperseg: Any, files: Words, tmp_path: Path) -> No
         # a test run in the background of a shell ignores Ctrl-C, and so would its children
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    state = tmp_path / "r" / "unfinished" / "train0.pt"
+    state = tmp_path / "r" / "unfinished" / "train0-cnn3d.pt"
     for _ in range(1200):
         if state.exists() or process.poll() is not None:
             break

@@ -156,7 +156,7 @@ def row_of(reader_text: str, name: str) -> str:
         rf"<tr[^>]*><td>{re.escape(name)}\s*(?:<span.*?</span>)?</td>(.*?)</tr>", reader_text, re.S
     )
     assert found, name
-    return " | ".join(re.findall(r"<td>(.*?)</td>", found[1], re.S))
+    return " | ".join(re.findall(r"<td[^>]*>(.*?)</td>", found[1], re.S))
 
 
 def test_the_report_loads_nothing_from_outside(metrics: dict[str, Any]) -> None:
@@ -297,6 +297,72 @@ def test_rows_run_from_the_baselines_to_the_final_map(metrics: dict[str, Any]) -
         ("cnn3d", "network", False),
         ("cnn3d + dense-crf", "refined", True),
     ]
+
+
+def with_gan(metrics: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The same run as a semi-supervised one, with its supervised twin."""
+    steps = {"twin": step(89.03, 86.0, 87.5, window=9, leak=2.1, seconds=300.0)} | metrics["steps"]
+    health = {"diversity": 0.034, "within": None, "believed": 0.998, "doubted": 0.25, "distance": 1.256}
+    gan = {
+        "variant": "ss",
+        "pool": "whole scene (transductive): 21,025 pixels, test pixels included",
+        "health": health,
+        "warnings": ["The generator has collapsed: it <b>repeats</b> itself.", "Another sentence."],
+        "generated_per_class": {"Alfalfa": 0, "Woods": 1200},
+    }
+    return metrics | {"steps": steps, "gan": gan | changes}
+
+
+def test_the_supervised_twin_stands_between_baselines_and_network(metrics: dict[str, Any]) -> None:
+    changed = with_gan(metrics)
+    table = rows(changed)
+    assert [r.role for r in table] == ["baseline", "baseline", "twin", "network", "refined"]
+    assert [(r.name, r.title) for r in table][2:4] == [("twin", "supervised twin"), ("cnn3d", "cnn3d")]
+    page = render_report(changed, figures={}, title="x")
+    assert row_of(page, "supervised twin").startswith("89.03 ± 0.40 | 86.00 ± 0.40")
+    assert "<th>supervised twin</th>" in page[page.index("Class by class") :]
+    assert "<td>twin" not in page
+    names = ("svm (baseline)", "rf (baseline)", "supervised twin", "cnn3d ")
+    starts = [name for line in shown(changed).splitlines() for name in names if line.startswith(name)]
+    assert starts == [*names, "cnn3d "]  # the last is the refined one
+    changed["steps"]["twin"]["OA"] = over(95.0)
+    assert (
+        "The supervised twin, trained on the labels alone, did better than the final map on the test pixels "
+        "(OA 95.00 against 93.21)." in cautions(changed)
+    )
+
+
+def test_unlabelled_pixels_and_a_sick_generator_are_said_with_the_numbers(metrics: dict[str, Any]) -> None:
+    changed = with_gan(metrics)
+    pool = "Unlabelled pixels were used in training: whole scene (transductive): 21,025 pixels, test pixels included."
+    assert [s for s in cautions(changed) if s not in cautions(metrics)] == [pool, *changed["gan"]["warnings"]]
+    notes = read(changed).text.partition("The leak is the share")[0]
+    assert pool in notes
+    assert "The generator has collapsed: it <b>repeats</b> itself." in notes
+    assert pool in " ".join(shown(changed).split())
+    without = with_gan(metrics, pool="", warnings=[])
+    assert cautions(without) == cautions(metrics)
+
+
+def test_what_the_generator_makes_has_a_section_of_its_own(metrics: dict[str, Any]) -> None:
+    pictures = {"generated_spectra": PIXEL, "generated_patches": PIXEL, "map": PIXEL}
+    page = render_report(with_gan(metrics), figures=pictures, title="x")
+    assert page.count("<img") == 3  # none of them after the map as well
+    section = page.partition("<h2>What the generator makes</h2>")[2].partition("<h2>")[0]
+    assert section.count("<img") == 2
+    assert "2 warnings about it" in section
+    assert row_of(section, "spectral diversity").startswith("0.03 ")
+    assert row_of(section, "diversity within a class").startswith("– ")
+    assert row_of(section, "distance of the means").startswith("1.26 ")
+    assert row_of(section, "generated cubes called generated").startswith("99.8 % ")
+    assert "Alfalfa 0, Woods 1\u202f200." in section
+    assert "Nothing looks wrong" in render_report(with_gan(metrics, warnings=[]), figures={}, title="x")
+    page = render_report(with_gan(metrics, health=None, generated_per_class={}), figures={}, title="x")
+    assert "What the generator makes" in page
+    assert "spectral diversity" not in page
+    page = render_report(metrics, figures=pictures, title="x")
+    assert "generator" not in Reader(page).text
+    assert page.count("<img") == 1
 
 
 def test_a_baseline_that_wins_is_named(metrics: dict[str, Any]) -> None:

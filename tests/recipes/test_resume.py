@@ -17,6 +17,7 @@ import pytest
 
 from hyperseg.core import DataFileError, HypersegError, RunError, Scene
 from hyperseg.recipes import classify as recipe
+from hyperseg.recipes import make
 from hyperseg.recipes import train
 from hyperseg.recipes.record import load_model
 from hyperseg.recipes.run_folder import Interrupted, open_run
@@ -71,7 +72,7 @@ def test_interrupted_in_training(
     assert caught.value.folder == out
     assert [p.name for p in out.iterdir()] == ["unfinished"]
     kept = {p.name for p in (out / "unfinished").iterdir()}
-    assert f"train{repeat}.pt" in kept
+    assert f"train{repeat}-cnn3d.pt" in kept
     assert ("repeat0.json" in kept) == (repeat == 1)
     run(toy, settings, out, resume=True)
     assert same(whole, out)
@@ -95,7 +96,7 @@ def test_interrupted_outside_training(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, where, stop)
+        patch.setattr(make if hasattr(make, where) else recipe, where, stop)
         with pytest.raises(KeyboardInterrupt):
             run(toy, settings, tmp_path / "out")
     run(toy, settings, tmp_path / "out", resume=True)
@@ -168,7 +169,7 @@ def test_an_empty_folder_is_used_and_survives_a_failure(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    monkeypatch.setattr(recipe, "fit_baseline", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(make, "fit_baseline", lambda *a, **k: 1 / 0)
     for folder, left in ((out, True), (tmp_path / "new", False)):
         with pytest.raises(ZeroDivisionError):
             run(toy, settings, folder)
@@ -201,7 +202,7 @@ def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("name", ["train1.pt", "repeat0.npz", "repeat0.json", "started.json"])
+@pytest.mark.parametrize("name", ["train1-cnn3d.pt", "repeat0.npz", "repeat0.json", "started.json"])
 def test_damaged_state_is_named(toy: Scene, settings: Any, run: Any, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
     with interrupted_training(repeat=1, step=4), pytest.raises(Interrupted):
@@ -248,14 +249,14 @@ def test_a_full_disk_at_the_end(toy: Scene, settings: Any, run: Any, whole: Path
     assert same(whole, out)
 
 
-@pytest.mark.parametrize("name", ["started.json", "train0.pt", "repeat0.npz", "repeat0.json"])
+@pytest.mark.parametrize("name", ["started.json", "train0-cnn3d.pt", "repeat0.npz", "repeat0.json"])
 def test_a_full_disk_before_the_end(
     toy: Scene, settings: Any, run: Any, whole: Path, tmp_path: Path, name: str
 ) -> None:
     out = tmp_path / "out"
     with full_disk(name), pytest.raises(HypersegError, match="No space left"):
         run(toy, settings, out)
-    if name in ("started.json", "train0.pt"):  # nothing was achieved
+    if name in ("started.json", "train0-cnn3d.pt"):  # nothing was achieved
         assert not out.exists()
         return
     run(toy, settings, out, resume=True)

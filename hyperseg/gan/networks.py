@@ -1,0 +1,263 @@
+"""Discriminator and generator: one skeleton, four kernel shapes, each the other's mirror.
+
+The discriminator is a scene network like any other, (B, 1, L, h, w) -> (B, K, h - 2 margin, w - 2 margin), whose
+map of scores is the same patch by patch and for a whole scene; beside the classes it can say "generated".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperseg.backbone import (
+    BackboneSpec,
+    ClassHead,
+    ConvSpec,
+    Decoder,
+    Encoder,
+    dropout,
+    scale_weights,
+    seeded,
+)
+from hyperseg.backbone.checks import check_choice, check_int, check_keys
+from hyperseg.backbone.spec import Size
+from hyperseg.core import SettingError
+
+Norm = Literal[
+    "batch", "none"
+]  # others look at the whole scene at once, and a scene would differ from its patches
+Variant = Literal["ss", "spc", "spa", "conv"]
+FakeLogit = Literal["explicit", "implicit"]
+
+
+@dataclass(frozen=True)
+class GanSpec:
+    """What a discriminator and its generator are built from.
+
+    Source: Zhong & Li, arXiv 1802.03495 (2018): four kernel shapes over one skeleton, a discriminator of K + 1
+    classes, a generator of transposed convolutions. The paper prints no layer table: every size is our
+    reconstruction, after the same author's SSRN (7 bands, stride 2 along them).
+    Differs: 8 spectral maps instead of SSRN's 24 and `width` 64 instead of 128 and 24: a fifth of the arithmetic;
+    `maps=24, width=128` is the larger form. The second spectral convolution is unpadded; the first has 8 bands
+    where their number is even, which leaves as many and drops none.
+
+    Attributes:
+        variant: "ss" (along the bands, then in space), "spc" (along the bands only), "spa" (all bands at once,
+            then in space), "conv" (3-D kernels over bands and space together).
+        n_features: L, bands after preprocessing.
+        n_classes: K.
+        maps: feature maps of the convolutions that keep a band axis.
+        width: feature maps once the bands are collapsed.
+        window: side of the square of pixels a decision looks at; what the convolutions leave of it is averaged.
+        noise: length of the generator's random code.
+        fake_logit: score of "generated": learnt ("explicit"), or fixed to 0 ("implicit": K logits).
+        conditional: the generator is told which class to make.
+        norm: of the discriminator, "batch" or "none"; the generator always has batch norm.
+        spectral_norm: bound the discriminator's weights by their largest singular value.
+        dropout: of the discriminator's features, in training only.
+        initial_scale: spread of the discriminator's initial weights, relative to He's; without batch norm, which
+            undoes it, it is 1.
+
+    Raises:
+        SettingError: a value outside what it may be, or too few bands for the variant.
+    """
+
+    variant: Variant
+    n_features: int
+    n_classes: int
+    maps: int = 8
+    width: int = 64
+    window: int = 9
+    noise: int = 100
+    fake_logit: FakeLogit = "explicit"
+    conditional: bool = False
+    norm: Norm = "batch"
+    spectral_norm: bool = False
+    dropout: float = 0.3
+    initial_scale: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_choice("variant", self.variant, get_args(Variant))
+        check_choice("fake_logit", self.fake_logit, get_args(FakeLogit))
+        check_choice("norm", self.norm, get_args(Norm))
+        check_int("n_classes", self.n_classes, low=2)
+        check_int("noise", self.noise, low=1)
+        check_int("window", self.window, low=5)
+        if self.window % 2 == 0:
+            raise SettingError(f"a window has a middle pixel: its side must be odd, got {self.window}.")
+        if not self.initial_scale > 0:
+            raise SettingError(f"initial_scale must be positive, got {self.initial_scale}.")
+        ConvSpec(2, dropout=self.dropout)
+        fewest = {"ss": 19, "spc": 19, "spa": 1, "conv": 11}[self.variant]
+        check_int("n_features", self.n_features, low=1)
+        if self.n_features < fewest:
+            raise SettingError(
+                f"the variant {self.variant} convolves along the bands and needs at least {fewest} of them, the "
+                f"scene has {self.n_features} usable: use --variant spa."
+            )
+        self.backbone  # noqa: B018  raises for sizes that cannot be
+
+    @property
+    def backbone(self) -> BackboneSpec:
+        """The discriminator's encoder, unpadded everywhere, whose mirror is the generator's decoder."""
+        maps, width = self.maps, self.width
+        first = (
+            8 if self.n_features % 2 == 0 else 7
+        )  # with stride 2 an even number would leave the last band out
+        plane: tuple[Size, ...] = ((1, 3, 3), (1, 3, 3))
+        widths: tuple[int, ...]
+        kernels: tuple[Size, ...]
+        match self.variant:
+            case "ss":
+                widths, kernels = (maps, maps, width, width, width), ((first, 1, 1), (7, 1, 1), *plane)
+            case "spc":
+                widths, kernels = (maps, maps, width), ((first, 1, 1), (7, 1, 1))
+            case "spa":
+                widths, kernels = (width, width, width), plane
+            case "conv":
+                widths, kernels = (maps, maps, width), ((first, 3, 3), (3, 3, 3))
+        along = [k for k in kernels if k[0] > 1]
+        left = self.n_features
+        for i, kernel in enumerate(along):
+            left = (left - kernel[0]) // (1 if i else 2) + 1
+        shapes = (*along, (left, 1, 1), *(k for k in kernels if k[0] == 1))
+        strides = tuple((2, 1, 1) if along and i == 0 else (1, 1, 1) for i in range(len(shapes)))
+        conv = ConvSpec(
+            3, norm=self.norm, act="leaky_relu", padding="valid", spectral_norm=self.spectral_norm
+        )
+        return BackboneSpec(1, widths, strides, shapes, (1,) * len(shapes), conv)
+
+    @property
+    def pooled(self) -> int:
+        """Side of the square of features that are averaged: what the convolutions leave of the window."""
+        return self.window - 2 * self.backbone.margin[1]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> GanSpec:
+        """The spec written by `to_json`; unknown keys are refused."""
+        check_keys("GanSpec", data, {f.name for f in fields(GanSpec)}, {"variant", "n_features", "n_classes"})
+        return GanSpec(**data)
+
+
+class Judged(NamedTuple):
+    """What a discriminator says of every position.
+
+    Attributes:
+        classes: (B, K, h, w) logits of the classes.
+        fake: (B, h, w) logit of "generated"; zeros where it is implicit.
+        features: (B, width, h, w), what both are read from.
+    """
+
+    classes: Tensor
+    fake: Tensor
+    features: Tensor
+
+
+class Discriminator(nn.Module):
+    """K + 1 scores at every pixel of a scene: its classes, and "generated".
+
+    Without padding and with an average over a fixed square, the scores of a scene are those of every pixel's own
+    window. Called like a scene network it gives the K class logits alone.
+    """
+
+    padded = False
+
+    def __init__(self, spec: GanSpec) -> None:
+        super().__init__()
+        self.spec, backbone = spec, spec.backbone
+        self.encoder = Encoder(backbone)
+        self.drop = dropout(ConvSpec(2, dropout=spec.dropout))
+        flat = BackboneSpec(1, (spec.width,), (1,), (1,), (1,), ConvSpec(2, spectral_norm=spec.spectral_norm))
+        self.head = ClassHead(flat, spec.n_classes + (spec.fake_logit == "explicit"))
+        self.pooled, self.margin = spec.pooled, spec.window // 2
+
+    def identify(self, x: Tensor) -> Judged:
+        """(B, 1, L, h, w) -> scores at every pixel that has a whole window, h - 2 margin by w - 2 margin."""
+        found = self.encoder(x)[-1].squeeze(2)
+        if self.pooled > 1:
+            found = F.avg_pool2d(found, self.pooled, stride=1)
+        scores = self.head([found if self.drop is None else self.drop(found)])
+        n = self.spec.n_classes
+        fake = scores[:, n] if scores.shape[1] > n else torch.zeros_like(scores[:, 0])
+        return Judged(scores[:, :n], fake, found)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, L, h, w) -> (B, K, h - 2 margin, w - 2 margin) class logits."""
+        return self.identify(x).classes
+
+
+class Generator(nn.Module):
+    """A random code, and a class where the generator is conditional, become a window of the scene.
+
+    The discriminator's encoder mirrored, transposed convolution for convolution. Batch norm inside, none at the
+    end; the output is linear, in units of the preprocessed bands.
+    """
+
+    def __init__(self, spec: GanSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        encoder = spec.backbone
+        self.shape = (spec.n_features, spec.window, spec.window)
+        plain = ConvSpec(3, act="leaky_relu", padding="valid")
+        mirrored = BackboneSpec(1, encoder.widths, encoder.strides, encoder.kernels, encoder.depths, plain)
+        self.seed_shape = (spec.width, *mirrored.sizes(self.shape)[-1])
+        told = spec.noise + (spec.n_classes if spec.conditional else 0)
+        self.start = nn.Linear(told, int(torch.tensor(self.seed_shape).prod()))
+        self.settle = nn.Sequential(nn.BatchNorm3d(spec.width), nn.LeakyReLU(0.01))
+        self.decoder = Decoder(mirrored, skips="none")
+
+    def forward(self, codes: Tensor, classes: Tensor | None = None) -> Tensor:
+        """(B, noise) codes and, where conditional, (B,) classes -> (B, 1, L, window, window).
+
+        Raises:
+            SettingError: classes are missing, or given to a generator that is not conditional.
+        """
+        if (classes is not None) != self.spec.conditional:
+            raise SettingError("classes go to a conditional generator, and to no other.")
+        if classes is not None:
+            codes = torch.cat((codes, F.one_hot(classes, self.spec.n_classes).to(codes)), 1)
+        first = self.settle(self.start(codes).unflatten(1, self.seed_shape))
+        return self.decoder(first, shape=self.shape)[0]
+
+
+def build_discriminator(spec: GanSpec, *, seed: int) -> Discriminator:
+    """A discriminator with weights drawn from `seed`."""
+    with seeded(seed):
+        net = Discriminator(spec)
+    scale_weights(net, spec.initial_scale if spec.norm == "batch" else 1.0)
+    return net
+
+
+def build_generator(spec: GanSpec, *, seed: int) -> Generator:
+    """A generator with weights drawn from `seed`."""
+    with seeded(seed):
+        return Generator(spec)
+
+
+@torch.inference_mode()
+def generate(
+    generator: Generator, n: int, *, seed: int, told: Tensor | None = None, batch: int = 128
+) -> Tensor:
+    """`n` cubes from codes drawn from `seed`, (n, 1, L, window, window) on the CPU: same seed, same cubes.
+
+    Args:
+        generator: in evaluation mode.
+        n: number of cubes.
+        seed: of the codes.
+        told: (n,) classes for a conditional generator, else None.
+        batch: cubes at a time.
+    """
+    device = next(generator.parameters()).device
+    codes = torch.randn(n, generator.spec.noise, generator=torch.Generator().manual_seed(seed))
+    parts = torch.arange(n).split(batch)
+    return torch.cat(
+        [generator(codes[i].to(device), None if told is None else told[i].to(device)).cpu() for i in parts]
+    )

@@ -1,0 +1,83 @@
+"""The objective of a discriminator with K classes and "generated", and of the generator that tries to fool it.
+
+Source: Zhong & Li, arXiv 1802.03495 (2018), eqs. 3-6; Salimans et al., "Improved Techniques for Training GANs",
+NeurIPS 2016, for the implicit form and for feature matching.
+
+All terms are written in the margin m = logsumexp(class logits) - fake logit, for which
+P(generated) = sigmoid(-m): L2 = softplus(-m) and L3 = softplus(m), stable for any logits. The implicit form is
+the fake logit 0.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def margin(classes: Tensor, fake: Tensor) -> Tensor:
+    """(B, K, ...) class logits and (B, ...) fake logit -> (B, ...), log odds of being real."""
+    return classes.logsumexp(1) - fake
+
+
+def labelled_loss(classes: Tensor, targets: Tensor) -> Tensor:
+    """L1 = -E log P(y | z, not generated): cross-entropy over the first K logits.
+
+    Args:
+        classes: (B, K, ...) logits.
+        targets: (B, ...) classes, -1 where there is no label.
+
+    Returns:
+        The mean over labelled positions, 0 where there are none.
+    """
+    known = targets >= 0
+    each = F.cross_entropy(classes.movedim(1, -1)[known], targets[known], reduction="sum")
+    return each / known.sum().clamp(min=1)
+
+
+def real_loss(classes: Tensor, fake: Tensor, mask: Tensor | None = None) -> Tensor:
+    """L2 = -E log(1 - P(generated)) over real positions, those of `mask` (B, ...) where it is given.
+
+    Positions outside the mask are taken out first: even a value there that is not finite has no part in the
+    loss or its gradient.
+    """
+    if mask is not None:
+        classes, fake = classes.movedim(1, -1)[mask].movedim(-1, 1), fake[mask]
+    return F.softplus(-margin(classes, fake)).sum() / max(fake.numel(), 1)
+
+
+def generated_loss(classes: Tensor, fake: Tensor) -> Tensor:
+    """L3 = -E log P(generated) over all positions of generated cubes."""
+    return F.softplus(margin(classes, fake)).mean()
+
+
+def fooling_loss(classes: Tensor, fake: Tensor) -> Tensor:
+    """The generator's non-saturating loss, -E log(1 - P(generated)) on what it generated."""
+    return real_loss(classes, fake)
+
+
+def matching_loss(real: Tensor, generated: Tensor) -> Tensor:
+    """Feature matching: mean squared distance of the mean features of two batches (B, width, ...).
+
+    Source: Salimans et al. 2016, section 3.1. No gradient goes to the real features.
+    """
+    return F.mse_loss(_centre(generated), _centre(real.detach()))
+
+
+def agreement_loss(classes: Tensor, teacher: Tensor, *, threshold: float = 0.0) -> Tensor:
+    """Cross-entropy between what a teacher and the discriminator say of the same pixels, disturbed differently.
+
+    Args:
+        classes: (B, K, ...) logits.
+        teacher: (B, K, ...) logits of the averaged discriminator; no gradient goes there.
+        threshold: only positions whose teacher is at least this sure count.
+
+    Source: Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017; Sohn et al., "FixMatch",
+    NeurIPS 2020, for the threshold.
+    """
+    wanted = teacher.detach().softmax(1)
+    each = -(wanted * classes.log_softmax(1)).sum(1)
+    return (each * (wanted.amax(1) >= threshold)).mean()
+
+
+def _centre(features: Tensor) -> Tensor:
+    return features.flatten(2).mean((0, 2))
