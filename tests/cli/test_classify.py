@@ -22,8 +22,7 @@ from hyperseg.cli.main import resume_command
 from hyperseg.core import Grid, Scene
 from hyperseg.data.write import read_map, write_map, write_raster
 from hyperseg.recipes import classify as recipe
-from hyperseg.recipes import make
-from hyperseg.recipes import outputs, settings
+from hyperseg.recipes import make, outputs, settings
 
 Words = tuple[str, ...]
 QUICK = ("--repeats", "1", "--epochs", "1", "--refine", "none", "--split", "random_per_class:8", "--quiet")

@@ -17,8 +17,7 @@ import pytest
 
 from hyperseg.core import DataFileError, HypersegError, RunError, Scene
 from hyperseg.recipes import classify as recipe
-from hyperseg.recipes import make
-from hyperseg.recipes import train
+from hyperseg.recipes import make, train
 from hyperseg.recipes.record import load_model
 from hyperseg.recipes.run_folder import Interrupted, open_run
 
