@@ -50,7 +50,7 @@ class GanSettings:
     """
 
     variant: Variant = "ss"
-    maps: int = 8
+    maps: int = 4
     width: int = 64
     window: int = 9
     fake_logit: FakeLogit = "explicit"
@@ -62,7 +62,7 @@ class GanSettings:
     epochs: int = 10
     min_steps: int = 300
     batch: int = 32
-    pool_batch: int = 32
+    pool_batch: int = 16
     lr: float = 1e-3
     weight_decay: float = 1e-2
     generator_lr: float = 3e-4

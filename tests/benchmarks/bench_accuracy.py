@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,15 @@ from hyperseg.data.catalog import load_card, open_scene
 from hyperseg.data.splits import fixed, make_split
 from hyperseg.data.synthetic import simulate_pavia_university
 from hyperseg.engine import predict_scene
+from hyperseg.gan.game import Weights
+from hyperseg.gan.networks import Variant
 from hyperseg.hsi.classical import fit_baseline, predict_map
+from hyperseg.hsi.networks import for_inference
 from hyperseg.metrics import mean_and_std, paired
 from hyperseg.recipes.refine import refine_with_crf
 from hyperseg.recipes.repeat import score_map
 from hyperseg.recipes.train import TrainSettings, train_network
+from hyperseg.recipes.train_gan import GanSettings, train_gan
 
 BASE = TrainSettings()
 NETWORKS: dict[str, tuple[str, TrainSettings, dict[str, Any]]] = {
@@ -47,6 +51,28 @@ NETWORKS: dict[str, tuple[str, TrainSettings, dict[str, Any]]] = {
     "ssrn": ("ssrn", BASE, {}),
     "hybrid": ("hybrid", BASE, {}),
 }
+GANS = {f"gan {variant}": GanSettings(variant=variant) for variant in get_args(Variant)}
+SS = GANS["gan ss"]
+GANS |= {
+    "gan ss, cond": replace(SS, conditional=True),
+    "gan ss, cond, augment": replace(SS, conditional=True, weights=Weights(augment=1.0)),
+    "gan ss, fool": replace(SS, weights=Weights(aim="fool")),
+    "gan ss, weights 1": replace(SS, weights=Weights(unlabelled=1.0, generated=1.0)),
+    "gan ss, weights 1, fool": replace(SS, weights=Weights(unlabelled=1.0, generated=1.0, aim="fool")),
+    "gan ss, no L2": replace(SS, weights=Weights(unlabelled=0.0)),
+    "gan ss, agreement": replace(SS, weights=Weights(agreement=0.3)),
+    "gan ss, implicit": replace(SS, fake_logit="implicit"),
+    "gan ss, spectral norm": replace(SS, norm="none", spectral_norm=True),
+    "gan ss, no norm": replace(SS, norm="none"),
+    "gan ss, no average": replace(SS, average=0.0),
+    "gan ss, unbalanced": replace(SS, balanced=False),
+    "gan ss, no noise": replace(SS, noise=SpectralNoise()),
+    "gan ss, not whitened": replace(SS, whiten=False),
+    "gan ss, 24 maps": replace(SS, maps=24, width=128),
+}
+GANS |= {name.replace("gan", "twin", 1): settings.twin for name, settings in GANS.items()}
+REFINED = {f"gan {variant}" for variant in get_args(Variant)}
+POOLS = ("", ", pool of labelled ground", ", pool without test")  # after a GAN's name: what it may look at
 CLASSICAL = {"svm": "svm", "svm 3x3": "svm3x3", "rf": "random-forest", "lda 3x3": "lda3x3"}
 
 
@@ -68,11 +94,23 @@ def make_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[Segmenta
         model = fit_baseline(scene, split, method=CLASSICAL[name], seed=seed)  # type: ignore[arg-type]
         probs = predict_map(model, scene.cube)
         return SegmentationMap(probs, scene.classes, scene.colours, made_by=(name,)), model.window
+    if name.startswith(("gan", "twin")):
+        return make_gan_map(name, scene, split, seed)
     plain = name.removesuffix(", flips")
     kind, settings, shape = NETWORKS[plain]
     trained = train_network(scene, split, kind=kind, settings=settings, network=shape, seed=seed, quiet=True)  # type: ignore[arg-type]
     made = predict_scene(trained.network, scene, trained.preprocess, made_by=name, flips=name != plain)
     return made, 2 * trained.network.margin + 1
+
+
+def make_gan_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[SegmentationMap, int]:
+    ending = next(e for e in reversed(POOLS) if name.endswith(e))
+    assert scene.labels is not None
+    pool = {POOLS[0]: None, POOLS[1]: scene.labels >= 0, POOLS[2]: ~split.test}[ending]
+    settings = GANS[name.removesuffix(ending)]
+    trained = train_gan(scene, split, settings=settings, pool=pool, seed=seed, quiet=True)
+    network, preprocess = for_inference(trained.network, trained.preprocess)
+    return predict_scene(network, scene, preprocess, made_by=name), settings.window
 
 
 def open_base(name: str) -> Scene:
@@ -112,11 +150,11 @@ def run(protocol: str, name: str, scene: Scene, split: Split, seed: int) -> Iter
     made, window = make_map(name, scene, split, seed)
     seconds = time.perf_counter() - started
     maps: dict[str, Callable[[], SegmentationMap]] = {"": lambda: made}
-    if name == "cnn3d" and split.val.any():
+    if (name == "cnn3d" or name in REFINED) and split.val.any():
         maps[" + dense-crf"] = lambda: refine_with_crf(made, scene, split, engine="lattice", device="cpu").map
     for suffix, get in maps.items():
         found = score_map(get(), scene, split, window=window)
-        kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece")}
+        kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece", "per_class")}
         leak = found["leak"]
         yield {
             "scene": scene.name, "protocol": protocol, "seed": seed, "method": name, "step": name + suffix, **kept,
