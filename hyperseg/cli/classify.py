@@ -132,7 +132,10 @@ def classify(
     changes = {k: v for k, v in chosen.items() if v not in (None, ())}
     if refine is not None:
         changes["refine"] = () if refine == "none" else (refine,)
-    changes |= trained_with(settings, variant=variant, conditional=conditional, window=window, epochs=epochs)
+    method = changes.get("method", settings.method)
+    changes |= trained_with(
+        settings, method=method, variant=variant, conditional=conditional, window=window, epochs=epochs
+    )
     settings = replace(settings, **changes)
     if not settings.split.strip().lower().startswith("fixed"):  # masks of the earlier run go with its split
         inputs |= {"train_mask": train_mask, "test_mask": test_mask}
@@ -152,21 +155,24 @@ def classify(
 def trained_with(
     settings: ClassifySettings,
     *,
+    method: str,
     variant: str | None,
     conditional: bool | None,
     window: int | None,
     epochs: int | None,
 ) -> dict[str, Any]:
-    """What the options about training change: the settings of the networks and of the GAN alike."""
+    """What the options about training change: the settings of the method that is trained, and of no other."""
     both: dict[str, Any] = {} if window is None else {"window": window}
     both |= {} if epochs is None else {"epochs": epochs, "min_steps": 1}
+    if method != "gan":
+        return {"train": replace(settings.train, **both)}
     own: dict[str, Any] = {} if variant is None else {"variant": variant}
     if conditional is not None:
         own |= {
             "conditional": conditional,
             "weights": replace(settings.gan.weights, augment=float(conditional)),
         }
-    return {"train": replace(settings.train, **both), "gan": replace(settings.gan, **both, **own)}
+    return {"gan": replace(settings.gan, **both, **own)}
 
 
 def refuse_gan_options(**given: Any) -> None:

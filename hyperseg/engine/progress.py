@@ -57,10 +57,14 @@ def scene_progress(
 
 
 def _describe(values: Mapping[str, float]) -> str:
-    """Sum of the loss terms, then the validation score in its own unit."""
+    """Sum of the loss terms, of every phase where there are several; then the validation score in its own unit."""
     score = values.get("validation")
-    terms = [v for name, v in values.items() if name != "validation" and not math.isnan(v)]
-    words = [f"loss {sum(terms):.4g}"] if terms else []
+    sums: dict[str, float] = {}
+    for name, value in values.items():
+        if name != "validation" and not math.isnan(value):
+            phase = name.rpartition(".")[0] or "loss"
+            sums[phase] = sums.get(phase, 0.0) + value
+    words = [f"{phase} {total:.4g}" for phase, total in sums.items()]
     return " ".join(words if score is None else [*words, f"validation {score:.4g}"])
 
 

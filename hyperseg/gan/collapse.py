@@ -91,10 +91,11 @@ def examine(
     scale = _spread(x)
     if scale == 0:
         raise SceneError(f"all {len(x)} real spectra are equal: there is no spread to compare with.")
-    doubted, believed = (
-        _mean(p, kind) for p, kind in ((p_fake_real, "real"), (p_fake_generated, "generated"))
-    )
-    if not np.isfinite(g).all():
+    doubted, broken = _mean(p_fake_real, "real"), not np.isfinite(g).all()
+    if broken and np.isnan(p_fake_generated).any():  # the discriminator makes nothing of them either
+        return Health(np.nan, np.nan, np.nan, doubted, np.nan)
+    believed = _mean(p_fake_generated, "generated")
+    if broken:
         return Health(np.nan, np.nan, believed, doubted, np.nan)
     if (real_classes is None) != (generated_classes is None):
         raise LabelError(

@@ -38,7 +38,7 @@ class Weights:
 
     unlabelled: float = 0.3
     generated: float = 0.3
-    aim: Aim = "match"
+    aim: Aim = "both"
     agreement: float = 0.0
     told: float = 1.0
     augment: float = 0.0

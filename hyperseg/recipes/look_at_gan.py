@@ -64,10 +64,12 @@ def load_gan(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
     from hyperseg.engine import History
 
     spec = GanSpec.from_json(record["gan"])
-    network, generator = build_discriminator(spec, seed=0), build_generator(spec, seed=0)
+    alone = not unprefixed("generator", tensors)  # nothing but the labels counted
+    network, generator = build_discriminator(spec, seed=0), None if alone else build_generator(spec, seed=0)
     for net, name in ((network, "discriminator"), (generator, "generator")):
-        net.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unprefixed(name, tensors).items()})
-        net.eval()
+        if net is not None:
+            net.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unprefixed(name, tensors).items()})
+            net.eval()
     return TrainedGan(
         network, generator, Preprocess.from_arrays(unprefixed("preprocess", tensors)), History()
     )

@@ -72,8 +72,11 @@ class GanSettings:
     balanced: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.min_steps, self.batch, self.pool_batch) < 1:
-            raise SettingError("epochs, min_steps, batch and pool_batch must be at least 1.")
+        if min(self.epochs, self.min_steps) < 1 or min(self.batch, self.pool_batch) < 2:
+            raise SettingError(
+                "epochs and min_steps must be at least 1, batch and pool_batch at least 2: batch norm cannot "
+                "normalise a single patch."
+            )
         if self.weights.augment and not self.conditional:
             raise SettingError(
                 "generated cubes can serve as labelled ones only where the generator was told their class: "
@@ -182,10 +185,10 @@ def pool_mask(scene: Scene, pool: NDArray[Any] | None) -> NDArray[np.bool_]:
             f"{scene.name}: the pool mask has shape {pool.shape}, the scene {scene.shape}: crop or resample it."
         )
     found = (pool != 0) & valid
-    if not found.any():
+    if np.count_nonzero(found) < 2:
         raise LabelError(
-            f"{scene.name}: the pool mask holds no valid pixel: mark the pixels to learn from with 1, or leave "
-            "--pool out to use the whole scene."
+            f"{scene.name}: the pool mask holds {'one' if found.any() else 'no'} valid pixel: mark the pixels to "
+            "learn from, 2 or more, with 1, or leave --pool out to use the whole scene."
         )
     return found
 
@@ -224,11 +227,12 @@ def _batches(
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         classes = targets.cpu() if settings.balanced else None
         chosen = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=classes)
+        # labelled patches first: what the pool draws must not change what the supervised twin is trained on
+        first = torch.randint(0, 8, (len(chosen),), generator=generator)
         others = torch.randint(0, len(places), (drawn_pool,), generator=generator)
-        turns = torch.randint(0, 8, (len(chosen) + len(others),), generator=generator)
+        second = torch.randint(0, 8, (drawn_pool,), generator=generator)
         codes = torch.randn(drawn_pool, spec.noise, generator=generator)
         told = torch.multinomial(rare, drawn_pool, replacement=True, generator=generator)
-        first, second = turns[: len(chosen)], turns[len(chosen) :]
         chosen, first, others, second, codes, told = map(share, (chosen, first, others, second, codes, told))
         return Batch(
             source.gather(pixels[chosen.to(source.device)], first), targets[chosen.to(source.device)],

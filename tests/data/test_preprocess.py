@@ -230,3 +230,42 @@ def test_within_class_whitening_makes_the_spread_inside_classes_round() -> None:
 def test_whitening_refuses_classes_of_another_length() -> None:
     with pytest.raises(SettingError, match="one per spectrum"):
         fit_preprocess(np.random.default_rng(0).normal(size=(9, 4)), whiten_within=np.zeros(8, int))
+
+
+@pytest.mark.parametrize("how", ["standardised", "whitened", "all components"])
+def test_restore_undoes_the_call(spectra: np.ndarray, how: str) -> None:
+    good = np.ones(12, bool)
+    good[[2, 7]] = False
+    spectra[:, 4] = 3.0  # constant: dropped as well
+    options: dict[str, Any] = {
+        "standardised": {},
+        "whitened": {"whiten_within": np.arange(len(spectra)) % 3},
+        "all components": {"n_components": 9},
+    }[how]
+    pre = fit_preprocess(spectra, good_bands=good, **options)
+    again = pre.restore(pre(spectra).reshape(6, 10, -1))
+    assert again.shape == (6, 10, 12)
+    assert again.dtype == np.float32
+    assert np.flatnonzero(np.isnan(again).all((0, 1))).tolist() == [2, 4, 7] == list(pre.dropped)
+    np.testing.assert_allclose(again.reshape(60, 12)[:, pre.keep], spectra[:, pre.keep], atol=1e-4)
+    # a generated feature vector is nobody's pixel: the call undoes restoring it, too
+    made = np.random.default_rng(0).normal(size=(5, pre.n_out)).astype(np.float32)
+    np.testing.assert_allclose(pre(pre.restore(made)), made, atol=1e-4)
+
+
+@pytest.mark.parametrize("whiten", [True, False])
+def test_restore_gives_the_nearest_spectrum_where_components_are_missing(
+    spectra: np.ndarray, whiten: bool
+) -> None:
+    pre = fit_preprocess(spectra, n_components=3, whiten=whiten)
+    assert pre.components is not None
+    features = pre(spectra)
+    again = pre.restore(features)
+    np.testing.assert_allclose(pre(again), features, atol=1e-4)
+    # in standardised bands what is lost is at right angles to every component: nothing nearer can be made
+    lost = (spectra - again) / pre.std
+    np.testing.assert_allclose(lost @ pre.components.T, 0, atol=1e-4)
+    assert np.linalg.norm(lost, axis=1).min() > 1e-3
+    shifted = pre.restore(features + np.float32([0.05, 0, -0.05]))
+    nearer = np.linalg.norm(lost, axis=1) < np.linalg.norm((spectra - shifted) / pre.std, axis=1)
+    assert nearer.all()

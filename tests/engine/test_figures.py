@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from hyperseg.core import LabelError, Scene, SceneError
 from hyperseg.engine import figures
+from hyperseg.engine.pictures import false_colours
 
 RED, GREEN, BLUE = (200, 10, 20), (10, 180, 30), (20, 30, 220)
 CLASSES, COLOURS = ("Corn", "Woods", "Water"), (RED, GREEN, BLUE)
@@ -172,6 +173,36 @@ def test_false_colour_stretches_from_black_to_white_and_greys_what_is_no_data() 
 def test_false_colour_of_a_volume_is_refused() -> None:
     with pytest.raises(SceneError, match="rows and columns"):
         figures.false_colour(Scene(np.zeros((2, 3, 4, 5))))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16])
+@pytest.mark.parametrize(
+    "known", [{"rgb_bands": (4, 1, 0)}, {"wavelengths_nm": np.linspace(400, 800, 9)}, {}]
+)
+def test_spectra_of_a_scene_have_the_colours_of_its_picture(dtype: Any, known: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    values = (rng.gamma(2.0, 300.0, (14, 15, 9)) * np.arange(1, 10)).astype(dtype)
+    valid = np.ones((14, 15), bool)
+    valid[3:5] = False
+    values[3:5] = 60000
+    if dtype is np.float32:
+        values[0, 0] = np.nan
+    scene = Scene(values, valid=valid, **known)
+    picture = figures.false_colour(scene).astype(float)
+    shown = valid & np.isfinite(values.astype(float)).all(-1)
+    found = false_colours(values, scene)
+    assert found.shape == (14, 15, 3)
+    assert np.abs(255 * found - picture)[shown].max() <= 0.51
+    assert (picture[shown].max(0) - picture[shown].min(0) == 255).all()
+    patches = false_colours(values[shown][:20].reshape(4, 5, 9), scene)  # of any shape, one stretch for all
+    np.testing.assert_array_equal(patches, found[shown][:20].reshape(4, 5, 3))
+
+
+def test_colours_of_spectra_a_scene_does_not_have() -> None:
+    """Generated ones: clipped to the scene's range, and not known where a band is not."""
+    scene = Scene(ramp(), rgb_bands=(4, 1, 0))
+    made = np.stack([np.full(9, -1e6), np.full(9, 1e6), np.where(np.arange(9) == 1, np.nan, -1e6)])
+    np.testing.assert_array_equal(false_colours(made, scene), [[0, 0, 0], [1, 1, 1], [0, np.nan, 0]])
 
 
 def test_errors_are_drawn_where_they_are() -> None:
