@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hyperseg.recipes.classify import ClassifySettings, classify
     from hyperseg.recipes.open import open_named as open_scene
     from hyperseg.recipes.train import TrainSettings, train_network
+    from hyperseg.recipes.train_gan import GanSettings, train_gan
 
 _HOME = {
     "BackboneSpec": "hyperseg.backbone",
@@ -36,6 +37,7 @@ _HOME = {
     "Decoder": "hyperseg.backbone",
     "DenseCRF": "hyperseg.crf",
     "Encoder": "hyperseg.backbone",
+    "GanSettings": "hyperseg.recipes.train_gan",
     "Grid": "hyperseg.core",
     "HypersegError": "hyperseg.core",
     "Scene": "hyperseg.core",
@@ -52,6 +54,7 @@ _HOME = {
     "refine": "hyperseg.crf",
     "simulate": "hyperseg.data.synthetic",
     "toy_scene": "hyperseg.data.synthetic",
+    "train_gan": "hyperseg.recipes.train_gan",
     "train_network": "hyperseg.recipes.train",
     "write_map": "hyperseg.data.write",
 }
@@ -63,6 +66,7 @@ __all__ = [
     "Decoder",
     "DenseCRF",
     "Encoder",
+    "GanSettings",
     "Grid",
     "HypersegError",
     "Scene",
@@ -79,6 +83,7 @@ __all__ = [
     "refine",
     "simulate",
     "toy_scene",
+    "train_gan",
     "train_network",
     "write_map",
 ]

@@ -25,7 +25,7 @@ from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.catalog import load_card, open_scene
 from hyperseg.data.splits import fixed, make_split
-from hyperseg.data.synthetic import simulate_pavia_university
+from hyperseg.data.synthetic import make_up_spectra, simulate_pavia_university, simulate_potts
 from hyperseg.engine import predict_scene
 from hyperseg.gan.game import Weights
 from hyperseg.gan.networks import Variant
@@ -115,7 +115,11 @@ def make_gan_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[Segm
 
 
 def open_base(name: str) -> Scene:
-    """Indian Pines, or the stand-in for Pavia University made from its real ground truth."""
+    """Indian Pines, the stand-in for Pavia University made from its real ground truth, or invented regions."""
+    if name == "simulated-regions":
+        return simulate_potts(
+            (96, 96), make_up_spectra(8, 60, seed=0), seed=0, unlabelled=0.15, name=name
+        ).scene
     if name == "simulated-pavia-university":
         return simulate_pavia_university(data_folder(), seed=0).scene
     return open_scene(load_card(name))
@@ -196,7 +200,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--scene", default="indian-pines", choices=("indian-pines", "simulated-pavia-university")
+        "--scene",
+        default="indian-pines",
+        choices=("indian-pines", "simulated-pavia-university", "simulated-regions"),
     )
     parser.add_argument("--protocol", nargs="+", default=["parcels"])
     parser.add_argument("--methods", nargs="+", default=["svm", "svm 3x3", "lda 3x3", "rf", "cnn3d"])
