@@ -28,9 +28,8 @@ from hyperseg.backbone.checks import check_choice, check_int, check_keys
 from hyperseg.backbone.spec import Size
 from hyperseg.core import SettingError
 
-Norm = Literal[
-    "batch", "none"
-]  # others look at the whole scene at once, and a scene would differ from its patches
+# others look at all of a map at once: a scene would differ from its patches
+Norm = Literal["batch", "none"]
 Variant = Literal["ss", "spc", "spa", "conv"]
 FakeLogit = Literal["explicit", "implicit"]
 
@@ -106,9 +105,7 @@ class GanSpec:
     def backbone(self) -> BackboneSpec:
         """The discriminator's encoder, unpadded everywhere, whose mirror is the generator's decoder."""
         maps, width = self.maps, self.width
-        first = (
-            8 if self.n_features % 2 == 0 else 7
-        )  # with stride 2 an even number would leave the last band out
+        first = 8 - self.n_features % 2  # 7 would leave the last of an even number of bands out
         plane: tuple[Size, ...] = ((1, 3, 3), (1, 3, 3))
         widths: tuple[int, ...]
         kernels: tuple[Size, ...]

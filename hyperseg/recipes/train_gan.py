@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hyperseg.core import LabelError, Scene, SettingError, Split
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.patches import PatchSource, draw_pixels
-from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra
+from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import Ema, History, Phase, Precision, fit, share, training_progress
 from hyperseg.gan.game import Batch, Game, Weights
 from hyperseg.gan.networks import (
@@ -27,7 +27,7 @@ from hyperseg.gan.networks import (
     build_discriminator,
     build_generator,
 )
-from hyperseg.recipes.train import labelled_pixels, training_steps, validator
+from hyperseg.recipes.train import labelled_pixels, prepare, training_steps, validator
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,16 @@ def train_gan(
         seed, device, precision, checkpoint, resume, quiet, label: as for `train_network`.
 
     Raises:
-        LabelError: no labels, or an empty pool.
+        LabelError: no labels, or a pool of less than two pixels.
+
+    Source: Zhong & Li, arXiv 1802.03495 (2018), section on semi-supervised GANs; see `hyperseg.gan.objective`.
+    Differs: preprocessing by within-class whitening, spectral noise before the discriminator, balanced batches, a
+    one-cycle schedule and a moving average of the discriminator that predicts are ours; so is every size.
     """
     settings = settings or GanSettings()
     if scene.labels is None:
         raise LabelError(f"{scene.name} has no labels to learn from.")
-    preprocess = prepare_gan(scene, split, settings)
+    preprocess = prepare(scene, split, kind="cnn3d", whiten=settings.whiten)
     spec = settings.spec(n_features=preprocess.n_out, n_classes=scene.n_classes)
     network = build_discriminator(spec, seed=seed).to(device)
     generator = build_generator(spec, seed=seed).to(device)
@@ -162,20 +166,11 @@ def train_gan(
     return TrainedGan(network.eval(), None if alone else generator.eval(), preprocess, history)
 
 
-def prepare_gan(scene: Scene, split: Split, settings: GanSettings) -> Preprocess:
-    """Fit the preprocessing on training spectra only."""
-    assert scene.labels is not None
-    classes = scene.labels[split.train] if settings.whiten else None
-    return fit_preprocess(
-        gather_spectra(scene, split.train), good_bands=scene.good_bands, whiten_within=classes
-    )
-
-
 def pool_mask(scene: Scene, pool: NDArray[Any] | None) -> NDArray[np.bool_]:
     """The pixels that may be looked at without a label.
 
     Raises:
-        LabelError: the mask has another shape than the scene, or holds no valid pixel.
+        LabelError: the mask has another shape than the scene, or holds less than two valid pixels.
     """
     valid = np.ones(scene.shape, bool) if scene.valid is None else scene.valid
     if pool is None:

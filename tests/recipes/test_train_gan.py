@@ -30,7 +30,7 @@ from hyperseg.gan.networks import build_discriminator, build_generator
 from hyperseg.recipes import train_gan as recipe
 from hyperseg.recipes.look_at_gan import describe_gan
 from hyperseg.recipes.settings import ClassifySettings
-from hyperseg.recipes.train_gan import GanSettings, TrainedGan, pool_mask, prepare_gan, train_gan
+from hyperseg.recipes.train_gan import GanSettings, TrainedGan, pool_mask, train_gan
 
 Mask = NDArray[np.bool_]
 TINY = GanSettings(
@@ -70,7 +70,7 @@ def trained(scene: Scene, split: Split, settings: GanSettings = TINY, **options:
 
 def parts(scene: Scene, split: Split, settings: GanSettings, seed: int) -> tuple[Game, Any, int, Ema]:
     """What `train_gan` puts together, before any step: both players, batches, steps, the average."""
-    preprocess = prepare_gan(scene, split, settings)
+    preprocess = prepare(scene, split, kind="cnn3d", whiten=settings.whiten)
     spec = settings.spec(n_features=preprocess.n_out, n_classes=scene.n_classes)
     net, generator = build_discriminator(spec, seed=seed), build_generator(spec, seed=seed)
     source = PatchSource(preprocess(scene.cube[:]), radius=net.margin)
