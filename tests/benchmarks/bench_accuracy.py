@@ -56,6 +56,7 @@ SS = GANS["gan ss"]
 GANS |= {
     "gan ss, cond": replace(SS, conditional=True),
     "gan ss, cond, augment": replace(SS, conditional=True, weights=Weights(augment=1.0)),
+    "gan spa, cond, augment": replace(GANS["gan spa"], conditional=True, weights=Weights(augment=1.0)),
     "gan ss, fool": replace(SS, weights=Weights(aim="fool")),
     "gan ss, match": replace(SS, weights=Weights(aim="match")),
     "gan ss, weights 1": replace(SS, weights=Weights(unlabelled=1.0, generated=1.0)),

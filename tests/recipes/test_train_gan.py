@@ -30,6 +30,7 @@ from hyperseg.gan.networks import build_discriminator, build_generator
 from hyperseg.recipes import train_gan as recipe
 from hyperseg.recipes.look_at_gan import describe_gan
 from hyperseg.recipes.settings import ClassifySettings
+from hyperseg.recipes.train import prepare
 from hyperseg.recipes.train_gan import GanSettings, TrainedGan, pool_mask, train_gan
 
 Mask = NDArray[np.bool_]
