@@ -166,13 +166,13 @@ def trained_with(
     both |= {} if epochs is None else {"epochs": epochs, "min_steps": 1}
     if method != "gan":
         return {"train": replace(settings.train, **both)}
+    from hyperseg.recipes.train_gan import augmenting, plain
+
     own: dict[str, Any] = {} if variant is None else {"variant": variant}
+    gan = settings.gan
     if conditional is not None:
-        own |= {
-            "conditional": conditional,
-            "weights": replace(settings.gan.weights, augment=float(conditional)),
-        }
-    return {"gan": replace(settings.gan, **both, **own)}
+        gan = augmenting(gan) if conditional else plain(gan)
+    return {"gan": replace(gan, **both, **own)}
 
 
 def refuse_gan_options(**given: Any) -> None:

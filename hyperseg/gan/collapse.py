@@ -155,8 +155,8 @@ def _of_the_generator(health: Health) -> list[str]:
         )
     elif health.diversity < NARROW:
         found.append(
-            f"The generator makes little variety: {vary}. See which classes it leaves out; let it match features, "
-            "tell it the class to make, or train more steps."
+            f"The generator makes little variety: {vary}. See which classes it leaves out; train more steps or raise "
+            "the generator's learning rate, and where not yet done let it match features or tell it the class to make."
         )
     elif health.within < REPEATED:  # never where NaN
         found.append(

@@ -19,6 +19,7 @@ from hyperseg.recipes.settings import CLASSICAL, NETWORKS, TWIN, ClassifySetting
 from hyperseg.recipes.train import Trained, train_network
 from hyperseg.recipes.train_gan import TrainedGan, train_gan
 
+TITLES = {TWIN: "supervised twin"}  # what a progress bar calls a step
 Model = Trained | TrainedGan | SpectralClassifier
 
 
@@ -86,14 +87,18 @@ def _network(job: Job, name: str) -> Made:
         gan = settings.gan.twin if name == TWIN else settings.gan
         trained = train_gan(job.scene, job.split, settings=gan, pool=job.pool, **how)
     training = time.monotonic() - started
-    lean, preprocess = for_inference(trained.network, trained.preprocess)
     with scene_progress(f"{job.tag}: mapping", int(np.prod(job.scene.shape)), quiet=job.quiet) as progress:
-        made = predict_scene(
-            lean, job.scene, preprocess, made_by=name, device=job.device, precision=precision,
-            flips=settings.flips, progress=progress,
+        made = map_scene(
+            trained, job.scene, made_by=name, device=job.device, precision=precision, flips=settings.flips,
+            progress=progress,
         )  # fmt: skip
     seconds = {f"{name}, training": training, name: time.monotonic() - started - training}
     return Made(made, trained, 2 * trained.network.margin + 1, seconds)
 
 
-TITLES = {TWIN: "supervised twin"}
+def map_scene(
+    trained: Trained | TrainedGan, scene: Scene, *, made_by: str, **options: Any
+) -> SegmentationMap:
+    """The map of a trained network, by a lean copy of it; further options are those of `predict_scene`."""
+    lean, preprocess = for_inference(trained.network, trained.preprocess)
+    return predict_scene(lean, scene, preprocess, made_by=made_by, **options)

@@ -26,16 +26,15 @@ from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.catalog import load_card, open_scene
 from hyperseg.data.splits import fixed, make_split
 from hyperseg.data.synthetic import make_up_spectra, simulate_pavia_university, simulate_potts
-from hyperseg.engine import predict_scene
 from hyperseg.gan.game import Weights
 from hyperseg.gan.networks import Variant
 from hyperseg.hsi.classical import fit_baseline, predict_map
-from hyperseg.hsi.networks import for_inference
 from hyperseg.metrics import mean_and_std, paired
+from hyperseg.recipes.make import map_scene
 from hyperseg.recipes.refine import refine_with_crf
 from hyperseg.recipes.repeat import score_map
 from hyperseg.recipes.train import TrainSettings, train_network
-from hyperseg.recipes.train_gan import GanSettings, train_gan
+from hyperseg.recipes.train_gan import GanSettings, augmenting, train_gan
 
 BASE = TrainSettings()
 NETWORKS: dict[str, tuple[str, TrainSettings, dict[str, Any]]] = {
@@ -55,8 +54,8 @@ GANS = {f"gan {variant}": GanSettings(variant=variant) for variant in get_args(V
 SS = GANS["gan ss"]
 GANS |= {
     "gan ss, cond": replace(SS, conditional=True),
-    "gan ss, cond, augment": replace(SS, conditional=True, weights=Weights(augment=1.0)),
-    "gan spa, cond, augment": replace(GANS["gan spa"], conditional=True, weights=Weights(augment=1.0)),
+    "gan ss, augment": augmenting(SS),
+    "gan spa, augment": augmenting(GANS["gan spa"]),
     "gan ss, fool": replace(SS, weights=Weights(aim="fool")),
     "gan ss, match": replace(SS, weights=Weights(aim="match")),
     "gan ss, weights 1": replace(SS, weights=Weights(unlabelled=1.0, generated=1.0)),
@@ -101,7 +100,7 @@ def make_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[Segmenta
     plain = name.removesuffix(", flips")
     kind, settings, shape = NETWORKS[plain]
     trained = train_network(scene, split, kind=kind, settings=settings, network=shape, seed=seed, quiet=True)  # type: ignore[arg-type]
-    made = predict_scene(trained.network, scene, trained.preprocess, made_by=name, flips=name != plain)
+    made = map_scene(trained, scene, made_by=name, flips=name != plain)
     return made, 2 * trained.network.margin + 1
 
 
@@ -111,8 +110,7 @@ def make_gan_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[Segm
     pool = {POOLS[0]: None, POOLS[1]: scene.labels >= 0, POOLS[2]: ~split.test}[ending]
     settings = GANS[name.removesuffix(ending)]
     trained = train_gan(scene, split, settings=settings, pool=pool, seed=seed, quiet=True)
-    network, preprocess = for_inference(trained.network, trained.preprocess)
-    return predict_scene(network, scene, preprocess, made_by=name), settings.window
+    return map_scene(trained, scene, made_by=name), settings.window
 
 
 def open_base(name: str) -> Scene:
