@@ -100,7 +100,7 @@ def test_a_run_measures_baseline_twin_gan_and_refined_map(whole: Run) -> None:
         for a, b in zip(twin.network.parameters(), gan.network.parameters(), strict=True)
     )
     assert metrics["training"]["terms"].keys() == {
-        "discriminator.L1", "discriminator.L2", "discriminator.L3", "generator.match"
+        "discriminator.L1", "discriminator.L2", "discriminator.L3", "generator.match", "generator.fool"
     }  # fmt: skip
     assert {"twin", "twin, training", "gan", "gan, training"} <= set(metrics["times_s"])
 
