@@ -56,6 +56,9 @@ GANS |= {
     "gan ss, cond": replace(SS, conditional=True),
     "gan ss, augment": augmenting(SS),
     "gan spa, augment": augmenting(GANS["gan spa"]),
+    "gan spa, no norm": replace(
+        GANS["gan spa"], norm="none", weights=Weights(unlabelled=1.0, generated=1.0, aim="match")
+    ),
     "gan ss, fool": replace(SS, weights=Weights(aim="fool")),
     "gan ss, match": replace(SS, weights=Weights(aim="match")),
     "gan ss, weights 1": replace(SS, weights=Weights(unlabelled=1.0, generated=1.0)),
