@@ -6,8 +6,9 @@ map of scores is the same patch by patch and for a whole scene; beside the class
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -24,6 +25,7 @@ from hyperseg.backbone import (
     scale_weights,
     seeded,
 )
+from hyperseg.backbone.blocks import Finish
 from hyperseg.backbone.checks import check_choice, check_int, check_keys
 from hyperseg.backbone.spec import Size
 from hyperseg.core import SettingError
@@ -201,14 +203,12 @@ class Generator(nn.Module):
     def __init__(self, spec: GanSpec) -> None:
         super().__init__()
         self.spec = spec
-        encoder = spec.backbone
         self.shape = (spec.n_features, spec.window, spec.window)
-        plain = ConvSpec(3, act="leaky_relu", padding="valid")
-        mirrored = BackboneSpec(1, encoder.widths, encoder.strides, encoder.kernels, encoder.depths, plain)
+        mirrored = replace(spec.backbone, conv=ConvSpec(3, act="leaky_relu", padding="valid"))
         self.seed_shape = (spec.width, *mirrored.sizes(self.shape)[-1])
         told = spec.noise + (spec.n_classes if spec.conditional else 0)
-        self.start = nn.Linear(told, int(torch.tensor(self.seed_shape).prod()))
-        self.settle = nn.Sequential(nn.BatchNorm3d(spec.width), nn.LeakyReLU(0.01))
+        self.start = nn.Linear(told, math.prod(self.seed_shape))
+        self.settle = Finish(mirrored.conv, spec.width)
         self.decoder = Decoder(mirrored, skips="none")
 
     def forward(self, codes: Tensor, classes: Tensor | None = None) -> Tensor:
@@ -221,7 +221,7 @@ class Generator(nn.Module):
             raise SettingError("classes go to a conditional generator, and to no other.")
         if classes is not None:
             codes = torch.cat((codes, F.one_hot(classes, self.spec.n_classes).to(codes)), 1)
-        first = self.settle(self.start(codes).unflatten(1, self.seed_shape))
+        first = self.settle(self.start(codes).unflatten(1, self.seed_shape), None)
         return self.decoder(first, shape=self.shape)[0]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hyperseg.core import (
@@ -33,7 +32,7 @@ from hyperseg.hsi.classical import SpectralClassifier, fit_features, predict_row
 from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network, for_inference
 from hyperseg.recipes.look_at_gan import load_gan
 from hyperseg.recipes.outputs import TRAINING
-from hyperseg.recipes.record import MODEL, RECORD, load_model, unprefixed
+from hyperseg.recipes.record import MODEL, RECORD, load_model, load_weights, unprefixed
 from hyperseg.recipes.refine import refine_like
 
 log = logging.getLogger(__name__)
@@ -76,9 +75,7 @@ def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
     model: SceneNet | Discriminator | SpectralClassifier
     if "network" in record["model"]:
         model = build_network(NetworkSpec.from_json(record["model"]["network"]), seed=0)
-        weights = {k: torch.from_numpy(v.copy()) for k, v in unprefixed("network", tensors).items()}
-        model.load_state_dict(weights)
-        model.eval()
+        load_weights(model, "network", tensors)
     elif "gan" in record["model"]:
         model = load_gan(tensors, record["model"]).network
     else:

@@ -23,7 +23,8 @@ from hyperseg.gan.networks import (
     build_generator,
     generate,
 )
-from hyperseg.recipes.record import unprefixed
+from hyperseg.gan.objective import margin
+from hyperseg.recipes.record import load_weights, unprefixed
 from hyperseg.recipes.train_gan import TrainedGan, pool_mask
 
 DRAWN = 1024  # pool pixels, and generated cubes, to measure and to draw
@@ -43,10 +44,11 @@ def describe_gan(
         return None
     where = pool_mask(scene, pool)
     real = _pool_patches(trained, scene, where, seed)
+    seen, doubted = _judged(trained.network, real)
     made, classes = generated_cubes(trained.network, trained.generator, seed=seed)
+    _, believed = _judged(trained.network, made)
     health = collapse.examine(
-        _centres(real), _centres(made), p_fake_real=_p_fake(trained.network, real),
-        p_fake_generated=_p_fake(trained.network, made), real_classes=_classified(trained.network, real),
+        _centres(real), _centres(made), p_fake_real=doubted, p_fake_generated=believed, real_classes=seen,
         generated_classes=classes,
     )  # fmt: skip
     counts = np.bincount(classes, minlength=scene.n_classes)
@@ -68,8 +70,7 @@ def load_gan(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
     network, generator = build_discriminator(spec, seed=0), None if alone else build_generator(spec, seed=0)
     for net, name in ((network, "discriminator"), (generator, "generator")):
         if net is not None:
-            net.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unprefixed(name, tensors).items()})
-            net.eval()
+            load_weights(net, name, tensors)
     return TrainedGan(
         network, generator, Preprocess.from_arrays(unprefixed("preprocess", tensors)), History()
     )
@@ -109,8 +110,7 @@ def generated_cubes(
     spec = generator.spec
     told = torch.arange(n) % spec.n_classes if spec.conditional else None
     made = generate(generator, n, seed=seed, told=told)
-    classes = _classified(network, made) if told is None else told.numpy().astype(np.int16)
-    return made, classes
+    return made, _judged(network, made)[0] if told is None else told.numpy().astype(np.int16)
 
 
 def _pool_patches(trained: TrainedGan, scene: Scene, where: NDArray[np.bool_], seed: int) -> Tensor:
@@ -121,21 +121,13 @@ def _pool_patches(trained: TrainedGan, scene: Scene, where: NDArray[np.bool_], s
 
 
 @torch.inference_mode()
-def _judged(network: Discriminator, patches: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, K) class logits and (n,) P(generated) of patches, on the CPU."""
+def _judged(network: Discriminator, patches: Tensor) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """(n,) class the discriminator sees and (n,) P(generated) of patches."""
     device = next(network.parameters()).device
     found = [network.identify(part.to(device)) for part in patches.split(BATCH)]
     classes = torch.cat([j.classes[:, :, 0, 0] for j in found]).cpu()
     fake = torch.cat([j.fake[:, 0, 0] for j in found]).cpu()
-    return classes, torch.sigmoid(fake - classes.logsumexp(1))
-
-
-def _classified(network: Discriminator, patches: Tensor) -> NDArray[np.int16]:
-    return _judged(network, patches)[0].argmax(1).numpy().astype(np.int16)
-
-
-def _p_fake(network: Discriminator, patches: Tensor) -> NDArray[np.float32]:
-    return _judged(network, patches)[1].numpy()
+    return classes.argmax(1).numpy().astype(np.int16), torch.sigmoid(-margin(classes, fake)).numpy()
 
 
 def _centres(patches: Tensor) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from hyperseg.core import RunError
 from hyperseg.data.write import replacing, write_json
 from hyperseg.recipes.run_folder import UNFINISHED, RunFolder
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MODEL, RECORD = "model.safetensors", "run.json"
 
@@ -73,3 +76,16 @@ def prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArr
 def unprefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """The arrays under `prefix`, without it; empty where there are none."""
     return {n.removeprefix(prefix + "."): a for n, a in arrays.items() if n.startswith(prefix + ".")}
+
+
+def weights_of(prefix: str, network: nn.Module) -> dict[str, NDArray[Any]]:
+    """The state of a network as named arrays; `load_weights` is the inverse."""
+    return prefixed(prefix, {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()})
+
+
+def load_weights(network: nn.Module, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Give a network the state under `prefix` and put it into evaluation mode."""
+    import torch
+
+    network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unprefixed(prefix, arrays).items()})
+    network.eval()

@@ -11,14 +11,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from hyperseg.core import UNLABELLED, RunError, Scene, SegmentationMap, Split
 from hyperseg.data.leak import leak
 from hyperseg.data.write import replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
 from hyperseg.recipes.make import Model
-from hyperseg.recipes.record import prefixed
+from hyperseg.recipes.record import prefixed, weights_of
 from hyperseg.recipes.refine import CrfOutcome
 from hyperseg.recipes.run_folder import RunFolder
 from hyperseg.recipes.train import Trained
@@ -63,12 +62,12 @@ class RepeatResult:
         match model:
             case Trained():
                 record["network"] = model.network.spec.to_json()
-                tensors |= weights("network", model.network)
+                tensors |= weights_of("network", model.network)
             case TrainedGan():
                 record["gan"] = model.network.spec.to_json()
-                tensors |= weights("discriminator", model.network)
+                tensors |= weights_of("discriminator", model.network)
                 if model.generator is not None:
-                    tensors |= weights("generator", model.generator)
+                    tensors |= weights_of("generator", model.generator)
             case _:
                 record["classical"] = {"name": model.name, "window": model.window, "settings": model.settings}
         assert model.preprocess is not None
@@ -76,11 +75,6 @@ class RepeatResult:
         if crf is not None:
             tensors |= prefixed("guide", crf.guide.to_arrays())
         return RepeatResult(summary, tensors, record)
-
-
-def weights(prefix: str, network: nn.Module) -> dict[str, NDArray[Any]]:
-    """The state of a network as named arrays."""
-    return prefixed(prefix, {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()})
 
 
 def score_map(map: SegmentationMap, scene: Scene, split: Split, *, window: int) -> dict[str, Any]:
