@@ -75,7 +75,7 @@ GANS |= {
     "gan ss, 24 maps": replace(SS, maps=24, width=128),
 }
 GANS |= {name.replace("gan", "twin", 1): settings.twin for name, settings in GANS.items()}
-REFINED = {f"gan {variant}" for variant in get_args(Variant)}
+REFINED = {f"{kind} {variant}" for variant in get_args(Variant) for kind in ("gan", "twin")}
 POOLS = ("", ", pool of labelled ground", ", pool without test")  # after a GAN's name: what it may look at
 CLASSICAL = {"svm": "svm", "svm 3x3": "svm3x3", "rf": "random-forest", "lda 3x3": "lda3x3"}
 
