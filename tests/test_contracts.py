@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from hyperseg.backbone import (
     Decoder,
     DeepSupervision,
     Encoder,
+    GroupEncoder,
     PairHead,
     seeded,
 )
@@ -78,6 +80,18 @@ class Hybrid(nn.Module):
         return self.head(self.spatial(self.spectral(cube)[-1].flatten(1, 2)))
 
 
+class GroupedBands(nn.Module):
+    """One 3-D encoder per group of bands, the last one shorter; features of all groups side by side."""
+
+    def __init__(self, bands: BackboneSpec, plane: BackboneSpec, *, shared: bool) -> None:
+        super().__init__()
+        self.bands = GroupEncoder(((0, 8), (8, 16), (16, 21)), bands, shared=shared)
+        self.plane, self.head = Encoder(plane), ClassHead(plane, K, level=-1)
+
+    def forward(self, cube: Tensor) -> Tensor:
+        return self.head(self.plane(self.bands(cube).flatten(1, 2)))
+
+
 class Siamese(nn.Module):
     """One encoder on two inputs, scores of ordered pairs."""
 
@@ -112,6 +126,13 @@ def hybrid() -> Consumer:
     spectral = BackboneSpec(1, (4,), ((3, 1, 1),), ((7, 1, 1),), (1,), ConvSpec(3, padding="valid"))
     spatial = BackboneSpec(20, (16, 16), (1, 1), (3, 3), (1, 1), ConvSpec(2, padding="valid", residual=True))
     return Consumer((spectral, spatial), Hybrid, ((((1, 20, 11, 13),), (K, 3, 5)),))
+
+
+def band_groups(*, shared: bool) -> Consumer:
+    bands = BackboneSpec(1, (6,), ((2, 1, 1),), ((3, 3, 3),), (1,), ConvSpec(3, padding="valid"))
+    plane = BackboneSpec(3 * 6 * 4, (8,), (1,), (3,), (1,), ConvSpec(2, padding="valid"))
+    cases = ((((1, 21, 9, 7),), (K, 5, 3)), (((1, 21, 5, 6),), (K, 1, 2)))
+    return Consumer((bands, plane), partial(GroupedBands, shared=shared), cases)
 
 
 def siamese() -> Consumer:
@@ -165,6 +186,8 @@ def discriminator_3d() -> Consumer:
 CONSUMERS: dict[str, Callable[[], Consumer]] = {
     "3-D CNN": cnn_3d,
     "hybrid": hybrid,
+    "band groups": partial(band_groups, shared=True),
+    "band groups, one encoder each": partial(band_groups, shared=False),
     "siamese": siamese,
     "U-Net 2-D": u_net_2d,
     "U-Net 3-D": u_net_3d,

@@ -13,6 +13,7 @@ Who uses what:
 | GAN discriminator          | `Encoder` ndim 3, valid; features averaged over a window; `ClassHead`   |
 | GAN generator              | `Decoder(skips="none")` of the discriminator's spec, given `shape`      |
 | deep CRF                   | one `Encoder`; `ClassHead` for unary, `PairHead` for pairwise potentials |
+| CNN over band groups       | `GroupEncoder`: one 3-D `Encoder` for all groups of bands, or one each  |
 | siamese pair net           | one `Encoder` on both inputs; `PairHead`                                |
 | deconvolution refiner      | `Decoder`, or `UpBlock`s with a target size                             |
 | U-Net, nnU-Net planner     | emits a `BackboneSpec`; `Encoder`, `Decoder`, `DeepSupervision`         |
@@ -41,6 +42,7 @@ from hyperseg.backbone.conv import (
 from hyperseg.backbone.decoder import Decoder
 from hyperseg.backbone.encoder import Encoder, Pyramid, Stage
 from hyperseg.backbone.fusion import absorb_linear, fuse_batch_norm
+from hyperseg.backbone.groups import BandGroups, GroupEncoder, Groups
 from hyperseg.backbone.heads import ClassHead, DeepSupervision, PairHead, PoolHead
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec, StageSpec
 from hyperseg.backbone.statistics import own_statistics
@@ -48,6 +50,7 @@ from hyperseg.backbone.transfer import load_encoder, save_encoder
 
 __all__ = [
     "BackboneSpec",
+    "BandGroups",
     "ClassHead",
     "Conv",
     "ConvBlock",
@@ -57,6 +60,8 @@ __all__ = [
     "DeepSupervision",
     "Encoder",
     "FiLM",
+    "GroupEncoder",
+    "Groups",
     "PairHead",
     "PoolHead",
     "Pyramid",

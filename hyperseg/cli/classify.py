@@ -11,7 +11,8 @@ import click
 if TYPE_CHECKING:
     from hyperseg.recipes.settings import ClassifySettings
 
-METHODS = ("cnn3d", "ssrn", "hybrid", "gan", "svm", "rf")
+METHODS = ("cnn3d", "ssrn", "hybrid", "gan", "deep-crf", "svm", "rf")
+REFINERS = ("dense-crf", "deep-crf", "deconv")
 VARIANTS = ("ss", "spc", "spa", "conv")
 BASELINES = ("svm", "rf", "lda")
 
@@ -51,8 +52,10 @@ BASELINES = ("svm", "rf", "lda")
 )
 @click.option(
     "--refine",
-    type=click.Choice(("dense-crf", "none")),
-    help="Refiner after the method.  [default: dense-crf]",
+    multiple=True,
+    type=click.Choice((*REFINERS, "none")),
+    help="Refiner after the method; repeat it for a chain, in order: --refine deep-crf --refine deconv.  "
+    "[default: dense-crf; of --method deep-crf: deep-crf, deconv]",
 )
 @click.option(
     "--crf-engine",
@@ -94,7 +97,7 @@ BASELINES = ("svm", "rf", "lda")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def classify(
     scene: str | None, labels: str | None, train_mask: str | None, test_mask: str | None, variant: str | None,
-    pool: str | None, conditional: bool | None, refine: str | None, window: int | None, epochs: int | None,
+    pool: str | None, conditional: bool | None, refine: tuple[str, ...], window: int | None, epochs: int | None,
     device: str, folder: Path | None, out: Path | None, resume: bool, record: Path | None, quiet: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Train on SCENE and map all of it.
@@ -110,6 +113,8 @@ def classify(
       hyperseg classify indian-pines --split random_fraction:0.1 --repeats 5
       hyperseg classify indian-pines --split fixed --train-mask tr.tif --test-mask te.tif
       hyperseg classify cube.hdr --labels few.tif --method gan --pool cropland.tif
+      hyperseg classify indian-pines --method deep-crf
+      hyperseg classify indian-pines --refine deep-crf --refine deconv
       hyperseg classify --from runs/field/run.json --seed 7
     """
     from hyperseg.core import SettingError
@@ -130,9 +135,13 @@ def classify(
     if inputs["scene"] is None:
         raise SettingError("which scene? Name a data set or a file, e.g. `hyperseg classify indian-pines`.")
     changes = {k: v for k, v in chosen.items() if v not in (None, ())}
-    if refine is not None:
-        changes["refine"] = () if refine == "none" else (refine,)
+    if "none" in refine and len(refine) > 1:
+        raise SettingError(f"--refine none stands alone, got {', '.join(refine)}.")
     method = changes.get("method", settings.method)
+    if refine:
+        changes["refine"] = () if refine == ("none",) else refine
+    elif method != settings.method:  # an earlier run's refiners were chosen for its method
+        changes["refine"] = None
     changes |= trained_with(
         settings, method=method, variant=variant, conditional=conditional, window=window, epochs=epochs
     )

@@ -14,7 +14,7 @@ from hyperseg.core.files import replaced
 from hyperseg.core.maps import SegmentationMap
 from hyperseg.core.scene import UNLABELLED, Cube, Grid, Scene
 from hyperseg.core.split import Split
-from hyperseg.core.tiles import Tile, tiles
+from hyperseg.core.tiles import Tile, around, tiles
 
 __all__ = [
     "UNLABELLED",
@@ -32,6 +32,7 @@ __all__ = [
     "SplitError",
     "Tile",
     "TrainingError",
+    "around",
     "replaced",
     "tiles",
 ]

@@ -47,6 +47,11 @@ def tiles(shape: tuple[int, ...], *, size: tuple[int, ...], halo: int) -> Iterat
     starts = [range(0, n, s) for n, s in zip(shape, size, strict=True)]
     for origin in product(*starts):
         core = tuple((o, min(o + s, n)) for o, s, n in zip(origin, size, shape, strict=True))
-        read = tuple((max(a - halo, 0), min(b + halo, n)) for (a, b), n in zip(core, shape, strict=True))
-        pad = tuple((ra - (a - halo), (b + halo) - rb) for (a, b), (ra, rb) in zip(core, read, strict=True))
-        yield Tile(core=core, read=read, pad=pad)
+        yield around(core, shape, halo=halo)
+
+
+def around(core: tuple[tuple[int, int], ...], shape: tuple[int, ...], *, halo: int) -> Tile:
+    """The tile that answers for `core`, half-open (start, stop) per axis, in a scene of this shape."""
+    read = tuple((max(a - halo, 0), min(b + halo, n)) for (a, b), n in zip(core, shape, strict=True))
+    pad = tuple((ra - (a - halo), (b + halo) - rb) for (a, b), (ra, rb) in zip(core, read, strict=True))
+    return Tile(core=core, read=read, pad=pad)

@@ -4,7 +4,7 @@ from hyperseg.crf.dense import DenseCRF, energy, free_energy, mean_field, refine
 from hyperseg.crf.exact import ExactKernel
 from hyperseg.crf.kernels import Kernels, guide_from_components
 from hyperseg.crf.lattice import Lattice
-from hyperseg.crf.tune import Candidate, ClassChange, Tuned, changes, default_candidates, tune
+from hyperseg.crf.tune import Candidate, ClassChange, Tuned, changes, choose, default_candidates, tune
 
 __all__ = [
     "Candidate",
@@ -15,6 +15,7 @@ __all__ = [
     "Lattice",
     "Tuned",
     "changes",
+    "choose",
     "default_candidates",
     "energy",
     "free_energy",

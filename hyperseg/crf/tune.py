@@ -1,10 +1,11 @@
-"""Choosing the settings of the dense CRF on validation pixels, "do nothing" being one of the choices."""
+"""Choosing the settings of a refiner on validation pixels, "do nothing" being one of the choices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -14,13 +15,14 @@ from hyperseg.core import UNLABELLED, LabelError, SceneError, SegmentationMap
 from hyperseg.crf.dense import DenseCRF, Engine, refine
 from hyperseg.crf.kernels import Kernels
 
+Settings = TypeVar("Settings")
 Metric = Callable[[NDArray[np.int16], NDArray[np.int16]], float]
 
 LOG_FLOOR = 1e-12  # a probability of zero counts as this, so that one pixel cannot decide alone
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Generic[Settings]):
     """One row of the table: settings (None for "do nothing") and how they did on validation pixels.
 
     Attributes:
@@ -32,7 +34,7 @@ class Candidate:
         gain_error: standard error of `gain` over classes.
     """
 
-    settings: DenseCRF | None
+    settings: Settings | None
     score: float
     log_likelihood: float
     changed: float
@@ -46,7 +48,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class Tuned(Generic[Settings]):
     """What tuning chose and why.
 
     Attributes:
@@ -55,8 +57,8 @@ class Tuned:
         n_pixels: number of validation pixels the scores rest on.
     """
 
-    settings: DenseCRF | None
-    table: tuple[Candidate, ...]
+    settings: Settings | None
+    table: tuple[Candidate[Settings], ...]
     n_pixels: int
 
 
@@ -111,22 +113,56 @@ def tune(
     engine: Engine = "lattice",
     metric: Metric = accuracy,
     device: str | torch.device = "cpu",
-) -> Tuned:
-    """Try every candidate on the whole map and keep the best on validation pixels.
+) -> Tuned[DenseCRF]:
+    """Try every setting of the dense CRF on the whole map and keep the best on validation pixels: see `choose`.
+
+    Args:
+        map: (*S, K) map to refine.
+        guide: (*S, F) guide.
+        labels, val_mask, metric: as in `choose`.
+        candidates: default `default_candidates()`.
+        engine: as in `refine`; the lattices are built once for all candidates of the same widths.
+        device: as in `refine`.
+
+    Raises:
+        LabelError: no labelled, valid pixel in the mask.
+        SceneError: labels or mask of another shape than the map.
+    """
+    tried = list(default_candidates() if candidates is None else candidates)
+    kernels = Kernels(
+        guide, valid=map.valid, engine="exact" if engine == "exact" else "lattice", device=device
+    )
+
+    def refined() -> Iterator[tuple[DenseCRF, SegmentationMap]]:
+        # in the order of bilateral widths, so that `Kernels` builds each kernel once and holds one at a time
+        for settings in sorted(tried, key=lambda s: (s.bilateral_sxy_px, s.bilateral_sfeature)):
+            yield settings, refine(map, guide, settings, engine=engine, kernels=kernels)
+
+    return choose(map, refined(), labels, val_mask, order=tried, metric=metric)
+
+
+def choose(
+    map: SegmentationMap,
+    refined: Iterable[tuple[Settings, SegmentationMap]],
+    labels: NDArray[np.int16],
+    val_mask: NDArray[np.bool_],
+    *,
+    order: Sequence[Settings] | None = None,
+    metric: Metric = accuracy,
+) -> Tuned[Settings]:
+    """The settings whose refined map is best on validation pixels, or None where leaving the map alone is.
 
     A candidate must beat "do nothing" in the metric, and its gain per class must exceed its standard error over
     classes: the pixels of a class come from few parcels, so classes, not pixels, are what chance draws from.
     Between candidates of equal score the higher mean log-likelihood wins, then the earlier.
 
     Args:
-        map: (*S, K) map to refine.
-        guide: (*S, F) guide.
+        map: (*S, K) map that was refined.
+        refined: settings and the map they gave; asked for only once the mask was found to hold pixels.
         labels: (*S) true classes, -1 unlabelled.
         val_mask: (*S) bool; only its labelled, valid pixels are looked at. Never give test pixels.
-        candidates: default `default_candidates()`.
-        engine: as in `refine`; the lattices are built once for all candidates of the same widths.
+        order: of the table's rows, where it is not that of `refined`.
         metric: (predicted, truth) -> score of (n,) labels each, higher is better.
-        device: as in `refine`.
 
     Raises:
         LabelError: no labelled, valid pixel in the mask.
@@ -135,13 +171,13 @@ def tune(
     chosen = _scored_pixels(map, labels, val_mask)
     if not chosen.any():
         raise LabelError(
-            "tuning the CRF needs validation pixels with a label and data, but the mask holds none. "
+            "choosing a refiner's settings needs validation pixels with a label and data, but the mask holds none. "
             "Give the split a validation part, or pass settings instead of tuning."
         )
     truth = labels[chosen]
     before = map.labels()[chosen]
 
-    def judge(settings: DenseCRF | None, after: SegmentationMap) -> Candidate:
+    def judge(settings: Settings | None, after: SegmentationMap) -> Candidate[Settings]:
         predicted = after.labels()[chosen]
         true_probs = after.probs[chosen][np.arange(len(truth)), truth]
         likelihood = float(np.log(np.maximum(true_probs, LOG_FLOOR)).mean())
@@ -149,18 +185,10 @@ def tune(
         changed = float(np.mean(predicted != before))
         return Candidate(settings, metric(predicted, truth), likelihood, changed, gain, error)
 
-    tried = list(default_candidates() if candidates is None else candidates)
-    kernels = Kernels(
-        guide, valid=map.valid, engine="exact" if engine == "exact" else "lattice", device=device
-    )
-    judged: dict[int, Candidate] = {}
-    # in the order of bilateral widths, so that `Kernels` builds each kernel once and holds one at a time
-    for i in sorted(
-        range(len(tried)), key=lambda i: (tried[i].bilateral_sxy_px, tried[i].bilateral_sfeature)
-    ):
-        judged[i] = judge(tried[i], refine(map, guide, tried[i], engine=engine, kernels=kernels))
-    nothing = judge(None, map)
-    table = (nothing, *(judged[i] for i in range(len(tried))))
+    judged = [judge(settings, after) for settings, after in refined]
+    if order is not None:
+        judged.sort(key=lambda row: list(order).index(row.settings))  # type: ignore[arg-type]
+    table = (judge(None, map), *judged)
     allowed = [row for row in table if row.settings is None or row.convincing]
     best = max(allowed, key=lambda row: (row.score, row.settings is None, row.log_likelihood))
     return Tuned(settings=best.settings, table=table, n_pixels=len(truth))

@@ -1,10 +1,12 @@
-"""Simulated scenes, ready to use: invented ones that need no data, and one on a real ground truth.
+"""Simulated scenes, ready to use: invented ones that need no data, one on a real ground truth, one of real spectra.
 
-The work is done by `hyperseg.data.simulation`; the spectra come from `hyperseg.data.synthetic_spectra`.
+The work is done by `hyperseg.data.simulation`; the spectra come from `hyperseg.data.synthetic_spectra` and
+`hyperseg.data.usgs`, label maps with known pairwise energies from `hyperseg.data.potts`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, HypersegError, Scene, SettingError
+from hyperseg.data.potts import interaction, sample_field, touching
 from hyperseg.data.simulation import Colours, Simulated, simulate, smooth_fields
 from hyperseg.data.synthetic_spectra import (
     PAVIA_CLASSES,
@@ -21,19 +24,34 @@ from hyperseg.data.synthetic_spectra import (
     pavia_spectra,
     snr_profile,
 )
+from hyperseg.data.usgs import USGS_NAMES, usgs_spectra
 
 __all__ = [
+    "USGS_APART",
+    "USGS_NAMES",
+    "USGS_ORDER",
     "ClassSpectra",
     "Simulated",
     "fit_class_spectra",
+    "interaction",
     "make_up_spectra",
     "potts_labels",
+    "sample_field",
     "simulate",
     "simulate_pavia_university",
     "simulate_potts",
+    "simulate_usgs_potts",
     "snr_profile",
+    "touching",
     "toy_scene",
+    "usgs_spectra",
 ]
+
+# The pairs of `simulate_usgs_potts`, as indices into USGS_NAMES. Never neighbours:
+USGS_APART = ((0, 3), (1, 4), (2, 5))
+# (a, b): b may lie to the right of or below a, a never to the right of or below b. The order goes round in two
+# circles of three; (1, 2) and (4, 5) are also the pairs whose spectra are hard to tell apart.
+USGS_ORDER = ((0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 3))
 
 
 def potts_labels(
@@ -125,6 +143,64 @@ def simulate_pavia_university(data_folder: str | Path, *, seed: int = 0, **optio
         "source": "the real ground truth of Pavia University (PaviaU_gt.mat)",
     }
     return simulate(labels, spectra, seed=seed, **{**defaults, **options})
+
+
+def simulate_usgs_potts(
+    data_folder: str | Path,
+    *,
+    shape: tuple[int, int] = (96, 96),
+    seed: int = 0,
+    unlabelled: float = 0.0,
+    **options: Any,
+) -> Simulated:
+    """A scene of real library spectra on a label map whose pairwise energies are known. Not a benchmark.
+
+    The six classes are `USGS_NAMES`; `usgs_spectra` says what of their spectra is measured and what is
+    invented. The map is a draw by `sample_field` from `interaction(6, apart=USGS_APART, order=USGS_ORDER)`,
+    for right and for below: unequal pairs cost 1.6; grass and chalcedony never touch, nor do kaolinite and
+    dolomite with sodium clay, nor jarosite and dolomite with calcium clay; from left to right and from top
+    to bottom kaolinite may follow grass, jarosite kaolinite and grass jarosite, and likewise sodium clay
+    chalcedony, calcium clay sodium clay and chalcedony calcium clay, but never the other way round. An
+    external field (`balance` 1) keeps areas about equal. All of that is invented, without any geology behind
+    it, so that neighbours tell what a noisy spectrum does not.
+
+    The defaults below are ours: noise (signal-to-noise ratio 3.5) and overlap of the classes make an RBF-SVM
+    trained on 5 % random pixels right on 70 to 76 % of the rest (six seeds).
+
+    Args:
+        data_folder: the folder with `hsi/usgs_splib07/`, that folder itself, or its .npz file.
+        shape: rows and columns.
+        seed: same seed, same bytes.
+        unlabelled: share of pixels set to -1: smooth patches that lie regardless of the classes, as where
+            nobody went. They are covered by their true classes.
+        **options: override the defaults of this scene, or any other option of `simulate`.
+
+    Raises:
+        DataFileError: the file is absent.
+        SettingError: an option outside its range.
+    """
+    if not 0 <= unlabelled < 1:
+        raise SettingError(f"unlabelled={unlabelled}: expected a share of the pixels from 0 to below 1.")
+    spectra = usgs_spectra(data_folder)
+    energies = interaction(len(USGS_NAMES), apart=USGS_APART, order=USGS_ORDER)
+    labels = sample_field(shape, energies, seed=seed, sweeps=120, balance=1.0)
+    defaults: dict[str, Any] = {
+        "psf_sigma_px": 0.5,
+        "parcel_share": 0.1,
+        "smooth_share": 0.2,
+        "noise_snr": 3.5,
+        "name": "usgs-potts",
+        "source": "a Markov random field with known energies",
+    }
+    found = simulate(labels, spectra, seed=seed, **{**defaults, **options})
+    n_bare = min(round(unlabelled * labels.size), labels.size - 1)
+    if not n_bare:
+        return found
+    # a stream of its own: the cube stays the same whatever is unlabelled
+    rng = np.random.default_rng([seed, 1])
+    patches = smooth_fields(1, shape, 4.0, rng)[0].ravel()
+    labels.flat[np.argsort(patches, kind="stable")[:n_bare]] = UNLABELLED
+    return replace(found, scene=replace(found.scene, labels=labels))
 
 
 def _pavia_folder(data_folder: Path) -> Path:

@@ -26,17 +26,20 @@ from hyperseg.engine.distributed import (
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.fit import Report, fit
 from hyperseg.engine.predict import (
+    FeatureModel,
     SceneModel,
     blend_windows,
     class_probabilities,
     predict_scene,
     predict_tiles,
+    window_features,
 )
 from hyperseg.engine.progress import scene_progress, training_progress
 from hyperseg.engine.training import History, Phase
 
 __all__ = [
     "Ema",
+    "FeatureModel",
     "History",
     "Phase",
     "Precision",
@@ -59,5 +62,6 @@ __all__ = [
     "scene_progress",
     "share",
     "training_progress",
+    "window_features",
     "world_size",
 ]

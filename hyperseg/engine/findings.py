@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 Metrics = Mapping[str, Any]
-Role = Literal["baseline", "twin", "network", "refined"]
+Role = Literal["baseline", "twin", "network", "control", "refined"]
 TWIN = "twin"  # the key of the network trained on the labels alone, in the steps of a semi-supervised run
 UNKNOWN = "–"
 HIGH_LEAK = 10.0  # percent; our choice of when a reader is warned
+FEW_NODES = 2  # with fewer labelled nodes a class has no pair of its own to learn from
+REFINERS = {"dense-crf": "dense CRF", "deep-crf": "deep CRF", "deconv": "deconvolution refiner"}
 HEALTH = (  # key, measure, how to read it
     ("diversity", "spectral diversity", "1: spectra vary as the scene's do; 0: one spectrum for ever"),
     ("within", "diversity within a class", "the same class by class, median over the classes"),
@@ -31,7 +34,8 @@ class Row:
 
     Attributes:
         name: the step's key in `metrics["steps"]`.
-        role: a baseline, the network trained on the labels alone, the network itself, or that with refiners.
+        role: a baseline, the network trained on the labels alone, the network itself, a control (the network
+            with refiners that did not make the final map), or the network with refiners on the way to it.
         final: True for the step whose map was written.
         scores: the step's entry in `metrics["steps"]`.
     """
@@ -48,9 +52,13 @@ class Row:
 
 
 def rows(metrics: Metrics) -> list[Row]:
-    """Baselines first, then the supervised twin, the network and what was refined; the order within each stays."""
-    method, final = str(metrics["method"]), " + ".join(metrics["chain"])
+    """Baselines first, then the supervised twin, network, controls and refined; the order within each stays."""
+    method, *applied = map(str, metrics["chain"])
     steps = dict(metrics.get("steps") or {})
+    # a refiner that left the map alone in the first repeat is not in its chain, but a step all the same
+    final = " + ".join([method, *(r["name"] for r in metrics.get("refiners") or ())])
+    if final not in steps:
+        final = " + ".join([method, *applied])
     steps.setdefault(final, {key: metrics.get(key) for key in ("OA", "AA", "kappa")})
 
     def role(name: str) -> Role:
@@ -58,7 +66,9 @@ def rows(metrics: Metrics) -> list[Row]:
             return "network"
         if name == TWIN or name.startswith(f"{TWIN} + "):
             return "twin"
-        return "refined" if name.startswith(f"{method} + ") else "baseline"
+        if not name.startswith(f"{method} + "):
+            return "baseline"
+        return "refined" if f"{final} + ".startswith(f"{name} + ") else "control"
 
     found = [Row(name, role(name), name == final, scores) for name, scores in steps.items()]
     return sorted(found, key=lambda row: get_args(Role).index(row.role))
@@ -151,9 +161,7 @@ def cautions(metrics: Metrics) -> list[str]:
     if split.get("untrainable"):
         unseen = listed(list(split["untrainable"]))
         found.append(f"No training pixels: {unseen}. The map cannot show what was never seen.")
-    better = _better_step(metrics)
-    if better:
-        found.append(better)
+    found += _better_and_worse(rows(metrics))
     gan = metrics.get("gan") or {}
     if gan.get("pool"):
         found.append(f"Unlabelled pixels were used in training: {gan['pool']}.")
@@ -165,24 +173,106 @@ def cautions(metrics: Metrics) -> list[str]:
     return found
 
 
-def _better_step(metrics: Metrics) -> str:
-    """A sentence where a baseline, or the network before refinement, beats the final map on test pixels."""
-    table = rows(metrics)
+def _better_and_worse(table: list[Row]) -> list[str]:
+    """Sentences: the step that beats the final map on test pixels, and every refiner that made its map worse."""
     final = next(row for row in table if row.final)
-    others = [
-        row for row in table if not row.final and mean(row.scores.get("OA")) > mean(final.scores.get("OA"))
-    ]
-    if not others:
-        return ""
-    best = max(others, key=lambda row: mean(row.scores["OA"]))
-    values = [number(mean(row.scores["OA"]), 2) for row in (best, final)]
-    what = {
-        "baseline": f"The baseline {best.name}",
-        "twin": f"The {best.title}, trained on the labels alone,",
-    }
-    subject = what.get(best.role, f"The unrefined map of {best.name}")
-    scores = f"(OA {values[0]} against {values[1]})"
-    return f"{subject} did better than the final map on the test pixels {scores}."
+    others = [row for row in table if not row.final and _oa(row) > _oa(final)]
+    best, found = max(others, key=_oa, default=None), []
+    if best is not None:
+        what = {
+            "baseline": f"The baseline {best.name}",
+            "twin": f"The {best.title}, trained on the labels alone,",
+            "control": f"The control {best.name}",
+            "network": f"The unrefined map of {best.name}",
+        }
+        subject = what.get(best.role, f"The map of {best.name}, not refined any further,")
+        scores = f"(OA {number(_oa(best), 2)} against {number(_oa(final), 2)})"
+        found.append(f"{subject} did better than the final map on the test pixels {scores}.")
+    path = sorted((row for row in table if row.role in ("network", "refined")), key=lambda row: len(row.name))
+    for before, after in pairwise(path):
+        values = number(_oa(before), 2), number(_oa(after), 2)
+        said = before is best and after.final
+        if _oa(after) < _oa(before) and values[0] != values[1] and not said:
+            name = refiner_title(after.name.removeprefix(f"{before.name} + "))
+            found.append(
+                f"The {name} made the map worse on the test pixels: OA {values[0]} before it, {values[1]} after."
+            )
+    return found
+
+
+def _oa(row: Row) -> float:
+    return mean(row.scores.get("OA"))
+
+
+def refiner_title(name: str) -> str:
+    """A refiner's name as a reader sees it."""
+    return REFINERS.get(name, name)
+
+
+def refiner_sentences(refiner: Metrics) -> list[str]:
+    """What a refiner learnt from, and what it cannot know; nothing of one that learns nothing."""
+    match refiner.get("name"):
+        case "deep-crf":
+            return _deep_crf_sentences(refiner)
+        case "deconv":
+            return _deconv_sentences(refiner)
+        case _:
+            return []
+
+
+def _deep_crf_sentences(refiner: Metrics) -> list[str]:
+    found, within = [], refiner.get("pairs_within")
+    places = {"right": "side by side", "below": "one above the other"}
+    pairs = {where: (refiner.get("pairs") or {}).get(key) for key, where in places.items()}
+    if any(pairs.values()):
+        near = "" if within is None else f" at most {counted(within, 'node')} apart"
+        said = [
+            f"{where} {counted(n['same'], 'pair')} of equal and {counted(n['different'], 'pair')} of unequal classes"
+            for where, n in pairs.items()
+            if n
+        ]
+        found.append(
+            f"It learnt which classes lie beside each other from pairs of training nodes{near}: {'; '.join(said)}."
+        )
+    alike = [where for where, n in pairs.items() if n and not n["different"]]
+    if alike:
+        found.append(
+            f"Without unequal pairs {listed(alike)} it can only have learnt that neighbours are alike."
+        )
+    few = [name for name, n in (refiner.get("nodes_per_class") or {}).items() if n < FEW_NODES]
+    if few:
+        found.append(
+            f"Fewer than {FEW_NODES} training nodes: {listed(few)}. It can hardly know what lies beside "
+            f"{'this class' if len(few) == 1 else 'these classes'}."
+        )
+    agreed = refiner.get("agreement") or {}
+    if agreed:
+        found.append(
+            "Over pairs of unequal classes, what it learnt and what the ground truth holds have a rank correlation "
+            f"of {number(agreed.get('rank'), 2)} (1: the same order; 0: unrelated); which of two classes is rather "
+            f"the left or upper one correlates with {number(agreed.get('asymmetry'), 2)}."
+        )
+    return found
+
+
+def _deconv_sentences(refiner: Metrics) -> list[str]:
+    found, parts = [], refiner.get("held_out_parts")
+    if parts == 1:
+        found.append(
+            "It was trained on the map as it is, which knows the training pixels better than any others, and may "
+            "trust it too much."
+        )
+    elif parts:
+        found.append(
+            f"It was trained on {parts} maps, each made without one of {parts} parts of the training pixels and used "
+            "at the pixels it was made without."
+        )
+    sizes = sorted(b - a for a, b in refiner.get("band_groups") or ())
+    if sizes:
+        each = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+        bands = "band" if sizes[-1] == 1 else "bands"
+        found.append(f"It reads the spectrum in {counted(len(sizes), 'group')} of {each} {bands}.")
+    return found
 
 
 def health_rows(health: Metrics) -> list[tuple[str, str, str]]:

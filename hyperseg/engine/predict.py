@@ -38,6 +38,14 @@ class SceneModel(Protocol):
     def __call__(self, x: Tensor) -> Tensor: ...
 
 
+class FeatureModel(Protocol):
+    """A network whose features can be read: (B, 1, L, h, w) -> (B, F, h - 2 margin, w - 2 margin)."""
+
+    margin: int
+
+    def features(self, x: Tensor) -> Tensor: ...
+
+
 def predict_scene(
     model: SceneModel,
     scene: Scene,
@@ -186,6 +194,28 @@ def class_probabilities(
         mean = probs if mean is None else mean + probs
     assert mean is not None
     return (mean / (8 if flips else 1)).permute(0, 2, 3, 1)
+
+
+@torch.inference_mode()
+def window_features(
+    model: FeatureModel,
+    scene: Scene,
+    preprocess: Preprocessing,
+    window: Tile,
+    *,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """(F, h, w) float32 features of every pixel of a window, on the device; what lies outside is reflected.
+
+    Args:
+        model: a network in evaluation mode, unpadded.
+        scene, preprocess: as in `predict_scene`.
+        window: of `tiles(..., halo=model.margin)`: its core is what comes back.
+        device: where the model is.
+    """
+    size = tuple(b - a for a, b in window.core)
+    x = torch.from_numpy(_read(scene, window, size, model.margin, preprocess)).to(device)
+    return model.features(x.permute(2, 0, 1)[None, None])[0].float()
 
 
 def _stream(

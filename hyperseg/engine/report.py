@@ -29,6 +29,9 @@ CAPTIONS = {
     "generated_spectra": "Centre spectra of real pixels (solid, filled) and of generated cubes (dashed): mean and "
     "standard deviation, class by class.",
     "generated_patches": "Real patches and generated ones in the same false colour, up to eight of every class.",
+    "adjacency": "Which classes lie beside each other: what the deep CRF expects, on average over the scene (left), "
+    "and pairs of labelled pixels (right). Red: oftener, blue: less often than if unequal classes met by chance. What "
+    "the network cannot tell apart looks to the CRF like classes that meet; one border counts with all its pixels.",
 }
 
 
@@ -42,7 +45,8 @@ def write_report(
         metrics: as in `metrics.json`. Parts that are missing or None are left out; an optional "settings"
             mapping is shown with how the map was made.
         figures: PNG files by name: "map", "errors", "confidence", "confusion", "training", "spectra",
-            "generated_spectra", "generated_patches"; others are shown after the map with their name as caption.
+            "generated_spectra", "generated_patches", "adjacency"; others are shown after the map with their
+            name as caption.
         title: heading.
 
     Raises:
@@ -82,6 +86,7 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str)
         "count": count,
         "seconds": _seconds,
         "setting": _setting,
+        "listing": _listing,
     }
     source = resources.files("hyperseg.engine").joinpath("report.html.j2").read_text(encoding="utf-8")
     table = findings.rows(metrics)
@@ -90,7 +95,7 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str)
         metrics=metrics,
         scene=metrics.get("scene") or {},
         split=metrics.get("split") or {},
-        crf=metrics.get("crf"),
+        refiners=[_refiner(entry) for entry in metrics.get("refiners") or ()],
         gan=metrics.get("gan"),
         training=metrics.get("training"),
         classes=_classes(metrics, table),
@@ -98,8 +103,6 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str)
         final=next(row for row in table if row.final),
         repeats=repeats,
         says=findings,
-        candidates=_candidates(metrics.get("crf")),
-        changes={change["name"]: change for change in (metrics.get("crf") or {}).get("changes") or ()},
         pictures={name: _data_url(png) for name, png in figures.items()},
         captions=CAPTIONS,
         with_the_map=[n for n in ("map", "errors", "confidence") if n in figures]
@@ -140,7 +143,7 @@ def print_summary(
     for column in ("OA", "AA", "kappa"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in findings.rows(metrics):
-        label = f"{row.name} (baseline)" if row.role == "baseline" else row.title
+        label = f"{row.name} ({row.role})" if row.role in ("baseline", "control") else row.title
         cells = [label, *(findings.spread(row.scores.get(key), repeats) for key in ("OA", "AA", "kappa"))]
         table.add_row(*(Text(_printable(c, out.encoding)) for c in cells), style="bold" if row.final else "")
     out.print()
@@ -169,18 +172,84 @@ def _classes(metrics: Metrics, table: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _candidates(crf: Metrics | None) -> dict[str, Any] | None:
+def _refiner(entry: Metrics) -> dict[str, Any]:
+    """What the section of one refiner shows."""
+    candidates = _candidates(entry)
+    engine = f" (engine: {entry['engine']})" if entry.get("engine") else ""
+    changes = [change for change in entry.get("changes") or () if change["changed"]]
+    if len(changes) > 1:
+        keys = ("pixels", "changed", "fixed", "broken")
+        total = {key: sum(change[key] for change in entry["changes"]) for key in keys}
+        changes.append({"name": "all classes", **total})
+    return {
+        "name": entry["name"],
+        "title": findings.refiner_title(entry["name"]),
+        "applied": f"{_applied(entry, candidates)}{engine}.",
+        "idle": entry.get("settings") is not None and bool(entry.get("changes")) and not changes,
+        "sentences": findings.refiner_sentences(entry),
+        "candidates": candidates,
+        "judged_on": findings.counted(entry.get("validation_pixels"), "validation pixel")
+        if entry.get("validation_pixels")
+        else "validation pixels",
+        "changes": changes,
+    }
+
+
+def _applied(refiner: Metrics, candidates: dict[str, Any] | None) -> str:
+    """With which settings a refiner was applied, or why it was not; those in the table's caption are not repeated."""
+    if refiner.get("settings") is None:
+        if candidates is None:
+            return "There were no validation pixels to choose settings on, so it left the map as it is"
+        if candidates["unsure"]:
+            return (
+                "What scored higher than leaving the map alone on the validation pixels did not gain more, on average "
+                "over classes, than the standard error of that, so it left the map as it is"
+            )
+        return "Nothing that was tried beat leaving the map alone on the validation pixels, so it left the map as it is"
+    settings = _flat(refiner["settings"])
+    if candidates is None:
+        given = f" with {_listing(settings)}" if settings else " as it was trained"
+        return f"There were no validation pixels to choose on; applied{given}"
+    varying = {key: settings[key] for key in candidates["varying"] if key in settings}
+    return f"Applied with {_listing(varying or settings)}"
+
+
+def _candidates(refiner: Metrics) -> dict[str, Any] | None:
     """The table of tried settings: a column per setting that varies, the constant ones said once."""
-    tried = (crf or {}).get("table") or []
-    if crf is None or not tried:
+    tried = refiner.get("table") or []
+    if not tried:
         return None
-    given = [row["settings"] or {} for row in tried]
+    given = [_flat(row["settings"] or {}) for row in tried]
     keys = list(dict.fromkeys(key for settings in given for key in settings))
     values = {key: [json.dumps(s[key]) for s in given if key in s] for key in keys}
     varying = [key for key in keys if len(set(values[key])) > 1]
-    chosen = next((i for i, row in enumerate(tried) if row["settings"] == crf.get("settings")), None)
     constant = {key: next(s[key] for s in given if key in s) for key in keys if key not in varying}
-    return {"varying": varying, "constant": constant, "rows": tried, "chosen": chosen}
+    alone = [row["score"] for row in tried if row["settings"] is None]
+    return {
+        "varying": varying,
+        "constant": constant,
+        "rows": [{**row, "flat": flat} for row, flat in zip(tried, given, strict=True)],
+        "chosen": next(
+            (i for i, row in enumerate(tried) if row["settings"] == refiner.get("settings")), None
+        ),
+        "gains": any(row.get("gain") for row in tried),
+        "unsure": bool(alone) and max(row["score"] for row in tried) > alone[0],
+    }
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings on one level: an entry of a part is named "part entry"."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= {f"{key} {inner}": v for inner, v in _flat(value).items()}
+        else:
+            found[key] = value
+    return found
+
+
+def _listing(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {_setting(value)}" for key, value in settings.items())
 
 
 def _data_url(png: bytes) -> str:

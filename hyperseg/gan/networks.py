@@ -188,6 +188,10 @@ class Discriminator(nn.Module):
         fake = scores[:, n] if scores.shape[1] > n else torch.zeros_like(scores[:, 0])
         return Judged(scores[:, :n], fake, found)
 
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 1, L, h, w) -> (B, width, h - 2 margin, w - 2 margin), what the head reads."""
+        return self.identify(x).features
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, L, h, w) -> (B, K, h - 2 margin, w - 2 margin) class logits."""
         return self.identify(x).classes

@@ -6,6 +6,7 @@ score vector, a scene gives the whole map with the same weights and the same num
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeVar
@@ -20,6 +21,8 @@ from hyperseg.backbone import (
     ConvBlock,
     ConvSpec,
     Encoder,
+    GroupEncoder,
+    Groups,
     absorb_linear,
     dropout,
     fuse_batch_norm,
@@ -29,7 +32,7 @@ from hyperseg.backbone import (
 from hyperseg.core import SettingError
 from hyperseg.data.preprocess import Preprocess
 
-Kind = Literal["cnn3d", "ssrn", "hybrid"]
+Kind = Literal["cnn3d", "ssrn", "groups", "hybrid"]
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -39,14 +42,23 @@ class NetworkSpec:
 
     Attributes:
         kind: "cnn3d" (one convolution over the whole spectrum, then space), "ssrn" (short spectral convolutions
-            with residual blocks, band collapse, then space) or "hybrid" (3-D stages, then 2-D).
+            with residual blocks, band collapse, then space), "groups" (features of groups of bands, then as
+            "cnn3d") or "hybrid" (3-D stages, then 2-D).
         n_features: L, features per pixel after preprocessing.
         n_classes: K.
         width: channels of the spatial stage.
-        blocks: spatial residual blocks of "cnn3d" and "ssrn"; each costs 2 pixels of margin.
+        blocks: spatial residual blocks of "cnn3d", "ssrn" and "groups"; each costs 2 pixels of margin.
         dropout: probability of dropping a feature map before the head, in training only.
         initial_scale: spread of the initial weights, relative to He's. Behind batch norm it changes no output,
             only how far a step turns the weights; small values did better on parcels not trained on.
+        groups: of "groups", (start, stop) of each; together all features. `data.band_groups.cut_bands` makes them.
+        group_maps: features per group.
+        group_shared: one set of weights for all groups instead of one each.
+        group_kernel: 0 for one convolution over the whole group; else bands of a short convolution with stride 2
+            that comes before the one over all that is left.
+
+    Raises:
+        SettingError: groups that are not pairs of whole numbers.
     """
 
     kind: Kind
@@ -56,9 +68,20 @@ class NetworkSpec:
     blocks: int = 2
     dropout: float = 0.3
     initial_scale: float = 0.2
+    groups: Groups = ()
+    group_maps: int = 16
+    group_shared: bool = True
+    group_kernel: int = 0
+
+    def __post_init__(self) -> None:
+        try:  # JSON has lists only
+            groups = tuple((operator.index(start), operator.index(stop)) for start, stop in self.groups)
+        except (TypeError, ValueError):
+            raise SettingError(f"groups must be (start, stop) pairs of bands, got {self.groups!r}.") from None
+        object.__setattr__(self, "groups", groups)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "groups": [list(group) for group in self.groups]}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> NetworkSpec:
@@ -73,12 +96,12 @@ def build_network(spec: NetworkSpec, *, seed: int) -> SceneNet:
     """The network of `spec` with weights drawn from `seed`."""
     with seeded(seed):
         match spec.kind:
-            case "cnn3d" | "ssrn":
+            case "cnn3d" | "ssrn" | "groups":
                 net: SceneNet = SpectralSpatialNet(spec)
             case "hybrid":
                 net = HybridNet(spec)
             case _:
-                raise SettingError(f"unknown network {spec.kind!r}: choose cnn3d, ssrn or hybrid.")
+                raise SettingError(f"unknown network {spec.kind!r}: choose cnn3d, ssrn, groups or hybrid.")
     scale_weights(net, spec.initial_scale)
     return net
 
@@ -112,7 +135,7 @@ class SpectralSpatialNet(nn.Module):
     convolutions and several times faster; a 1x1 head at the centre instead of pooling; 16 spectral maps and one
     spectral residual block instead of 24 and two. "cnn3d" leaves the short spectral convolutions out, so its
     spectral stage is the collapse alone, a (L, 1, 1) convolution: they cost several times the training time, and
-    what they gain on leaky splits a wider window gains too.
+    what they gain on leaky splits a wider window gains too. "groups" puts a `GroupEncoder` in their place.
     """
 
     padded = False
@@ -120,8 +143,7 @@ class SpectralSpatialNet(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.spectral = SpectralStage(spec.n_features) if spec.kind == "ssrn" else None
-        channels = spec.n_features if self.spectral is None else self.spectral.channels
+        self.spectral, channels = spectral_stage(spec)
         self.collapse = nn.Sequential(
             ConvBlock(ConvSpec(2), channels, spec.width, 1), ConvBlock(ConvSpec(2), spec.width, spec.width, 1)
         )
@@ -134,8 +156,8 @@ class SpectralSpatialNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 1, L, h, w) -> (B, width, h - 2 margin, w - 2 margin), what the head reads."""
-        bands = x[:, 0] if self.spectral is None else self.spectral(x)
-        y = self.collapse(bands)
+        bands = x if self.spectral is None else self.spectral(x)
+        y = self.collapse(bands.flatten(1, -3))  # bands, groups and maps are all channels from here on
         if self.spatial is not None:
             y = self.spatial(y)[-1]
         return y if self.drop is None else self.drop(y)
@@ -143,6 +165,44 @@ class SpectralSpatialNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, L, h, w) -> (B, K, h - 2 margin, w - 2 margin) logits."""
         return self.head([self.features(x)])
+
+
+def spectral_stage(spec: NetworkSpec) -> tuple[SpectralStage | GroupEncoder | None, int]:
+    """What comes before the band collapse, None for nothing, and the channels the collapse reads."""
+    match spec.kind:
+        case "ssrn":
+            stage = SpectralStage(spec.n_features)
+            return stage, stage.channels
+        case "groups":
+            encoder = group_encoder(spec)
+            return encoder, len(spec.groups) * encoder.channels
+        case _:
+            return None, spec.n_features
+
+
+def group_encoder(spec: NetworkSpec) -> GroupEncoder:
+    """The spectral stage of "groups": `spec.group_maps` features per group of bands, pointwise in space.
+
+    Raises:
+        SettingError: groups that are not all the features in order, or a kernel that does not fit them.
+    """
+    if not spec.groups or spec.groups[-1][1] != spec.n_features:
+        raise SettingError(
+            f'the network "groups" needs groups that cover its {spec.n_features} features, got {spec.groups}: '
+            "cut them with hyperseg.data.band_groups.cut_bands."
+        )
+    maps, kernel, longest = spec.group_maps, spec.group_kernel, max(b - a for a, b in spec.groups)
+    if kernel != 0 and not 2 <= kernel <= longest:  # a kernel of 1 with stride 2 would skip every other band
+        raise SettingError(
+            f"group_kernel must be 0, or 2 or more and at most {longest}, the longest group, got {kernel}."
+        )
+    pointwise = ConvSpec(3, padding=("valid", "same", "same"))
+    backbone = BackboneSpec(1, (maps,), (1,), ((longest, 1, 1),), (1,), pointwise)
+    if kernel:
+        rest = -(-(longest - kernel) // 2) + 1  # places of the short kernel, the last one on the last band
+        kernels = ((kernel, 1, 1), (rest, 1, 1))
+        backbone = BackboneSpec(1, (maps, maps), ((2, 1, 1), 1), kernels, (1, 1), pointwise)
+    return GroupEncoder(spec.groups, backbone, shared=spec.group_shared)
 
 
 class SpectralStage(nn.Module):

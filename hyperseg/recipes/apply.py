@@ -21,8 +21,6 @@ from hyperseg.core import (
     SceneError,
     SegmentationMap,
 )
-from hyperseg.crf import DenseCRF
-from hyperseg.crf.dense import Engine
 from hyperseg.data.preprocess import Preprocess, row_blocks
 from hyperseg.data.read import split_key
 from hyperseg.data.write import MapWriter
@@ -30,10 +28,11 @@ from hyperseg.engine import choose_device, choose_precision, predict_tiles, scen
 from hyperseg.gan.networks import Discriminator
 from hyperseg.hsi.classical import SpectralClassifier, fit_features, predict_rows
 from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network, for_inference
+from hyperseg.recipes.chain import Refine, rebuild
 from hyperseg.recipes.look_at_gan import load_gan
 from hyperseg.recipes.outputs import TRAINING
 from hyperseg.recipes.record import MODEL, RECORD, load_model, load_weights, unprefixed
-from hyperseg.recipes.refine import refine_like
+from hyperseg.recipes.refine_deep import Encoder
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +46,8 @@ class LoadedRun:
     classes: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
     chain: tuple[str, ...]
-    crf: DenseCRF | None
-    guide: Preprocess | None
+    refiners: tuple[Refine, ...]
     scene_name: str
-    engine: Engine = "lattice"
     flips: bool = False
 
 
@@ -89,17 +86,17 @@ def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
         raise ValueError(
             f"{scored} classes are scored, {len(record['classes'])} named, {len(record['colours'])} coloured"
         )
-    guide, crf = unprefixed("guide", tensors), record["model"].get("crf")
+    base = None
+    if not isinstance(model, SpectralClassifier):
+        base = Encoder(*for_inference(model, preprocess))
     return LoadedRun(
         model,
         preprocess,
         tuple(record["classes"]),
         tuple(tuple(c) for c in record["colours"]),
         tuple(record["chain"]),
-        DenseCRF(**crf) if crf else None,
-        Preprocess.from_arrays(guide) if guide else None,
+        tuple(rebuild(record["model"], tensors, base)),
         record["scene"]["name"],
-        record["settings"].get("crf_engine", "lattice"),
         bool(record["settings"].get("flips", False)),
     )
 
@@ -113,7 +110,7 @@ def apply_run(
         run: folder written by `classify`.
         scene: same bands as the run's scene; read window by window.
         out: GeoTIFF to write.
-        refine: apply the run's dense CRF too; then probabilities and guide are held in memory.
+        refine: apply the run's refiners too; then the probabilities are held in memory.
         device, quiet: as in `classify`.
 
     Raises:
@@ -129,8 +126,8 @@ def apply_run(
             f"({loaded.scene_name}). A model can only map scenes with the same bands in the same order."
         )
     check_bands(loaded, scene)
-    if refine and loaded.crf is None:
-        log.warning("%s: this run has no dense CRF, or it changed nothing: the map is not refined", run)
+    if refine and not loaded.refiners:
+        log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
     return map_windows(loaded, scene, out=out, refine=refine, device=where, quiet=quiet)
 
 
@@ -158,7 +155,7 @@ def map_windows(
             raise DataFileError(f"{target}: is the scene itself; choose another --out for its map.")
     parts = predictions(loaded, scene, device=device)
     if refine:
-        parts = _refined(loaded, scene, parts)
+        parts = _refined(loaded, scene, parts, device=device)
     done, total = 0, scene.shape[0] * scene.shape[1]
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid, confidence_path=confidence
@@ -201,14 +198,17 @@ def predictions(loaded: LoadedRun, scene: Scene, *, device: str) -> Iterator[tup
 
 
 def _refined(
-    loaded: LoadedRun, scene: Scene, parts: Iterator[tuple[tuple[slice, ...], Any]]
+    loaded: LoadedRun, scene: Scene, parts: Iterator[tuple[tuple[slice, ...], Any]], *, device: str
 ) -> Iterator[tuple[tuple[slice, ...], Any]]:
-    if loaded.crf is None or loaded.guide is None:
+    if not loaded.refiners:
         yield from parts
         return
     probs = np.empty((*scene.shape, len(loaded.classes)), np.float32)
     for window, values in parts:
         probs[window] = values
-    rough = SegmentationMap(probs, loaded.classes, loaded.colours, scene.grid, loaded.chain[:1], scene.valid)
-    whole = tuple(slice(0, n) for n in scene.shape)
-    yield whole, refine_like(rough, scene, loaded.crf, loaded.guide, engine=loaded.engine).probs
+    refined = SegmentationMap(
+        probs, loaded.classes, loaded.colours, scene.grid, loaded.chain[:1], scene.valid
+    )
+    for refine in loaded.refiners:
+        refined = refine(refined, scene, device)
+    yield tuple(slice(0, n) for n in scene.shape), refined.probs

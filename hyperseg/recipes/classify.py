@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from hyperseg.core import LabelError, Scene, SceneError, SettingError, Split, SplitError
 from hyperseg.data.splits import make_split
 from hyperseg.engine import choose_device
-from hyperseg.hsi.networks import NetworkSpec, build_network
+from hyperseg.hsi.networks import build_network
+from hyperseg.recipes.chain import Link, refine
 from hyperseg.recipes.look_at_gan import describe_gan
-from hyperseg.recipes.make import Job, make_map
-from hyperseg.recipes.refine import refine_with_crf
+from hyperseg.recipes.make import Job, Made, make_map
 from hyperseg.recipes.repeat import RepeatResult, load_repeat, save_repeat, score_map
 from hyperseg.recipes.run_folder import RunFolder, going_on, open_run
 from hyperseg.recipes.settings import METHODS, NETWORKS, ClassifySettings
-from hyperseg.recipes.train import prepare
+from hyperseg.recipes.train import network_spec, prepare
 from hyperseg.recipes.train_gan import TrainedGan, pool_mask
 
 __all__ = ["METHODS", "ClassifySettings", "Masks", "classify"]
@@ -140,19 +140,19 @@ def draw_split(scene: Scene, settings: ClassifySettings, masks: Masks, *, repeat
 
 def check_method(scene: Scene, split: Split, settings: ClassifySettings) -> None:
     """Raise for whatever would stop the method or its refiners later, after minutes of training."""
-    kind = NETWORKS.get(settings.method, "cnn3d")
-    features = prepare(scene, split, kind=kind, whiten=settings.train.whiten).n_out
-    if settings.method in NETWORKS:
-        build_network(NetworkSpec(kind, features, scene.n_classes), seed=0)
+    kind = NETWORKS.get(settings.base, "cnn3d")
+    preprocess = prepare(scene, split, kind=kind, whiten=settings.train.whiten)
+    if settings.base in NETWORKS:
+        build_network(network_spec(scene, split, preprocess, kind=kind, settings=settings.train), seed=0)
     if settings.method == "gan":
-        settings.gan.spec(n_features=features, n_classes=scene.n_classes)
+        settings.gan.spec(n_features=preprocess.n_out, n_classes=scene.n_classes)
     n_train, n_classes = int(split.train.sum()), scene.n_classes - len(split.untrainable)
     if "lda" in settings.baselines and n_train <= n_classes:
         raise SettingError(
             f"the baseline lda needs more training pixels than classes, the split gives {n_train} for {n_classes}: "
             "train on more, or choose another baseline."
         )
-    if settings.refine and settings.crf_engine == "pydensecrf" and find_spec("pydensecrf") is None:
+    if "dense-crf" in settings.refiners and settings.crf_engine == "pydensecrf" and find_spec("pydensecrf") is None:
         raise SettingError(
             "--crf-engine pydensecrf is not installed: pip install 'hyperseg[crf]' (a C++ compiler is needed), or "
             "use lattice, which gives the same map and needs nothing."
@@ -180,18 +180,26 @@ def _run_repeat(job: Job) -> RepeatResult:
     """Baselines, the method and its refiners on one split."""
     scene, split, settings = job.scene, job.split, job.settings
     made = {name: make_map(job, name) for name in settings.steps}
-    final = made[settings.method]
+    base = made[settings.base]
     steps = {name: score_map(m.map, scene, split, window=m.window) for name, m in made.items()}
     seconds = {key: value for m in made.values() for key, value in m.seconds.items()}
-    refined, crf = final.map, None
-    chain: str = settings.method
-    for refiner in settings.refine:
-        started = time.monotonic()
-        crf = refine_with_crf(refined, scene, split, engine=settings.crf_engine, device=job.device)
-        refined, chain = crf.map, f"{chain} + {refiner}"
-        seconds[chain] = time.monotonic() - started
-        steps[chain] = score_map(refined, scene, split, window=final.window)
+    if settings.method == "deep-crf" and settings.refiners[:1] == ("deep-crf",):  # the control
+        _score_links(refine(job, base, ("dense-crf",)), base, job, steps, seconds)
+    links = refine(job, base, settings.refiners)
+    _score_links(links, base, job, steps, seconds)
     gan = None
-    if isinstance(final.model, TrainedGan):
-        gan = describe_gan(final.model, scene, split, pool=job.pool, seed=job.seed)
-    return RepeatResult.of(refined, final.model, crf, steps, seconds, gan=gan)
+    if isinstance(base.model, TrainedGan):
+        gan = describe_gan(base.model, scene, split, pool=job.pool, seed=job.seed)
+    final = links[-1].map if links else base.map
+    return RepeatResult.of(final, base.model, links, steps, seconds, gan=gan)
+
+
+def _score_links(
+    links: Sequence[Link], base: Made, job: Job, steps: dict[str, Any], seconds: dict[str, float]
+) -> None:
+    """Add a step for every refiner, named by the chain so far."""
+    chain = base.name
+    for link in links:
+        chain = f"{chain} + {link.name}"
+        seconds[chain] = link.seconds
+        steps[chain] = score_map(link.map, job.scene, job.split, window=link.window)

@@ -25,8 +25,9 @@ Model = Trained | TrainedGan | SpectralClassifier
 
 @dataclass(frozen=True)
 class Made:
-    """A map, the model behind it, the window it looks at, and how long it took."""
+    """What a method made: its name, the map, the model behind it, the window it looks at, how long it took."""
 
+    name: str
     map: SegmentationMap
     model: Model
     window: int
@@ -69,7 +70,7 @@ def _classical(job: Job, name: str) -> Made:
     with scene_progress(f"{job.tag}: {name}", height * width, quiet=job.quiet) as progress:
         probs = predict_map(model, scene.cube, on_rows=lambda done, _: progress(done * width, height * width))
     made = SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (name,), scene.valid)
-    return Made(made, model, model.window, {name: time.monotonic() - started})
+    return Made(name, made, model, model.window, {name: time.monotonic() - started})
 
 
 def _network(job: Job, name: str) -> Made:
@@ -93,7 +94,7 @@ def _network(job: Job, name: str) -> Made:
             progress=progress,
         )  # fmt: skip
     seconds = {f"{name}, training": training, name: time.monotonic() - started - training}
-    return Made(made, trained, 2 * trained.network.margin + 1, seconds)
+    return Made(name, made, trained, 2 * trained.network.margin + 1, seconds)
 
 
 def map_scene(

@@ -119,7 +119,7 @@ def summarise(
         **{name: last[name] for name in ("OA", "AA", "kappa")},
         "steps": steps,
         "confusion": np.sum([s["steps"][names[-1]]["confusion"] for s in summaries], axis=0).tolist(),
-        "crf": summaries[0]["crf"],
+        "refiners": summaries[0]["refiners"],
         "training": summaries[0]["training"],
         "gan": summaries[0]["gan"],
         "times_s": {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.crf import DenseCRF, Tuned, changes, guide_from_components, refine, tune
+from hyperseg.crf import DenseCRF, Tuned, guide_from_components, refine, tune
 from hyperseg.crf.dense import Engine
 from hyperseg.data.preprocess import Preprocess, gather_spectra, principal_components
 
@@ -19,15 +19,13 @@ class CrfOutcome:
 
     Attributes:
         map: the refined map, or the one given where nothing beat it on validation pixels.
-        settings: what was chosen, None for "do nothing".
+        tuned: what was tried and chosen; settings None for "do nothing".
         guide: the map from raw spectra to the guide's components.
-        report: JSON: engine, candidates with validation scores, what changed per class on test pixels.
     """
 
     map: SegmentationMap
-    settings: DenseCRF | None
+    tuned: Tuned[DenseCRF]
     guide: Preprocess
-    report: dict[str, Any]
 
 
 def refine_with_crf(
@@ -40,22 +38,12 @@ def refine_with_crf(
     assert scene.labels is not None
     components = principal_components(gather_spectra(scene, split.train), good_bands=scene.good_bands)
     guide = guide_from_components(components(scene.cube[:]), valid=scene.valid)
-    tuned = Tuned(None, (), 0)
+    tuned: Tuned[DenseCRF] = Tuned(None, (), 0)
     if split.val.any():
         tuned = tune(map, guide, scene.labels, split.val, engine=engine, device=device)
-    refined = (
-        map if tuned.settings is None else refine(map, guide, tuned.settings, engine=engine, device=device)
-    )
-    report = {
-        "engine": engine,
-        "settings": None if tuned.settings is None else asdict(tuned.settings),
-        "validation_pixels": tuned.n_pixels,
-        "table": [
-            asdict(c) | {"score": 100 * c.score, "changed": 100 * c.changed} for c in tuned.table
-        ],  # percent, like every accuracy of a report
-        "changes": [asdict(c) for c in changes(map, refined, scene.labels, split.test)],
-    }
-    return CrfOutcome(refined, tuned.settings, components, report)
+    if tuned.settings is not None:
+        map = refine(map, guide, tuned.settings, engine=engine, device=device)
+    return CrfOutcome(map, tuned, components)
 
 
 def refine_like(
@@ -65,7 +53,8 @@ def refine_like(
     components: Preprocess,
     *,
     engine: Engine = "lattice",
+    device: str = "cpu",
 ) -> SegmentationMap:
     """Apply settings and guide of an earlier run to another scene's map."""
     guide = guide_from_components(components(np.asarray(scene.cube[:])), valid=scene.valid)
-    return refine(map, guide, settings, engine=engine)
+    return refine(map, guide, settings, engine=engine, device=device)

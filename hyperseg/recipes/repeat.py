@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from zipfile import BadZipFile
@@ -16,9 +16,9 @@ from hyperseg.core import UNLABELLED, RunError, Scene, SegmentationMap, Split
 from hyperseg.data.leak import leak
 from hyperseg.data.write import replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
+from hyperseg.recipes.chain import Link
 from hyperseg.recipes.make import Model
 from hyperseg.recipes.record import prefixed, weights_of
-from hyperseg.recipes.refine import CrfOutcome
 from hyperseg.recipes.run_folder import RunFolder
 from hyperseg.recipes.train import Trained
 from hyperseg.recipes.train_gan import TrainedGan
@@ -29,9 +29,9 @@ class RepeatResult:
     """What a repeat leaves behind.
 
     Attributes:
-        summary: JSON: scores per step, confusion of the final map, CRF report, training history, seconds, what a
+        summary: JSON: scores per step, confusion of the final map, refiners' reports, training history, seconds, what a
             generator makes.
-        tensors: named arrays: the final map's probabilities, weights, preprocessing.
+        tensors: named arrays: the final map's probabilities, weights, preprocessing, refiners.
         record: JSON: what is needed to rebuild the model from the tensors.
     """
 
@@ -43,7 +43,7 @@ class RepeatResult:
     def of(
         final: SegmentationMap,
         model: Model,
-        crf: CrfOutcome | None,
+        links: Sequence[Link],
         steps: Mapping[str, Any],
         seconds: Mapping[str, float],
         *,
@@ -53,11 +53,11 @@ class RepeatResult:
             "steps": dict(steps),
             "seconds": dict(seconds),
             "chain": list(final.made_by),
-            "crf": None if crf is None else crf.report,
+            "refiners": [link.report for link in links],
             "training": None if not isinstance(model, Trained | TrainedGan) else asdict(model.history),
             "gan": gan,
         }
-        record: dict[str, Any] = {"crf": None if crf is None else crf.report["settings"]}
+        record: dict[str, Any] = {"refiners": [link.record for link in links]}
         tensors = {"map.probs": final.probs}
         match model:
             case Trained():
@@ -72,8 +72,8 @@ class RepeatResult:
                 record["classical"] = {"name": model.name, "window": model.window, "settings": model.settings}
         assert model.preprocess is not None
         tensors |= prefixed("preprocess", model.preprocess.to_arrays())
-        if crf is not None:
-            tensors |= prefixed("guide", crf.guide.to_arrays())
+        for i, link in enumerate(links):
+            tensors |= prefixed(f"refiner{i}", link.tensors)
         return RepeatResult(summary, tensors, record)
 
 

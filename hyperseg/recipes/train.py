@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hyperseg.backbone import Groups
 from hyperseg.core import LabelError, Scene, SettingError, Split
 from hyperseg.data.augment import SpectralNoise
+from hyperseg.data.band_groups import Cut, cut_bands
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra
 from hyperseg.engine import Ema, History, Phase, Precision, fit, share, training_progress
@@ -37,9 +39,10 @@ class TrainSettings:
         weight_decay: of AdamW.
         label_smoothing: of the cross-entropy.
         average: decay of the weights' moving average, which is what predicts; 0 turns it off.
-        whiten: preprocess by within-class whitening ("cnn3d"); False, and "ssrn", only standardise the bands.
+        whiten: preprocess by within-class whitening ("cnn3d", "groups"); False, and "ssrn", only standardise the bands.
         noise: disturbance of the standardised or whitened spectra.
         balanced: draw classes, not pixels, with equal probability.
+        groups, group_length: how the band-group network's groups are cut, see `hyperseg.data.band_groups`.
         keep: the weights at the end of the schedule, or those that validated best; a few held-out parcels are a
             poor judge, and "best" is no better on parcel splits (docs/benchmarks.md).
     """
@@ -55,6 +58,8 @@ class TrainSettings:
     whiten: bool = True
     noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
     balanced: bool = False
+    groups: Cut = "auto"
+    group_length: int = 20
     keep: Literal["best", "last"] = "last"
 
     def __post_init__(self) -> None:
@@ -105,8 +110,7 @@ def train_network(
     if scene.labels is None:
         raise LabelError(f"{scene.name} has no labels to learn from.")
     preprocess = prepare(scene, split, kind=kind, whiten=settings.whiten)
-    shape = {"blocks": settings.window // 4} | dict(network or {})
-    spec = NetworkSpec(kind, preprocess.n_out, scene.n_classes, **shape)
+    spec = network_spec(scene, split, preprocess, kind=kind, settings=settings, network=network)
     net = build_network(spec, seed=seed).to(device)
     source = PatchSource(preprocess(scene.cube[:]), radius=net.margin, device=device)
     pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
@@ -142,6 +146,32 @@ def train_network(
     return Trained(net.eval(), preprocess, history)
 
 
+def network_spec(
+    scene: Scene,
+    split: Split,
+    preprocess: Preprocess,
+    *,
+    kind: Kind,
+    settings: TrainSettings,
+    network: Mapping[str, Any] | None = None,
+) -> NetworkSpec:
+    """What `train_network` builds; `network` has the last word."""
+    shape: dict[str, Any] = {"blocks": settings.window // 4}
+    if kind == "groups":
+        shape["groups"] = band_groups(
+            scene, split, preprocess, how=settings.groups, length=settings.group_length
+        )
+    return NetworkSpec(kind, preprocess.n_out, scene.n_classes, **shape | dict(network or {}))
+
+
+def band_groups(scene: Scene, split: Split, preprocess: Preprocess, *, how: Cut, length: int) -> Groups:
+    """Groups of the bands that preprocessing keeps; correlations are those of training spectra."""
+    keep = preprocess.keep
+    wavelengths = None if scene.wavelengths_nm is None else scene.wavelengths_nm[keep]
+    spectra = gather_spectra(scene, split.train)[:, keep] if how == "correlation" else None
+    return cut_bands(preprocess.n_out, how=how, length=length, wavelengths_nm=wavelengths, spectra=spectra)
+
+
 def prepare(scene: Scene, split: Split, *, kind: Kind, whiten: bool = True) -> Preprocess:
     """Fit the preprocessing a network of this kind reads, on training spectra only."""
     assert scene.labels is not None
@@ -152,7 +182,7 @@ def prepare(scene: Scene, split: Split, *, kind: Kind, whiten: bool = True) -> P
             most = min(HYBRID_COMPONENTS, len(spectra) - 1, usable)
             return fit_preprocess(spectra, good_bands=scene.good_bands, n_components=most)
         case _:
-            classes = scene.labels[split.train] if whiten and kind == "cnn3d" else None
+            classes = scene.labels[split.train] if whiten and kind in ("cnn3d", "groups") else None
             return fit_preprocess(spectra, good_bands=scene.good_bands, whiten_within=classes)
 
 

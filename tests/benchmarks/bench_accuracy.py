@@ -25,7 +25,7 @@ from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.catalog import load_card, open_scene
 from hyperseg.data.splits import fixed, make_split
-from hyperseg.data.synthetic import make_up_spectra, simulate_pavia_university, simulate_potts
+from hyperseg.data.synthetic import make_up_spectra, simulate_pavia_university, simulate_potts, simulate_usgs_potts
 from hyperseg.gan.game import Weights
 from hyperseg.gan.networks import Variant
 from hyperseg.hsi.classical import fit_baseline, predict_map
@@ -77,6 +77,7 @@ GANS |= {
 GANS |= {name.replace("gan", "twin", 1): settings.twin for name, settings in GANS.items()}
 REFINED = {f"{kind} {variant}" for variant in get_args(Variant) for kind in ("gan", "twin")}
 POOLS = ("", ", pool of labelled ground", ", pool without test")  # after a GAN's name: what it may look at
+SCENES = ("indian-pines", "simulated-pavia-university", "simulated-regions", "simulated-usgs-potts")
 CLASSICAL = {"svm": "svm", "svm 3x3": "svm3x3", "rf": "random-forest", "lda 3x3": "lda3x3"}
 
 
@@ -122,6 +123,8 @@ def open_base(name: str) -> Scene:
         return simulate_potts(
             (96, 96), make_up_spectra(8, 60, seed=0), seed=0, unlabelled=0.15, name=name
         ).scene
+    if name == "simulated-usgs-potts":
+        return simulate_usgs_potts(data_folder(), seed=0).scene
     if name == "simulated-pavia-university":
         return simulate_pavia_university(data_folder(), seed=0).scene
     return open_scene(load_card(name))
@@ -204,7 +207,7 @@ def main() -> None:
     parser.add_argument(
         "--scene",
         default="indian-pines",
-        choices=("indian-pines", "simulated-pavia-university", "simulated-regions"),
+        choices=SCENES,
     )
     parser.add_argument("--protocol", nargs="+", default=["parcels"])
     parser.add_argument("--methods", nargs="+", default=["svm", "svm 3x3", "lda 3x3", "rf", "cnn3d"])

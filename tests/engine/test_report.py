@@ -17,7 +17,7 @@ from rich.console import Console
 
 from hyperseg.core import RunError
 from hyperseg.engine import figures
-from hyperseg.engine.findings import cautions, leak_sentence, mean, number, rows, spread
+from hyperseg.engine.findings import cautions, leak_sentence, mean, number, refiner_sentences, rows, spread
 from hyperseg.engine.report import print_summary, render_report, write_report
 
 NAMES = ["Alfalfa", "Corn-notill", "Woods", "Stone-Steel-Towers"]
@@ -40,6 +40,14 @@ def step(oa: float, aa: float, kappa: float, *, window: int, leak: float, second
         "seconds": [seconds, seconds, None],
         "leak": {"window": window, "a": over(leak), "b": over(3 * leak)},
     }
+
+
+def changes(*changed: int) -> list[dict[str, Any]]:
+    """What a refiner did to every class, 2 pixels broken where it changed any."""
+    return [
+        {"name": name, "pixels": 1000, "changed": n, "fixed": max(n - 10, 0), "broken": 2 if n else 0}
+        for name, n in zip(NAMES, changed, strict=True)
+    ]
 
 
 def crf_settings(weight: float) -> dict[str, Any]:
@@ -89,19 +97,20 @@ def metrics() -> dict[str, Any]:
             "rf": step(77.77, 71.5, 73.3, window=1, leak=0.0, seconds=3.5),
         },
         "confusion": [[0, 0, 0, 0, 0], [0, 1300, 50, 34, 0], [0, 5, 1190, 0, 0], [0, 1, 2, 20, 0]],
-        "crf": {
-            "engine": "lattice",
-            "settings": crf_settings(10.0),
-            "table": [
-                {"settings": None, "score": 91.0, "log_likelihood": -0.31, "changed": 0.0},
-                {"settings": crf_settings(3.0), "score": 92.25, "log_likelihood": -0.27, "changed": 3.3},
-                {"settings": crf_settings(10.0), "score": 93.75, "log_likelihood": -0.25, "changed": 4.4},
-            ],
-            "changes": [
-                {"name": n, "pixels": 100, "changed": 40 + i, "fixed": 30 + i, "broken": 5}
-                for i, n in enumerate(NAMES)
-            ],
-        },
+        "refiners": [
+            {
+                "name": "dense-crf",
+                "engine": "lattice",
+                "settings": crf_settings(10.0),
+                "validation_pixels": 80,
+                "table": [
+                    {"settings": None, "score": 91.0, "log_likelihood": -0.31, "changed": 0.0},
+                    {"settings": crf_settings(3.0), "score": 92.25, "log_likelihood": -0.27, "changed": 3.3},
+                    {"settings": crf_settings(10.0), "score": 93.75, "log_likelihood": -0.25, "changed": 4.4},
+                ],
+                "changes": changes(0, 41, 42, 0),
+            }
+        ],
         "training": {
             "steps": list(range(1, 1201)),
             "terms": {"cross-entropy": [0.5] * 1200},
@@ -221,10 +230,8 @@ def test_the_headline_numbers_stand_in_the_report(metrics: dict[str, Any]) -> No
 def test_a_class_that_was_not_tested_has_a_dash_for_accuracy(metrics: dict[str, Any]) -> None:
     page = render_report(metrics, figures={}, title="x")
     table = page[page.index("Class by class") :]
-    assert row_of(table, "Alfalfa") == "50 | 0 | – | – | – | – | 40 | 30 | 5"
-    assert row_of(table, "Woods").startswith(
-        "50 | 1\u202f195 | 84.1 ± 0.4 | 81.8 ± 0.4 | 94.5 ± 0.4 | 97.2 ± 0.4 | 42"
-    )
+    assert row_of(table, "Alfalfa") == "50 | 0 | – | – | – | –"
+    assert row_of(table, "Woods") == "50 | 1\u202f195 | 84.1 ± 0.4 | 81.8 ± 0.4 | 94.5 ± 0.4 | 97.2 ± 0.4"
     assert "nan" not in Reader(page).text.casefold().split()
 
 
@@ -242,12 +249,226 @@ def test_the_chosen_candidate_is_marked_and_constant_settings_are_said_once(metr
     assert "gaussian_weight = 3, iterations = 5" in table
     assert "<th>bilateral_weight</th>" in table
     assert "<th>iterations</th>" not in table
-    metrics["crf"] |= {"settings": None, "table": []}
-    assert "no validation pixels to choose settings on" in render_report(metrics, figures={}, title="x")
-    metrics["crf"]["table"] = [{"settings": None, "score": 91.0, "log_likelihood": None, "changed": 0.0}]
+    assert "judged on 80 validation pixels only" in table
+    text = Reader(page).text
+    assert "Applied with bilateral_weight = 10 (engine: lattice)." in text  # what is constant is said once
+    assert text.count("iterations = 5") == 1
+
+
+def test_a_refiner_that_left_the_map_alone_says_why(metrics: dict[str, Any]) -> None:
+    crf = metrics["refiners"][0]
+    crf |= {"settings": None, "table": [], "validation_pixels": 0, "changes": changes(0, 0, 0, 0)}
+    text = read(metrics).text
+    assert (
+        "no validation pixels to choose settings on, so it left the map as it is (engine: lattice)." in text
+    )
+    assert "It changed" not in text.partition("The dense CRF")[2]
+    alone = {"settings": None, "score": 91.0, "log_likelihood": None, "changed": 0.0}
+    crf["table"] = [
+        alone,
+        {"settings": crf_settings(3.0), "score": 90.0, "log_likelihood": -1.0, "changed": 1.0},
+    ]
     page = render_report(metrics, figures={}, title="x")
-    assert "the map was left as it is" in page
+    assert "Nothing that was tried beat leaving the map alone" in page
     assert '<tr class="final"><td>leave the map as it is</td>' in page
+    # a higher score was not taken: a reader must be told why
+    crf["table"][1] |= {"score": 91.5, "gain": 0.005, "gain_error": 0.0125}
+    page = render_report(metrics, figures={}, title="x")
+    assert "Nothing that was tried" not in page
+    assert "did not gain more, on average over classes" in page
+    table = page[page.index("What was tried") :]
+    assert "<th>gain (%)</th>" in table
+    assert "<td>0.50 ± 1.25</td>" in table
+    crf["table"][1] |= {"gain_error": math.inf}
+    assert "<td>0.50 ± –</td>" in render_report(metrics, figures={}, title="x")
+
+
+DEEP = {
+    "stride": 1,
+    "counting": "ratio",
+    "inference": {"iterations": 10, "order": "parallel", "damping": 0.0},
+}
+
+
+@pytest.fixture
+def chained(metrics: dict[str, Any]) -> dict[str, Any]:
+    """A run of the band-group network with two refiners, and the dense CRF as a control."""
+    steps = {
+        name: step(oa, 80.0, 80.0, window=9, leak=2.1, seconds=1.0)
+        for name, oa in (
+            ("svm", 80.0), ("unary", 85.0), ("unary + dense-crf", 86.0), ("unary + deep-crf", 87.0),
+            ("unary + deep-crf + deconv", 88.0),
+        )
+    }  # fmt: skip
+    deep = {
+        "name": "deep-crf",
+        "settings": DEEP | {"weight": 2.0},
+        "validation_pixels": 1200,
+        "table": [
+            {"settings": None, "score": 80.0, "log_likelihood": -0.5, "changed": 0.0, "gain": 0.0, "gain_error": 0.0},
+            *(
+                {"settings": DEEP | {"weight": weight}, "score": 80 + weight, "log_likelihood": -0.4, "changed": 2.0,
+                 "gain": 0.02, "gain_error": 0.01}
+                for weight in (0.5, 2.0)
+            ),
+        ],
+        "changes": changes(0, 30, 0, 0),
+        "pairs": {"right": {"same": 1240, "different": 310}, "below": {"same": 1, "different": 280}},
+        "pairs_within": 4,
+        "nodes_per_class": dict(zip(NAMES, (1, 50, 50, 0), strict=True)),
+        "class_table": {"right": [[0.25] * 4] * 4, "below": [[0.25] * 4] * 4},
+    }  # fmt: skip
+    deconv = {
+        "name": "deconv",
+        "settings": {"strength": 1.0},
+        "validation_pixels": 0,
+        "table": [],
+        "changes": changes(0, 20, 12, 0),
+        "band_groups": [[0, 20], [20, 38], [38, 57]],
+        "held_out_parts": 3,
+    }
+    chain = ["unary", "deep-crf", "deconv"]
+    return metrics | {
+        "method": "deep-crf",
+        "chain": chain,
+        "steps": steps,
+        "refiners": [deep, deconv],
+        "OA": over(88.0),
+    }
+
+
+def section(page: str, heading: str) -> str:
+    """The page between a heading and the next."""
+    return page.partition(f"<h2>{heading}</h2>")[2].partition("<h2>")[0]
+
+
+def test_every_refiner_has_its_section_in_the_order_of_the_chain(chained: dict[str, Any]) -> None:
+    page = render_report(chained, figures={"adjacency": PIXEL}, title="x")
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert [h for h in headings if h.endswith(("CRF", "refiner"))] == [
+        "The deep CRF",
+        "The deconvolution refiner",
+    ]
+    deep, deconv = section(page, "The deep CRF"), section(page, "The deconvolution refiner")
+    assert deep.count("<img") == page.count("<img") == 1
+    assert Reader(page).open == []
+    text = Reader(deep).text
+    assert "Applied with weight = 2." in text
+    assert "judged on 1 200 validation pixels only" in text.replace("\u202f", " ").replace("\u00a0", " ")
+    assert "inference iterations = 10, inference order = parallel, inference damping = 0" in text
+    assert "{" not in Reader(page).text  # no setting is shown as code
+    assert re.findall(r'<tr class="final"><td>(\d)</td>\s*<td>2</td>', deep) == ["2"]
+    assert "<td>2.00 ± 1.00</td>" in deep
+    assert row_of(deep, "Corn-notill") == "1\u202f000 | 30 | 20 | 2"
+    assert "Woods" not in deep  # it was left as it was
+    assert "all classes" not in deep  # of one class there is no sum
+    text = Reader(deconv).text
+    assert "There were no validation pixels to choose on; applied with strength = 1." in text
+    assert "trained on 3 maps, each made without one of 3 parts" in text
+    assert "3 groups of 18 to 20 bands" in text
+    assert row_of(deconv, "all classes") == "4\u202f000 | 32 | 12 | 4"
+    assert page.count("is that of the first repeat") == 1
+    assert "is that of the first repeat" not in render_report(chained | {"repeats": 1}, figures={}, title="x")
+
+
+def test_what_the_deep_crf_learnt_from_and_cannot_know(chained: dict[str, Any]) -> None:
+    deep = chained["refiners"][0]
+    said = " ".join(refiner_sentences(deep)).replace("\u202f", " ").replace("\u00a0", " ")
+    assert "training nodes at most 4 nodes apart" in said
+    assert "side by side 1 240 pairs of equal and 310 pairs of unequal classes" in said
+    assert "one above the other 1 pair of equal and 280 pairs of unequal classes" in said
+    assert "Fewer than 2 training nodes: Alfalfa and Stone-Steel-Towers." in said
+    assert "correlation" not in said
+    assert "neighbours are alike" not in said
+    deep["agreement"] = {"rank": 0.714, "asymmetry": math.nan}
+    deep["pairs"]["below"]["different"] = 0
+    deep["nodes_per_class"] = {"Woods": 2}
+    said = " ".join(refiner_sentences(deep))
+    assert "rank correlation of 0.71" in said
+    assert "correlates with –." in said
+    assert (
+        "Without unequal pairs one above the other it can only have learnt that neighbours are alike." in said
+    )
+    assert "Fewer than" not in said
+    assert refiner_sentences({"name": "deep-crf"}) == refiner_sentences({"name": "dense-crf"}) == []
+
+
+def test_a_deconvolution_that_was_not_cross_fitted_says_so() -> None:
+    said = " ".join(refiner_sentences({"name": "deconv", "held_out_parts": 1, "band_groups": [[0, 5]]}))
+    assert "knows the training pixels better" in said
+    assert "in 1 group of 5 bands." in said
+
+
+def test_a_refiner_that_changed_nothing_says_so(chained: dict[str, Any]) -> None:
+    chained["refiners"][1]["changes"] = changes(0, 0, 0, 0)
+    deconv = section(render_report(chained, figures={}, title="x"), "The deconvolution refiner")
+    assert "It changed the class of no test pixel." in deconv
+    assert "<table" not in deconv
+
+
+def test_no_refiners_no_sections(chained: dict[str, Any]) -> None:
+    for none in ({"refiners": []}, {"refiners": None}, {}):
+        bare = {k: v for k, v in chained.items() if k != "refiners"} | none
+        page = render_report(bare, figures={"adjacency": PIXEL}, title="x")
+        assert not re.search(r"<h2>The (dense|deep|deconvolution)", page)
+        assert "first repeat" not in page
+
+
+def test_a_control_is_no_step_on_the_way_to_the_final_map(chained: dict[str, Any]) -> None:
+    table = rows(chained)
+    assert [(r.name, r.role, r.final) for r in table] == [
+        ("svm", "baseline", False),
+        ("unary", "network", False),
+        ("unary + dense-crf", "control", False),
+        ("unary + deep-crf", "refined", False),
+        ("unary + deep-crf + deconv", "refined", True),
+    ]
+    assert "unary + dense-crf (control)" in shown(chained)
+    assert '<td>unary + dense-crf <span class="tag">control</span></td>' in render_report(
+        chained, figures={}, title="x"
+    )
+    chained["steps"]["unary + dense-crf"]["OA"] = over(90.0)
+    assert (
+        "The control unary + dense-crf did better than the final map on the test pixels (OA 90.00 against 88.00)."
+        in (cautions(chained))
+    )
+
+
+def test_the_step_of_a_refiner_that_left_the_map_alone_is_still_the_final_one(
+    chained: dict[str, Any],
+) -> None:
+    """Other repeats may have been changed by it, and the run's accuracy is that of all repeats."""
+    chained["refiners"][0]["settings"] = None
+    chained["chain"] = ["unary", "deconv"]
+    table = rows(chained)
+    assert [r.name for r in table if r.final] == ["unary + deep-crf + deconv"]
+    assert len(table) == 5
+
+
+def test_a_refiner_that_made_the_map_worse_is_named(chained: dict[str, Any]) -> None:
+    assert cautions(chained) == [s for s in cautions(chained) if "worse" not in s and "better" not in s]
+    steps = chained["steps"]
+
+    def found(unary: float, deep: float, deconv: float) -> list[str]:
+        for name, oa in (("unary", unary), ("unary + deep-crf", deep), ("unary + deep-crf + deconv", deconv)):
+            steps[name]["OA"] = over(oa)
+        return [s for s in cautions(chained) if "worse" in s or "better" in s]
+
+    worse = "The {} made the map worse on the test pixels: OA {} before it, {} after."
+    better = "did better than the final map on the test pixels (OA {} against {})."
+    assert found(87.0, 86.5, 88.0) == [worse.format("deep CRF", "87.00", "86.50")]
+    # the last refiner is to blame, and that is said once
+    assert found(85.0, 88.0, 87.0) == [
+        "The map of unary + deep-crf, not refined any further, " + better.format("88.00", "87.00")
+    ]
+    # the network beats the final map: which refiner lost it is another matter
+    assert found(90.0, 86.5, 88.0) == [
+        "The unrefined map of unary " + better.format("90.00", "88.00"),
+        worse.format("deep CRF", "90.00", "86.50"),
+    ]
+    assert found(90.0, 91.0, 90.5)[0].startswith("The map of unary + deep-crf")
+    assert found(87.0, 86.999, 88.0) == []  # not to be seen in the table
+    assert found(math.nan, 86.0, 88.0) == []
 
 
 def test_missing_parts_are_left_out(metrics: dict[str, Any]) -> None:
@@ -259,11 +480,11 @@ def test_missing_parts_are_left_out(metrics: dict[str, Any]) -> None:
         "OA": over(80.0),
         "AA": None,
         "kappa": over(75.0),
-        "crf": None,
+        "refiners": [],
         "training": None,
     }
     headings = [
-        "Class by class", "What was mistaken", "Training", "The CRF", "Versions", "Times", "What the classes"
+        "Class by class", "What was mistaken", "Training", "The dense CRF", "Versions", "Times", "What the classes"
     ]  # fmt: skip
     small = read(bare)
     for heading in headings:
@@ -272,7 +493,7 @@ def test_missing_parts_are_left_out(metrics: dict[str, Any]) -> None:
     assert "80.00" in small.text
     assert "±" not in small.text
     assert shown(bare)
-    metrics["crf"], metrics["steps"] = None, {"svm": metrics["steps"]["svm"]}
+    metrics["refiners"], metrics["steps"] = None, {"svm": metrics["steps"]["svm"]}
     assert "fixed" not in read(metrics).text
 
 

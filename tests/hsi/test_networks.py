@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
 from hyperseg.core import Scene, SettingError
+from hyperseg.data.band_groups import cut_bands
 from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import fit_preprocess
 from hyperseg.engine import predict_scene
@@ -18,11 +19,24 @@ from hyperseg.hsi.networks import Kind, NetworkSpec, SceneNet, build_network, fo
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 K, L = 4, 15
+GROUPED: dict[str, dict[str, Any]] = {
+    "one for all": {},
+    "one each": {"group_shared": False},
+    "short kernels": {"group_kernel": 2, "group_maps": 6},
+    "short kernels, one each": {"group_kernel": 3, "group_shared": False},
+}
 
 
-def settled(kind: Kind, seed: int = 0) -> SceneNet:
+def network(kind: Kind, n_features: int = L, n_classes: int = K, **options: Any) -> NetworkSpec:
+    """A spec of any kind; groups of four bands where it reads groups, which leaves a shorter one at the end."""
+    if kind == "groups":
+        options = {"groups": cut_bands(n_features, length=4)} | options
+    return NetworkSpec(kind, n_features, n_classes, **options)
+
+
+def settled(kind: Kind, seed: int = 0, **options: Any) -> SceneNet:
     """In evaluation mode, with batch statistics that are not those of a new network."""
-    net = build_network(NetworkSpec(kind, L, K, width=16), seed=seed)
+    net = build_network(network(kind, width=16, **options), seed=seed)
     side, random = 2 * net.margin + 1, torch.Generator().manual_seed(1)
     for _ in range(3):
         net(torch.randn(6, 1, L, side, side, generator=random))
@@ -85,9 +99,10 @@ def test_the_margin_is_what_a_score_sees(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_spec_survives_json(kind: Kind) -> None:
-    spec = NetworkSpec(kind, 31, 5, width=32, blocks=1, dropout=0.1)
+    spec = network(kind, 31, 5, width=32, blocks=1, dropout=0.1)
     again = NetworkSpec.from_json(json.loads(json.dumps(spec.to_json())))
     assert again == spec
+    assert json.loads(json.dumps(spec.to_json())) == spec.to_json()
     one, other = (build_network(s, seed=3).state_dict() for s in (spec, again))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -102,7 +117,7 @@ def test_specs_that_say_something_unknown() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_seed_decides_the_weights_and_nothing_else(kind: Kind) -> None:
-    spec = NetworkSpec(kind, L, K)
+    spec = network(kind)
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -123,7 +138,7 @@ def test_the_fewest_features_a_network_takes(kind: Kind, least: int) -> None:
             build_network(replace(spec, n_features=least - 1), seed=0)
 
 
-@pytest.mark.parametrize("kind", ["cnn3d", "ssrn", "hybrid"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("whiten", [False, True])
 def test_the_lean_network_on_raw_values_equals_network_and_preprocessing(kind: Kind, whiten: bool) -> None:
     rng = np.random.default_rng(0)
@@ -133,9 +148,68 @@ def test_the_lean_network_on_raw_values_equals_network_and_preprocessing(kind: K
     good = np.arange(22) != 4
     classes = rng.integers(0, 3, len(spectra)) if whiten else None
     preprocess = fit_preprocess(spectra, good_bands=good, whiten_within=classes)
-    net = build_network(NetworkSpec(kind, preprocess.n_out, 3, initial_scale=1.0), seed=0)
+    net = build_network(network(kind, preprocess.n_out, 3, initial_scale=1.0), seed=0)
     net(torch.from_numpy(preprocess(scene.cube)).permute(2, 0, 1)[None, None])  # moves the batch statistics
     lean, rest = for_inference(net.eval(), preprocess)
     whole = predict_scene(net, scene, preprocess, made_by=kind).probs
     np.testing.assert_allclose(predict_scene(lean, scene, rest, made_by=kind).probs, whole, atol=1e-5)
     assert np.ptp(whole[..., 0]) > 0.01  # the comparison is not one of constants
+
+
+@pytest.mark.parametrize("options", GROUPED.values(), ids=GROUPED.keys())
+def test_band_groups_are_a_scene_network_like_the_others(options: dict[str, Any]) -> None:
+    net, where = settled("groups", **options), scene(11, 6)
+    m = net.margin
+    assert m == settled("cnn3d").margin
+    padded = torch.from_numpy(np.pad(np.asarray(where.cube), ((m, m), (m, m), (0, 0)), mode="reflect"))
+    lean, _ = for_inference(net, fit_preprocess(np.asarray(where.cube).reshape(-1, L)))
+    with torch.inference_mode():
+        whole = net(padded.permute(2, 0, 1)[None, None])
+        fused = lean(padded.permute(2, 0, 1)[None, None])
+    np.testing.assert_allclose(whole[0].permute(1, 2, 0), patch_by_patch(net, where), atol=1e-5)
+    torch.testing.assert_close(fused, whole, rtol=1e-5, atol=1e-5)
+    spec = NetworkSpec.from_json(json.loads(json.dumps(net.spec.to_json())))
+    assert spec == net.spec
+    build_network(spec, seed=5).load_state_dict(net.state_dict())
+
+
+@pytest.mark.parametrize("options", GROUPED.values(), ids=GROUPED.keys())
+def test_every_band_and_every_weight_of_band_groups_counts(options: dict[str, Any]) -> None:
+    net = build_network(network("groups", width=16, dropout=0.0, **options), seed=0)
+    x = torch.randn(8, 1, L, 9, 9, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (net(x) * torch.randn(8, K, 1, 1, generator=torch.Generator().manual_seed(1))).sum().backward()
+    for name, weight in net.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.isfinite().all(), name
+        assert weight.grad.abs().max() > 0, name
+    assert x.grad is not None
+    assert (x.grad.abs().sum((0, 1, 3, 4)) > 0).all()
+
+
+def test_the_collapse_reads_the_features_of_all_groups() -> None:
+    net = settled("groups", group_maps=6)
+    with torch.no_grad():
+        x = torch.randn(2, 1, L, 9, 9, generator=torch.Generator().manual_seed(0))
+        by_group = [net.spectral(x)[:, g] for g in range(4)]
+        expected = net.head([net.spatial(net.collapse(torch.cat(by_group, 1)))[-1]])
+        torch.testing.assert_close(net(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"groups": ()}, r"cover its 15 features, got \(\).*cut_bands"),
+        ({"groups": ((0, 7), (7, 14))}, "cover its 15 features"),
+        ({"groups": ((0, 7), (8, 15))}, "contiguous"),
+        ({"groups": (0, 15)}, r"\(start, stop\) pairs"),
+        ({"groups": ((0, 7, 15),)}, r"\(start, stop\) pairs"),
+        ({"groups": ((0.0, 15.0),)}, r"\(start, stop\) pairs"),
+        ({"group_kernel": 5}, "at most 4, the longest group, got 5"),
+        ({"group_kernel": 1}, "got 1"),
+        ({"group_kernel": -2}, "got -2"),
+        ({"group_maps": 0}, "got 0"),
+    ],
+)
+def test_band_groups_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        build_network(network("groups", **options), seed=0)

@@ -1,0 +1,280 @@
+"""The deconvolution refiner's network: what each band group says about a map, added to the map.
+
+An encoder, one for all groups of bands, reads the scene at full resolution and pools it to the coarse grid of
+the map's marginals; a decoder puts what it found there back to the pixels the maxima came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperseg.backbone import Conv, ConvBlock, ConvSpec, UpBlock, conv, dropout, seeded
+from hyperseg.backbone.checks import as_tuple, check_choice, check_int, check_keys
+from hyperseg.backbone.groups import BandGroups, Groups
+from hyperseg.core import SettingError
+
+Fuse = Literal["conv", "mean"]
+Base = Literal["map", "coarse"]
+
+LEAST = 1e-4  # probability below which the network sees no difference: a bound on what it must read
+
+
+@dataclass(frozen=True)
+class DeconvSpec:
+    """What a deconvolution network is built from. All sizes are a reconstruction: the paper's are not known.
+
+    Attributes:
+        n_features: L, features per pixel after preprocessing.
+        n_classes: K.
+        groups: half-open (start, stop) per band group, contiguous, together the L features.
+        width: channels at every resolution.
+        stages: times the resolution is halved, 1 to 3; marginals are read on cells of side 2 ** stages.
+        fuse: masks of the groups become one by a learnt 1x1 convolution ("conv") or by their "mean".
+        dropout: probability of dropping a channel before the masks, in training only.
+        switches: put values back where the encoder's maxima were; without, upsample bilinearly.
+        base: what the fused masks are added to: the given "map", or its "coarse" marginals upsampled.
+
+    Raises:
+        SettingError: a value outside what it may be, or groups that do not make up the features.
+    """
+
+    n_features: int
+    n_classes: int
+    groups: Groups
+    width: int = 16
+    stages: int = 2
+    fuse: Fuse = "conv"
+    dropout: float = 0.0
+    switches: bool = True
+    base: Base = "map"
+
+    def __post_init__(self) -> None:
+        check_int("n_features", self.n_features, low=1)
+        check_int("n_classes", self.n_classes, low=2)
+        check_int("width", self.width, low=1)
+        check_int("stages", self.stages, low=1, high=3)
+        check_choice("fuse", self.fuse, get_args(Fuse))
+        check_choice("base", self.base, get_args(Base))
+        if not isinstance(self.switches, bool):
+            raise SettingError(f"switches must be True or False, got {self.switches!r}.")
+        object.__setattr__(self, "dropout", ConvSpec(2, dropout=self.dropout).dropout)
+        pairs = [as_tuple("a band group", pair) for pair in as_tuple("groups", self.groups)]
+        for pair in pairs:
+            if len(pair) != 2 or any(type(bound) is not int for bound in pair):
+                raise SettingError(f"a band group is (start, stop), two whole numbers, got {pair}.")
+        object.__setattr__(self, "groups", tuple(pairs))
+        covered = BandGroups(self.groups).n_bands
+        if covered != self.n_features:
+            raise SettingError(
+                f"the band groups cover {covered} features, but n_features is {self.n_features}: every "
+                "feature belongs to exactly one group."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "groups": [list(pair) for pair in self.groups]}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> DeconvSpec:
+        """The spec written by `to_json`; unknown keys are refused."""
+        check_keys(
+            "DeconvSpec", data, {f.name for f in fields(DeconvSpec)}, {"n_features", "n_classes", "groups"}
+        )
+        return DeconvSpec(**data)
+
+
+def build_deconv(spec: DeconvSpec, *, seed: int) -> DeconvNet:
+    """The network of `spec` with weights drawn from `seed`; it changes nothing until it is trained."""
+    with seeded(seed):
+        return DeconvNet(spec)
+
+
+class DeconvNet(nn.Module):
+    """Logits of a better map: those of the given one plus what the band groups' masks add.
+
+    For every group, with one set of weights: 1x1 and 3x3 convolutions, 2x2 max pooling and again down to the
+    coarse grid; a 3x3 convolution over these features and the marginals; per stage unpooling to where the
+    encoder's maxima were and a 3x3 transposed convolution; K scores, the group's mask. The masks' fusion starts
+    as their mean, and the masks start at zero: a new network returns the given map, number by number.
+
+    Any size works: right and bottom are continued by their last row and column to a multiple of `stride`, and
+    cropped again at the end. Tiles that start at multiples of `stride`, read with `halo` pixels around them,
+    give what the whole scene gives in evaluation mode, float rounding apart (where two values under one pooling
+    window tie to the last digit, rounding can choose the other pixel).
+
+    Attributes:
+        stride: side of a coarse cell in pixels.
+        reach: distance in pixels beyond which no input matters to an output; what a leak is measured with.
+        halo: `reach`, rounded up to a multiple of `stride`.
+
+    Source: Alam et al., "Conditional Random Field and Deep Feature Learning for Hyperspectral Image
+        Classification", TGRS 2019: a deconvolution network behind the CRF of band groups; Noh et al., "Learning
+        Deconvolution Network for Semantic Segmentation", ICCV 2015: unpooling by the encoder's switches, then
+        transposed convolutions with batch norm.
+    Differs: layers and sizes are a reconstruction. The masks are added to the logits of a map instead of
+        replacing them, so any method's map can be refined, whatever its resolution; with base "coarse" only its
+        coarse marginals count, as published.
+    """
+
+    def __init__(self, spec: DeconvSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.stride = 2**spec.stages
+        self.reach = _reach(spec.stages, spec.switches)
+        self.halo = -(-self.reach // self.stride) * self.stride
+        plain, width, k = ConvSpec(2), spec.width, spec.n_classes
+        self.cut = BandGroups(spec.groups)
+        n_groups, length = self.cut.shape
+        self.read = ConvBlock(plain, length, width, 1)
+        self.down = nn.ModuleList(ConvBlock(plain, width, width, 3) for _ in range(spec.stages))
+        self.mix = ConvBlock(plain, width + k, width, 3)
+        self.up = nn.ModuleList(UpBlock(plain, width, width, 3) for _ in range(spec.stages))
+        self.drop = dropout(ConvSpec(2, dropout=spec.dropout))
+        self.score = conv(plain, width, k, 1, bias=True)
+        self.fuse = conv(plain, n_groups * k, k, 1, bias=False) if spec.fuse == "conv" else None
+        _set_weight(self.score, torch.zeros(k, width))
+        if self.fuse is not None:
+            _set_weight(self.fuse, torch.eye(k).repeat(1, n_groups) / n_groups)
+
+    def forward(self, bands: Tensor, log_probs: Tensor, *, strength: float = 1.0) -> Tensor:
+        """Refine a map.
+
+        Args:
+            bands: (B, 1, L, H, W) preprocessed features, any H and W.
+            log_probs: (B, K, H, W) of the map to refine; logits do as well.
+            strength: factor of the correction; 0 gives the base back.
+
+        Returns:
+            (B, K, H, W) logits, float32 also under autocast.
+
+        Raises:
+            SettingError: shapes that do not fit the spec or each other.
+        """
+        masks = self.masks(bands, log_probs)
+        fused = masks.mean(1) if self.fuse is None else self.fuse(masks.flatten(1, 2))
+        base = _precise(log_probs)
+        if self.spec.base == "coarse":
+            base = upsampled(coarsened(base, self.stride), self.stride, base.shape[2:])
+        return base + strength * _precise(fused)
+
+    def masks(self, bands: Tensor, log_probs: Tensor) -> Tensor:
+        """What each band group adds to the K scores before fusion: (B, G, K, H, W); arguments as for `forward`."""
+        self._check(bands, log_probs)
+        height, width = bands.shape[3:]
+        # groups become images of the batch: they share all weights
+        x = self.cut(self._grow(bands)).flatten(0, 1)
+        x, places = self.read(x), []
+        for block in self.down:
+            x, where = pool(block(x))
+            places.append(where)
+        marginals = coarsened(log_probs, self.stride).clamp_min(LEAST).log()
+        x = self.mix(torch.cat((x, marginals.repeat_interleave(self.cut.shape[0], 0)), dim=1))
+        for block, where in zip(self.up, reversed(places), strict=True):
+            raised = unpool(x, where) if self.spec.switches else _enlarge(x, 2)
+            x = block(raised, raised.shape[2:])
+        scores: Tensor = self.score(x if self.drop is None else self.drop(x))
+        # cropped after the unpooling: places count pixels of the grown images
+        return scores[..., :height, :width].unflatten(0, (-1, self.cut.shape[0]))
+
+    def _grow(self, bands: Tensor) -> Tensor:
+        """Continue right and bottom by the last column and row to a multiple of the stride."""
+        rows, columns = (-n % self.stride for n in bands.shape[3:])
+        if not rows and not columns:
+            return bands
+        return F.pad(bands.squeeze(1), (0, columns, 0, rows), mode="replicate").unsqueeze(1)
+
+    def _check(self, bands: Tensor, log_probs: Tensor) -> None:
+        spec = self.spec
+        if bands.ndim != 5 or tuple(bands.shape[1:3]) != (1, spec.n_features) or not bands.numel():
+            raise SettingError(
+                f"bands of shape {tuple(bands.shape)}: this network reads (batch, 1, {spec.n_features}, rows, "
+                "columns), preprocessed as it was trained."
+            )
+        expected = (bands.shape[0], spec.n_classes, *bands.shape[3:])
+        if tuple(log_probs.shape) != expected:
+            raise SettingError(
+                f"the map to refine has shape {tuple(log_probs.shape)}, expected {expected}: (batch, classes, "
+                "rows, columns) of the same pixels as the bands."
+            )
+
+
+def pool(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C, h, w), both even -> maxima of the 2x2 cells (N, C, h / 2, w / 2), and where they were.
+
+    At least float32: unpooling is not defined for bfloat16 everywhere.
+    """
+    maxima, where = F.max_pool2d_with_indices(_precise(x), [2, 2])
+    return maxima, where
+
+
+def unpool(x: Tensor, where: Tensor) -> Tensor:
+    """(N, C, h, w) and the places of `pool` -> (N, C, 2 h, 2 w): values where the maxima were, else zeros."""
+    return F.max_unpool2d(_precise(x), where, [2, 2])
+
+
+def coarsened(log_probs: Tensor, stride: int) -> Tensor:
+    """Mean probabilities of the cells of side `stride` from the upper left on, over the pixels that exist.
+
+    Args:
+        log_probs: (B, K, H, W), or logits.
+        stride: side of a cell in pixels.
+
+    Returns:
+        (B, K, ceil(H / stride), ceil(W / stride)) probabilities; a map that is constant on each cell keeps its own.
+    """
+    return F.avg_pool2d(_precise(log_probs).softmax(1), stride, ceil_mode=True)
+
+
+def upsampled(probs: Tensor, stride: int, size: Sequence[int]) -> Tensor:
+    """Marginals on the coarse grid, bilinearly in probability, as logarithms.
+
+    Args:
+        probs: (B, K, h, w) of cells of side `stride`.
+        stride: side of a cell in pixels.
+        size: (H, W) to crop to, at most stride times (h, w).
+
+    Returns:
+        (B, K, H, W) log-probabilities.
+    """
+    fine = _enlarge(probs, stride)[..., : size[0], : size[1]]
+    return fine.clamp_min(torch.finfo(fine.dtype).tiny).log()
+
+
+def _set_weight(layer: Conv, matrix: Tensor) -> None:
+    """Make a 1x1 convolution this (out, in) matrix."""
+    layer.load_state_dict({"layer.weight": matrix[:, :, None, None]}, strict=False)
+
+
+def _enlarge(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(_precise(x), scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def _precise(x: Tensor) -> Tensor:
+    """At least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _reach(stages: int, switches: bool) -> int:
+    """Largest distance in pixels from an output to an input that it can depend on, over all places in a cell.
+
+    Follows the first and the last pixel that matter from the output to the input. Switches, marginals and the
+    coarse base are not followed: they look at pixels within the ones followed.
+    """
+    reach = 0
+    for pixel in range(2**stages):
+        first = last = pixel
+        for _ in range(stages):
+            first, last = first - 1, last + 1  # transposed convolution
+            if not switches:  # a pixel is interpolated from its own cell and the nearer neighbour
+                first, last = first - 1, last + 1
+            first, last = first // 2, last // 2
+        first, last = first - 1, last + 1  # mixing with the marginals
+        for _ in range(stages):
+            first, last = 2 * first - 1, 2 * last + 2  # pooling, convolution
+        reach = max(reach, pixel - first, last - pixel)
+    return reach

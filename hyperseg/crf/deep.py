@@ -1,0 +1,186 @@
+"""The deep CRF as a refiner: learnt pairwise energies and mean field on a grid of nodes, in tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from hyperseg.core import SegmentationMap, SettingError, tiles
+from hyperseg.crf.meanfield import MeanField, direction, ends, infer
+from hyperseg.crf.piecewise import Form, Pairwise
+
+FLOOR = 1e-5  # probabilities are raised to this before the logarithm, as for the dense CRF
+NAME = "deep-crf"
+Window = tuple[tuple[int, int], ...]  # (start, stop) per axis
+
+
+@dataclass(frozen=True)
+class DeepCRF:
+    """Settings of the deep CRF; a reconstruction, as no layer table of the paper is known to us.
+
+    Attributes:
+        stride: side of a node's cell in pixels, 1, 2 or 4; with 1 every pixel is a node.
+        radius: nodes up to this L1 distance are joined; 1 is the four neighbours.
+        hidden: width of the pairwise heads.
+        form: of the energies, see `hyperseg.crf.piecewise.Pairwise.tables`.
+        weight: factor w_V on the pairwise energies.
+        heads: how far the scores read off features are followed; 0 leaves the table alone.
+        inference: of the mean field.
+
+    Source: Alam et al., TGRS 2019, on Lin et al., CVPR 2016.
+    Differs: 4 neighbours, not a large box; the "residual" form; the nodes of stride 1 are overlapping cubes, one a pixel.
+    """
+
+    stride: int = 1
+    radius: int = 1
+    hidden: int = 128
+    form: Form = "residual"
+    weight: float = 0.5
+    heads: float = 1.0
+    inference: MeanField = field(default_factory=lambda: MeanField(iterations=15, damping=0.5))
+
+    def __post_init__(self) -> None:
+        if self.stride not in (1, 2, 4):
+            raise SettingError(f"the side of a node is 1, 2 or 4 pixels, got {self.stride}.")
+        if self.radius < 1 or self.hidden < 1:
+            raise SettingError(f"radius and hidden are 1 or more, got {self.radius} and {self.hidden}.")
+        if not min(self.weight, self.heads) >= 0:
+            raise SettingError(f"weight and heads are 0 or more, got {self.weight} and {self.heads}.")
+
+
+def deep_crf_from(*, inference: Mapping[str, Any], **settings: Any) -> DeepCRF:
+    """The settings from the entries of their JSON form."""
+    return DeepCRF(**settings, inference=MeanField(**inference))
+
+
+def pooled(values: Tensor, stride: int) -> Tensor:
+    """(C, H, W) pixels -> (C, ceil(H / stride), ceil(W / stride)) means over cells; cut cells count what is there."""
+    return values if stride == 1 else F.avg_pool2d(values[None], stride, ceil_mode=True)[0]
+
+
+@torch.inference_mode()
+def apply_deep_crf(
+    map: SegmentationMap,
+    pairwise: Pairwise,
+    features: Callable[[Window], Tensor],
+    settings: DeepCRF,
+    *,
+    tile: int = 256,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> SegmentationMap:
+    """Refine a map tile by tile; the answer does not depend on the tiles, and memory not on the scene.
+
+    A node's unary energy is the mean of -log P over its cell. Mean field changes the distribution of a node; every
+    pixel of the cell is changed by the same ratio, so that detail finer than the nodes stays.
+
+    Args:
+        map: (H, W, K) the map to refine.
+        pairwise: the learnt heads, in evaluation mode.
+        features: a window in pixels -> (F, h, w) features of its pixels, on the device.
+        settings: see `DeepCRF`.
+        tile: side of a tile in nodes.
+        device: where to compute.
+        progress: called with (pixels done, pixels in all).
+
+    Raises:
+        SettingError: the sequential order in more than one tile: it has no reach.
+    """
+    nodes = tuple(-(-n // settings.stride) for n in map.shape)
+    out = np.empty_like(map.probs)
+    halo = settings.inference.reach(settings.radius) if max(nodes) > tile else 0
+    done = 0
+    for part in tiles(nodes, size=(tile, tile), halo=halo):
+        window = pixels_of(part.read, map.shape, settings.stride)
+        inside = pixels_of(part.core, map.shape, settings.stride)
+        at = tuple(slice(a, b) for a, b in window)
+        logs = torch.from_numpy(map.probs[at]).to(device).clamp(min=FLOOR).log().permute(2, 0, 1)
+        valid = None if map.valid is None else torch.from_numpy(map.valid[at]).to(device)
+        origin = tuple(a for a, _ in part.read)
+        logs = context(logs, features(window), pairwise, settings, valid=valid, origin=origin)  # type: ignore[arg-type]
+        cut = [slice(a - w, b - w) for (a, b), (w, _) in zip(inside, window, strict=True)]
+        out[tuple(slice(a, b) for a, b in inside)] = (
+            logs[:, cut[0], cut[1]].softmax(0).permute(1, 2, 0).cpu().numpy()
+        )
+        done += int(np.prod([b - a for a, b in inside]))
+        if progress is not None:
+            progress(done, int(np.prod(map.shape)))
+    return map.refined(out, NAME)
+
+
+def context(
+    logs: Tensor,
+    features: Tensor,
+    pairwise: Pairwise,
+    settings: DeepCRF,
+    *,
+    valid: Tensor | None = None,
+    origin: tuple[int, int] = (0, 0),
+) -> Tensor:
+    """(K, H, W) log-probabilities of pixels -> the same after mean field on their nodes, up to a constant.
+
+    Args:
+        logs: (K, H, W).
+        features: (F, H, W) of the same pixels.
+        pairwise, settings: see `apply_deep_crf`.
+        valid: (H, W) bool; cells without any valid pixel take no part.
+        origin: node of the upper left corner in the whole grid, for orders that depend on it.
+    """
+    stride = settings.stride
+    energies = -pooled(logs, stride)
+    live = None
+    if valid is not None:
+        live = pooled(valid[None].float(), stride)[0] > 0
+        energies = torch.where(live, energies, energies.new_zeros(()))
+    tables = pairwise.tables(
+        pooled(features, stride)[None],
+        radius=settings.radius,
+        weight=settings.weight,
+        heads=settings.heads,
+        form=settings.form,
+        valid=live,
+    )
+    found = infer(energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin)
+    change = found.q.clamp(min=torch.finfo(torch.float32).tiny).log() - (-energies).log_softmax(0)
+    if stride > 1:
+        change = change.repeat_interleave(stride, 1).repeat_interleave(stride, 2)
+    return logs + change[:, : logs.shape[1], : logs.shape[2]]
+
+
+def pixels_of(window: Window, shape: tuple[int, ...], stride: int) -> Window:
+    """The pixels, (start, stop) per axis, of a window of nodes."""
+    return tuple((a * stride, min(b * stride, n)) for (a, b), n in zip(window, shape, strict=True))
+
+
+def class_tables(
+    logs: Tensor, features: Tensor, pairwise: Pairwise, settings: DeepCRF, *, valid: Tensor | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Mean P(y_p, y_q | x) over all edges of a grid, per direction: (K, K), [first, second], sums to one.
+
+    Args:
+        logs: (K, h, w) log-probabilities of the nodes.
+        features: (F, h, w).
+        pairwise: in evaluation mode.
+        settings: form and share of the heads; the weight is 1 here.
+        valid: (h, w) bool, edges at other nodes are left out.
+    """
+    found: dict[str, NDArray[np.float64]] = {}
+    with torch.inference_mode():
+        tables = pairwise.tables(features[None], heads=settings.heads, form=settings.form)
+        for offset, energy in tables.items():
+            first, second = ends(offset)
+            scores = -energy[0]
+            if settings.form == "residual":
+                scores = scores + logs[:, None, *first] + logs[None, :, *second]
+            joint = scores.flatten(0, 1).softmax(0).view_as(scores)
+            if valid is not None:
+                joint = joint[:, :, valid[first] & valid[second]]
+            found[direction(offset)] = joint.flatten(2).double().mean(-1).cpu().numpy()
+    return found

@@ -1,0 +1,275 @@
+"""Mean field on a grid of nodes with a full, asymmetric table of energies per edge.
+
+Marginals are approximated by a product of one distribution per node. Every update of a node reads the tables
+of its edges along both axes: as first node V[a, b] is weighted with the neighbour's b, as second node with a.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hyperseg.core import LabelError, SettingError
+from hyperseg.crf.grid import (
+    Block,
+    Direction,
+    Offset,
+    Order,
+    Tables,
+    blocks,
+    check_grid,
+    colours,
+    direction,
+    ends,
+    offsets,
+)
+
+__all__ = [
+    "Direction", "Marginals", "MeanField", "Offset", "Tables",
+    "direction", "ends", "energy", "free_energy", "infer", "offsets",
+]  # fmt: skip
+
+SETTLED = 1e-2
+# Values per operation: small enough for a piece of the field to stay in the cache, and below torch's threshold
+# for starting threads: memory sets the pace, and threads that wait for a busy core cost far more than they gain.
+PIECE = 2**15 - 1
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MeanField:
+    """Settings of mean field.
+
+    Attributes:
+        iterations: sweeps over all nodes; 0 gives softmax(-unary).
+        order: "parallel" updates all nodes from the last sweep's values; "checkerboard" updates one colour after
+            the other, no two nodes of a colour sharing an edge; "sequential" updates node after node, row by row.
+            Parallel sweeps are the fastest and the only differentiable ones, but can swing to and fro between two
+            answers where the tables are strong. The other two never raise the free energy.
+        damping: share of a node's old value that an update keeps, in [0, 1).
+
+    Source: the three orders and damping are the customary ones; Lin et al. 2016 (arXiv 1504.01013) use mean field
+        without saying which.
+    """
+
+    iterations: int = 10
+    order: Order = "parallel"
+    damping: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.iterations, bool) or not isinstance(self.iterations, int) or self.iterations < 0:
+            raise SettingError(f"iterations must be a whole number, 0 or more, got {self.iterations!r}.")
+        if self.order not in ("parallel", "checkerboard", "sequential"):
+            raise SettingError(
+                f'order must be "parallel", "checkerboard" or "sequential", got {self.order!r}.'
+            )
+        if not 0 <= self.damping < 1:
+            raise SettingError(
+                f"damping must lie in [0, 1), got {self.damping}: 1 would keep every node as it started."
+            )
+
+    def reach(self, radius: int) -> int:
+        """Nodes, along rows and along columns, beyond which nothing has a part in a node's answer.
+
+        A tile cut with this halo gives the whole grid's answer inside the halo, see `infer(origin=...)`.
+
+        Args:
+            radius: of the edges.
+
+        Raises:
+            SettingError: sequential order, in which a sweep carries from the first node to the last.
+        """
+        match self.order:
+            case "parallel":
+                return self.iterations * radius
+            case "checkerboard":
+                return self.iterations * radius * colours(radius)
+            case _:
+                raise SettingError(
+                    "sequential mean field needs the whole grid: a sweep can carry from the first node to the "
+                    'last. For tiles use order="checkerboard" or "parallel".'
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Marginals:
+    """What mean field found.
+
+    Attributes:
+        q: (..., K, h, w) approximate marginals.
+        last_change: largest change of a probability in the last sweep (over the whole batch), 0 without sweeps.
+    """
+
+    q: Tensor
+    last_change: float
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last sweep changed no probability by more than 0.01."""
+        return self.last_change <= SETTLED
+
+
+def infer(
+    unary: Tensor,
+    tables: Tables,
+    *,
+    settings: MeanField | None = None,
+    start: Tensor | None = None,
+    origin: tuple[int, int] = (0, 0),
+) -> Marginals:
+    """Approximate marginals of P(y) = exp(-E(y)) / Z.
+
+    Args:
+        unary: (..., K, h, w) energies.
+        tables: finite energies per offset (dy, dx), (..., K, K, h - |dy|, w - |dx|), see `hyperseg.crf.grid`; their
+            leading axes may be missing or 1 where all of a batch shares them. None of them is copied.
+        settings: default `MeanField()`.
+        start: (..., K, h, w) marginals to start from; default softmax(-unary).
+        origin: (y, x) of the first node in the grid that this one is a tile of; only the colours of the
+            checkerboard depend on it.
+
+    Returns:
+        Marginals; differentiable in unary, tables and start for parallel order. Unless gradients are asked for
+        (training unrolls few sweeps on purpose), a log entry warns where they have not settled.
+
+    Raises:
+        SettingError: shapes that do not belong together, NaN, or gradients asked of another order.
+
+    Source: Lin et al. 2016 (arXiv 1504.01013) for the energy; the update is the stationary point of
+        `free_energy` in one node. Mean field is exact for tables f(a) + g(b) only, not even on two nodes otherwise.
+    """
+    settings = settings or MeanField()
+    check_grid(unary, tables)
+    if start is not None and (start.shape, start.dtype) != (unary.shape, unary.dtype):
+        raise SettingError(
+            f"start must be {unary.dtype} {tuple(unary.shape)} like unary, got {start.dtype} {tuple(start.shape)}."
+        )
+    q = torch.softmax(-unary, -3) if start is None else start
+    followed = torch.is_grad_enabled() and any(t.requires_grad for t in (q, unary, *tables.values()))
+    if followed and settings.order != "parallel":
+        raise SettingError(
+            f'{settings.order} mean field has no gradient: use order="parallel", or torch.no_grad() to infer.'
+        )
+    change = 0.0
+    if settings.iterations:
+        h, w = unary.shape[-2:]
+        # a GPU wants few large operations, and autograd a graph without pieces
+        pieces = unary.device.type == "cpu" and not followed
+        rows = max(1, PIECE * h // unary.numel()) if pieces else h
+        schedule = list(blocks((h, w), tables, order=settings.order, origin=origin, device=unary.device))
+        for _ in range(settings.iterations):
+            before = q
+            if settings.order == "parallel":  # a single block, which holds all nodes
+                q = _updated(before, unary, tables, schedule[0], rows, settings.damping)
+                continue
+            q = before.clone()
+            for block in schedule:
+                q[(..., *block.nodes)] = _updated(q, unary, tables, block, rows, settings.damping)
+        change = float((q - before).detach().abs().max())
+    if math.isnan(change):
+        raise SettingError("mean field met NaN: unary or tables hold NaN or infinite energies.")
+    if change > SETTLED and not followed:
+        remedy = "more iterations, or damping=0.5"
+        if settings.order == "parallel":
+            remedy += ', or order="checkerboard", if it swings to and fro'
+        logger.warning(
+            "mean field has not settled: sweep %d still changed a probability by %.2g (settled: %.2g). Try %s.",
+            settings.iterations, change, SETTLED, remedy,
+        )  # fmt: skip
+    return Marginals(q, change)
+
+
+def _updated(q: Tensor, unary: Tensor, tables: Tables, block: Block, rows: int, damping: float) -> Tensor:
+    """What the nodes of a block become, given all others."""
+    field = -unary[(..., *block.nodes)]
+    views = [
+        (
+            link.summed,
+            field[(..., *link.inside)],
+            tables[link.offset][(..., *link.edge)],
+            q[(..., *link.neighbour)],
+        )
+        for link in block.links
+    ]
+    for top in range(0, field.shape[-2], rows):  # both ends of an edge while its table is in the cache
+        part = (..., slice(top, top + rows), slice(None))
+        for summed, received, table, neighbours in views:
+            # one label of the neighbours at a time: no product as large as the tables is ever formed
+            here, slices, shares = received[part], table[part].unbind(summed), neighbours[part].unbind(-3)
+            for values, share in zip(slices, shares, strict=True):
+                here.addcmul_(values, share.unsqueeze(-3), value=-1)
+    new = torch.softmax(field, -3)
+    if damping == 0 and block.chosen is None:
+        return new
+    old = q[(..., *block.nodes)]
+    if damping:
+        new = torch.lerp(new, old, damping)
+    return new if block.chosen is None else torch.where(block.chosen, new, old)
+
+
+def free_energy(q: Tensor, unary: Tensor, tables: Tables) -> Tensor:
+    """F(Q) = sum Q U + sum Q Q V - entropy, the bound that mean field lowers: F >= -log Z.
+
+    Args:
+        q: (..., K, h, w) marginals.
+        unary: (..., K, h, w) finite energies.
+        tables: finite energies per offset, (..., K, K, h - |dy|, w - |dx|).
+
+    Returns:
+        (...): nats, summed over nodes and edges; differentiable.
+
+    Raises:
+        SettingError: shapes that do not belong together.
+    """
+    check_grid(unary, tables)
+    if q.shape != unary.shape:
+        raise SettingError(f"q must be {tuple(unary.shape)} like unary, got {tuple(q.shape)}.")
+    grid = (-3, -2, -1)
+    total = (q * unary + torch.special.xlogy(q, q)).sum(grid)
+    for offset, table in tables.items():
+        first, second = ends(offset)
+        here, there = q[(..., *first)], q[(..., *second)]
+        for column, share in zip(table.unbind(-3), there.unbind(-3), strict=True):
+            total = total + (column * here * share.unsqueeze(-3)).sum(grid)
+    return total
+
+
+def energy(labels: Tensor, unary: Tensor, tables: Tables) -> Tensor:
+    """Energy of a labelling: -log P up to log Z.
+
+    Args:
+        labels: (..., h, w) integers in 0..K-1.
+        unary: (..., K, h, w) energies.
+        tables: energies per offset, (..., K, K, h - |dy|, w - |dx|).
+
+    Returns:
+        (...): summed over nodes and edges.
+
+    Raises:
+        LabelError: a label outside 0..K-1, unlabelled nodes included.
+        SettingError: shapes that do not belong together.
+    """
+    check_grid(unary, tables)
+    *batch, k, h, w = unary.shape
+    if labels.shape != (*batch, h, w):
+        raise SettingError(f"labels must be {(*batch, h, w)}, got {tuple(labels.shape)}.")
+    if labels.min() < 0 or labels.max() >= k:
+        raise LabelError(
+            f"labels must lie in 0..{k - 1}, got {int(labels.min())}..{int(labels.max())}: the energy of a "
+            "labelling is defined where every node has a label."
+        )
+    labels = labels.long().unsqueeze(-3)
+    total = unary.gather(-3, labels).sum((-3, -2, -1))
+    for offset, table in tables.items():
+        first, second = ends(offset)
+        here, there = labels[(..., *first)], labels[(..., *second)]
+        rows = table.expand(*batch, *table.shape[-4:])
+        index = here.unsqueeze(-3).expand(*batch, 1, k, *here.shape[-2:])
+        row = rows.gather(-4, index).squeeze(-4)
+        total = total + row.gather(-3, there).sum((-3, -2, -1))
+    return total

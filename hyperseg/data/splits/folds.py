@@ -1,0 +1,46 @@
+"""Training pixels in parts, so that each part can be predicted by a model that was trained without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from hyperseg.core import SettingError, Split
+
+
+def folds(split: Split, labels: NDArray[np.int16], n: int = 3) -> list[NDArray[np.bool_]]:
+    """The training pixels in `n` parts that lie apart where they can.
+
+    The pixels of every class are put in the order of their parcels (connected labelled ground of the class), row
+    by row within a parcel, and cut into n runs of about equal length. A class with several parcels is thus held out
+    by parcel, one with a single parcel by a strip of it, and every class with n pixels is in every part and in what
+    is left without it.
+
+    Args:
+        split: whose `train` is divided.
+        labels: (H, W) classes, -1 unlabelled.
+        n: number of parts, 2 or more.
+
+    Returns:
+        n disjoint (H, W) masks that together are `split.train`; a part may be empty.
+    """
+    if n < 2:
+        raise SettingError(f"cross-fitting takes 2 parts or more, got {n}.")
+    part = np.full(labels.shape, -1)
+    for k in np.unique(labels[split.train]):
+        mine = split.train & (labels == k)
+        parcel, _ = ndimage.label(labels == k, structure=np.ones((3, 3)))
+        places = np.argwhere(mine)
+        order = np.lexsort((places[:, 1], places[:, 0], parcel[mine]))
+        # the remainder of small classes goes to another part each time
+        run = (np.arange(len(order)) * n // max(len(order), n) + int(k)) % n
+        part[tuple(places[order].T)] = run
+    return [part == i for i in range(n)]
+
+
+def without(split: Split, part: NDArray[np.bool_]) -> Split:
+    """The split with the pixels of `part` left out of training."""
+    return replace(split, train=split.train & ~part, note="")

@@ -1,0 +1,265 @@
+"""Refiners one after the other: fitted in a run, and rebuilt from what the run left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import Scene, SegmentationMap, SettingError
+from hyperseg.crf import DenseCRF, Tuned, changes
+from hyperseg.crf.deconv import DeconvNet, DeconvSpec
+from hyperseg.crf.deep import apply_deep_crf, class_tables, deep_crf_from, pooled
+from hyperseg.crf.piecewise import Pairwise
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.data.splits import folds, without
+from hyperseg.engine import History
+from hyperseg.hsi.classical import SpectralClassifier
+from hyperseg.hsi.networks import NetworkSpec, build_network, for_inference
+from hyperseg.recipes.make import Job, Made, make_map, map_scene
+from hyperseg.recipes.record import load_weights, prefixed, unprefixed, weights_of
+from hyperseg.recipes.refine import refine_like, refine_with_crf
+from hyperseg.recipes.refine_deconv import apply_deconv, fit_deconv
+from hyperseg.recipes.refine_deep import (
+    Encoder,
+    learn_pairwise,
+    live_nodes,
+    node_logs,
+    weigh_and_apply,
+    whole_features,
+)
+from hyperseg.recipes.settings import NETWORKS, UNARY, Refiner
+from hyperseg.recipes.train import Trained
+from hyperseg.recipes.train_joint import train_jointly
+
+Refine = Callable[[SegmentationMap, Scene, str], SegmentationMap]  # map, its scene, device -> refined map
+
+
+@dataclass(frozen=True)
+class Link:
+    """A refiner fitted in a run.
+
+    Attributes:
+        name: of the refiner.
+        map: what it made of the map before it.
+        window: side of the square of pixels that a decision rests on now.
+        report: JSON for metrics.json: settings, what was tried on validation pixels, what changed.
+        record: JSON to rebuild it from; `tensors`: the arrays that go with it.
+        seconds: it took.
+    """
+
+    name: Refiner
+    map: SegmentationMap
+    window: int
+    report: dict[str, Any]
+    record: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+    seconds: float = 0.0
+
+
+def refine(job: Job, base: Made, names: Sequence[Refiner]) -> list[Link]:
+    """Fit the refiners in order, each on the map of the one before."""
+    links: list[Link] = []
+    for i, name in enumerate(names):
+        started = time.monotonic()
+        before = links[-1].map if links else base.map
+        window = links[-1].window if links else base.window
+        match name:
+            case "dense-crf":
+                link = _dense(job, before, window)
+            case "deep-crf":
+                link = _deep(job, base, before, window)
+            case "deconv":
+                link = _deconv(job, base, before, window, names[:i])
+            case _:
+                raise SettingError(f"unknown refiner {name!r}.")
+        links.append(replace(link, seconds=time.monotonic() - started))
+    return links
+
+
+def rebuild(record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], base: Encoder | None) -> list[Refine]:
+    """The refiners of a run, ready for another scene; those that left the run's map alone are not among them.
+
+    Args:
+        record: the "model" part of a run.json.
+        tensors: of model.safetensors.
+        base: the run's own network, or None for a classical method.
+    """
+    found: list[Refine] = []
+    for i, entry in enumerate(record.get("refiners", ())):
+        arrays = unprefixed(f"refiner{i}", tensors)
+        if entry["settings"] is not None:
+            found.append(_BUILDERS[entry["name"]](entry, arrays, base))
+    return found
+
+
+def cross_fitted(
+    job: Job, base: Made, names: Sequence[Refiner], *, parts: int
+) -> list[tuple[NDArray[np.bool_], SegmentationMap]]:
+    """(training pixels, map made by method and refiners without them); together all training pixels.
+
+    A method knows its training pixels better than any others: what learns from its map has to learn from pixels it
+    did not know.
+    """
+    assert job.scene.labels is not None
+    found = []
+    for i, part in enumerate(folds(job.split, job.scene.labels, parts)):
+        if not part.any():
+            continue
+        rest = replace(
+            job,
+            split=without(job.split, part),
+            tag=f"{job.tag}, without part {i + 1}/{parts}",
+            checkpoints=job.checkpoints.with_name(f"{job.checkpoints.name}-without{i}"),
+        )
+        made = make_map(rest, base.name)
+        links = refine(rest, made, names)
+        found.append((part, links[-1].map if links else made.map))
+    return found
+
+
+def _report(name: str, tuned: Tuned[Any], job: Job, before: SegmentationMap, after: SegmentationMap) -> dict[str, Any]:
+    """What every refiner says; percent, like every accuracy of a report."""
+    assert job.scene.labels is not None
+    return {
+        "name": name,
+        "settings": None if tuned.settings is None else asdict(tuned.settings),
+        "validation_pixels": tuned.n_pixels,
+        "table": [asdict(c) | {"score": 100 * c.score, "changed": 100 * c.changed} for c in tuned.table],
+        "changes": [asdict(c) for c in changes(before, after, job.scene.labels, job.split.test)],
+    }
+
+
+def _dense(job: Job, before: SegmentationMap, window: int) -> Link:
+    engine = job.settings.crf_engine
+    found = refine_with_crf(before, job.scene, job.split, engine=engine, device=job.device)
+    report = _report("dense-crf", found.tuned, job, before, found.map) | {"engine": engine}
+    record = {"name": "dense-crf", "settings": report["settings"], "engine": engine}
+    return Link("dense-crf", found.map, window, report, record, prefixed("guide", found.guide.to_arrays()))
+
+
+def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
+    settings, scene, split = job.settings.deep, job.scene, job.split
+    encoder, record, tensors = _encoder(job, base)
+    features = whole_features(encoder, scene, device=job.device)
+    how: dict[str, Any] = {
+        "seed": job.seed, "device": job.device, "quiet": job.quiet, "label": f"{job.tag}: deep CRF",
+        "checkpoint": job.checkpoints.with_name(f"{job.checkpoints.name}-deep-crf.pt"),
+    }  # fmt: skip
+    pairwise, learnt = learn_pairwise(before, scene, split, features, settings, **how)
+    unary = before
+    if settings.joint.steps:
+        trained = _jointly(job, base, before, pairwise)
+        encoder = Encoder(*for_inference(trained.network, trained.preprocess))
+        features = whole_features(encoder, scene, device=job.device)
+        unary = map_scene(trained, scene, made_by=base.name, device=job.device)
+        record = {"network": trained.network.spec.to_json(), "unary": True}
+        tensors = weights_of("network", trained.network) | prefixed("preprocess", trained.preprocess.to_arrays())
+    after, tuned = weigh_and_apply(unary, scene, split, pairwise, features, settings, device=job.device)
+    report = _report("deep-crf", tuned, job, before, after) | learnt
+    stride = settings.crf.stride
+    tables = class_tables(
+        node_logs(unary, stride, features.device), pooled(features, stride), pairwise, settings.crf,
+        valid=live_nodes(scene, settings),
+    )  # fmt: skip
+    report["class_table"] = {towards: table.tolist() for towards, table in tables.items()}
+    record |= {
+        "name": "deep-crf", "settings": report["settings"], "hidden": settings.crf.hidden,
+        "width": int(features.shape[0]),
+    }  # fmt: skip
+    return Link("deep-crf", after, window, report, record, tensors | weights_of("pairwise", pairwise))
+
+
+def _jointly(job: Job, base: Made, before: SegmentationMap, pairwise: Pairwise) -> Trained:
+    """A copy of the run's network, trained through the inference together with the heads (in place)."""
+    model, settings = base.model, job.settings.deep
+    if not isinstance(model, Trained) or before is not base.map:
+        raise SettingError(
+            f"joint training changes the unary network, so the deep CRF must come first after a network trained on the "
+            f"labels alone ({', '.join(NETWORKS)}), not after {' + '.join(before.made_by)}."
+        )
+    network = deepcopy(model.network)
+    history = train_jointly(
+        network, pairwise, job.scene, job.split, model.preprocess, settings.crf, settings.joint, seed=job.seed,
+        device=job.device, checkpoint=job.checkpoints.with_name(f"{job.checkpoints.name}-joint.pt"), quiet=job.quiet,
+        label=f"{job.tag}: joint training",
+    )  # fmt: skip
+    return Trained(network, model.preprocess, history)
+
+
+def _encoder(job: Job, base: Made) -> tuple[Encoder, dict[str, Any], dict[str, NDArray[Any]]]:
+    """The run's own network; after a classical method one of its own, which is stored with the refiner."""
+    model = base.model
+    if not isinstance(model, SpectralClassifier):
+        return Encoder(*for_inference(model.network, model.preprocess)), {}, {}
+    own = make_map(replace(job, tag=f"{job.tag}, features"), UNARY).model
+    assert not isinstance(own, SpectralClassifier)
+    tensors = weights_of("network", own.network) | prefixed("preprocess", own.preprocess.to_arrays())
+    return Encoder(*for_inference(own.network, own.preprocess)), {"network": own.network.spec.to_json()}, tensors
+
+
+def _deconv(job: Job, base: Made, before: SegmentationMap, window: int, names: Sequence[Refiner]) -> Link:
+    settings = job.settings.deconv
+    held_out = (
+        [(job.split.train, before)]
+        if settings.parts == 1
+        else cross_fitted(job, base, names, parts=settings.parts)
+    )
+    after, fitted = fit_deconv(
+        before, job.scene, job.split, held_out, settings, seed=job.seed, device=job.device,
+        checkpoint=job.checkpoints.with_name(f"{job.checkpoints.name}-deconv.pt"), quiet=job.quiet,
+        label=f"{job.tag}: deconvolution",
+    )  # fmt: skip
+    report = _report("deconv", fitted.tuned, job, before, after) | fitted.report
+    record = {"name": "deconv", "settings": report["settings"], "network": fitted.network.spec.to_json()}
+    tensors = weights_of("network", fitted.network) | prefixed("preprocess", fitted.preprocess.to_arrays())
+    return Link("deconv", after, window + 2 * fitted.network.reach, report, record, tensors)
+
+
+def _rebuild_dense(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
+    crf, guide = DenseCRF(**entry["settings"]), Preprocess.from_arrays(unprefixed("guide", arrays))
+    return lambda map, scene, device: refine_like(map, scene, crf, guide, engine=entry["engine"], device=device)
+
+
+def _rebuild_deep(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
+    crf = deep_crf_from(**entry["settings"])
+    encoder = base
+    own: Trained | None = None
+    if "network" in entry:
+        network = build_network(NetworkSpec.from_json(entry["network"]), seed=0)
+        load_weights(network, "network", arrays)
+        own = Trained(network, Preprocess.from_arrays(unprefixed("preprocess", arrays)), History())
+        encoder = Encoder(*for_inference(own.network, own.preprocess))
+    if encoder is None:
+        raise ValueError("the deep CRF has no network to read features from")
+    pairwise = Pairwise(entry["width"], encoder.network.spec.n_classes, hidden=entry["hidden"])
+    load_weights(pairwise, "pairwise", arrays)
+
+    def apply(map: SegmentationMap, scene: Scene, device: str) -> SegmentationMap:
+        look = encoder.features(scene, device=device)
+        if own is not None and entry.get("unary"):  # trained jointly: the unary potentials changed too
+            map = map_scene(own, scene, made_by=map.made_by[0], device=device)
+        return apply_deep_crf(map, pairwise.to(device), look, crf, device=device)
+
+    return apply
+
+
+def _rebuild_deconv(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
+    network = DeconvNet(DeconvSpec.from_json(entry["network"]))
+    load_weights(network, "network", arrays)
+    preprocess, strength = Preprocess.from_arrays(unprefixed("preprocess", arrays)), entry["settings"]["strength"]
+    return lambda map, scene, device: apply_deconv(
+        map, network, scene, preprocess, strength=strength, device=device
+    )
+
+
+_BUILDERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]], Encoder | None], Refine]] = {
+    "dense-crf": _rebuild_dense,
+    "deep-crf": _rebuild_deep,
+    "deconv": _rebuild_deconv,
+}

@@ -1,0 +1,257 @@
+"""The deep CRF in a run: features of the run's own network, piecewise training, weight from validation pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hyperseg.backbone import seeded
+from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Split, around
+from hyperseg.crf import Tuned, choose
+from hyperseg.crf.deep import FLOOR, DeepCRF, Window, apply_deep_crf, pooled
+from hyperseg.crf.meanfield import Direction
+from hyperseg.crf.piecewise import (
+    DIRECTIONS,
+    Edges,
+    Pairwise,
+    edge_weights,
+    labelled_edges,
+    learn_tables,
+    node_labels,
+    pair_loss,
+)
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.engine import Ema, Phase, fit, training_progress, window_features
+from hyperseg.recipes.train_joint import JointSettings
+
+WINDOW = 128  # side of the windows in which features of a training scene are computed
+
+
+@dataclass(frozen=True)
+class DeepCrfSettings:
+    """How the deep CRF is set up and trained.
+
+    Attributes:
+        crf: the field itself; its weight is what is used where there are no validation pixels.
+        weights, heads: tried on validation pixels, all pairs of them, "leave the map alone" beside them.
+        em_steps: of `hyperseg.crf.piecewise.learn_tables`.
+        steps, batch, lr: of the piecewise training of the pairwise heads (AdamW, one cycle).
+        weight_decay: lambda of the piecewise objective.
+        dropout: of the features that the heads read.
+        same_share: weight of all edges between equal classes together, 0..1 (0.5 weighs the two kinds alike); None
+            takes them as they come.
+        doubt: share of the uniform distribution mixed into the unary probabilities of training nodes, which the
+            network knows too well for anything to be left to learn.
+        least_edges: pairs of each kind to learn from, see `hyperseg.crf.piecewise.labelled_edges`.
+        joint: training through the inference after the piecewise stage; off by default.
+        forced: use the weight of `crf` without asking validation pixels.
+    """
+
+    crf: DeepCRF = field(default_factory=DeepCRF)
+    weights: tuple[float, ...] = (0.15, 0.3, 0.5, 1.0, 2.0)
+    heads: tuple[float, ...] = (1.0, 0.0)
+    em_steps: int = 2
+    steps: int = 300
+    batch: int = 512
+    lr: float = 2e-3
+    weight_decay: float = 5e-4
+    dropout: float = 0.3
+    same_share: float | None = None
+    doubt: float = 0.1
+    least_edges: int = 200
+    joint: JointSettings = field(default_factory=JointSettings)
+    forced: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.least_edges) < 1 or self.em_steps < 0:
+            raise SettingError("steps, batch and least_edges are 1 or more, em_steps 0 or more.")
+        if not 0 <= self.doubt <= 1 or not (self.same_share is None or 0 <= self.same_share <= 1):
+            raise SettingError("doubt and same_share are shares, between 0 and 1.")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Where features come from: a trained network without padding, for prediction only, and what it reads."""
+
+    network: Any
+    preprocess: Preprocess
+
+    def features(self, scene: Scene, *, device: str) -> Callable[[Window], Tensor]:
+        """A window of the scene -> (F, h, w) features of its pixels."""
+        net = self.network.to(device)
+
+        def look(window: Window) -> Tensor:
+            part = around(window, scene.shape, halo=net.margin)
+            return window_features(net, scene, self.preprocess, part, device=device)
+
+        return look
+
+
+def whole_features(encoder: Encoder, scene: Scene, *, device: str) -> Tensor:
+    """(F, H, W) features of a scene that is trained on, computed window by window."""
+    look, rows = encoder.features(scene, device=device), []
+    for top in range(0, scene.shape[0], WINDOW):
+        band = (top, min(top + WINDOW, scene.shape[0]))
+        columns = [(left, min(left + WINDOW, scene.shape[1])) for left in range(0, scene.shape[1], WINDOW)]
+        rows.append(torch.cat([look((band, column)) for column in columns], dim=2))
+    return torch.cat(rows, dim=1)
+
+
+def learn_pairwise(
+    map: SegmentationMap, scene: Scene, split: Split, features: Tensor, settings: DeepCrfSettings, *, seed: int, **how: Any
+) -> tuple[Pairwise, dict[str, Any]]:
+    """The table of neighbouring classes from the map, and heads trained on pairs of labelled training nodes.
+
+    Args:
+        map: (H, W, K) unary probabilities; the table needs no label.
+        scene, split: training pixels give the nodes' classes.
+        features: (F, H, W) of the whole scene, on the device.
+        settings, seed, how: see `train_heads`.
+
+    Returns:
+        The potentials, and what the report says of them: pairs per direction, the distance they came from, nodes per
+        class.
+
+    Raises:
+        LabelError: too few labelled nodes near each other.
+    """
+    assert scene.labels is not None
+    stride, n_classes = settings.crf.stride, scene.n_classes
+    labels = node_labels(np.where(split.train, scene.labels, np.int16(UNLABELLED)), stride, n_classes)
+    edges, reach = labelled_edges(labels, least=settings.least_edges, radius=settings.crf.radius, seed=seed)
+    with seeded(seed):
+        pairwise = Pairwise(features.shape[0], n_classes, hidden=settings.crf.hidden).to(features.device)
+    logs = node_logs(map, stride, features.device)
+    if settings.crf.form == "residual":
+        pairwise.table.copy_(learn_tables(logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, settings)))
+    train_heads(pairwise, pooled(features, stride), logs, labels, edges, settings, seed=seed, **how)
+    pairs = {}
+    for towards, found in edges.items():
+        same = np.equal(*found.classes(labels))
+        pairs[towards] = {"same": int(same.sum()), "different": int((~same).sum())}
+    counts = np.bincount(labels[labels != UNLABELLED], minlength=n_classes)
+    nodes = {name: int(n) for name, n in zip(scene.classes, counts, strict=True)}
+    return pairwise, {"pairs": pairs, "pairs_within": reach, "nodes_per_class": nodes}
+
+
+def node_logs(map: SegmentationMap, stride: int, device: torch.device | str) -> Tensor:
+    """(K, h, w) log-probabilities of the nodes of a map, normalised."""
+    logs = torch.from_numpy(map.probs).to(device).clamp(min=FLOOR).log().permute(2, 0, 1)
+    return pooled(logs, stride).log_softmax(0)
+
+
+def live_nodes(scene: Scene, settings: DeepCrfSettings) -> Tensor | None:
+    """(h, w) bool: nodes with data, or None where all have."""
+    if scene.valid is None:
+        return None
+    return pooled(torch.from_numpy(scene.valid)[None].float(), settings.crf.stride)[0] > 0
+
+
+def weigh_and_apply(
+    map: SegmentationMap,
+    scene: Scene,
+    split: Split,
+    pairwise: Pairwise,
+    features: Tensor,
+    settings: DeepCrfSettings,
+    *,
+    device: str,
+) -> tuple[SegmentationMap, Tuned[DeepCRF]]:
+    """Choose the weight of the pairwise energies on validation pixels, and refine the map.
+
+    Args:
+        map: what to refine; its probabilities are the unary potentials.
+        features: (F, H, W) of the scene.
+    """
+    assert scene.labels is not None
+
+    def look(window: Window) -> Tensor:
+        (top, bottom), (left, right) = window
+        return features[:, top:bottom, left:right]
+
+    def refined(crf: DeepCRF) -> SegmentationMap:
+        return apply_deep_crf(map, pairwise, look, crf, device=device)
+
+    tuned: Tuned[DeepCRF] = Tuned(settings.crf, (), 0)
+    if split.val.any() and not settings.forced:
+        heads = settings.heads if settings.crf.form == "residual" else (1.0,)
+        candidates = [replace(settings.crf, weight=w, heads=h) for h in heads for w in settings.weights]
+        tuned = choose(map, ((crf, refined(crf)) for crf in candidates), scene.labels, split.val)
+    return (map if tuned.settings is None else refined(tuned.settings)), tuned
+
+
+def train_heads(
+    pairwise: Pairwise,
+    nodes: Tensor,
+    logs: Tensor,
+    labels: NDArray[np.int16],
+    edges: Mapping[Direction, Edges],
+    settings: DeepCrfSettings,
+    *,
+    seed: int,
+    device: str,
+    checkpoint: Path | None = None,
+    quiet: bool = False,
+    label: str = "deep CRF",
+) -> None:
+    """Piecewise training of the heads, in place; features, unaries and table stay as they are.
+
+    In the "residual" form the scores are added to the unary log-probabilities of both ends and to the table, so that
+    they learn only what those leave unsaid.
+
+    Args:
+        pairwise: the heads; left in evaluation mode.
+        nodes: (F, h, w) features.
+        logs: (K, h, w) unary log-probabilities.
+        labels: (h, w) classes of nodes, -1 unlabelled.
+        edges: pairs of labelled nodes per direction.
+        settings: how.
+    """
+    drop = nn.Dropout(settings.dropout)
+    residual = settings.crf.form == "residual"
+    unsure = (logs.exp() * (1 - settings.doubt) + settings.doubt / len(logs)).log()
+    ends: dict[Direction, tuple[Tensor, ...]] = {}
+    for towards, e in edges.items():
+        classes = [torch.from_numpy(c) for c in e.classes(labels)]
+        weights = torch.ones(len(e.first))
+        if settings.same_share is not None:
+            weights = edge_weights(*classes, same_share=settings.same_share)
+        ends[towards] = (*(torch.from_numpy(at) for at in (e.first, e.second)), *classes, weights)
+
+    def batches(step: int) -> dict[Direction, Tensor]:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        return {
+            towards: torch.multinomial(ends[towards][4], settings.batch, replacement=True, generator=generator)
+            for towards in DIRECTIONS
+        }
+
+    def loss(drawn: dict[Direction, Tensor]) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        for towards, chosen in drawn.items():
+            first, second, a, b, _ = (part[chosen].to(device) for part in ends[towards])
+            pair = [drop(nodes[:, at[:, 0], at[:, 1]].T)[..., None, None] for at in (first, second)]
+            scores = pairwise(*pair, towards)[..., 0, 0]
+            if residual:
+                p, q = (unsure[:, at[:, 0], at[:, 1]].T for at in (first, second))
+                scores = scores + p[:, :, None] + q[:, None] + settings.crf.weight * pairwise.prior(towards)
+            terms[towards] = pair_loss(scores, a, b)
+        return terms
+
+    optimizer = torch.optim.AdamW(pairwise.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=settings.steps)
+    average = Ema(pairwise, decay=0.98)
+    with training_progress(label, settings.steps, quiet=quiet) as report:
+        fit(
+            [Phase("pairs", loss, optimizer, clip=5.0, scheduler=schedule)], batches, settings.steps,
+            modules={"pairwise": pairwise}, averages=[average], seed=seed, device=device, checkpoint=checkpoint,
+            checkpoint_every=max(settings.steps // 2, 1), resume=checkpoint is not None, report=report,
+        )  # fmt: skip
+    pairwise.load_state_dict(average.module.state_dict())
+    pairwise.eval()

@@ -1,0 +1,536 @@
+"""Mean field against enumeration, exact chains and an update written edge by edge; float64 throughout."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from dataclasses import asdict
+
+import pytest
+import torch
+from torch import Tensor
+
+from hyperseg.core import LabelError, SettingError
+from hyperseg.crf.meanfield import (
+    MeanField,
+    Offset,
+    direction,
+    ends,
+    energy,
+    free_energy,
+    infer,
+    offsets,
+)
+
+ORDERS = ("parallel", "checkerboard", "sequential")
+RIGHT, BELOW = (0, 1), (1, 0)
+
+
+def field(
+    k: int, h: int, w: int, *, radius: int = 1, seed: int = 0, batch: tuple[int, ...] = (), scale: float = 1.0
+) -> tuple[Tensor, dict[Offset, Tensor]]:
+    """Normally distributed energies of nodes and edges."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*batch, *shape, dtype=torch.float64, generator=rng)
+
+    unary = normal(k, h, w)
+    sizes = {(dy, dx): (max(h - abs(dy), 0), max(w - abs(dx), 0)) for dy, dx in offsets(radius)}
+    return unary, {offset: scale * normal(k, k, *size) for offset, size in sizes.items()}
+
+
+def sweeps(n: int, order: str = "parallel", damping: float = 0.0) -> MeanField:
+    return MeanField(n, order, damping)  # type: ignore[arg-type]
+
+
+def marginals_by_enumeration(unary: Tensor, tables: dict[Offset, Tensor]) -> tuple[Tensor, float]:
+    """Exact marginals and log Z over all K^(h w) labellings, by plain loops over nodes and edges."""
+    k, h, w = unary.shape
+    marginals, z = torch.zeros_like(unary), 0.0
+    for flat in itertools.product(range(k), repeat=h * w):
+        at = {(y, x): flat[y * w + x] for y in range(h) for x in range(w)}
+        total = sum(float(unary[label, y, x]) for (y, x), label in at.items())
+        total += sum(float(v[at[p], at[q]]) for p, q, v in edges(unary, tables))
+        weight = float(torch.tensor(-total, dtype=torch.float64).exp())
+        z += weight
+        for (y, x), label in at.items():
+            marginals[label, y, x] += weight
+    return marginals / z, float(torch.tensor(z, dtype=torch.float64).log())
+
+
+def edges(
+    unary: Tensor, tables: dict[Offset, Tensor]
+) -> list[tuple[tuple[int, int], tuple[int, int], Tensor]]:
+    """(p, q, V[y_p, y_q]) of every edge, row by row."""
+    _, h, w = unary.shape
+    found = []
+    for (dy, dx), table in tables.items():
+        for y, x in itertools.product(range(h), range(w)):
+            if 0 <= y + dy < h and 0 <= x + dx < w:
+                found.append(((y, x), (y + dy, x + dx), table[:, :, y + min(dy, 0), x + min(dx, 0)]))
+    return found
+
+
+def infer_by_loop(unary: Tensor, tables: dict[Offset, Tensor], settings: MeanField) -> tuple[Tensor, float]:
+    """The same sweeps, written node by node and edge by edge."""
+    _, h, w = unary.shape
+    nodes = list(itertools.product(range(h), range(w)))
+    step = max((abs(dy) + abs(dx) for dy, dx in tables), default=1) + 1
+    match settings.order:
+        case "parallel":
+            groups = [nodes]
+        case "sequential":
+            groups = [[node] for node in nodes]
+        case _ if step == 2:
+            groups = [[(y, x) for y, x in nodes if (y + x) % 2 == colour] for colour in (0, 1)]
+        case _:
+            groups = [[(y, x) for y, x in nodes if (y % step, x % step) == c]
+                      for c in itertools.product(range(step), repeat=2)]  # fmt: skip
+    linked = edges(unary, tables)
+    q, change = torch.softmax(-unary, 0), 0.0
+    for _ in range(settings.iterations):
+        before = q.clone()
+        for group in groups:
+            old = q.clone()
+            for node in group:
+                total = unary[:, *node].clone()
+                for first, second, v in linked:
+                    if node == first:
+                        total += v @ old[:, *second]
+                    if node == second:
+                        total += v.T @ old[:, *first]
+                new = torch.softmax(-total, 0)
+                q[:, *node] = (1 - settings.damping) * new + settings.damping * old[:, *node]
+        change = float((q - before).abs().max())
+    return q, change
+
+
+# ---------------------------------------------------------------- which nodes are linked
+
+
+def test_offsets_hold_one_of_each_pair_of_opposites() -> None:
+    assert offsets(1) == (RIGHT, BELOW)
+    for radius in (1, 2, 3, 5):
+        found = offsets(radius)
+        ball = {(y, x) for y in range(-radius, radius + 1) for x in range(-radius, radius + 1)
+                if 0 < abs(y) + abs(x) <= radius}  # fmt: skip
+        assert len(found) == radius * (radius + 1)
+        assert {*found, *((-dy, -dx) for dy, dx in found)} == ball
+        kinds = [direction(o) for o in found]
+        assert kinds == sorted(kinds, reverse=True), "right ones first"
+    assert len(offsets(2)) == 6
+
+
+def test_every_offset_or_its_opposite_has_a_direction() -> None:
+    def known(offset: Offset) -> bool:
+        try:
+            return direction(offset) in ("right", "below")
+        except SettingError:
+            return False
+
+    for dy, dx in itertools.product(range(-3, 4), repeat=2):
+        assert known((dy, dx)) + known((-dy, -dx)) == ((dy, dx) != (0, 0))
+    assert (direction((-1, 1)), direction((1, 1)), direction((2, 1))) == ("right", "right", "below")
+    with pytest.raises(SettingError, match=r"use \(0, 1\) with both label axes swapped"):
+        direction((0, -1))
+
+
+@pytest.mark.parametrize("offset", [RIGHT, BELOW, (-1, 1), (1, 1), (2, -1), (0, 2), (4, 0), (9, 3)])
+def test_ends_are_apart_by_the_offset(offset: Offset) -> None:
+    y, x = torch.meshgrid(torch.arange(5), torch.arange(4), indexing="ij")
+    first, second = ends(offset)
+    assert y[first].shape == (max(5 - abs(offset[0]), 0), max(4 - abs(offset[1]), 0))
+    assert (y[second] - y[first] == offset[0]).all()
+    assert (x[second] - x[first] == offset[1]).all()
+
+
+# ---------------------------------------------------------------- against exact answers
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_without_interaction_nothing_happens(order: str) -> None:
+    unary, tables = field(3, 4, 5)
+    nothing = {offset: torch.zeros_like(table) for offset, table in tables.items()}
+    start = torch.softmax(-unary, 0)
+    for n, given in ((0, tables), (1, nothing), (7, nothing), (3, {})):
+        found = infer(unary, given, settings=sweeps(n, order))
+        torch.testing.assert_close(found.q, start, atol=1e-15, rtol=0)
+        assert found.settled
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_separable_tables_are_exact_after_one_step(order: str) -> None:
+    """V(a, b) = f(a) + g(b) is a unary energy in disguise; f != g tells a table from its transpose."""
+    unary, tables = field(3, 2, 3, seed=1)
+    separable = {offset: table[:, :1] + table[:1] for offset, table in tables.items()}
+    exact, log_z = marginals_by_enumeration(unary, separable)
+    q = infer(unary, separable, settings=sweeps(1, order)).q
+    torch.testing.assert_close(q, exact, atol=1e-12, rtol=0)
+    assert float(free_energy(q, unary, separable)) == pytest.approx(-log_z, abs=1e-12)
+    swapped = {offset: table.transpose(0, 1) for offset, table in separable.items()}
+    assert (infer(unary, swapped, settings=sweeps(1, order)).q - exact).abs().max() > 0.1
+
+
+def test_error_falls_with_the_square_of_the_coupling() -> None:
+    unary, tables = field(3, 2, 3, seed=0)
+    errors = []
+    for eps in (0.2, 0.1, 0.05, 0.025):
+        weak = {offset: eps * table for offset, table in tables.items()}
+        exact, _ = marginals_by_enumeration(unary, weak)
+        errors.append(float((infer(unary, weak, settings=sweeps(60)).q - exact).abs().max()))
+    ratios = [a / b for a, b in itertools.pairwise(errors)]
+    assert all(3 < ratio < 5 for ratio in ratios), (errors, ratios)
+
+
+def test_two_nodes_are_already_approximate() -> None:
+    """A tree does not make mean field exact: the mean error over seeds is a few per cent."""
+    errors = []
+    for seed in range(20):
+        unary, tables = field(3, 1, 2, seed=seed)
+        exact, _ = marginals_by_enumeration(unary, tables)
+        found = infer(unary, tables, settings=sweeps(200, "sequential"))
+        assert found.settled
+        errors.append(float((found.q - exact).abs().max()))
+    assert 0.01 < sum(errors) / len(errors) < 0.2
+
+
+def chain_marginals(unary: Tensor, table: Tensor) -> Tensor:
+    """Sum-product on a (K, w) chain with tables (K, K, w - 1): exact."""
+    k, w = unary.shape
+    psi, phi = torch.exp(-unary), torch.exp(-table)
+    left, right = [torch.ones(k, dtype=unary.dtype)], [torch.ones(k, dtype=unary.dtype)]
+    for i in range(w - 1):
+        left.append(phi[:, :, i].T @ (left[-1] * psi[:, i]))
+        right.append(phi[:, :, w - 2 - i] @ (right[-1] * psi[:, w - 1 - i]))
+    belief = torch.stack(left, 1) * psi * torch.stack(right[::-1], 1)
+    return belief / belief.sum(0)
+
+
+@pytest.mark.parametrize("offset", [RIGHT, BELOW])
+def test_weak_chains_follow_sum_product(offset: Offset) -> None:
+    unary, tables = field(3, 1, 9, seed=4)
+    k_w, table = unary[:, 0], tables[RIGHT][:, :, 0]
+    torch.testing.assert_close(  # the oracle itself, on a chain short enough to enumerate
+        chain_marginals(k_w[:, :5], table[..., :4]),
+        marginals_by_enumeration(unary[..., :5], {RIGHT: tables[RIGHT][..., :4]})[0][:, 0],
+        atol=1e-13, rtol=0,
+    )  # fmt: skip
+    axis = 1 if offset == RIGHT else 2
+    errors = []
+    for eps in (0.1, 0.05):
+        laid = {offset: (eps * table).unsqueeze(axis + 1)}
+        q = infer(k_w.unsqueeze(axis), laid, settings=sweeps(60)).q.squeeze(axis)
+        errors.append(float((q - chain_marginals(k_w, eps * table)).abs().max()))
+    assert errors[1] < 1e-3
+    assert 3 < errors[0] / errors[1] < 5
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+def test_known_neighbours_give_the_exact_conditional(radius: int) -> None:
+    """With every other node fixed, the update of a node is P(y_p | rest), its energies counted directly."""
+    unary, tables = field(3, 5, 7, radius=radius, seed=5)
+    labels = torch.randint(3, (5, 7), generator=torch.Generator().manual_seed(6))
+    frozen = torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).double()
+    q = infer(unary, tables, settings=sweeps(1), start=frozen).q
+    for node in itertools.product(range(5), range(7)):
+        energies = []
+        for label in range(3):
+            changed = labels.clone()
+            changed[node] = label
+            energies.append(float(energy(changed, unary, tables)))
+        conditional = torch.softmax(-torch.tensor(energies, dtype=torch.float64), 0)
+        torch.testing.assert_close(q[:, *node], conditional, atol=1e-12, rtol=0)
+
+
+def test_chain_conditionals_follow_sum_product() -> None:
+    """Ends known: the exact marginal of the middle node of three is its mean-field update."""
+    unary, tables = field(3, 1, 3, seed=7)
+    start = torch.full_like(unary, 1 / 3)
+    known = unary[:, 0].clone()
+    for x, label in ((0, 2), (2, 1)):
+        known[:, x] += 1e3 * (torch.arange(3) != label)
+        start[:, 0, x] = (torch.arange(3) == label).double()
+    q = infer(unary, tables, settings=sweeps(1), start=start).q
+    exact = chain_marginals(known, tables[RIGHT][:, :, 0])
+    torch.testing.assert_close(q[:, 0, 1], exact[:, 1], atol=1e-12, rtol=0)
+
+
+# ---------------------------------------------------------------- free energy
+
+
+@pytest.mark.parametrize("order", ["sequential", "checkerboard"])
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+def test_updates_one_after_the_other_never_raise_the_free_energy(order: str, damping: float) -> None:
+    unary, tables = field(3, 2, 3, seed=8, scale=2.0)
+    _, log_z = marginals_by_enumeration(unary, tables)
+    q = torch.softmax(-unary, 0)
+    values = [float(free_energy(q, unary, tables))]
+    for _ in range(12):
+        q = infer(unary, tables, settings=sweeps(1, order, damping), start=q).q
+        values.append(float(free_energy(q, unary, tables)))
+    assert all(after <= before + 1e-12 for before, after in itertools.pairwise(values))
+    assert values[0] - values[-1] > 0.1
+    assert values[-1] >= -log_z
+
+
+def test_free_energy_of_a_labelling_is_its_energy() -> None:
+    unary, tables = field(3, 4, 5, radius=2, batch=(2,), seed=9)
+    labels = torch.randint(3, (2, 4, 5), generator=torch.Generator().manual_seed(1))
+    q = torch.nn.functional.one_hot(labels, 3).movedim(-1, 1).double()
+    by_loop = []
+    for i in range(2):
+        total = sum(float(unary[i, labels[i, y, x], y, x]) for y in range(4) for x in range(5))
+        for first, second, v in edges(unary[i], {o: t[i] for o, t in tables.items()}):
+            total += float(v[labels[i][first], labels[i][second]])
+        by_loop.append(total)
+    expected = torch.tensor(by_loop, dtype=torch.float64)
+    torch.testing.assert_close(energy(labels, unary, tables), expected)
+    torch.testing.assert_close(free_energy(q, unary, tables), expected)
+
+
+def test_answers_are_stationary_points_of_the_free_energy() -> None:
+    """Where mean field has settled, the derivative of F along the simplex is zero."""
+    unary, tables = field(3, 3, 4, seed=10, scale=0.5)
+    q = infer(unary, tables, settings=sweeps(300, "sequential")).q.requires_grad_()
+    (slope,) = torch.autograd.grad(free_energy(q, unary, tables), q)
+    assert (slope - slope.mean(0)).abs().max() < 1e-9
+
+
+# ---------------------------------------------------------------- whole grids
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("radius", "h", "w"), [(1, 5, 7), (2, 5, 7), (3, 5, 4), (2, 1, 1), (1, 1, 6), (2, 7, 2), (3, 2, 9)]
+)
+def test_grids_equal_the_loop_over_edges(order: str, radius: int, h: int, w: int) -> None:
+    unary, tables = field(3, h, w, radius=radius, seed=11)
+    settings = sweeps(3, order, damping=0.2)
+    found = infer(unary, tables, settings=settings)
+    by_loop, change = infer_by_loop(unary, tables, settings)
+    torch.testing.assert_close(found.q, by_loop, atol=1e-12, rtol=0)
+    assert found.last_change == pytest.approx(change, abs=1e-12)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("offset", [(-1, 1), (1, 1), (2, 1), (0, 3)])
+def test_any_set_of_offsets_will_do(order: str, offset: Offset) -> None:
+    unary, _ = field(2, 5, 6, seed=12)
+    size = 5 - abs(offset[0]), 6 - abs(offset[1])
+    table = torch.randn(2, 2, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    settings = sweeps(2, order)
+    found = infer(unary, {offset: table}, settings=settings).q
+    torch.testing.assert_close(found, infer_by_loop(unary, {offset: table}, settings)[0], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("order", ["parallel", "checkerboard"])
+def test_pieces_do_not_show(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unary, tables = field(3, 13, 6, radius=2, seed=13)
+    at_once = infer(unary, tables, settings=sweeps(3, order)).q
+    monkeypatch.setattr("hyperseg.crf.meanfield.PIECE", 2 * 3 * 6)  # two rows
+    pieces = infer(unary, tables, settings=sweeps(3, order)).q
+    torch.testing.assert_close(pieces, at_once, atol=1e-14, rtol=0)
+
+
+@pytest.mark.parametrize(("axis", "kind"), [(-1, RIGHT), (-2, BELOW)])
+def test_mirrored_scenes_give_mirrored_answers(axis: int, kind: Offset) -> None:
+    """In the mirror the first node of an edge becomes the second: the table's arguments swap."""
+    unary, tables = field(3, 5, 7, seed=14)
+    mirrored = {offset: table.flip(axis) for offset, table in tables.items()}
+    same_arguments = infer(unary.flip(axis), mirrored).q
+    mirrored[kind] = mirrored[kind].transpose(0, 1)
+    q = infer(unary, tables).q
+    torch.testing.assert_close(infer(unary.flip(axis), mirrored).q, q.flip(axis), atol=1e-12, rtol=0)
+    assert (same_arguments - q.flip(axis)).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("order", ["parallel", "checkerboard"])
+@pytest.mark.parametrize("radius", [1, 2])
+def test_the_inside_of_a_tile_equals_the_whole_grid(order: str, radius: int) -> None:
+    n = {("parallel", 1): 3, ("parallel", 2): 2, ("checkerboard", 1): 2, ("checkerboard", 2): 1}[
+        order, radius
+    ]
+    settings = sweeps(n, order)
+    halo = settings.reach(radius)
+    h, w, (y, x), (inner_h, inner_w) = 2 * halo + 11, 2 * halo + 8, (5, 2), (5, 4)
+    unary, tables = field(2, h, w, radius=radius, seed=15)
+    tile_h, tile_w = inner_h + 2 * halo, inner_w + 2 * halo
+    crop = {
+        (dy, dx): table[..., y : y + tile_h - abs(dy), x : x + tile_w - abs(dx)]
+        for (dy, dx), table in tables.items()
+    }
+    part = infer(unary[:, y : y + tile_h, x : x + tile_w], crop, settings=settings, origin=(y, x)).q
+    whole = infer(unary, tables, settings=settings).q[:, y : y + tile_h, x : x + tile_w]
+    inside = (slice(None), slice(halo, halo + inner_h), slice(halo, halo + inner_w))
+    torch.testing.assert_close(part[inside], whole[inside], atol=1e-12, rtol=0)
+    assert (part - whole).abs().max() > 1e-3, "the halo itself differs"
+
+
+def test_a_tile_needs_its_origin() -> None:
+    """Without it the colours of an odd tile are exchanged."""
+    unary, tables = field(2, 20, 21, seed=16)
+    settings = sweeps(2, "checkerboard")
+    whole = infer(unary, tables, settings=settings).q[..., 1:]
+    crop = {offset: table[..., 1:] for offset, table in tables.items()}
+    for origin, same in (((0, 1), True), ((0, 0), False)):
+        part = infer(unary[..., 1:], crop, settings=settings, origin=origin).q
+        difference = float((part - whole)[..., settings.reach(1) :].abs().max())
+        assert (difference < 1e-12) == same
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_batch_is_one_by_one(order: str) -> None:
+    unary, tables = field(3, 4, 5, radius=2, batch=(2, 3), seed=17)
+    settings = sweeps(4, order, 0.1)
+    together = infer(unary, tables, settings=settings)
+    for i, j in itertools.product(range(2), range(3)):
+        own = {offset: table[i, j] for offset, table in tables.items()}
+        alone = infer(unary[i, j], own, settings=settings)
+        torch.testing.assert_close(together.q[i, j], alone.q, atol=1e-14, rtol=0)
+        torch.testing.assert_close(
+            free_energy(together.q, unary, tables)[i, j], free_energy(alone.q, unary[i, j], own)
+        )
+    shared = {offset: table[0, 0] for offset, table in tables.items()}
+    spread = {offset: table.expand_as(tables[offset]) for offset, table in shared.items()}
+    labels = together.q.argmax(2)
+    for function in (lambda t: infer(unary, t, settings=settings).q, lambda t: energy(labels, unary, t),
+                     lambda t: free_energy(together.q, unary, t)):  # fmt: skip
+        torch.testing.assert_close(function(shared), function(spread), atol=1e-12, rtol=0)
+
+
+# ---------------------------------------------------------------- convergence
+
+
+def repulsive(h: int, w: int) -> tuple[Tensor, dict[Offset, Tensor]]:
+    """Neighbours that must differ: parallel sweeps change all of them at once, again and again."""
+    unary, tables = field(2, h, w, seed=18)
+    unary = 0.01 * unary + torch.tensor([0.0, 0.5], dtype=torch.float64)[:, None, None]
+    apart = 3.0 * torch.eye(2, dtype=torch.float64)[:, :, None, None]
+    return unary, {offset: apart.expand_as(table) for offset, table in tables.items()}
+
+
+def test_strong_tables_swing_in_parallel_and_settle_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    unary, tables = repulsive(6, 7)
+    with caplog.at_level(logging.WARNING, "hyperseg"):
+        swinging = infer(unary, tables, settings=sweeps(100))
+    assert not swinging.settled
+    assert swinging.last_change > 0.5
+    for word in ("has not settled", "checkerboard", "damping", "more iterations"):
+        assert word in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "hyperseg"):
+        settled = [infer(unary, tables, settings=sweeps(100, order)) for order in ORDERS[1:]]
+        damped = infer(unary, tables, settings=sweeps(100, damping=0.5))
+    assert not caplog.text
+    for found in (*settled, damped):
+        assert found.last_change < 1e-6
+        again = infer(unary, tables, settings=sweeps(1), start=found.q)
+        assert again.last_change < 1e-5, "a fixed point of every order"
+
+
+def test_start_is_left_as_it_was() -> None:
+    unary, tables = field(3, 4, 4, seed=19)
+    start = torch.softmax(unary, 0)
+    kept = start.clone()
+    for order in ORDERS:
+        other = infer(unary, tables, settings=sweeps(2, order), start=start).q
+        assert torch.equal(start, kept)
+        assert (other - infer(unary, tables, settings=sweeps(2, order)).q).abs().max() > 1e-3
+
+
+# ---------------------------------------------------------------- gradients
+
+
+def test_gradients_through_the_unrolled_sweeps() -> None:
+    unary, tables = field(2, 2, 3, seed=20)
+    inputs = [t.requires_grad_() for t in (unary, tables[RIGHT], tables[BELOW])]
+
+    def unrolled(u: Tensor, right: Tensor, below: Tensor) -> Tensor:
+        return infer(u, {RIGHT: right, BELOW: below}, settings=sweeps(3, damping=0.2)).q
+
+    def bound(u: Tensor, right: Tensor, below: Tensor) -> Tensor:
+        return free_energy(unrolled(u, right, below), u, {RIGHT: right, BELOW: below})
+
+    assert torch.autograd.gradcheck(unrolled, inputs)
+    assert torch.autograd.gradcheck(bound, inputs)
+
+
+def test_following_gradients_changes_no_value_and_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    unary, tables = field(3, 7, 8, radius=2, seed=21)
+    plain = infer(unary, tables, settings=sweeps(2)).q
+    caplog.clear()
+    followed = infer(unary.requires_grad_(), tables, settings=sweeps(2))
+    assert not followed.settled
+    assert not caplog.text
+    torch.testing.assert_close(followed.q.detach(), plain, atol=1e-14, rtol=0)
+    for order in ORDERS[1:]:
+        with pytest.raises(SettingError, match="has no gradient"):
+            infer(unary, tables, settings=sweeps(2, order))
+        with torch.no_grad():
+            infer(unary, tables, settings=sweeps(2, order))
+
+
+# ---------------------------------------------------------------- settings and mistakes
+
+
+def test_reach() -> None:
+    assert sweeps(4).reach(3) == 12
+    assert sweeps(4, "checkerboard").reach(1) == 8
+    assert sweeps(2, "checkerboard").reach(2) == 36
+    with pytest.raises(SettingError, match="whole grid"):
+        sweeps(1, "sequential").reach(1)
+
+
+def test_settings_survive_json() -> None:
+    settings = sweeps(3, "checkerboard", 0.25)
+    assert MeanField(**json.loads(json.dumps(asdict(settings)))) == settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"iterations": -1}, "iterations"), ({"iterations": 2.5}, "iterations"), ({"order": "random"}, "order"),
+        ({"damping": 1.0}, "damping"), ({"damping": -0.1}, "damping"), ({"damping": float("nan")}, "damping"),
+    ],
+)  # fmt: skip
+def test_unusable_settings_are_named(wrong: dict[str, float | str], named: str) -> None:
+    with pytest.raises(SettingError, match=named):
+        MeanField(**wrong)  # type: ignore[arg-type]
+
+
+def test_mistakes_are_named() -> None:
+    unary, tables = field(3, 4, 5)
+    with pytest.raises(SettingError, match=r"\(3, 3, 4, 5\).*must be \(3, 3, 4, 4\)"):
+        infer(unary, {RIGHT: torch.zeros(3, 3, 4, 5, dtype=torch.float64)})
+    with pytest.raises(SettingError, match="must be"):
+        infer(unary, {RIGHT: tables[RIGHT].expand(2, 3, 3, 4, 4)})
+    with pytest.raises(SettingError, match="neither right nor below"):
+        infer(unary, {(0, -1): tables[RIGHT]})
+    with pytest.raises(SettingError, match="float32"):
+        infer(unary, {RIGHT: tables[RIGHT].float()})
+    with pytest.raises(SettingError, match="start"):
+        infer(unary, tables, start=unary[:2])
+    with pytest.raises(SettingError, match="floating point"):
+        infer(torch.zeros(3, 0, 5), {})
+    with pytest.raises(SettingError, match="NaN"):
+        infer(unary * float("nan"), tables)
+    with pytest.raises(SettingError, match="radius"):
+        offsets(0)
+    labels = torch.zeros(4, 5, dtype=torch.long)
+    with pytest.raises(LabelError, match=r"0\.\.2, got -1\.\.0"):
+        energy(labels.index_fill(0, torch.tensor(1), -1), unary, tables)
+    with pytest.raises(SettingError, match="labels must be"):
+        energy(labels[:3], unary, tables)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("order", ORDERS)
+def test_cuda_equals_cpu(order: str) -> None:
+    unary, tables = field(4, 33, 21, radius=2, batch=(2,), seed=22)
+    settings = sweeps(3, order, 0.1)
+    on_gpu = infer(unary.cuda(), {o: t.cuda() for o, t in tables.items()}, settings=settings)
+    on_cpu = infer(unary, tables, settings=settings)
+    torch.testing.assert_close(on_gpu.q.cpu(), on_cpu.q, atol=1e-12, rtol=0)
