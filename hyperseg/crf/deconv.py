@@ -99,7 +99,8 @@ class DeconvNet(nn.Module):
 
     For every group, with one set of weights: 1x1 and 3x3 convolutions, 2x2 max pooling and again down to the
     coarse grid; a 3x3 convolution over these features and the marginals; per stage unpooling to where the
-    encoder's maxima were and a 3x3 transposed convolution; K scores, the group's mask. The masks' fusion starts
+    encoder's maxima were and a 3x3 transposed convolution; a 1x1 convolution that sees the map's own pixels beside
+    it; K scores, the group's mask. The masks' fusion starts
     as their mean, and the masks start at zero: a new network returns the given map, number by number.
 
     Any size works: right and bottom are continued by their last row and column to a multiple of `stride`, and
@@ -135,6 +136,7 @@ class DeconvNet(nn.Module):
         self.mix = ConvBlock(plain, width + k, width, 3)
         self.up = nn.ModuleList(UpBlock(plain, width, width, 3) for _ in range(spec.stages))
         self.drop = dropout(ConvSpec(2, dropout=spec.dropout))
+        self.see = ConvBlock(plain, width + k, width, 1)
         self.score = conv(plain, width, k, 1, bias=True)
         self.fuse = conv(plain, n_groups * k, k, 1, bias=False) if spec.fuse == "conv" else None
         _set_weight(self.score, torch.zeros(k, width))
@@ -173,13 +175,19 @@ class DeconvNet(nn.Module):
             x, where = pool(block(x))
             places.append(where)
         marginals = coarsened(log_probs, self.stride).clamp_min(LEAST).log()
-        x = self.mix(torch.cat((x, marginals.repeat_interleave(self.cut.shape[0], 0)), dim=1))
+        x = self.mix(torch.cat((x, self._repeated(marginals)), dim=1))
         for block, where in zip(self.up, reversed(places), strict=True):
             raised = unpool(x, where) if self.spec.switches else _enlarge(x, 2)
             x = block(raised, raised.shape[2:])
-        scores: Tensor = self.score(x if self.drop is None else self.drop(x))
+        seen = _precise(log_probs).softmax(1).clamp_min(LEAST).log()
         # cropped after the unpooling: places count pixels of the grown images
-        return scores[..., :height, :width].unflatten(0, (-1, self.cut.shape[0]))
+        x = self.see(torch.cat((x[..., :height, :width], self._repeated(seen)), dim=1))
+        scores: Tensor = self.score(x if self.drop is None else self.drop(x))
+        return scores.unflatten(0, (-1, self.cut.shape[0]))
+
+    def _repeated(self, maps: Tensor) -> Tensor:
+        """(B, K, h, w) -> (B * G, K, h, w): the same for every group."""
+        return maps.repeat_interleave(self.cut.shape[0], 0)
 
     def _grow(self, bands: Tensor) -> Tensor:
         """Continue right and bottom by the last column and row to a multiple of the stride."""

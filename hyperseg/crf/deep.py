@@ -44,7 +44,7 @@ class DeepCRF:
     form: Form = "residual"
     weight: float = 0.5
     heads: float = 1.0
-    inference: MeanField = field(default_factory=lambda: MeanField(iterations=15, damping=0.5))
+    inference: MeanField = field(default_factory=lambda: MeanField(iterations=20, damping=0.5))
 
     def __post_init__(self) -> None:
         if self.stride not in (1, 2, 4):

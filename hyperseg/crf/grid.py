@@ -182,7 +182,8 @@ def blocks(
             # Nodes with equal radius * y + x share no edge, and every neighbour that comes earlier row by row
             # has a lower value, every later one a higher: updating them together is going row by row.
             for front in range(radius * (h - 1) + w):
-                yield _front(front, radius, shape, kinds, device)
+                if block := _front(front, radius, shape, kinds, device):
+                    yield block
         case _:
             raise SettingError(f'order must be "parallel", "checkerboard" or "sequential", got {order!r}.')
 
@@ -223,8 +224,8 @@ def _shifted(nodes: range, shift: int) -> slice:
 
 def _front(
     t: int, slope: int, shape: Offset, kinds: Collection[Offset], device: torch.device | None
-) -> Block:
-    """Nodes (y, t - slope * y), from top to bottom, as a column of indices."""
+) -> Block | None:
+    """Nodes (y, t - slope * y), from top to bottom, as a column of indices; a narrow grid may have none."""
     h, w = shape
 
     def span(dy: int, dx: int) -> range:
@@ -232,6 +233,8 @@ def _front(
         return range(max(0, -dy, (t + dx - w) // slope + 1), min(h, h - dy, (t + dx) // slope + 1))
 
     own = span(0, 0)
+    if not own:
+        return None
     y = torch.arange(own.start, own.stop, device=device).unsqueeze(1)
     nodes = (y, t - slope * y)
     links = []

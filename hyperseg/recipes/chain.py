@@ -16,6 +16,7 @@ from hyperseg.crf import DenseCRF, Tuned, changes
 from hyperseg.crf.deconv import DeconvNet, DeconvSpec
 from hyperseg.crf.deep import apply_deep_crf, class_tables, deep_crf_from, pooled
 from hyperseg.crf.piecewise import Pairwise
+from hyperseg.data.leak import leak
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.data.splits import folds, without
 from hyperseg.engine import History
@@ -104,11 +105,12 @@ def cross_fitted(
     """(training pixels, map made by method and refiners without them); together all training pixels.
 
     A method knows its training pixels better than any others: what learns from its map has to learn from pixels it
-    did not know.
+    did not know. Where most test pixels lie among training pixels (a leak above one half), so do those held out.
     """
     assert job.scene.labels is not None
     found = []
-    for i, part in enumerate(folds(job.split, job.scene.labels, parts)):
+    apart = leak(job.split, window=base.window).a < 0.5
+    for i, part in enumerate(folds(job.split, job.scene.labels, parts, apart=apart)):
         if not part.any():
             continue
         rest = replace(

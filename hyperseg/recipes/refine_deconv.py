@@ -54,8 +54,8 @@ class DeconvSettings:
     switches: bool = True
     groups: Cut = "auto"
     group_length: int = 20
-    parts: int = 3
-    steps: int = 200
+    parts: int = 2
+    steps: int = 120
     batch: int = 8
     crop: int = 32
     lr: float = 2e-3

@@ -52,7 +52,7 @@ def test_a_larger_scene_into_a_new_folder(hyperseg: Any, trained: Path, scene: S
 def test_a_run_without_crf_says_so_when_asked_to_refine(hyperseg: Any, trained: Path) -> None:
     answer = hyperseg("map", "run", "cube.npy", "--refine", "--quiet")
     assert answer.code == 0
-    assert answer.err.startswith("Note: run: this run has no dense CRF")
+    assert answer.err.startswith("Note: run: this run has no refiner")
 
 
 def test_an_unfinished_run_is_to_be_resumed(hyperseg: Any, trained: Path) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from hyperseg.core import SettingError, Split
 from hyperseg.data.splits import folds, without
@@ -18,10 +19,11 @@ def example() -> tuple[Split, np.ndarray]:
     return Split(train, empty, (labels >= 0) & ~train, "test", 0), labels
 
 
+@pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.parametrize("n", [2, 3, 5])
-def test_parts_are_the_training_pixels_divided(n: int) -> None:
+def test_parts_are_the_training_pixels_divided(n: int, apart: bool) -> None:
     split, labels = example()
-    parts = folds(split, labels, n)
+    parts = folds(split, labels, n, apart=apart)
     np.testing.assert_array_equal(np.sum(parts, axis=0), split.train.astype(int))
     for k in (0, 1):
         sizes = [int((part & (labels == k)).sum()) for part in parts]
@@ -37,6 +39,15 @@ def test_a_class_with_as_many_parcels_as_parts_is_held_out_by_parcel() -> None:
     split = Split(train, np.zeros_like(train), np.zeros_like(train), "test", 0)
     for i, part in enumerate(folds(split, labels, 3)):
         np.testing.assert_array_equal(part.any(0).nonzero()[0], np.arange(10 * i, 10 * i + 9))
+
+
+def test_scattered_parts_lie_among_what_is_left() -> None:
+    split, labels = example()
+    for part in folds(split, labels, 3, apart=False):
+        near = ndimage.binary_dilation(split.train & ~part, np.ones((5, 5)))
+        assert near[part].mean() > 0.9
+    once, again = (folds(split, labels, 3, apart=False) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
 
 
 def test_what_is_left_keeps_the_rest_of_the_split() -> None:

@@ -11,18 +11,21 @@ from scipy import ndimage
 from hyperseg.core import SettingError, Split
 
 
-def folds(split: Split, labels: NDArray[np.int16], n: int = 3) -> list[NDArray[np.bool_]]:
-    """The training pixels in `n` parts that lie apart where they can.
+def folds(
+    split: Split, labels: NDArray[np.int16], n: int = 3, *, apart: bool = True
+) -> list[NDArray[np.bool_]]:
+    """The training pixels in `n` parts, every class spread over all of them.
 
-    The pixels of every class are put in the order of their parcels (connected labelled ground of the class), row
-    by row within a parcel, and cut into n runs of about equal length. A class with several parcels is thus held out
-    by parcel, one with a single parcel by a strip of it, and every class with n pixels is in every part and in what
-    is left without it.
+    What is held out should be as hard as what is tested. Apart: the pixels of every class are put in the order of their
+    parcels (connected labelled ground of the class), row by row within a parcel, and cut into n runs of about equal
+    length; a class with several parcels is held out by parcel, one with a single parcel by a strip of it. Not apart:
+    at random, so that held-out pixels lie among those that are left.
 
     Args:
         split: whose `train` is divided.
         labels: (H, W) classes, -1 unlabelled.
         n: number of parts, 2 or more.
+        apart: parts that lie apart where they can, for a split whose test pixels do; or scattered ones.
 
     Returns:
         n disjoint (H, W) masks that together are `split.train`; a part may be empty.
@@ -32,9 +35,13 @@ def folds(split: Split, labels: NDArray[np.int16], n: int = 3) -> list[NDArray[n
     part = np.full(labels.shape, -1)
     for k in np.unique(labels[split.train]):
         mine = split.train & (labels == k)
-        parcel, _ = ndimage.label(labels == k, structure=np.ones((3, 3)))
         places = np.argwhere(mine)
-        order = np.lexsort((places[:, 1], places[:, 0], parcel[mine]))
+        if apart:
+            parcel, _ = ndimage.label(labels == k, structure=np.ones((3, 3)))
+            order = np.lexsort((places[:, 1], places[:, 0], parcel[mine]))
+        else:
+            width = labels.shape[1]
+            order = np.random.default_rng([split.seed, int(places[0] @ (width, 1))]).permutation(len(places))
         # the remainder of small classes goes to another part each time
         run = (np.arange(len(order)) * n // max(len(order), n) + int(k)) % n
         part[tuple(places[order].T)] = run
