@@ -15,6 +15,7 @@ METHODS = ("cnn3d", "ssrn", "hybrid", "gan", "deep-crf", "svm", "rf")
 REFINERS = ("dense-crf", "deep-crf", "deconv")
 VARIANTS = ("ss", "spc", "spa", "conv")
 BASELINES = ("svm", "rf", "lda")
+JOINT_STEPS = 300
 
 
 @click.command()
@@ -58,6 +59,18 @@ BASELINES = ("svm", "rf", "lda")
     "[default: dense-crf; of --method deep-crf: deep-crf, deconv]",
 )
 @click.option(
+    "--groups",
+    type=click.Choice(("auto", "equal", "gaps", "correlation")),
+    help="How --method deep-crf and the refiner deconv cut the bands into groups: equal lengths, at gaps between "
+    "wavelengths, or where neighbouring bands correlate least.  [default: auto: gaps, or equal without wavelengths]",
+)
+@click.option(
+    "--joint/--piecewise",
+    default=None,
+    help="For the refiner deep-crf: also train network and potentials together, through the inference.  "
+    "[default: piecewise]",
+)
+@click.option(
     "--crf-engine",
     type=click.Choice(("lattice", "pydensecrf")),
     help="Engine of the dense CRF.  [default: lattice]",
@@ -97,7 +110,8 @@ BASELINES = ("svm", "rf", "lda")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def classify(
     scene: str | None, labels: str | None, train_mask: str | None, test_mask: str | None, variant: str | None,
-    pool: str | None, conditional: bool | None, refine: tuple[str, ...], window: int | None, epochs: int | None,
+    pool: str | None, conditional: bool | None, refine: tuple[str, ...], groups: str | None,
+    joint: bool | None, window: int | None, epochs: int | None,
     device: str, folder: Path | None, out: Path | None, resume: bool, record: Path | None, quiet: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Train on SCENE and map all of it.
@@ -145,7 +159,20 @@ def classify(
     changes |= trained_with(
         settings, method=method, variant=variant, conditional=conditional, window=window, epochs=epochs
     )
+    if groups is not None:
+        how: dict[str, Any] = {"groups": groups}
+        changes |= {
+            "train": replace(changes.get("train", settings.train), **how),
+            "deconv": replace(settings.deconv, **how),
+        }
+    if joint is not None:
+        steps = JOINT_STEPS if joint else 0
+        changes["deep"] = replace(settings.deep, joint=replace(settings.deep.joint, steps=steps))
     settings = replace(settings, **changes)
+    if groups and settings.method != "deep-crf" and "deconv" not in settings.refiners:
+        raise SettingError("--groups: only with --method deep-crf or --refine deconv.")
+    if joint and "deep-crf" not in settings.refiners:
+        raise SettingError("--joint: only with --method deep-crf or --refine deep-crf.")
     if not settings.split.strip().lower().startswith("fixed"):  # masks of the earlier run go with its split
         inputs |= {"train_mask": train_mask, "test_mask": test_mask}
     elif inputs["train_mask"] is None:

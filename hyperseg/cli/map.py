@@ -12,7 +12,9 @@ import click
 @click.argument("scene")
 @click.option("--out", type=click.Path(path_type=Path), help="Where the map goes.  [default: SCENE-map.tif]")
 @click.option(
-    "--refine/--no-refine", default=False, help="Also apply the run's dense CRF (holds the scene in memory)."
+    "--refine/--no-refine",
+    default=False,
+    help="Also apply the run's refiners (holds the probabilities in memory).",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
 @click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder with a data set's own files.")

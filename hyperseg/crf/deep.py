@@ -35,7 +35,7 @@ class DeepCRF:
         inference: of the mean field.
 
     Source: Alam et al., TGRS 2019, on Lin et al., CVPR 2016.
-    Differs: 4 neighbours, not a large box; the "residual" form; the nodes of stride 1 are overlapping cubes, one a pixel.
+    Differs: 4 neighbours, not a large box; the "residual" form; nodes of stride 1 are pixels, their cubes overlap.
     """
 
     stride: int = 1

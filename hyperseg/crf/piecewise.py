@@ -52,8 +52,8 @@ class Pairwise(nn.Module):
         spec = BackboneSpec(width, (width,), (1,), (1,), (1,), ConvSpec(2))
         self.n_classes = n_classes
         self.heads = nn.ModuleDict({d: PairHead(spec, n_classes, hidden=hidden) for d in DIRECTIONS})
-        for head in self.heads.values():
-            for weight in head.score.parameters():
+        for name, weight in self.heads.named_parameters():
+            if ".score." in name:
                 nn.init.zeros_(weight)
         self.register_buffer("table", torch.zeros(len(DIRECTIONS), n_classes, n_classes))
 
@@ -155,7 +155,9 @@ def learn_tables(
 
 def unary_loss(scores: Tensor, labels: Tensor) -> Tensor:
     """Mean -log P(y_p | x) over labelled nodes; (B, K, *S) scores, (B, *S) long labels, -1 left out."""
-    return _mean(F.cross_entropy(scores, labels, ignore_index=UNLABELLED, reduction="none"), labels != UNLABELLED)
+    return _mean(
+        F.cross_entropy(scores, labels, ignore_index=UNLABELLED, reduction="none"), labels != UNLABELLED
+    )
 
 
 def pair_loss(scores: Tensor, first: Tensor, second: Tensor, *, same_share: float | None = None) -> Tensor:
@@ -181,7 +183,11 @@ def edge_weights(first: Tensor, second: Tensor, *, same_share: float) -> Tensor:
     """(n,) weights that sum to one, `same_share` of it on edges between equal classes; one kind alone gets all."""
     same = first == second
     shares = torch.where(same, same_share / same.sum(), (1 - same_share) / (~same).sum())
-    return shares / shares.sum() if len(shares) and shares.sum() > 0 else torch.full_like(shares, 1 / max(len(shares), 1))
+    return (
+        shares / shares.sum()
+        if len(shares) and shares.sum() > 0
+        else torch.full_like(shares, 1 / max(len(shares), 1))
+    )
 
 
 def _mean(losses: Tensor, known: Tensor) -> Tensor:
@@ -255,7 +261,11 @@ def labelled_edges(
     tree = cKDTree(places) if len(places) else None
     limit = max(radius, min(labels.shape) // 5)
     for reach in range(radius, limit + 1):
-        pairs = np.empty((0, 2), np.int64) if tree is None else tree.query_pairs(reach, p=1, output_type="ndarray")
+        pairs = (
+            np.empty((0, 2), np.int64)
+            if tree is None
+            else tree.query_pairs(reach, p=1, output_type="ndarray")
+        )
         edges = _directed(places, pairs, most, seed)
         fewest = min(len(found.first) for found in edges.values())
         if fewest >= least:

@@ -35,6 +35,7 @@ class MapWriter:
         colours: K sRGB triples 0..255.
         grid: coordinates, or None.
         confidence_path: a float32 GeoTIFF for the confidence, or None.
+        made_by: method and refiners, in order; the tag "made_by" of the file.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class MapWriter:
         colours: Colours,
         grid: Grid | None = None,
         confidence_path: AnyPath | None = None,
+        made_by: Sequence[str] = (),
     ) -> None:
         if len(shape) != 2 or min(shape) < 1:
             raise SettingError(f"{path}: a map has shape (rows, columns), got {tuple(shape)}.")
@@ -59,6 +61,7 @@ class MapWriter:
         self.shape, self.grid = (shape[0], shape[1]), grid
         self.classes, self.colours = tuple(classes), tuple(colours)
         self.confidence_path = None if confidence_path is None else Path(confidence_path)
+        self.made_by = tuple(made_by)
         self._dtype = "uint8" if len(classes) < 2**8 else "uint16"
 
     def __enter__(self) -> Self:
@@ -83,6 +86,8 @@ class MapWriter:
                 create_raster(map_file, self.path, (*self.shape, 1), self._dtype, self.grid, nodata=0)
             )
             self._map.write_colormap(1, {0: (0, 0, 0, 0), **{k + 1: c for k, c in enumerate(self.colours)}})
+            if self.made_by:
+                self._map.update_tags(made_by=" + ".join(self.made_by))
             self._stack = stack.pop_all()
         return self
 
@@ -139,13 +144,17 @@ def write_map(
         labels: a `SegmentationMap`, or (H, W) labels, -1 = unlabelled, with their classes and colours.
         classes, colours, grid: override those of a `SegmentationMap`.
     """
+    made_by: Sequence[str] = ()
     if isinstance(labels, SegmentationMap):
+        made_by = labels.made_by
         classes, colours = classes or labels.classes, colours or labels.colours
         grid, labels = grid or labels.grid, labels.labels()
     if classes is None or colours is None:
         raise SettingError(f"{path}: an array of labels needs classes and colours to become a map.")
     check_labels(labels, len(classes), path)
-    with MapWriter(path, labels.shape, classes=classes, colours=colours, grid=grid) as writer:
+    with MapWriter(
+        path, labels.shape, classes=classes, colours=colours, grid=grid, made_by=made_by
+    ) as writer:
         writer.write((slice(None), slice(None)), labels)
 
 

@@ -158,7 +158,8 @@ def map_windows(
         parts = _refined(loaded, scene, parts, device=device)
     done, total = 0, scene.shape[0] * scene.shape[1]
     writer = MapWriter(
-        out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid, confidence_path=confidence
+        out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid, confidence_path=confidence,
+        made_by=loaded.chain if refine else loaded.chain[:1],
     )  # fmt: skip
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,9 @@ def refine(job: Job, base: Made, names: Sequence[Refiner]) -> list[Link]:
     return links
 
 
-def rebuild(record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], base: Encoder | None) -> list[Refine]:
+def rebuild(
+    record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], base: Encoder | None
+) -> list[Refine]:
     """The refiners of a run, ready for another scene; those that left the run's map alone are not among them.
 
     Args:
@@ -125,7 +127,9 @@ def cross_fitted(
     return found
 
 
-def _report(name: str, tuned: Tuned[Any], job: Job, before: SegmentationMap, after: SegmentationMap) -> dict[str, Any]:
+def _report(
+    name: str, tuned: Tuned[Any], job: Job, before: SegmentationMap, after: SegmentationMap
+) -> dict[str, Any]:
     """What every refiner says; percent, like every accuracy of a report."""
     assert job.scene.labels is not None
     return {
@@ -161,7 +165,9 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
         features = whole_features(encoder, scene, device=job.device)
         unary = map_scene(trained, scene, made_by=base.name, device=job.device)
         record = {"network": trained.network.spec.to_json(), "unary": True}
-        tensors = weights_of("network", trained.network) | prefixed("preprocess", trained.preprocess.to_arrays())
+        tensors = weights_of("network", trained.network) | prefixed(
+            "preprocess", trained.preprocess.to_arrays()
+        )
     after, tuned = weigh_and_apply(unary, scene, split, pairwise, features, settings, device=job.device)
     report = _report("deep-crf", tuned, job, before, after) | learnt
     stride = settings.crf.stride
@@ -202,7 +208,11 @@ def _encoder(job: Job, base: Made) -> tuple[Encoder, dict[str, Any], dict[str, N
     own = make_map(replace(job, tag=f"{job.tag}, features"), UNARY).model
     assert not isinstance(own, SpectralClassifier)
     tensors = weights_of("network", own.network) | prefixed("preprocess", own.preprocess.to_arrays())
-    return Encoder(*for_inference(own.network, own.preprocess)), {"network": own.network.spec.to_json()}, tensors
+    return (
+        Encoder(*for_inference(own.network, own.preprocess)),
+        {"network": own.network.spec.to_json()},
+        tensors,
+    )
 
 
 def _deconv(job: Job, base: Made, before: SegmentationMap, window: int, names: Sequence[Refiner]) -> Link:
@@ -223,12 +233,18 @@ def _deconv(job: Job, base: Made, before: SegmentationMap, window: int, names: S
     return Link("deconv", after, window + 2 * fitted.network.reach, report, record, tensors)
 
 
-def _rebuild_dense(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
+def _rebuild_dense(
+    entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None
+) -> Refine:
     crf, guide = DenseCRF(**entry["settings"]), Preprocess.from_arrays(unprefixed("guide", arrays))
-    return lambda map, scene, device: refine_like(map, scene, crf, guide, engine=entry["engine"], device=device)
+    return lambda map, scene, device: refine_like(
+        map, scene, crf, guide, engine=entry["engine"], device=device
+    )
 
 
-def _rebuild_deep(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
+def _rebuild_deep(
+    entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None
+) -> Refine:
     crf = deep_crf_from(**entry["settings"])
     encoder = base
     own: Trained | None = None
@@ -251,10 +267,15 @@ def _rebuild_deep(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], 
     return apply
 
 
-def _rebuild_deconv(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
+def _rebuild_deconv(
+    entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None
+) -> Refine:
     network = DeconvNet(DeconvSpec.from_json(entry["network"]))
     load_weights(network, "network", arrays)
-    preprocess, strength = Preprocess.from_arrays(unprefixed("preprocess", arrays)), entry["settings"]["strength"]
+    preprocess, strength = (
+        Preprocess.from_arrays(unprefixed("preprocess", arrays)),
+        entry["settings"]["strength"],
+    )
     return lambda map, scene, device: apply_deconv(
         map, network, scene, preprocess, strength=strength, device=device
     )

@@ -152,7 +152,11 @@ def check_method(scene: Scene, split: Split, settings: ClassifySettings) -> None
             f"the baseline lda needs more training pixels than classes, the split gives {n_train} for {n_classes}: "
             "train on more, or choose another baseline."
         )
-    if "dense-crf" in settings.refiners and settings.crf_engine == "pydensecrf" and find_spec("pydensecrf") is None:
+    if (
+        "dense-crf" in settings.refiners
+        and settings.crf_engine == "pydensecrf"
+        and find_spec("pydensecrf") is None
+    ):
         raise SettingError(
             "--crf-engine pydensecrf is not installed: pip install 'hyperseg[crf]' (a C++ compiler is needed), or "
             "use lattice, which gives the same map and needs nothing."

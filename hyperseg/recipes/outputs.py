@@ -19,7 +19,7 @@ from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import Preprocess, gather_spectra
 from hyperseg.data.write import replacing, write_json, write_map, write_raster
-from hyperseg.engine import figures, pictures, report
+from hyperseg.engine import adjacency, figures, pictures, report
 from hyperseg.hsi.classical import gather_features
 from hyperseg.metrics import mean_and_std
 from hyperseg.recipes.look_at_gan import generated_figures, load_gan
@@ -181,6 +181,14 @@ def draw_figures(
             wavelengths_nm=scene.wavelengths_nm, good_bands=scene.good_bands,
         ),
     }  # fmt: skip
+    deep = next((r for r in metrics["refiners"] if r["name"] == "deep-crf"), None)
+    if deep is not None:
+        seen = adjacency.count_pairs(scene.labels, scene.n_classes, within=deep["pairs_within"])
+        learnt = {towards: np.asarray(table) for towards, table in deep["class_table"].items()}
+        deep["agreement"] = adjacency.agreement(learnt, seen)
+        shown["adjacency"] = adjacency.adjacency_figure(
+            learnt, seen, scene.classes, scene.colours, within=deep["pairs_within"]
+        )
     if metrics["training"] is not None:
         shown["training"] = figures.training_figure(metrics["training"])
     return shown

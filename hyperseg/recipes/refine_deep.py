@@ -105,7 +105,14 @@ def whole_features(encoder: Encoder, scene: Scene, *, device: str) -> Tensor:
 
 
 def learn_pairwise(
-    map: SegmentationMap, scene: Scene, split: Split, features: Tensor, settings: DeepCrfSettings, *, seed: int, **how: Any
+    map: SegmentationMap,
+    scene: Scene,
+    split: Split,
+    features: Tensor,
+    settings: DeepCrfSettings,
+    *,
+    seed: int,
+    **how: Any,
 ) -> tuple[Pairwise, dict[str, Any]]:
     """The table of neighbouring classes from the map, and heads trained on pairs of labelled training nodes.
 
@@ -130,7 +137,9 @@ def learn_pairwise(
         pairwise = Pairwise(features.shape[0], n_classes, hidden=settings.crf.hidden).to(features.device)
     logs = node_logs(map, stride, features.device)
     if settings.crf.form == "residual":
-        pairwise.table.copy_(learn_tables(logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, settings)))
+        pairwise.table.copy_(
+            learn_tables(logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, settings))
+        )
     train_heads(pairwise, pooled(features, stride), logs, labels, edges, settings, seed=seed, **how)
     pairs = {}
     for towards, found in edges.items():
@@ -228,7 +237,9 @@ def train_heads(
     def batches(step: int) -> dict[Direction, Tensor]:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         return {
-            towards: torch.multinomial(ends[towards][4], settings.batch, replacement=True, generator=generator)
+            towards: torch.multinomial(
+                ends[towards][4], settings.batch, replacement=True, generator=generator
+            )
             for towards in DIRECTIONS
         }
 

@@ -119,7 +119,9 @@ class ClassifySettings:
                 "deep": lambda part: DeepCrfSettings(**_with(part, crf=deep_crf_from, joint=_joint_from)),
                 "deconv": lambda part: DeconvSettings(**_with(part, noise=SpectralNoise)),
             }
-            return ClassifySettings(**{k: nested[k](v) if k in nested else _plain(v) for k, v in data.items()})
+            return ClassifySettings(
+                **{k: nested[k](v) if k in nested else _plain(v) for k, v in data.items()}
+            )
         except (TypeError, ValueError, AttributeError) as error:
             raise SettingError(
                 f"the settings of a classification run cannot be read ({error}): they are those of another "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ class JointSettings:
     unrolled: int = 3
     lr: float = 3e-4
     weight_decay: float = 1e-2
-    noise: SpectralNoise = SpectralNoise(noise=0.3)
+    noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
 
 
 def train_jointly(
@@ -96,7 +96,9 @@ def train_jointly(
 
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         features = network.features(drawn[0])
-        tables = pairwise.tables(features, radius=crf.radius, weight=crf.weight, heads=crf.heads, form=crf.form)
+        tables = pairwise.tables(
+            features, radius=crf.radius, weight=crf.weight, heads=crf.heads, form=crf.form
+        )
         q = infer(-network.head([features]), tables, settings=inference).q
         return {"marginals": F.nll_loss(q.clamp(min=1e-6).log(), drawn[1], ignore_index=UNLABELLED)}
 

@@ -25,7 +25,12 @@ from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.catalog import load_card, open_scene
 from hyperseg.data.splits import fixed, make_split
-from hyperseg.data.synthetic import make_up_spectra, simulate_pavia_university, simulate_potts, simulate_usgs_potts
+from hyperseg.data.synthetic import (
+    make_up_spectra,
+    simulate_pavia_university,
+    simulate_potts,
+    simulate_usgs_potts,
+)
 from hyperseg.gan.game import Weights
 from hyperseg.gan.networks import Variant
 from hyperseg.hsi.classical import fit_baseline, predict_map

@@ -17,7 +17,7 @@ import pytest
 
 from hyperseg.core import DataFileError, HypersegError, RunError, Scene
 from hyperseg.recipes import classify as recipe
-from hyperseg.recipes import make, train
+from hyperseg.recipes import chain, make, train
 from hyperseg.recipes.record import load_model
 from hyperseg.recipes.run_folder import Interrupted, open_run
 
@@ -95,7 +95,7 @@ def test_interrupted_outside_training(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(make if hasattr(make, where) else recipe, where, stop)
+        patch.setattr(next(m for m in (make, chain, recipe) if hasattr(m, where)), where, stop)
         with pytest.raises(KeyboardInterrupt):
             run(toy, settings, tmp_path / "out")
     run(toy, settings, tmp_path / "out", resume=True)
@@ -279,7 +279,7 @@ def test_a_full_disk_while_a_map_is_written(
 def test_weights_that_cannot_be_read_back(whole: Path, tmp_path: Path) -> None:
     whole = Path(shutil.copytree(whole, tmp_path / "copy"))
     tensors, record = load_model(whole)
-    assert {name.split(".")[0] for name in tensors} == {"network", "preprocess", "guide"}
+    assert {name.split(".")[0] for name in tensors} == {"network", "preprocess", "refiner0"}
     assert record["settings"]["repeats"] == 2
     damage(whole / "model.safetensors")
     with pytest.raises(RunError, match=r"model\.safetensors: missing or damaged"):
