@@ -44,7 +44,7 @@ class DeepCRF:
     form: Form = "residual"
     weight: float = 0.5
     heads: float = 1.0
-    inference: MeanField = field(default_factory=lambda: MeanField(iterations=20, damping=0.5))
+    inference: MeanField = field(default_factory=lambda: MeanField(iterations=30, damping=0.25))
 
     def __post_init__(self) -> None:
         if self.stride not in (1, 2, 4):
@@ -60,9 +60,20 @@ def deep_crf_from(*, inference: Mapping[str, Any], **settings: Any) -> DeepCRF:
     return DeepCRF(**settings, inference=MeanField(**inference))
 
 
-def pooled(values: Tensor, stride: int) -> Tensor:
-    """(C, H, W) pixels -> (C, ceil(H / stride), ceil(W / stride)) means over cells; cut cells count what is there."""
-    return values if stride == 1 else F.avg_pool2d(values[None], stride, ceil_mode=True)[0]
+def pooled(values: Tensor, stride: int, *, valid: Tensor | None = None) -> Tensor:
+    """(C, H, W) pixels -> (C, ceil(H / stride), ceil(W / stride)) means over cells; cut cells count what is there.
+
+    With `valid`, (H, W) bool, the means are over valid pixels; 0 in cells without any.
+    """
+    if valid is not None:
+        values = torch.where(valid, values, values.new_zeros(()))
+    if stride == 1:
+        return values
+    means = F.avg_pool2d(values[None], stride, ceil_mode=True)[0]
+    if valid is None:
+        return means
+    share = F.avg_pool2d(valid[None, None].to(values.dtype), stride, ceil_mode=True)[0]
+    return means / torch.where(share > 0, share, 1.0)
 
 
 @torch.inference_mode()
@@ -74,11 +85,12 @@ def apply_deep_crf(
     *,
     tile: int = 256,
     device: torch.device | str = "cpu",
+    warn: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> SegmentationMap:
     """Refine a map tile by tile; the answer does not depend on the tiles, and memory not on the scene.
 
-    A node's unary energy is the mean of -log P over its cell. Mean field changes the distribution of a node; every
+    A node's unary energy is the mean of -log P over the valid pixels of its cell. Mean field changes the distribution of a node; every
     pixel of the cell is changed by the same ratio, so that detail finer than the nodes stays.
 
     Args:
@@ -88,6 +100,7 @@ def apply_deep_crf(
         settings: see `DeepCRF`.
         tile: side of a tile in nodes.
         device: where to compute.
+        warn: say so where mean field has not settled.
         progress: called with (pixels done, pixels in all).
 
     Raises:
@@ -104,7 +117,7 @@ def apply_deep_crf(
         logs = torch.from_numpy(map.probs[at]).to(device).clamp(min=FLOOR).log().permute(2, 0, 1)
         valid = None if map.valid is None else torch.from_numpy(map.valid[at]).to(device)
         origin = tuple(a for a, _ in part.read)
-        logs = context(logs, features(window), pairwise, settings, valid=valid, origin=origin)  # type: ignore[arg-type]
+        logs = context(logs, features(window), pairwise, settings, valid=valid, origin=origin, warn=warn)  # type: ignore[arg-type]
         cut = [slice(a - w, b - w) for (a, b), (w, _) in zip(inside, window, strict=True)]
         out[tuple(slice(a, b) for a, b in inside)] = (
             logs[:, cut[0], cut[1]].softmax(0).permute(1, 2, 0).cpu().numpy()
@@ -123,6 +136,7 @@ def context(
     *,
     valid: Tensor | None = None,
     origin: tuple[int, int] = (0, 0),
+    warn: bool = True,
 ) -> Tensor:
     """(K, H, W) log-probabilities of pixels -> the same after mean field on their nodes, up to a constant.
 
@@ -132,22 +146,20 @@ def context(
         pairwise, settings: see `apply_deep_crf`.
         valid: (H, W) bool; cells without any valid pixel take no part.
         origin: node of the upper left corner in the whole grid, for orders that depend on it.
+        warn: see `apply_deep_crf`.
     """
     stride = settings.stride
-    energies = -pooled(logs, stride)
-    live = None
-    if valid is not None:
-        live = pooled(valid[None].float(), stride)[0] > 0
-        energies = torch.where(live, energies, energies.new_zeros(()))
+    energies = -pooled(logs, stride, valid=valid)
+    live = None if valid is None else pooled(valid[None].float(), stride)[0] > 0
     tables = pairwise.tables(
-        pooled(features, stride)[None],
+        pooled(features, stride, valid=valid)[None],
         radius=settings.radius,
         weight=settings.weight,
         heads=settings.heads,
         form=settings.form,
         valid=live,
     )
-    found = infer(energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin)
+    found = infer(energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin, warn=warn)
     change = found.q.clamp(min=torch.finfo(torch.float32).tiny).log() - (-energies).log_softmax(0)
     if stride > 1:
         change = change.repeat_interleave(stride, 1).repeat_interleave(stride, 2)

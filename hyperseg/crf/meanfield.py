@@ -124,6 +124,7 @@ def infer(
     settings: MeanField | None = None,
     start: Tensor | None = None,
     origin: tuple[int, int] = (0, 0),
+    warn: bool = True,
 ) -> Marginals:
     """Approximate marginals of P(y) = exp(-E(y)) / Z.
 
@@ -135,6 +136,8 @@ def infer(
         start: (..., K, h, w) marginals to start from; default softmax(-unary).
         origin: (y, x) of the first node in the grid that this one is a tile of; only the colours of the
             checkerboard depend on it.
+        warn: log an entry where more than 1 % of the nodes have not settled, unless gradients are asked for
+            (training unrolls few sweeps on purpose).
 
     Returns:
         Marginals; differentiable in unary, tables and start for parallel order. Unless gradients are asked for
@@ -176,7 +179,7 @@ def infer(
         change, moving = float(changes.max()), float((changes > SETTLED).float().mean())
     if math.isnan(change):
         raise SettingError("mean field met NaN: unary or tables hold NaN or infinite energies.")
-    if moving > MOVING and not followed:
+    if warn and moving > MOVING and not followed:
         remedy = "more iterations, or damping=0.5"
         if settings.order == "parallel":
             remedy += ', or order="checkerboard", if it swings to and fro'

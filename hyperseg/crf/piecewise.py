@@ -104,7 +104,9 @@ class Pairwise(nn.Module):
                     energy = -weight * scores.flatten(1, 2).log_softmax(1).view_as(scores)
                 case _:
                     raise SettingError(f"form must be residual or joint, got {form!r}.")
-            found[offset] = energy if valid is None else energy * (valid[first] & valid[second])
+            if valid is not None:
+                energy = torch.where(valid[first] & valid[second], energy, energy.new_zeros(()))
+            found[offset] = energy
         return found
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hyperseg.core import Scene, SegmentationMap, SettingError
 from hyperseg.crf import DenseCRF, Tuned, changes
 from hyperseg.crf.deconv import DeconvNet, DeconvSpec
-from hyperseg.crf.deep import apply_deep_crf, class_tables, deep_crf_from, pooled
+from hyperseg.crf.deep import apply_deep_crf, class_tables, deep_crf_from
 from hyperseg.crf.piecewise import Pairwise
 from hyperseg.data.leak import leak
 from hyperseg.data.preprocess import Preprocess
@@ -30,6 +30,7 @@ from hyperseg.recipes.refine_deep import (
     Encoder,
     learn_pairwise,
     live_nodes,
+    node_features,
     node_logs,
     weigh_and_apply,
     whole_features,
@@ -168,11 +169,11 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
         tensors = weights_of("network", trained.network) | prefixed(
             "preprocess", trained.preprocess.to_arrays()
         )
-    after, tuned = weigh_and_apply(unary, scene, split, pairwise, features, settings, device=job.device)
+    after, tuned = weigh_and_apply(unary, scene, split, pairwise, features, settings, device=job.device, before=before)
     report = _report("deep-crf", tuned, job, before, after) | learnt
     stride = settings.crf.stride
     tables = class_tables(
-        node_logs(unary, stride, features.device), pooled(features, stride), pairwise, settings.crf,
+        node_logs(unary, stride, features.device), node_features(features, scene, stride), pairwise, settings.crf,
         valid=live_nodes(scene, settings),
     )  # fmt: skip
     report["class_table"] = {towards: table.tolist() for towards, table in tables.items()}
@@ -180,6 +181,7 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
         "name": "deep-crf", "settings": report["settings"], "hidden": settings.crf.hidden,
         "width": int(features.shape[0]),
     }  # fmt: skip
+    window = max(window, 2 * encoder.network.margin + 1)  # after a classical method the features look further
     return Link("deep-crf", after, window, report, record, tensors | weights_of("pairwise", pairwise))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from hyperseg.hsi.networks import build_network
 from hyperseg.recipes.chain import Link, refine
 from hyperseg.recipes.look_at_gan import describe_gan
 from hyperseg.recipes.make import Job, Made, make_map
+from hyperseg.recipes.refine_deep import training_pairs
 from hyperseg.recipes.repeat import RepeatResult, load_repeat, save_repeat, score_map
 from hyperseg.recipes.run_folder import RunFolder, going_on, open_run
 from hyperseg.recipes.settings import METHODS, NETWORKS, ClassifySettings
@@ -152,6 +153,8 @@ def check_method(scene: Scene, split: Split, settings: ClassifySettings) -> None
             f"the baseline lda needs more training pixels than classes, the split gives {n_train} for {n_classes}: "
             "train on more, or choose another baseline."
         )
+    if "deep-crf" in settings.refiners:
+        training_pairs(scene, split, replace(settings.deep, least_edges=1), seed=settings.seed)
     if (
         "dense-crf" in settings.refiners
         and settings.crf_engine == "pydensecrf"

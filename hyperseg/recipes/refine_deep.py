@@ -129,10 +129,8 @@ def learn_pairwise(
     Raises:
         LabelError: too few labelled nodes near each other.
     """
-    assert scene.labels is not None
     stride, n_classes = settings.crf.stride, scene.n_classes
-    labels = node_labels(np.where(split.train, scene.labels, np.int16(UNLABELLED)), stride, n_classes)
-    edges, reach = labelled_edges(labels, least=settings.least_edges, radius=settings.crf.radius, seed=seed)
+    labels, edges, reach = training_pairs(scene, split, settings, seed=seed)
     with seeded(seed):
         pairwise = Pairwise(features.shape[0], n_classes, hidden=settings.crf.hidden).to(features.device)
     logs = node_logs(map, stride, features.device)
@@ -140,7 +138,7 @@ def learn_pairwise(
         pairwise.table.copy_(
             learn_tables(logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, settings))
         )
-    train_heads(pairwise, pooled(features, stride), logs, labels, edges, settings, seed=seed, **how)
+    train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, seed=seed, **how)
     pairs = {}
     for towards, found in edges.items():
         same = np.equal(*found.classes(labels))
@@ -150,10 +148,27 @@ def learn_pairwise(
     return pairwise, {"pairs": pairs, "pairs_within": reach, "nodes_per_class": nodes}
 
 
+def training_pairs(
+    scene: Scene, split: Split, settings: DeepCrfSettings, *, seed: int
+) -> tuple[NDArray[np.int16], dict[Direction, Edges], int]:
+    """(h, w) classes of the nodes by training pixels, pairs of labelled ones, and the distance those came from."""
+    assert scene.labels is not None
+    known = np.where(split.train, scene.labels, np.int16(UNLABELLED))
+    labels = node_labels(known, settings.crf.stride, scene.n_classes)
+    return labels, *labelled_edges(labels, least=settings.least_edges, radius=settings.crf.radius, seed=seed)
+
+
 def node_logs(map: SegmentationMap, stride: int, device: torch.device | str) -> Tensor:
     """(K, h, w) log-probabilities of the nodes of a map, normalised."""
     logs = torch.from_numpy(map.probs).to(device).clamp(min=FLOOR).log().permute(2, 0, 1)
-    return pooled(logs, stride).log_softmax(0)
+    valid = None if map.valid is None else torch.from_numpy(map.valid).to(device)
+    return pooled(logs, stride, valid=valid).log_softmax(0)
+
+
+def node_features(features: Tensor, scene: Scene, stride: int) -> Tensor:
+    """(F, H, W) features of a scene's pixels -> (F, h, w) of its nodes, from pixels with data."""
+    valid = None if scene.valid is None else torch.from_numpy(scene.valid).to(features.device)
+    return pooled(features, stride, valid=valid)
 
 
 def live_nodes(scene: Scene, settings: DeepCrfSettings) -> Tensor | None:
@@ -172,28 +187,31 @@ def weigh_and_apply(
     settings: DeepCrfSettings,
     *,
     device: str,
+    before: SegmentationMap | None = None,
 ) -> tuple[SegmentationMap, Tuned[DeepCRF]]:
     """Choose the weight of the pairwise energies on validation pixels, and refine the map.
 
     Args:
         map: what to refine; its probabilities are the unary potentials.
         features: (F, H, W) of the scene.
+        before: the map that refined ones have to beat, and that is kept where none does; default `map`.
     """
+    before = map if before is None else before
     assert scene.labels is not None
 
     def look(window: Window) -> Tensor:
         (top, bottom), (left, right) = window
         return features[:, top:bottom, left:right]
 
-    def refined(crf: DeepCRF) -> SegmentationMap:
-        return apply_deep_crf(map, pairwise, look, crf, device=device)
+    def refined(crf: DeepCRF, *, warn: bool = False) -> SegmentationMap:
+        return apply_deep_crf(map, pairwise, look, crf, device=device, warn=warn)
 
     tuned: Tuned[DeepCRF] = Tuned(settings.crf, (), 0)
     if split.val.any() and not settings.forced:
         heads = settings.heads if settings.crf.form == "residual" else (1.0,)
         candidates = [replace(settings.crf, weight=w, heads=h) for h in heads for w in settings.weights]
-        tuned = choose(map, ((crf, refined(crf)) for crf in candidates), scene.labels, split.val)
-    return (map if tuned.settings is None else refined(tuned.settings)), tuned
+        tuned = choose(before, ((crf, refined(crf)) for crf in candidates), scene.labels, split.val)
+    return (before if tuned.settings is None else refined(tuned.settings, warn=True)), tuned
 
 
 def train_heads(
