@@ -90,8 +90,9 @@ def apply_deep_crf(
 ) -> SegmentationMap:
     """Refine a map tile by tile; the answer does not depend on the tiles, and memory not on the scene.
 
-    A node's unary energy is the mean of -log P over the valid pixels of its cell. Mean field changes the distribution of a node; every
-    pixel of the cell is changed by the same ratio, so that detail finer than the nodes stays.
+    A node's unary energy is the mean of -log P over the valid pixels of its cell. Mean field changes the
+    distribution of a node; every pixel of the cell is changed by the same ratio, so that detail finer than the
+    nodes stays.
 
     Args:
         map: (H, W, K) the map to refine.
@@ -159,7 +160,9 @@ def context(
         form=settings.form,
         valid=live,
     )
-    found = infer(energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin, warn=warn)
+    found = infer(
+        energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin, warn=warn
+    )
     change = found.q.clamp(min=torch.finfo(torch.float32).tiny).log() - (-energies).log_softmax(0)
     if stride > 1:
         change = change.repeat_interleave(stride, 1).repeat_interleave(stride, 2)

@@ -140,8 +140,7 @@ def infer(
             (training unrolls few sweeps on purpose).
 
     Returns:
-        Marginals; differentiable in unary, tables and start for parallel order. Unless gradients are asked for
-        (training unrolls few sweeps on purpose), a log entry warns where more than 1 % of the nodes have not settled.
+        Marginals; differentiable in unary, tables and start for parallel order.
 
     Raises:
         SettingError: shapes that do not belong together, NaN, or gradients asked of another order.

@@ -149,11 +149,12 @@ def choose(
     *,
     order: Sequence[Settings] | None = None,
     metric: Metric = accuracy,
+    sure: bool = True,
 ) -> Tuned[Settings]:
     """The settings whose refined map is best on validation pixels, or None where leaving the map alone is.
 
-    A candidate must beat "do nothing" in the metric, and its gain per class must exceed its standard error over
-    classes: the pixels of a class come from few parcels, so classes, not pixels, are what chance draws from.
+    A candidate must beat "do nothing" in the metric, and (see `sure`) its gain per class must exceed its standard error
+    over classes: the pixels of a class come from few parcels, so classes, not pixels, are what chance draws from.
     Between candidates of equal score the higher mean log-likelihood wins, then the earlier.
 
     Args:
@@ -163,6 +164,8 @@ def choose(
         val_mask: (*S) bool; only its labelled, valid pixels are looked at. Never give test pixels.
         order: of the table's rows, where it is not that of `refined`.
         metric: (predicted, truth) -> score of (n,) labels each, higher is better.
+        sure: whether the gain must exceed its standard error. A refiner that was itself fitted to the scene may do
+            without: few validation pixels then choose its strength, and refuse it only where it does worse.
 
     Raises:
         LabelError: no labelled, valid pixel in the mask.
@@ -189,7 +192,7 @@ def choose(
     if order is not None:
         judged.sort(key=lambda row: list(order).index(row.settings))  # type: ignore[arg-type]
     table = (judge(None, map), *judged)
-    allowed = [row for row in table if row.settings is None or row.convincing]
+    allowed = [row for row in table if row.settings is None or row.convincing or not sure]
     best = max(allowed, key=lambda row: (row.score, row.settings is None, row.log_likelihood))
     return Tuned(settings=best.settings, table=table, n_pixels=len(truth))
 

@@ -169,7 +169,9 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
         tensors = weights_of("network", trained.network) | prefixed(
             "preprocess", trained.preprocess.to_arrays()
         )
-    after, tuned = weigh_and_apply(unary, scene, split, pairwise, features, settings, device=job.device, before=before)
+    after, tuned = weigh_and_apply(
+        unary, scene, split, pairwise, features, settings, device=job.device, before=before
+    )
     report = _report("deep-crf", tuned, job, before, after) | learnt
     stride = settings.crf.stride
     tables = class_tables(

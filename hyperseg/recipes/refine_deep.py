@@ -138,7 +138,9 @@ def learn_pairwise(
         pairwise.table.copy_(
             learn_tables(logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, settings))
         )
-    train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, seed=seed, **how)
+    train_heads(
+        pairwise, node_features(features, scene, stride), logs, labels, edges, settings, seed=seed, **how
+    )
     pairs = {}
     for towards, found in edges.items():
         same = np.equal(*found.classes(labels))

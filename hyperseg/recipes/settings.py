@@ -85,10 +85,12 @@ class ClassifySettings:
                 "deep-crf among them, or choose another method."
             )
         joint = self.deep.joint.steps > 0 and "deep-crf" in self.refiners
-        if joint and (self.base not in NETWORKS or self.refiners[0] != "deep-crf" or self.deep.crf.stride > 1):
+        if joint and (
+            self.base not in NETWORKS or self.refiners[0] != "deep-crf" or self.deep.crf.stride > 1
+        ):
             raise SettingError(
-                "joint training changes the unary network: the deep CRF must come first, with nodes of one pixel, after "
-                f"a network trained on the labels alone ({', '.join(NETWORKS)}), not as number "
+                "joint training changes the unary network: the deep CRF must come first, with nodes of one pixel, "
+                f"after a network trained on the labels alone ({', '.join(NETWORKS)}), not as number "
                 f"{self.refiners.index('deep-crf') + 1} after {self.base} with a stride of {self.deep.crf.stride}."
             )
 
