@@ -172,7 +172,7 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
     after, tuned = weigh_and_apply(
         unary, scene, split, pairwise, features, settings, device=job.device, before=before
     )
-    report = _report("deep-crf", tuned, job, before, after) | learnt
+    report = _report("deep-crf", tuned, job, before, after) | learnt | {"sure": False}
     stride = settings.crf.stride
     tables = class_tables(
         node_logs(unary, stride, features.device), node_features(features, scene, stride), pairwise, settings.crf,
