@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from hyperseg.recipes.settings import ClassifySettings
 
-METHODS = ("cnn3d", "ssrn", "hybrid", "gan", "deep-crf", "svm", "rf")
+METHODS = ("cnn3d", "ssrn", "hybrid", "gan", "twin", "deep-crf", "svm", "rf")
 REFINERS = ("dense-crf", "deep-crf", "deconv")
 VARIANTS = ("ss", "spc", "spa", "conv")
 BASELINES = ("svm", "rf", "lda")
@@ -39,7 +39,7 @@ JOINT_STEPS = 300
 @click.option(
     "--variant",
     type=click.Choice(VARIANTS),
-    help="Kernels of --method gan: spectral-spatial, spectral, spatial, plain 3-D.  [default: ss]",
+    help="Kernels of --method gan and twin: spectral-spatial, spectral, spatial, plain 3-D.  [default: ss]",
 )
 @click.option(
     "--pool",
@@ -178,7 +178,8 @@ def classify(
     elif inputs["train_mask"] is None:
         raise SettingError("--split fixed needs --train-mask FILE, a raster of the training pixels.")
     if settings.method != "gan":
-        refuse_gan_options(variant=variant, pool=pool, conditional=conditional)
+        allowed = {} if settings.method == "twin" else {"variant": variant}
+        refuse_gan_options(**allowed, pool=pool, conditional=conditional)
         inputs["pool"] = None
     opened = open_named(inputs["scene"], labels=inputs["labels"], folder=folder)
     masks = Masks(*(read_mask(inputs[name], opened.shape) for name in ("train_mask", "test_mask", "pool")))
@@ -200,7 +201,7 @@ def trained_with(
     """What the options about training change: the settings of the method that is trained, and of no other."""
     both: dict[str, Any] = {} if window is None else {"window": window}
     both |= {} if epochs is None else {"epochs": epochs, "min_steps": 1}
-    if method != "gan":
+    if method not in ("gan", "twin"):
         return {"train": replace(settings.train, **both)}
     from hyperseg.recipes.train_gan import augmenting, plain
 

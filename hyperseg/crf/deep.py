@@ -51,7 +51,7 @@ class DeepCRF:
             raise SettingError(f"the side of a node is 1, 2 or 4 pixels, got {self.stride}.")
         if self.radius < 1 or self.hidden < 1:
             raise SettingError(f"radius and hidden are 1 or more, got {self.radius} and {self.hidden}.")
-        if not min(self.weight, self.heads) >= 0:
+        if not (self.weight >= 0 and self.heads >= 0):
             raise SettingError(f"weight and heads are 0 or more, got {self.weight} and {self.heads}.")
 
 

@@ -64,7 +64,7 @@ def rows(metrics: Metrics) -> list[Row]:
     def role(name: str) -> Role:
         if name == method:
             return "network"
-        if name == TWIN or name.startswith(f"{TWIN} + "):
+        if method != TWIN and (name == TWIN or name.startswith(f"{TWIN} + ")):
             return "twin"
         if not name.startswith(f"{method} + "):
             return "baseline"

@@ -23,7 +23,7 @@ from hyperseg.recipes.make import Job, Made, make_map
 from hyperseg.recipes.refine_deep import training_pairs
 from hyperseg.recipes.repeat import RepeatResult, load_repeat, save_repeat, score_map
 from hyperseg.recipes.run_folder import RunFolder, going_on, open_run
-from hyperseg.recipes.settings import METHODS, NETWORKS, ClassifySettings
+from hyperseg.recipes.settings import METHODS, NETWORKS, TWIN, ClassifySettings
 from hyperseg.recipes.train import network_spec, prepare
 from hyperseg.recipes.train_gan import TrainedGan, pool_mask
 
@@ -145,7 +145,7 @@ def check_method(scene: Scene, split: Split, settings: ClassifySettings) -> None
     preprocess = prepare(scene, split, kind=kind, whiten=settings.train.whiten)
     if settings.base in NETWORKS:
         build_network(network_spec(scene, split, preprocess, kind=kind, settings=settings.train), seed=0)
-    if settings.method == "gan":
+    if settings.method in ("gan", TWIN):
         settings.gan.spec(n_features=preprocess.n_out, n_classes=scene.n_classes)
     n_train, n_classes = int(split.train.sum()), scene.n_classes - len(split.untrainable)
     if "lda" in settings.baselines and n_train <= n_classes:
@@ -190,8 +190,8 @@ def _run_repeat(job: Job) -> RepeatResult:
     base = made[settings.base]
     steps = {name: score_map(m.map, scene, split, window=m.window) for name, m in made.items()}
     seconds = {key: value for m in made.values() for key, value in m.seconds.items()}
-    if settings.method == "deep-crf" and settings.refiners[:1] == ("deep-crf",):  # the control
-        _score_links(refine(job, base, ("dense-crf",)), base, job, steps, seconds)
+    for control, refiners in settings.controls:
+        _score_links(refine(job, made[control], refiners), made[control], job, steps, seconds)
     links = refine(job, base, settings.refiners)
     _score_links(links, base, job, steps, seconds)
     gan = None

@@ -18,10 +18,10 @@ from hyperseg.recipes.train import TrainSettings
 from hyperseg.recipes.train_gan import GanSettings
 from hyperseg.recipes.train_joint import JointSettings
 
-Method = Literal["cnn3d", "ssrn", "hybrid", "gan", "deep-crf", "svm", "rf"]
+Method = Literal["cnn3d", "ssrn", "hybrid", "gan", "twin", "deep-crf", "svm", "rf"]
 Refiner = Literal["dense-crf", "deep-crf", "deconv"]
 METHODS: tuple[Method, ...] = get_args(Method)
-TWIN = "twin"  # step of the discriminator of "gan" trained on the labels alone
+TWIN = "twin"  # the discriminator of "gan" trained on the labels alone: a step of every "gan", and a method
 UNARY = "unary"  # step of the band-group network that "deep-crf" refines
 NETWORKS: dict[str, Kind] = {"cnn3d": "cnn3d", "ssrn": "ssrn", "hybrid": "hybrid", UNARY: "groups"}
 REFINERS: tuple[Refiner, ...] = get_args(Refiner)
@@ -43,7 +43,7 @@ class ClassifySettings:
         crf_engine: "lattice" or "pydensecrf".
         flips: average predictions over the eight flips and rotations.
         train: how the networks "cnn3d", "ssrn" and "hybrid" are trained.
-        gan: how "gan" is.
+        gan: how "gan" is, and "twin".
         deep: the refiner "deep-crf".
         deconv: the refiner "deconv".
     """
@@ -111,6 +111,18 @@ class ClassifySettings:
         """What is fitted on every split: baselines, the supervised twin of a GAN, the method."""
         twin = (TWIN,) if self.method == "gan" else ()
         return (*(b for b in self.baselines if b != self.method), *twin, self.base)
+
+    @property
+    def controls(self) -> tuple[tuple[str, tuple[Refiner, ...]], ...]:
+        """(step, refiners) measured beside the method's own chain: what that has to beat.
+
+        The dense CRF beside the deep one; after a GAN the same CRF on its supervised twin.
+        """
+        if self.method == "deep-crf" and self.refiners[:1] == ("deep-crf",):
+            return ((UNARY, ("dense-crf",)),)
+        if self.method == "gan" and self.refiners[:1] == ("dense-crf",):
+            return ((TWIN, ("dense-crf",)),)
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -87,7 +87,7 @@ def quiet_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_run_measures_baseline_twin_gan_and_refined_map(whole: Run) -> None:
     metrics = whole.metrics
-    assert list(metrics["steps"]) == ["svm", "twin", "gan", "gan + dense-crf"]
+    assert list(metrics["steps"]) == ["svm", "twin", "gan", "twin + dense-crf", "gan + dense-crf"]
     assert metrics["chain"] == ["gan", "dense-crf"]
     assert metrics["OA"] == metrics["steps"]["gan + dense-crf"]["OA"]
     assert [metrics["steps"][name]["leak"]["window"] for name in ("twin", "gan")] == [5, 5]
