@@ -23,6 +23,7 @@ from hyperseg.engine import History
 from hyperseg.hsi.classical import SpectralClassifier
 from hyperseg.hsi.networks import NetworkSpec, build_network, for_inference
 from hyperseg.recipes.make import Job, Made, make_map, map_scene
+from hyperseg.recipes.one_cycle import Where
 from hyperseg.recipes.record import load_weights, prefixed, unprefixed, weights_of
 from hyperseg.recipes.refine import refine_like, refine_with_crf
 from hyperseg.recipes.refine_deconv import apply_deconv, fit_deconv
@@ -142,6 +143,13 @@ def _report(
     }
 
 
+def _where(job: Job, file: str, title: str) -> Where:
+    return Where(
+        job.seed, job.device, job.checkpoints.with_name(f"{job.checkpoints.name}-{file}.pt"), job.quiet,
+        f"{job.tag}: {title}",
+    )  # fmt: skip
+
+
 def _dense(job: Job, before: SegmentationMap, window: int) -> Link:
     engine = job.settings.crf_engine
     found = refine_with_crf(before, job.scene, job.split, engine=engine, device=job.device)
@@ -154,11 +162,9 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
     settings, scene, split = job.settings.deep, job.scene, job.split
     encoder, record, tensors = _encoder(job, base)
     features = whole_features(encoder, scene, device=job.device)
-    how: dict[str, Any] = {
-        "seed": job.seed, "device": job.device, "quiet": job.quiet, "label": f"{job.tag}: deep CRF",
-        "checkpoint": job.checkpoints.with_name(f"{job.checkpoints.name}-deep-crf.pt"),
-    }  # fmt: skip
-    pairwise, learnt = learn_pairwise(before, scene, split, features, settings, **how)
+    pairwise, learnt = learn_pairwise(
+        before, scene, split, features, settings, where=_where(job, "deep-crf", "deep CRF")
+    )
     unary = before
     if settings.joint.steps:
         trained = _jointly(job, base, before, pairwise)
@@ -197,9 +203,8 @@ def _jointly(job: Job, base: Made, before: SegmentationMap, pairwise: Pairwise) 
         )
     network = deepcopy(model.network)
     history = train_jointly(
-        network, pairwise, job.scene, job.split, model.preprocess, settings.crf, settings.joint, seed=job.seed,
-        device=job.device, checkpoint=job.checkpoints.with_name(f"{job.checkpoints.name}-joint.pt"), quiet=job.quiet,
-        label=f"{job.tag}: joint training",
+        network, pairwise, job.scene, job.split, model.preprocess, settings.crf, settings.joint,
+        where=_where(job, "joint", "joint training"),
     )  # fmt: skip
     return Trained(network, model.preprocess, history)
 
@@ -227,10 +232,8 @@ def _deconv(job: Job, base: Made, before: SegmentationMap, window: int, names: S
         else cross_fitted(job, base, names, parts=settings.parts)
     )
     after, fitted = fit_deconv(
-        before, job.scene, job.split, held_out, settings, seed=job.seed, device=job.device,
-        checkpoint=job.checkpoints.with_name(f"{job.checkpoints.name}-deconv.pt"), quiet=job.quiet,
-        label=f"{job.tag}: deconvolution",
-    )  # fmt: skip
+        before, job.scene, job.split, held_out, settings, where=_where(job, "deconv", "deconvolution")
+    )
     report = _report("deconv", fitted.tuned, job, before, after) | fitted.report
     record = {"name": "deconv", "settings": report["settings"], "network": fitted.network.spec.to_json()}
     tensors = weights_of("network", fitted.network) | prefixed("preprocess", fitted.preprocess.to_arrays())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +19,7 @@ from hyperseg.crf.deep import FLOOR
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.band_groups import Cut
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import Ema, Phase, fit, training_progress
+from hyperseg.recipes.one_cycle import Where, train_one_cycle
 from hyperseg.recipes.train import band_groups, prepare
 
 NAME = "deconv"
@@ -92,11 +91,7 @@ def fit_deconv(
     held_out: Sequence[tuple[NDArray[np.bool_], SegmentationMap]],
     settings: DeconvSettings,
     *,
-    seed: int,
-    device: str,
-    checkpoint: Path | None = None,
-    quiet: bool = False,
-    label: str = "deconvolution",
+    where: Where,
 ) -> tuple[SegmentationMap, FittedDeconv]:
     """Train on held-out maps, choose the strength on validation pixels, and refine the map.
 
@@ -105,7 +100,7 @@ def fit_deconv(
         scene, split: training pixels, each used with the map that was made without it.
         held_out: (training pixels, map made without them), together all training pixels.
         settings: how.
-        seed, device, checkpoint, quiet, label: as for networks.
+        where: as for every training.
     """
     assert scene.labels is not None
     preprocess = prepare(scene, split, kind="groups")
@@ -114,14 +109,11 @@ def fit_deconv(
         preprocess.n_out, scene.n_classes, groups, width=settings.width, stages=settings.stages, fuse=settings.fuse,
         switches=settings.switches,
     )  # fmt: skip
-    cube = torch.from_numpy(preprocess(scene.cube[:])).permute(2, 0, 1).to(device)
-    network = train_deconv(
-        spec, cube, scene.labels, held_out, settings, seed=seed, device=device, checkpoint=checkpoint, quiet=quiet,
-        label=label,
-    )  # fmt: skip
+    cube = torch.from_numpy(preprocess(scene.cube[:])).permute(2, 0, 1).to(where.device)
+    network = train_deconv(spec, cube, scene.labels, held_out, settings, where=where)
 
     def refined(chosen: Strength) -> SegmentationMap:
-        return apply_deconv(map, network, scene, preprocess, strength=chosen.strength, device=device)
+        return apply_deconv(map, network, scene, preprocess, strength=chosen.strength, device=where.device)
 
     tuned: Tuned[Strength] = Tuned(Strength(settings.strengths[-1]), (), 0)
     if split.val.any() and not settings.forced:
@@ -139,11 +131,7 @@ def train_deconv(
     held_out: Sequence[tuple[NDArray[np.bool_], SegmentationMap]],
     settings: DeconvSettings,
     *,
-    seed: int,
-    device: str,
-    checkpoint: Path | None = None,
-    quiet: bool = False,
-    label: str = "deconvolution",
+    where: Where,
 ) -> DeconvNet:
     """Masked cross-entropy on squares around training pixels, classes drawn alike, flipped and turned.
 
@@ -153,10 +141,10 @@ def train_deconv(
         labels: (H, W) classes, -1 unlabelled.
         held_out, settings: see `fit_deconv`.
     """
-    network = build_deconv(spec, seed=seed).to(device)
-    logs = torch.stack([_logs(made.probs, device) for _, made in held_out])
+    network = build_deconv(spec, seed=where.seed).to(where.device)
+    logs = torch.stack([_logs(made.probs, where.device) for _, made in held_out])
     masked = [np.where(mask, labels, np.int16(UNLABELLED)).astype(np.int64) for mask, _ in held_out]
-    truth = torch.from_numpy(np.stack(masked)).to(device)
+    truth = torch.from_numpy(np.stack(masked)).to(where.device)
     places = (truth != UNLABELLED).nonzero().cpu()  # part, row, column
     classes = truth[tuple(places.T)].cpu()
     rarity = 1.0 / torch.bincount(classes).double()[classes]
@@ -164,7 +152,7 @@ def train_deconv(
     room = torch.tensor([n - side for n in labels.shape])
 
     def batches(step: int) -> tuple[Tensor, Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(where.seed * 1_000_003 + step)
         chosen = places[torch.multinomial(rarity, settings.batch, replacement=True, generator=generator)]
         shift = torch.randint(0, side, (settings.batch, 2), generator=generator)
         corner = torch.minimum((chosen[:, 1:] - shift).clamp(min=0), room)
@@ -182,17 +170,11 @@ def train_deconv(
         scores = network(drawn[0], drawn[1])
         return {"loss": F.cross_entropy(scores.float(), drawn[2], ignore_index=UNLABELLED)}
 
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=settings.steps)
-    average = Ema(network, decay=0.98)
-    with training_progress(label, settings.steps, quiet=quiet) as report:
-        fit(
-            [Phase("deconv", loss, optimizer, clip=5.0, scheduler=schedule)], batches, settings.steps,
-            modules={"network": network}, averages=[average], seed=seed, device=device, checkpoint=checkpoint,
-            checkpoint_every=max(settings.steps // 4, 1), resume=checkpoint is not None, report=report,
-        )  # fmt: skip
-    network.load_state_dict(average.module.state_dict())
-    return network.eval()
+    train_one_cycle(
+        {"deconvolution": network}, loss, batches, steps=settings.steps, lr=settings.lr,
+        weight_decay=settings.weight_decay, where=where,
+    )  # fmt: skip
+    return network
 
 
 @torch.inference_mode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,8 @@ from hyperseg.crf.piecewise import (
     pair_loss,
 )
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import Ema, Phase, fit, training_progress, window_features
+from hyperseg.engine import window_features
+from hyperseg.recipes.one_cycle import Where, train_one_cycle
 from hyperseg.recipes.train_joint import JointSettings
 
 WINDOW = 128  # side of the windows in which features of a training scene are computed
@@ -111,8 +111,7 @@ def learn_pairwise(
     features: Tensor,
     settings: DeepCrfSettings,
     *,
-    seed: int,
-    **how: Any,
+    where: Where,
 ) -> tuple[Pairwise, dict[str, Any]]:
     """The table of neighbouring classes from the map, and heads trained on pairs of labelled training nodes.
 
@@ -120,7 +119,7 @@ def learn_pairwise(
         map: (H, W, K) unary probabilities; the table needs no label.
         scene, split: training pixels give the nodes' classes.
         features: (F, H, W) of the whole scene, on the device.
-        settings, seed, how: see `train_heads`.
+        settings, where: see `train_heads`.
 
     Returns:
         The potentials, and what the report says of them: pairs per direction, the distance they came from, nodes per
@@ -130,17 +129,15 @@ def learn_pairwise(
         LabelError: too few labelled nodes near each other.
     """
     stride, n_classes = settings.crf.stride, scene.n_classes
-    labels, edges, reach = training_pairs(scene, split, settings, seed=seed)
-    with seeded(seed):
+    labels, edges, reach = training_pairs(scene, split, settings, seed=where.seed)
+    with seeded(where.seed):
         pairwise = Pairwise(features.shape[0], n_classes, hidden=settings.crf.hidden).to(features.device)
     logs = node_logs(map, stride, features.device)
     if settings.crf.form == "residual":
         pairwise.table.copy_(
             learn_tables(logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, settings))
         )
-    train_heads(
-        pairwise, node_features(features, scene, stride), logs, labels, edges, settings, seed=seed, **how
-    )
+    train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, where=where)
     pairs = {}
     for towards, found in edges.items():
         same = np.equal(*found.classes(labels))
@@ -224,11 +221,7 @@ def train_heads(
     edges: Mapping[Direction, Edges],
     settings: DeepCrfSettings,
     *,
-    seed: int,
-    device: str,
-    checkpoint: Path | None = None,
-    quiet: bool = False,
-    label: str = "deep CRF",
+    where: Where,
 ) -> None:
     """Piecewise training of the heads, in place; features, unaries and table stay as they are.
 
@@ -242,6 +235,7 @@ def train_heads(
         labels: (h, w) classes of nodes, -1 unlabelled.
         edges: pairs of labelled nodes per direction.
         settings: how.
+        where: as for every training.
     """
     drop = nn.Dropout(settings.dropout)
     residual = settings.crf.form == "residual"
@@ -255,7 +249,7 @@ def train_heads(
         ends[towards] = (*(torch.from_numpy(at) for at in (e.first, e.second)), *classes, weights)
 
     def batches(step: int) -> dict[Direction, Tensor]:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(where.seed * 1_000_003 + step)
         return {
             towards: torch.multinomial(
                 ends[towards][4], settings.batch, replacement=True, generator=generator
@@ -266,7 +260,7 @@ def train_heads(
     def loss(drawn: dict[Direction, Tensor]) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         for towards, chosen in drawn.items():
-            first, second, a, b, _ = (part[chosen].to(device) for part in ends[towards])
+            first, second, a, b, _ = (part[chosen].to(nodes.device) for part in ends[towards])
             pair = [drop(nodes[:, at[:, 0], at[:, 1]].T)[..., None, None] for at in (first, second)]
             scores = pairwise(*pair, towards)[..., 0, 0]
             if residual:
@@ -275,14 +269,7 @@ def train_heads(
             terms[towards] = pair_loss(scores, a, b)
         return terms
 
-    optimizer = torch.optim.AdamW(pairwise.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=settings.steps)
-    average = Ema(pairwise, decay=0.98)
-    with training_progress(label, settings.steps, quiet=quiet) as report:
-        fit(
-            [Phase("pairs", loss, optimizer, clip=5.0, scheduler=schedule)], batches, settings.steps,
-            modules={"pairwise": pairwise}, averages=[average], seed=seed, device=device, checkpoint=checkpoint,
-            checkpoint_every=max(settings.steps // 2, 1), resume=checkpoint is not None, report=report,
-        )  # fmt: skip
-    pairwise.load_state_dict(average.module.state_dict())
-    pairwise.eval()
+    train_one_cycle(
+        {"pairwise": pairwise}, loss, batches, steps=settings.steps, lr=settings.lr,
+        weight_decay=settings.weight_decay, where=where,
+    )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,8 +16,9 @@ from hyperseg.crf.piecewise import Pairwise
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import Ema, History, Phase, fit, training_progress
+from hyperseg.engine import History
 from hyperseg.hsi.networks import SceneNet
+from hyperseg.recipes.one_cycle import Where, train_one_cycle
 from hyperseg.recipes.train import labelled_pixels
 
 
@@ -53,11 +53,7 @@ def train_jointly(
     crf: DeepCRF,
     settings: JointSettings,
     *,
-    seed: int,
-    device: str,
-    checkpoint: Path | None = None,
-    quiet: bool = False,
-    label: str = "joint training",
+    where: Where,
 ) -> History:
     """Train `network` and `pairwise`, in place, so that the marginals after mean field give the labels.
 
@@ -70,6 +66,7 @@ def train_jointly(
         scene, split, preprocess: training pixels only.
         crf: radius, form and weight of the pairwise energies; nodes must be pixels.
         settings: how.
+        where: as for every training.
 
     Raises:
         SettingError: nodes larger than a pixel.
@@ -81,15 +78,15 @@ def train_jointly(
         raise SettingError(f"joint training has pixels as nodes, got a stride of {crf.stride}.")
     assert scene.labels is not None
     half, side = settings.half, 2 * settings.half + 1
-    source = PatchSource(preprocess(scene.cube[:]), radius=network.margin + half, device=device)
+    source = PatchSource(preprocess(scene.cube[:]), radius=network.margin + half, device=where.device)
     known = np.where(split.train, scene.labels, np.int16(UNLABELLED)).astype(np.int64)
-    around = torch.from_numpy(np.pad(known, half, constant_values=UNLABELLED)).to(device)
+    around = torch.from_numpy(np.pad(known, half, constant_values=UNLABELLED)).to(where.device)
     pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
-    network, pairwise = network.to(device), pairwise.to(device)
+    network, pairwise = network.to(where.device), pairwise.to(where.device)
     inference = MeanField(iterations=settings.unrolled)
 
     def batches(step: int) -> tuple[Tensor, Tensor]:
-        drawn = draw_pixels(len(targets), batch=settings.batch, step=step, seed=seed)
+        drawn = draw_pixels(len(targets), batch=settings.batch, step=step, seed=where.seed)
         at = pixels[drawn.to(pixels.device)]
         crops = torch.stack([around[y : y + side, x : x + side] for y, x in at.tolist()])
         return settings.noise(source.gather(at)), crops
@@ -102,18 +99,7 @@ def train_jointly(
         q = infer(-network.head([features]), tables, settings=inference).q
         return {"marginals": F.nll_loss(q.clamp(min=1e-6).log(), drawn[1], ignore_index=UNLABELLED)}
 
-    both = [*network.parameters(), *pairwise.parameters()]
-    optimizer = torch.optim.AdamW(both, lr=settings.lr, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=settings.steps)
-    averages = [Ema(net, decay=0.98) for net in (network, pairwise)]
-    with training_progress(label, settings.steps, quiet=quiet) as report:
-        history = fit(
-            [Phase("joint", loss, optimizer, clip=5.0, scheduler=schedule)], batches, settings.steps,
-            modules={"network": network, "pairwise": pairwise}, averages=averages, seed=seed, device=device,
-            checkpoint=checkpoint, checkpoint_every=max(settings.steps // 4, 1), resume=checkpoint is not None,
-            report=report,
-        )  # fmt: skip
-    for net, average in zip((network, pairwise), averages, strict=True):
-        net.load_state_dict(average.module.state_dict())
-        net.eval()
-    return history
+    return train_one_cycle(
+        {"network": network, "pairwise": pairwise}, loss, batches, steps=settings.steps, lr=settings.lr,
+        weight_decay=settings.weight_decay, where=where,
+    )  # fmt: skip
