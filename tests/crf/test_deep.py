@@ -87,7 +87,9 @@ def test_without_weight_or_without_anything_learnt_the_map_stays(
 
 
 @pytest.mark.parametrize("order", ["parallel", "checkerboard"])
-@pytest.mark.parametrize(("stride", "radius", "tile"), [(1, 1, 5), (2, 1, 4), (2, 1, 7), (1, 2, 5), (4, 1, 3)])
+@pytest.mark.parametrize(
+    ("stride", "radius", "tile"), [(1, 1, 5), (2, 1, 4), (2, 1, 7), (1, 2, 5), (4, 1, 3)]
+)
 def test_tiles_give_the_map_of_the_whole_scene(order: Any, stride: int, radius: int, tile: int) -> None:
     map, features, heads = random_map(37, 41), random_features(37, 41), talking()
     inference = MeanField(iterations=2, order=order, damping=0.2)
@@ -200,13 +202,13 @@ def test_a_transposed_scene_with_exchanged_directions_gives_the_transposed_map()
     same(other.transpose(1, 0, 2), straight)
 
 
-APART, ORDER = ((0, 2), (1, 3)), ((0, 1), (1, 2), (2, 3), (3, 0))
+APART, ORDER = ((0, 2),), ((0, 1), (1, 2), (2, 3), (3, 0))
 
 
 @pytest.fixture(scope="module")
 def energies() -> NDArray[np.float64]:
-    """(4, 4): each class has one other to its right and below, and one that it never touches."""
-    return interaction(4, smoothness=1.3, apart=APART, order=ORDER)
+    """(4, 4): every class has a follower that is found to its right and below only; 0 and 2 never touch."""
+    return interaction(4, smoothness=0.9, apart=APART, order=ORDER)
 
 
 @pytest.fixture(scope="module")
@@ -218,8 +220,14 @@ def field(energies: NDArray[np.float64]) -> NDArray[np.int16]:
 def noisy(field: NDArray[np.int16]) -> SegmentationMap:
     """The field seen pixel by pixel through known noise: a map that knows nothing of neighbours."""
     draw = np.random.default_rng(1)
-    seen = np.where(draw.random(field.shape) < 0.55, field, draw.integers(0, 4, field.shape))
-    return of(0.55 * np.eye(4)[seen] + 0.45 / 4)
+    seen = np.where(draw.random(field.shape) < 0.75, field, draw.integers(0, 4, field.shape))
+    return of(0.75 * np.eye(4)[seen] + 0.25 / 4)
+
+
+@pytest.fixture(scope="module")
+def learnt(noisy: SegmentationMap) -> NDArray[np.float32]:
+    """(2, 4, 4): tables from the noisy map alone."""
+    return learn_tables(torch.from_numpy(noisy.probs).permute(2, 0, 1), steps=30).numpy()
 
 
 def borders(field: NDArray[np.int16]) -> NDArray[np.bool_]:
@@ -232,42 +240,43 @@ def borders(field: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 
 def test_what_never_touches_is_learnt_from_a_noisy_map_without_labels(
-    field: NDArray[np.int16], noisy: SegmentationMap, energies: NDArray[np.float64]
+    field: NDArray[np.int16], learnt: NDArray[np.float32], energies: NDArray[np.float64]
 ) -> None:
-    probs = torch.from_numpy(noisy.probs).permute(2, 0, 1)
-    learnt = -learn_tables(probs, steps=10).numpy()
-    counts = touching(field, 4)
     never, unequal = energies >= 50, ~np.eye(4, dtype=bool)
     assert never.sum() == 2 * len(APART) + len(ORDER)
-    for found, seen in zip(learnt, counts, strict=True):
+    for found, seen in zip(-learnt, touching(field, 4), strict=True):
         assert (seen[never] == 0).all()
-        assert (seen[~never] > 20).all()
-        assert found[never].min() > found[~never & unequal].max() + 1
-        assert found[~never & unequal].min() > np.diag(found).max()
+        assert (seen[~never] > 100).all()
+        assert found[never].min() > found[~never & unequal].max() + 0.5
+        assert found[~never & unequal].min() > np.diag(found).max() + 0.5
 
 
-def test_a_learnt_table_makes_the_map_better_and_its_transpose_does_less(
-    field: NDArray[np.int16], noisy: SegmentationMap, energies: NDArray[np.float64]
+def test_tables_with_a_side_find_the_field_again_and_turned_ones_do_not(
+    field: NDArray[np.int16],
+    noisy: SegmentationMap,
+    learnt: NDArray[np.float32],
+    energies: NDArray[np.float64],
 ) -> None:
-    """At borders above all; a Potts table knows no side, so it lies between."""
-    learnt = learn_tables(torch.from_numpy(noisy.probs).permute(2, 0, 1), steps=10)
-    true = -np.minimum(energies, 6.0)
-    potts = -np.where(energies > 0, 1.3, 0.0)
+    """(accuracy, accuracy at borders): a Potts table knows no side and lies between."""
+    true, potts = -np.minimum(energies, 6.0), -np.where(energies > 0, 0.9, 0.0)
     settings, nothing = DeepCRF(weight=1.0, hidden=8), torch.zeros(WIDTH, *field.shape)
-    tables = {"true": [true, true], "transposed": [true.T, true.T], "Potts": [potts, potts], "learnt": learnt}
 
     def right(probs: NDArray[Any]) -> tuple[float, float]:
         hits = probs.argmax(-1) == field
         return float(hits.mean()), float(hits[borders(field)].mean())
 
+    def after(right_table: NDArray[Any], below_table: NDArray[Any]) -> tuple[float, float]:
+        return right(refined(noisy, with_tables(right_table, below_table), nothing, settings))
+
     unary = right(noisy.probs)
-    found = {k: right(refined(noisy, with_tables(*t), nothing, settings)) for k, t in tables.items()}
-    assert found["true"][0] > unary[0] + 0.1
-    assert found["true"][1] > unary[1] + 0.05
-    assert found["true"][1] > found["Potts"][1] + 0.02
-    assert found["true"][1] > found["transposed"][1] + 0.05
-    assert found["learnt"][0] > unary[0] + 0.1
-    assert found["learnt"][1] > found["transposed"][1] + 0.05
+    for found, turned in (
+        (after(true, true), after(true.T, true.T)),
+        (after(*learnt), after(*learnt.transpose(0, 2, 1))),
+    ):
+        assert found[0] > unary[0] + 0.08
+        assert found[1] > unary[1] + 0.05
+        assert found[1] > turned[1] + 0.1
+        assert found[1] > after(potts, potts)[1] + 0.04
 
 
 @pytest.mark.parametrize("form", ["residual", "joint"])
