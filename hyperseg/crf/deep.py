@@ -42,7 +42,7 @@ class DeepCRF:
     radius: int = 1
     hidden: int = 128
     form: Form = "residual"
-    weight: float = 0.5
+    weight: float = 0.3
     heads: float = 1.0
     inference: MeanField = field(default_factory=lambda: MeanField(iterations=30, damping=0.25))
 

@@ -30,7 +30,7 @@ class Candidate(Generic[Settings]):
         score: the metric, by default overall accuracy.
         log_likelihood: mean log probability of the true class, in nats.
         changed: share of validation pixels whose label changed.
-        gain: mean over classes of the rise in the share of right pixels, against "do nothing".
+        gain: mean over classes of the rise in the share of right pixels, against what stands unless it is beaten.
         gain_error: standard error of `gain` over classes.
     """
 
@@ -149,13 +149,14 @@ def choose(
     *,
     order: Sequence[Settings] | None = None,
     metric: Metric = accuracy,
-    sure: bool = True,
+    usual: Settings | None = None,
 ) -> Tuned[Settings]:
     """The settings whose refined map is best on validation pixels, or None where leaving the map alone is.
 
-    A candidate must beat "do nothing" in the metric, and (see `sure`) its gain per class must exceed its standard error
-    over classes: the pixels of a class come from few parcels, so classes, not pixels, are what chance draws from.
-    Between candidates of equal score the higher mean log-likelihood wins, then the earlier.
+    Leaving the map alone stands, or what is `usual`, unless a candidate is better in the metric and its gain per class
+    over that exceeds its standard error over classes: the pixels of a class come from few parcels, so classes, not
+    pixels, are what chance draws from. Between candidates of equal score the higher mean log-likelihood wins, then
+    the earlier.
 
     Args:
         map: (*S, K) map that was refined.
@@ -164,8 +165,8 @@ def choose(
         val_mask: (*S) bool; only its labelled, valid pixels are looked at. Never give test pixels.
         order: of the table's rows, where it is not that of `refined`.
         metric: (predicted, truth) -> score of (n,) labels each, higher is better.
-        sure: whether the gain must exceed its standard error. A refiner that was itself fitted to the scene may do
-            without: few validation pixels then choose its strength, and refuse it only where it does worse.
+        usual: settings that a few validation pixels must speak against, for a refiner that was itself fitted to the
+            scene: taken unless others, or leaving the map alone, do better as above. `refined` begins with them.
 
     Raises:
         LabelError: no labelled, valid pixel in the mask.
@@ -184,16 +185,21 @@ def choose(
         predicted = after.labels()[chosen]
         true_probs = after.probs[chosen][np.arange(len(truth)), truth]
         likelihood = float(np.log(np.maximum(true_probs, LOG_FLOOR)).mean())
-        gain, error = class_gain(before == truth, predicted == truth, truth)
+        gain, error = class_gain(reference == truth, predicted == truth, truth)
         changed = float(np.mean(predicted != before))
         return Candidate(settings, metric(predicted, truth), likelihood, changed, gain, error)
 
-    judged = [judge(settings, after) for settings, after in refined]
+    reference = before
+    judged: list[Candidate[Settings]] = []
+    for settings, after in refined:
+        if usual is not None and not judged:
+            reference = after.labels()[chosen]
+        judged.append(judge(settings, after))
     if order is not None:
         judged.sort(key=lambda row: list(order).index(row.settings))  # type: ignore[arg-type]
     table = (judge(None, map), *judged)
-    allowed = [row for row in table if row.settings is None or row.convincing or not sure]
-    best = max(allowed, key=lambda row: (row.score, row.settings is None, row.log_likelihood))
+    allowed = [row for row in table if row.settings == usual or row.convincing]
+    best = max(allowed, key=lambda row: (row.score, row.settings == usual, row.log_likelihood))
     return Tuned(settings=best.settings, table=table, n_pixels=len(truth))
 
 

@@ -239,6 +239,11 @@ def _deep_crf_sentences(refiner: Metrics) -> list[str]:
         found.append(
             f"Without unequal pairs {listed(alike)} it can only have learnt that neighbours are alike."
         )
+    if refiner.get("heads_trusted") is False:
+        found.append(
+            "That is too little to learn borders from: unless validation pixels spoke for it, it used the table of "
+            "neighbours of the map alone."
+        )
     few = [name for name, n in (refiner.get("nodes_per_class") or {}).items() if n < FEW_NODES]
     if few:
         found.append(

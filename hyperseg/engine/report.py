@@ -188,7 +188,7 @@ def _refiner(entry: Metrics) -> dict[str, Any]:
         "idle": entry.get("settings") is not None and bool(entry.get("changes")) and not changes,
         "sentences": findings.refiner_sentences(entry),
         "candidates": candidates,
-        "sure": entry.get("sure", True),
+        "usual": bool(entry.get("usual")),
         "judged_on": findings.counted(entry.get("validation_pixels"), "validation pixel")
         if entry.get("validation_pixels")
         else "validation pixels",

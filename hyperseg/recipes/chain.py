@@ -176,9 +176,10 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
             "preprocess", trained.preprocess.to_arrays()
         )
     after, tuned = weigh_and_apply(
-        unary, scene, split, pairwise, features, settings, device=job.device, before=before
-    )
-    report = _report("deep-crf", tuned, job, before, after) | learnt | {"sure": False}
+        unary, scene, split, pairwise, features, settings, device=job.device, trusted=learnt["heads_trusted"],
+        before=before,
+    )  # fmt: skip
+    report = _report("deep-crf", tuned, job, before, after) | learnt | {"usual": True}
     stride = settings.crf.stride
     tables = class_tables(
         node_logs(unary, stride, features.device), node_features(features, scene, stride), pairwise, settings.crf,

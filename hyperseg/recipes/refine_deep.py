@@ -31,6 +31,10 @@ from hyperseg.engine import window_features
 from hyperseg.recipes.one_cycle import Where, train_one_cycle
 from hyperseg.recipes.train_joint import JointSettings
 
+NEAR, FEW = (
+    3,
+    10,
+)  # heads are trusted with so many pairs of unequal classes, per direction, from so near; ours
 WINDOW = 128  # side of the windows in which features of a training scene are computed
 
 
@@ -39,8 +43,9 @@ class DeepCrfSettings:
     """How the deep CRF is set up and trained.
 
     Attributes:
-        crf: the field itself; its weight is what is used where there are no validation pixels.
-        weights, heads: tried on validation pixels, all pairs of them, "leave the map alone" beside them.
+        crf: the field itself; its weight and heads are the usual ones.
+        weights, heads: tried on validation pixels, all pairs of them; they, or leaving the map alone, must be better
+            than the settings of `crf` beyond doubt.
         em_steps: of `hyperseg.crf.piecewise.learn_tables`.
         steps, batch, lr: of the piecewise training of the pairwise heads (AdamW, one cycle).
         weight_decay: lambda of the piecewise objective.
@@ -55,7 +60,7 @@ class DeepCrfSettings:
     """
 
     crf: DeepCRF = field(default_factory=DeepCRF)
-    weights: tuple[float, ...] = (0.15, 0.3, 0.5, 1.0, 2.0)
+    weights: tuple[float, ...] = (0.15, 0.3, 0.6, 1.2, 2.4)
     heads: tuple[float, ...] = (1.0, 0.0)
     em_steps: int = 2
     steps: int = 300
@@ -123,7 +128,7 @@ def learn_pairwise(
 
     Returns:
         The potentials, and what the report says of them: pairs per direction, the distance they came from, nodes per
-        class.
+        class, and whether the heads had enough to learn from to be trusted.
 
     Raises:
         LabelError: too few labelled nodes near each other.
@@ -144,7 +149,14 @@ def learn_pairwise(
         pairs[towards] = {"same": int(same.sum()), "different": int((~same).sum())}
     counts = np.bincount(labels[labels != UNLABELLED], minlength=n_classes)
     nodes = {name: int(n) for name, n in zip(scene.classes, counts, strict=True)}
-    return pairwise, {"pairs": pairs, "pairs_within": reach, "nodes_per_class": nodes}
+    # heads that saw no two classes meet at close range know nothing of borders, and wipe out classes they never saw
+    trusted = reach <= NEAR and min(n["different"] for n in pairs.values()) >= FEW
+    return pairwise, {
+        "pairs": pairs,
+        "pairs_within": reach,
+        "nodes_per_class": nodes,
+        "heads_trusted": trusted,
+    }
 
 
 def training_pairs(
@@ -186,13 +198,15 @@ def weigh_and_apply(
     settings: DeepCrfSettings,
     *,
     device: str,
+    trusted: bool = True,
     before: SegmentationMap | None = None,
 ) -> tuple[SegmentationMap, Tuned[DeepCRF]]:
-    """Choose the weight of the pairwise energies on validation pixels, and refine the map.
+    """Refine the map with the usual weight, unless validation pixels speak for another one or against it.
 
     Args:
         map: what to refine; its probabilities are the unary potentials.
         features: (F, H, W) of the scene.
+        trusted: whether the heads are used unless validation pixels speak against them.
         before: the map that refined ones have to beat, and that is kept where none does; default `map`.
     """
     before = map if before is None else before
@@ -205,11 +219,13 @@ def weigh_and_apply(
     def refined(crf: DeepCRF, *, warn: bool = False) -> SegmentationMap:
         return apply_deep_crf(map, pairwise, look, crf, device=device, warn=warn)
 
-    tuned: Tuned[DeepCRF] = Tuned(settings.crf, (), 0)
+    crf = settings.crf if trusted else replace(settings.crf, heads=0.0)
+    tuned: Tuned[DeepCRF] = Tuned(crf, (), 0)
     if split.val.any() and not settings.forced:
-        heads = settings.heads if settings.crf.form == "residual" else (1.0,)
-        candidates = [replace(settings.crf, weight=w, heads=h) for h in heads for w in settings.weights]
-        tuned = choose(before, ((crf, refined(crf)) for crf in candidates), scene.labels, split.val)
+        heads = settings.heads if crf.form == "residual" else (crf.heads,)
+        others = [replace(crf, weight=w, heads=h) for h in heads for w in settings.weights]
+        candidates = [crf, *(other for other in others if other != crf)]
+        tuned = choose(before, ((c, refined(c)) for c in candidates), scene.labels, split.val, usual=crf)
     return (before if tuned.settings is None else refined(tuned.settings, warn=True)), tuned
 
 

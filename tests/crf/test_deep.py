@@ -295,7 +295,7 @@ def test_class_tables_are_the_mean_over_edges(form: Any, share: float) -> None:
             if not (valid[y, x] and valid[y + dy, x + dx]):
                 continue
             pair = [features[None, :, r, c, None, None] for r, c in ((y, x), (y + dy, x + dx))]
-            scores = heads(*pair, towards)[0, ..., 0, 0]  # type: ignore[arg-type]
+            scores = heads(*pair, towards)[0, ..., 0, 0]
             if form == "residual":
                 scores = share * scores + heads.prior(towards)  # type: ignore[arg-type]
                 scores = scores + logs[:, y, x, None] + logs[None, :, y + dy, x + dx]
@@ -338,4 +338,4 @@ def test_settings_survive_json_and_wrong_ones_are_refused() -> None:
         ({"heads": float("nan")}, "nan"),
     ):
         with pytest.raises(SettingError, match=said):
-            DeepCRF(**wrong)  # type: ignore[arg-type]
+            DeepCRF(**wrong)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, SceneError, SegmentationMap
-from hyperseg.crf import ClassChange, DenseCRF, Kernels, changes, default_candidates, refine, tune
+from hyperseg.crf import ClassChange, DenseCRF, Kernels, changes, choose, default_candidates, refine, tune
 from hyperseg.crf.tune import class_gain
 
 H, W = 30, 28
@@ -141,3 +141,27 @@ def test_a_gain_that_rests_on_one_class_convinces_nobody() -> None:
     assert class_gain(before, lucky, truth) == (pytest.approx(0.1), pytest.approx(0.1))
     broad = np.tile(np.arange(25) < 3, 4)  # every class rises by 0.12
     assert class_gain(before, broad, truth) == (pytest.approx(0.12), pytest.approx(0.0, abs=1e-12))
+
+
+def test_usual_settings_stand_unless_others_are_better_beyond_doubt(truth: NDArray[np.int16]) -> None:
+    """Four maps, all of one class right: how many of the other two they get right decides."""
+    rough = map_of(np.where(truth == 0, truth, np.int16(0)))
+    half, most, all_right = truth.copy(), truth.copy(), truth.copy()
+    half[(truth == 1) & (np.arange(H) % 2 == 0)[:, None]] = 0
+    half[truth == 2] = 0
+    most[(truth == 2) & (np.arange(W) % 3 == 0)] = 0
+    everywhere = np.ones((H, W), bool)
+    maps = {"half": map_of(half), "most": map_of(most), "all": map_of(all_right), "none": rough}
+
+    def chosen(*names: str, usual: str | None) -> str | None:
+        return choose(rough, [(n, maps[n]) for n in names], truth, everywhere, usual=usual).settings
+
+    assert chosen("half", "none", usual="half") == "half"
+    assert chosen("half", "all", usual="half") == "all"  # two classes gain one half and one: 0.5 +- 0.29
+    assert chosen("half", "most", usual="half") == "most"
+    assert chosen("most", "all", usual="most") == "most", "one class of three gains 1/3: 0.11 +- 0.11"
+    assert chosen("none", "half", usual="none") == "none", "one class of three gains 1/2: 0.17 +- 0.17"
+    worse = map_of(np.full_like(truth, 2))
+    spoiled = choose(maps["all"], [("worse", worse)], truth, everywhere, usual="worse")
+    assert spoiled.settings is None, "leaving the map alone is better beyond doubt"
+    assert spoiled.table[0].gain > spoiled.table[0].gain_error

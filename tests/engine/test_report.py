@@ -678,11 +678,8 @@ def test_the_summary_survives_a_terminal_without_the_characters(metrics: dict[st
     assert "9 x 9" in text
 
 
-def test_where_gains_need_not_be_sure_the_caption_does_not_say_so(metrics: dict[str, Any]) -> None:
+def test_usual_settings_stand_unless_beaten(metrics: dict[str, Any]) -> None:
     metrics["refiners"][0]["table"][1]["gain"] = 1.0
-    sure = render_report(metrics, figures={}, title="t")
-    metrics["refiners"][0]["sure"] = False
-    unsure = render_report(metrics, figures={}, title="t")
-    assert "exceeds its standard error" in sure
-    assert "exceeds its standard error" not in unsure
-    assert "the likelier map" in unsure
+    assert "usual settings" not in render_report(metrics, figures={}, title="t")
+    metrics["refiners"][0]["usual"] = True
+    assert "usual settings" in render_report(metrics, figures={}, title="t")
