@@ -183,7 +183,7 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
     stride = settings.crf.stride
     tables = class_tables(
         node_logs(unary, stride, features.device), node_features(features, scene, stride), pairwise, settings.crf,
-        valid=live_nodes(scene, settings),
+        valid=live_nodes(scene, stride, features.device),
     )  # fmt: skip
     report["class_table"] = {towards: table.tolist() for towards, table in tables.items()}
     record |= {

@@ -140,7 +140,9 @@ def learn_pairwise(
     logs = node_logs(map, stride, features.device)
     if settings.crf.form == "residual":
         pairwise.table.copy_(
-            learn_tables(logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, settings))
+            learn_tables(
+                logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, stride, features.device)
+            )
         )
     train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, where=where)
     pairs = {}
@@ -182,11 +184,11 @@ def node_features(features: Tensor, scene: Scene, stride: int) -> Tensor:
     return pooled(features, stride, valid=valid)
 
 
-def live_nodes(scene: Scene, settings: DeepCrfSettings) -> Tensor | None:
+def live_nodes(scene: Scene, stride: int, device: torch.device | str) -> Tensor | None:
     """(h, w) bool: nodes with data, or None where all have."""
     if scene.valid is None:
         return None
-    return pooled(torch.from_numpy(scene.valid)[None].float(), settings.crf.stride)[0] > 0
+    return pooled(torch.from_numpy(scene.valid)[None].float(), stride)[0].to(device) > 0
 
 
 def weigh_and_apply(
