@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from hyperseg.recipes.apply import apply_run
     from hyperseg.recipes.classify import ClassifySettings, classify
     from hyperseg.recipes.open import open_named as open_scene
+    from hyperseg.recipes.refine_deconv import DeconvSettings
+    from hyperseg.recipes.refine_deep import DeepCrfSettings
     from hyperseg.recipes.train import TrainSettings, train_network
     from hyperseg.recipes.train_gan import GanSettings, train_gan
 
@@ -35,6 +37,8 @@ _HOME = {
     "ClassifySettings": "hyperseg.recipes.classify",
     "ConvSpec": "hyperseg.backbone",
     "Decoder": "hyperseg.backbone",
+    "DeconvSettings": "hyperseg.recipes.refine_deconv",
+    "DeepCrfSettings": "hyperseg.recipes.refine_deep",
     "DenseCRF": "hyperseg.crf",
     "Encoder": "hyperseg.backbone",
     "GanSettings": "hyperseg.recipes.train_gan",
@@ -64,6 +68,8 @@ __all__ = [
     "ClassifySettings",
     "ConvSpec",
     "Decoder",
+    "DeconvSettings",
+    "DeepCrfSettings",
     "DenseCRF",
     "Encoder",
     "GanSettings",

@@ -1,4 +1,16 @@
-"""Conditional random fields: refiners that turn a map into a better map."""
+"""Refiners that turn a map into a better map: conditional random fields, and a deconvolution network.
+
+| file                              | what                                                                            |
+|-----------------------------------|---------------------------------------------------------------------------------|
+| `dense`, `lattice`, `exact`, `kernels` | fully connected CRF with Gaussian kernels                                  |
+| `tune`                            | a refiner's settings from validation pixels                                     |
+| `piecewise`                       | pairwise potentials of the deep CRF: table of neighbours, heads, their training |
+| `grid`, `meanfield`               | mean field with a full table per edge of a pixel grid                           |
+| `deep`                            | the deep CRF applied to a map, in tiles                                         |
+| `deconv`                          | the deconvolution network                                                       |
+
+What belongs to one refiner alone is imported from its own file.
+"""
 
 from hyperseg.crf.dense import DenseCRF, energy, free_energy, mean_field, refine
 from hyperseg.crf.exact import ExactKernel

@@ -70,7 +70,10 @@ def state_of(made: Made) -> dict[str, NDArray[Any]]:
 
 @contextmanager
 def watched() -> Iterator[tuple[list[Made], list[dict[str, NDArray[Any]]]]]:
-    """What is made in runs meanwhile, and the weights at that moment; dense CRFs always change the map."""
+    """What is made in runs meanwhile, and the weights at that moment.
+
+    Dense CRFs always change the map, and heads are trusted however little they learnt from.
+    """
     made: list[Made] = []
     weights: list[dict[str, NDArray[Any]]] = []
     make_map, tune = classify.make_map, refine.tune
@@ -87,6 +90,8 @@ def watched() -> Iterator[tuple[list[Made], list[dict[str, NDArray[Any]]]]]:
         patch.setattr(classify, "make_map", kept)
         patch.setattr(chain, "make_map", kept)
         patch.setattr(refine, "tune", determined)
+        patch.setattr(refine_deep, "NEAR", 99)
+        patch.setattr(refine_deep, "FEW", 0)
         yield made, weights
 
 
@@ -234,6 +239,22 @@ def test_refiners_in_any_order_after_any_method_are_read_back(
     check_applied(done, toy, tmp_path)
 
 
+def test_heads_that_never_saw_two_classes_meet_in_both_directions_are_not_used(
+    toy: Scene, run: Any, tmp_path: Path
+) -> None:
+    rows, columns = np.indices(toy.shape) // 3
+    for name, labels, trusted in (("stripes", columns % 3, False), ("blocks", (rows + columns) % 3, True)):
+        scene = toy.with_(labels=labels.astype(np.int16), name=name)
+        settings = replace(TINY, split="random_fraction:0.5", refine=("deep-crf",))
+        folder = run(scene, settings, tmp_path / name)
+        (found,) = json.loads((folder / "metrics.json").read_text())["refiners"]
+        fewest = min(n["different"] for n in found["pairs"].values())
+        assert found["heads_trusted"] == trusted == (fewest >= refine_deep.FEW)
+        assert found["settings"]["heads"] == float(trusted)
+        record = json.loads((folder / "run.json").read_text())["model"]["refiners"][0]
+        assert record["settings"] == found["settings"]
+
+
 def test_after_an_svm_the_deep_crf_brings_its_own_network(toy: Scene, run: Any, tmp_path: Path) -> None:
     done = ran(run, toy, replace(TINY, method="svm", refine=("deep-crf",)), tmp_path / "r")
     assert [m.name for m in done.made] == ["svm", "unary"]
@@ -268,7 +289,10 @@ def test_a_refiner_that_helps_nowhere_leaves_the_map_of_the_method(
     assert [m is done.made[0].map for m in asked] == [True]
     assert done.metrics["chain"] == ["cnn3d"]
     assert done.metrics["refiners"][0]["settings"] is None
-    assert [row["settings"] is None for row in done.metrics["refiners"][0]["table"]] == [True] + 10 * [False]
+    alone, *tried = [row["settings"] for row in done.metrics["refiners"][0]["table"]]
+    assert alone is None
+    pairs = [(w, h) for h in DEEP.heads for w in DEEP.weights]
+    assert [(s["weight"], s["heads"]) for s in tried] == [(3.0, 1.0), *pairs]  # the usual one first
     np.testing.assert_array_equal(read_map(done.folder / "map.tif")[0], done.made[0].map.labels())
     with caplog.at_level(logging.WARNING):
         refined = again(done, toy, tmp_path / "m.tif", refine=True)
