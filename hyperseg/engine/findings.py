@@ -240,8 +240,9 @@ def _deep_crf_sentences(refiner: Metrics) -> list[str]:
             f"Without unequal pairs {listed(alike)} it can only have learnt that neighbours are alike."
         )
     if refiner.get("heads_trusted") is False:
+        lead = "That is" if found else "No two labelled nodes are near each other, which is"
         found.append(
-            "That is too little to learn borders from: unless validation pixels spoke for it, it used the table of "
+            f"{lead} too little to learn borders from: unless validation pixels spoke for it, it used the table of "
             "neighbours of the map alone."
         )
     few = [name for name, n in (refiner.get("nodes_per_class") or {}).items() if n < FEW_NODES]

@@ -170,8 +170,8 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
         trained = _jointly(job, base, before, pairwise)
         encoder = Encoder(*for_inference(trained.network, trained.preprocess))
         features = whole_features(encoder, scene, device=job.device)
-        unary = map_scene(trained, scene, made_by=base.name, device=job.device)
-        record = {"network": trained.network.spec.to_json(), "unary": True}
+        unary = map_scene(trained, scene, made_by=base.name, device=job.device, flips=job.settings.flips)
+        record = {"network": trained.network.spec.to_json(), "unary": True, "flips": job.settings.flips}
         tensors = weights_of("network", trained.network) | prefixed(
             "preprocess", trained.preprocess.to_arrays()
         )
@@ -180,9 +180,9 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
         before=before,
     )  # fmt: skip
     report = _report("deep-crf", tuned, job, before, after) | learnt | {"usual": True}
-    stride = settings.crf.stride
+    stride, applied = settings.crf.stride, tuned.settings or settings.crf
     tables = class_tables(
-        node_logs(unary, stride, features.device), node_features(features, scene, stride), pairwise, settings.crf,
+        node_logs(unary, stride, features.device), node_features(features, scene, stride), pairwise, applied,
         valid=live_nodes(scene, stride, features.device),
     )  # fmt: skip
     report["class_table"] = {towards: table.tolist() for towards, table in tables.items()}
@@ -269,7 +269,7 @@ def _rebuild_deep(
     def apply(map: SegmentationMap, scene: Scene, device: str) -> SegmentationMap:
         look = encoder.features(scene, device=device)
         if own is not None and entry.get("unary"):  # trained jointly: the unary potentials changed too
-            map = map_scene(own, scene, made_by=map.made_by[0], device=device)
+            map = map_scene(own, scene, made_by=map.made_by[0], device=device, flips=entry["flips"])
         return apply_deep_crf(map, pairwise.to(device), look, crf, device=device)
 
     return apply

@@ -153,7 +153,7 @@ def check_method(scene: Scene, split: Split, settings: ClassifySettings) -> None
             f"the baseline lda needs more training pixels than classes, the split gives {n_train} for {n_classes}: "
             "train on more, or choose another baseline."
         )
-    if "deep-crf" in settings.refiners:
+    if "deep-crf" in settings.refiners and settings.deep.crf.form == "joint":
         training_pairs(scene, split, replace(settings.deep, least_edges=1), seed=settings.seed)
     if (
         "dense-crf" in settings.refiners

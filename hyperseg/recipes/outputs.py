@@ -183,11 +183,11 @@ def draw_figures(
     }  # fmt: skip
     deep = next((r for r in metrics["refiners"] if r["name"] == "deep-crf"), None)
     if deep is not None:
-        seen = adjacency.count_pairs(scene.labels, scene.n_classes, within=deep["pairs_within"])
+        seen = adjacency.count_pairs(scene.labels, scene.n_classes, within=deep.get("pairs_within") or 1)
         learnt = {towards: np.asarray(table) for towards, table in deep["class_table"].items()}
         deep["agreement"] = adjacency.agreement(learnt, seen)
         shown["adjacency"] = adjacency.adjacency_figure(
-            learnt, seen, scene.classes, scene.colours, within=deep["pairs_within"]
+            learnt, seen, scene.classes, scene.colours, within=deep.get("pairs_within") or 1
         )
     if metrics["training"] is not None:
         shown["training"] = figures.training_figure(metrics["training"])

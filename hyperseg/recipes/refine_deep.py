@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hyperseg.backbone import seeded
-from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Split, around
+from hyperseg.core import UNLABELLED, LabelError, Scene, SegmentationMap, SettingError, Split, around
 from hyperseg.crf import Tuned, choose
 from hyperseg.crf.deep import FLOOR, DeepCRF, Window, apply_deep_crf, pooled
 from hyperseg.crf.meanfield import Direction
@@ -131,10 +131,15 @@ def learn_pairwise(
         class, and whether the heads had enough to learn from to be trusted.
 
     Raises:
-        LabelError: too few labelled nodes near each other.
+        LabelError: the published form, and no two labelled nodes near each other.
     """
     stride, n_classes = settings.crf.stride, scene.n_classes
-    labels, edges, reach = training_pairs(scene, split, settings, seed=where.seed)
+    try:
+        labels, edges, reach = training_pairs(scene, split, settings, seed=where.seed)
+    except LabelError:  # the table of neighbours needs no label
+        if settings.crf.form == "joint":
+            raise
+        labels, edges, reach = None, {}, 0
     with seeded(where.seed):
         pairwise = Pairwise(features.shape[0], n_classes, hidden=settings.crf.hidden).to(features.device)
     logs = node_logs(map, stride, features.device)
@@ -144,6 +149,8 @@ def learn_pairwise(
                 logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, stride, features.device)
             )
         )
+    if labels is None:
+        return pairwise.eval(), {"pairs": {}, "nodes_per_class": {}, "heads_trusted": False}
     train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, where=where)
     pairs = {}
     for towards, found in edges.items():

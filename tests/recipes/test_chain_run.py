@@ -540,17 +540,34 @@ def test_joint_settings_do_not_matter_without_the_deep_crf() -> None:
     assert ClassifySettings(method="gan", deep=JOINT).refiners == ("dense-crf",)
 
 
-def test_labels_too_far_apart_are_refused_before_training(
-    toy: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def far_apart(toy: Scene) -> classify.Masks:
+    """Two training pixels of two classes, a corner each."""
     assert toy.labels is not None
-    monkeypatch.setattr(classify, "_run_repeat", lambda *a, **k: pytest.fail("training started"))
     train = np.zeros(toy.shape, bool)
-    for k in range(2):  # two pixels of two classes, a corner each
+    for k in range(2):
         places = np.argwhere(toy.labels == k)
         train[tuple(places[np.argmax(places.sum(1)) if k else np.argmin(places.sum(1))])] = True
-    settings = replace(TINY, split="fixed", refine=("deep-crf",))
-    masks = classify.Masks(train=train, test=(toy.labels >= 0) & ~train)
+    return classify.Masks(train=train, test=(toy.labels >= 0) & ~train)
+
+
+def test_the_published_form_refuses_labels_too_far_apart_before_training(
+    toy: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classify, "_run_repeat", lambda *a, **k: pytest.fail("training started"))
+    published = replace(TINY.deep, crf=replace(TINY.deep.crf, form="joint"))
+    settings = replace(TINY, split="fixed", refine=("deep-crf",), deep=published)
     with pytest.raises(LabelError, match="among 2 labelled nodes no two"):
-        classify.classify(toy, settings, out=tmp_path / "r", masks=masks, device="cpu", quiet=True)
+        classify.classify(
+            toy, settings, out=tmp_path / "r", masks=far_apart(toy), device="cpu", quiet=True
+        )
     assert not (tmp_path / "r").exists()
+
+
+def test_without_labelled_neighbours_the_table_of_the_map_is_left(toy: Scene, tmp_path: Path) -> None:
+    settings = replace(TINY, split="fixed", refine=("deep-crf",))
+    folder, metrics = classify.classify(
+        toy, settings, out=tmp_path / "r", masks=far_apart(toy), device="cpu", quiet=True
+    )
+    (deep,) = metrics["refiners"]
+    assert (deep["pairs"], deep["heads_trusted"], deep["settings"]["heads"]) == ({}, False, 0.0)
+    assert "No two labelled nodes are near each other" in (folder / "report.html").read_text()
