@@ -30,6 +30,7 @@ from hyperseg.recipes.run_folder import METRICS, RunFolder
 if TYPE_CHECKING:
     from hyperseg.recipes.settings import ClassifySettings
 
+BESIDE_PX = 3  # labelled pixels up to here lie beside each other: fields have unlabelled rims
 TRAINING = "training"  # prefix of the features and labels a classical run is refitted from when applied again
 
 
@@ -183,11 +184,11 @@ def draw_figures(
     }  # fmt: skip
     deep = next((r for r in metrics["refiners"] if r["name"] == "deep-crf"), None)
     if deep is not None:
-        seen = adjacency.count_pairs(scene.labels, scene.n_classes, within=deep.get("pairs_within") or 1)
+        seen = adjacency.count_pairs(scene.labels, scene.n_classes, within=BESIDE_PX)
         learnt = {towards: np.asarray(table) for towards, table in deep["class_table"].items()}
         deep["agreement"] = adjacency.agreement(learnt, seen)
         shown["adjacency"] = adjacency.adjacency_figure(
-            learnt, seen, scene.classes, scene.colours, within=deep.get("pairs_within") or 1
+            learnt, seen, scene.classes, scene.colours, within=BESIDE_PX
         )
     if metrics["training"] is not None:
         shown["training"] = figures.training_figure(metrics["training"])
