@@ -71,7 +71,9 @@ def test_pairs_of_independent_neighbours_are_found_without_labels() -> None:
     seen = np.where(draw.random(classes.shape) < 0.75, classes, draw.integers(0, K, classes.shape))
     likelihood = 0.75 * np.eye(K)[seen] + 0.25 / K
     share = joint.sum(0) / 2 + joint.sum(1) / 2
-    probs = torch.from_numpy((likelihood * share / (likelihood * share).sum(-1, keepdims=True)).transpose(2, 0, 1))
+    probs = torch.from_numpy(
+        (likelihood * share / (likelihood * share).sum(-1, keepdims=True)).transpose(2, 0, 1)
+    )
     chance = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     wanted = np.log(joint[joint > 0] / chance[joint > 0])
     found = learn_tables(probs, steps=300)[0].numpy()
@@ -115,7 +117,9 @@ def test_the_loss_is_that_of_a_loop_over_labelled_edges(same_share: float | None
     if same_share is None:
         wanted = torch.stack(found[True] + found[False]).mean()
     else:
-        wanted = same_share * torch.stack(found[True]).mean() + (1 - same_share) * torch.stack(found[False]).mean()
+        wanted = (
+            same_share * torch.stack(found[True]).mean() + (1 - same_share) * torch.stack(found[False]).mean()
+        )
     torch.testing.assert_close(pair_loss(scores, a, b, same_share=same_share), wanted)
 
 
@@ -130,7 +134,8 @@ def test_an_edge_with_an_unlabelled_end_teaches_nothing() -> None:
     a, b = torch.tensor([[[0, -1, 1]]]), torch.tensor([[[-1, 2, 2]]])
     pair_loss(scores, a, b).backward()
     assert scores.grad is not None
-    assert (scores.grad[..., :2] == 0).all() and (scores.grad[..., 2] != 0).any()
+    assert (scores.grad[..., :2] == 0).all()
+    assert (scores.grad[..., 2] != 0).any()
     assert pair_loss(scores, a, torch.full_like(a, -1)).item() == 0
 
 
@@ -169,7 +174,9 @@ def test_edges_at_nodes_without_data_have_no_energy() -> None:
     valid[2, 3] = False
     right = trained().tables(torch.randn(1, 4, 5, 7), valid=valid)[0, 1]
     dead = (right == 0).all(1).all(1)[0]
-    assert dead[2, 2] and dead[2, 3] and dead.sum() == 2
+    assert dead[2, 2]
+    assert dead[2, 3]
+    assert dead.sum() == 2
 
 
 def test_nodes_take_the_majority_of_their_cell() -> None:

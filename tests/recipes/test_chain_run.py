@@ -557,9 +557,7 @@ def test_the_published_form_refuses_labels_too_far_apart_before_training(
     published = replace(TINY.deep, crf=replace(TINY.deep.crf, form="joint"))
     settings = replace(TINY, split="fixed", refine=("deep-crf",), deep=published)
     with pytest.raises(LabelError, match="among 2 labelled nodes no two"):
-        classify.classify(
-            toy, settings, out=tmp_path / "r", masks=far_apart(toy), device="cpu", quiet=True
-        )
+        classify.classify(toy, settings, out=tmp_path / "r", masks=far_apart(toy), device="cpu", quiet=True)
     assert not (tmp_path / "r").exists()
 
 

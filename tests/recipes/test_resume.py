@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from hyperseg.core import DataFileError, HypersegError, RunError, Scene
-from hyperseg.recipes import classify as recipe
 from hyperseg.recipes import chain, make, train
+from hyperseg.recipes import classify as recipe
 from hyperseg.recipes.record import load_model
 from hyperseg.recipes.run_folder import Interrupted, open_run
 
