@@ -31,10 +31,8 @@ from hyperseg.engine import window_features
 from hyperseg.recipes.one_cycle import Where, train_one_cycle
 from hyperseg.recipes.train_joint import JointSettings
 
-NEAR, FEW = (
-    3,
-    10,
-)  # heads are trusted with so many pairs of unequal classes, per direction, from so near; ours
+# heads are trusted with so many pairs of unequal classes per direction, from so near; ours
+NEAR, FEW = 3, 3
 WINDOW = 128  # side of the windows in which features of a training scene are computed
 
 
