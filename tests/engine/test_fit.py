@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,6 +156,15 @@ def test_resumed_after_a_kill_equals_uninterrupted(tmp_path: Path) -> None:
     assert same(again.weights(), whole.weights())
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_inside_a_step_waits_for_its_end(tmp_path: Path) -> None:
     file, whole = tmp_path / "state.pt", rig()
     whole.fit()
