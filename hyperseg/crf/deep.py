@@ -60,6 +60,11 @@ def deep_crf_from(*, inference: Mapping[str, Any], **settings: Any) -> DeepCRF:
     return DeepCRF(**settings, inference=MeanField(**inference))
 
 
+def log_probs(probs: NDArray[np.float32], device: torch.device | str) -> Tensor:
+    """(H, W, K) probabilities of a map -> (K, H, W) logarithms on the device, from `FLOOR` on."""
+    return torch.from_numpy(probs).to(device).clamp(min=FLOOR).log().permute(2, 0, 1)
+
+
 def pooled(values: Tensor, stride: int, *, valid: Tensor | None = None) -> Tensor:
     """(C, H, W) pixels -> (C, ceil(H / stride), ceil(W / stride)) means over cells; cut cells count what is there.
 
@@ -115,7 +120,7 @@ def apply_deep_crf(
         window = pixels_of(part.read, map.shape, settings.stride)
         inside = pixels_of(part.core, map.shape, settings.stride)
         at = tuple(slice(a, b) for a, b in window)
-        logs = torch.from_numpy(map.probs[at]).to(device).clamp(min=FLOOR).log().permute(2, 0, 1)
+        logs = log_probs(map.probs[at], device)
         valid = None if map.valid is None else torch.from_numpy(map.valid[at]).to(device)
         origin = tuple(a for a, _ in part.read)
         logs = context(logs, features(window), pairwise, settings, valid=valid, origin=origin, warn=warn)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from hyperseg.hsi.classical import SpectralClassifier
 from hyperseg.hsi.networks import NetworkSpec, build_network, for_inference
 from hyperseg.recipes.make import Job, Made, make_map, map_scene
 from hyperseg.recipes.one_cycle import Where
-from hyperseg.recipes.record import load_weights, prefixed, unprefixed, weights_of
+from hyperseg.recipes.record import load_weights, network_arrays, prefixed, unprefixed, weights_of
 from hyperseg.recipes.refine import refine_like, refine_with_crf
 from hyperseg.recipes.refine_deconv import apply_deconv, fit_deconv
 from hyperseg.recipes.refine_deep import (
@@ -172,9 +172,7 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
         features = whole_features(encoder, scene, device=job.device)
         unary = map_scene(trained, scene, made_by=base.name, device=job.device, flips=job.settings.flips)
         record = {"network": trained.network.spec.to_json(), "unary": True, "flips": job.settings.flips}
-        tensors = weights_of("network", trained.network) | prefixed(
-            "preprocess", trained.preprocess.to_arrays()
-        )
+        tensors = network_arrays(trained.network, trained.preprocess)
     after, tuned = weigh_and_apply(
         unary, scene, split, pairwise, features, settings, device=job.device, trusted=learnt["heads_trusted"],
         before=before,
@@ -217,7 +215,7 @@ def _encoder(job: Job, base: Made) -> tuple[Encoder, dict[str, Any], dict[str, N
         return Encoder(*for_inference(model.network, model.preprocess)), {}, {}
     own = make_map(replace(job, tag=f"{job.tag}, features"), UNARY).model
     assert not isinstance(own, SpectralClassifier)
-    tensors = weights_of("network", own.network) | prefixed("preprocess", own.preprocess.to_arrays())
+    tensors = network_arrays(own.network, own.preprocess)
     return (
         Encoder(*for_inference(own.network, own.preprocess)),
         {"network": own.network.spec.to_json()},
@@ -237,7 +235,7 @@ def _deconv(job: Job, base: Made, before: SegmentationMap, window: int, names: S
     )
     report = _report("deconv", fitted.tuned, job, before, after) | fitted.report
     record = {"name": "deconv", "settings": report["settings"], "network": fitted.network.spec.to_json()}
-    tensors = weights_of("network", fitted.network) | prefixed("preprocess", fitted.preprocess.to_arrays())
+    tensors = network_arrays(fitted.network, fitted.preprocess)
     return Link("deconv", after, window + 2 * fitted.network.reach, report, record, tensors)
 
 

@@ -17,6 +17,8 @@ from hyperseg.recipes.run_folder import UNFINISHED, RunFolder
 if TYPE_CHECKING:
     from torch import nn
 
+    from hyperseg.data.preprocess import Preprocess
+
 MODEL, RECORD = "model.safetensors", "run.json"
 
 
@@ -81,6 +83,11 @@ def unprefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDA
 def weights_of(prefix: str, network: nn.Module) -> dict[str, NDArray[Any]]:
     """The state of a network as named arrays; `load_weights` is the inverse."""
     return prefixed(prefix, {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()})
+
+
+def network_arrays(network: nn.Module, preprocess: Preprocess) -> dict[str, NDArray[Any]]:
+    """What a network needs to be used again: its state and its preprocessing."""
+    return weights_of("network", network) | prefixed("preprocess", preprocess.to_arrays())
 
 
 def load_weights(network: nn.Module, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Split, tiles
 from hyperseg.crf import Tuned, choose
 from hyperseg.crf.deconv import DeconvNet, DeconvSpec, build_deconv
-from hyperseg.crf.deep import FLOOR
+from hyperseg.crf.deep import log_probs
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.band_groups import Cut
 from hyperseg.data.preprocess import Preprocess
@@ -142,7 +142,7 @@ def train_deconv(
         held_out, settings: see `fit_deconv`.
     """
     network = build_deconv(spec, seed=where.seed).to(where.device)
-    logs = torch.stack([_logs(made.probs, where.device) for _, made in held_out])
+    logs = torch.stack([log_probs(made.probs, where.device) for _, made in held_out])
     masked = [np.where(mask, labels, np.int16(UNLABELLED)).astype(np.int64) for mask, _ in held_out]
     truth = torch.from_numpy(np.stack(masked)).to(where.device)
     places = (truth != UNLABELLED).nonzero().cpu()  # part, row, column
@@ -206,18 +206,13 @@ def apply_deconv(
         bands = (
             torch.from_numpy(preprocess(np.asarray(scene.cube[part.read_slices]))).permute(2, 0, 1).to(device)
         )
-        logs = _logs(map.probs[part.read_slices], device)
+        logs = log_probs(map.probs[part.read_slices], device)
         scores = network(bands[None, None], logs[None], strength=strength)[0].float()
         (top, bottom), (left, right) = (
             (a - r, b - r) for (a, b), (r, _) in zip(part.core, part.read, strict=True)
         )
         out[part.core_slices] = scores[:, top:bottom, left:right].softmax(0).permute(1, 2, 0).cpu().numpy()
     return map.refined(out, NAME)
-
-
-def _logs(probs: NDArray[np.float32], device: str) -> Tensor:
-    """(H, W, K) probabilities -> (K, H, W) logarithms."""
-    return torch.from_numpy(probs).to(device).clamp(min=FLOOR).log().permute(2, 0, 1)
 
 
 def _turned(x: Tensor, turn: int) -> Tensor:

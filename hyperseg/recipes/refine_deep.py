@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hyperseg.backbone import seeded
-from hyperseg.core import UNLABELLED, LabelError, Scene, SegmentationMap, SettingError, Split, around
+from hyperseg.core import UNLABELLED, LabelError, Scene, SegmentationMap, SettingError, Split, around, tiles
 from hyperseg.crf import Tuned, choose
-from hyperseg.crf.deep import FLOOR, DeepCRF, Window, apply_deep_crf, pooled
+from hyperseg.crf.deep import DeepCRF, Window, apply_deep_crf, log_probs, pooled
 from hyperseg.crf.meanfield import Direction
 from hyperseg.crf.piecewise import (
     DIRECTIONS,
@@ -99,12 +99,14 @@ class Encoder:
 
 def whole_features(encoder: Encoder, scene: Scene, *, device: str) -> Tensor:
     """(F, H, W) features of a scene that is trained on, computed window by window."""
-    look, rows = encoder.features(scene, device=device), []
-    for top in range(0, scene.shape[0], WINDOW):
-        band = (top, min(top + WINDOW, scene.shape[0]))
-        columns = [(left, min(left + WINDOW, scene.shape[1])) for left in range(0, scene.shape[1], WINDOW)]
-        rows.append(torch.cat([look((band, column)) for column in columns], dim=2))
-    return torch.cat(rows, dim=1)
+    look = encoder.features(scene, device=device)
+    parts = [
+        (part.core_slices, look(part.core)) for part in tiles(scene.shape, size=(WINDOW, WINDOW), halo=0)
+    ]
+    found = parts[0][1].new_empty(len(parts[0][1]), *scene.shape)
+    for at, values in parts:
+        found[:, *at] = values
+    return found
 
 
 def learn_pairwise(
@@ -178,7 +180,7 @@ def training_pairs(
 
 def node_logs(map: SegmentationMap, stride: int, device: torch.device | str) -> Tensor:
     """(K, h, w) log-probabilities of the nodes of a map, normalised."""
-    logs = torch.from_numpy(map.probs).to(device).clamp(min=FLOOR).log().permute(2, 0, 1)
+    logs = log_probs(map.probs, device)
     valid = None if map.valid is None else torch.from_numpy(map.valid).to(device)
     return pooled(logs, stride, valid=valid).log_softmax(0)
 
