@@ -57,6 +57,8 @@ class Scene:
         wavelengths_nm: (C,) band centres in nanometres, or None.
         good_bands: (C,) bool, False for bands to drop; or None for all good.
         rgb_bands: three band indices for a natural or false-colour picture, or None.
+        scale: what to divide values by to get reflectance from 0 to 1, or None where nobody said.
+        parcels: (*S) int32 number of the drawn polygon a pixel got its label from, -1 for none; or None.
         name: short name; a simulated scene says so here.
         source: where the data come from (file, licence).
     """
@@ -70,6 +72,8 @@ class Scene:
     wavelengths_nm: NDArray[np.float64] | None = None
     good_bands: NDArray[np.bool_] | None = None
     rgb_bands: tuple[int, int, int] | None = None
+    scale: float | None = None
+    parcels: NDArray[np.int32] | None = None
     name: str = "scene"
     source: str = ""
 
@@ -80,7 +84,11 @@ class Scene:
                 f"{self.name}: a cube has shape (rows, columns, bands) or (depth, rows, columns, bands), "
                 f"but this array has shape {shape}. Choose another array of the file or reshape it."
             )
-        for what, array in (("labels", self.labels), ("valid mask", self.valid)):
+        for what, array in (
+            ("labels", self.labels),
+            ("valid mask", self.valid),
+            ("parcels", self.parcels),
+        ):
             if array is not None and tuple(array.shape) != shape[:-1]:
                 raise LabelError(
                     f"{self.name}: the {what} has shape {tuple(array.shape)}, the cube's pixels are {shape[:-1]}. "

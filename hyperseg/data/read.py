@@ -172,6 +172,7 @@ def read_scene(
         wavelengths_nm=wavelengths,
         good_bands=None if good.all() else good,
         rgb_bands=file.rgb_bands,
+        scale=file.scale,
         name=title,
         source=str(file.path) if file.key is None else f"{file.path}:{file.key}",
     )

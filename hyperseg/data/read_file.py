@@ -33,6 +33,7 @@ class FileArray:
         grid: where pixels are.
         names, palette: class name and sRGB triple by file code, as far as the file has them.
         rgb_bands: bands of a picture, counted from 0, or None.
+        scale: what to divide values by to get reflectance from 0 to 1, or None where the file does not say.
     """
 
     array: Cube
@@ -46,6 +47,7 @@ class FileArray:
     names: Mapping[int, str] = field(default_factory=dict)
     palette: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     rgb_bands: tuple[int, int, int] | None = None
+    scale: float | None = None
 
 
 @dataclass(frozen=True)
