@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hyperseg.cli.vectors import given, vector_options
+
 if TYPE_CHECKING:
     from hyperseg.recipes.settings import ClassifySettings
 
@@ -23,8 +25,10 @@ JOINT_STEPS = 300
 @click.option(
     "--labels",
     metavar="FILE",
-    help="Label raster of the scene's size; 0 = unlabelled. FILE:ARRAY picks an array.",
+    help="Polygons with a class (.gpkg, .geojson, .shp; FILE:LAYER picks a layer), or a label raster, 0 = unlabelled "
+    "(FILE:ARRAY picks an array).",
 )
+@vector_options
 @click.option("--method", type=click.Choice(METHODS), help="What makes the map.  [default: cnn3d]")
 @click.option(
     "--split",
@@ -44,7 +48,7 @@ JOINT_STEPS = 300
 @click.option(
     "--pool",
     metavar="FILE",
-    help="For --method gan: raster of the pixels to learn from without labels.  [default: the whole scene]",
+    help="For --method gan: pixels to learn from without labels, raster or polygons.  [default: the whole scene]",
 )
 @click.option(
     "--conditional/--unconditional",
@@ -122,7 +126,8 @@ def classify(
     \b
     Examples:
       hyperseg classify indian-pines
-      hyperseg classify scene.hdr --labels labels.tif --out runs/field
+      hyperseg classify scene.hdr --labels fields.gpkg --out runs/field
+      hyperseg classify scene.tif --labels points.shp --class-column crop --buffer-m 30
       hyperseg classify cube.mat:data --labels gt.mat --split blocks:32
       hyperseg classify indian-pines --split random_fraction:0.1 --repeats 5
       hyperseg classify indian-pines --split fixed --train-mask tr.tif --test-mask te.tif
@@ -130,8 +135,10 @@ def classify(
       hyperseg classify indian-pines --method deep-crf
       hyperseg classify indian-pines --refine deep-crf --refine deconv
       hyperseg classify --from runs/field/run.json --seed 7
+      torchrun --nproc-per-node 4 -m hyperseg classify scene.hdr --labels fields.gpkg
     """
     from hyperseg.core import SettingError
+    from hyperseg.engine import leave_processes, rank
     from hyperseg.engine.report import print_summary
     from hyperseg.recipes.classify import ClassifySettings, Masks
     from hyperseg.recipes.classify import classify as run
@@ -142,10 +149,13 @@ def classify(
         ClassifySettings(),
         {"scene": scene, "labels": labels, "train_mask": train_mask, "test_mask": test_mask, "pool": pool},
     )
+    drawn = {name: chosen.pop(name) for name in given(chosen)}
     if record is not None:
         earlier = load_record(record)
         settings = ClassifySettings.from_json(earlier["settings"])
-        inputs = {k: v if v is not None else earlier.get("inputs", {}).get(k) for k, v in inputs.items()}
+        known = earlier.get("inputs", {})
+        inputs = {k: v if v is not None else known.get(k) for k, v in inputs.items()}
+        drawn = drawn if labels is not None else given(known) | drawn  # they go with the labels
     if inputs["scene"] is None:
         raise SettingError("which scene? Name a data set or a file, e.g. `hyperseg classify indian-pines`.")
     changes = {k: v for k, v in chosen.items() if v not in (None, ())}
@@ -181,12 +191,15 @@ def classify(
         allowed = {} if settings.method == "twin" else {"variant": variant}
         refuse_gan_options(**allowed, pool=pool, conditional=conditional)
         inputs["pool"] = None
-    opened = open_named(inputs["scene"], labels=inputs["labels"], folder=folder)
-    masks = Masks(*(read_mask(inputs[name], opened.shape) for name in ("train_mask", "test_mask", "pool")))
+    inputs |= drawn
+    opened = open_named(inputs["scene"], labels=inputs["labels"], folder=folder, **drawn)
+    masks = Masks(*(read_mask(inputs[name], opened) for name in ("train_mask", "test_mask", "pool")))
     done, metrics = run(
         opened, settings, out=out, masks=masks, device=device, resume=resume, quiet=quiet, inputs=inputs
     )
-    print_summary(metrics, folder=done.root)
+    if rank() == 0:
+        print_summary(metrics, folder=done.root)
+    leave_processes()
 
 
 def trained_with(

@@ -12,12 +12,15 @@ from pathlib import Path
 import click
 
 from hyperseg import __version__
+from hyperseg.cli.several import end, prepare_to_end, refuse_several, several, talks, tells
 
 # name -> (module, attribute, one line of help); the help stands here so that listing imports nothing
 COMMANDS = {
+    "info": ("hyperseg.cli.info", "info", "Tell what a file is understood as, and draw a quick look."),
     "classify": ("hyperseg.cli.classify", "classify", "Train on a scene and map it: the main job."),
     "map": ("hyperseg.cli.map", "map_scene", "Apply a trained run to another scene."),
     "score": ("hyperseg.cli.score", "score", "Score a map against labels: OA, AA, kappa, per class."),
+    "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
     "datasets": ("hyperseg.cli.datasets", "datasets", "List, describe and fetch public scenes."),
 }
 
@@ -44,7 +47,8 @@ class LateGroup(click.Group):
     cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="hyperseg")
-def group() -> None:
+@click.pass_context
+def group(context: click.Context) -> None:
     """From a hyperspectral cube and a few labels to a map you can trust.
 
     \b
@@ -52,6 +56,7 @@ def group() -> None:
     Your own scene:           hyperseg classify scene.hdr --labels labels.tif
     Another scene, same run:  hyperseg map runs/scene other.hdr
     """
+    refuse_several(context.invoked_subcommand or "")
 
 
 class Notes(logging.Handler):
@@ -67,22 +72,27 @@ def main() -> None:
 
     log = logging.getLogger("hyperseg")
     log.setLevel(logging.INFO)
-    if not any(isinstance(handler, Notes) for handler in log.handlers):
+    if talks() and not any(isinstance(handler, Notes) for handler in log.handlers):
         log.addHandler(Notes())
+    if several():
+        prepare_to_end()
     try:
         group(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        if told := tells(error):
+            error.show()
+        end(error.exit_code, told=told)
     except (click.Abort, KeyboardInterrupt) as stop:
         folder = getattr(stop.__cause__ or stop, "folder", None)
         how = "" if folder is None else f" To go on: {resume_command(sys.argv[1:], folder)}"
-        click.echo(f"Interrupted.{how}", err=True)
-        sys.exit(130)
+        if talks():
+            click.echo(f"Interrupted.{how}", err=True)
+        end(130, told=talks())
     except HypersegError as error:
-        click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(one_line(" ".join([str(error), *getattr(error, "__notes__", [])])), err=True)
-        sys.exit(2)
+        if told := tells(error):
+            click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(one_line(" ".join([str(error), *getattr(error, "__notes__", [])])), err=True)
+        end(2, told=told)
 
 
 def one_line(text: str) -> str:

@@ -14,29 +14,73 @@ import click
 @click.option(
     "--refine/--no-refine",
     default=False,
-    help="Also apply the run's refiners (holds the probabilities in memory).",
+    help="Also apply the run's refiners, in each window and a halo around it. After a dense CRF the map can differ "
+    "a little where windows meet.",
+)
+@click.option("--entropy", is_flag=True, help="Also write OUT-entropy.tif: 0 (certain) to 1 (no idea).")
+@click.option(
+    "--probabilities",
+    metavar="STORE",
+    type=click.Path(path_type=Path),
+    help="Also write the probabilities of all classes to this Zarr store.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with an interrupted map; the result is the same, byte for byte."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help='Map windows in this many processes (needs "hyperseg[cluster]"); same map.',
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Map windows on the workers of this Dask scheduler, e.g. tcp://10.0.0.1:8786. They must see run and scene "
+    "under the same names.",
+)
+@click.option(
+    "--side",
+    type=click.IntRange(1),
+    help="Side of a window in pixels.  [default: what takes 128 MiB, 256 MiB with --refine]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
 @click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder with a data set's own files.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def map_scene(
-    run: Path, scene: str, out: Path | None, refine: bool, device: str, folder: Path | None, quiet: bool
-) -> None:
+    run: Path, scene: str, out: Path | None, refine: bool, entropy: bool, probabilities: Path | None, resume: bool,
+    workers: int | None, dask: str | None, side: int | None, device: str, folder: Path | None, quiet: bool,
+) -> None:  # fmt: skip
     """Apply the model of RUN (a folder made by classify) to SCENE, window by window.
 
-    Memory does not grow with the scene. Writes a GeoTIFF with palette and class names, its confidence beside
-    it, and a .qml for QGIS.
+    Memory does not grow with the scene: the next window is read while one is computed, and each is stored when it is
+    done. A map that was interrupted, even by a crash, goes on with --resume. Writes a GeoTIFF with palette and class
+    names, its confidence beside it, and a .qml for QGIS.
 
     \b
     Examples:
       hyperseg map runs/indian-pines-cnn3d other.hdr
       hyperseg map runs/field flightline.tif --out maps/flightline.tif --device cuda
+      hyperseg map runs/field flightline.hdr --out maps/flightline.tif --resume
+      hyperseg map runs/field huge.hdr --workers 8 --probabilities huge.zarr
     """
-    from hyperseg.recipes.apply import apply_run
+    from hyperseg.core import SettingError
+    from hyperseg.recipes.apply import Cluster, apply_run
     from hyperseg.recipes.open import open_named
 
+    if workers is not None and dask is not None:
+        raise SettingError(
+            "--workers starts processes here, --dask uses those of a scheduler: give one of them."
+        )
+    cluster = None if workers is None and dask is None else Cluster(dask, workers or 1)
     opened = open_named(scene, folder=folder, need_labels=False)
     target = out or Path(f"{opened.name}-map.tif")
-    written = apply_run(run, opened, out=target, refine=refine, device=device, quiet=quiet)
+    written = apply_run(
+        run, opened, out=target, refine=refine, entropy=entropy, probabilities=probabilities, cluster=cluster,
+        side=side, resume=resume, device=device, quiet=quiet,
+    )  # fmt: skip
     click.echo(f"Map:        {written}")
     click.echo(f"Confidence: {written.with_name(written.stem + '-confidence.tif')}")
+    if entropy:
+        click.echo(f"Entropy:    {written.with_name(written.stem + '-entropy.tif')}")
+    if probabilities is not None:
+        click.echo(f"All classes: {probabilities}")

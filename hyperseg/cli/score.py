@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from hyperseg.cli.vectors import given, vector_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("map_file", metavar="MAP")
 @click.argument("labels", metavar="LABELS")
+@vector_options
 @click.option(
     "--classes-from",
     metavar="NAME|FILE",
@@ -28,17 +31,19 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write everything, with the confusion matrix, to this file.",
 )
-def score(map_file: str, labels: str, classes_from: str | None, json_file: Path | None) -> None:
-    """Score MAP against LABELS: OA, AA, kappa, every class, and the borders between classes.
+def score(map_file: str, labels: str, classes_from: str | None, json_file: Path | None, **drawn: Any) -> None:
+    """Score MAP against LABELS: OA, AA, kappa, every class, borders between classes, and areas.
 
-    MAP is a map of hyperseg or any label raster. LABELS is a label raster (FILE or FILE:KEY) on the same
-    grid, or a public scene such as indian-pines, for its ground truth. Unlabelled pixels (0) are not scored.
+    MAP is a map of hyperseg or any label raster. LABELS are polygons with a class (.gpkg, .geojson, .shp), a
+    label raster (FILE or FILE:KEY), or a public scene such as indian-pines, for its ground truth. Labels on another
+    grid are brought onto the map's. Unlabelled pixels (0) are not scored.
     Classes are matched by name where both files have names, else by code.
 
     \b
     Examples:
       hyperseg score runs/indian-pines-cnn3d/map.tif indian-pines
       hyperseg score map.tif field_check.tif --json score.json
+      hyperseg score map.tif fields.gpkg --class-column crop
       hyperseg score map.tif truth.mat:gt --classes-from salinas-a
     """
     from rich.console import Console
@@ -46,7 +51,7 @@ def score(map_file: str, labels: str, classes_from: str | None, json_file: Path 
     from hyperseg.data.write import write_json
     from hyperseg.recipes.score import score as score_files
 
-    found = score_files(map_file, labels, classes_from=classes_from)
+    found = score_files(map_file, labels, classes_from=classes_from, **given(drawn))
     show(found, Console(highlight=False))
     if json_file is not None:
         write_json(json_file, found.to_json())
@@ -77,8 +82,30 @@ def show(found: MapScore, console: Console) -> None:
         table.add_row(Text(name), str(found.pixels[k]), *numbers)
     console.print()
     console.print(table)
+    if found.areas is not None:
+        show_areas(found.areas, console)
     for note in found.notes:
         print_plain(console, f"\n{note}")
+
+
+def show_areas(areas: dict[str, Any], console: Console) -> None:
+    """Print what every class covers: as mapped, and corrected for the errors of the map."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from hyperseg.metrics.area_table import area_rows, unit_of
+
+    console.print()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(f"area in {unit_of(areas)}")
+    columns = {"mapped": "mapped", "estimated": "estimated", "interval": "95 % interval", "users": "user's %"}
+    for title in columns.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in area_rows(areas):
+        table.add_row(Text(row["name"]), *(row[key] for key in columns))
+    console.print(table)
+    for sentence in (areas["sample"], *areas["notes"]):
+        print_plain(console, sentence)
 
 
 def print_plain(console: Console, text: str) -> None:

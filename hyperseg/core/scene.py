@@ -58,6 +58,7 @@ class Scene:
         good_bands: (C,) bool, False for bands to drop; or None for all good.
         rgb_bands: three band indices for a natural or false-colour picture, or None.
         scale: what to divide values by to get reflectance from 0 to 1, or None where nobody said.
+        nodata: the value that stands for "no data" in the cube, or None; `valid` already knows of it where given.
         parcels: (*S) int32 number of the drawn polygon a pixel got its label from, -1 for none; or None.
         name: short name; a simulated scene says so here.
         source: where the data come from (file, licence).
@@ -73,6 +74,7 @@ class Scene:
     good_bands: NDArray[np.bool_] | None = None
     rgb_bands: tuple[int, int, int] | None = None
     scale: float | None = None
+    nodata: float | None = None
     parcels: NDArray[np.int32] | None = None
     name: str = "scene"
     source: str = ""

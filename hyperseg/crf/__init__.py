@@ -14,7 +14,7 @@ What belongs to one refiner alone is imported from its own file.
 
 from hyperseg.crf.dense import DenseCRF, energy, free_energy, mean_field, refine
 from hyperseg.crf.exact import ExactKernel
-from hyperseg.crf.kernels import Kernels, guide_from_components
+from hyperseg.crf.kernels import GuideRange, Kernels, guide_from_components, guide_range
 from hyperseg.crf.lattice import Lattice
 from hyperseg.crf.tune import Candidate, ClassChange, Tuned, changes, choose, default_candidates, tune
 
@@ -22,6 +22,7 @@ __all__ = [
     "Candidate",
     "ClassChange",
     "DenseCRF",
+    "GuideRange",
     "ExactKernel",
     "Kernels",
     "Lattice",
@@ -32,6 +33,7 @@ __all__ = [
     "energy",
     "free_energy",
     "guide_from_components",
+    "guide_range",
     "mean_field",
     "refine",
     "tune",

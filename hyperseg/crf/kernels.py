@@ -15,6 +15,9 @@ from hyperseg.crf.exact import ExactKernel
 from hyperseg.crf.lattice import Lattice
 
 Kernel = Callable[[Tensor], Tensor]
+GuideRange = tuple[
+    list[float], list[float]
+]  # lower and upper limit per component; a pair of lists, as in JSON
 
 
 class Kernels:
@@ -96,25 +99,38 @@ def guide_from_components(
     components: NDArray[np.floating],
     *,
     valid: NDArray[np.bool_] | None = None,
-    percentiles: tuple[float, float] = (1.0, 99.0),
+    limits: GuideRange | None = None,
 ) -> NDArray[np.float32]:
-    """Scale principal components to 0..255, each between its own percentiles; what lies beyond is clipped.
+    """Scale principal components to 0..255, each between its limits; what lies beyond is clipped.
 
     Args:
         components: (*S, F); fit the PCA on training pixels only.
         valid: (*S) bool or None; False pixels count for nothing and become 0.
-        percentiles: lower and upper percentile that become 0 and 255.
+        limits: what becomes 0 and what 255, per component; None is `guide_range` of these components.
 
     Returns:
         (*S, F) float32, C-contiguous. A constant component becomes 0.
     """
-    if not 0 <= percentiles[0] < percentiles[1] <= 100:
-        raise SettingError(f"percentiles must rise within 0..100, got {percentiles}.")
     points = valid if valid is not None else np.ones(components.shape[:-1], bool)
     guide = np.zeros(components.shape, np.float32)
     if points.any():
         inside = components[points].astype(np.float64)
-        low, high = np.percentile(inside, percentiles, axis=0)
+        low, high = (np.asarray(x) for x in limits or guide_range(components, valid=valid))
         span = np.where(high > low, high - low, np.inf)
         guide[points] = np.clip((inside - low) / span, 0, 1) * 255
     return guide
+
+
+def guide_range(
+    components: NDArray[np.floating],
+    *,
+    valid: NDArray[np.bool_] | None = None,
+    percentiles: tuple[float, float] = (1.0, 99.0),
+) -> GuideRange:
+    """Lower and upper limit of every component, for `guide_from_components`: percentiles over the valid pixels."""
+    if not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise SettingError(f"percentiles must rise within 0..100, got {percentiles}.")
+    inside = components[...] if valid is None else components[valid]
+    flat = inside.reshape(-1, components.shape[-1]).astype(np.float64)
+    low, high = np.percentile(flat, percentiles, axis=0)
+    return low.tolist(), high.tolist()

@@ -1,6 +1,7 @@
 """From a file to a `Scene`: every format of the field, lazy where the format allows it.
 
-Formats: .mat (v4 to v7.3), .npy, .npz, HDF5 (.h5 .hdf5 .he5 .nc), ENVI, GeoTIFF and whatever GDAL opens.
+Formats: .mat (v4 to v7.3), .npy, .npz, HDF5 (.h5 .hdf5 .he5 .nc), Zarr, ENVI, GeoTIFF and whatever GDAL opens;
+products of EMIT, PRISMA and EnMAP; and xarray's objects.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Cube, DataFileError, Grid, Scene, SceneError
-from hyperseg.data.read_bands import FULL_SCAN_BYTES, find_bad_bands, find_valid
-from hyperseg.data.read_envi import envi_pair, open_envi
+from hyperseg.data.rasterise import read_vectors
+from hyperseg.data.read_bands import FULL_SCAN_BYTES, find_bad_bands, find_valid, valid_in
 from hyperseg.data.read_file import KNOWN, FileArray, check_file
-from hyperseg.data.read_labels import Labels, check_same_grid, labels_of
-from hyperseg.data.read_mat import open_hdf5, open_mat, open_npy, open_npz
-from hyperseg.data.read_raster import open_raster
-from hyperseg.data.read_windows import Hdf5Windows, LazyCube, windows_of
+from hyperseg.data.read_labels import Labels, only_where_data, with_labels
+from hyperseg.data.read_product import open_file
+from hyperseg.data.read_vectors import VECTORS, VectorOptions, is_vector
+from hyperseg.data.read_windows import FlatWindows, LazyCube, OrderedBands, RasterWindows, windows_of
+from hyperseg.data.read_xarray import LabelledArray, LabelledWindows, is_labelled, open_labelled
+from hyperseg.data.warp_labels import labels_on
 
 __all__ = [
     "Labels",
@@ -32,13 +35,14 @@ __all__ = [
     "read_labels",
     "read_scene",
     "split_key",
+    "valid_in",
     "with_labels",
 ]
 
 log = logging.getLogger(__name__)
 AnyPath = str | os.PathLike[str]
-VECTORS = (".shp", ".gpkg", ".geojson", ".json", ".kml", ".gml")
 HYPERSPECTRAL_FROM = 10
+STAYS = (RasterWindows, FlatWindows, OrderedBands, LabelledWindows)  # picking pixels from these is no slower
 
 
 def split_key(text: AnyPath) -> tuple[Path, str | None]:
@@ -73,9 +77,20 @@ def read_array(path: AnyPath, *, key: str | None = None, ndim: int | None = None
 
 
 def open_array(
-    path: AnyPath, *, key: str | None = None, ndim: int | None = None, shape: tuple[int, ...] | None = None
+    path: AnyPath | LabelledArray,
+    *,
+    key: str | None = None,
+    ndim: int | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> FileArray:
     """As `read_array`, with all else the file says; arrays of `shape` are preferred."""
+    if not isinstance(path, str | os.PathLike):
+        if is_labelled(path):
+            return open_labelled(path, key=key, ndim=ndim)
+        raise DataFileError(
+            f"{type(path).__name__}: a file's name or an xarray object was expected; an array of numbers makes a "
+            "scene by itself: Scene(cube)."
+        )
     file, spelt = split_key(path) if key is None else (Path(path), key)
     check_file(file)
     found = _opened(file, key=spelt, ndim=ndim, shape=shape)
@@ -85,45 +100,60 @@ def open_array(
 
 
 def _opened(file: Path, *, key: str | None, ndim: int | None, shape: tuple[int, ...] | None) -> FileArray:
-    match file.suffix.lower():
-        case ".mat":
-            return open_mat(file, key=key, ndim=ndim, shape=shape)
-        case ".h5" | ".hdf5" | ".he5" | ".nc":
-            return open_hdf5(file, key=key, ndim=ndim, shape=shape)
-        case ".npy":
-            return open_npy(file, key=key)
-        case ".npz":
-            return open_npz(file, key=key, ndim=ndim, shape=shape)
-        case ".tif" | ".tiff":
-            return open_raster(file, key=key)
-        case suffix if suffix in VECTORS:
-            raise DataFileError(
-                f"{file}: holds vectors, an array was expected ({KNOWN}). Rasterise it on the scene's grid."
-            )
-    pair = envi_pair(file)
-    return open_raster(file, key=key) if pair is None else open_envi(*pair, key=key)
+    if file.suffix.lower() in VECTORS:
+        raise DataFileError(
+            f"{file}: holds vectors, an array was expected ({KNOWN}). Rasterise it on the scene's grid."
+        )
+    return open_file(file, key=key, ndim=ndim, shape=shape)
 
 
-def read_labels(path: AnyPath, shape: tuple[int, ...], *, key: str | None = None) -> Labels:
-    """A label raster for pixels of `shape`.
+def read_labels(
+    path: AnyPath,
+    shape: tuple[int, ...],
+    *,
+    key: str | None = None,
+    grid: Grid | None = None,
+    vectors: VectorOptions | None = None,
+    scene: str = "the scene",
+) -> Labels:
+    """Labels for pixels of `shape`: a label raster, or drawn vectors (see `read_vectors`).
 
-    Code 0, the raster's no-data value and negative codes are unlabelled; the other codes present become
-    0..K-1 in ascending order. Names come from the raster's categories or ENVI "class names", else "class 3".
+    Of a raster, code 0, the no-data value and negative codes are unlabelled; the other codes present become 0..K-1
+    in ascending order. Names come from the raster's categories, ENVI "class names" or a QGIS style (.qml), else
+    "class 3". A raster on another grid than `grid` is brought onto it by nearest neighbour (see `labels_on`).
+
+    Args:
+        path: "FILE", "FILE:KEY" of a raster, "FILE:LAYER" of vectors.
+        shape: (rows, columns).
+        key: name of the array in a file of several.
+        grid: where the pixels are; vectors need it.
+        vectors: class column, layer and the like; for vectors only.
+        scene: what the pixels belong to, for messages.
 
     Raises:
         DataFileError: as `read_array`.
-        LabelError: another shape, fractions, or nothing labelled.
+        LabelError: another shape, fractions, nothing labelled, or another place.
+        SettingError: options for vectors with a raster.
     """
-    return labels_of(open_array(path, key=key, ndim=2, shape=tuple(shape)), tuple(shape))
+    options = vectors or VectorOptions()
+    if is_vector(path):
+        return read_vectors(path, tuple(shape), grid, options=options, scene=scene)
+    options.refuse(path)
+    return labels_on(open_array(path, key=key, ndim=2, shape=tuple(shape)), tuple(shape), grid, scene=scene)
 
 
 def read_scene(
-    path: AnyPath,
+    path: AnyPath | LabelledArray,
     *,
     labels: AnyPath | NDArray[Any] | None = None,
     key: str | None = None,
     bands_last: bool | None = None,
     name: str | None = None,
+    scan: bool = True,
+    class_column: str | None = None,
+    layer: str | None = None,
+    all_touched: bool = False,
+    buffer_m: float | None = None,
 ) -> Scene:
     """A cube, and labels if there are any, as a `Scene`.
 
@@ -132,11 +162,16 @@ def read_scene(
     Bands are taken to be on the last axis, unless the labels' shape or the wavelengths show another axis.
 
     Args:
-        path: the cube, or "FILE:KEY".
-        labels: a label raster ("FILE:KEY" works too), an array of file codes (0 = unlabelled), or None.
+        path: the cube, or "FILE:KEY", or an xarray.DataArray or Dataset.
+        labels: polygons (GeoPackage, GeoJSON, Shapefile; "FILE:LAYER" works too), a label raster ("FILE:KEY" works
+            too), an array of file codes (0 = unlabelled), or None.
         key: name of the cube's array in a file of several.
         bands_last: True or False states where the bands are in formats that do not say: last or first.
         name: short name; the file's stem without one.
+        scan: False reads no more than a sample of the pixels, for scenes of any size: `valid` stays None, ask
+            `valid_in` of every window with the scene's `good_bands` and `nodata`. Labels of pixels without data
+            are taken back at once.
+        class_column, layer, all_touched, buffer_m: of labels drawn as vectors, see `VectorOptions`.
 
     Raises:
         DataFileError: a file is missing, unreadable or ambiguous.
@@ -150,12 +185,22 @@ def read_scene(
             f"{file.path}: a cube has three axes (rows, columns, bands), this array has shape "
             f"{tuple(file.array.shape)}. Choose another file, or another array as FILE:KEY."
         )
-    source = _open_labels(labels, file)
+    vectors = VectorOptions(class_column, layer, all_touched, buffer_m)
+    source = _open_labels(labels, file, vectors)
     cube = _bands_moved_last(file, source, bands_last)
     _check_bands(cube, file.path)
+    pixels, place = tuple(cube.shape[:2]), str(file.path)
+    found = None if source is None else labels_on(source, pixels, file.grid, scene=place)
+    if is_vector(labels):
+        found = read_labels(str(labels), pixels, grid=file.grid, vectors=vectors, scene=place)
     if isinstance(cube, np.memmap) and cube.nbytes > FULL_SCAN_BYTES:
         cube = windows_of(cube)
-    if isinstance(cube, LazyCube) and isinstance(cube.reader, Hdf5Windows) and cube.nbytes <= FULL_SCAN_BYTES:
+    if (
+        scan
+        and isinstance(cube, LazyCube)
+        and not isinstance(cube.reader, STAYS)
+        and cube.nbytes <= FULL_SCAN_BYTES
+    ):
         # its pixels are all looked at below, and rows across compressed chunks are slow to pick one by one
         cube = np.ascontiguousarray(cube[...])
     wavelengths = _per_band(file.wavelengths_nm, cube)
@@ -164,7 +209,7 @@ def read_scene(
     )
     for reason in reasons:
         log.info("%s: %s; dropped", title, reason)
-    valid = find_valid(cube, good=good, nodata=file.nodata, name=title)
+    valid = find_valid(cube, good=good, nodata=file.nodata, name=title) if scan else None
     scene = Scene(
         cube=cube,
         valid=valid,
@@ -173,13 +218,23 @@ def read_scene(
         good_bands=None if good.all() else good,
         rgb_bands=file.rgb_bands,
         scale=file.scale,
+        nodata=file.nodata,
         name=title,
         source=str(file.path) if file.key is None else f"{file.path}:{file.key}",
     )
-    return scene if source is None else with_labels(scene, labels_of(source, scene.shape))
+    if found is None:
+        return scene
+    scene = with_labels(scene, found)
+    return scene if scan else only_where_data(scene, good)
 
 
-def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray) -> FileArray | None:
+def _open_labels(
+    labels: AnyPath | NDArray[Any] | None, cube: FileArray, vectors: VectorOptions
+) -> FileArray | None:
+    """Labels that are an array; None for vectors, whose pixels are the cube's whatever those are."""
+    if is_vector(labels):
+        return None
+    vectors.refuse(labels if isinstance(labels, str | os.PathLike | None) else "an array")
     if labels is None:
         return None
     if isinstance(labels, str | os.PathLike):
@@ -193,16 +248,6 @@ def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray) -> File
                 return found
         return open_array(labels, ndim=2)
     return FileArray(np.asarray(labels), Path("label array"))
-
-
-def with_labels(scene: Scene, found: Labels) -> Scene:
-    """The scene with these labels, their names and colours; colours are made up where the file has none."""
-    from hyperseg.data.colours import LARGEST, palette
-
-    n = len(found.classes)
-    distinct = palette(min(n, LARGEST))
-    colours = found.colours or tuple(distinct[i % LARGEST] for i in range(n))
-    return scene.with_(labels=found.codes, classes=found.classes, colours=colours)
 
 
 def _bands_moved_last(file: FileArray, labels: FileArray | None, bands_last: bool | None) -> Cube:
@@ -244,6 +289,5 @@ def _per_band(values: Any, cube: Cube) -> Any:
 def _grid(file: FileArray, labels: FileArray | None) -> Grid:
     if labels is None:
         return file.grid
-    check_same_grid(labels, file)
     # a cube without coordinates (.mat) lies where its label raster lies
     return labels.grid if file.grid.affine is None and file.grid.crs is None else file.grid

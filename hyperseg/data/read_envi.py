@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
+from hyperseg.data.envi_header import (
+    Layout,
+    layout_of,
+    number_in,
+    numbers_in,
+    read_fields,
+    scale_in,
+    starts_as_envi,
+)
 from hyperseg.data.read_file import FileArray, reading, to_nm
 from hyperseg.data.read_raster import raster_grid
+
+log = logging.getLogger(__name__)
 
 DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip", ".sli", ".bin", ".cub")
 
@@ -33,111 +46,101 @@ def envi_pair(path: Path) -> tuple[Path, Path] | None:
             f"{stem.name}.img, .dat, .raw, .bsq, .bil, .bip. Put both in one folder."
         )
     for header in (path.with_name(path.name + ".hdr"), path.with_suffix(".hdr"), path.with_suffix(".HDR")):
-        if header.is_file() and _starts_as_envi(header):
+        if header.is_file() and starts_as_envi(header):
             return header, path
     return None
 
 
+@contextmanager
+def without_header(path: Path) -> Iterator[None]:
+    """Around a try to open a file with another reader: if that fails for a raw file, say that its header is missing."""
+    try:
+        yield
+    except DataFileError as error:
+        if path.suffix.lower() not in DATA_SUFFIXES:
+            raise
+        names = (path.name + ".hdr", path.stem + ".hdr")
+        beside = next((name for name in names if path.with_name(name).is_file()), None)
+        found = f"{beside} beside it does not begin with ENVI" if beside else f"no {names[1]} lies beside it"
+        raise DataFileError(
+            f"{path}: GDAL does not know it ({path.stat().st_size} bytes), and as raw numbers it needs an ENVI "
+            f"header: {found}. Copy the .hdr of this image into the same folder."
+        ) from error
+
+
 def open_envi(header: Path, data: Path, *, key: str | None) -> FileArray:
-    """An ENVI image (H, W, C) or spectral library (n, C) as a memory map; nothing is read but the header."""
+    """An ENVI image (H, W, C) or spectral library (n, C) as a memory map; nothing is read but the header.
+
+    "data ignore value" becomes the no-data value, "bbl" the good bands and "reflectance scale factor" the
+    scale. All real types (data type 1-5 and 12-15), both byte orders, any header offset.
+    """
     if key is not None:
         raise DataFileError(f"{data}: an ENVI file holds one array and no names; leave out {key!r}.")
-    with reading(header, "an ENVI header"), warnings.catch_warnings():
-        from spectral.io import envi
-
-        warnings.simplefilter("ignore")  # spectral tells of lower-cased field names, which nobody can act on
-        fields = envi.read_envi_header(str(header.absolute()))
-        envi.check_compatibility(fields)
-        parameters = envi.gen_params(fields)
-    dtype = np.dtype(parameters.dtype)
-    shape = (parameters.nrows, parameters.ncols, parameters.nbands)
-    _check_size(header, data, fields, shape, dtype, parameters.offset)
-    if dtype.kind not in "biuf":
-        raise DataFileError(f"{data}: holds {dtype} values, real numbers were expected; convert the image.")
-    array = _memory_map(header, data, fields, shape, dtype, parameters.offset)
+    fields = read_fields(header)
+    layout = layout_of(header, fields)
+    _check_size(header, data, layout)
+    array = _memory_map(data, layout)
     bands = array.shape[-1]
     with reading(header, "an ENVI header"):
         return FileArray(
             array,
             data,
             axes_known=True,
-            wavelengths_nm=_wavelengths(fields, bands),
-            bbl=_good_bands(fields, bands),
-            nodata=float(fields["data ignore value"]) if "data ignore value" in fields else None,
+            wavelengths_nm=_wavelengths(header, fields, bands),
+            bbl=_good_bands(header, fields, bands),
+            nodata=number_in(header, fields, "data ignore value"),
             grid=raster_grid(data),
             names=_class_names(fields),
             palette=_palette(fields),
             rgb_bands=_default_bands(fields, bands),
+            scale=scale_in(header, fields),
+            about=f"ENVI {'spectral library' if layout.library else layout.interleave.upper()}",
         )
 
 
-def _memory_map(
-    header: Path,
-    data: Path,
-    fields: dict[str, Any],
-    shape: tuple[int, int, int],
-    dtype: np.dtype[Any],
-    offset: int,
-) -> NDArray[Any]:
-    rows, columns, bands = shape
+def _memory_map(data: Path, it: Layout) -> NDArray[Any]:
+    def mapped(*shape: int) -> NDArray[Any]:
+        return np.memmap(data, it.dtype, "r", it.offset, shape)
+
     with reading(data, "ENVI data"):
-        if fields.get("file type", "").lower() == "envi spectral library":
-            return np.memmap(data, dtype, "r", offset, (rows, columns))
-        match str(fields["interleave"]).lower():
+        match it.interleave:
+            case _ if it.library:
+                return mapped(it.rows, it.columns)
             case "bsq":
-                return np.memmap(data, dtype, "r", offset, (bands, rows, columns)).transpose(1, 2, 0)
+                return mapped(it.bands, it.rows, it.columns).transpose(1, 2, 0)
             case "bil":
-                return np.memmap(data, dtype, "r", offset, (rows, bands, columns)).transpose(0, 2, 1)
+                return mapped(it.rows, it.bands, it.columns).transpose(0, 2, 1)
             case "bip":
-                return np.memmap(data, dtype, "r", offset, (rows, columns, bands))
+                return mapped(it.rows, it.columns, it.bands)
             case other:
-                raise DataFileError(
-                    f"{header}: interleave is {other!r}, expected bsq, bil or bip; correct the header."
-                )
+                raise ValueError(f"interleave {other!r}")
 
 
-def _check_size(
-    header: Path,
-    data: Path,
-    fields: dict[str, Any],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    offset: int,
-) -> None:
-    if str(fields.get("file compression", "0")).strip() not in ("", "0"):
-        raise DataFileError(f"{data}: is a compressed ENVI file; write it again without compression.")
-    layout = f"{shape[0]} lines x {shape[1]} samples x {shape[2]} bands of {dtype}"
-    if min(shape) < 1:
-        raise DataFileError(f"{header}: promises {layout}; correct the header.")
-    needed = offset + int(np.prod(shape)) * dtype.itemsize
+def _check_size(header: Path, data: Path, layout: Layout) -> None:
+    needed = layout.offset + layout.rows * layout.line_bytes
     size = data.stat().st_size
     if size < needed:
         raise DataFileError(
             f"{data}: has {size} bytes, but {header.name} promises {needed} ({layout}). "
             "It is truncated or the header is another file's: copy both again."
         )
+    if size - needed >= layout.line_bytes:
+        raise DataFileError(
+            f"{data}: has {size} bytes, {size - needed} more than {header.name} promises ({layout}): the pixels "
+            "would be torn apart. Correct lines, samples, bands, data type or header offset."
+        )
+    if size > needed:
+        log.warning("%s: %d bytes after the last pixel are left out", data, size - needed)
 
 
-def _starts_as_envi(header: Path) -> bool:
-    try:
-        with header.open("rb") as file:
-            return file.read(4) == b"ENVI"
-    except OSError:
-        return False
+def _wavelengths(header: Path, fields: dict[str, Any], bands: int) -> NDArray[np.float64] | None:
+    values = numbers_in(header, fields, "wavelength", bands)
+    return None if values is None else to_nm(np.asarray(values), unit=fields.get("wavelength units"))
 
 
-def _wavelengths(fields: dict[str, Any], bands: int) -> NDArray[np.float64] | None:
-    values = fields.get("wavelength")
-    if not isinstance(values, list) or len(values) != bands:
-        return None
-    return to_nm(np.asarray([float(v) for v in values]), unit=fields.get("wavelength units"))
-
-
-def _good_bands(fields: dict[str, Any], bands: int) -> NDArray[np.bool_] | None:
-    values = fields.get("bbl")
-    if not isinstance(values, list) or len(values) != bands:
-        return None
-    return np.asarray([float(v) > 0 for v in values])
+def _good_bands(header: Path, fields: dict[str, Any], bands: int) -> NDArray[np.bool_] | None:
+    values = numbers_in(header, fields, "bbl", bands)
+    return None if values is None else np.asarray(values) > 0
 
 
 def _palette(fields: dict[str, Any]) -> dict[int, tuple[int, int, int]]:

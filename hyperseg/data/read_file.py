@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Cube, DataFileError, Grid, HypersegError
 
-KNOWN = ".mat .npy .npz .h5 .hdf5 .he5 .nc, ENVI (.hdr and its data file), .tif and whatever GDAL opens"
+KNOWN = ".mat .npy .npz .h5 .hdf5 .he5 .nc .zarr, ENVI (.hdr and its data file), .tif and whatever GDAL opens"
+ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
 WAVELENGTH_NAMES = ("wl", "wave", "lambda", "wavelen", "centers", "band_centers")
 BBL_NAMES = ("bbl", "good_wavelengths", "good_bands", "goodbands")
+
+
+class ArrayChoiceError(DataFileError):
+    """A file of several arrays, of which none or more than one fits: the user has to name one."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class FileArray:
         names, palette: class name and sRGB triple by file code, as far as the file has them.
         rgb_bands: bands of a picture, counted from 0, or None.
         scale: what to divide values by to get reflectance from 0 to 1, or None where the file does not say.
+        about: what kind of file it is, in a few words.
     """
 
     array: Cube
@@ -48,6 +54,7 @@ class FileArray:
     palette: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     rgb_bands: tuple[int, int, int] | None = None
     scale: float | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,8 @@ def reading(path: Path, expected: str) -> Iterator[None]:
 
 def check_file(path: Path) -> None:
     """Refuse what is no readable file before any reader sees it."""
+    if is_zarr(path):
+        return
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.is_file())[:5]
         hint = f"; it holds {', '.join(inside)}" if inside else "; it is empty"
@@ -101,6 +110,11 @@ def check_file(path: Path) -> None:
         raise DataFileError(f"{path}: no such file ({hint}).")
     if path.is_file() and path.stat().st_size == 0:
         raise DataFileError(f"{path}: is empty (0 bytes), expected {KNOWN}. Copy or download it again.")
+
+
+def is_zarr(path: Path) -> bool:
+    """True for a folder that is a Zarr array or group, version 2 or 3."""
+    return path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS)
 
 
 def choose_key(
@@ -139,9 +153,11 @@ def choose_key(
         return next(iter(fits))
     wanted = "array" if ndim is None else f"{ndim}-D array"
     if not fits:
-        raise DataFileError(f"{path}: holds no {wanted}; it holds {_listing(numeric)}. Choose another file.")
+        raise ArrayChoiceError(
+            f"{path}: holds no {wanted}; it holds {_listing(numeric)}. Choose another file."
+        )
     example = max(fits, key=lambda k: int(np.prod(fits[k].shape)))
-    raise DataFileError(
+    raise ArrayChoiceError(
         f"{path}: holds {len(fits)} {wanted}s and only you know which is meant: {_listing(fits)}. "
         f"Choose one as FILE:KEY, for example {path}:{example}, or with key={example!r} in Python."
     )

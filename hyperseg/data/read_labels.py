@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, Grid, LabelError
+from hyperseg.core import UNLABELLED, LabelError, Scene
+from hyperseg.data.qml import read_qml
+from hyperseg.data.read_bands import without_data
 from hyperseg.data.read_file import FileArray
 
+log = logging.getLogger(__name__)
 # more codes than this are a measurement or an identifier, not classes
 MAX_CLASSES = 1000
 
@@ -25,12 +29,14 @@ class Labels:
         classes: K names.
         colours: K sRGB triples, or None where the file has none for every class.
         file_codes: the K codes of the file; `file_codes[k]` became k.
+        parcels: (H, W) int32 number of the drawn polygon a label comes from, -1 none; None for rasters.
     """
 
     codes: NDArray[np.int16]
     classes: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...] | None
     file_codes: tuple[int, ...]
+    parcels: NDArray[np.int32] | None = None
 
 
 def map_codes(
@@ -86,6 +92,8 @@ def map_codes(
 def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
     """Labels from an opened file, checked against the pixels of the cube.
 
+    Names and colours that the file lacks come from a QGIS style (.qml) of the same name.
+
     Raises:
         LabelError: another shape than `shape`, or as in `map_codes`.
     """
@@ -102,26 +110,30 @@ def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
             f"{origin}: the labels have shape {found}, the cube's pixels are {tuple(shape)}; {hint}."
         )
     values = np.asarray(file.array[...])
-    return map_codes(values, origin=origin, nodata=file.nodata, names=file.names, palette=file.palette)
+    names, palette = file.names, file.palette
+    if not (names and palette):
+        styled, coloured = read_qml(file.path.with_suffix(".qml")).by_code()
+        names, palette = names or styled, palette or coloured
+    return map_codes(values, origin=origin, nodata=file.nodata, names=names, palette=palette)
 
 
-def check_same_grid(labels: FileArray, scene: FileArray) -> None:
-    """Refuse labels that lie elsewhere on the map although their shape fits."""
-    ours, theirs = scene.grid, labels.grid
-    if None in (ours.affine, theirs.affine, ours.crs, theirs.crs):
-        return
-    assert ours.affine is not None
-    assert theirs.affine is not None
-    pixel = max(abs(v) for v in (*ours.affine[:2], *ours.affine[3:5]))
-    shift = float(np.abs(np.subtract(ours.affine, theirs.affine)).max())
-    if ours.crs != theirs.crs or shift > pixel / 2:
-        raise LabelError(
-            f"{labels.path}: lies elsewhere than {scene.path}: {_place(theirs)} against {_place(ours)}. "
-            "Warp the labels onto the scene's grid (nearest neighbour)."
-        )
+def with_labels(scene: Scene, found: Labels) -> Scene:
+    """The scene with these labels, their names and colours; colours are made up where the file has none."""
+    from hyperseg.data.colours import LARGEST, palette
+
+    n = len(found.classes)
+    distinct = palette(min(n, LARGEST))
+    colours = found.colours or tuple(distinct[i % LARGEST] for i in range(n))
+    return scene.with_(labels=found.codes, classes=found.classes, colours=colours, parcels=found.parcels)
 
 
-def _place(grid: Grid) -> str:
-    crs = grid.crs or "no CRS"
-    x, y = (grid.affine[2], grid.affine[5]) if grid.affine else (0.0, 0.0)
-    return f"corner {x:.8g}, {y:.8g} in {crs if len(crs) < 20 else crs[:40] + '...'}"
+def only_where_data(scene: Scene, good: NDArray[np.bool_]) -> Scene:
+    """The scene with labels taken back where its pixels, which nobody has looked at yet, hold no data."""
+    if scene.labels is None:
+        return scene
+    empty = without_data(scene.labels, scene.cube, good=good, nodata=scene.nodata)
+    if not empty.any():
+        return scene
+    log.info("%s: %d labelled pixels hold no data; their labels are left out", scene.name, empty.sum())
+    parcels = None if scene.parcels is None else np.where(empty, np.int32(-1), scene.parcels)
+    return scene.with_(labels=np.where(empty, np.int16(UNLABELLED), scene.labels), parcels=parcels)

@@ -21,10 +21,10 @@ def open_mat(path: Path, *, key: str | None, ndim: int | None, shape: tuple[int,
     """One array of a .mat file; v7.3 is HDF5 with reversed axes and stays lazy."""
     if is_hdf5(path):
         return open_hdf5(path, key=key, ndim=ndim, shape=shape, reverse=True)
-    from scipy.io import loadmat, whosmat
+    from scipy.io import loadmat
 
     with reading(path, "a MATLAB file"):
-        entries = {name: Entry(tuple(dims), _matlab_dtype(kind)) for name, dims, kind in whosmat(path)}
+        entries = mat_entries(path)
         if not entries:
             raise DataFileError(
                 f"{path}: is a MATLAB file without a variable, an array was expected. "
@@ -35,7 +35,7 @@ def open_mat(path: Path, *, key: str | None, ndim: int | None, shape: tuple[int,
         loaded = loadmat(path, variable_names=[chosen, *small])
         array = loaded[chosen]
         wavelengths, bbl = companions({k: entries[k] for k in small}, loaded, array.shape)
-    return FileArray(array, path, chosen, wavelengths_nm=wavelengths, bbl=bbl)
+    return FileArray(array, path, chosen, wavelengths_nm=wavelengths, bbl=bbl, about="MATLAB (to v7)")
 
 
 def open_hdf5(
@@ -59,7 +59,7 @@ def open_hdf5(
             entries = _datasets(file, reverse=reverse)
             chosen = choose_key(path, entries, key=key, ndim=ndim, shape=shape)
             dataset = file[chosen]
-            reader = Hdf5Windows(path, chosen, tuple(dataset.shape), dataset.dtype)
+            reader = Hdf5Windows(path, chosen, tuple(dataset.shape), dataset.dtype, dataset.chunks)
             axes = tuple(range(dataset.ndim))
             cube = LazyCube(reader, axes[::-1] if reverse else axes)
             short = {k: e for k, e in entries.items() if max(e.shape) == np.prod(e.shape)}
@@ -74,7 +74,8 @@ def open_hdf5(
                     wavelengths = to_nm(np.asarray(file[name][()], np.float64).ravel(), unit=text)
                     break
     fill = None if nodata is None else float(np.asarray(nodata).ravel()[0])
-    return FileArray(cube, path, chosen, wavelengths_nm=wavelengths, bbl=bbl, nodata=fill)
+    about = "MATLAB (v7.3)" if reverse else "HDF5"
+    return FileArray(cube, path, chosen, wavelengths_nm=wavelengths, bbl=bbl, nodata=fill, about=about)
 
 
 def open_npy(path: Path, *, key: str | None) -> FileArray:
@@ -87,7 +88,7 @@ def open_npy(path: Path, *, key: str | None) -> FileArray:
         raise DataFileError(
             f"{path}: holds {array.dtype} values, real numbers were expected; convert the array."
         )
-    return FileArray(array, path)
+    return FileArray(array, path, about="NumPy")
 
 
 def open_npz(path: Path, *, key: str | None, ndim: int | None, shape: tuple[int, ...] | None) -> FileArray:
@@ -98,11 +99,29 @@ def open_npz(path: Path, *, key: str | None, ndim: int | None, shape: tuple[int,
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as arrays,
     ):
-        entries = _npz_entries(path)
+        entries = npz_entries(path)
         chosen = choose_key(path, entries, key=key, ndim=ndim, shape=shape)
         array = arrays[chosen]
         wavelengths, bbl = companions(entries, arrays, array.shape)
-    return FileArray(array, path, chosen, wavelengths_nm=wavelengths, bbl=bbl)
+    return FileArray(array, path, chosen, wavelengths_nm=wavelengths, bbl=bbl, about="NumPy archive")
+
+
+def mat_entries(path: Path) -> dict[str, Entry]:
+    """Every array of a .mat file of any version, nothing read but headers."""
+    if is_hdf5(path):
+        return hdf5_entries(path, reverse=True)
+    from scipy.io import whosmat
+
+    with reading(path, "a MATLAB file"):
+        return {name: Entry(tuple(dims), _matlab_dtype(kind)) for name, dims, kind in whosmat(path)}
+
+
+def hdf5_entries(path: Path, *, reverse: bool = False) -> dict[str, Entry]:
+    """Every numeric dataset of an HDF5 file by its path inside; `reverse` as in `open_hdf5`."""
+    import h5py
+
+    with reading(path, "HDF5"), h5py.File(path, "r") as file:
+        return _datasets(file, reverse=reverse)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -130,9 +149,10 @@ def _datasets(file: Any, *, reverse: bool) -> dict[str, Entry]:
     return found
 
 
-def _npz_entries(path: Path) -> dict[str, Entry]:
+def npz_entries(path: Path) -> dict[str, Entry]:
+    """Every array of a .npz file; only headers are read."""
     entries: dict[str, Entry] = {}
-    with zipfile.ZipFile(path) as archive:
+    with reading(path, "a NumPy .npz file"), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as stream:
                 version = np.lib.format.read_magic(stream)

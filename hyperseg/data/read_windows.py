@@ -145,14 +145,27 @@ def _located(key: Any, length: int) -> tuple[tuple[int, int], Any]:
 
 
 class RasterWindows:
-    """Windows of a raster file, axes (rows, columns, bands), through GDAL."""
+    """Windows of a raster file, axes (rows, columns, bands), through GDAL.
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
-        self.path, self.shape, self.dtype = path, shape, dtype
+    Attributes:
+        path, shape, dtype: of the file; `dtype` is what comes out.
+        name: what GDAL opens where that is not the file (one of several subdatasets), or None.
+        tile: (rows, columns, bands) that the file stores, and so decodes, together; or None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        name: str | None = None,
+        tile: tuple[int, ...] | None = None,
+    ) -> None:
+        self.path, self.shape, self.dtype, self.name, self.tile = path, shape, dtype, name, tile
         self._handles = Handles(self._open)
 
     def _open(self) -> Any:
-        return import_rasterio().open(self.path)
+        return import_rasterio().open(self.name or self.path)
 
     def read(self, window: Window) -> NDArray[Any]:
         rows, columns, (first, last) = window
@@ -162,15 +175,28 @@ class RasterWindows:
             )
         return np.moveaxis(block, 0, -1)
 
+    def thin(self, step: int, band: int) -> NDArray[Any]:
+        """(rows, columns) of one band, about every `step`-th pixel: from overviews where the file has them."""
+        shape = tuple(-(-n // step) for n in self.shape[:2])
+        with reading(self.path, "a raster"):
+            return np.asarray(self._handles.get().read(band + 1, out_shape=shape, out_dtype=self.dtype))
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return RasterWindows, (self.path, self.shape, self.dtype)
+        return RasterWindows, (self.path, self.shape, self.dtype, self.name, self.tile)
 
 
 class Hdf5Windows:
-    """Windows of one HDF5 dataset in its stored axis order."""
+    """Windows of one HDF5 dataset in its stored axis order; `tile` is the size of its chunks."""
 
-    def __init__(self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.path, self.key, self.shape, self.dtype = path, key, shape, dtype
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        tile: tuple[int, ...] | None = None,
+    ) -> None:
+        self.path, self.key, self.shape, self.dtype, self.tile = path, key, shape, dtype, tile
         self._handles = Handles(self._open)
 
     def _open(self) -> Any:
@@ -183,7 +209,26 @@ class Hdf5Windows:
             return np.asarray(self._handles.get()[tuple(slice(a, b) for a, b in window)])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Hdf5Windows, (self.path, self.key, self.shape, self.dtype)
+        return Hdf5Windows, (self.path, self.key, self.shape, self.dtype, self.tile)
+
+
+class OrderedBands:
+    """The windows of another reader, axes (rows, columns, bands), with its bands picked and put in order."""
+
+    def __init__(self, inner: WindowReader, order: tuple[int, ...]) -> None:
+        self.inner, self.order = inner, order
+        self.shape = (*inner.shape[:2], len(order))
+        self.dtype = inner.dtype
+        self.tile: tuple[int, ...] | None = getattr(inner, "tile", None)
+
+    def read(self, window: Window) -> NDArray[Any]:
+        rows, columns, (first, last) = window
+        wanted = np.asarray(self.order[first:last])
+        low, high = int(wanted.min()), int(wanted.max()) + 1
+        return self.inner.read((rows, columns, (low, high)))[..., wanted - low]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OrderedBands, (self.inner, self.order)
 
 
 class FlatWindows:
@@ -197,9 +242,12 @@ class FlatWindows:
         self.path, self.shape, self.dtype, self.offset = path, shape, dtype, offset
 
     def read(self, window: Window) -> NDArray[Any]:
+        return self.pick(tuple(slice(a, b) for a, b in window))
+
+    def pick(self, key: Any) -> NDArray[Any]:
+        """Any slices of the array, steps too: only the pages they touch are read."""
         with reading(self.path, "an array"):
-            mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-            return np.array(mapped[tuple(slice(a, b) for a, b in window)])
+            return np.array(np.memmap(self.path, self.dtype, "r", self.offset, self.shape)[key])
 
 
 def windows_of(mapped: np.memmap[Any, Any]) -> LazyCube:

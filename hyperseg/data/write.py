@@ -1,12 +1,15 @@
 """Writing class maps, rasters, pictures, JSON and text; a name never stands for half a file."""
 
 from hyperseg.data.write_file import replacing, write_json, write_png, write_raster, write_text
-from hyperseg.data.write_map import MapWriter, read_map, write_map
+from hyperseg.data.write_map import CONFIDENCE, ENTROPY, MapWriter, read_map, share_of_largest, write_map
 
 __all__ = [
+    "CONFIDENCE",
+    "ENTROPY",
     "MapWriter",
     "read_map",
     "replacing",
+    "share_of_largest",
     "write_json",
     "write_map",
     "write_png",

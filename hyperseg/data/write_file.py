@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,13 +124,21 @@ def create_raster(
         ) from error
 
 
-def check_whole(path: Path, target: Path) -> None:
-    """Read a raster back block by block: GDAL may meet a full disk when closing, and then says nothing."""
+def check_whole(path: Path, target: Path, *, each: Callable[[NDArray[Any]], None] | None = None) -> None:
+    """Read a raster back block by block: GDAL may meet a full disk when closing, and then says nothing.
+
+    Args:
+        path: the raster.
+        target: what to call it in messages.
+        each: called with every block, (bands, h, w).
+    """
     rasterio = import_rasterio()
     try:
         with rasterio.open(path) as raster:
             for _, window in raster.block_windows(1):
-                raster.read(window=window)
+                block = raster.read(window=window)
+                if each is not None:
+                    each(block)
     except rasterio.errors.RasterioError as error:
         raise unwritable(target, OSError("the disk took only a part of it; it may be full")) from error
 

@@ -17,6 +17,7 @@ from hyperseg.engine.device import Precision, choose_device, choose_precision
 from hyperseg.engine.distributed import (
     average_buffers,
     average_gradients,
+    from_first,
     join_processes,
     leave_processes,
     rank,
@@ -25,6 +26,7 @@ from hyperseg.engine.distributed import (
 )
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.fit import Report, fit
+from hyperseg.engine.lanes import ahead, in_order
 from hyperseg.engine.predict import (
     FeatureModel,
     SceneModel,
@@ -45,6 +47,7 @@ __all__ = [
     "Precision",
     "Report",
     "SceneModel",
+    "ahead",
     "average_buffers",
     "average_gradients",
     "blend_windows",
@@ -52,6 +55,8 @@ __all__ = [
     "choose_precision",
     "class_probabilities",
     "fit",
+    "from_first",
+    "in_order",
     "join_processes",
     "leave_processes",
     "load_state",

@@ -8,14 +8,23 @@ batch norm are of each process's share.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from itertools import chain
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from hyperseg.core import SettingError
+from hyperseg.core import HypersegError, SettingError
+
+Value = TypeVar("Value")
+
+
+class Elsewhere(HypersegError):
+    """What failed, failed in another process, which says why."""
 
 
 def join_processes(device: torch.device) -> None:
@@ -54,7 +63,15 @@ def world_size() -> int:
 
 
 def share(batch: Tensor) -> Tensor:
-    """This process's part of a global batch: every world_size-th element."""
+    """This process's part of a global batch: every world_size-th element.
+
+    Raises:
+        SettingError: fewer elements than processes.
+    """
+    if len(batch) < world_size():
+        raise SettingError(
+            f"a batch of {len(batch)} cannot be shared by {world_size()} processes: start fewer with torchrun."
+        )
     return batch[rank() :: world_size()]
 
 
@@ -65,7 +82,8 @@ def copy_from_first(modules: Iterable[nn.Module]) -> None:
         return
     for module in modules:
         for tensor in chain(module.parameters(), module.buffers()):
-            dist.broadcast(tensor.detach(), src=0)
+            with _together():
+                dist.broadcast(tensor.detach(), src=0)
 
 
 @torch.no_grad()
@@ -77,7 +95,8 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if not gradients:
         return
     flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
+    with _together():
+        dist.all_reduce(flat)
     flat /= world_size()
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
@@ -91,7 +110,8 @@ def average_buffers(modules: Iterable[nn.Module]) -> None:
     for module in modules:
         for buffer in module.buffers():
             if buffer.is_floating_point():
-                dist.all_reduce(buffer)
+                with _together():
+                    dist.all_reduce(buffer)
                 buffer /= world_size()
 
 
@@ -101,8 +121,58 @@ def average_number(value: float) -> float:
         return value
     place = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else "cpu"
     number = torch.tensor(value, dtype=torch.float64, device=place)
-    dist.all_reduce(number)
+    with _together():
+        dist.all_reduce(number)
     return number.item() / world_size()
+
+
+def from_first(make: Callable[[], Value]) -> Value:
+    """What `make` returns in process 0, in every process; the others call nothing and wait.
+
+    Raises:
+        HypersegError: in process 0, as `make` raised it.
+        Elsewhere: in the others, where it did.
+    """
+    if world_size() == 1:
+        return make()
+    answer: list[Any] = [None, False]
+    failed: HypersegError | None = None
+    if rank() == 0:
+        try:
+            answer = [make(), True]
+        except HypersegError as error:
+            failed = error
+    with _together():
+        dist.broadcast_object_list(answer, src=0)
+    if failed is not None:
+        raise failed
+    value, made = answer
+    if not made:
+        raise Elsewhere("process 0 has failed and says why.")
+    return value  # type: ignore[no-any-return]
+
+
+def first_to_fail() -> bool:
+    """Whether no other process of this torchrun has asked this before: the one that asks first tells the user."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return rank() == 0
+    with suppress(RuntimeError, KeyError, ValueError):  # torchrun itself is gone: better twice than never
+        place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = dist.TCPStore(*place, is_master=False, timeout=timedelta(seconds=5))
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        return int(store.add(f"hyperseg-failed-{attempt}", 1)) == 1
+    return True
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """A message between processes; where another one has ended, there is nobody to answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise Elsewhere(
+            f"process {rank()} waits for another one in vain: it has ended ({str(error).splitlines()[0]})."
+        ) from error
 
 
 def _joined() -> bool:

@@ -13,13 +13,15 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
-from hyperseg.core import SettingError, TrainingError
+from hyperseg.core import RunError, SettingError, TrainingError
 from hyperseg.engine.device import Precision
 from hyperseg.engine.distributed import (
     average_buffers,
     average_gradients,
     average_number,
     copy_from_first,
+    rank,
+    world_size,
 )
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.interrupt import Interrupt
@@ -61,7 +63,8 @@ def fit(
 
     Args:
         phases: objectives, run in order at every step they are due.
-        batches: step -> batch; a pure function of the step.
+        batches: step -> batch; a pure function of the step. Under torchrun torch's random numbers are the same in
+            every process here and differ in the losses: make the whole batch, then take `share`.
         steps: number of steps.
         modules: everything with weights, by name; put into training mode, checkpointed, and left in
             evaluation mode.
@@ -87,17 +90,20 @@ def fit(
     device = torch.device(device)
     everything = {**modules, **{f"average{i}": a.module for i, a in enumerate(averages)}}
     run = Training(phases, averages, everything, steps, seed)
-    if resume and checkpoint is not None and checkpoint.exists():
+    if checkpoint is not None and _all_see(checkpoint, resume):
         run.restore(checkpoint)
     copy_from_first(everything.values())
     for module in modules.values():
         module.train()
+    agreed = False  # that all processes stop here
     between = True  # no part of a step has been done that the state does not hold whole
     with torch.random.fork_rng([device] if device.type == "cuda" else []), Interrupt() as interrupt:
         try:
             while run.running:
                 torch.manual_seed(run.step_seed())
-                batch = batches(run.step)
+                batch = batches(run.step)  # drawn alike in every process, which takes its share
+                if rank() > 0:
+                    torch.manual_seed(run.step_seed(rank()))
                 between = False
                 _step(run, batch, device.type, precision)
                 if validate is not None and (run.step % validate_every == 0 or run.step == steps):
@@ -108,12 +114,15 @@ def fit(
                 if report is not None:
                     report(run.step, run.history.latest())
                 if average_number(interrupt.asked):
+                    agreed = True
                     raise KeyboardInterrupt
                 if checkpoint_every and run.step % checkpoint_every == 0 and run.running:
                     run.save(checkpoint)
         except KeyboardInterrupt:
             if between:
                 run.save(checkpoint)
+            if agreed:  # torchrun stops all when one has ended: nobody leaves before process 0 has saved
+                average_number(0.0)
             raise
     if run.history.ended == "running":
         run.history.ended = "all steps done"
@@ -124,6 +133,17 @@ def fit(
     for module in everything.values():
         module.eval()
     return run.history
+
+
+def _all_see(checkpoint: Path, resume: bool) -> bool:
+    """Whether there is a state to continue from; all processes must say the same, or they would wait for ever."""
+    seen = average_number(float(resume and checkpoint.exists()))
+    if 0 < seen < 1:
+        raise RunError(
+            f"{checkpoint}: only some of the {world_size()} processes see this training state. Give --out on a file "
+            "system that all of them share."
+        )
+    return seen == 1
 
 
 def _check(

@@ -1,4 +1,4 @@
-"""Several tiles at once on a CPU: one Python thread per tile, one torch thread in each."""
+"""Work side by side: several tiles at once on a CPU, and reading ahead of what is computed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 
+Item = TypeVar("Item")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -40,3 +41,18 @@ def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], *, lanes: int) 
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)  # the pool's setting is also what threads started later would get
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, the next one being made in another thread while the caller works on the last.
+
+    What makes an item (reading a window of a file, say) must allow another thread. At most two items exist at a
+    time. An error comes out where its item would have.
+    """
+    following = iter(items)
+    nothing = object()
+    with ThreadPoolExecutor(1) as reader:
+        pending = reader.submit(next, following, nothing)
+        while (item := pending.result()) is not nothing:
+            pending = reader.submit(next, following, nothing)
+            yield item  # type: ignore[misc]

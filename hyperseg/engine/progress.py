@@ -44,7 +44,7 @@ def training_progress(
 def scene_progress(
     label: str, pixels: int, *, console: Console | None = None, quiet: bool = False
 ) -> Iterator[Callable[[int, int], None]]:
-    """A bar of pixels done with time left; yields the `progress` for `predict_scene`.
+    """A bar of pixels done with speed and time left; yields the `progress` for `predict_scene`.
 
     Args:
         label: what is done to the scene.
@@ -53,7 +53,17 @@ def scene_progress(
         quiet: show nothing.
     """
     with _shown(label, pixels, console, quiet, unit="pixels") as show:
-        yield lambda done, _total: show(done, "")
+        began: tuple[float, int] | None = None
+
+        def report(done: int, _total: int) -> None:
+            nonlocal began
+            now = time.monotonic()
+            if began is None:  # pixels done before a resumption do not count as speed
+                began = now, done
+            rate = (done - began[1]) / max(now - began[0], 1e-9)
+            show(done, f"{rate:,.0f} px/s" if done > began[1] else "")
+
+        yield report
 
 
 def _describe(values: Mapping[str, float]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hyperseg.core import RunError, replaced
 from hyperseg.engine import findings
 from hyperseg.engine.findings import Metrics, Row
+from hyperseg.metrics import area_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,6 +104,8 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str)
         final=next(row for row in table if row.final),
         repeats=repeats,
         says=findings,
+        areas=metrics.get("areas"),
+        says_areas=area_table,
         pictures={name: _data_url(png) for name, png in figures.items()},
         captions=CAPTIONS,
         with_the_map=[n for n in ("map", "errors", "confidence") if n in figures]
@@ -154,6 +157,9 @@ def print_summary(
     for sentence in findings.cautions(metrics):
         say(f"- {sentence}")
     out.print()
+    if metrics.get("areas"):
+        say(area_table.area_line(metrics["areas"]))
+        out.print()
     say(f"Map:    {Path(folder) / 'map.tif'} (picture: map.png)", whole=True)
     say(f"Report: {Path(folder) / 'report.html'}", whole=True)
 
@@ -280,6 +286,6 @@ def _printable(text: str, encoding: str) -> str:
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        plain = text.translate({ord("±"): "+-", ord("×"): "x", ord("–"): "-"})
+        plain = text.translate({ord("±"): "+-", ord("×"): "x", ord("–"): "-", ord("\u202f"): " "})
         return plain.encode(encoding, "replace").decode(encoding)
     return text

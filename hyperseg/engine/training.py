@@ -121,9 +121,9 @@ class Training:
     def running(self) -> bool:
         return self.step < self.steps and self.history.ended == "running"
 
-    def step_seed(self) -> int:
-        """Seed of the next step's randomness in this process: a function of (seed, step, rank) alone."""
-        entropy = np.random.SeedSequence([self.seed, self.step, rank()])
+    def step_seed(self, process: int = 0) -> int:
+        """Seed of the next step's randomness in a process: a function of (seed, step, process) alone."""
+        entropy = np.random.SeedSequence([self.seed, self.step, process])
         return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def bystanders(self, phase: Phase) -> list[nn.Module]:

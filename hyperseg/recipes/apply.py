@@ -1,124 +1,87 @@
-"""A trained run applied to another scene of the same sensor, streamed window by window."""
+"""A trained run applied to another scene, streamed window by window."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from os.path import exists, samefile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hyperseg.core import (
-    UNLABELLED,
-    DataFileError,
-    HypersegError,
-    RunError,
-    Scene,
-    SceneError,
-    SegmentationMap,
-)
-from hyperseg.data.preprocess import Preprocess, row_blocks
+from hyperseg.core import UNLABELLED, DataFileError, Scene, SceneError, Tile
 from hyperseg.data.read import split_key
 from hyperseg.data.write import MapWriter
-from hyperseg.engine import choose_device, choose_precision, predict_tiles, scene_progress
-from hyperseg.gan.networks import Discriminator
-from hyperseg.hsi.classical import SpectralClassifier, fit_features, predict_rows
-from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network, for_inference
-from hyperseg.recipes.chain import Refine, rebuild
-from hyperseg.recipes.look_at_gan import load_gan
-from hyperseg.recipes.outputs import TRAINING
-from hyperseg.recipes.record import MODEL, RECORD, load_model, load_weights, unprefixed
-from hyperseg.recipes.refine_deep import Encoder
+from hyperseg.engine import ahead, choose_device, scene_progress
+from hyperseg.recipes.load import LoadedRun, load_run
+from hyperseg.recipes.probabilities import ProbabilityWriter, check_target
+from hyperseg.recipes.record import MODEL
+from hyperseg.recipes.run_folder import Interrupted
+from hyperseg.recipes.unfinished_map import UnfinishedMap, open_unfinished
+from hyperseg.recipes.windows import Mapper, WindowMap, make_mapper, plan_windows
 
 log = logging.getLogger(__name__)
 
+ASSEMBLED_ROWS = 256  # a row of the map file's blocks
+Mapped = Iterator[tuple[int, WindowMap]]
+
 
 @dataclass(frozen=True)
-class LoadedRun:
-    """A run read back: a network or a classical model, its preprocessing, and what its classes are."""
+class Cluster:
+    """Where windows are mapped when not here.
 
-    model: SceneNet | Discriminator | SpectralClassifier
-    preprocess: Preprocess
-    classes: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...]
-    chain: tuple[str, ...]
-    refiners: tuple[Refine, ...]
-    scene_name: str
-    flips: bool = False
-
-
-def load_run(run: Path) -> LoadedRun:
-    """Read the model of a run folder.
-
-    Raises:
-        RunError: the folder is not a finished run, or its parts do not fit together.
+    Attributes:
+        address: of a Dask scheduler whose workers see the same files, or None for workers on this machine.
+        workers: processes on this machine where there is no address.
     """
-    tensors, record = load_model(run)
-    try:
-        return _rebuilt(tensors, record)
-    except (KeyError, TypeError, ValueError, RuntimeError, HypersegError) as error:
-        raise RunError(
-            f"{run}: {RECORD} and {MODEL} do not fit together or were edited ({type(error).__name__}: {error}). "
-            f"Train again with --from {run / RECORD}."
-        ) from error
 
-
-def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> LoadedRun:
-    preprocess = Preprocess.from_arrays(unprefixed("preprocess", tensors))
-    model: SceneNet | Discriminator | SpectralClassifier
-    if "network" in record["model"]:
-        model = build_network(NetworkSpec.from_json(record["model"]["network"]), seed=0)
-        load_weights(model, "network", tensors)
-    elif "gan" in record["model"]:
-        model = load_gan(tensors, record["model"]).network
-    else:
-        stored, saved = unprefixed(TRAINING, tensors), record["model"]["classical"]
-        model = fit_features(
-            stored["features"], stored["labels"], method=saved["name"], seed=int(record["split"]["seed"]),
-            n_classes=len(record["classes"]), preprocess=preprocess, window=int(saved["window"]),
-        )  # fmt: skip
-    scored = model.n_classes if isinstance(model, SpectralClassifier) else model.spec.n_classes
-    if not scored == len(record["classes"]) == len(record["colours"]):
-        raise ValueError(
-            f"{scored} classes are scored, {len(record['classes'])} named, {len(record['colours'])} coloured"
-        )
-    base = None
-    if not isinstance(model, SpectralClassifier):
-        base = Encoder(*for_inference(model, preprocess))
-    return LoadedRun(
-        model,
-        preprocess,
-        tuple(record["classes"]),
-        tuple(tuple(c) for c in record["colours"]),
-        tuple(record["chain"]),
-        tuple(rebuild(record["model"], tensors, base)),
-        record["scene"]["name"],
-        bool(record["settings"].get("flips", False)),
-    )
+    address: str | None = None
+    workers: int = 1
 
 
 def apply_run(
-    run: Path, scene: Scene, *, out: Path, refine: bool = False, device: str = "auto", quiet: bool = False
+    run: Path,
+    scene: Scene,
+    *,
+    out: Path,
+    refine: bool = False,
+    entropy: bool = False,
+    probabilities: Path | None = None,
+    cluster: Cluster | None = None,
+    side: int | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    quiet: bool = False,
 ) -> Path:
     """Map `scene` with the model of `run`; write `out` and OUT-confidence.tif.
+
+    While it runs, finished windows lie in OUT.unfinished beside the map; a run that was killed goes on there and
+    ends with the same bytes. Memory does not grow with the scene.
 
     Args:
         run: folder written by `classify`.
         scene: same bands as the run's scene; read window by window.
         out: GeoTIFF to write.
-        refine: apply the run's refiners too; then the probabilities are held in memory.
+        refine: apply the run's refiners too, within each window and a halo around it.
+        entropy: also write OUT-entropy.tif: Shannon entropy over ln K, 0 (certain) to 1.
+        probabilities: a Zarr store for the probabilities of all classes (needs the package zarr), or None.
+        cluster: map windows in other processes or on other machines.
+        side: of a window in pixels; None follows from the memory of a pixel.
+        resume: go on with an interrupted map.
         device, quiet: as in `classify`.
 
     Raises:
-        RunError: the folder holds no whole run.
+        RunError: the folder holds no whole run, or an unfinished map that cannot be gone on with.
         SceneError: another number of bands.
         DataFileError: `out` cannot be written, or is the scene itself.
     """
-    where = str(choose_device(device))
+    if probabilities is not None:
+        check_target(probabilities)
     loaded = load_run(run)
     if scene.n_bands != loaded.preprocess.n_bands:
         raise SceneError(
@@ -128,7 +91,46 @@ def apply_run(
     check_bands(loaded, scene)
     if refine and not loaded.refiners:
         log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
-    return map_windows(loaded, scene, out=out, refine=refine, device=where, quiet=quiet)
+    mapper = make_mapper(
+        loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device))
+    )
+    windows = plan_windows(scene, halo_px=mapper.halo_px, side=side, refined=mapper.refine)
+    blurred = [r.name for r in loaded.refiners if not r.exact] if mapper.refine and len(windows) > 1 else []
+    if blurred:
+        log.info(
+            "%d windows: %s sees %d pixels beyond each; where windows meet, the map can differ a little from that of "
+            "the whole scene", len(windows), blurred[0], mapper.halo_px,
+        )  # fmt: skip
+    layers = {"codes": "uint8" if len(loaded.classes) < 2**8 else "uint16", "confidence": "float32"}
+    layers |= {"entropy": "float32"} if entropy else {}
+    targets = _targets(out, scene, entropy=entropy, probabilities=probabilities)
+    writer = MapWriter(
+        out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
+        confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
+        made_by=loaded.chain if mapper.refine else loaded.chain[:1],
+    )  # fmt: skip
+    plan = {
+        "run": zlib.crc32((run / MODEL).read_bytes()),
+        "scene": _identity(scene),
+        "refiners": [r.name for r in loaded.refiners] if mapper.refine else [],
+        "layers": layers,
+        "probabilities": None if probabilities is None else str(probabilities),
+    }
+    _make_folder(out.parent)
+    store = open_unfinished(
+        out.with_name(out.stem + ".unfinished"), scene.shape, layers, windows, plan, resume=resume
+    )
+    maps = _going_on(store, mapper, scene, windows, run=run, cluster=cluster)
+    probs = None
+    if probabilities is not None:
+        probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
+    with _kept_for_resume(store, out):
+        _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet)
+    _assemble(store, writer)
+    if probs is not None:
+        probs.finish()
+    store.remove()
+    return out
 
 
 def check_bands(loaded: LoadedRun, scene: Scene) -> None:
@@ -143,73 +145,116 @@ def check_bands(loaded: LoadedRun, scene: Scene) -> None:
         )  # fmt: skip
 
 
-def map_windows(
-    loaded: LoadedRun, scene: Scene, *, out: Path, refine: bool = False, device: str, quiet: bool
-) -> Path:
-    """Predict window by window and write each as it comes; memory does not grow with the scene."""
-    scene = scene.with_(labels=None, classes=loaded.classes, colours=loaded.colours)
-    confidence = out.with_name(out.stem + "-confidence.tif")
+def map_here(mapper: Mapper, scene: Scene, windows: Iterable[tuple[int, Tile]]) -> Mapped:
+    """Map windows in this process, the next one being read while one is computed."""
+    read = ((n, w, np.asarray(scene.cube[w.read_slices])) for n, w in windows)
+    with closing(ahead(read)) as blocks:  # type: ignore[type-var]
+        for number, window, block in blocks:
+            yield number, mapper(scene, window, block)
+
+
+def _going_on(
+    store: UnfinishedMap,
+    mapper: Mapper,
+    scene: Scene,
+    windows: list[Tile],
+    *,
+    run: Path,
+    cluster: Cluster | None,
+) -> Mapped:
+    left = [(n, windows[n]) for n in store.missing()]
+    if cluster is None or not left:
+        return map_here(mapper, scene, left)
+    from hyperseg.recipes.cluster import map_elsewhere
+
+    return map_elsewhere(run, mapper, scene, left, address=cluster.address, workers=cluster.workers)
+
+
+@contextmanager
+def _kept_for_resume(store: UnfinishedMap, out: Path) -> Iterator[None]:
+    """What ends the work early leaves the windows that are there, or nothing where there are none."""
+    try:
+        yield
+    except BaseException as error:
+        if len(store.missing()) == store.n_windows:
+            store.remove()
+        elif isinstance(error, KeyboardInterrupt):
+            raise Interrupted(out) from error
+        elif isinstance(error, Exception):
+            error.add_note(f"What was mapped is kept in {store.root}: repeat the command with --resume.")
+        raise
+
+
+def _write_windows(
+    store: UnfinishedMap,
+    windows: list[Tile],
+    maps: Mapped,
+    probs: ProbabilityWriter | None,
+    *,
+    label: str,
+    quiet: bool,
+) -> None:
+    total = int(np.prod(store.shape))
+    done = total - sum(_pixels(windows[n]) for n in store.missing())
+    with scene_progress(label, total, quiet=quiet) as progress, closing(maps):  # type: ignore[type-var]
+        progress(done, total)
+        for number, made in maps:
+            if probs is not None and made.probs is not None:
+                probs.write(windows[number], made.probs)
+            values = {
+                "codes": made.labels.astype(np.int32) - UNLABELLED,
+                "confidence": made.confidence,
+                "entropy": made.entropy,
+            }
+            store.write(number, windows[number], values)
+            done += made.labels.size
+            progress(done, total)
+
+
+def _assemble(store: UnfinishedMap, writer: MapWriter) -> None:
+    with writer:
+        for start in range(0, store.shape[0], ASSEMBLED_ROWS):
+            rows = slice(start, min(start + ASSEMBLED_ROWS, store.shape[0]))
+            labels = (store.read("codes", rows).astype(np.int32) + UNLABELLED).astype(np.int16)
+            more = {name: store.read(name, rows) for name in store.layers if name != "codes"}
+            writer.write((rows, slice(0, store.shape[1])), labels, **more)
+
+
+def _targets(out: Path, scene: Scene, *, entropy: bool, probabilities: Path | None) -> dict[str, Path]:
+    """The files beside the map; none of them may be the scene."""
+    targets = {"map": out, "confidence": out.with_name(out.stem + "-confidence.tif")}
+    if entropy:
+        targets["entropy"] = out.with_name(out.stem + "-entropy.tif")
+    if probabilities is not None:
+        targets["probabilities"] = probabilities
     source = split_key(scene.source)[0]
-    for target in (out, confidence):
+    for target in targets.values():
         if exists(target) and exists(source) and samefile(target, source):
             raise DataFileError(f"{target}: is the scene itself; choose another --out for its map.")
-    parts = predictions(loaded, scene, device=device)
-    if refine:
-        parts = _refined(loaded, scene, parts, device=device)
-    done, total = 0, scene.shape[0] * scene.shape[1]
-    writer = MapWriter(
-        out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid, confidence_path=confidence,
-        made_by=loaded.chain if refine else loaded.chain[:1],
-    )  # fmt: skip
+    return targets
+
+
+def _identity(scene: Scene) -> dict[str, Any]:
+    """What tells one scene from another without reading it."""
+    file = split_key(scene.source)[0]
+    stat = os.stat(file) if scene.source and file.exists() else None
+    return {
+        "name": scene.name,
+        "shape": list(scene.cube.shape),
+        "source": scene.source,
+        "bytes": None if stat is None else stat.st_size,
+        "changed": None if stat is None else stat.st_mtime_ns,
+    }
+
+
+def _make_folder(folder: Path) -> None:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataFileError(
-            f"{out.parent}: the folder cannot be created ({error.strerror}). Choose a writable --out."
+            f"{folder}: the folder cannot be created ({error.strerror}). Choose a writable --out."
         ) from error
-    with writer, scene_progress(f"mapping {scene.name}", total, quiet=quiet) as progress:
-        for window, probs in parts:
-            labels = probs.argmax(-1).astype(np.int16)
-            if scene.valid is not None:
-                labels[~scene.valid[window]] = UNLABELLED
-            writer.write(window, labels, probs.max(-1))
-            done += labels.size
-            progress(done, total)
-    return out
 
 
-def predictions(loaded: LoadedRun, scene: Scene, *, device: str) -> Iterator[tuple[tuple[slice, ...], Any]]:
-    """(window, (h, w, K) probabilities) over the scene."""
-    if isinstance(loaded.model, SpectralClassifier):
-        for rows in row_blocks(scene.cube):
-            yield (rows, slice(0, scene.shape[1])), predict_rows(loaded.model, scene.cube, rows)
-        return
-    where = choose_device(device)
-    network, preprocess = for_inference(loaded.model.to(where), loaded.preprocess)
-    tiles = predict_tiles(
-        network,
-        scene,
-        preprocess,
-        device=where,
-        precision=choose_precision(where),
-        flips=loaded.flips,
-    )
-    for tile, probs in tiles:
-        yield tile.core_slices, probs
-
-
-def _refined(
-    loaded: LoadedRun, scene: Scene, parts: Iterator[tuple[tuple[slice, ...], Any]], *, device: str
-) -> Iterator[tuple[tuple[slice, ...], Any]]:
-    if not loaded.refiners:
-        yield from parts
-        return
-    probs = np.empty((*scene.shape, len(loaded.classes)), np.float32)
-    for window, values in parts:
-        probs[window] = values
-    refined = SegmentationMap(
-        probs, loaded.classes, loaded.colours, scene.grid, loaded.chain[:1], scene.valid
-    )
-    for refine in loaded.refiners:
-        refined = refine(refined, scene, device)
-    yield tuple(slice(0, n) for n in scene.shape), refined.probs
+def _pixels(window: Tile) -> int:
+    return int(np.prod([b - a for a, b in window.core]))

@@ -1,9 +1,9 @@
-"""Refiners one after the other: fitted in a run, and rebuilt from what the run left."""
+"""Refiners one after the other, fitted in a run. What they leave is taken up again by `hyperseg.recipes.rebuild`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -11,22 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import Scene, SegmentationMap, SettingError
-from hyperseg.crf import DenseCRF, Tuned, changes
-from hyperseg.crf.deconv import DeconvNet, DeconvSpec
-from hyperseg.crf.deep import apply_deep_crf, class_tables, deep_crf_from
+from hyperseg.core import SegmentationMap, SettingError
+from hyperseg.crf import Tuned, changes
+from hyperseg.crf.deep import class_tables
 from hyperseg.crf.piecewise import Pairwise
 from hyperseg.data.leak import leak
-from hyperseg.data.preprocess import Preprocess
 from hyperseg.data.splits import folds, without
-from hyperseg.engine import History
 from hyperseg.hsi.classical import SpectralClassifier
-from hyperseg.hsi.networks import NetworkSpec, build_network, for_inference
+from hyperseg.hsi.networks import for_inference
 from hyperseg.recipes.make import Job, Made, make_map, map_scene
 from hyperseg.recipes.one_cycle import Where
-from hyperseg.recipes.record import load_weights, network_arrays, prefixed, unprefixed, weights_of
-from hyperseg.recipes.refine import refine_like, refine_with_crf
-from hyperseg.recipes.refine_deconv import apply_deconv, fit_deconv
+from hyperseg.recipes.record import network_arrays, prefixed, weights_of
+from hyperseg.recipes.refine import refine_with_crf
+from hyperseg.recipes.refine_deconv import fit_deconv
 from hyperseg.recipes.refine_deep import (
     Encoder,
     learn_pairwise,
@@ -39,8 +36,6 @@ from hyperseg.recipes.refine_deep import (
 from hyperseg.recipes.settings import NETWORKS, UNARY, Refiner
 from hyperseg.recipes.train import Trained
 from hyperseg.recipes.train_joint import train_jointly
-
-Refine = Callable[[SegmentationMap, Scene, str], SegmentationMap]  # map, its scene, device -> refined map
 
 
 @dataclass(frozen=True)
@@ -85,24 +80,6 @@ def refine(job: Job, base: Made, names: Sequence[Refiner]) -> list[Link]:
     return links
 
 
-def rebuild(
-    record: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], base: Encoder | None
-) -> list[Refine]:
-    """The refiners of a run, ready for another scene; those that left the run's map alone are not among them.
-
-    Args:
-        record: the "model" part of a run.json.
-        tensors: of model.safetensors.
-        base: the run's own network, or None for a classical method.
-    """
-    found: list[Refine] = []
-    for i, entry in enumerate(record.get("refiners", ())):
-        arrays = unprefixed(f"refiner{i}", tensors)
-        if entry["settings"] is not None:
-            found.append(_BUILDERS[entry["name"]](entry, arrays, base))
-    return found
-
-
 def cross_fitted(
     job: Job, base: Made, names: Sequence[Refiner], *, parts: int
 ) -> list[tuple[NDArray[np.bool_], SegmentationMap]]:
@@ -114,7 +91,9 @@ def cross_fitted(
     assert job.scene.labels is not None
     found = []
     apart = leak(job.split, window=base.window).a < 0.5
-    for i, part in enumerate(folds(job.split, job.scene.labels, parts, apart=apart)):
+    for i, part in enumerate(
+        folds(job.split, job.scene.labels, parts, apart=apart, parcels=job.scene.parcels)
+    ):
         if not part.any():
             continue
         rest = replace(
@@ -154,7 +133,9 @@ def _dense(job: Job, before: SegmentationMap, window: int) -> Link:
     engine = job.settings.crf_engine
     found = refine_with_crf(before, job.scene, job.split, engine=engine, device=job.device)
     report = _report("dense-crf", found.tuned, job, before, found.map) | {"engine": engine}
-    record = {"name": "dense-crf", "settings": report["settings"], "engine": engine}
+    record = {
+        "name": "dense-crf", "settings": report["settings"], "engine": engine, "guide_range": found.guide_range,
+    }  # fmt: skip
     return Link("dense-crf", found.map, window, report, record, prefixed("guide", found.guide.to_arrays()))
 
 
@@ -237,58 +218,3 @@ def _deconv(job: Job, base: Made, before: SegmentationMap, window: int, names: S
     record = {"name": "deconv", "settings": report["settings"], "network": fitted.network.spec.to_json()}
     tensors = network_arrays(fitted.network, fitted.preprocess)
     return Link("deconv", after, window + 2 * fitted.network.reach, report, record, tensors)
-
-
-def _rebuild_dense(
-    entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None
-) -> Refine:
-    crf, guide = DenseCRF(**entry["settings"]), Preprocess.from_arrays(unprefixed("guide", arrays))
-    return lambda map, scene, device: refine_like(
-        map, scene, crf, guide, engine=entry["engine"], device=device
-    )
-
-
-def _rebuild_deep(
-    entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None
-) -> Refine:
-    crf = deep_crf_from(**entry["settings"])
-    encoder = base
-    own: Trained | None = None
-    if "network" in entry:
-        network = build_network(NetworkSpec.from_json(entry["network"]), seed=0)
-        load_weights(network, "network", arrays)
-        own = Trained(network, Preprocess.from_arrays(unprefixed("preprocess", arrays)), History())
-        encoder = Encoder(*for_inference(own.network, own.preprocess))
-    if encoder is None:
-        raise ValueError("the deep CRF has no network to read features from")
-    pairwise = Pairwise(entry["width"], encoder.network.spec.n_classes, hidden=entry["hidden"])
-    load_weights(pairwise, "pairwise", arrays)
-
-    def apply(map: SegmentationMap, scene: Scene, device: str) -> SegmentationMap:
-        look = encoder.features(scene, device=device)
-        if own is not None and entry.get("unary"):  # trained jointly: the unary potentials changed too
-            map = map_scene(own, scene, made_by=map.made_by[0], device=device, flips=entry["flips"])
-        return apply_deep_crf(map, pairwise.to(device), look, crf, device=device)
-
-    return apply
-
-
-def _rebuild_deconv(
-    entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None
-) -> Refine:
-    network = DeconvNet(DeconvSpec.from_json(entry["network"]))
-    load_weights(network, "network", arrays)
-    preprocess, strength = (
-        Preprocess.from_arrays(unprefixed("preprocess", arrays)),
-        entry["settings"]["strength"],
-    )
-    return lambda map, scene, device: apply_deconv(
-        map, network, scene, preprocess, strength=strength, device=device
-    )
-
-
-_BUILDERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]], Encoder | None], Refine]] = {
-    "dense-crf": _rebuild_dense,
-    "deep-crf": _rebuild_deep,
-    "deconv": _rebuild_deconv,
-}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene, SceneError, SettingError, Split, SplitError
 from hyperseg.data.splits import make_split
-from hyperseg.engine import choose_device
+from hyperseg.engine import choose_device, from_first, join_processes, rank
 from hyperseg.hsi.networks import build_network
 from hyperseg.recipes.chain import Link, refine
 from hyperseg.recipes.look_at_gan import describe_gan
@@ -57,6 +59,10 @@ def classify(
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Split, train, map, refine and score; write the run folder.
 
+    Under torchrun all processes do the same and share every batch of the training; process 0 alone writes and talks.
+    With equal shares gradients are those of the whole batch, but batch norm and dropout see only a share: the map
+    is as good as that of one process, not the same.
+
     Args:
         scene: with labels; two classes or more.
         settings: what to run.
@@ -82,31 +88,39 @@ def classify(
     splits = [draw_split(scene, settings, masks, repeat=repeat) for repeat in range(settings.repeats)]
     check_method(scene, splits[0], settings)
     pool = None if masks.pool is None else pool_mask(scene, masks.pool)
-    folder = open_run(
-        out,
-        default=f"{scene.name}-{settings.method}",
-        resume=resume,
-        started=identity(scene, splits, settings, pool),
+    join_processes(where)
+    started = identity(scene, splits, settings, pool)
+    folder = from_first(
+        lambda: open_run(out, default=f"{scene.name}-{settings.method}", resume=resume, started=started)
     )
-    with going_on(folder):
-        results, first = [], None
+    with going_on(folder) if rank() == 0 else nullcontext():
+        results: list[RepeatResult] = []
         for repeat, split in enumerate(splits):
-            done = load_repeat(folder, repeat) if resume else None
-            if done is None:
+            # all processes do the same, or they would wait for each other for ever
+            if not (resume and from_first(partial(_taken_up, results, folder, repeat))):
                 job = Job(
                     scene, split, settings, seed=settings.seed + repeat, pool=pool, device=str(where),
                     checkpoints=folder.unfinished / f"train{repeat}", tag=f"repeat {repeat + 1}/{settings.repeats}",
                     quiet=quiet,
                 )  # fmt: skip
-                done = _run_repeat(job)
-                save_repeat(folder, repeat, done)
-            results.append(done.summary)
-            first = first or done
-        assert first is not None
-        metrics = finish_run(
-            folder, scene, splits[0], settings, results, first, inputs=inputs or {}, device=str(where), began=began
+                results.append(_run_repeat(job))
+                from_first(partial(save_repeat, folder, repeat, results[-1]))
+            if len(results) > 1:  # of the further ones only the scores are needed
+                results[-1] = replace(results[-1], tensors={})
+        metrics = from_first(
+            lambda: finish_run(
+                folder, scene, splits[0], settings, [r.summary for r in results], results[0], inputs=inputs or {},
+                device=str(where), began=began,
+            )
         )  # fmt: skip
     return folder, metrics
+
+
+def _taken_up(results: list[RepeatResult], folder: RunFolder, repeat: int) -> bool:
+    """Whether an interrupted run has done this repeat; its result is appended then."""
+    done = load_repeat(folder, repeat)
+    results += [] if done is None else [done]
+    return done is not None
 
 
 def check_scene(scene: Scene) -> None:
@@ -129,7 +143,7 @@ def draw_split(scene: Scene, settings: ClassifySettings, masks: Masks, *, repeat
     assert scene.labels is not None
     split = make_split(
         settings.split, scene.labels, scene.n_classes, seed=settings.seed + repeat, valid=scene.valid,
-        train_mask=masks.train, test_mask=masks.test,
+        train_mask=masks.train, test_mask=masks.test, parcels=scene.parcels,
     )  # fmt: skip
     if not split.test.any():
         raise SplitError(

@@ -18,14 +18,24 @@ from hyperseg import __version__
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import Preprocess, gather_spectra
-from hyperseg.data.write import replacing, write_json, write_map, write_raster
+from hyperseg.data.write import (
+    CONFIDENCE,
+    ENTROPY,
+    replacing,
+    share_of_largest,
+    write_json,
+    write_map,
+    write_raster,
+)
 from hyperseg.engine import adjacency, figures, pictures, report
 from hyperseg.hsi.classical import gather_features
 from hyperseg.metrics import mean_and_std
+from hyperseg.recipes.areas import describe_areas, write_areas
 from hyperseg.recipes.look_at_gan import generated_figures, load_gan
 from hyperseg.recipes.record import prefixed, save_model, unprefixed
 from hyperseg.recipes.repeat import RepeatResult
 from hyperseg.recipes.run_folder import METRICS, RunFolder
+from hyperseg.recipes.transfer import drift_arrays
 
 if TYPE_CHECKING:
     from hyperseg.recipes.settings import ClassifySettings
@@ -60,12 +70,22 @@ def finish_run(
         scene.valid,
     )
     write_map(folder / "map.tif", final)
-    write_raster(folder / "confidence.tif", final.confidence(), scene.grid, names=("confidence",))
+    entropy = share_of_largest(final.entropy(), scene.n_classes)
+    for name, values, meaning in (
+        ("confidence.tif", final.confidence(), CONFIDENCE),
+        ("entropy.tif", entropy, ENTROPY),
+    ):
+        known = values if scene.valid is None else np.where(scene.valid, values, np.float32(np.nan))
+        write_raster(folder / name, known, scene.grid, names=(meaning,))
     tensors = {name: array for name, array in first.tensors.items() if name != "map.probs"}
     if "classical" in first.record:
         tensors |= prefixed(TRAINING, _classical_features(scene, split, first))
+    tensors |= drift_arrays(scene, split, Preprocess.from_arrays(unprefixed("preprocess", tensors)))
     save_model(folder, tensors, _record(scene, split, settings, first, inputs))
     metrics = summarise(scene, split, settings, summaries, device=device)
+    table = np.asarray(list(summaries[0]["steps"].values())[-1]["confusion"])
+    metrics["areas"] = describe_areas(final.labels(), table, scene.classes, scene.grid, sample="test")
+    write_areas(folder / "areas.csv", metrics["areas"])
     shown = draw_figures(scene, split, final, metrics)
     if metrics["gan"] is not None:
         shown |= generated_figures(load_gan(tensors, first.record), scene, split, seed=split.seed)
@@ -240,6 +260,7 @@ def _record(
         "colours": [list(c) for c in scene.colours],
         "grid": asdict(scene.grid),
         "wavelengths_nm": None if scene.wavelengths_nm is None else [float(w) for w in scene.wavelengths_nm],
+        "scale": scene.scale,
         "model": first.record,
         "chain": first.summary["chain"],
         "versions": versions(),

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.crf import DenseCRF, Tuned, guide_from_components, refine, tune
+from hyperseg.crf import DenseCRF, GuideRange, Tuned, guide_from_components, guide_range, refine, tune
 from hyperseg.crf.dense import Engine
 from hyperseg.data.preprocess import Preprocess, gather_spectra, principal_components
 
@@ -20,12 +20,13 @@ class CrfOutcome:
     Attributes:
         map: the refined map, or the one given where nothing beat it on validation pixels.
         tuned: what was tried and chosen; settings None for "do nothing".
-        guide: the map from raw spectra to the guide's components.
+        guide: the map from raw spectra to the guide's components; `guide_range`: their limits in this scene.
     """
 
     map: SegmentationMap
     tuned: Tuned[DenseCRF]
     guide: Preprocess
+    guide_range: GuideRange
 
 
 def refine_with_crf(
@@ -37,13 +38,15 @@ def refine_with_crf(
     """
     assert scene.labels is not None
     components = principal_components(gather_spectra(scene, split.train), good_bands=scene.good_bands)
-    guide = guide_from_components(components(scene.cube[:]), valid=scene.valid)
+    values = components(scene.cube[:])
+    limits = guide_range(values, valid=scene.valid)
+    guide = guide_from_components(values, valid=scene.valid, limits=limits)
     tuned: Tuned[DenseCRF] = Tuned(None, (), 0)
     if split.val.any():
         tuned = tune(map, guide, scene.labels, split.val, engine=engine, device=device)
     if tuned.settings is not None:
         map = refine(map, guide, tuned.settings, engine=engine, device=device)
-    return CrfOutcome(map, tuned, components)
+    return CrfOutcome(map, tuned, components, limits)
 
 
 def refine_like(
@@ -52,9 +55,11 @@ def refine_like(
     settings: DenseCRF,
     components: Preprocess,
     *,
+    limits: GuideRange,
     engine: Engine = "lattice",
     device: str = "cpu",
 ) -> SegmentationMap:
-    """Apply settings and guide of an earlier run to another scene's map."""
-    guide = guide_from_components(components(np.asarray(scene.cube[:])), valid=scene.valid)
+    """Apply settings and guide of an earlier run, its limits included, to another scene's map."""
+    values = components(np.asarray(scene.cube[:]))
+    guide = guide_from_components(values, valid=scene.valid, limits=limits)
     return refine(map, guide, settings, engine=engine, device=device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,14 @@ from hyperseg.data.catalog import (
     to_labels,
     verify_labels,
 )
-from hyperseg.data.read import open_array
+from hyperseg.data.read import open_array, read_labels
 from hyperseg.data.read_file import FileArray
-from hyperseg.data.read_labels import Labels, check_same_grid, labels_of
+from hyperseg.data.read_labels import Labels, labels_of
+from hyperseg.data.read_vectors import VectorOptions, is_vector
+from hyperseg.data.warp_labels import both_placed, labels_on
 from hyperseg.data.write import read_map
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
+from hyperseg.recipes.areas import describe_areas
 from hyperseg.recipes.matching import (
     MatchedBy,
     class_keys,
@@ -52,6 +55,7 @@ class MapScore:
         scores: accuracies in percent.
         confusion: (K, K + 1) counts, rows true, columns predicted, the last one "no prediction".
         boundary: overall accuracy within 2 px of a border between classes, percent; NaN without borders.
+        areas: area of every class, see `describe_areas`; None where no labelled pixel lies on the map.
         notes: what a reader of the numbers must know.
     """
 
@@ -63,6 +67,7 @@ class MapScore:
     scores: Scores
     confusion: NDArray[np.int64]
     boundary: float
+    areas: dict[str, Any] | None
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -84,20 +89,31 @@ class MapScore:
                 for k, name in enumerate(self.classes)
             },
             "confusion": self.confusion,
+            "areas": self.areas,
             "notes": self.notes,
         }
 
 
-def score(map_file: str | Path, labels: str | Path, *, classes_from: str | Path | None = None) -> MapScore:
-    """Score a class map against labels on the same grid.
+def score(
+    map_file: str | Path,
+    labels: str | Path,
+    *,
+    classes_from: str | Path | None = None,
+    class_column: str | None = None,
+    layer: str | None = None,
+    all_touched: bool = False,
+    buffer_m: float | None = None,
+) -> MapScore:
+    """Score a class map against labels, which are brought onto the map's grid where they lie on another.
 
     Classes are matched by name where map and labels both have names, else by the codes in the files. Only
     labelled pixels are scored; a pixel the map leaves out counts as wrong, and so does a class it lacks.
 
     Args:
         map_file: a map of this package, or any label raster ("FILE:KEY" works).
-        labels: a label raster (FILE or FILE:KEY), or the name of a public scene, for its ground truth.
+        labels: a label raster (FILE or FILE:KEY), polygons, or the name of a public scene, for its ground truth.
         classes_from: a public scene, or a raster with class names: names for codes that have none.
+        class_column, layer, all_touched, buffer_m: of labels drawn as vectors, see `VectorOptions`.
 
     Raises:
         DataFileError: a file cannot be read.
@@ -105,7 +121,8 @@ def score(map_file: str | Path, labels: str | Path, *, classes_from: str | Path 
     """
     names = {} if classes_from is None else class_names(classes_from)
     drawn, guess = open_map(map_file)
-    guess, truth = named(guess, names), named(open_truth(labels, drawn), names)
+    vectors = VectorOptions(class_column, layer, all_touched, buffer_m)
+    guess, truth = named(guess, names), named(open_truth(labels, drawn, vectors), names)
     matched_by: MatchedBy = "name" if has_names(guess) and has_names(truth) else "code"
     ours, theirs = class_keys(truth, matched_by), class_keys(guess, matched_by)
     if not set(ours) & set(theirs):
@@ -119,15 +136,17 @@ def score(map_file: str | Path, labels: str | Path, *, classes_from: str | Path 
     predicted = translated(guess.codes, [place[key] for key in theirs])
     counts = confusion(truth.codes, predicted, len(keys))
     extra = [name for key, name in zip(theirs, guess.classes, strict=True) if key not in ours]
+    classes = (*truth.classes, *extra)
     return MapScore(
         map=str(map_file),
         labels=str(labels),
         matched_by=matched_by,
-        classes=(*truth.classes, *extra),
+        classes=classes,
         pixels=tuple(counts.sum(1).tolist()),
         scores=scores(counts),
         confusion=counts,
         boundary=boundary_accuracy(truth.codes, predicted, within_px=BORDER_PX),
+        areas=describe_areas(predicted, counts, classes, drawn.grid, sample="labelled"),
         notes=(*remarks(truth, guess, ours, theirs, counts, matched_by), provenance(drawn.path)),
     )
 
@@ -141,23 +160,26 @@ def open_map(path: str | Path) -> tuple[FileArray, Labels]:
             "Give the raster of class codes (map.tif), not a picture or a cube."
         )
     try:
-        codes, classes, colours, _ = read_map(path)
+        codes, classes, colours, grid = read_map(path)
     except DataFileError:
         return file, labels_of(file, tuple(file.array.shape))
-    return file, Labels(codes, classes, colours, tuple(range(1, len(classes) + 1)))
+    return replace(file, grid=grid), Labels(codes, classes, colours, tuple(range(1, len(classes) + 1)))
 
 
-def open_truth(labels: str | Path, drawn: FileArray) -> Labels:
+def open_truth(labels: str | Path, drawn: FileArray, vectors: VectorOptions) -> Labels:
     """The ground truth on the grid of the map `drawn`; a file wins over a public scene of the same name."""
     shape = tuple(drawn.array.shape)
+    if is_vector(labels):
+        return read_labels(labels, shape, grid=drawn.grid, vectors=vectors, scene=str(drawn.path))
+    vectors.refuse(labels)
     card = None if Path(labels).is_file() else find_card(str(labels))
     if card is not None:
         check_shape(labels, card.size, drawn)
         return card_truth(card)
     file = open_array(labels, ndim=2, shape=shape)
-    check_shape(labels, tuple(file.array.shape), drawn)
-    check_same_grid(file, drawn)
-    return labels_of(file, shape)
+    if not both_placed(file.grid, drawn.grid):
+        check_shape(labels, tuple(file.array.shape), drawn)
+    return labels_on(file, shape, drawn.grid, scene=str(drawn.path))
 
 
 def check_shape(labels: str | Path, found: tuple[int, ...], drawn: FileArray) -> None:

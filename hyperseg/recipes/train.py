@@ -122,8 +122,9 @@ def train_network(
         classes = targets.cpu() if settings.balanced else None
         drawn = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=classes)
         turns = torch.randint(0, 8, (len(drawn),), generator=generator)
-        drawn, turns = share(drawn).to(source.device), share(turns).to(source.device)
-        return settings.noise(source.gather(pixels[drawn], turns)), targets[drawn]
+        drawn, turns = drawn.to(source.device), turns.to(source.device)
+        patches = settings.noise(source.gather(pixels[drawn], turns))  # of the whole batch, however it is shared
+        return share(patches), share(targets[drawn])
 
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         logits = net(drawn[0])[:, :, 0, 0].float()

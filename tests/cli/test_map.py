@@ -12,7 +12,7 @@ import pytest
 
 from hyperseg.core import Scene
 from hyperseg.data.write import read_map
-from hyperseg.recipes import apply, outputs
+from hyperseg.recipes import outputs, windows
 from hyperseg.recipes.classify import ClassifySettings, classify
 from hyperseg.recipes.train import TrainSettings
 
@@ -105,16 +105,45 @@ def test_a_damaged_model_is_named(hyperseg: Any, trained: Path, tmp_path: Path) 
     assert not list(tmp_path.glob("cube-map*"))
 
 
-def test_interrupted_or_failing_half_way(
+def test_interrupted_half_way_it_says_how_to_go_on(
     hyperseg: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = apply.predictions
+    plain, calls = windows.Mapper.__call__, [0]
 
-    def cut(*a: Any, **k: Any) -> Any:
-        yield next(plain(*a, **k))
-        raise KeyboardInterrupt
+    def second_time(self: Any, *a: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise KeyboardInterrupt
+        return plain(self, *a)
 
-    monkeypatch.setattr(apply, "predictions", cut)
-    answer = hyperseg("map", "run", "cube.npy", "--quiet")
+    monkeypatch.setattr(windows.Mapper, "__call__", second_time)
+    calls[0] = 1  # before anything was mapped: nothing to go on with
+    answer = hyperseg("map", "run", "cube.npy", "--side", "16", "--quiet")
     assert (answer.code, answer.err.split()) == (130, ["Interrupted."])
     assert not [p for p in tmp_path.iterdir() if "map" in p.name]
+    calls[0] = 0
+    answer = hyperseg("map", "run", "cube.npy", "--side", "16", "--quiet")
+    assert answer.code == 130
+    _, _, command = answer.err.strip().partition("Interrupted. To go on: hyperseg ")
+    assert command == "map run cube.npy --side 16 --quiet --out cube-map.tif --resume"
+    assert [p.name for p in tmp_path.iterdir() if "map" in p.name] == ["cube-map.unfinished"]
+    assert "an unfinished map lies here" in hyperseg("map", "run", "cube.npy", "--side", "16").error
+    assert hyperseg(*command.split()).code == 0
+    np.testing.assert_array_equal(read_map(tmp_path / "cube-map.tif")[0], read_map(trained / "map.tif")[0])
+    assert not list(tmp_path.glob("*.unfinished"))
+
+
+def test_everything_beside_the_map(hyperseg: Any, trained: Path, tmp_path: Path) -> None:
+    answer = hyperseg(
+        "map", "run", "cube.npy", "--entropy", "--probabilities", "p.zarr", "--workers", "1", "--quiet"
+    )
+    assert answer.code == 0, answer.err
+    assert "cube-map-entropy.tif" in answer.out
+    assert (tmp_path / "cube-map-entropy.tif").exists()
+    assert (tmp_path / "p.zarr").is_dir()
+    assert (tmp_path / "cube-map.tif").read_bytes() == (trained / "map.tif").read_bytes()
+
+
+def test_workers_here_or_there(hyperseg: Any, trained: Path) -> None:
+    error = hyperseg("map", "run", "cube.npy", "--workers", "2", "--dask", "tcp://127.0.0.1:9").error
+    assert "give one of them" in error

@@ -87,6 +87,37 @@ def test_known_confusion(write: Write, tmp_path: Path) -> None:
     assert found["per_class"]["water"]["F1"] == pytest.approx(100 * 12 / 15)
 
 
+def test_areas_of_the_known_confusion(write: Write, tmp_path: Path) -> None:
+    """Pixels of 100 m2. Nine labelled pixels are mapped as water, six of them rightly; what is forest there counts."""
+    labels = TRUTH.copy()
+    labels[0, 3:] = 0
+    labels[2:, 2:4] = 2
+    words = (write("map.tif", labels), write("truth.tif", TRUTH))
+    areas = scored(tmp_path, *words)["areas"]
+    assert (areas["unit"], areas["pixel_area_m2"]) == ("ha", 100)
+    water, forest, road = (areas["per_class"][name] for name in NAMES)
+    assert [entry["mapped"] for entry in (water, forest, road)] == pytest.approx([0.09, 0.07, 0.08])
+    assert [e["estimated"] for e in (water, forest, road)] == pytest.approx([0.06, 0.10, 0.08])
+    assert water["error"] == pytest.approx(0.09 * (2 / 3 * 1 / 3 / 8) ** 0.5)
+    assert water["users"] == pytest.approx(200 / 3)
+    output = run(*words).output
+    row = next(line for line in output.splitlines() if line.startswith("road") and "0.0800" in line)
+    assert row.split() == ["road", "0.0800", "0.0800", "0.0800", "–", "0.0800", "100.0", "±", "0.0"]
+    assert "random sample of the scene" in output
+    assert "Fewer than 50 labelled pixels lie on ground mapped as water, forest and road" in output
+
+
+def test_areas_in_degrees_and_without_coordinates(write: Write, tmp_path: Path) -> None:
+    degrees = Grid(crs="EPSG:4326", affine=(0.001, 0.0, 11.0, 0.0, -0.001, 60.0))
+    words = [write(name, TRUTH, grid=degrees) for name in ("map.tif", "truth.tif")]
+    areas = scored(tmp_path, *words)["areas"]
+    assert areas["unit"] == "ha"
+    assert areas["total"] == pytest.approx(20 * 111.4 * 55.8 / 1e4, rel=0.01)
+    words = [write(name, TRUTH) for name in ("map.npy", "truth.npy")]
+    areas = scored(tmp_path, *words)["areas"]
+    assert (areas["unit"], areas["total"], areas["pixel_area_m2"]) == ("px", 20, None)
+
+
 def test_what_the_map_says_on_unlabelled_ground_does_not_count(write: Write, tmp_path: Path) -> None:
     labels = np.where(TRUTH == -1, 2, TRUTH)
     assert scored(tmp_path, write("map.tif", labels), write("truth.tif", TRUTH))["OA"] == 100
@@ -183,7 +214,7 @@ def test_a_cube_is_no_map(write: Write, tmp_path: Path) -> None:
 )
 def test_labels_that_lie_elsewhere_are_refused(write: Write, elsewhere: Grid) -> None:
     drawn, truth = write("map.tif", TRUTH), write("truth.tif", TRUTH, grid=elsewhere)
-    assert "lies elsewhere" in refused(LabelError, drawn, truth)
+    assert "does not reach" in refused(LabelError, drawn, truth)
 
 
 def test_nothing_in_common_is_refused_with_both_lists(write: Write) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from test_read import CUBE, KINDS, write_any, write_envi, write_tiff
 
+from hyperseg.cli import main
 from hyperseg.core import DataFileError, HypersegError, LabelError, SceneError
 from hyperseg.data.read import read_array, read_labels, read_scene
 
@@ -146,10 +148,11 @@ def test_arrays_that_are_no_numbers(tmp_path: Path) -> None:
     )
 
 
-def test_vectors_are_sent_elsewhere(tmp_path: Path) -> None:
+def test_vectors_are_no_array(tmp_path: Path) -> None:
     path = tmp_path / "fields.geojson"
     path.write_text("{}")
-    assert "asterise" in message(lambda: read_labels(path, (7, 5)), DataFileError, path)
+    assert "asterise" in message(lambda: read_array(path), DataFileError, path)
+    assert "cannot be read as vectors" in message(lambda: read_labels(path, (7, 5)), DataFileError, path)
 
 
 @pytest.mark.parametrize(
@@ -193,3 +196,169 @@ def test_no_permission(tmp_path: Path) -> None:
     if os.access(path, os.R_OK):
         pytest.skip("this user may read everything")
     assert "permission" in message(lambda: read_scene(path), DataFileError, path)
+
+
+# --- malformed files as a user meets them: `hyperseg info` and `hyperseg classify`
+
+
+def envi(folder: Path, *, old: str = "", new: str = "", data: bytes | None = None) -> Path:
+    """An ENVI pair of CUBE with a line of its header replaced, or other data."""
+    header = write_envi(folder, CUBE, "bsq", extra="wavelength units = Nanometers\n")
+    header.write_text(header.read_text().replace(old, new))
+    if data is not None:
+        header.with_suffix(".img").write_bytes(data)
+    return header
+
+
+def raw_alone(folder: Path) -> Path:
+    path = folder / "flight.bil"
+    path.write_bytes(CUBE.tobytes())
+    return path
+
+
+def foreign_header(folder: Path) -> Path:
+    (folder / "flight.hdr").write_text("NROWS 7\nNCOLS 5\n")
+    (folder / "flight.xyz").write_bytes(CUBE.tobytes())
+    path = folder / "flight.img"
+    path.write_bytes(CUBE.tobytes())
+    return path
+
+
+def cut(folder: Path, kind: str) -> Path:
+    """A file of 7 x 5 pixels in many bands, of which the second half is lost."""
+    cube = np.random.default_rng(0).integers(0, 60000, (7, 5, 400)).astype(np.uint16)
+    path = write_any(folder, kind, cube)
+    os.truncate(path, path.stat().st_size // 2)
+    return path
+
+
+def hdf5_with(folder: Path, name: str, **arrays: np.ndarray) -> Path:
+    import h5py
+
+    path = folder / name
+    with h5py.File(path, "w") as file:
+        for key, array in arrays.items():
+            file[key.replace("__", "/")] = array
+    return path
+
+
+def emit_without_pixels(folder: Path) -> Path:
+    ones = np.ones((4, 4), np.int32)
+    return hdf5_with(
+        folder,
+        "EMIT.nc",
+        reflectance=np.ones((3, 12), np.float32),
+        location__glt_x=ones,
+        location__glt_y=ones,
+        sensor_band_parameters__wavelengths=np.arange(12.0) + 400,
+    )
+
+
+def prisma_without_lists(folder: Path) -> Path:
+    cube = np.ones((4, 5, 6), np.uint16)
+    fields = "HDFEOS__SWATHS__PRS_L2D_HCO__Data Fields__"
+    return hdf5_with(folder, "PRS_L2D.he5", **{fields + "VNIR_Cube": cube, fields + "SWIR_Cube": cube})
+
+
+def enmap_of_nothing(folder: Path) -> Path:
+    path = folder / "ENMAP01-METADATA.XML"
+    path.write_text("<level_X><specific><bandCharacterisation/></specific></level_X>")
+    return path
+
+
+def broken_zarr(folder: Path) -> Path:
+    path = folder / "cube.zarr"
+    path.mkdir()
+    (path / "zarr.json").write_text("{ not json")
+    return path
+
+
+def classic_netcdf(folder: Path) -> Path:
+    path = folder / "cube.nc"
+    path.write_bytes(b"CDF\x01" + bytes(400))
+    return path
+
+
+def pickled(folder: Path) -> Path:
+    path = folder / "cube.npy"
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    return path
+
+
+def all_missing(folder: Path) -> Path:
+    return write_tiff(folder / "empty.tif", np.full((7, 5, 12), -9999, np.int16), nodata=-9999)
+
+
+# name -> (how to make it, words the message has)
+MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "data too short": (lambda f: envi(f, data=CUBE.tobytes()[:-9]), "truncated"),
+    "data too long": (lambda f: envi(f, data=CUBE.tobytes() * 2), "more than"),
+    "wrong lines": (lambda f: envi(f, old="lines = 7", new="lines = 9"), "promises"),
+    "wrong samples": (lambda f: envi(f, old="samples = 5", new="samples = 4"), "torn apart"),
+    "no samples": (lambda f: envi(f, old="samples = 5\n"), "'samples' is missing"),
+    "no data type": (lambda f: envi(f, old="data type = 12\n"), "'data type' is missing"),
+    "byte order": (lambda f: envi(f, old="byte order = 0", new="byte order = 2"), "byte order = 2"),
+    "no byte order": (lambda f: envi(f, old="byte order = 0\n"), "'byte order' is missing"),
+    "interleave": (lambda f: envi(f, old="interleave = bsq", new="interleave = tile"), "bsq, bil or bip"),
+    "unknown type": (lambda f: envi(f, old="data type = 12", new="data type = 42"), "no type of ENVI"),
+    "complex type": (lambda f: envi(f, old="data type = 12", new="data type = 6"), "complex"),
+    "negative offset": (lambda f: envi(f, old="offset = 0", new="offset = -4"), "header offset = -4"),
+    "offset in words": (lambda f: envi(f, old="offset = 0", new="offset = none"), "header offset = none"),
+    "ignore value": (
+        lambda f: envi(f, old="wavelength units", new="data ignore value = none\nx"),
+        "one number",
+    ),
+    "scale factor": (
+        lambda f: envi(f, old="wavelength units", new="reflectance scale factor = 0\nx"),
+        "positive",
+    ),
+    "bbl in words": (lambda f: envi(f, old="wavelength units", new="bbl = {good, bad}\nx"), "12 numbers"),
+    "no wavelengths": (
+        lambda f: envi(f, old="wavelength units", new="wavelength = {red, nir}\nx"),
+        "12 numbers",
+    ),
+    "unclosed brace": (lambda f: envi(f, old="wavelength units", new="wavelength = {1, 2\nx"), "ENVI header"),
+    "header is none": (lambda f: envi(f, old="ENVI", new="DATA"), "first word is not ENVI"),
+    "raw alone": (raw_alone, "no flight.hdr lies beside it"),
+    "foreign header": (foreign_header, "flight.hdr beside it does not begin with ENVI"),
+    "cut tif": (lambda f: cut(f, "tif"), "cube.tif"),
+    "cut h5": (lambda f: cut(f, "h5"), "cube.h5"),
+    "cut mat": (lambda f: cut(f, "mat"), "cube.mat"),
+    "cut npz": (lambda f: cut(f, "npz"), "cube.npz"),
+    "pickle": (pickled, "cube.npy"),
+    "classic netcdf": (classic_netcdf, "classic netCDF"),
+    "broken zarr": (broken_zarr, "cannot be read as a Zarr store"),
+    "EMIT": (emit_without_pixels, "expected (downtrack, crosstrack, bands)"),
+    "PRISMA": (prisma_without_lists, "lacks the attribute List_Cw_Vnir"),
+    "EnMAP": (enmap_of_nothing, "is not beside it"),
+    "nothing but no-data": (all_missing, "holds no data"),
+}
+
+
+@pytest.mark.parametrize("command", ["info", "classify"])
+@pytest.mark.parametrize("fault", MALFORMED)
+def test_malformed_files_end_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    fault: str,
+) -> None:
+    make, words = MALFORMED[fault]
+    path = make(tmp_path)
+    np.save(tmp_path / "gt.npy", np.ones((7, 5), np.uint8))
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    more = ["--labels", "gt.npy"] if command == "classify" else []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["hyperseg", command, path.name, *more])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr()
+    lines = [line for line in said.err.splitlines() if not line.startswith("Note: ")]
+    assert end.value.code == 2
+    assert said.out == ""
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("Error: ")
+    assert path.stem in lines[0]
+    assert words in lines[0]
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before

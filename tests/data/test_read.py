@@ -289,16 +289,18 @@ def test_label_codes_names_and_colours(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "f.npy", (2, 2)).codes.tolist() == [[-1, 1], [0, -1]]
 
 
-def test_labels_on_another_place_of_the_map_are_refused(tmp_path: Path) -> None:
+def test_labels_on_another_place_of_the_map_are_moved_or_refused(tmp_path: Path) -> None:
     import rasterio
 
     scene = write_tiff(tmp_path / "scene.tif", CUBE)
     gt = np.ones((7, 5, 1), np.uint8)
     assert read_scene(scene, labels=write_tiff(tmp_path / "gt.tif", gt)).n_classes == 1
     shifted = rasterio.Affine(10.0, 0.0, 500030.0, 0.0, -10.0, 4100000.0)
-    with pytest.raises(LabelError, match="lies elsewhere"):
-        read_scene(scene, labels=write_tiff(tmp_path / "far.tif", gt, transform=shifted))
-    with pytest.raises(LabelError, match="lies elsewhere"):
+    moved = read_scene(scene, labels=write_tiff(tmp_path / "far.tif", gt, transform=shifted)).labels
+    assert moved is not None
+    assert (moved[:, :3] == -1).all()  # three pixels further east
+    assert (moved[:, 3:] == 0).all()
+    with pytest.raises(LabelError, match="does not reach"):
         read_scene(scene, labels=write_tiff(tmp_path / "crs.tif", gt, crs="EPSG:32633"))
     np.save(tmp_path / "bare.npy", CUBE)
     assert read_scene(tmp_path / "bare.npy", labels=tmp_path / "gt.tif").grid.crs == "EPSG:32632"

@@ -20,6 +20,7 @@ from hyperseg.data.write import (
     MapWriter,
     read_map,
     replacing,
+    share_of_largest,
     write_json,
     write_map,
     write_png,
@@ -124,6 +125,49 @@ def test_windows_make_the_same_map_as_the_whole(tmp_path: Path, size: tuple[int,
     np.testing.assert_array_equal(read_map(tmp_path / "map.tif")[0], LABELS)
     np.testing.assert_array_equal(read_array(tmp_path / "confidence.tif", ndim=2), confidence)
     assert names(tmp_path) == {"map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif"}
+
+
+def test_entropy_goes_beside_and_says_what_it_is(tmp_path: Path) -> None:
+    import rasterio
+
+    probs = np.random.default_rng(2).dirichlet(np.ones(3), LABELS.shape).astype(np.float32)
+    probs[0, 0], probs[0, 1] = (1, 0, 0), (1 / 3, 1 / 3, 1 / 3)
+    made = SegmentationMap(probs, CLASSES, COLOURS)
+    share = share_of_largest(made.entropy(), 3)
+    paths = {"confidence_path": tmp_path / "c.tif", "entropy_path": tmp_path / "e.tif"}
+    with MapWriter(tmp_path / "m.tif", LABELS.shape, classes=CLASSES, colours=COLOURS, **paths) as writer:
+        for tile in tiles(LABELS.shape, size=(16, 33), halo=0):
+            at = tile.core_slices
+            writer.write(at, LABELS[at], probs.max(-1)[at], entropy=share[at])
+    with rasterio.open(tmp_path / "e.tif") as file:
+        found = file.read(1)
+        assert "0 certain, 1 no idea" in file.descriptions[0]
+    np.testing.assert_array_equal(found, share)
+    np.testing.assert_allclose((found[0, 0], found[0, 1]), (0, 1), atol=1e-6)
+    assert names(tmp_path) == {"m.tif", "m.tif.aux.xml", "m.qml", "c.tif", "e.tif"}
+    assert share_of_largest(np.zeros(2), 1).tolist() == [0, 0]  # of one class there is no doubt
+
+    def without() -> None:
+        with MapWriter(tmp_path / "n.tif", LABELS.shape, classes=CLASSES, colours=COLOURS, **paths) as writer:
+            writer.write((slice(None), slice(None)), LABELS, probs.max(-1))
+
+    with pytest.raises(SettingError, match="give entropy_path and entropy for every window"):
+        without()
+    assert "n.tif" not in names(tmp_path)
+
+
+def test_the_table_beside_a_map_counts_what_is_in_the_file(tmp_path: Path) -> None:
+    """Also where windows were written twice, or not at all."""
+    from xml.etree import ElementTree
+
+    with MapWriter(tmp_path / "m.tif", (600, 300), classes=CLASSES, colours=COLOURS) as writer:
+        writer.write((slice(0, 5), slice(0, 5)), np.ones((5, 5), int))
+        writer.write((slice(0, 3), slice(0, 5)), np.full((3, 5), 2))
+    rows = ElementTree.parse(tmp_path / "m.tif.aux.xml").findall(".//GDALRasterAttributeTable/Row")
+    values = [[f.text for f in row.findall("F")] for row in rows]
+    assert values == [
+        [str(k + 1), CLASSES[k], str(count), *map(str, COLOURS[k])] for k, count in enumerate((0, 10, 15))
+    ]
 
 
 def test_what_no_window_wrote_is_no_data(tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ def test_short_work_prints_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
             now += 0.5
             done(pixels, 10)
     lines = out.getvalue().splitlines()
-    assert lines[0] == "map: 4/10 pixels (2 s)"
-    assert lines[-1] == "map: 10/10 pixels (5 s)"
+    assert lines[0] == "map: 4/10 pixels 2 px/s (2 s)"
+    assert lines[-1] == "map: 10/10 pixels 2 px/s (5 s)"
     assert len(lines) == 7
 
 
@@ -103,8 +103,8 @@ def test_pixels_of_a_scene() -> None:
     with scene_progress("map", 400, console=where) as done:
         for pixels in range(100, 401, 100):
             done(pixels, 400)
-    assert [line.split(" (")[0] for line in out.getvalue().splitlines()] == [
-        f"map: {n}/400 pixels" for n in (100, 200, 300, 400)
+    assert [line.split(" pixels")[0] for line in out.getvalue().splitlines()] == [
+        f"map: {n}/400" for n in (100, 200, 300, 400)
     ]
 
 

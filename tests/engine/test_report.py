@@ -659,6 +659,49 @@ def test_one_repeat_has_no_deviation(metrics: dict[str, Any]) -> None:
     assert "One repeat" in text
 
 
+@pytest.fixture
+def areas() -> dict[str, Any]:
+    """Areas as a run writes them: one class nobody tested, one whose estimate is known well."""
+    entry = {"mapped": 1234.5, "mapped_percent": 61.7, "estimated": 1100.0, "low": 1050.2, "high": 1149.8,
+             "users": 88.0, "users_error": 2.5, "producers": 91.25, "producers_error": None}  # fmt: skip
+    unknown = dict.fromkeys(entry, math.nan) | {"mapped": 0.0421, "mapped_percent": 0.002}
+    return {
+        "unit": "ha",
+        "OA": 90.0,
+        "OA_error": 1.25,
+        "sample": "Test pixels are no <random> sample.",
+        "per_class": {"Woods": entry, "Alfalfa": unknown, "Corn-notill": entry | {"estimated": 0.5}},
+        "notes": ["No test pixel belongs to Alfalfa: the area is not known."],
+    }
+
+
+def test_areas_have_a_section_that_says_what_they_rest_on(
+    metrics: dict[str, Any], areas: dict[str, Any]
+) -> None:
+    assert "How much of each class" not in render_report(metrics, figures={}, title="x")
+    page = render_report(metrics | {"areas": areas}, figures={}, title="x")
+    part = section(page, "How much of each class there is")
+    assert (
+        row_of(part, "Woods")
+        == "1\u202f234 | 61.7 | 1\u202f100 | 1\u202f050 – 1\u202f150 | 88.0 ± 2.5 | 91.2"
+    )
+    assert row_of(part, "Alfalfa") == "0.0421 | 0.0 | – | – | – | –"
+    text = Reader(part).text
+    assert "Areas in ha of the map of the first repeat" in text
+    assert "Test pixels are no <random> sample." in text
+    assert "OA is 90.0 ± 1.2 %" in text
+    assert "No test pixel belongs to Alfalfa" in text
+    assert Reader(page).open == []
+
+
+def test_the_summary_names_the_largest_areas(metrics: dict[str, Any], areas: dict[str, Any]) -> None:
+    text = " ".join(shown(metrics | {"areas": areas}).replace("\u202f", " ").split())
+    assert "Areas in ha, corrected for the errors of the map (95 %): Woods 1 100 (1 050 – 1 150)" in text
+    assert "Corn-notill 0.500 (1 050 – 1 150); 1 more in areas.csv." in text
+    areas["per_class"] = {"Alfalfa": areas["per_class"]["Alfalfa"]} | {}
+    assert "none can be estimated" in " ".join(shown(metrics | {"areas": areas}).split())
+
+
 def test_long_names_do_not_push_numbers_off_the_screen(metrics: dict[str, Any]) -> None:
     metrics["method"], metrics["chain"] = "m" * 60, ["m" * 60]
     metrics["steps"] = {"m" * 60: metrics["steps"]["cnn3d"], "svm": metrics["steps"]["svm"]}

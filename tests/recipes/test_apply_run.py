@@ -16,8 +16,9 @@ from hyperseg.crf import DenseCRF
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.data.read import read_array, read_scene
 from hyperseg.data.write import read_map
-from hyperseg.recipes import apply, refine
-from hyperseg.recipes.apply import apply_run, load_run
+from hyperseg.recipes import refine, windows
+from hyperseg.recipes.apply import apply_run
+from hyperseg.recipes.load import load_run
 
 
 def mapped(run: Path, scene: Scene, out: Path, **options: Any) -> np.ndarray:
@@ -100,12 +101,9 @@ def test_a_larger_scene_in_a_file_is_streamed(
         return call(self, array)
 
     monkeypatch.setattr(Preprocess, "__call__", watched)
-    monkeypatch.setattr(
-        apply, "row_blocks", lambda cube: (slice(k, min(k + 20, 90)) for k in range(0, 90, 20))
-    )
-    made = mapped(folders[name], scene, tmp_path / "m.tif")
+    made = mapped(folders[name], scene, tmp_path / "m.tif", side=32)
     assert made.shape == (90, 77)
-    assert max(read) <= (48 + 2 * 4) * (80 + 2 * 4) < 90 * 77  # a tile with its halo, never the scene
+    assert max(read) <= (32 + 2 * 4) ** 2 < 90 * 77  # a window with its halo, never the scene
     expected = read_map(folders[name] / "map.tif")[0]
     np.testing.assert_array_equal(made[28:44, 25:38], expected[4:20, 4:17])
 
@@ -178,7 +176,7 @@ def test_what_cannot_be_mapped(
     mapped(folders["svm"], toy, out)
     before = {p.name: p.read_bytes() for p in tmp_path.glob("m*")}
     with monkeypatch.context() as patch:
-        patch.setattr(apply, "predict_rows", lambda *a: 1 / 0)
+        patch.setattr(windows, "predict_map", lambda *a: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             mapped(folders["svm"], toy, out)
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*m*")} == before

@@ -373,7 +373,7 @@ def test_held_out_parts_are_the_training_pixels_and_mapped_without_them(
         return [Link(names[0], after, 5, {}, {}, {})]
 
     def folded(*given: Any, **options: Any) -> Any:
-        assert options == {"apart": apart}
+        assert options == {"apart": apart, "parcels": None}
         return plain(*given, **options)
 
     monkeypatch.setattr(chain, "make_map", made)

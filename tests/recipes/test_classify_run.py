@@ -22,8 +22,8 @@ from hyperseg.recipes.classify import ClassifySettings, Masks, classify
 from hyperseg.recipes.train import TrainSettings, train_network
 
 FILES = {
-    "map.tif", "map.tif.aux.xml", "map.qml", "map.png", "confidence.tif", "model.safetensors", "run.json",
-    "metrics.json", "report.html",
+    "map.tif", "map.tif.aux.xml", "map.qml", "map.png", "confidence.tif", "entropy.tif", "areas.csv",
+    "model.safetensors", "run.json", "metrics.json", "report.html",
 }  # fmt: skip
 
 
@@ -98,6 +98,38 @@ def test_the_map_is_that_of_the_first_repeat(ended: Ended, toy: Scene) -> None:
     assert right == pytest.approx(ended.metrics["OA"]["values"][0])
 
 
+def test_the_entropy_is_a_share_of_the_largest(ended: Ended) -> None:
+    p = ended.final.probs.astype(np.float64)
+    entropy = np.asarray(read_array(ended.root / "entropy.tif", ndim=2)[...])
+    np.testing.assert_allclose(entropy, -(p * np.log(np.maximum(p, 1e-30))).sum(-1) / np.log(3), atol=1e-5)
+    assert 0 <= entropy.min() <= entropy.max() <= 1
+
+
+def test_areas_are_those_of_the_first_map_and_its_test_pixels(ended: Ended, toy: Scene) -> None:
+    areas = json.loads((ended.root / "metrics.json").read_text())["areas"]
+    labels = read_map(ended.root / "map.tif")[0]
+    assert toy.labels is not None
+    test = make_split(ended.settings.split, toy.labels, 3, seed=0, valid=toy.valid).test
+    mapped = np.bincount(labels.ravel(), minlength=3)
+    table = np.array([[((toy.labels == j) & (labels == i) & test).sum() for j in range(3)] for i in range(3)])
+    by_hand = (mapped[:, None] * table / table.sum(1, keepdims=True).clip(1)).sum(0)
+    size = 1 if areas["unit"] == "px" else areas["pixel_area_m2"] / 1e4
+    for k, name in enumerate(toy.classes):
+        entry = areas["per_class"][name]
+        assert entry["pixels"] == mapped[k]
+        if mapped[k] and not table[k].any():  # nobody looked at what it stands on
+            assert entry["estimated"] is None
+            continue
+        assert entry["estimated"] == pytest.approx(by_hand[k] * size)
+        assert entry["low"] <= entry["estimated"] <= entry["high"]
+    lines = (ended.root / "areas.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith(f"class,code,pixels,mapped_{areas['unit']},")
+    assert [line.split(",")[:3] for line in lines[1:]] == [
+        [name, str(k + 1), str(mapped[k])] for k, name in enumerate(toy.classes)
+    ]
+    assert "not a probability sample" in (ended.root / "report.html").read_text(encoding="utf-8")
+
+
 def test_same_seed_same_bytes(ended: Ended, toy: Scene, run: Any, tmp_path: Path) -> None:
     """However many repeats follow; another seed gives another model."""
     again = run(toy, replace(ended.settings, repeats=1), tmp_path / "again")
@@ -152,6 +184,9 @@ def test_pixels_without_data_stay_without_class(toy: Scene, quick: Any, run: Any
     made = run(where, quick(method="cnn3d", refine=("dense-crf",)), tmp_path / "r")
     codes = np.asarray(read_array(made / "map.tif", ndim=2)[...])
     np.testing.assert_array_equal(codes == 0, ~valid)
+    for name in ("confidence.tif", "entropy.tif"):
+        values = np.asarray(read_array(made / name, ndim=2)[...])
+        np.testing.assert_array_equal(np.isnan(values), ~valid)
     found = json.loads((made / "metrics.json").read_text())["split"]
     assert toy.labels is not None
     assert found["train"] + found["val"] + found["test"] == np.count_nonzero((toy.labels >= 0) & valid)

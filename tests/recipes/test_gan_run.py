@@ -21,13 +21,15 @@ from hyperseg.data.synthetic import toy_scene
 from hyperseg.data.write import read_map
 from hyperseg.gan import collapse
 from hyperseg.gan.game import Weights
-from hyperseg.recipes import apply, classify, look_at_gan, make, outputs, refine, train_gan
-from hyperseg.recipes.apply import apply_run, load_run
+from hyperseg.recipes import classify, look_at_gan, make, outputs, refine, train_gan
+from hyperseg.recipes.apply import apply_run
 from hyperseg.recipes.classify import ClassifySettings, Masks
+from hyperseg.recipes.load import load_run
 from hyperseg.recipes.look_at_gan import generated_cubes, load_gan
 from hyperseg.recipes.record import load_model
 from hyperseg.recipes.run_folder import Interrupted
 from hyperseg.recipes.train_gan import GanSettings, TrainedGan
+from hyperseg.recipes.windows import make_mapper, plan_windows
 
 TINY = GanSettings(
     variant="conv", window=5, maps=2, width=8, epochs=1, min_steps=20, batch=8, pool_batch=4, weights=Weights(1, 1)
@@ -144,9 +146,10 @@ def test_the_model_read_back_maps_another_scene_patch_by_patch(whole: Run, tmp_p
     np.testing.assert_array_equal(read_map(out)[0], p.argmax(1).reshape(17, 29))
     assert len(np.unique(p.argmax(1))) > 1
     loaded = load_run(whole.folder)
+    mapper = make_mapper(loaded, refine=False, probabilities=True, device="cpu")
     found = np.zeros((17, 29, 3), np.float32)
-    for window, part in apply.predictions(loaded, other, device="cpu"):
-        found[window] = part
+    for window in plan_windows(other, halo_px=mapper.halo_px, side=12):
+        found[window.core_slices] = mapper(other, window, np.asarray(other.cube[window.read_slices])).probs
     np.testing.assert_allclose(found.reshape(-1, 3), p, atol=1e-5)
 
 

@@ -279,7 +279,7 @@ def test_a_full_disk_while_a_map_is_written(
 def test_weights_that_cannot_be_read_back(whole: Path, tmp_path: Path) -> None:
     whole = Path(shutil.copytree(whole, tmp_path / "copy"))
     tensors, record = load_model(whole)
-    assert {name.split(".")[0] for name in tensors} == {"network", "preprocess", "refiner0"}
+    assert {name.split(".")[0] for name in tensors} == {"network", "preprocess", "drift", "refiner0"}
     assert record["settings"]["repeats"] == 2
     damage(whole / "model.safetensors")
     with pytest.raises(RunError, match=r"model\.safetensors: missing or damaged"):

@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import generate_binary_structure, label
 
-from hyperseg.core import SettingError, Split
+from hyperseg.core import LabelError, SettingError, Split
 from hyperseg.data.splits.drawing import (
     Labels,
     Mask,
+    Parcels,
     Pixels,
     as_mask,
     check_range,
@@ -39,6 +40,7 @@ class _Sides:
     held: list[Pixels]
     test: list[Pixels]
     cut: bool
+    units: int
     rng: np.random.Generator
 
 
@@ -54,8 +56,9 @@ def parcels(
     val_cap: int | None = None,
     seed: int,
     valid: Mask | None = None,
+    parcels: Parcels | None = None,
 ) -> Split:
-    """Parcels (8-connected components of one label) go whole to the training side or to test.
+    """Parcels (8-connected components of one label, or drawn polygons) go whole to the training side or to test.
 
     In random order, parcels join the training side of their class while that brings its area nearer to
     `fraction` of the class; each side gets at least one. A class with one dominant parcel (more than 90 % of
@@ -82,10 +85,14 @@ def parcels(
         val_cap: validation pixels per class at most; None is half of `cap`; 0 is no validation, and then no
             training parcel is held out.
         seed: same seed, same masks.
-        valid: (*S) bool or None; a no-data gap separates parcels.
+        valid: (*S) bool or None; a no-data gap separates connected parcels, a polygon stays one.
+        parcels: (*S) number of the drawn polygon of every pixel, -1 none; or None. Where there is one, the polygon is
+            the unit of evidence instead of the connected component: touching polygons of a class are several, the
+            pieces of one polygon are one.
 
     Raises:
         SettingError: an option outside its range.
+        LabelError: labels and parcels on different grids.
         SplitError: fewer than two classes to train.
     """
     check_seed(seed)
@@ -98,7 +105,14 @@ def parcels(
     hold = _holds_parcels(validation) and val_cap > 0
     pixels = class_pixels(labels, n_classes, valid)
     sides = {
-        k: _assign(some, labels.shape, fraction, outer, hold, class_generator(seed, some))
+        k: _assign(
+            _units(some, labels.shape, parcels),
+            labels.shape,
+            fraction,
+            outer,
+            hold,
+            class_generator(seed, some),
+        )
         for k, some in enumerate(pixels)
         if some.size
     }
@@ -109,6 +123,8 @@ def parcels(
     test = test_side & ~near(kept | held, guard)
     dropped = int(np.count_nonzero(test_side & ~test))
     notes = [f"the guard dropped {dropped} pixels"]
+    if parcels is not None:
+        notes.insert(0, f"divided by polygons, {sum(s.units for s in sides.values())} of them")
     notes += name_classes("one dominant parcel, cut in two", (k for k, s in sides.items() if s.cut))
     notes += name_classes("validated on their own training parcels (reads too high)", optimistic)
     how = f"parcels(fraction={fraction:g}, cap={cap}, guard={guard}, outer={outer:g}, "
@@ -118,7 +134,7 @@ def parcels(
         train=as_mask(labels.shape, train),
         val=as_mask(labels.shape, val),
         test=test,
-        how=how + f"validation={validation}, val_cap={val_cap})",
+        how=how + f"validation={validation}, val_cap={val_cap}{', by=polygons' * (parcels is not None)})",
         seed=seed,
         guard=guard,
         notes=notes,
@@ -136,7 +152,7 @@ def _holds_parcels(validation: Validation) -> bool:
 
 
 def _assign(
-    pixels: Pixels,
+    found: list[Pixels],
     shape: tuple[int, ...],
     fraction: float,
     outer: float,
@@ -144,20 +160,40 @@ def _assign(
     rng: np.random.Generator,
 ) -> _Sides:
     """Deal the parcels of one class to its sides."""
-    found = _components(pixels, shape)
     sizes = np.array([p.size for p in found])
-    if len(found) == 1 or sizes.max() > DOMINANT * pixels.size:
+    area, units = int(sizes.sum()), len(found)
+    if units == 1 or sizes.max() > DOMINANT * area:
         big = int(sizes.argmax())
         end, rest = _cut(found[big], shape, outer, rng)
         others = [p for k, p in enumerate(found) if k != big]
         return _Sides(
-            kept=[end], held=[], test=[*([rest] if rest.size else []), *others], cut=rest.size > 0, rng=rng
+            kept=[end],
+            held=[],
+            test=[*([rest] if rest.size else []), *others],
+            cut=rest.size > 0,
+            units=units,
+            rng=rng,
         )
-    side, test = _share_out(found, fraction * pixels.size, rng)
+    side, test = _share_out(found, fraction * area, rng)
     held: list[Pixels] = []
     if hold and len(side) > 1:
         held, side = _share_out(side, HELD_OUT * sum(p.size for p in side), rng)
-    return _Sides(kept=side, held=held, test=test, cut=False, rng=rng)
+    return _Sides(kept=side, held=held, test=test, cut=False, units=units, rng=rng)
+
+
+def _units(pixels: Pixels, shape: tuple[int, ...], parcels: Parcels | None) -> list[Pixels]:
+    """What is dealt whole, in raster order of its first pixel: polygons, and components of what is in none."""
+    if parcels is None:
+        return _components(pixels, shape)
+    if parcels.shape != shape:
+        raise LabelError(f"the parcels have shape {parcels.shape}, the labels {shape}: use one grid.")
+    number = parcels.reshape(-1)[pixels]
+    drawn, loose = pixels[number >= 0], pixels[number < 0]
+    order = np.argsort(number[number >= 0], kind="stable")
+    ends = np.flatnonzero(np.diff(number[number >= 0][order])) + 1
+    found = np.split(drawn[order], ends) if drawn.size else []
+    found += _components(loose, shape) if loose.size else []
+    return sorted(found, key=lambda some: int(some[0]))
 
 
 def _components(pixels: Pixels, shape: tuple[int, ...]) -> list[Pixels]:

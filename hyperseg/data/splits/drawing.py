@@ -12,6 +12,8 @@ from hyperseg.core import UNLABELLED, LabelError, SettingError, Split, SplitErro
 
 Labels = NDArray[np.int16]
 Mask = NDArray[np.bool_]
+Parcels = NDArray[np.int32]
+"""Number of the drawn polygon of every pixel, -1 for none."""
 Pixels = NDArray[np.intp]
 """Flat indices into the scene, ascending unless said otherwise."""
 

@@ -12,7 +12,12 @@ from hyperseg.core import SettingError, Split
 
 
 def folds(
-    split: Split, labels: NDArray[np.int16], n: int = 3, *, apart: bool = True
+    split: Split,
+    labels: NDArray[np.int16],
+    n: int = 3,
+    *,
+    apart: bool = True,
+    parcels: NDArray[np.int32] | None = None,
 ) -> list[NDArray[np.bool_]]:
     """The training pixels in `n` parts, every class spread over all of them.
 
@@ -26,6 +31,7 @@ def folds(
         labels: (H, W) classes, -1 unlabelled.
         n: number of parts, 2 or more.
         apart: parts that lie apart where they can, for a split whose test pixels do; or scattered ones.
+        parcels: (H, W) number of the drawn polygon of every pixel, -1 none; they are the parcels then. Or None.
 
     Returns:
         n disjoint (H, W) masks that together are `split.train`; a part may be empty.
@@ -37,7 +43,7 @@ def folds(
         mine = split.train & (labels == k)
         places = np.argwhere(mine)
         if apart:
-            parcel, _ = ndimage.label(labels == k, structure=np.ones((3, 3)))
+            parcel = ndimage.label(labels == k, structure=np.ones((3, 3)))[0] if parcels is None else parcels
             order = np.lexsort((places[:, 1], places[:, 0], parcel[mine]))
         else:
             width = labels.shape[1]

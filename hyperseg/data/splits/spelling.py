@@ -8,8 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hyperseg.core import SettingError, Split
-from hyperseg.data.splits.components import parcels
-from hyperseg.data.splits.drawing import Labels, Mask
+from hyperseg.data.splits.components import parcels as by_parcel
+from hyperseg.data.splits.drawing import Labels, Mask, Parcels
 from hyperseg.data.splits.pixels import random_fraction, random_per_class, random_total
 from hyperseg.data.splits.published import fixed
 from hyperseg.data.splits.squares import blocks
@@ -32,6 +32,7 @@ def make_split(
     valid: Mask | None = None,
     train_mask: NDArray[Any] | None = None,
     test_mask: NDArray[Any] | None = None,
+    parcels: Parcels | None = None,
 ) -> Split:
     """Make the split that `text` spells: a name, then its main number after a colon, then further options.
 
@@ -43,6 +44,8 @@ def make_split(
         valid: (*S) bool or None.
         train_mask: for `fixed` only: bool mask or label raster.
         test_mask: for `fixed` only; None takes all other labelled pixels.
+        parcels: (*S) number of the drawn polygon of every pixel, -1 none; or None. For `parcels` only: other splits
+            do not look at it.
 
     Raises:
         SettingError: an unknown name or option, a value that is no number, or masks without `fixed`.
@@ -62,7 +65,7 @@ def make_split(
         case "parcels":
             kinds: dict[str, type] = {"fraction": float, "cap": int, "guard": int, "outer": float}
             kinds |= {"val_cap": int, "validation": str}
-            return parcels(labels, n_classes, **say.options(kinds), **given)
+            return by_parcel(labels, n_classes, parcels=parcels, **say.options(kinds), **given)
         case "blocks":
             kinds = {"block": int, "fraction": float, "guard": int, "val": float}
             return blocks(labels, n_classes, **say.options(kinds), **given)

@@ -1,0 +1,202 @@
+"""`hyperseg info`: what a file is understood as, before anything is done with it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hyperseg.core import Scene
+    from hyperseg.recipes.inspect import Inspection
+
+
+@click.command()
+@click.argument("file")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the quick look goes (PNG).  [default: NAME-quicklook.png]",
+)
+@click.option("--no-picture", is_flag=True, help="Draw no quick look.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    help="Also write everything to this file; - prints it instead of the table.",
+)
+def info(file: str, out: Path | None, no_picture: bool, json_file: str | None) -> None:
+    """Print what is understood of FILE: size, bands, coordinates, no-data, scale, bands that look wrong.
+
+    FILE is a cube in any format (FILE:KEY for one array of several), or a public scene such as indian-pines. Only
+    a sample of the pixels is read, so that a file of any size is looked at in seconds. A quick look in false
+    colour is saved in the current folder.
+
+    \b
+    Examples:
+      hyperseg info flightline.hdr
+      hyperseg info EMIT_L2A_RFL_001.nc --out look.png
+      hyperseg info scene.h5:reflectance --no-picture --json -
+    """
+    import json
+
+    from rich.console import Console
+
+    from hyperseg.data.write_file import write_json
+    from hyperseg.recipes.inspect import inspect_file, write_quicklook
+
+    found = inspect_file(file)
+    drawn: tuple[Path, tuple[int, ...]] | None = None
+    if found.scene is not None and not no_picture:
+        target = out or Path(f"{found.scene.name}-quicklook.png")
+        drawn = target, write_quicklook(found.scene, target)
+    if json_file == "-":
+        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        return
+    show(found, Console(highlight=False), drawn)
+    if json_file is not None:
+        write_json(json_file, found.to_json())
+        click.echo(f"written to {json_file}")
+
+
+def show(found: Inspection, console: Console, drawn: tuple[Path, tuple[int, ...]] | None) -> None:
+    """Print the facts, the remarks, and what to type next."""
+    from rich.table import Table
+    from rich.text import Text
+
+    facts = {"file": found.source, "format": found.about, **_facts(found)}
+    if found.scene is not None and drawn is not None:
+        facts["quick look"] = f"{drawn[0]}, {_shown(found.scene, drawn[1])}"
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for what, value in facts.items():
+        table.add_row(what, Text(value))  # names of files are never markup
+    console.print(table)
+    for remark in found.remarks:
+        console.print(f"- {remark}", markup=False, soft_wrap=True)
+    if found.scene is None:
+        _list_arrays(found, console)
+        return
+    words = shlex.quote(found.source)
+    labels = "" if found.scene.labels is not None else " --labels LABELS.tif"
+    console.print(f"\nNext: hyperseg classify {words}{labels}", markup=False, soft_wrap=True)
+
+
+def _list_arrays(found: Inspection, console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("array", "shape", "type"):
+        table.add_column(column, overflow="fold")
+    for name, entry in found.arrays.items():
+        shape, dtype = ("", "") if entry is None else ("x".join(map(str, entry.shape)), str(entry.dtype))
+        table.add_row(Text(name), shape, dtype)
+    console.print(table)
+    cubes = [name for name, entry in found.arrays.items() if entry is None or len(entry.shape) == 3]
+    if cubes:
+        largest = max(cubes, key=lambda name: 0 if (e := found.arrays[name]) is None else math.prod(e.shape))
+        words = shlex.quote(f"{found.source}:{largest}")
+        console.print(
+            f"\nName the one you mean as FILE:ARRAY: hyperseg info {words}", markup=False, soft_wrap=True
+        )
+    else:
+        console.print("\nNone of them is a cube (rows, columns, bands).")
+
+
+def _facts(found: Inspection) -> dict[str, str]:
+    """What there is to say about a scene, line by line."""
+    from hyperseg.data.survey import RULES
+    from hyperseg.recipes.inspect import corners, cube_bytes, pixel_size, scale_hint, size_km
+
+    scene, seen = found.scene, found.survey
+    if scene is None or seen is None:
+        return {}
+    rows, columns = scene.shape[:2]
+    km, pixel, around = size_km(scene), pixel_size(scene.grid), corners(scene)
+    low, p2, middle, p98, high = seen.values
+    facts = {
+        "size": f"{rows} rows x {columns} columns" + (f", {km[0]:.4g} x {km[1]:.4g} km" if km else ""),
+        "bands": f"{scene.n_bands} of {np.dtype(scene.cube.dtype).name}, {_bytes(cube_bytes(scene))}",
+        "wavelengths": _wavelengths(scene),
+        "values": f"{low:.5g} to {high:.5g}; 2 % below {p2:.5g}, median {middle:.5g}, 98 % below {p98:.5g}",
+        "no data": _empty(scene, seen.empty),
+        "scale": _scale(scene) or scale_hint(scene, seen) or "not stated",
+        "CRS": _crs(scene.grid.crs),
+        "pixel": f"{pixel['height']:.6g} x {pixel['width']:.6g} {pixel['unit']}" if pixel else "size unknown",
+        "corners": " ".join(f"({x:.8g}, {y:.8g})" for x, y in around) if around else "unknown",
+        "bad bands": _bands(np.flatnonzero(~scene.good_bands) if scene.good_bands is not None else []),
+        "suspicious": "none",
+        "looked at": f"{seen.pixels:,} pixels".replace(",", " "),
+    }
+    doubts = [
+        f"{name}: {_bands(which)} ({RULES[name]})"
+        for name, which in (("noisy", seen.noisy), ("saturated", seen.saturated))
+        if which
+    ]
+    if doubts:
+        facts["suspicious"] = "; ".join(doubts)
+    if scene.labels is not None:
+        count = int(scene.labelled().sum())
+        facts["labelled"] = f"{count} pixels in {scene.n_classes} classes"
+    if found.arrays:
+        names = list(found.arrays)
+        facts["arrays"] = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return facts
+
+
+def _wavelengths(scene: Scene) -> str:
+    known = scene.wavelengths_nm
+    if known is None:
+        return "unknown"
+    spacing = (known.max() - known.min()) / max(len(known) - 1, 1)
+    return f"{known.min():.1f} to {known.max():.1f} nm, {spacing:.1f} nm apart on average"
+
+
+def _empty(scene: Scene, share: float) -> str:
+    value = "no value for it but NaN" if scene.nodata is None else f"value {scene.nodata:g}"
+    return f"{100 * share:.1f} % of the pixels looked at ({value})"
+
+
+def _scale(scene: Scene) -> str | None:
+    if scene.scale is None:
+        return None
+    return "reflectance" if scene.scale == 1 else f"reflectance x {scene.scale:g}"
+
+
+def _crs(crs: str | None) -> str:
+    if crs is None:
+        return "unknown"
+    return crs if len(crs) < 40 else crs[:60].replace("\n", " ") + "…"
+
+
+def _shown(scene: Scene, bands: tuple[int, ...]) -> str:
+    text = f"red, green, blue = bands {', '.join(map(str, bands))}"
+    if scene.wavelengths_nm is None:
+        return text
+    return f"{text} ({', '.join(f'{scene.wavelengths_nm[b]:.0f}' for b in bands)} nm)"
+
+
+def _bands(which: object) -> str:
+    """Band numbers, counted from 0, with runs shortened."""
+    index = np.asarray(which, np.int64)
+    if index.size == 0:
+        return "none"
+    runs = np.split(index, np.flatnonzero(np.diff(index) > 1) + 1)
+    text = ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
+    return f"{index.size} (counted from 0: {text})"
+
+
+def _bytes(n: int) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if n < 1024 or unit == "GiB":
+            return f"{n:.4g} {unit}" if unit != "bytes" else f"{n} bytes"
+        n = n / 1024  # type: ignore[assignment]
+    raise ValueError(n)

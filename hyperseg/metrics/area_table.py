@@ -1,0 +1,78 @@
+"""Areas of classes in words and rows, for the report and for the screen.
+
+`areas` is what a run keeps under "areas" in `metrics.json`: numbers in `areas["unit"]` or percent, NaN or None
+where unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+UNKNOWN = "–"
+SHOWN = 3
+
+
+def area_rows(areas: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a table of areas shows of every class."""
+    return [
+        {
+            "name": name,
+            "mapped": amount(entry["mapped"]),
+            "mapped_percent": _percent(entry["mapped_percent"]),
+            "estimated": amount(entry["estimated"]),
+            "interval": _interval(entry),
+            "users": _spread(entry["users"], entry["users_error"]),
+            "producers": _spread(entry["producers"], entry["producers_error"]),
+        }
+        for name, entry in areas["per_class"].items()
+    ]
+
+
+def unit_of(areas: Mapping[str, Any]) -> str:
+    """The unit as a reader sees it."""
+    return "pixels" if areas["unit"] == "px" else str(areas["unit"])
+
+
+def area_line(areas: Mapping[str, Any]) -> str:
+    """The largest classes by their estimate, with intervals, on one line."""
+    known = [
+        (entry["estimated"], name, entry)
+        for name, entry in areas["per_class"].items()
+        if _known(entry["estimated"])
+    ]
+    largest = sorted(known, key=lambda item: (-item[0], item[1]))[:SHOWN]
+    if not largest:
+        return "Areas, corrected for the errors of the map: none can be estimated."
+    said = [f"{name} {amount(value)} ({_interval(entry)})" for value, name, entry in largest]
+    more = len(areas["per_class"]) - len(largest)
+    rest = f"; {more} more in areas.csv" if more else ""
+    return f"Areas in {unit_of(areas)}, corrected for the errors of the map (95 %): {', '.join(said)}{rest}."
+
+
+def amount(value: float | None) -> str:
+    """An area with three digits or more, a space between thousands; a dash where it is unknown."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value == 0 or value >= 100:
+        return f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}" if value >= 0.001 else f"{value:.1g}"
+
+
+def _percent(value: float | None) -> str:
+    return f"{value:.1f}" if value is not None and math.isfinite(value) else UNKNOWN
+
+
+def _interval(entry: Mapping[str, Any]) -> str:
+    if not (_known(entry["low"]) and _known(entry["high"])):
+        return UNKNOWN
+    return f"{amount(entry['low'])} – {amount(entry['high'])}"
+
+
+def _spread(value: float | None, error: float | None) -> str:
+    return f"{_percent(value)} ± {_percent(error)}" if _known(error) else _percent(value)
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
