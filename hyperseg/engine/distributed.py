@@ -149,7 +149,7 @@ def from_first(make: Callable[[], Value]) -> Value:
     value, made = answer
     if not made:
         raise Elsewhere("process 0 has failed and says why.")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def first_to_fail() -> bool:

@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg.core import UNLABELLED, DataFileError, Scene, SceneError, Tile
+from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
 from hyperseg.data.read import split_key
 from hyperseg.data.write import MapWriter
 from hyperseg.engine import ahead, choose_device, scene_progress
-from hyperseg.recipes.load import LoadedRun, load_run
+from hyperseg.recipes.load import load_run
 from hyperseg.recipes.probabilities import ProbabilityWriter, check_target
 from hyperseg.recipes.record import MODEL
 from hyperseg.recipes.run_folder import Interrupted
+from hyperseg.recipes.transfer import prepare_scene
 from hyperseg.recipes.unfinished_map import UnfinishedMap, open_unfinished
 from hyperseg.recipes.windows import Mapper, WindowMap, make_mapper, plan_windows
 
@@ -65,7 +66,7 @@ def apply_run(
 
     Args:
         run: folder written by `classify`.
-        scene: same bands as the run's scene; read window by window.
+        scene: read window by window; its bands are resampled to the run's where both know their wavelengths.
         out: GeoTIFF to write.
         refine: apply the run's refiners too, within each window and a halo around it.
         entropy: also write OUT-entropy.tif: Shannon entropy over ln K, 0 (certain) to 1.
@@ -77,18 +78,13 @@ def apply_run(
 
     Raises:
         RunError: the folder holds no whole run, or an unfinished map that cannot be gone on with.
-        SceneError: another number of bands.
+        SceneError: bands that the model needs are missing.
         DataFileError: `out` cannot be written, or is the scene itself.
     """
     if probabilities is not None:
         check_target(probabilities)
     loaded = load_run(run)
-    if scene.n_bands != loaded.preprocess.n_bands:
-        raise SceneError(
-            f"{scene.name} has {scene.n_bands} bands, the run {run} was trained on {loaded.preprocess.n_bands} "
-            f"({loaded.scene_name}). A model can only map scenes with the same bands in the same order."
-        )
-    check_bands(loaded, scene)
+    scene = prepare_scene(loaded, scene, model=f"the run {run}")
     if refine and not loaded.refiners:
         log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
     mapper = make_mapper(
@@ -131,18 +127,6 @@ def apply_run(
         probs.finish()
     store.remove()
     return out
-
-
-def check_bands(loaded: LoadedRun, scene: Scene) -> None:
-    """Remark on bands that the model reads and that hold nothing in this scene."""
-    if scene.good_bands is None:
-        return
-    lacking = np.flatnonzero(loaded.preprocess.keep & ~scene.good_bands)
-    if lacking.size:
-        log.warning(
-            "%s: the model reads %d bands that are dead or marked bad here (%s): expect a worse map",
-            scene.name, lacking.size, ", ".join(map(str, lacking[:10])),
-        )  # fmt: skip
 
 
 def map_here(mapper: Mapper, scene: Scene, windows: Iterable[tuple[int, Tile]]) -> Mapped:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import HypersegError, RunError
+from hyperseg.data.drift import DriftReference
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.gan.networks import Discriminator
 from hyperseg.hsi.classical import SpectralClassifier, fit_features
@@ -19,11 +21,12 @@ from hyperseg.recipes.outputs import TRAINING
 from hyperseg.recipes.rebuild import Refine, rebuild
 from hyperseg.recipes.record import MODEL, RECORD, load_model, load_weights, unprefixed
 from hyperseg.recipes.refine_deep import Encoder
+from hyperseg.recipes.transfer import load_drift
 
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run read back: a network or a classical model, its preprocessing, and what its classes are."""
+    """A run read back: a network or a classical model, its preprocessing, what its classes are and what it saw."""
 
     model: SceneNet | Discriminator | SpectralClassifier
     preprocess: Preprocess
@@ -33,6 +36,9 @@ class LoadedRun:
     refiners: tuple[Refine, ...]
     scene_name: str
     flips: bool = False
+    wavelengths_nm: NDArray[np.float64] | None = None
+    scale: float | None = None
+    drift: DriftReference | None = None
 
 
 def load_run(run: Path) -> LoadedRun:
@@ -82,4 +88,7 @@ def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
         tuple(rebuild(record["model"], tensors, base)),
         record["scene"]["name"],
         bool(record["settings"].get("flips", False)),
+        None if record.get("wavelengths_nm") is None else np.asarray(record["wavelengths_nm"], float),
+        record.get("scale"),
+        load_drift(tensors),
     )

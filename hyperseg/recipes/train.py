@@ -123,7 +123,8 @@ def train_network(
         drawn = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=classes)
         turns = torch.randint(0, 8, (len(drawn),), generator=generator)
         drawn, turns = drawn.to(source.device), turns.to(source.device)
-        patches = settings.noise(source.gather(pixels[drawn], turns))  # of the whole batch, however it is shared
+        # noise of the whole batch, so that it does not depend on how many processes share it
+        patches = settings.noise(source.gather(pixels[drawn], turns))
         return share(patches), share(targets[drawn])
 
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
