@@ -54,7 +54,7 @@ def test_table_and_picture(hyperseg: Hyperseg, tmp_path: Path) -> None:
         "(600000, 5000000) (600900, 5000000) (600900, 4998800) (600000, 4998800)",
         "25.0 % of the pixels looked at (value -1)",
         "reflectance x 10000, radiance or raw counts",
-        "Next: hyperseg classify scene.tif --labels LABELS.tif",
+        "Next: hyperseg classify scene.tif --labels FIELDS.gpkg --class-column NAME",
     ):
         assert part in said, part
     picture = np.rint(imread(tmp_path / "scene-quicklook.png")[..., :3] * 255).astype(int)
