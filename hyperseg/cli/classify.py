@@ -120,8 +120,9 @@ def classify(
 ) -> None:  # fmt: skip
     """Train on SCENE and map all of it.
 
-    SCENE is a data set (see `hyperseg datasets`), or a file: .mat, .npy, .npz, HDF5, ENVI, GeoTIFF. The result
-    is a folder with map.tif, map.png, confidence.tif, the model, metrics.json and report.html.
+    SCENE is a data set (see `hyperseg datasets`), or a file: ENVI, GeoTIFF, products of EMIT, PRISMA and EnMAP, HDF5,
+    Zarr, .mat, .npy, .npz (`hyperseg info FILE` tells what is understood). The result is a folder with map.tif,
+    map.png, confidence.tif, entropy.tif, areas.csv, the model, metrics.json and report.html.
 
     \b
     Examples:

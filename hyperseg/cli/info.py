@@ -85,8 +85,8 @@ def show(found: Inspection, console: Console, drawn: tuple[Path, tuple[int, ...]
         _list_arrays(found, console)
         return
     words = shlex.quote(found.source)
-    drawn = "FIELDS.gpkg --class-column NAME" if found.scene.grid.affine is not None else "LABELS.tif"
-    labels = "" if found.scene.labels is not None else f" --labels {drawn}"
+    fields = "FIELDS.gpkg --class-column NAME" if found.scene.grid.affine is not None else "LABELS.tif"
+    labels = "" if found.scene.labels is not None else f" --labels {fields}"
     console.print(f"\nNext: hyperseg classify {words}{labels}", markup=False, soft_wrap=True)
 
 

@@ -53,7 +53,8 @@ def group(context: click.Context) -> None:
 
     \b
     First map, no download:   hyperseg classify indian-pines
-    Your own scene:           hyperseg classify scene.hdr --labels labels.tif
+    What is in a file:        hyperseg info scene.hdr
+    Your own scene:           hyperseg classify scene.hdr --labels fields.gpkg --class-column crop
     Another scene, same run:  hyperseg map runs/scene other.hdr
     """
     refuse_several(context.invoked_subcommand or "")

@@ -16,6 +16,7 @@ from hyperseg.data.read_file import reading
 
 # HDF5's own 1 MiB would decompress the same chunks again for every row of a cube
 CHUNK_CACHE_BYTES = 128 * 2**20
+MAPPED_BYTES = 64 * 2**20  # of a file mapped at a time
 Window = tuple[tuple[int, int], ...]
 
 
@@ -234,15 +235,24 @@ class OrderedBands:
 class FlatWindows:
     """Windows of an uncompressed array in a file, axes from slowest to fastest.
 
-    Each read maps the file anew and lets go of it: pages of a lasting memory map would count as this process's
-    memory until the system wants them back, and a scene of 100 GB would look like a leak.
+    Each read maps stretches of the file anew and lets go of them: pages of a lasting memory map would count as this
+    process's memory until the system wants them back, and a scene of 100 GB would look like a leak.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int) -> None:
         self.path, self.shape, self.dtype, self.offset = path, shape, dtype, offset
 
     def read(self, window: Window) -> NDArray[Any]:
-        return self.pick(tuple(slice(a, b) for a, b in window))
+        (first, last), *rest = window
+        inside = tuple(slice(a, b) for a, b in rest)
+        out = np.empty([b - a for a, b in window], self.dtype)
+        step = max(1, MAPPED_BYTES // max(1, int(np.prod(self.shape[1:])) * self.dtype.itemsize))
+        with reading(self.path, "an array"):
+            for start in range(first, last, step):
+                stretch = slice(start, min(start + step, last))
+                mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+                out[start - first : stretch.stop - first] = mapped[(stretch, *inside)]
+        return out
 
     def pick(self, key: Any) -> NDArray[Any]:
         """Any slices of the array, steps too: only the pages they touch are read."""

@@ -1,0 +1,76 @@
+"""Drift: what share of a changed scene lies outside what a model saw, and what the change costs in accuracy.
+
+    python tests/benchmarks/bench_drift.py
+
+A run of `hyperseg classify indian-pines` is made first (or given with --run); its scene is changed on purpose and
+mapped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_stream import made_run
+from numpy.typing import NDArray
+
+from hyperseg.data.catalog import load_card, open_scene
+from hyperseg.data.drift import measure_drift
+from hyperseg.data.splits import make_split
+from hyperseg.recipes.load import load_run
+from hyperseg.recipes.windows import make_mapper, plan_windows
+
+Floats = NDArray[np.float32]
+
+
+def shifted(cube: Floats, share: float) -> Floats:
+    """Bands moved by a share of their spacing (about 10 nm), by linear interpolation."""
+    places = np.clip(np.arange(cube.shape[-1]) + share, 0, cube.shape[-1] - 1)
+    low = np.minimum(places.astype(int), cube.shape[-1] - 2)
+    weight = (places - low).astype(np.float32)
+    return cube[..., low] * (1 - weight) + cube[..., low + 1] * weight
+
+
+CHANGES: dict[str, Callable[[Floats], Floats]] = {
+    "none": lambda x: x,
+    "gain 2 %": lambda x: x * 1.02,
+    "gain 5 %": lambda x: x * 1.05,
+    "gain 30 %": lambda x: x * 1.3,
+    "offset 30 (of about 3000)": lambda x: x + 30,
+    "offset 300": lambda x: x + 300,
+    "bands moved by a fifth of their spacing": lambda x: shifted(x, 0.2),
+    "bands moved by half of it": lambda x: shifted(x, 0.5),
+    "noise 2 %": lambda x: x * (1 + 0.02 * np.random.default_rng(0).standard_normal(x.shape, np.float32)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--run", type=Path, help="a finished run of Indian Pines, seed 0, parcels; made without"
+    )
+    options = parser.parse_args()
+    scene: Any = open_scene(load_card("indian-pines"))
+    test = make_split("parcels", scene.labels, scene.n_classes, seed=0, valid=scene.valid).test
+    print("| change | outside | level | OA |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder, made_run(options.run, Path(folder)) as place:
+        run = load_run(place)
+        assert run.drift is not None
+        mapper = make_mapper(run, refine=False, probabilities=False, device="cpu")
+        for name, change in CHANGES.items():
+            other = scene.with_(cube=change(np.asarray(scene.cube, np.float32)))
+            found = measure_drift(run.drift, run.preprocess, other)
+            (window,) = plan_windows(other, halo_px=mapper.halo_px)
+            labels = mapper(other, window, other.cube).labels
+            accuracy = (labels[test] == scene.labels[test]).mean()
+            print(f"| {name} | {found.share:.0%} | {found.level} | {100 * accuracy:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
