@@ -129,7 +129,9 @@ def test_interrupted_half_way_it_says_how_to_go_on(
     calls[0] = 0
     answer = hyperseg("map", "run", "cube.npy", "--side", "16", "--quiet")
     assert answer.code == 130
-    _, _, command = answer.err.removeprefix(NO_WAVELENGTHS).strip().partition("Interrupted. To go on: hyperseg ")
+    _, _, command = (
+        answer.err.removeprefix(NO_WAVELENGTHS).strip().partition("Interrupted. To go on: hyperseg ")
+    )
     assert command == "map run cube.npy --side 16 --quiet --out cube-map.tif --resume"
     assert [p.name for p in tmp_path.iterdir() if "map" in p.name] == ["cube-map.unfinished"]
     assert "an unfinished map lies here" in hyperseg("map", "run", "cube.npy", "--side", "16").error
