@@ -97,6 +97,12 @@ JOINT_STEPS = 300
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training pixels.")
 @click.option(
+    "--illumination",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Train under varied light, for models that will map other scenes: spread of a factor on raw values, e.g. "
+    "0.05. Not for gan and twin.  [default: 0]",
+)
+@click.option(
     "--flips/--no-flips",
     default=None,
     help="Average over eight flips and rotations: slower, slightly better.",
@@ -115,7 +121,7 @@ JOINT_STEPS = 300
 def classify(
     scene: str | None, labels: str | None, train_mask: str | None, test_mask: str | None, variant: str | None,
     pool: str | None, conditional: bool | None, refine: tuple[str, ...], groups: str | None,
-    joint: bool | None, window: int | None, epochs: int | None,
+    joint: bool | None, window: int | None, epochs: int | None, illumination: float | None,
     device: str, folder: Path | None, out: Path | None, resume: bool, record: Path | None, quiet: bool, **chosen: Any,
 ) -> None:  # fmt: skip
     """Train on SCENE and map all of it.
@@ -168,7 +174,13 @@ def classify(
     elif method != settings.method:  # an earlier run's refiners were chosen for its method
         changes["refine"] = None
     changes |= trained_with(
-        settings, method=method, variant=variant, conditional=conditional, window=window, epochs=epochs
+        settings,
+        method=method,
+        variant=variant,
+        conditional=conditional,
+        window=window,
+        epochs=epochs,
+        illumination=illumination,
     )
     if groups is not None:
         how: dict[str, Any] = {"groups": groups}
@@ -211,12 +223,18 @@ def trained_with(
     conditional: bool | None,
     window: int | None,
     epochs: int | None,
+    illumination: float | None,
 ) -> dict[str, Any]:
     """What the options about training change: the settings of the method that is trained, and of no other."""
     both: dict[str, Any] = {} if window is None else {"window": window}
     both |= {} if epochs is None else {"epochs": epochs, "min_steps": 1}
     if method not in ("gan", "twin"):
+        both |= {} if illumination is None else {"illumination": illumination}
         return {"train": replace(settings.train, **both)}
+    if illumination is not None:
+        from hyperseg.core import SettingError
+
+        raise SettingError(f"--illumination: not with --method {method}.")
     from hyperseg.recipes.train_gan import augmenting, plain
 
     own: dict[str, Any] = {} if variant is None else {"variant": variant}

@@ -67,6 +67,27 @@ class SpectralNoise:
         return out + self.noise * normal(*patches.shape) if self.noise else out
 
 
+def illuminated(
+    patches: Tensor, dark: Tensor, *, spread: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Patches as under another sun: *raw* values times a factor drawn per patch, computed on preprocessed ones.
+
+    Preprocessing is affine, so that a factor on raw values moves features along the line through the features of a
+    black pixel.
+
+    Args:
+        patches: (B, 1, L, h, w) features.
+        dark: (L,) features of a pixel whose raw values are 0.
+        spread: standard deviation of the factor's logarithm; 0 returns the patches themselves.
+        generator: on the patches' device; None uses torch's own.
+    """
+    if not spread:
+        return patches
+    drawn = torch.randn(len(patches), device=patches.device, dtype=patches.dtype, generator=generator)
+    origin = dark.to(patches)[:, None, None]
+    return origin + (spread * drawn).exp()[:, None, None, None, None] * (patches - origin)
+
+
 def slow_curves(knots: int, bands: int) -> Tensor:
     """(knots, bands) curves: standard normal weights give a drift of unit variance at every band.
 

@@ -69,11 +69,10 @@ def rebuild(
 
 def _dense(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
     crf, guide = DenseCRF(**entry["settings"]), Preprocess.from_arrays(unprefixed("guide", arrays))
+    limits, engine = entry["guide_range"], entry["engine"]
 
     def apply(map: SegmentationMap, scene: Scene, device: str) -> SegmentationMap:
-        return refine_like(
-            map, scene, crf, guide, limits=entry["guide_range"], engine=entry["engine"], device=device
-        )
+        return refine_like(map, scene, crf, guide, limits=limits, engine=engine, device=device)
 
     return Refine(entry["name"], apply, DENSE_REACH_PX, exact=False)
 

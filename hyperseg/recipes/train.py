@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import Groups
 from hyperseg.core import LabelError, Scene, SettingError, Split
-from hyperseg.data.augment import SpectralNoise
+from hyperseg.data.augment import SpectralNoise, illuminated
 from hyperseg.data.band_groups import Cut, cut_bands
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra
@@ -41,6 +41,8 @@ class TrainSettings:
         average: decay of the weights' moving average, which is what predicts; 0 turns it off.
         whiten: preprocess by within-class whitening ("cnn3d", "groups"); False, and "ssrn", only standardise the bands.
         noise: disturbance of the standardised or whitened spectra.
+        illumination: spread of a factor on raw values, drawn per patch: for scenes that will be mapped under another
+            sun. 0 leaves them alone, which is best on the scene itself.
         balanced: draw classes, not pixels, with equal probability.
         groups, group_length: how the band-group network's groups are cut, see `hyperseg.data.band_groups`.
         keep: the weights at the end of the schedule, or those that validated best; a few held-out parcels are a
@@ -57,6 +59,7 @@ class TrainSettings:
     average: float = 0.98
     whiten: bool = True
     noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
+    illumination: float = 0.0
     balanced: bool = False
     groups: Cut = "auto"
     group_length: int = 20
@@ -69,6 +72,10 @@ class TrainSettings:
             )
         if min(self.epochs, self.min_steps, self.batch) < 1:
             raise SettingError("epochs, min_steps and batch must be at least 1.")
+        if not 0 <= self.illumination < 1:
+            raise SettingError(
+                f"illumination is the spread of a factor, 0 to 1 (0.1 is 10 %), got {self.illumination}."
+            )
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,7 @@ def train_network(
     net = build_network(spec, seed=seed).to(device)
     source = PatchSource(preprocess(scene.cube[:]), radius=net.margin, device=device)
     pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
+    dark = torch.from_numpy(preprocess(np.zeros(scene.n_bands, np.float32)))
     batch = min(settings.batch, len(targets))
     steps = training_steps(settings.epochs, settings.min_steps, batch, len(targets))
 
@@ -124,8 +132,8 @@ def train_network(
         turns = torch.randint(0, 8, (len(drawn),), generator=generator)
         drawn, turns = drawn.to(source.device), turns.to(source.device)
         # noise of the whole batch, so that it does not depend on how many processes share it
-        patches = settings.noise(source.gather(pixels[drawn], turns))
-        return share(patches), share(targets[drawn])
+        patches = illuminated(source.gather(pixels[drawn], turns), dark, spread=settings.illumination)
+        return share(settings.noise(patches)), share(targets[drawn])
 
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         logits = net(drawn[0])[:, :, 0, 0].float()

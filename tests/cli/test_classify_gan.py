@@ -135,6 +135,8 @@ def test_options_beside_a_record_win(
         ("--conditional", "--conditional: only with --method gan."),
         ("--unconditional --method svm", "--conditional: only with --method gan."),
         ("--variant ss --pool absent.npy --method rf", "--variant and --pool: only with --method gan."),
+        ("--method gan --illumination 0.1", "--illumination: not with --method gan."),
+        ("--method twin --illumination 0.1", "--illumination: not with --method twin."),
         ("--method gan --pool absent.npy", "absent.npy"),
         (
             "--method gan --pool flip.npy",

@@ -1,11 +1,13 @@
 """Spectral noise: nothing where nothing is asked for, else the spreads that were asked for."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.data.augment import SpectralNoise, slow_curves
+from hyperseg.data.augment import SpectralNoise, illuminated, slow_curves
+from hyperseg.data.preprocess import fit_preprocess
 
 B, L = 4000, 30
 
@@ -77,6 +79,22 @@ def test_the_generator_decides() -> None:
     disturb(noise, x)
     assert torch.equal(torch.get_rng_state(), before)
     assert disturb(noise, x.double()).dtype == torch.float64
+
+
+def test_another_sun_is_a_factor_on_raw_values() -> None:
+    """On preprocessed values it must come to what the same factor on raw values would."""
+    random = np.random.default_rng(0)
+    spectra, classes = random.normal(50, 5, (200, 6)), random.integers(0, 3, 200)
+    preprocess = fit_preprocess(spectra, whiten_within=classes)
+    raw = random.normal(50, 5, (40, 3, 3, 6)).astype(np.float32)
+    patches = torch.from_numpy(preprocess(raw)).permute(0, 3, 1, 2)[:, None]
+    dark = torch.from_numpy(preprocess(np.zeros(6, np.float32)))
+    made = illuminated(patches, dark, spread=0.2, generator=torch.Generator().manual_seed(3))
+    factors = (0.2 * torch.randn(40, generator=torch.Generator().manual_seed(3))).exp().numpy()
+    expected = preprocess(raw * factors[:, None, None, None])
+    np.testing.assert_allclose(made[:, 0].permute(0, 2, 3, 1), expected, atol=1e-3)
+    assert 0.15 < np.log(factors).std() < 0.25
+    assert illuminated(patches, dark, spread=0) is patches
 
 
 @pytest.mark.parametrize("bad", [{"gain": -0.1}, {"noise": float("nan")}, {"knots": 0}])
