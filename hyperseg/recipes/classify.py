@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from hyperseg.recipes.make import Job, Made, make_map
 from hyperseg.recipes.refine_deep import training_pairs
 from hyperseg.recipes.repeat import RepeatResult, load_repeat, save_repeat, score_map
 from hyperseg.recipes.run_folder import RunFolder, going_on, open_run
-from hyperseg.recipes.settings import METHODS, NETWORKS, TWIN, ClassifySettings
+from hyperseg.recipes.settings import CLASSICAL, METHODS, NETWORKS, TWIN, ClassifySettings
 from hyperseg.recipes.train import network_spec, prepare
 from hyperseg.recipes.train_gan import TrainedGan, pool_mask
 
@@ -84,6 +85,8 @@ def classify(
     settings, masks = settings or ClassifySettings(), masks or Masks()
     began = time.monotonic()
     check_scene(scene)
+    if settings.method not in CLASSICAL:
+        check_memory(scene)
     where = choose_device(device)
     splits = [draw_split(scene, settings, masks, repeat=repeat) for repeat in range(settings.repeats)]
     check_method(scene, splits[0], settings)
@@ -136,6 +139,25 @@ def check_scene(scene: Scene) -> None:
             f"{scene.name}: {np.count_nonzero(counts)} class is labelled ({named}), at least 2 are needed to tell "
             "anything apart. Label pixels of another class."
         )
+
+
+def check_memory(scene: Scene) -> None:
+    """Raise for a scene whose preprocessed cube, which training holds, is more than this machine's memory."""
+    needed, there = 4 * int(np.prod(scene.cube.shape)), memory_bytes()
+    if there is not None and needed > there:
+        raise SceneError(
+            f"{scene.name}: training holds {needed / 1e9:.1f} GB of preprocessed pixels, this machine has "
+            f"{there / 1e9:.1f} GB of memory. Train on a part that holds the labels (gdal_translate -srcwin COLUMN ROW "
+            "WIDTH HEIGHT SCENE PART), then map all of it with `hyperseg map RUN SCENE`."
+        )
+
+
+def memory_bytes() -> int | None:
+    """Memory of this machine; None where the system does not tell (Windows)."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def draw_split(scene: Scene, settings: ClassifySettings, masks: Masks, *, repeat: int) -> Split:

@@ -326,3 +326,18 @@ def test_a_handful_of_labels_and_one_epoch_still_train() -> None:
     split = make_split("random_per_class:2", scene.labels, scene.n_classes, seed=0)
     trained = train_network(scene, split, settings=TrainSettings(epochs=1, min_steps=1), quiet=True)
     assert len(trained.history.steps) >= 10
+
+
+def test_a_scene_larger_than_memory_is_refused_before_anything_is_read(
+    toy: Scene, quick: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 4 * int(np.prod(toy.cube.shape))
+    monkeypatch.setattr(recipe, "memory_bytes", lambda: needed - 1)
+    text = refused(toy, quick(), SceneError, tmp_path)
+    assert "this machine has" in text
+    assert "hyperseg map" in text
+    for enough in (needed, None):
+        monkeypatch.setattr(recipe, "memory_bytes", lambda enough=enough: enough)
+        recipe.check_memory(toy)
+    monkeypatch.undo()
+    assert (recipe.memory_bytes() or needed) >= needed
