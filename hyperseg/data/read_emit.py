@@ -7,6 +7,7 @@ uncertainty): one 3-D variable of the root group; `sensor_band_parameters` with 
 `spatial_ref` as WKT among the attributes of the file.
 
 Source: EMIT L2A product description, Earth Observing System Data and Information System, LP DAAC.
+No product was at hand to check this against: tested on small files of this layout.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ detectors, and `NAME-METADATA.XML` with, under `bandCharacterisation`, a `bandID
 for SWIR.
 
 Source: EnMAP HSI Level 1B, 1C and 2A Product Specification, EN-PCV-ICD-2009-2, DLR.
+No product was at hand to check this against: tested on small files of this layout.
 """
 
 from __future__ import annotations

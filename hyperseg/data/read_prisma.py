@@ -6,6 +6,7 @@ that do not exist), the same with `_Flags` (0 = not to be used), `L2ScaleVnirMin
 SWIR: reflectance = Min + value x (Max - Min) / 65535. L2D has `Epsg_Code` and the map coordinates of the corners.
 
 Source: PRISMA Products Specification Document, Agenzia Spaziale Italiana, issue 2.3.
+No product was at hand to check this against: tested on small files of this layout.
 """
 
 from __future__ import annotations
