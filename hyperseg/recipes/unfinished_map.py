@@ -7,6 +7,7 @@ neither on the order in which windows came nor on how often the work was interru
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import RunError, Tile
+from hyperseg.core import DataFileError, RunError, Tile
 from hyperseg.data.write import write_json
 
 PLAN, DONE = "plan.json", "windows.done"
@@ -81,6 +82,7 @@ def open_unfinished(
 
     Raises:
         RunError: there is an unfinished map and `resume` is False, or it was begun with another plan.
+        DataFileError: the folder cannot be written, or the disk has no room.
     """
     store = UnfinishedMap(root, tuple(shape), dict(layers), len(windows))
     plan = json.loads(json.dumps({**plan, "windows": [list(map(list, w.core)) for w in windows]}))
@@ -101,10 +103,26 @@ def open_unfinished(
             )
         return store
     store.remove()
-    root.mkdir()
-    for name, dtype in layers.items():
-        with (root / name).open("wb") as file:
-            file.truncate(int(np.prod(shape)) * np.dtype(dtype).itemsize)
-    (root / DONE).write_bytes(bytes(len(windows)))
-    write_json(root / PLAN, plan)  # last: a folder with a plan is whole
+    try:
+        root.mkdir()
+        for name, dtype in layers.items():
+            _reserve(root / name, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        (root / DONE).write_bytes(bytes(len(windows)))
+        write_json(root / PLAN, plan)  # last: a folder with a plan is whole
+    except OSError as error:
+        store.remove()
+        needed = sum(np.dtype(dtype).itemsize for dtype in layers.values()) * int(np.prod(shape)) / 1e6
+        raise DataFileError(
+            f"{root}: cannot be written ({error.strerror}); the unfinished map takes {needed:.0f} MB there. Make room, "
+            "or choose another --out."
+        ) from error
     return store
+
+
+def _reserve(path: Path, size: int) -> None:
+    """A file of zeros whose place on the disk is certain: a full disk must not be met through a memory map."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)

@@ -197,6 +197,21 @@ def test_a_damaged_plan_is_named(folders: dict[str, Path], large: Path, tmp_path
     assert not (tmp_path / "m.unfinished").exists()
 
 
+def test_a_full_disk_is_told_before_the_work_starts(
+    folders: dict[str, Path], large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, start: int, size: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    monkeypatch.setattr(windows.Mapper, "__call__", lambda *a: pytest.fail("the work started"))
+    with pytest.raises(
+        DataFileError, match=r"m\.unfinished: .*No space left on device.*takes 0 MB.*Make room"
+    ):
+        mapped(folders["svm"], read_scene(large), tmp_path / "m.tif")
+    assert list(tmp_path.iterdir()) == []
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
