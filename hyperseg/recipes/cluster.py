@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from functools import lru_cache
 from importlib.util import find_spec
@@ -19,6 +21,7 @@ from hyperseg.recipes.windows import Mapper, WindowMap, make_mapper
 
 IN_FLIGHT = 2  # windows per worker that are under way: one computed, one waiting
 CONNECT_S = 20
+ATTEMPTS = 5  # a window lost more often than this with its worker ends the map
 
 
 def map_elsewhere(
@@ -58,20 +61,33 @@ def map_elsewhere(
         cube = scene.cube
         if isinstance(cube, np.memmap):  # would travel as a whole array
             scene = scene.with_(cube=windows_of(cube))
-        sent = client.scatter(scene.with_(labels=None, parcels=None), broadcast=False, hash=False)
+        sent: Any = scene.with_(labels=None, parcels=None)
+        if isinstance(scene.cube, np.ndarray):  # by all workers: what one alone holds dies with it
+            sent = client.scatter(sent, broadcast=True, hash=False)
         threads = 1 if address is None else None
-        todo = iter(windows)
+        todo, sent_as, lost = iter(windows), {}, Counter[int]()
 
         def submit(number: int, window: Tile) -> Any:
-            return client.submit(
+            future = client.submit(
                 _map_window, str(Path(run).resolve()), _settings(mapper), sent, number, window, threads,
                 pure=False, retries=0,
             )  # fmt: skip
+            sent_as[future.key] = number, window
+            return future
 
         running = as_completed([submit(*w) for _, w in zip(range(IN_FLIGHT * ready), todo, strict=False)])
         for future in running:
+            number, window = sent_as.pop(future.key)
             try:
                 number, made = future.result()
+            except CancelledError:  # its worker died with the result, and the scheduler has forgotten it
+                lost[number] += 1
+                if lost[number] > ATTEMPTS:
+                    raise RunError(
+                        f"{scene.name}: a window was lost {ATTEMPTS} times with its worker. Use fewer workers."
+                    ) from None
+                running.add(submit(number, window))
+                continue
             except KilledWorker as error:
                 raise RunError(
                     f"{scene.name}: the workers died again and again on one window ({error}). They may lack memory: "
