@@ -21,46 +21,46 @@ if TYPE_CHECKING:
     from hyperseg.crf import DenseCRF, refine
     from hyperseg.data.leak import leak
     from hyperseg.data.splits import make_split
-    from hyperseg.data.synthetic import simulate, toy_scene
-    from hyperseg.data.write import write_map
     from hyperseg.engine import fit, predict_scene
-    from hyperseg.recipes.apply import apply_run
-    from hyperseg.recipes.classify import ClassifySettings, classify
-    from hyperseg.recipes.open import open_named as open_scene
-    from hyperseg.recipes.refine_deconv import DeconvSettings
-    from hyperseg.recipes.refine_deep import DeepCrfSettings
-    from hyperseg.recipes.train import TrainSettings, train_network
-    from hyperseg.recipes.train_gan import GanSettings, train_gan
+    from hyperseg.io.open import open_named as open_scene
+    from hyperseg.io.write import write_map
+    from hyperseg.recipes.mapping.apply import apply_run
+    from hyperseg.recipes.refiners.deconv import DeconvSettings
+    from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
+    from hyperseg.recipes.run.classify import ClassifySettings, classify
+    from hyperseg.recipes.training.gan import GanSettings, train_gan
+    from hyperseg.recipes.training.network import TrainSettings, train_network
+    from hyperseg.simulated.scenes import simulate, toy_scene
 
 _HOME = {
     "BackboneSpec": "hyperseg.backbone",
-    "ClassifySettings": "hyperseg.recipes.classify",
+    "ClassifySettings": "hyperseg.recipes.run.classify",
     "ConvSpec": "hyperseg.backbone",
     "Decoder": "hyperseg.backbone",
-    "DeconvSettings": "hyperseg.recipes.refine_deconv",
-    "DeepCrfSettings": "hyperseg.recipes.refine_deep",
+    "DeconvSettings": "hyperseg.recipes.refiners.deconv",
+    "DeepCrfSettings": "hyperseg.recipes.refiners.deep_crf",
     "DenseCRF": "hyperseg.crf",
     "Encoder": "hyperseg.backbone",
-    "GanSettings": "hyperseg.recipes.train_gan",
+    "GanSettings": "hyperseg.recipes.training.gan",
     "Grid": "hyperseg.core",
     "HypersegError": "hyperseg.core",
     "Scene": "hyperseg.core",
     "SegmentationMap": "hyperseg.core",
     "Split": "hyperseg.core",
-    "TrainSettings": "hyperseg.recipes.train",
-    "apply_run": "hyperseg.recipes.apply",
-    "classify": "hyperseg.recipes.classify",
+    "TrainSettings": "hyperseg.recipes.training.network",
+    "apply_run": "hyperseg.recipes.mapping.apply",
+    "classify": "hyperseg.recipes.run.classify",
     "fit": "hyperseg.engine",
     "leak": "hyperseg.data.leak",
     "make_split": "hyperseg.data.splits",
-    "open_scene": "hyperseg.recipes.open:open_named",
+    "open_scene": "hyperseg.io.open:open_named",
     "predict_scene": "hyperseg.engine",
     "refine": "hyperseg.crf",
-    "simulate": "hyperseg.data.synthetic",
-    "toy_scene": "hyperseg.data.synthetic",
-    "train_gan": "hyperseg.recipes.train_gan",
-    "train_network": "hyperseg.recipes.train",
-    "write_map": "hyperseg.data.write",
+    "simulate": "hyperseg.simulated.scenes",
+    "toy_scene": "hyperseg.simulated.scenes",
+    "train_gan": "hyperseg.recipes.training.gan",
+    "train_network": "hyperseg.recipes.training.network",
+    "write_map": "hyperseg.io.write",
 }
 
 __all__ = [

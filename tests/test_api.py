@@ -22,7 +22,7 @@ def test_lists_agree() -> None:
 
 def test_a_recipe_is_the_function_even_after_its_module_was_imported() -> None:
     code = (
-        "import hyperseg.recipes.classify, hyperseg.data.leak, hyperseg;"
+        "import hyperseg.recipes.run.classify, hyperseg.data.leak, hyperseg;"
         "print(callable(hyperseg.classify), callable(hyperseg.leak))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,8 +17,8 @@ PACKAGE = Path(hyperseg.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     "core",
-    "backbone losses metrics",
-    "engine data",
+    "backbone losses metrics io",
+    "engine data report simulated",
     "hsi gan crf dpm medical zoo",
     "recipes",
     "cli",
@@ -183,9 +183,9 @@ sys.meta_path.insert(0, Absent())
 import numpy as np, torch
 torch.set_num_threads(1)
 from hyperseg.data.splits import random_per_class
-from hyperseg.data.synthetic import toy_scene
+from hyperseg.simulated.scenes import toy_scene
 from hyperseg.engine.predict import predict_scene
-from hyperseg.recipes.train import TrainSettings, train_network
+from hyperseg.recipes.training.network import TrainSettings, train_network
 
 scene = toy_scene()
 split = random_per_class(scene.labels, scene.n_classes, n=20, seed=0)

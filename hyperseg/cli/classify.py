@@ -11,7 +11,7 @@ import click
 from hyperseg.cli.vectors import given, vector_options
 
 if TYPE_CHECKING:
-    from hyperseg.recipes.settings import ClassifySettings
+    from hyperseg.recipes.run.settings import ClassifySettings
 
 METHODS = ("cnn3d", "ssrn", "hybrid", "gan", "twin", "deep-crf", "svm", "rf")
 REFINERS = ("dense-crf", "deep-crf", "deconv")
@@ -146,11 +146,11 @@ def classify(
     """
     from hyperseg.core import SettingError
     from hyperseg.engine import leave_processes, rank
-    from hyperseg.engine.report import print_summary
-    from hyperseg.recipes.classify import ClassifySettings, Masks
-    from hyperseg.recipes.classify import classify as run
-    from hyperseg.recipes.open import open_named, read_mask
-    from hyperseg.recipes.record import load_record
+    from hyperseg.io.open import open_named, read_mask
+    from hyperseg.recipes.run.classify import ClassifySettings, Masks
+    from hyperseg.recipes.run.classify import classify as run
+    from hyperseg.recipes.run.record import load_record
+    from hyperseg.report.page import print_summary
 
     settings, inputs = (
         ClassifySettings(),
@@ -235,7 +235,7 @@ def trained_with(
         from hyperseg.core import SettingError
 
         raise SettingError(f"--illumination: not with --method {method}.")
-    from hyperseg.recipes.train_gan import augmenting, plain
+    from hyperseg.recipes.training.gan import augmenting, plain
 
     own: dict[str, Any] = {} if variant is None else {"variant": variant}
     gan = settings.gan

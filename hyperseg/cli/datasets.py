@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from hyperseg.data.card import Card
+    from hyperseg.io.card import Card
 
 FOLDER = click.option(
     "--folder",
@@ -42,7 +42,7 @@ def datasets(context: click.Context, folder: Path | None) -> None:
         return
     from rich.table import Table
 
-    from hyperseg.data.catalog import cards, whereabouts
+    from hyperseg.io.catalog import cards, whereabouts
 
     with _plain_errors():
         table = Table(box=None, header_style="bold", pad_edge=False)
@@ -67,7 +67,7 @@ def info(name: str, folder: Path | None) -> None:
     Example:
       hyperseg datasets info pavia-university
     """
-    from hyperseg.data.catalog import by_hand, cache_folder, load_card, whereabouts
+    from hyperseg.io.catalog import by_hand, cache_folder, load_card, whereabouts
 
     with _plain_errors():
         card = load_card(name)
@@ -101,8 +101,8 @@ def fetch(name: str, folder: Path | None) -> None:
       hyperseg datasets fetch salinas
       hyperseg datasets fetch salinas --folder ~/scenes/salinas
     """
-    from hyperseg.data.catalog import built_in_files, load_card
-    from hyperseg.data.fetch import fetch as fetch_files
+    from hyperseg.io.catalog import built_in_files, load_card
+    from hyperseg.io.fetch import fetch as fetch_files
 
     with _plain_errors():
         card = load_card(name)

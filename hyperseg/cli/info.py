@@ -48,7 +48,7 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None) -
 
     from rich.console import Console
 
-    from hyperseg.data.write_file import write_json
+    from hyperseg.io.write.files import write_json
     from hyperseg.recipes.inspect import inspect_file, write_quicklook
 
     found = inspect_file(file)
@@ -114,7 +114,7 @@ def _list_arrays(found: Inspection, console: Console) -> None:
 
 def _facts(found: Inspection) -> dict[str, str]:
     """What there is to say about a scene, line by line."""
-    from hyperseg.data.survey import RULES
+    from hyperseg.io.look.survey import RULES
     from hyperseg.recipes.inspect import corners, cube_bytes, pixel_size, scale_hint, size_km
 
     scene, seen = found.scene, found.survey

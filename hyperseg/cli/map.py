@@ -64,8 +64,8 @@ def map_scene(
       hyperseg map runs/field huge.hdr --workers 8 --probabilities huge.zarr
     """
     from hyperseg.core import SettingError
-    from hyperseg.recipes.apply import Cluster, apply_run
-    from hyperseg.recipes.open import open_named
+    from hyperseg.io.open import open_named
+    from hyperseg.recipes.mapping.apply import Cluster, apply_run
 
     if workers is not None and dask is not None:
         raise SettingError(

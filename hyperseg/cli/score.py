@@ -13,7 +13,7 @@ from hyperseg.cli.vectors import given, vector_options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hyperseg.recipes.score import MapScore
+    from hyperseg.recipes.scoring.score import MapScore
 
 
 @click.command()
@@ -48,8 +48,8 @@ def score(map_file: str, labels: str, classes_from: str | None, json_file: Path 
     """
     from rich.console import Console
 
-    from hyperseg.data.write import write_json
-    from hyperseg.recipes.score import score as score_files
+    from hyperseg.io.write import write_json
+    from hyperseg.recipes.scoring.score import score as score_files
 
     found = score_files(map_file, labels, classes_from=classes_from, **given(drawn))
     show(found, Console(highlight=False))
@@ -63,7 +63,7 @@ def show(found: MapScore, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from hyperseg.recipes.score import BORDER_PX
+    from hyperseg.recipes.scoring.score import BORDER_PX
 
     totals = found.scores
     print_plain(console, f"{found.map} against {found.labels}")

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import LabelError, Scene, SceneError
+from hyperseg.data.bands.resampled_cube import ResampledCube
 from hyperseg.data.preprocess import Preprocess, gather_spectra
-from hyperseg.data.read_bands import row_spans, valid_in
-from hyperseg.data.resampled_cube import ResampledCube
+from hyperseg.io.look.bands import row_spans, valid_in
 
 Floats = NDArray[np.float64]
 Level = Literal["none", "note", "warning"]

@@ -189,7 +189,7 @@ def group_encoder(spec: NetworkSpec) -> GroupEncoder:
     if not spec.groups or spec.groups[-1][1] != spec.n_features:
         raise SettingError(
             f'the network "groups" needs groups that cover its {spec.n_features} features, got {spec.groups}: '
-            "cut them with hyperseg.data.band_groups.cut_bands."
+            "cut them with hyperseg.data.bands.groups.cut_bands."
         )
     maps, kernel, longest = spec.group_maps, spec.group_kernel, max(b - a for a, b in spec.groups)
     if kernel != 0 and not 2 <= kernel <= longest:  # a kernel of 1 with stride 2 would skip every other band

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid, SettingError
-from hyperseg.data.pixel_area import pixel_areas
-from hyperseg.data.read import read_array
-from hyperseg.data.regions import merge_small
-from hyperseg.data.write import read_map, write_map, write_png
-from hyperseg.data.write_cog import check_tif_name, write_cog
-from hyperseg.data.write_envi import check_header_name, write_envi_map
-from hyperseg.data.write_vectors import vector_driver, write_polygons
+from hyperseg.io.pixel_area import pixel_areas
+from hyperseg.io.read import read_array
+from hyperseg.io.write import read_map, write_map, write_png
+from hyperseg.io.write.cog import check_tif_name, write_cog
+from hyperseg.io.write.envi import check_header_name, write_envi_map
+from hyperseg.io.write.regions import merge_small
+from hyperseg.io.write.vectors import vector_driver, write_polygons
 
 MAP = "map.tif"
 

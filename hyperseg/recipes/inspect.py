@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import Grid, Scene
-from hyperseg.data.read import open_array, read_scene, split_key
-from hyperseg.data.read_file import ArrayChoiceError, Entry, check_file
-from hyperseg.data.read_product import holds_several, list_arrays
-from hyperseg.data.survey import Survey, survey
-from hyperseg.data.thin import ThinCube
-from hyperseg.data.write_file import replacing
-from hyperseg.engine.pictures import false_colour
-from hyperseg.engine.sheet import enlarge
-from hyperseg.recipes.open import open_named
+from hyperseg.io.formats.array import ArrayChoiceError, Entry, check_file
+from hyperseg.io.formats.product import holds_several, list_arrays
+from hyperseg.io.look.survey import Survey, survey
+from hyperseg.io.look.thin import ThinCube
+from hyperseg.io.open import open_named
+from hyperseg.io.read import open_array, read_scene, split_key
+from hyperseg.io.write.files import replacing
+from hyperseg.report.pictures import false_colour
+from hyperseg.report.sheet import enlarge
 
 PICTURE_PX, SMALLEST_PX = 1000, 400
 # picking rows from a file larger than this is what a quick look waits for: half as many are taken

@@ -23,23 +23,23 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.augment import SpectralNoise
-from hyperseg.data.catalog import load_card, open_scene
 from hyperseg.data.splits import fixed, make_split
-from hyperseg.data.synthetic import (
+from hyperseg.gan.game import Weights
+from hyperseg.gan.networks import Variant
+from hyperseg.hsi.classical import fit_baseline, predict_map
+from hyperseg.io.catalog import load_card, open_scene
+from hyperseg.metrics import mean_and_std, paired
+from hyperseg.recipes.refiners.dense_crf import refine_with_crf
+from hyperseg.recipes.run.make import map_scene
+from hyperseg.recipes.run.repeat import score_map
+from hyperseg.recipes.training.gan import GanSettings, augmenting, train_gan
+from hyperseg.recipes.training.network import TrainSettings, train_network
+from hyperseg.simulated.scenes import (
     make_up_spectra,
     simulate_pavia_university,
     simulate_potts,
     simulate_usgs_potts,
 )
-from hyperseg.gan.game import Weights
-from hyperseg.gan.networks import Variant
-from hyperseg.hsi.classical import fit_baseline, predict_map
-from hyperseg.metrics import mean_and_std, paired
-from hyperseg.recipes.make import map_scene
-from hyperseg.recipes.refine import refine_with_crf
-from hyperseg.recipes.repeat import score_map
-from hyperseg.recipes.train import TrainSettings, train_network
-from hyperseg.recipes.train_gan import GanSettings, augmenting, train_gan
 
 BASE = TrainSettings()
 NETWORKS: dict[str, tuple[str, TrainSettings, dict[str, Any]]] = {

@@ -19,14 +19,14 @@ import numpy as np
 from bench_stream import made_run
 from numpy.typing import NDArray
 
-from hyperseg.data.catalog import load_card, open_scene
 from hyperseg.data.drift import measure_drift
 from hyperseg.data.splits import make_split
 from hyperseg.engine import predict_scene
 from hyperseg.hsi.networks import for_inference
-from hyperseg.recipes.load import load_run
-from hyperseg.recipes.train import TrainSettings, train_network
-from hyperseg.recipes.windows import make_mapper, plan_windows
+from hyperseg.io.catalog import load_card, open_scene
+from hyperseg.recipes.mapping.windows import make_mapper, plan_windows
+from hyperseg.recipes.run.load import load_run
+from hyperseg.recipes.training.network import TrainSettings, train_network
 
 Floats = NDArray[np.float32]
 

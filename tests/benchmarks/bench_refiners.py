@@ -25,13 +25,13 @@ from bench_accuracy import SCENES, open_base, published, table
 
 from hyperseg.core import Scene, Split
 from hyperseg.data.splits import make_split
-from hyperseg.recipes.chain import refine
-from hyperseg.recipes.make import Job, Made, make_map
-from hyperseg.recipes.refine_deconv import DeconvSettings
-from hyperseg.recipes.refine_deep import DeepCrfSettings
-from hyperseg.recipes.repeat import score_map
-from hyperseg.recipes.settings import UNARY, ClassifySettings
-from hyperseg.recipes.train_joint import JointSettings
+from hyperseg.recipes.refiners.deconv import DeconvSettings
+from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
+from hyperseg.recipes.run.chain import refine
+from hyperseg.recipes.run.make import Job, Made, make_map
+from hyperseg.recipes.run.repeat import score_map
+from hyperseg.recipes.run.settings import UNARY, ClassifySettings
+from hyperseg.recipes.training.joint import JointSettings
 
 DEEP, DECONV = DeepCrfSettings(), DeconvSettings()
 CHAINS = ("dense-crf", "deep-crf", "deep-crf + deconv")

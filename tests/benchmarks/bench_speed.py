@@ -18,11 +18,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from hyperseg.core import Scene
-from hyperseg.data.catalog import load_card, open_scene
 from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import Preprocess, fit_preprocess
 from hyperseg.engine import predict_scene
 from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network, for_inference
+from hyperseg.io.catalog import load_card, open_scene
 
 
 def scenes() -> list[Scene]:

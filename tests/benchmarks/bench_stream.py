@@ -31,13 +31,13 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import Scene
-from hyperseg.data.catalog import load_card, open_scene
+from hyperseg.io.catalog import load_card, open_scene
 
 MAP = """
 import resource, sys, time
 from pathlib import Path
-from hyperseg.data.read import read_scene
-from hyperseg.recipes.apply import apply_run
+from hyperseg.io.read import read_scene
+from hyperseg.recipes.mapping.apply import apply_run
 scene = read_scene(sys.argv[2])
 start = time.perf_counter()
 apply_run(Path(sys.argv[1]), scene, out=Path(sys.argv[3]), resume=True, device="cpu", quiet=True, **eval(sys.argv[4]))
@@ -92,10 +92,10 @@ def finished(process: subprocess.Popen[str]) -> tuple[float, float]:
 
 
 def rate(run: Path, folder: Path, gigabytes: float, interleave: str) -> None:
-    from hyperseg.data.read import read_scene
-    from hyperseg.recipes.apply import apply_run
-    from hyperseg.recipes.load import load_run
-    from hyperseg.recipes.windows import make_mapper, plan_windows
+    from hyperseg.io.read import read_scene
+    from hyperseg.recipes.mapping.apply import apply_run
+    from hyperseg.recipes.mapping.windows import make_mapper, plan_windows
+    from hyperseg.recipes.run.load import load_run
 
     header = write_scene(folder, gigabytes, interleave)
     scene = read_scene(header)
@@ -175,8 +175,8 @@ def kill(run: Path, folder: Path, times: int, seed: int) -> None:
 def workers(run: Path, folder: Path) -> None:
     from distributed import LocalCluster
 
-    from hyperseg.data.read import read_scene
-    from hyperseg.recipes import apply
+    from hyperseg.io.read import read_scene
+    from hyperseg.recipes.mapping import apply
 
     header = write_scene(folder, 0.2, "bil")
     one, _ = finished(map_in_a_process(run, header, folder / "one.tif", side=64))

@@ -13,7 +13,7 @@ import torch
 
 from hyperseg.cli import main
 from hyperseg.core import Scene
-from hyperseg.data.synthetic import toy_scene
+from hyperseg.simulated.scenes import toy_scene
 
 
 @dataclass(frozen=True)

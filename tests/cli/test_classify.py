@@ -20,9 +20,9 @@ import pytest
 from hyperseg.cli import classify as command
 from hyperseg.cli.main import resume_command
 from hyperseg.core import Grid, Scene
-from hyperseg.data.write import read_map, write_map, write_raster
-from hyperseg.recipes import classify as recipe
-from hyperseg.recipes import make, outputs, settings
+from hyperseg.io.write import read_map, write_map, write_raster
+from hyperseg.recipes.run import classify as recipe
+from hyperseg.recipes.run import make, outputs, settings
 
 Words = tuple[str, ...]
 QUICK = ("--repeats", "1", "--epochs", "1", "--refine", "none", "--split", "random_per_class:8", "--quiet")

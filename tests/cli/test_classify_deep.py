@@ -13,14 +13,14 @@ import pytest
 from hyperseg.cli import classify as command
 from hyperseg.crf.deep import DeepCRF
 from hyperseg.crf.meanfield import MeanField
-from hyperseg.data.band_groups import Cut
-from hyperseg.data.write import read_map
-from hyperseg.recipes import classify as recipe
-from hyperseg.recipes import outputs
-from hyperseg.recipes.refine_deconv import DeconvSettings
-from hyperseg.recipes.refine_deep import DeepCrfSettings
-from hyperseg.recipes.settings import METHODS, REFINERS, ClassifySettings
-from hyperseg.recipes.train_joint import JointSettings
+from hyperseg.data.bands.groups import Cut
+from hyperseg.io.write import read_map
+from hyperseg.recipes.refiners.deconv import DeconvSettings
+from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
+from hyperseg.recipes.run import classify as recipe
+from hyperseg.recipes.run import outputs
+from hyperseg.recipes.run.settings import METHODS, REFINERS, ClassifySettings
+from hyperseg.recipes.training.joint import JointSettings
 
 Words = tuple[str, ...]
 QUICK = ("--repeats", "1", "--epochs", "1", "--split", "random_per_class:8", "--baseline", "lda", "--quiet")

@@ -13,10 +13,10 @@ import pytest
 from hyperseg.cli import classify as command
 from hyperseg.core import Scene
 from hyperseg.gan.networks import Variant
-from hyperseg.recipes import classify as recipe
-from hyperseg.recipes import outputs
-from hyperseg.recipes.classify import Masks
-from hyperseg.recipes.settings import ClassifySettings
+from hyperseg.recipes.run import classify as recipe
+from hyperseg.recipes.run import outputs
+from hyperseg.recipes.run.classify import Masks
+from hyperseg.recipes.run.settings import ClassifySettings
 
 Words = tuple[str, ...]
 QUICK = ("--repeats", "1", "--epochs", "1", "--refine", "none", "--split", "random_per_class:8", "--quiet")

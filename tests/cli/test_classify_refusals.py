@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from hyperseg.cli.main import group
 from hyperseg.core import Scene
-from hyperseg.recipes import classify as recipe
+from hyperseg.recipes.run import classify as recipe
 
 Words = tuple[str, ...]
 

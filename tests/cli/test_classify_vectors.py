@@ -15,9 +15,9 @@ import shapely
 from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
 
 from hyperseg.core import Grid, Scene
-from hyperseg.data.write import read_map, write_map, write_raster
-from hyperseg.recipes import classify as recipe
-from hyperseg.recipes import outputs
+from hyperseg.io.write import read_map, write_map, write_raster
+from hyperseg.recipes.run import classify as recipe
+from hyperseg.recipes.run import outputs
 
 Draw = Callable[..., Path]
 Words = tuple[str, ...]
@@ -88,7 +88,7 @@ def test_a_raster_of_the_same_pixels_trains_the_same_map(
     hyperseg: Any, cube: str, fields: Path, tmp_path: Path
 ) -> None:
     """What the polygons label is what a raster of them labels; only the split knows more."""
-    from hyperseg.data.rasterise import read_vectors
+    from hyperseg.io.labels.rasterise import read_vectors
 
     burnt = read_vectors(fields, (24, 21), GRID)
     np.save(tmp_path / "gt.npy", burnt.codes + 1)
@@ -122,7 +122,7 @@ def test_masks_and_pool_may_be_drawn(
     words = ("--split", "fixed", "--train-mask", "train.gpkg", "--class-column", "crop")
     assert hyperseg("classify", cube, "--labels", "f.gpkg", *SVM[:-2], *words, "--out", "r").code == 0
     metrics = json.loads((tmp_path / "r/metrics.json").read_text())["split"]
-    from hyperseg.data.rasterise import read_vectors
+    from hyperseg.io.labels.rasterise import read_vectors
 
     labelled = read_vectors(fields, (24, 21), GRID).codes >= 0
     assert (metrics["train"], metrics["test"]) == (labelled[:12].sum(), labelled[12:].sum())

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hyperseg.cli.datasets import datasets
-from hyperseg.data.catalog import cards
+from hyperseg.io.catalog import cards
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_fetch_without_network_ends_with_the_way_by_hand(
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(pooch, "retrieve", unplugged)
-    monkeypatch.setattr("hyperseg.data.fetch.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("hyperseg.io.fetch.time.sleep", lambda seconds: None)
     result = _run("fetch", "salinas", "--folder", str(tmp_path))
     assert result.exit_code == 1
     for words in ("no route to host", "Salinas_corrected.mat, Salinas_gt.mat by hand", str(tmp_path)):

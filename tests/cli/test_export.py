@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from hyperseg.core import Grid
-from hyperseg.data.read import open_array
-from hyperseg.data.regions import find_regions, merge_small
-from hyperseg.data.write import MapWriter, read_map, write_map
+from hyperseg.io.read import open_array
+from hyperseg.io.write import MapWriter, read_map, write_map
+from hyperseg.io.write.regions import find_regions, merge_small
 
 NAMES = ("water", "forest", "road")
 COLOURS = ((0, 0, 255), (0, 128, 0), (128, 128, 128))

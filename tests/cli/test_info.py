@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import Hyperseg
 
-from hyperseg.data.read_windows import FlatWindows
+from hyperseg.io.formats.windows import FlatWindows
 
 ROWS, COLUMNS, BANDS = 40, 30, 16
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from hyperseg.core import Scene
-from hyperseg.data.write import read_map
-from hyperseg.recipes import outputs, windows
-from hyperseg.recipes.classify import ClassifySettings, classify
-from hyperseg.recipes.train import TrainSettings
+from hyperseg.io.write import read_map
+from hyperseg.recipes.mapping import windows
+from hyperseg.recipes.run import outputs
+from hyperseg.recipes.run.classify import ClassifySettings, classify
+from hyperseg.recipes.training.network import TrainSettings
 
 NO_WAVELENGTHS = (
     "Note: cube: it names no wavelengths; that its 16 bands are those of the run run cannot be checked\n"

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from hyperseg.cli.score import score
 from hyperseg.core import DataFileError, Grid, LabelError
-from hyperseg.data.catalog import load_card, open_scene
-from hyperseg.data.write import write_map
+from hyperseg.io.catalog import load_card, open_scene
+from hyperseg.io.write import write_map
 
 NAMES = ("water", "forest", "road")
 COLOURS = ((0, 0, 255), (0, 128, 0), (128, 128, 128))

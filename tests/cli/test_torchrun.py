@@ -13,9 +13,9 @@ import pytest
 
 from hyperseg.cli.several import refuse_several, talks
 from hyperseg.core import SettingError
-from hyperseg.data.synthetic import toy_scene
-from hyperseg.data.write import read_map
-from hyperseg.recipes.record import load_model
+from hyperseg.io.write import read_map
+from hyperseg.recipes.run.record import load_model
+from hyperseg.simulated.scenes import toy_scene
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the loopback device is called lo on Linux only"
@@ -29,7 +29,9 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 from hyperseg.core import DataFileError
-from hyperseg.recipes import make, outputs, train
+from hyperseg.recipes.run import make
+from hyperseg.recipes.run import outputs
+from hyperseg.recipes.training import network as train
 from matplotlib.image import imsave
 
 class Frozen(nn.BatchNorm2d):

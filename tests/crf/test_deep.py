@@ -16,7 +16,7 @@ from hyperseg.core import UNLABELLED, SegmentationMap, SettingError
 from hyperseg.crf.deep import FLOOR, DeepCRF, Window, apply_deep_crf, class_tables, deep_crf_from, pooled
 from hyperseg.crf.meanfield import MeanField, infer
 from hyperseg.crf.piecewise import Pairwise, learn_tables
-from hyperseg.data.potts import interaction, sample_field, touching
+from hyperseg.simulated.potts import interaction, sample_field, touching
 
 K, WIDTH = 3, 4
 QUICK = MeanField(iterations=3, damping=0.3)

@@ -23,7 +23,7 @@ from hyperseg.data.drift import (
 )
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra
 from hyperseg.data.splits import make_split
-from hyperseg.data.synthetic import toy_scene
+from hyperseg.simulated.scenes import toy_scene
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from scipy.ndimage import uniform_filter
 
 from hyperseg.core import LabelError, Scene, SceneError, SettingError, Split
 from hyperseg.data.preprocess import fit_preprocess, gather_spectra
-from hyperseg.data.synthetic import toy_scene
 from hyperseg.hsi.classical import (
     classify_pixels,
     fit_baseline,
@@ -22,6 +21,7 @@ from hyperseg.hsi.classical import (
     predict_map,
 )
 from hyperseg.hsi.svm_tuning import draw_folds, temperature
+from hyperseg.simulated.scenes import toy_scene
 
 
 class RowsOnly:

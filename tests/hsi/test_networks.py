@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hyperseg.core import Scene, SettingError
-from hyperseg.data.band_groups import cut_bands
+from hyperseg.data.bands.groups import cut_bands
 from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import fit_preprocess
 from hyperseg.engine import predict_scene

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from hyperseg.core import Scene
-from hyperseg.data.synthetic import toy_scene
-from hyperseg.recipes import outputs
-from hyperseg.recipes.classify import ClassifySettings, classify
-from hyperseg.recipes.train import TrainSettings
+from hyperseg.recipes.run import outputs
+from hyperseg.recipes.run.classify import ClassifySettings, classify
+from hyperseg.recipes.training.network import TrainSettings
+from hyperseg.simulated.scenes import toy_scene
 
 Quick = Callable[..., ClassifySettings]
 Run = Callable[..., Path]

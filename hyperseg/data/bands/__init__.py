@@ -1,0 +1,1 @@
+"""Bands: cut into groups, resampled to another sensor's."""

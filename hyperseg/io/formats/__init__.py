@@ -1,0 +1,1 @@
+"""File formats of scenes, one file each."""

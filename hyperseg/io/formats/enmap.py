@@ -1,0 +1,162 @@
+"""EnMAP: level 2A products of the German hyperspectral satellite, a GeoTIFF and its METADATA.XML.
+
+Assumed layout: `NAME-SPECTRAL_IMAGE.TIF` (also .tif, or a COG with either ending) with all bands of both
+detectors, and `NAME-METADATA.XML` with, under `bandCharacterisation`, a `bandID number="n"` per band with
+`wavelengthCenterOfBand` (nm), `GainOfBand` and `OffsetOfBand` (reflectance = value x gain + offset);
+`backgroundValue`; and the usable channels of each detector as `vnirProductQuality/expectedChannelsList` and the same
+for SWIR.
+
+Source: EnMAP HSI Level 1B, 1C and 2A Product Specification, EN-PCV-ICD-2009-2, DLR.
+No product was at hand to check this against: tested on small files of this layout.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import DataFileError
+from hyperseg.io.formats.array import FileArray
+from hyperseg.io.formats.raster import open_raster
+from hyperseg.io.formats.windows import LazyCube, OrderedBands
+
+log = logging.getLogger(__name__)
+
+IMAGE = re.compile(r"(.*)SPECTRAL_IMAGE(_COG)?\.(TIFF?|COG)", re.IGNORECASE)
+ABOUT = re.compile(r"(.*)METADATA\.XML", re.IGNORECASE)
+
+
+def enmap_pair(path: Path) -> tuple[Path, Path] | None:
+    """METADATA.XML and image of an EnMAP product given either, or None where `path` belongs to no such pair.
+
+    Raises:
+        DataFileError: `path` is EnMAP's METADATA.XML, and the image is missing.
+    """
+    given = IMAGE.fullmatch(path.name) or ABOUT.fullmatch(path.name)
+    if given is None:
+        return None
+    images: list[Path] = []
+    abouts: list[Path] = []
+    for other in sorted(path.parent.iterdir()):
+        for pattern, found in ((IMAGE, images), (ABOUT, abouts)):
+            match = pattern.fullmatch(other.name)
+            if match and match.group(1).casefold() == given.group(1).casefold():
+                found.append(other)
+    if IMAGE.fullmatch(path.name):
+        return (abouts[0], path) if abouts and _is_enmap(abouts[0]) else None
+    if not _is_enmap(path):
+        return None
+    if not images:
+        raise DataFileError(
+            f"{path}: the image {given.group(1)}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder."
+        )
+    return path, images[0]
+
+
+def open_enmap(about: Path, image: Path) -> FileArray:
+    """An EnMAP image as a lazy cube sorted by wavelength, with what its METADATA.XML says.
+
+    Where VNIR and SWIR overlap both stay in the cube, VNIR marked bad: one spectrum does not jump between detectors.
+
+    Raises:
+        DataFileError: the XML is broken, or names other bands than the image has.
+    """
+    root = _root(about)
+    file = open_raster(image, key=None)
+    bands = int(file.array.shape[-1])
+    found = root.findall(".//{*}bandCharacterisation/{*}bandID")
+    numbers = [int(node.get("number", i)) for i, node in enumerate(found, start=1)]
+    centres, gains, offsets = (
+        _column(about, found, name, default)
+        for name, default in (("wavelengthCenterOfBand", None), ("GainOfBand", 0.0), ("OffsetOfBand", 0.0))
+    )
+    if len(found) != bands:
+        raise DataFileError(
+            f"{about}: names {len(found)} bands, {image.name} has {bands}; the two belong to different products "
+            "or the image was cut: rename it to open it without its metadata."
+        )
+    good = _expected(root, numbers)
+    turn = np.flatnonzero(
+        np.diff(centres) < 0
+    )  # VNIR comes first; where the wavelength falls back SWIR starts
+    if len(turn) == 1:
+        start = turn[0] + 1
+        twice = (
+            (np.arange(bands) < start) & (centres >= centres[start:][good[start:]].min(initial=np.inf)) & good
+        )
+        if twice.any():
+            log.info(
+                "%s: VNIR and SWIR overlap from %.0f to %.0f nm; there %d VNIR bands are marked bad",
+                image, centres[twice].min(), centres[twice].max(), twice.sum(),
+            )  # fmt: skip
+        good &= ~twice
+    order = np.argsort(centres, kind="stable")
+    cube = file.array
+    if (np.diff(order) != 1).any():
+        assert isinstance(cube, LazyCube)
+        cube = LazyCube(OrderedBands(cube.reader, tuple(int(i) for i in order)), (0, 1, 2))
+    background = root.findtext(".//{*}backgroundValue")
+    return replace(
+        file,
+        array=cube,
+        wavelengths_nm=centres[order],
+        bbl=good[order],
+        nodata=file.nodata if file.nodata is not None or not background else float(background),
+        scale=_scale(about, gains, offsets),
+        about="EnMAP L2A: " + file.about + " with its METADATA.XML",
+    )
+
+
+def _is_enmap(about: Path) -> bool:
+    try:
+        return b"bandCharacterisation" in about.read_bytes()
+    except OSError:
+        return False
+
+
+def _root(about: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(about).getroot()
+    except (ElementTree.ParseError, OSError) as error:
+        raise DataFileError(f"{about}: is no whole XML file ({error}); download it again.") from error
+
+
+def _column(
+    about: Path, found: list[ElementTree.Element], name: str, default: float | None
+) -> NDArray[np.float64]:
+    values = []
+    for node in found:
+        text = node.findtext("{*}" + name)
+        try:
+            values.append(float(text) if text else default)
+        except ValueError:
+            values.append(None)
+        if values[-1] is None:
+            raise DataFileError(
+                f"{about}: {name} of band {node.get('number')} is {text!r}, expected a number; download it again."
+            )
+    return np.asarray(values, np.float64)
+
+
+def _expected(root: ElementTree.Element, numbers: list[int]) -> NDArray[np.bool_]:
+    """Channels that the product says hold data; all where it does not say."""
+    listed: set[int] = set()
+    for detector in ("vnir", "swir"):
+        text = root.findtext(f".//{{*}}{detector}ProductQuality/{{*}}expectedChannelsList")
+        if not text:
+            return np.ones(len(numbers), bool)
+        listed |= {int(n) for n in re.findall(r"\d+", text)}
+    return np.isin(numbers, list(listed))
+
+
+def _scale(about: Path, gains: NDArray[np.float64], offsets: NDArray[np.float64]) -> float | None:
+    if len(gains) and gains[0] > 0 and (gains == gains[0]).all() and not offsets.any():
+        return round(1 / float(gains[0]), 6)
+    log.warning("%s: gains differ or there are offsets; values are taken as they are", about)
+    return None

@@ -1,0 +1,161 @@
+"""ENVI: a text header (.hdr) and a raw data file, read as a memory map."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import DataFileError
+from hyperseg.io.formats.array import FileArray, reading, to_nm
+from hyperseg.io.formats.envi_header import (
+    Layout,
+    layout_of,
+    number_in,
+    numbers_in,
+    read_fields,
+    scale_in,
+    starts_as_envi,
+)
+from hyperseg.io.formats.raster import raster_grid
+
+log = logging.getLogger(__name__)
+
+DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip", ".sli", ".bin", ".cub")
+
+
+def envi_pair(path: Path) -> tuple[Path, Path] | None:
+    """Header and data file of an ENVI pair given either, or None where `path` belongs to no such pair.
+
+    Raises:
+        DataFileError: `path` is a header whose data file is missing.
+    """
+    if path.suffix.lower() == ".hdr":
+        stem = path.with_suffix("")
+        for suffix in (*DATA_SUFFIXES, *(s.upper() for s in DATA_SUFFIXES[1:])):
+            data = stem.with_name(stem.name + suffix)
+            if data.is_file():
+                return path, data
+        raise DataFileError(
+            f"{path}: this ENVI header has no data file beside it; expected {stem.name} or "
+            f"{stem.name}.img, .dat, .raw, .bsq, .bil, .bip. Put both in one folder."
+        )
+    for header in (path.with_name(path.name + ".hdr"), path.with_suffix(".hdr"), path.with_suffix(".HDR")):
+        if header.is_file() and starts_as_envi(header):
+            return header, path
+    return None
+
+
+@contextmanager
+def without_header(path: Path) -> Iterator[None]:
+    """Around a try to open a file with another reader: if that fails for a raw file, say that its header is missing."""
+    try:
+        yield
+    except DataFileError as error:
+        if path.suffix.lower() not in DATA_SUFFIXES:
+            raise
+        names = (path.name + ".hdr", path.stem + ".hdr")
+        beside = next((name for name in names if path.with_name(name).is_file()), None)
+        found = f"{beside} beside it does not begin with ENVI" if beside else f"no {names[1]} lies beside it"
+        raise DataFileError(
+            f"{path}: GDAL does not know it ({path.stat().st_size} bytes), and as raw numbers it needs an ENVI "
+            f"header: {found}. Copy the .hdr of this image into the same folder."
+        ) from error
+
+
+def open_envi(header: Path, data: Path, *, key: str | None) -> FileArray:
+    """An ENVI image (H, W, C) or spectral library (n, C) as a memory map; nothing is read but the header.
+
+    "data ignore value" becomes the no-data value, "bbl" the good bands and "reflectance scale factor" the
+    scale. All real types (data type 1-5 and 12-15), both byte orders, any header offset.
+    """
+    if key is not None:
+        raise DataFileError(f"{data}: an ENVI file holds one array and no names; leave out {key!r}.")
+    fields = read_fields(header)
+    layout = layout_of(header, fields)
+    _check_size(header, data, layout)
+    array = _memory_map(data, layout)
+    bands = array.shape[-1]
+    with reading(header, "an ENVI header"):
+        return FileArray(
+            array,
+            data,
+            axes_known=True,
+            wavelengths_nm=_wavelengths(header, fields, bands),
+            bbl=_good_bands(header, fields, bands),
+            nodata=number_in(header, fields, "data ignore value"),
+            grid=raster_grid(data),
+            names=_class_names(fields),
+            palette=_palette(fields),
+            rgb_bands=_default_bands(fields, bands),
+            scale=scale_in(header, fields),
+            about=f"ENVI {'spectral library' if layout.library else layout.interleave.upper()}",
+        )
+
+
+def _memory_map(data: Path, it: Layout) -> NDArray[Any]:
+    def mapped(*shape: int) -> NDArray[Any]:
+        return np.memmap(data, it.dtype, "r", it.offset, shape)
+
+    with reading(data, "ENVI data"):
+        match it.interleave:
+            case _ if it.library:
+                return mapped(it.rows, it.columns)
+            case "bsq":
+                return mapped(it.bands, it.rows, it.columns).transpose(1, 2, 0)
+            case "bil":
+                return mapped(it.rows, it.bands, it.columns).transpose(0, 2, 1)
+            case "bip":
+                return mapped(it.rows, it.columns, it.bands)
+            case other:
+                raise ValueError(f"interleave {other!r}")
+
+
+def _check_size(header: Path, data: Path, layout: Layout) -> None:
+    needed = layout.offset + layout.rows * layout.line_bytes
+    size = data.stat().st_size
+    if size < needed:
+        raise DataFileError(
+            f"{data}: has {size} bytes, but {header.name} promises {needed} ({layout}). "
+            "It is truncated or the header is another file's: copy both again."
+        )
+    if size - needed >= layout.line_bytes:
+        raise DataFileError(
+            f"{data}: has {size} bytes, {size - needed} more than {header.name} promises ({layout}): the pixels "
+            "would be torn apart. Correct lines, samples, bands, data type or header offset."
+        )
+    if size > needed:
+        log.warning("%s: %d bytes after the last pixel are left out", data, size - needed)
+
+
+def _wavelengths(header: Path, fields: dict[str, Any], bands: int) -> NDArray[np.float64] | None:
+    values = numbers_in(header, fields, "wavelength", bands)
+    return None if values is None else to_nm(np.asarray(values), unit=fields.get("wavelength units"))
+
+
+def _good_bands(header: Path, fields: dict[str, Any], bands: int) -> NDArray[np.bool_] | None:
+    values = numbers_in(header, fields, "bbl", bands)
+    return None if values is None else np.asarray(values) > 0
+
+
+def _palette(fields: dict[str, Any]) -> dict[int, tuple[int, int, int]]:
+    flat = [int(float(v)) for v in fields.get("class lookup", ())]
+    return {i // 3: (flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3)}
+
+
+def _default_bands(fields: dict[str, Any], bands: int) -> tuple[int, int, int] | None:
+    values = fields.get("default bands")
+    if not isinstance(values, list) or len(values) != 3:
+        return None
+    red, green, blue = (int(float(v)) - 1 for v in values)
+    return (red, green, blue) if min(red, green, blue) >= 0 and max(red, green, blue) < bands else None
+
+
+def _class_names(fields: dict[str, Any]) -> dict[int, str]:
+    names = fields.get("class names", [])
+    return {code: name for code, name in enumerate(names) if name} if isinstance(names, list) else {}

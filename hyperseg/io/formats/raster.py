@@ -1,0 +1,184 @@
+"""GeoTIFF and everything else that GDAL opens: lazy windows, coordinates, palette, class names."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import DataFileError, Grid
+from hyperseg.io.formats.array import KNOWN, ArrayChoiceError, FileArray, reading, to_nm
+from hyperseg.io.formats.windows import LazyCube, RasterWindows, import_rasterio
+
+log = logging.getLogger(__name__)
+
+
+def open_raster(path: Path, *, key: str | None) -> FileArray:
+    """A raster as a lazy (H, W, C) array; only its header is read.
+
+    Args:
+        path: the file.
+        key: the end of a subdataset's name in a file that holds several; None for the file itself.
+    """
+    with reading(path, f"a raster (known: {KNOWN})"), import_rasterio().open(path) as source:
+        name = _subdataset(path, source, key)
+    with reading(path, "a raster"), import_rasterio().open(name or path) as source:
+        dtype = np.result_type(*source.dtypes)
+        if dtype.kind not in "biuf":
+            raise DataFileError(
+                f"{path}: holds {dtype} values, real numbers were expected; convert the raster."
+            )
+        tile = (*(int(n) for n in source.block_shapes[0]), 1)
+        shape = (source.height, source.width, source.count)
+        return FileArray(
+            LazyCube(RasterWindows(path, shape, dtype, name, tile), (0, 1, 2)),
+            path,
+            key=key,
+            axes_known=True,
+            wavelengths_nm=_wavelengths(source),
+            bbl=_good_bands(source),
+            nodata=source.nodata,
+            grid=grid_of(source),
+            names=_category_names(path),
+            palette=_palette(source),
+            scale=_scale(source),
+            about=f"{source.driver} raster",
+        )
+
+
+def subdatasets(path: Path) -> dict[str, str]:
+    """What GDAL opens for each array of a file of several, by the array's own name; empty for plain rasters."""
+    with reading(path, f"a raster (known: {KNOWN})"), import_rasterio().open(path) as source:
+        return {_last(name): name for name in source.subdatasets}
+
+
+def _last(name: str) -> str:
+    return name.rsplit(":", 1)[-1].strip('"/')
+
+
+def _subdataset(path: Path, source: Any, key: str | None) -> str | None:
+    """What GDAL is to open instead of the file, or None for the file itself."""
+    named = {_last(name): name for name in source.subdatasets}
+    if key is None and source.count > 0:
+        return None
+    if not named:
+        what = "and no names; leave out " + repr(key) if key is not None else "less: GDAL finds no band in it"
+        raise DataFileError(f"{path}: a raster holds one array {what}.")
+    fits = [full for short, full in named.items() if key is not None and short in (key, key.strip("/"))]
+    if len(fits) == 1:
+        return fits[0]
+    found = f"holds no array {key!r}" if key is not None else "holds no band of its own"
+    listed = ", ".join(list(named)[:12]) + (f" and {len(named) - 12} more" if len(named) > 12 else "")
+    raise ArrayChoiceError(
+        f"{path}: {found} but {len(named)} subdatasets: {listed}. Choose one as FILE:KEY, for example "
+        f"{path}:{next(iter(named))}."
+    )
+
+
+def grid_of(source: Any) -> Grid:
+    """Grid of an opened rasterio data set: spacing in metres on a projected map, else in pixels."""
+    transform = source.transform
+    affine = None if transform.is_identity else tuple(float(v) for v in transform[:6])
+    return make_grid(affine, source.crs)
+
+
+def make_grid(affine: tuple[float, ...] | None, crs: Any) -> Grid:
+    """A grid from six numbers of an affine transform and a rasterio CRS (or text that makes one); both optional."""
+    if crs is None:
+        return Grid(affine=affine)
+    if not hasattr(crs, "to_epsg"):
+        crs = import_rasterio().crs.CRS.from_user_input(crs)
+    code = crs.to_epsg()
+    name = f"EPSG:{code}" if code else crs.to_wkt()
+    if affine is None or not crs.is_projected:
+        return Grid(crs=name, affine=affine)
+    metres = float(crs.linear_units_factor[1])
+    a, b, _, d, e, _ = affine
+    return Grid(
+        spacing=(float(np.hypot(b, e)) * metres, float(np.hypot(a, d)) * metres),
+        unit="m",
+        crs=name,
+        affine=affine,
+    )
+
+
+def raster_grid(path: Path) -> Grid:
+    """Grid of a raster file, or an unknown one where GDAL cannot tell."""
+    try:
+        with import_rasterio().open(path) as source:
+            return grid_of(source)
+    except Exception as error:  # coordinates are a bonus here: the pixels were read by other means
+        log.info("%s: no coordinates (%s)", path, error)
+        return Grid()
+
+
+def _wavelengths(source: Any) -> NDArray[np.float64] | None:
+    centres = []
+    unit = None
+    for band in source.indexes:
+        tags = {k.lower(): v for k, v in source.tags(band).items()}
+        micrometres = source.tags(band, ns="IMAGERY").get("CENTRAL_WAVELENGTH_UM")
+        text = micrometres or tags.get("wavelength") or tags.get("central_wavelength")
+        unit = "um" if micrometres else tags.get("wavelength_units", unit)
+        try:
+            centres.append(float(text))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return None
+    return to_nm(np.asarray(centres), unit=unit)
+
+
+def _good_bands(source: Any) -> NDArray[np.bool_] | None:
+    """From a list in the tags of the file (as ENVI's bbl), or from a tag of every band."""
+    for tags in (source.tags(), source.tags(ns="ENVI")):
+        text = {k.lower(): v for k, v in tags.items()}.get("bbl", "")
+        values = text.strip("{} ").replace(",", " ").split()
+        if len(values) == source.count and all(v in ("0", "1", "0.0", "1.0") for v in values):
+            return np.asarray([float(v) > 0 for v in values])
+    found = [{k.lower(): v for k, v in source.tags(band).items()} for band in source.indexes]
+    marks = [next((t[k] for k in ("bbl", "good_band", "good_wavelengths") if k in t), None) for t in found]
+    if any(mark is None for mark in marks):
+        return None
+    return np.asarray([str(mark).strip().lower() in ("1", "1.0", "true", "yes", "good") for mark in marks])
+
+
+def _scale(source: Any) -> float | None:
+    """From GDAL's scale (reflectance = value x scale), where it is one for all bands and has no offset."""
+    scales = {float(s) for s in source.scales}
+    if len(scales) == 1 and not any(source.offsets) and scales != {1.0}:
+        (scale,) = scales
+        return round(1 / scale, 6) if np.isfinite(scale) and scale > 0 else None
+    for tags in (source.tags(), source.tags(ns="ENVI")):
+        text = {k.lower().replace(" ", "_"): v for k, v in tags.items()}.get("reflectance_scale_factor", "")
+        try:
+            return float(text) if float(text) > 0 else None
+        except ValueError:
+            continue
+    return None
+
+
+def _palette(source: Any) -> dict[int, tuple[int, int, int]]:
+    if source.count != 1 or source.dtypes[0] not in ("uint8", "uint16"):
+        return {}
+    try:
+        return {code: rgba[:3] for code, rgba in source.colormap(1).items()}
+    except ValueError:  # rasterio's way to say that there is no colour table
+        return {}
+
+
+def _category_names(path: Path) -> dict[int, str]:
+    """Class names by code from the .aux.xml beside a raster: rasterio has no call for them."""
+    sidecar = path.with_name(path.name + ".aux.xml")
+    if not sidecar.is_file():
+        return {}
+    try:
+        categories = ElementTree.parse(sidecar).findall("./PAMRasterBand[@band='1']/CategoryNames/Category")
+    except ElementTree.ParseError as error:
+        log.warning("%s: is not XML (%s); class names are left out", sidecar, error)
+        return {}
+    return {
+        code: node.text.strip() for code, node in enumerate(categories) if node.text and node.text.strip()
+    }

@@ -1,0 +1,145 @@
+"""Zarr stores, version 2 and 3: folders of chunks, read chunk by chunk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import DataFileError
+from hyperseg.io.formats.array import Entry, FileArray, choose_key, companions, reading, to_nm
+from hyperseg.io.formats.axes import COLUMN_NAMES, ROW_NAMES, axes_of, fill_of, grid_from
+from hyperseg.io.formats.windows import Handles, LazyCube, Window
+
+
+def open_zarr(path: Path, *, key: str | None, ndim: int | None, shape: tuple[int, ...] | None) -> FileArray:
+    """One array of a Zarr store, lazily; names of axes as xarray writes them tell where the bands are.
+
+    Args:
+        path: the store's folder.
+        key, ndim, shape: as in `choose_key`; keys are paths inside the store.
+    """
+    root = _opened(path)
+    with reading(path, "a Zarr store"):
+        arrays = _arrays(root)
+        entries = {name: Entry(tuple(a.shape), np.dtype(a.dtype)) for name, a in arrays.items()}
+        if list(arrays) == [""]:
+            if key is not None:
+                raise DataFileError(f"{path}: is one Zarr array and no names; leave out {key!r}.")
+            chosen = ""
+        else:
+            chosen = choose_key(path, entries, key=key, ndim=ndim, shape=shape)
+        array = arrays[chosen]
+        names = _axis_names(array)
+        order = None if names is None else axes_of(names)
+        reader = ZarrWindows(
+            path, chosen, tuple(array.shape), np.dtype(array.dtype), tuple(int(n) for n in array.chunks)
+        )
+        cube = LazyCube(reader, order or tuple(range(len(array.shape))))
+        beside = {k: arrays[k] for k, e in entries.items() if k != chosen and len(e.shape) == 1}
+        wavelengths, bbl = companions({k: entries[k] for k in beside}, _Loads(beside), cube.shape)
+        if wavelengths is None and "wavelengths" in array.attrs:
+            listed = np.asarray(array.attrs["wavelengths"], np.float64)
+            wavelengths = to_nm(listed, unit=array.attrs.get("wavelength_units"))
+        x, y = (_coordinate(beside, known) for known in (COLUMN_NAMES, ROW_NAMES))
+        scale = array.attrs.get("reflectance_scale_factor")
+        return FileArray(
+            cube,
+            path,
+            chosen or None,
+            axes_known=order is not None,
+            wavelengths_nm=wavelengths,
+            bbl=bbl,
+            nodata=fill_of(dict(array.attrs)),
+            grid=grid_from(x, y, _mapping(root, chosen, array)),
+            scale=float(scale) if isinstance(scale, int | float) and scale > 0 else None,
+            about=f"Zarr version {array.metadata.zarr_format}",
+        )
+
+
+def zarr_entries(path: Path) -> dict[str, Entry]:
+    """Every array of a Zarr store by its path inside; empty where the store is one array."""
+    root = _opened(path)
+    with reading(path, "a Zarr store"):
+        found = _arrays(root)
+        return {k: Entry(tuple(a.shape), np.dtype(a.dtype)) for k, a in found.items() if k}
+
+
+class ZarrWindows:
+    """Windows of one array of a Zarr store in its stored axis order; `tile` is the size of its chunks."""
+
+    def __init__(
+        self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], tile: tuple[int, ...]
+    ) -> None:
+        self.path, self.key, self.shape, self.dtype, self.tile = path, key, shape, dtype, tile
+        self._handles = Handles(self._open)
+
+    def _open(self) -> Any:
+        root = _opened(self.path)
+        return root[self.key] if self.key else root
+
+    def read(self, window: Window) -> NDArray[Any]:
+        with reading(self.path, "a Zarr store"):
+            return np.asarray(self._handles.get()[tuple(slice(a, b) for a, b in window)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ZarrWindows, (self.path, self.key, self.shape, self.dtype, self.tile)
+
+
+class _Loads:
+    """Arrays by name, read when asked for."""
+
+    def __init__(self, arrays: dict[str, Any]) -> None:
+        self._arrays = arrays
+
+    def __getitem__(self, key: str) -> NDArray[Any]:
+        return np.asarray(self._arrays[key][...])
+
+
+def _opened(path: Path) -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise DataFileError(
+            f"{path}: reading Zarr needs the package zarr, which is not installed: "
+            'pip install "hyperseg[cluster]", or convert the store to GeoTIFF or .npy.'
+        ) from error
+    with reading(path, "a Zarr store"):
+        return zarr.open(str(path), mode="r")
+
+
+def _arrays(root: Any) -> dict[str, Any]:
+    if hasattr(root, "chunks"):
+        return {"": root}
+    found: dict[str, Any] = {}
+
+    def collect(group: Any, inside: str) -> None:
+        for name, array in sorted(group.arrays(), key=lambda pair: str(pair[0])):
+            if array.shape:
+                found[inside + name] = array
+        for name, child in sorted(group.groups(), key=lambda pair: str(pair[0])):
+            collect(child, f"{inside}{name}/")
+
+    collect(root, "")
+    return found
+
+
+def _axis_names(array: Any) -> list[str] | None:
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    return None if names is None or any(name is None for name in names) else [str(name) for name in names]
+
+
+def _coordinate(beside: dict[str, Any], known: tuple[str, ...]) -> NDArray[Any] | None:
+    for key, array in beside.items():
+        if key.rsplit("/", 1)[-1].lower() in known:
+            return np.asarray(array[...])
+    return None
+
+
+def _mapping(root: Any, key: str, array: Any) -> dict[str, Any]:
+    """Attributes of the array and, over them, of its grid mapping: a scalar called spatial_ref as a rule."""
+    name = key.rpartition("/")[0] + "/" + str(array.attrs.get("grid_mapping", "spatial_ref"))
+    found = root.get(name.strip("/")) if key else None
+    return dict(array.attrs) | (dict(found.attrs) if found is not None else {})

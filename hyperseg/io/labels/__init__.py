@@ -1,0 +1,1 @@
+"""Labels: rasters, drawn geometries, class names and colours."""

@@ -1,0 +1,256 @@
+"""Drawn geometries on the grid of a scene: one CRS, repaired, buffered, and only those that lie there."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import Grid, LabelError
+from hyperseg.io.labels.frame import Frame, extent, mover, same_crs, short
+from hyperseg.io.labels.vectors import Layer
+
+log = logging.getLogger(__name__)
+Shapes = NDArray[Any]
+
+INSIDE = (
+    0.9  # share of geometries within the scene from which unstated coordinates are believed to be the scene's
+)
+CHORDS = 32  # an edge across the scene is cut into this many before it is bent by another projection
+ROUND = 16  # segments of a quarter circle: the buffer's radius is right within 0.25 %
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Geometries in the scene's CRS that meet the scene.
+
+    Attributes:
+        shapes: (m,) polygons, lines and points; one geometry per drawn part.
+        feature: (m,) index of the feature each belongs to.
+    """
+
+    shapes: Shapes
+    feature: NDArray[np.intp]
+
+
+def frame_for(layer: Layer, shape: tuple[int, ...], grid: Grid | None, scene: str) -> Frame:
+    """The frame of the scene that a layer is to be laid on.
+
+    Raises:
+        LabelError: the scene does not say where its pixels are.
+    """
+    frame = Frame.of(shape, grid, scene)
+    if frame is None:
+        lack = (
+            "neither coordinates nor a CRS"
+            if grid is None or grid.crs is None
+            else "no coordinates of its pixels"
+        )
+        raise LabelError(
+            f"{layer.path}: geometries can only be laid on a scene that says where its pixels are, but {scene} has "
+            f"{lack}. Give a georeferenced scene (GeoTIFF, ENVI with map info), or labels as a raster of "
+            f"{'x'.join(map(str, shape))} pixels."
+        )
+    return frame
+
+
+def place(layer: Layer, wanted: NDArray[np.bool_], frame: Frame, *, buffer_m: float | None) -> Placed:
+    """Bring the wanted features of a layer onto the scene's frame.
+
+    Collections and multi-geometries fall into their parts: a ring drawn is a polygon of its own.
+
+    Args:
+        layer: as read.
+        wanted: (n,) features to take.
+        frame: the scene's.
+        buffer_m: metres around points and lines, or None.
+
+    Raises:
+        LabelError: no geometry, an unknown place, or nothing in the scene.
+    """
+    import shapely
+
+    parts, feature = _explode(layer, wanted)
+    crs, assumed = _crs_of(layer, parts, frame)
+    if assumed:
+        log.info(
+            "%s: %s; its coordinates lie in the scene and are taken for the scene's", layer.path, assumed
+        )
+    total = len(parts)
+    to_scene = None if same_crs(crs, frame.crs) else mover(crs, frame.crs, layer.path)
+    if to_scene is not None:
+        parts, feature = _near_only(parts, feature, frame, crs, buffer_m)
+    parts = _repaired(parts, layer)
+    void = shapely.is_empty(parts)
+    if void.any():
+        log.info("%s: polygons without an area: %d, skipped", layer.path, void.sum())
+        parts, feature, total = parts[~void], feature[~void], total - int(void.sum())
+    if to_scene is not None and len(parts):
+        longest = float(np.max(shapely.bounds(parts)[:, 2:] - shapely.bounds(parts)[:, :2]))
+        edge = _edge(frame, crs)
+        if longest > edge > 0:
+            parts = shapely.segmentize(parts, edge)
+        parts = shapely.transform(parts, to_scene)
+        finite = np.isfinite(shapely.bounds(parts)).all(1)
+        parts, feature = parts[finite], feature[finite]
+    if buffer_m is not None:
+        parts = _buffered(parts, buffer_m, frame, layer)
+    shapely.prepare(parts)
+    inside = shapely.intersects(parts, shapely.Polygon(frame.corners())) if len(parts) else np.zeros(0, bool)
+    if not inside.any():
+        raise LabelError(_nowhere(layer, wanted, frame, crs))
+    if inside.sum() < total:
+        log.info("%s: geometries outside %s: %d of %d, left out",
+                 layer.path, frame.name, total - inside.sum(), total)  # fmt: skip
+    return Placed(parts[inside], feature[inside])
+
+
+def _explode(layer: Layer, wanted: NDArray[np.bool_]) -> tuple[Shapes, NDArray[np.intp]]:
+    """Simple parts and the feature each is of; features without a usable geometry are skipped with a note."""
+    import shapely
+
+    feature = np.flatnonzero(wanted)
+    parts = layer.shapes[feature]
+    while True:
+        collected = np.isin(shapely.get_type_id(parts), (4, 5, 6, 7))
+        if not collected.any():
+            break
+        inner, at = shapely.get_parts(parts, return_index=True)
+        parts, feature = inner, feature[at]
+    usable = ~shapely.is_missing(parts) & ~shapely.is_empty(parts)
+    usable &= np.isfinite(np.where(usable[:, None], shapely.bounds(parts), np.nan)).all(1)
+    parts, feature = parts[usable], feature[usable]
+    lost = int(np.count_nonzero(wanted)) - len(np.unique(feature))
+    if len(parts) == 0:
+        raise LabelError(
+            f"{layer.path}: none of the {np.count_nonzero(wanted)} features with a class has a geometry."
+        )
+    if lost:
+        log.info("%s: features with a class but without a geometry: %d, skipped", layer.path, lost)
+    return parts, feature
+
+
+def _crs_of(layer: Layer, parts: Shapes, frame: Frame) -> tuple[str | None, str]:
+    """The CRS of the layer, and why it was assumed, if it was."""
+    import shapely
+
+    stated, why = layer.crs, "has no CRS"
+    if stated is not None and layer.path.suffix.lower() in (".geojson", ".geojsonl", ".json"):
+        west, south, east, north = shapely.total_bounds(parts)
+        if _is_geographic(stated) and (min(west, south) < -360 or max(east, north) > 360):
+            stated, why = (
+                None,
+                "is GeoJSON, which means longitudes and latitudes, but holds other coordinates",
+            )
+    if stated is not None:
+        if frame.crs is None:
+            raise LabelError(
+                f"{layer.path}: is in {short(stated)}, but {frame.name} has no CRS, so that the two cannot be brought "
+                "together. Write the CRS into the scene (rio edit-info --crs EPSG:n scene.tif; 'coordinate system "
+                "string' in an ENVI header)."
+            )
+        return stated, ""
+    west, south, east, north = frame.bounds()
+    middle = shapely.centroid(parts)
+    x, y = shapely.get_x(middle), shapely.get_y(middle)
+    if np.mean((x >= west) & (x <= east) & (y >= south) & (y <= north)) >= INSIDE:
+        return frame.crs, why
+    raise LabelError(
+        f"{layer.path}: {why}, and its coordinates ({extent(shapely.total_bounds(parts))}) are not those of "
+        f"{frame.name} ({extent(frame.bounds())}). Write the CRS into it: a .prj beside a Shapefile, or "
+        "ogr2ogr -a_srs EPSG:n out.gpkg in."
+    )
+
+
+def _is_geographic(crs: str) -> bool:
+    from rasterio.crs import CRS
+
+    try:
+        return bool(CRS.from_user_input(crs).is_geographic)
+    except Exception:  # not understood: `mover` says so
+        return False
+
+
+def _near_only(
+    parts: Shapes, feature: NDArray[np.intp], frame: Frame, crs: str | None, buffer_m: float | None
+) -> tuple[Shapes, NDArray[np.intp]]:
+    """Leave out early what is far away: it need not be repaired and moved."""
+    import shapely
+
+    bounds = frame.bounds_in(crs)
+    if bounds is None or buffer_m is not None:
+        return parts, feature
+    west, south, east, north = bounds
+    x, y = 0.1 * (east - west), 0.1 * (north - south)
+    low_x, low_y, high_x, high_y = shapely.bounds(parts).T
+    near = (high_x >= west - x) & (low_x <= east + x) & (high_y >= south - y) & (low_y <= north + y)
+    return parts[near], feature[near]
+
+
+def _edge(frame: Frame, crs: str | None) -> float:
+    """Longest edge that stays straight enough in another projection, in the units of `crs`; 0 for any."""
+    bounds = frame.bounds_in(crs)
+    return 0.0 if bounds is None else max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / CHORDS
+
+
+def _repaired(parts: Shapes, layer: Layer) -> Shapes:
+    import shapely
+
+    broken = ~shapely.is_valid(parts)
+    if not broken.any():
+        return parts
+    log.info("%s: invalid geometries (crossing or repeated edges): %d, repaired", layer.path, broken.sum())
+    parts = parts.copy()
+    for k in np.flatnonzero(broken):
+        fixed = shapely.make_valid(parts[k])
+        if shapely.get_dimensions(parts[k]) == 2:  # edges left over from a polygon are no ground
+            fixed = shapely.union_all([g for g in shapely.get_parts(fixed) if shapely.get_dimensions(g) == 2])
+        parts[k] = fixed
+    return parts
+
+
+def _buffered(parts: Shapes, buffer_m: float, frame: Frame, layer: Layer) -> Shapes:
+    """Metres around points and lines, drawn in an azimuthal equidistant map about the scene's centre.
+
+    Its scale is true along lines through the centre, and elsewhere off by (d/R)^2/6: 0.4 % at d = 1000 km. So metres
+    are metres in degrees, feet and web Mercator alike.
+    """
+    import shapely
+    from rasterio.crs import CRS
+
+    thin = shapely.get_dimensions(parts) < 2
+    if not thin.any():
+        log.info("%s: holds polygons only; the buffer concerns points and lines", layer.path)
+        return parts
+    parts = parts.copy()
+    known = None if frame.crs is None else CRS.from_user_input(frame.crs)
+    if known is None or not (known.is_projected or known.is_geographic):
+        parts[thin] = shapely.buffer(parts[thin], buffer_m, quad_segs=ROUND)
+        return parts
+    centre = frame.corners().mean(0, keepdims=True)
+    ((lon, lat),) = mover(frame.crs, "EPSG:4326", layer.path)(centre)
+    local = f"+proj=aeqd +lat_0={lat:.10f} +lon_0={lon:.10f} +datum=WGS84 +units=m"
+    there, back = mover(frame.crs, local, layer.path), mover(local, frame.crs, layer.path)
+    grown = shapely.buffer(shapely.transform(parts[thin], there), buffer_m, quad_segs=ROUND)
+    parts[thin] = shapely.transform(grown, back)
+    return parts
+
+
+def _nowhere(layer: Layer, wanted: NDArray[np.bool_], frame: Frame, crs: str | None) -> str:
+    """Why nothing falls in the scene, with both extents."""
+    import shapely
+
+    bounds = shapely.total_bounds(layer.shapes[wanted])
+    ours = frame.bounds_in(crs)
+    hint = "Check the CRS of both, and that they show the same place."
+    if ours is not None:
+        x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
+        if ours[0] <= y <= ours[2] and ours[1] <= x <= ours[3]:
+            hint = "Its coordinates look swapped: x and y (longitude and latitude) the other way round would fit."
+    return (
+        f"{layer.path}: no geometry falls in {frame.name}: they lie at {extent(bounds)}, the scene at "
+        f"{extent(ours or frame.bounds())} ({short(crs if ours else frame.crs)}). {hint}"
+    )

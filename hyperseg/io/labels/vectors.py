@@ -1,0 +1,201 @@
+"""Vector files: which layer, which column tells the classes, and what is in it.
+
+GeoPackage, GeoJSON, Shapefile and whatever else pyogrio opens; neither pandas nor geopandas is needed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import DataFileError, LabelError, SettingError
+from hyperseg.io.formats.array import check_file, reading
+from hyperseg.io.formats.windows import import_rasterio
+from hyperseg.io.labels.qml import Style, parse_qml, read_qml
+
+VECTORS = (
+    ".shp", ".shz", ".gpkg", ".geojson", ".geojsonl", ".json", ".fgb", ".gdb", ".kml", ".kmz", ".gml", ".tab", ".mif",
+)  # fmt: skip
+KNOWN_VECTORS = "GeoPackage .gpkg, GeoJSON .geojson, Shapefile .shp, .fgb, .kml and whatever pyogrio opens"
+AnyArray = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class VectorOptions:
+    """How drawn geometries become labels.
+
+    Attributes:
+        class_column: the column that tells the classes; None guesses.
+        layer: the layer of a file of several.
+        all_touched: label every pixel a geometry touches, not only those whose centre lies in it.
+        buffer_m: metres around points and lines that belong to them, or None.
+    """
+
+    class_column: str | None = None
+    layer: str | None = None
+    all_touched: bool = False
+    buffer_m: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.buffer_m is not None and not 0 < self.buffer_m < np.inf:
+            raise SettingError(f"buffer_m = {self.buffer_m:g} is impossible: give metres above 0.")
+
+    def given(self) -> list[str]:
+        """Names of the options that are not at their default."""
+        return [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+
+    def refuse(self, labels: object) -> None:
+        """Raise if any option is given although `labels` are no vectors."""
+        if named := self.given():
+            what = "no labels were given" if labels is None else f"{labels} holds none"
+            raise SettingError(
+                f"{', '.join(named)}: only for labels drawn as vectors ({KNOWN_VECTORS}), and {what}. "
+                "Leave the option out."
+            )
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer as it stands in its file.
+
+    Attributes:
+        path, name: where it comes from.
+        crs: as "EPSG:n" or WKT, or None.
+        shapes: (n,) shapely geometries, 2-D; None where a feature has none.
+        ids: (n,) the file's own feature numbers, as a GIS shows them.
+        columns: (n,) values by column name.
+        style: names and colours that a style beside it (or in it) gives.
+    """
+
+    path: Path
+    name: str
+    crs: str | None
+    shapes: AnyArray
+    ids: NDArray[np.int64]
+    columns: Mapping[str, AnyArray]
+    style: Style = field(default_factory=Style)
+
+
+def split_layer(text: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """Split "FILE:LAYER" of a vector file; a path that exists as given is taken as it is."""
+    whole = os.fspath(text)
+    head, colon, name = whole.rpartition(":")
+    if colon and name and Path(head).suffix.lower() in VECTORS and not Path(whole).exists():
+        return Path(head), name
+    return Path(whole), None
+
+
+def is_vector(labels: object) -> bool:
+    """Whether `labels` names a vector file, by its suffix."""
+    return isinstance(labels, str | os.PathLike) and split_layer(labels)[0].suffix.lower() in VECTORS
+
+
+def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Layer:
+    """Read one layer of a vector file.
+
+    Args:
+        path: the file, or "FILE:LAYER".
+        layer: the layer's name; None takes the only one with geometries.
+
+    Raises:
+        DataFileError: the file is missing, incomplete or unreadable, or the layer is unclear.
+        LabelError: the layer holds nothing.
+    """
+    file, spelt = split_layer(path)
+    if spelt is not None and layer not in (None, spelt):
+        raise SettingError(
+            f"{path}: names the layer {spelt!r}, and so does the option layer {layer!r}: choose one."
+        )
+    if not (file.is_dir() and file.suffix.lower() == ".gdb"):
+        check_file(file)
+    _check_companions(file)
+    with _quiet(), reading(file, "vectors"):
+        import_rasterio()  # with h5py before any GDAL, pyogrio's too
+        import pyogrio
+        import shapely
+
+        found = pyogrio.list_layers(file)
+        name = _choose_layer(file, [str(n) for n, kind in found if kind is not None], spelt or layer)
+        meta, ids, wkb, values = pyogrio.raw.read(file, layer=name, force_2d=True, return_fids=True)
+        columns = dict(zip((str(c) for c in meta["fields"]), values, strict=True))
+        shapes = shapely.from_wkb(np.asarray(wkb, object), on_invalid="ignore")
+        style = _style(file, name, {str(n) for n, kind in found if kind is None})
+    if len(shapes) == 0:
+        raise LabelError(
+            f"{file}: the layer {name!r} is empty; draw polygons with a class, or choose another layer."
+        )
+    return Layer(file, name, meta["crs"], np.atleast_1d(shapes), np.asarray(ids, np.int64), columns, style)
+
+
+def _choose_layer(path: Path, names: list[str], wanted: str | None) -> str:
+    if wanted is not None and wanted not in names:
+        close = difflib.get_close_matches(wanted, names, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise DataFileError(
+            f"{path}: holds no layer {wanted!r}; it holds {', '.join(names) or 'none'}.{hint}"
+        )
+    if wanted is None and len(names) != 1:
+        if not names:
+            raise DataFileError(f"{path}: holds no layer with geometries, only tables; choose another file.")
+        raise DataFileError(
+            f"{path}: holds {len(names)} layers and only you know which is meant: {', '.join(names[:12])}"
+            f"{' ...' if len(names) > 12 else ''}. Choose one with --layer {names[0]!r}, or as FILE:LAYER."
+        )
+    return names[0] if wanted is None else wanted
+
+
+def _check_companions(path: Path) -> None:
+    """A Shapefile is three files; without one of them readers fail in words nobody understands."""
+    if path.suffix.lower() != ".shp":
+        return
+    present = {p.suffix.lower() for p in path.parent.glob(f"{_literal(path.stem)}.*")}
+    missing = [path.stem + suffix for suffix in (".shx", ".dbf") if suffix not in present]
+    if missing:
+        raise DataFileError(
+            f"{path}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing beside it. "
+            "A Shapefile is .shp, .shx, .dbf and .prj together: copy all of them."
+        )
+
+
+def _literal(stem: str) -> str:
+    """A file's stem for glob, brackets and stars meant as they are."""
+    return "".join(f"[{c}]" if c in "[*?" else c for c in stem)
+
+
+def _style(path: Path, layer: str, tables: set[str]) -> Style:
+    """The .qml beside the file, else the default style that QGIS keeps in a GeoPackage."""
+    import pyogrio
+
+    style = read_qml(path.with_suffix(".qml"))
+    if style != Style() or "layer_styles" not in tables:
+        return style
+    meta, _, _, values = pyogrio.raw.read(path, layer="layer_styles", read_geometry=False)
+    table = dict(zip((str(c) for c in meta["fields"]), values, strict=True))
+    rows = zip(
+        table.get("f_table_name", ()), table.get("useAsDefault", ()), table.get("styleQML", ()), strict=False
+    )
+    for name, _, text in sorted(rows, key=lambda row: not row[1]):
+        if name == layer and text:
+            with suppress(ElementTree.ParseError):  # a style is a bonus
+                return parse_qml(str(text))
+    return Style()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What foreign readers remark on the side; what matters is checked and told here."""
+    logging.getLogger("pyogrio").addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

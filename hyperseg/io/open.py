@@ -1,0 +1,106 @@
+"""From what a user names to a `Scene`: a data set's name or alias, or a file with labels beside it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import LabelError, Scene
+from hyperseg.io.catalog import find_card, load_card, open_scene
+from hyperseg.io.formats.array import check_file
+from hyperseg.io.labels.rasterise import read_vector_mask
+from hyperseg.io.labels.vectors import VectorOptions, is_vector
+from hyperseg.io.labels.warp import both_placed, labels_on
+from hyperseg.io.read import find_bad_bands, open_array, read_labels, read_scene, split_key, with_labels
+
+log = logging.getLogger(__name__)
+
+
+def open_named(
+    text: str,
+    *,
+    labels: str | None = None,
+    folder: Path | None = None,
+    need_labels: bool = True,
+    class_column: str | None = None,
+    layer: str | None = None,
+    all_touched: bool = False,
+    buffer_m: float | None = None,
+) -> Scene:
+    """Open a data set by name, or a file.
+
+    Args:
+        text: name or alias of a data set ("indian-pines"), a file, or FILE:ARRAY.
+        labels: polygons (or FILE:LAYER), or a label raster (or FILE:ARRAY), 0 = unlabelled; replaces those of a data
+            set.
+        folder: where a data set's own files are, if not in the cache.
+        need_labels: False for scenes that are only to be mapped.
+        class_column, layer, all_touched, buffer_m: of labels drawn as vectors, see `VectorOptions`.
+
+    Raises:
+        DataFileError, SettingError, SceneError, LabelError: whatever is missing or does not fit, with the remedy.
+    """
+    file, _ = split_key(text)
+    card = None if file.is_file() else find_card(text)
+    if card is None:
+        if not file.exists() and not file.suffix and len(file.parts) == 1:
+            load_card(text)  # a bare word is meant as a name: tells the nearest one
+        check_file(file)
+        if need_labels and labels is None:
+            raise LabelError(
+                f"{text}: a scene of your own needs labels: give --labels FILE, polygons with a class (.gpkg, "
+                ".geojson, .shp) or a raster of the same size with 0 = unlabelled."
+            )
+        return read_scene(
+            text,
+            labels=labels,
+            scan=need_labels,  # a scene that is only mapped may be of any size
+            class_column=class_column,
+            layer=layer,
+            all_touched=all_touched,
+            buffer_m=buffer_m,
+        )
+    vectors = VectorOptions(class_column, layer, all_touched, buffer_m)
+    if labels is None:
+        vectors.refuse(labels)
+    scene = open_scene(card, cache=folder)
+    good, reasons = find_bad_bands(scene.cube, scene.valid, bbl=scene.good_bands, name=scene.name)
+    for reason in reasons:
+        log.info("%s: %s; dropped", scene.name, reason)
+    scene = scene.with_(good_bands=good)
+    if labels is None:
+        return scene
+    found = read_labels(labels, scene.shape, grid=scene.grid, vectors=vectors, scene=scene.name)
+    return with_labels(scene, found)
+
+
+def read_mask(text: str | None, scene: Scene) -> NDArray[Any] | None:
+    """Training or test pixels of a scene: a raster of file codes, 0 = not in the mask, or any geometries; or None.
+
+    A raster on another grid is brought onto the scene's by nearest neighbour.
+
+    Raises:
+        DataFileError: as `read_array`.
+        LabelError: another shape without coordinates, or another place.
+    """
+    if text is None:
+        return None
+    shape = scene.shape
+    if is_vector(text):
+        return read_vector_mask(text, shape, scene.grid, scene=scene.name)
+    file = open_array(text, ndim=2, shape=shape)
+    if tuple(file.array.shape) != shape and both_placed(file.grid, scene.grid):
+        return labels_on(file, shape, scene.grid, scene=scene.name).codes >= 0
+    found = np.asarray(file.array[...])
+    if found.shape != shape:
+        hint = (
+            "it looks transposed: swap rows and columns"
+            if found.shape == shape[::-1]
+            else "crop or resample it"
+        )
+        raise LabelError(f"{text}: the mask has shape {found.shape}, the scene's pixels are {shape}; {hint}.")
+    return found

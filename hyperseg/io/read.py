@@ -1,0 +1,293 @@
+"""From a file to a `Scene`: every format of the field, lazy where the format allows it.
+
+Formats: .mat (v4 to v7.3), .npy, .npz, HDF5 (.h5 .hdf5 .he5 .nc), Zarr, ENVI, GeoTIFF and whatever GDAL opens;
+products of EMIT, PRISMA and EnMAP; and xarray's objects.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import Cube, DataFileError, Grid, Scene, SceneError
+from hyperseg.io.formats.array import KNOWN, FileArray, check_file
+from hyperseg.io.formats.product import open_file
+from hyperseg.io.formats.windows import FlatWindows, LazyCube, OrderedBands, RasterWindows, windows_of
+from hyperseg.io.formats.xarray import LabelledArray, LabelledWindows, is_labelled, open_labelled
+from hyperseg.io.labels.raster import Labels, only_where_data, with_labels
+from hyperseg.io.labels.rasterise import read_vectors
+from hyperseg.io.labels.vectors import VECTORS, VectorOptions, is_vector
+from hyperseg.io.labels.warp import labels_on
+from hyperseg.io.look.bands import FULL_SCAN_BYTES, find_bad_bands, find_valid, valid_in
+
+__all__ = [
+    "Labels",
+    "LazyCube",
+    "find_bad_bands",
+    "find_valid",
+    "read_array",
+    "read_labels",
+    "read_scene",
+    "split_key",
+    "valid_in",
+    "with_labels",
+]
+
+log = logging.getLogger(__name__)
+AnyPath = str | os.PathLike[str]
+HYPERSPECTRAL_FROM = 10
+STAYS = (RasterWindows, FlatWindows, OrderedBands, LabelledWindows)  # picking pixels from these is no slower
+
+
+def split_key(text: AnyPath) -> tuple[Path, str | None]:
+    """Split "FILE:KEY" into the file and the array's name in it.
+
+    A path that exists as given is taken as it is; the colon of a Windows drive or of a URL is none of ours.
+    """
+    whole = os.fspath(text)
+    head, colon, key = whole.rpartition(":")
+    drive = len(head) == 1 and head.isalpha() and key[:1] in ("/", "\\")
+    if not colon or not head or not key or drive or key.startswith("//") or Path(whole).exists():
+        return Path(whole), None
+    return Path(head), key
+
+
+def read_array(path: AnyPath, *, key: str | None = None, ndim: int | None = None) -> Cube:
+    """One array of a file, lazily where the format allows (.npy, ENVI, HDF5, rasters).
+
+    Args:
+        path: the file, or "FILE:KEY".
+        key: name of the array in a file of several; None takes the only one that fits.
+        ndim: 3 for a cube, 2 for labels, None for any.
+
+    Returns:
+        An array, memory map or `LazyCube`. MATLAB v7.3 axes come back in MATLAB's order; rasters are
+        (H, W, C), and (H, W) where `ndim` is 2 and there is one band.
+
+    Raises:
+        DataFileError: the file is missing, unreadable or ambiguous.
+    """
+    return open_array(path, key=key, ndim=ndim).array
+
+
+def open_array(
+    path: AnyPath | LabelledArray,
+    *,
+    key: str | None = None,
+    ndim: int | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> FileArray:
+    """As `read_array`, with all else the file says; arrays of `shape` are preferred."""
+    if not isinstance(path, str | os.PathLike):
+        if is_labelled(path):
+            return open_labelled(path, key=key, ndim=ndim)
+        raise DataFileError(
+            f"{type(path).__name__}: a file's name or an xarray object was expected; an array of numbers makes a "
+            "scene by itself: Scene(cube)."
+        )
+    file, spelt = split_key(path) if key is None else (Path(path), key)
+    check_file(file)
+    found = _opened(file, key=spelt, ndim=ndim, shape=shape)
+    if ndim == 2 and found.axes_known and tuple(found.array.shape[2:]) == (1,):
+        found = replace(found, array=found.array[..., 0])
+    return found
+
+
+def _opened(file: Path, *, key: str | None, ndim: int | None, shape: tuple[int, ...] | None) -> FileArray:
+    if file.suffix.lower() in VECTORS:
+        raise DataFileError(
+            f"{file}: holds vectors, an array was expected ({KNOWN}). Rasterise it on the scene's grid."
+        )
+    return open_file(file, key=key, ndim=ndim, shape=shape)
+
+
+def read_labels(
+    path: AnyPath,
+    shape: tuple[int, ...],
+    *,
+    key: str | None = None,
+    grid: Grid | None = None,
+    vectors: VectorOptions | None = None,
+    scene: str = "the scene",
+) -> Labels:
+    """Labels for pixels of `shape`: a label raster, or drawn vectors (see `read_vectors`).
+
+    Of a raster, code 0, the no-data value and negative codes are unlabelled; the other codes present become 0..K-1
+    in ascending order. Names come from the raster's categories, ENVI "class names" or a QGIS style (.qml), else
+    "class 3". A raster on another grid than `grid` is brought onto it by nearest neighbour (see `labels_on`).
+
+    Args:
+        path: "FILE", "FILE:KEY" of a raster, "FILE:LAYER" of vectors.
+        shape: (rows, columns).
+        key: name of the array in a file of several.
+        grid: where the pixels are; vectors need it.
+        vectors: class column, layer and the like; for vectors only.
+        scene: what the pixels belong to, for messages.
+
+    Raises:
+        DataFileError: as `read_array`.
+        LabelError: another shape, fractions, nothing labelled, or another place.
+        SettingError: options for vectors with a raster.
+    """
+    options = vectors or VectorOptions()
+    if is_vector(path):
+        return read_vectors(path, tuple(shape), grid, options=options, scene=scene)
+    options.refuse(path)
+    return labels_on(open_array(path, key=key, ndim=2, shape=tuple(shape)), tuple(shape), grid, scene=scene)
+
+
+def read_scene(
+    path: AnyPath | LabelledArray,
+    *,
+    labels: AnyPath | NDArray[Any] | None = None,
+    key: str | None = None,
+    bands_last: bool | None = None,
+    name: str | None = None,
+    scan: bool = True,
+    class_column: str | None = None,
+    layer: str | None = None,
+    all_touched: bool = False,
+    buffer_m: float | None = None,
+) -> Scene:
+    """A cube, and labels if there are any, as a `Scene`.
+
+    Cubes in HDF5 and MATLAB v7.3 files of up to 512 MiB are read at once; larger ones stay lazy, and memory maps
+    above that size become lazy cubes, whose pages do not stay with the process.
+    Bands are taken to be on the last axis, unless the labels' shape or the wavelengths show another axis.
+
+    Args:
+        path: the cube, or "FILE:KEY", or an xarray.DataArray or Dataset.
+        labels: polygons (GeoPackage, GeoJSON, Shapefile; "FILE:LAYER" works too), a label raster ("FILE:KEY" works
+            too), an array of file codes (0 = unlabelled), or None.
+        key: name of the cube's array in a file of several.
+        bands_last: True or False states where the bands are in formats that do not say: last or first.
+        name: short name; the file's stem without one.
+        scan: False reads no more than a sample of the pixels, for scenes of any size: `valid` stays None, ask
+            `valid_in` of every window with the scene's `good_bands` and `nodata`. Labels of pixels without data
+            are taken back at once.
+        class_column, layer, all_touched, buffer_m: of labels drawn as vectors, see `VectorOptions`.
+
+    Raises:
+        DataFileError: a file is missing, unreadable or ambiguous.
+        SceneError: the array is no cube, or no band is usable.
+        LabelError: the labels do not fit the cube.
+    """
+    file = open_array(path, key=key, ndim=3)
+    title = file.path.stem if name is None else name
+    if len(file.array.shape) != 3:
+        raise SceneError(
+            f"{file.path}: a cube has three axes (rows, columns, bands), this array has shape "
+            f"{tuple(file.array.shape)}. Choose another file, or another array as FILE:KEY."
+        )
+    vectors = VectorOptions(class_column, layer, all_touched, buffer_m)
+    source = _open_labels(labels, file, vectors)
+    cube = _bands_moved_last(file, source, bands_last)
+    _check_bands(cube, file.path)
+    pixels, place = tuple(cube.shape[:2]), str(file.path)
+    found = None if source is None else labels_on(source, pixels, file.grid, scene=place)
+    if is_vector(labels):
+        found = read_labels(str(labels), pixels, grid=file.grid, vectors=vectors, scene=place)
+    if isinstance(cube, np.memmap) and cube.nbytes > FULL_SCAN_BYTES:
+        cube = windows_of(cube)
+    if (
+        scan
+        and isinstance(cube, LazyCube)
+        and not isinstance(cube.reader, STAYS)
+        and cube.nbytes <= FULL_SCAN_BYTES
+    ):
+        # its pixels are all looked at below, and rows across compressed chunks are slow to pick one by one
+        cube = np.ascontiguousarray(cube[...])
+    wavelengths = _per_band(file.wavelengths_nm, cube)
+    good, reasons = find_bad_bands(
+        cube, bbl=_per_band(file.bbl, cube), nodata=file.nodata, name=str(file.path)
+    )
+    for reason in reasons:
+        log.info("%s: %s; dropped", title, reason)
+    valid = find_valid(cube, good=good, nodata=file.nodata, name=title) if scan else None
+    scene = Scene(
+        cube=cube,
+        valid=valid,
+        grid=_grid(file, source),
+        wavelengths_nm=wavelengths,
+        good_bands=None if good.all() else good,
+        rgb_bands=file.rgb_bands,
+        scale=file.scale,
+        nodata=file.nodata,
+        name=title,
+        source=str(file.path) if file.key is None else f"{file.path}:{file.key}",
+    )
+    if found is None:
+        return scene
+    scene = with_labels(scene, found)
+    return scene if scan else only_where_data(scene, good)
+
+
+def _open_labels(
+    labels: AnyPath | NDArray[Any] | None, cube: FileArray, vectors: VectorOptions
+) -> FileArray | None:
+    """Labels that are an array; None for vectors, whose pixels are the cube's whatever those are."""
+    if is_vector(labels):
+        return None
+    vectors.refuse(labels if isinstance(labels, str | os.PathLike | None) else "an array")
+    if labels is None:
+        return None
+    if isinstance(labels, str | os.PathLike):
+        a, b, c = cube.array.shape
+        for shape in ((a, b), (b, c), (a, c)):
+            try:
+                found = open_array(labels, ndim=2, shape=shape)
+            except DataFileError:
+                continue  # several arrays, none of this shape: another order of the axes may decide
+            if tuple(found.array.shape[:2]) == shape:
+                return found
+        return open_array(labels, ndim=2)
+    return FileArray(np.asarray(labels), Path("label array"))
+
+
+def _bands_moved_last(file: FileArray, labels: FileArray | None, bands_last: bool | None) -> Cube:
+    shape = tuple(file.array.shape)
+    if file.axes_known:
+        return file.array
+    axis = 2
+    if bands_last is not None:
+        axis = 2 if bands_last else 0
+    elif labels is not None:
+        pixels = tuple(labels.array.shape[:2])
+        axis = next((a for a in (2, 0, 1) if tuple(n for i, n in enumerate(shape) if i != a) == pixels), 2)
+    elif file.wavelengths_nm is not None and shape.count(len(file.wavelengths_nm)) == 1:
+        axis = shape.index(len(file.wavelengths_nm))
+    if axis == 2:
+        return file.array
+    if bands_last is None:
+        log.warning("%s: shape %s has its bands on axis %d; they are moved last", file.path, shape, axis)
+    if isinstance(file.array, LazyCube):
+        return file.array.move_last(axis)
+    return np.moveaxis(np.asanyarray(file.array), axis, -1)
+
+
+def _check_bands(cube: Cube, path: Path) -> None:
+    rows, columns, bands = cube.shape
+    if bands < 3 or min(rows, columns) < 1:
+        raise SceneError(
+            f"{path}: {rows}x{columns} pixels with {bands} bands; at least 3 bands are needed to tell "
+            "spectra apart. If the bands are on the first axis, say so with bands_last=False."
+        )
+    if bands < HYPERSPECTRAL_FROM:
+        log.warning("%s: not hyperspectral (%d bands); maps rest on little spectral evidence", path, bands)
+
+
+def _per_band(values: Any, cube: Cube) -> Any:
+    return values if values is not None and len(values) == cube.shape[-1] else None
+
+
+def _grid(file: FileArray, labels: FileArray | None) -> Grid:
+    if labels is None:
+        return file.grid
+    # a cube without coordinates (.mat) lies where its label raster lies
+    return labels.grid if file.grid.affine is None and file.grid.crs is None else file.grid

@@ -1,0 +1,208 @@
+"""Writing files so that a name never stands for half a result: text, JSON, plain rasters and pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import UNLABELLED, DataFileError, Grid, HypersegError, LabelError, SceneError, replaced
+from hyperseg.io.formats.windows import import_rasterio
+
+AnyPath = str | os.PathLike[str]
+BLOCK_PX = 256
+PICTURE_PX = 600
+LARGEST_PICTURE_PX = 8000
+
+
+@contextmanager
+def replacing(path: AnyPath) -> Iterator[Path]:
+    """Yield a temporary name in the folder of `path`; rename it to `path` on success, remove it on failure.
+
+    Whatever stood at `path` stays untouched until the new file is complete, also through Ctrl-C.
+
+    Raises:
+        DataFileError: the file cannot be written (no such folder, no permission, disk full).
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(f"{target.name} is a folder")
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"the folder {target.parent} does not exist")
+        with replaced(target) as temporary:
+            yield temporary
+    except HypersegError:
+        raise
+    except OSError as error:
+        raise unwritable(target, error) from error
+
+
+def unwritable(target: Path, error: Exception) -> DataFileError:
+    """The error for a file that cannot be written, whatever the reason."""
+    found = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return DataFileError(
+        f"{target}: cannot be written ({found}); what stood there is unchanged. "
+        "Make sure the folder exists, you may write there and the disk has room."
+    )
+
+
+def write_text(path: AnyPath, text: str) -> None:
+    """Write UTF-8 text."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+
+
+def write_json(path: AnyPath, obj: Any) -> None:
+    """Write strict JSON; arrays become lists, dataclasses objects, and numbers that are not finite null."""
+    write_text(path, json.dumps(_plain(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_raster(
+    path: AnyPath, array: NDArray[Any], grid: Grid | None = None, *, names: Sequence[str] = ()
+) -> None:
+    """Write a float32 GeoTIFF, NaN meaning no data: confidence, entropy, probabilities.
+
+    Args:
+        path: file to write.
+        array: (H, W) or (H, W, C).
+        grid: coordinates, or None.
+        names: one description per band.
+    """
+    values = np.asarray(array, np.float32)
+    if values.ndim not in (2, 3):
+        raise SceneError(f"{path}: a raster is (rows, columns[, bands]), this has shape {values.shape}.")
+    planes = values[..., None] if values.ndim == 2 else values
+    with replacing(path) as temporary:
+        with create_raster(temporary, Path(path), planes.shape, "float32", grid, nodata=math.nan) as raster:
+            raster.write(np.moveaxis(planes, -1, 0))
+            for band, name in enumerate(names, start=1):
+                raster.set_band_description(band, name)
+        check_whole(temporary, Path(path))
+
+
+@contextmanager
+def create_raster(
+    path: Path, target: Path, shape: tuple[int, ...], dtype: str, grid: Grid | None, *, nodata: float
+) -> Iterator[Any]:
+    """An open tiled and deflated GeoTIFF of `shape` (H, W, C) at `path`, in messages called `target`."""
+    rasterio = import_rasterio()
+    rows, columns, bands = shape
+    place = Grid() if grid is None else grid
+    try:
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            height=rows,
+            width=columns,
+            count=bands,
+            dtype=dtype,
+            nodata=nodata,
+            crs=place.crs,
+            transform=None if place.affine is None else rasterio.Affine(*place.affine),
+            tiled=True,
+            blockxsize=BLOCK_PX,
+            blockysize=BLOCK_PX,
+            compress="deflate",
+            predictor=3 if dtype == "float32" else 1,
+            interleave="band",
+            bigtiff="if_safer",
+        ) as raster:
+            yield raster
+    except rasterio.errors.RasterioError as error:
+        raise unwritable(
+            target, error.__cause__ if isinstance(error.__cause__, Exception) else error
+        ) from error
+
+
+def check_whole(path: Path, target: Path, *, each: Callable[[NDArray[Any]], None] | None = None) -> None:
+    """Read a raster back block by block: GDAL may meet a full disk when closing, and then says nothing.
+
+    Args:
+        path: the raster.
+        target: what to call it in messages.
+        each: called with every block, (bands, h, w).
+    """
+    rasterio = import_rasterio()
+    try:
+        with rasterio.open(path) as raster:
+            for _, window in raster.block_windows(1):
+                block = raster.read(window=window)
+                if each is not None:
+                    each(block)
+    except rasterio.errors.RasterioError as error:
+        raise unwritable(target, OSError("the disk took only a part of it; it may be full")) from error
+
+
+def write_png(
+    path: AnyPath,
+    labels: NDArray[Any],
+    colours: Sequence[tuple[int, int, int]],
+    *,
+    unlabelled: tuple[int, int, int] = (0, 0, 0),
+) -> None:
+    """Write a plain picture of a label map, small maps enlarged to about 600 px by repeating pixels.
+
+    Args:
+        path: file to write.
+        labels: (H, W), -1 = unlabelled, classes 0..K-1.
+        colours: K sRGB triples 0..255.
+        unlabelled: colour of -1.
+    """
+    from matplotlib.image import imsave
+
+    check_labels(labels, len(colours), path)
+    longest = max(labels.shape)
+    shrink, factor = math.ceil(longest / LARGEST_PICTURE_PX), max(1, math.ceil(PICTURE_PX / longest))
+    table = np.asarray([unlabelled, *colours], np.uint8)
+    picture = table[np.asarray(labels[::shrink, ::shrink], np.int64) - UNLABELLED]
+    picture = picture.repeat(factor, 0).repeat(factor, 1)
+    with replacing(path) as temporary:
+        imsave(temporary, picture, format="png")
+
+
+def check_labels(labels: NDArray[Any], n_classes: int, path: AnyPath) -> None:
+    """Refuse what is no (H, W) map of labels -1..K-1.
+
+    Raises:
+        LabelError: wrong shape, type or values.
+    """
+    if labels.ndim != 2 or labels.dtype.kind not in "iu" or labels.size == 0:
+        raise LabelError(
+            f"{path}: a map to write is (rows, columns) of whole numbers, got {labels.shape} {labels.dtype}."
+        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < UNLABELLED or high >= n_classes:
+        raise LabelError(
+            f"{path}: labels run from {low} to {high}, expected -1 (unlabelled) or 0..{n_classes - 1} for "
+            f"{n_classes} classes. Translate file codes with read_labels first."
+        )
+
+
+def _plain(obj: Any) -> Any:
+    match obj:
+        case None | bool() | str() | int():
+            return obj
+        case float():
+            return obj if math.isfinite(obj) else None
+        case np.ndarray() | np.generic():
+            return _plain(obj.tolist())
+        case dict():
+            return {str(k): _plain(v) for k, v in obj.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(v) for v in (sorted(obj) if isinstance(obj, set | frozenset) else obj)]
+        case Path():
+            return str(obj)
+        case _ if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+            return {f.name: _plain(getattr(obj, f.name)) for f in dataclasses.fields(obj)}
+        case _:
+            raise TypeError(f"{type(obj).__name__} has no JSON form; convert it to numbers, text or lists.")

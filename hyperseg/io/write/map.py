@@ -1,0 +1,255 @@
+"""Class maps as GeoTIFF with palette, class names and coordinates, whole or window by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, SegmentationMap, SettingError
+from hyperseg.io.formats.windows import import_rasterio
+from hyperseg.io.read import open_array
+from hyperseg.io.write.files import AnyPath, check_labels, check_whole, create_raster, replacing
+from hyperseg.io.write.style import Colours, categories_xml, raster_qml
+
+SIZE = "pixel_size_m"  # the tag of a map without coordinates whose pixels have a known size
+CONFIDENCE = "confidence"
+ENTROPY = "entropy as a share of the largest (0 certain, 1 no idea)"
+
+
+class MapWriter:
+    """Writes a class map, its confidence and its entropy window by window; memory does not grow with the scene.
+
+    In the file, 0 means unlabelled or no data and class k of the package is k + 1. Class names, colours and
+    counts go into `<map>.aux.xml` (GDAL, ArcGIS) and `<stem>.qml` (QGIS). All files appear together when the block
+    ends without an error; otherwise none does. Windows that start at multiples of 256 px compress best.
+
+    Args:
+        path: the map, a .tif.
+        shape: (rows, columns) of the scene.
+        classes: K names.
+        colours: K sRGB triples 0..255.
+        grid: coordinates, or None.
+        confidence_path: a float32 GeoTIFF for the confidence, or None.
+        entropy_path: a float32 GeoTIFF for the entropy, from 0 (certain) to 1 (no idea), or None.
+        made_by: method and refiners, in order; the tag "made_by" of the file.
+    """
+
+    def __init__(
+        self,
+        path: AnyPath,
+        shape: tuple[int, ...],
+        *,
+        classes: Sequence[str],
+        colours: Colours,
+        grid: Grid | None = None,
+        confidence_path: AnyPath | None = None,
+        entropy_path: AnyPath | None = None,
+        made_by: Sequence[str] = (),
+    ) -> None:
+        if len(shape) != 2 or min(shape) < 1:
+            raise SettingError(f"{path}: a map has shape (rows, columns), got {tuple(shape)}.")
+        if len(classes) != len(colours) or not 1 <= len(classes) < 2**15:
+            raise LabelError(
+                f"{path}: {len(classes)} class names, {len(colours)} colours; give as many of both."
+            )
+        self.path = Path(path)
+        if self.path.suffix.lower() not in (".tif", ".tiff"):
+            raise DataFileError(f"{path}: a map is written as GeoTIFF; name it {self.path.stem}.tif.")
+        self.shape, self.grid = (shape[0], shape[1]), grid
+        self.classes, self.colours = tuple(classes), tuple(colours)
+        self.confidence_path = None if confidence_path is None else Path(confidence_path)
+        self.entropy_path = None if entropy_path is None else Path(entropy_path)
+        self.made_by = tuple(made_by)
+        self._dtype = "uint8" if len(classes) < 2**8 else "uint16"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            # left in reverse order: the map itself gets its name last, when all that belongs to it is there
+            map_file = stack.enter_context(replacing(self.path))
+            sidecar = stack.enter_context(replacing(self.path.with_name(self.path.name + ".aux.xml")))
+            counts = np.zeros(len(self.classes) + 1, np.int64)
+            stack.push(_described(sidecar, self.classes, self.colours, counts))
+            style = stack.enter_context(replacing(self.path.with_suffix(".qml")))
+            style.write_text(raster_qml(self.classes, self.colours), encoding="utf-8")
+            self._confidence = self._values(stack, self.confidence_path, CONFIDENCE)
+            self._entropy = self._values(stack, self.entropy_path, ENTROPY)
+            stack.push(_checked(map_file, self.path, counts))
+            self._map = stack.enter_context(
+                create_raster(map_file, self.path, (*self.shape, 1), self._dtype, self.grid, nodata=0)
+            )
+            self._map.write_colormap(1, {0: (0, 0, 0, 0), **{k + 1: c for k, c in enumerate(self.colours)}})
+            if self.made_by:
+                self._map.update_tags(made_by=" + ".join(self.made_by))
+            if self.grid is not None and self.grid.unit == "m" and self.grid.affine is None:
+                # a transform would claim a place; without one the size of a pixel is known here alone
+                self._map.update_tags(**{SIZE: " ".join(map(repr, self.grid.spacing))})
+            self._stack = stack.pop_all()
+        return self
+
+    def write(
+        self,
+        window: tuple[slice, ...],
+        labels: NDArray[Any],
+        confidence: NDArray[Any] | None = None,
+        entropy: NDArray[Any] | None = None,
+    ) -> None:
+        """Write one window.
+
+        Args:
+            window: row and column slices, such as `Tile.core_slices`.
+            labels: (h, w) labels of the window, -1 = unlabelled.
+            confidence: (h, w), or None; needs a `confidence_path`.
+            entropy: (h, w) from 0 to 1: `share_of_largest`, or None; needs an `entropy_path`.
+        """
+        check_labels(labels, len(self.classes), self.path)
+        rows, columns = (
+            (s.start or 0, n if s.stop is None else s.stop) for s, n in zip(window, self.shape, strict=True)
+        )
+        size = (rows[1] - rows[0], columns[1] - columns[0])
+        for what, array in (("labels", labels), ("confidence", confidence), ("entropy", entropy)):
+            if array is not None and array.shape != size:
+                raise SettingError(
+                    f"{self.path}: {what} of shape {array.shape} for a window of {size} pixels."
+                )
+        for what, array, file in (
+            ("confidence", confidence, self._confidence),
+            ("entropy", entropy, self._entropy),
+        ):
+            if (array is None) != (file is None):
+                raise SettingError(
+                    f"{self.path}: give {what}_path and {what} for every window, or neither of them."
+                )
+        codes = (labels.astype(np.int32) - UNLABELLED).astype(self._dtype)
+        self._map.write(codes, 1, window=(rows, columns))
+        if self._confidence is not None and confidence is not None:
+            self._confidence.write(confidence.astype(np.float32), 1, window=(rows, columns))
+        if self._entropy is not None and entropy is not None:
+            self._entropy.write(entropy.astype(np.float32), 1, window=(rows, columns))
+
+    def _values(self, stack: ExitStack, path: Path | None, meaning: str) -> Any:
+        """An open float32 raster of the map's grid at `path`, or None without a path."""
+        if path is None:
+            return None
+        file = stack.enter_context(replacing(path))
+        stack.push(_checked(file, path))
+        raster = stack.enter_context(
+            create_raster(file, path, (*self.shape, 1), "float32", self.grid, nodata=math.nan)
+        )
+        raster.set_band_description(1, meaning)
+        return raster
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
+def write_map(
+    path: AnyPath,
+    labels: SegmentationMap | NDArray[Any],
+    *,
+    classes: Sequence[str] | None = None,
+    colours: Colours | None = None,
+    grid: Grid | None = None,
+) -> None:
+    """Write a class map as a GeoTIFF with palette, class names and coordinates (see `MapWriter`).
+
+    Args:
+        path: the map, a .tif.
+        labels: a `SegmentationMap`, or (H, W) labels, -1 = unlabelled, with their classes and colours.
+        classes, colours, grid: override those of a `SegmentationMap`.
+    """
+    made_by: Sequence[str] = ()
+    if isinstance(labels, SegmentationMap):
+        made_by = labels.made_by
+        classes, colours = classes or labels.classes, colours or labels.colours
+        grid, labels = grid or labels.grid, labels.labels()
+    if classes is None or colours is None:
+        raise SettingError(f"{path}: an array of labels needs classes and colours to become a map.")
+    check_labels(labels, len(classes), path)
+    with MapWriter(
+        path, labels.shape, classes=classes, colours=colours, grid=grid, made_by=made_by
+    ) as writer:
+        writer.write((slice(None), slice(None)), labels)
+
+
+def read_map(
+    path: AnyPath,
+) -> tuple[NDArray[np.int16], tuple[str, ...], tuple[tuple[int, int, int], ...], Grid]:
+    """Read back a map that `write_map` or `MapWriter` wrote.
+
+    Returns:
+        (H, W) int16 labels with -1 = unlabelled, K class names (also of absent classes), K colours, the grid.
+
+    Raises:
+        DataFileError: the file is no such map.
+    """
+    file = open_array(path, ndim=2)
+    codes = np.asarray(file.array)
+    n = max(file.names, default=0)
+    if codes.ndim != 2 or codes.dtype.kind != "u" or n == 0 or set(range(1, n + 1)) - set(file.palette):
+        raise DataFileError(
+            f"{path}: is no class map of this package: expected one band of codes with a palette, and class "
+            f"names in {Path(path).name}.aux.xml beside it. Keep both files together, or read it as labels."
+        )
+    if int(codes.max()) > n:
+        raise DataFileError(
+            f"{path}: holds code {int(codes.max())} but names {n} classes; write the map again."
+        )
+    labels = (codes.astype(np.int32) + UNLABELLED).astype(np.int16)
+    codes_of = range(1, n + 1)
+    return (
+        labels,
+        tuple(file.names.get(c, f"class {c}") for c in codes_of),
+        tuple(file.palette[c] for c in codes_of),
+        _sized(file.grid, Path(path)),
+    )
+
+
+def _sized(grid: Grid, path: Path) -> Grid:
+    """The grid with the size of its pixels, where the file holds that and nothing else of it."""
+    if grid != Grid():
+        return grid
+    with import_rasterio().open(path) as file:
+        found = [float(v) for v in file.tags().get(SIZE, "").split()]
+    return Grid((found[0], found[1]), "m") if len(found) == 2 else grid
+
+
+def share_of_largest(entropy: NDArray[Any], n_classes: int) -> NDArray[np.float32]:
+    """Entropy in nats over the largest that `n_classes` classes can have, ln K: 0 (certain) to 1 (no idea)."""
+    return (entropy / np.log(max(n_classes, 2))).astype(np.float32)
+
+
+def _checked(path: Path, target: Path, counts: NDArray[np.int64] | None = None) -> Any:
+    """An exit callback: once the raster is closed without an error, read it back; count codes into `counts`."""
+
+    def count(block: NDArray[Any]) -> None:
+        if counts is not None:
+            counts[:] += np.bincount(block.ravel(), minlength=len(counts))
+
+    def check(
+        kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            check_whole(path, target, each=count)
+
+    return check
+
+
+def _described(path: Path, classes: Sequence[str], colours: Colours, counts: NDArray[np.int64]) -> Any:
+    """An exit callback: once the codes are counted, say what they mean."""
+
+    def describe(
+        kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            path.write_text(categories_xml(classes, colours, counts.tolist()), encoding="utf-8")
+
+    return describe

@@ -1,0 +1,244 @@
+"""A trained run applied to another scene, streamed window by window."""
+
+from __future__ import annotations
+
+import logging
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from os.path import exists, samefile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
+from hyperseg.engine import ahead, choose_device, scene_progress
+from hyperseg.io.read import split_key
+from hyperseg.io.write import MapWriter
+from hyperseg.recipes.mapping.prepare import prepare_scene
+from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_target
+from hyperseg.recipes.mapping.resume import UnfinishedMap, open_unfinished
+from hyperseg.recipes.mapping.windows import Mapper, WindowMap, make_mapper, plan_windows
+from hyperseg.recipes.run.folder import Interrupted
+from hyperseg.recipes.run.load import load_run
+from hyperseg.recipes.run.record import MODEL
+
+log = logging.getLogger(__name__)
+
+ASSEMBLED_ROWS = 256  # a row of the map file's blocks
+Mapped = Iterator[tuple[int, WindowMap]]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where windows are mapped when not here.
+
+    Attributes:
+        address: of a Dask scheduler whose workers see the same files, or None for workers on this machine.
+        workers: processes on this machine where there is no address.
+    """
+
+    address: str | None = None
+    workers: int = 1
+
+
+def apply_run(
+    run: Path,
+    scene: Scene,
+    *,
+    out: Path,
+    refine: bool = False,
+    entropy: bool = False,
+    probabilities: Path | None = None,
+    cluster: Cluster | None = None,
+    side: int | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    quiet: bool = False,
+) -> Path:
+    """Map `scene` with the model of `run`; write `out` and OUT-confidence.tif.
+
+    While it runs, finished windows lie in OUT.unfinished beside the map; a run that was killed goes on there and
+    ends with the same bytes. Memory does not grow with the scene.
+
+    Args:
+        run: folder written by `classify`.
+        scene: read window by window; its bands are resampled to the run's where both know their wavelengths.
+        out: GeoTIFF to write.
+        refine: apply the run's refiners too, within each window and a halo around it.
+        entropy: also write OUT-entropy.tif: Shannon entropy over ln K, 0 (certain) to 1.
+        probabilities: a Zarr store for the probabilities of all classes (needs the package zarr), or None.
+        cluster: map windows in other processes or on other machines.
+        side: of a window in pixels; None follows from the memory of a pixel.
+        resume: go on with an interrupted map.
+        device, quiet: as in `classify`.
+
+    Raises:
+        RunError: the folder holds no whole run, or an unfinished map that cannot be gone on with.
+        SceneError: bands that the model needs are missing.
+        DataFileError: `out` cannot be written, or is the scene itself.
+    """
+    if probabilities is not None:
+        check_target(probabilities)
+    loaded = load_run(run)
+    scene = prepare_scene(loaded, scene, model=f"the run {run}")
+    if refine and not loaded.refiners:
+        log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
+    mapper = make_mapper(
+        loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device))
+    )
+    windows = plan_windows(scene, halo_px=mapper.halo_px, side=side, refined=mapper.refine)
+    blurred = [r.name for r in loaded.refiners if not r.exact] if mapper.refine and len(windows) > 1 else []
+    if blurred:
+        log.info(
+            "%d windows: %s sees %d pixels beyond each; where windows meet, the map can differ a little from that of "
+            "the whole scene", len(windows), blurred[0], mapper.halo_px,
+        )  # fmt: skip
+    layers = {"codes": "uint8" if len(loaded.classes) < 2**8 else "uint16", "confidence": "float32"}
+    layers |= {"entropy": "float32"} if entropy else {}
+    targets = _targets(out, scene, entropy=entropy, probabilities=probabilities)
+    writer = MapWriter(
+        out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
+        confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
+        made_by=loaded.chain if mapper.refine else loaded.chain[:1],
+    )  # fmt: skip
+    plan = {
+        "run": zlib.crc32((run / MODEL).read_bytes()),
+        "scene": _identity(scene),
+        "refiners": [r.name for r in loaded.refiners] if mapper.refine else [],
+        "layers": layers,
+        "probabilities": None if probabilities is None else str(probabilities),
+    }
+    _make_folder(out.parent)
+    store = open_unfinished(
+        out.with_name(out.stem + ".unfinished"), scene.shape, layers, windows, plan, resume=resume
+    )
+    maps = _going_on(store, mapper, scene, windows, run=run, cluster=cluster)
+    probs = None
+    if probabilities is not None:
+        probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
+    with _kept_for_resume(store, out):
+        _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet)
+    _assemble(store, writer)
+    if probs is not None:
+        probs.finish()
+    store.remove()
+    return out
+
+
+def map_here(mapper: Mapper, scene: Scene, windows: Iterable[tuple[int, Tile]]) -> Mapped:
+    """Map windows in this process, the next one being read while one is computed."""
+    read = ((n, w, np.asarray(scene.cube[w.read_slices])) for n, w in windows)
+    with closing(ahead(read)) as blocks:  # type: ignore[type-var]
+        for number, window, block in blocks:
+            yield number, mapper(scene, window, block)
+
+
+def _going_on(
+    store: UnfinishedMap,
+    mapper: Mapper,
+    scene: Scene,
+    windows: list[Tile],
+    *,
+    run: Path,
+    cluster: Cluster | None,
+) -> Mapped:
+    left = [(n, windows[n]) for n in store.missing()]
+    if cluster is None or not left:
+        return map_here(mapper, scene, left)
+    from hyperseg.recipes.mapping.cluster import map_elsewhere
+
+    return map_elsewhere(run, mapper, scene, left, address=cluster.address, workers=cluster.workers)
+
+
+@contextmanager
+def _kept_for_resume(store: UnfinishedMap, out: Path) -> Iterator[None]:
+    """What ends the work early leaves the windows that are there, or nothing where there are none."""
+    try:
+        yield
+    except BaseException as error:
+        if len(store.missing()) == store.n_windows:
+            store.remove()
+        elif isinstance(error, KeyboardInterrupt):
+            raise Interrupted(out) from error
+        elif isinstance(error, Exception):
+            error.add_note(f"What was mapped is kept in {store.root}: repeat the command with --resume.")
+        raise
+
+
+def _write_windows(
+    store: UnfinishedMap,
+    windows: list[Tile],
+    maps: Mapped,
+    probs: ProbabilityWriter | None,
+    *,
+    label: str,
+    quiet: bool,
+) -> None:
+    total = int(np.prod(store.shape))
+    done = total - sum(_pixels(windows[n]) for n in store.missing())
+    with scene_progress(label, total, quiet=quiet) as progress, closing(maps):  # type: ignore[type-var]
+        progress(done, total)
+        for number, made in maps:
+            if probs is not None and made.probs is not None:
+                probs.write(windows[number], made.probs)
+            values = {
+                "codes": made.labels.astype(np.int32) - UNLABELLED,
+                "confidence": made.confidence,
+                "entropy": made.entropy,
+            }
+            store.write(number, windows[number], values)
+            done += made.labels.size
+            progress(done, total)
+
+
+def _assemble(store: UnfinishedMap, writer: MapWriter) -> None:
+    with writer:
+        for start in range(0, store.shape[0], ASSEMBLED_ROWS):
+            rows = slice(start, min(start + ASSEMBLED_ROWS, store.shape[0]))
+            labels = (store.read("codes", rows).astype(np.int32) + UNLABELLED).astype(np.int16)
+            more = {name: store.read(name, rows) for name in store.layers if name != "codes"}
+            writer.write((rows, slice(0, store.shape[1])), labels, **more)
+
+
+def _targets(out: Path, scene: Scene, *, entropy: bool, probabilities: Path | None) -> dict[str, Path]:
+    """The files beside the map; none of them may be the scene."""
+    targets = {"map": out, "confidence": out.with_name(out.stem + "-confidence.tif")}
+    if entropy:
+        targets["entropy"] = out.with_name(out.stem + "-entropy.tif")
+    if probabilities is not None:
+        targets["probabilities"] = probabilities
+    source = split_key(scene.source)[0]
+    for target in targets.values():
+        if exists(target) and exists(source) and samefile(target, source):
+            raise DataFileError(f"{target}: is the scene itself; choose another --out for its map.")
+    return targets
+
+
+def _identity(scene: Scene) -> dict[str, Any]:
+    """What tells one scene from another without reading it."""
+    file = split_key(scene.source)[0]
+    stat = os.stat(file) if scene.source and file.exists() else None
+    return {
+        "name": scene.name,
+        "shape": list(scene.cube.shape),
+        "source": scene.source,
+        "bytes": None if stat is None else stat.st_size,
+        "changed": None if stat is None else stat.st_mtime_ns,
+    }
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataFileError(
+            f"{folder}: the folder cannot be created ({error.strerror}). Choose a writable --out."
+        ) from error
+
+
+def _pixels(window: Tile) -> int:
+    return int(np.prod([b - a for a, b in window.core]))

@@ -1,0 +1,162 @@
+"""A scene in windows: each is read with what its pixels need around them, and mapped by itself.
+
+A window is the unit of everything that is done to scenes of any size: it is read ahead, computed here or on another
+machine, written, and found missing after a crash. What a window's map says does not depend on where or when that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Tile, tiles
+from hyperseg.engine import choose_device, choose_precision, predict_scene
+from hyperseg.hsi.classical import SpectralClassifier, predict_map
+from hyperseg.hsi.networks import for_inference
+from hyperseg.io.look.bands import valid_in
+from hyperseg.recipes.run.load import LoadedRun
+
+WINDOW_BYTES = 128 << 20  # of raw pixels, halo included; three windows exist at once
+REFINED_BYTES = 256 << 20  # refiners need wide halos: larger windows waste less on them
+ALIGNED_PX = 16  # nodes and coarse grids of refiners divide this
+
+
+@dataclass(frozen=True)
+class WindowMap:
+    """What one window comes to; arrays are (h, w) of its core.
+
+    Attributes:
+        labels: int16 classes, -1 where there is no data.
+        confidence: float32 probability of the class.
+        entropy: float32, in nats over ln K: 0 (certain) to 1 (no idea).
+        probs: (h, w, K) float32, or None where nobody asked for them.
+    """
+
+    labels: NDArray[np.int16]
+    confidence: NDArray[np.float32]
+    entropy: NDArray[np.float32]
+    probs: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Mapper:
+    """A run made ready to map windows of a scene.
+
+    Attributes:
+        run: the run.
+        predict: a scene -> its map.
+        halo_px: what a window needs around it.
+        refine: whether the run's refiners are applied.
+        probabilities: whether windows come with their probabilities.
+        device: where to compute.
+    """
+
+    run: LoadedRun
+    predict: Callable[[Scene], SegmentationMap]
+    halo_px: int
+    refine: bool
+    probabilities: bool
+    device: str
+
+    def __call__(self, scene: Scene, window: Tile, block: NDArray[Any]) -> WindowMap:
+        """Map a window.
+
+        Args:
+            scene: the whole scene, for what is known about its pixels.
+            window: of `plan_windows`.
+            block: the cube at `window.read_slices`.
+        """
+        part = self._part(scene, window, block)
+        inside = tuple(slice(a - r, b - r) for (a, b), (r, _) in zip(window.core, window.read, strict=True))
+        valid = None if part.valid is None else part.valid[inside]
+        if valid is not None and not valid.any():
+            return self._nothing(valid.shape)
+        made = self.predict(part)
+        if self.refine:
+            for refine in self.run.refiners:
+                made = refine(made, part, self.device)
+        cut = SegmentationMap(
+            np.ascontiguousarray(made.probs[inside]), made.classes, made.colours, valid=valid
+        )
+        entropy = cut.entropy() / np.float32(np.log(max(len(cut.classes), 2)))
+        labels, confidence = cut.labels(), cut.confidence()
+        if valid is not None:
+            confidence[~valid] = entropy[~valid] = cut.probs[~valid] = np.nan
+        return WindowMap(labels, confidence, entropy, cut.probs if self.probabilities else None)
+
+    def _part(self, scene: Scene, window: Tile, block: NDArray[Any]) -> Scene:
+        """The window as a scene; where nobody looked for pixels without data, they are looked for here."""
+        if scene.valid is not None:
+            valid = scene.valid[window.read_slices]
+        else:
+            valid = valid_in(block, good=scene.good_bands, nodata=scene.nodata)
+        return scene.with_(
+            cube=block, valid=None if valid.all() else valid, labels=None, parcels=None, classes=self.run.classes,
+            colours=self.run.colours,
+        )  # fmt: skip
+
+    def _nothing(self, shape: tuple[int, ...]) -> WindowMap:
+        empty = np.full(shape, np.nan, np.float32)
+        probs = np.full((*shape, len(self.run.classes)), np.nan, np.float32) if self.probabilities else None
+        return WindowMap(np.full(shape, UNLABELLED, np.int16), empty, empty.copy(), probs)
+
+
+def make_mapper(run: LoadedRun, *, refine: bool, probabilities: bool, device: str) -> Mapper:
+    """A run's model folded for inference, with its refiners and the halo all of it needs."""
+    refiners = run.refiners if refine else ()
+    where = choose_device(device)
+    if isinstance(run.model, SpectralClassifier):
+        model, margin = run.model, run.model.window // 2
+
+        def predict(scene: Scene) -> SegmentationMap:
+            probs = predict_map(model, scene.cube)
+            return SegmentationMap(probs, run.classes, run.colours, scene.grid, run.chain[:1], scene.valid)
+
+    else:
+        network, preprocess = for_inference(run.model.to(where), run.preprocess)
+        margin, precision = network.margin, choose_precision(where)
+
+        def predict(scene: Scene) -> SegmentationMap:
+            return predict_scene(
+                network, scene, preprocess, made_by=run.chain[0], device=where, precision=precision,
+                flips=run.flips,
+            )  # fmt: skip
+
+    halo = sum(r.reach_px for r in refiners) + max([margin, *(r.margin_px for r in refiners)])
+    if refiners:
+        halo = _aligned(halo)
+    return Mapper(run, predict, halo, bool(refiners), probabilities, str(where))
+
+
+def plan_windows(scene: Scene, *, halo_px: int, side: int | None = None, refined: bool = False) -> list[Tile]:
+    """The windows of a scene, row by row; the same for every way of working through them.
+
+    Args:
+        scene: (H, W, C).
+        halo_px: of the mapper.
+        side: of a window in pixels, halo not counted; None follows from the memory a pixel takes.
+        refined: whether refiners are applied.
+
+    Raises:
+        SettingError: a side below 1.
+    """
+    if side is not None and side < 1:
+        raise SettingError(f"the side of a window is 1 pixel or more, got {side}.")
+    if side is None:
+        pixel = scene.n_bands * np.dtype(scene.cube.dtype).itemsize
+        budget = REFINED_BYTES if refined else WINDOW_BYTES
+        fits = int(np.prod(scene.shape)) * pixel <= budget
+        side = max(scene.shape) if fits else max(int((budget / pixel) ** 0.5) - 2 * halo_px, 64)
+        side = side if fits else side // ALIGNED_PX * ALIGNED_PX
+    elif refined:
+        side = _aligned(side)
+    size = tuple(min(side, n) for n in scene.shape)
+    return list(tiles(scene.shape, size=size, halo=halo_px))
+
+
+def _aligned(pixels: int) -> int:
+    return -(-pixels // ALIGNED_PX) * ALIGNED_PX

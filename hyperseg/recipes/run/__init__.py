@@ -1,0 +1,1 @@
+"""A classification run: settings, folder, repeats, what is left on disk."""

@@ -1,0 +1,1 @@
+"""Accuracy and areas of a finished map."""

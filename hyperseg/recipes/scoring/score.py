@@ -1,0 +1,251 @@
+"""`score`: the accuracy of a finished map, whoever made it, against labels on the same grid."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import DataFileError, LabelError
+from hyperseg.io.card import Card
+from hyperseg.io.catalog import (
+    built_in_files,
+    by_hand,
+    cache_folder,
+    find_card,
+    locate,
+    read_file,
+    to_labels,
+    verify_labels,
+)
+from hyperseg.io.formats.array import FileArray
+from hyperseg.io.labels.raster import Labels, labels_of
+from hyperseg.io.labels.vectors import VectorOptions, is_vector
+from hyperseg.io.labels.warp import both_placed, labels_on
+from hyperseg.io.read import open_array, read_labels
+from hyperseg.io.write import read_map
+from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
+from hyperseg.recipes.scoring.areas import describe_areas
+from hyperseg.recipes.scoring.matching import (
+    MatchedBy,
+    class_keys,
+    class_names,
+    has_names,
+    listed,
+    named,
+    translated,
+)
+
+BORDER_PX = 2
+
+
+@dataclass(frozen=True)
+class MapScore:
+    """How right a map is.
+
+    Attributes:
+        map, labels: what was compared, as given.
+        matched_by: classes were matched by their names or by the codes in the files.
+        classes: K names: those of the ground truth, then those only the map has.
+        pixels: (K) scored pixels per class.
+        scores: accuracies in percent.
+        confusion: (K, K + 1) counts, rows true, columns predicted, the last one "no prediction".
+        boundary: overall accuracy within 2 px of a border between classes, percent; NaN without borders.
+        areas: area of every class, see `describe_areas`; None where no labelled pixel lies on the map.
+        notes: what a reader of the numbers must know.
+    """
+
+    map: str
+    labels: str
+    matched_by: MatchedBy
+    classes: tuple[str, ...]
+    pixels: tuple[int, ...]
+    scores: Scores
+    confusion: NDArray[np.int64]
+    boundary: float
+    areas: dict[str, Any] | None
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, accuracies in percent, None where a class has none."""
+        s = self.scores
+        return {
+            "map": self.map,
+            "labels": self.labels,
+            "matched_by": self.matched_by,
+            "pixels": s.n,
+            "OA": s.oa,
+            "AA": s.aa,
+            "kappa": s.kappa,
+            "mean_F1": s.mean_f1,
+            "mean_IoU": s.mean_iou,
+            "boundary": {"within_px": BORDER_PX, "OA": self.boundary},
+            "per_class": {
+                name: {"recall": s.per_class[k], "F1": s.f1[k], "IoU": s.iou[k], "pixels": self.pixels[k]}
+                for k, name in enumerate(self.classes)
+            },
+            "confusion": self.confusion,
+            "areas": self.areas,
+            "notes": self.notes,
+        }
+
+
+def score(
+    map_file: str | Path,
+    labels: str | Path,
+    *,
+    classes_from: str | Path | None = None,
+    class_column: str | None = None,
+    layer: str | None = None,
+    all_touched: bool = False,
+    buffer_m: float | None = None,
+) -> MapScore:
+    """Score a class map against labels, which are brought onto the map's grid where they lie on another.
+
+    Classes are matched by name where map and labels both have names, else by the codes in the files. Only
+    labelled pixels are scored; a pixel the map leaves out counts as wrong, and so does a class it lacks.
+
+    Args:
+        map_file: a map of this package, or any label raster ("FILE:KEY" works).
+        labels: a label raster (FILE or FILE:KEY), polygons, or the name of a public scene, for its ground truth.
+        classes_from: a public scene, or a raster with class names: names for codes that have none.
+        class_column, layer, all_touched, buffer_m: of labels drawn as vectors, see `VectorOptions`.
+
+    Raises:
+        DataFileError: a file cannot be read.
+        LabelError: other shapes or places, or no class in common.
+    """
+    names = {} if classes_from is None else class_names(classes_from)
+    drawn, guess = open_map(map_file)
+    vectors = VectorOptions(class_column, layer, all_touched, buffer_m)
+    guess, truth = named(guess, names), named(open_truth(labels, drawn, vectors), names)
+    matched_by: MatchedBy = "name" if has_names(guess) and has_names(truth) else "code"
+    ours, theirs = class_keys(truth, matched_by), class_keys(guess, matched_by)
+    if not set(ours) & set(theirs):
+        raise LabelError(
+            f"{map_file} and {labels} share no class (matched by {matched_by}): the map has {listed(guess)}; "
+            f"the labels have {listed(truth)}. Give both the same names or codes, or name the codes with "
+            "--classes-from."
+        )
+    keys = [*ours, *(key for key in theirs if key not in ours)]
+    place = {key: k for k, key in enumerate(keys)}
+    predicted = translated(guess.codes, [place[key] for key in theirs])
+    counts = confusion(truth.codes, predicted, len(keys))
+    extra = [name for key, name in zip(theirs, guess.classes, strict=True) if key not in ours]
+    classes = (*truth.classes, *extra)
+    return MapScore(
+        map=str(map_file),
+        labels=str(labels),
+        matched_by=matched_by,
+        classes=classes,
+        pixels=tuple(counts.sum(1).tolist()),
+        scores=scores(counts),
+        confusion=counts,
+        boundary=boundary_accuracy(truth.codes, predicted, within_px=BORDER_PX),
+        areas=describe_areas(predicted, counts, classes, drawn.grid, sample="labelled"),
+        notes=(*remarks(truth, guess, ours, theirs, counts, matched_by), provenance(drawn.path)),
+    )
+
+
+def open_map(path: str | Path) -> tuple[FileArray, Labels]:
+    """A map as its file and its classes: of this package with all its names, or of any other program."""
+    file = open_array(path, ndim=2)
+    if len(file.array.shape) != 2:
+        raise LabelError(
+            f"{path}: a class map is (rows, columns), this array has shape {tuple(file.array.shape)}. "
+            "Give the raster of class codes (map.tif), not a picture or a cube."
+        )
+    try:
+        codes, classes, colours, grid = read_map(path)
+    except DataFileError:
+        return file, labels_of(file, tuple(file.array.shape))
+    return replace(file, grid=grid), Labels(codes, classes, colours, tuple(range(1, len(classes) + 1)))
+
+
+def open_truth(labels: str | Path, drawn: FileArray, vectors: VectorOptions) -> Labels:
+    """The ground truth on the grid of the map `drawn`; a file wins over a public scene of the same name."""
+    shape = tuple(drawn.array.shape)
+    if is_vector(labels):
+        return read_labels(labels, shape, grid=drawn.grid, vectors=vectors, scene=str(drawn.path))
+    vectors.refuse(labels)
+    card = None if Path(labels).is_file() else find_card(str(labels))
+    if card is not None:
+        check_shape(labels, card.size, drawn)
+        return card_truth(card)
+    file = open_array(labels, ndim=2, shape=shape)
+    if not both_placed(file.grid, drawn.grid):
+        check_shape(labels, tuple(file.array.shape), drawn)
+    return labels_on(file, shape, drawn.grid, scene=str(drawn.path))
+
+
+def check_shape(labels: str | Path, found: tuple[int, ...], drawn: FileArray) -> None:
+    """Refuse labels of another shape than the map's."""
+    shape = tuple(drawn.array.shape)
+    if found != shape:
+        hint = "; they look transposed: swap rows and columns" if found == shape[::-1] else ""
+        raise LabelError(
+            f"{labels}: the labels have shape {found}, the map {drawn.path} has {shape}{hint}. Both must lie "
+            "on the same grid: crop or resample the labels (nearest neighbour)."
+        )
+
+
+def card_truth(card: Card) -> Labels:
+    """The ground truth of a public scene; its cube is not needed.
+
+    Raises:
+        DataFileError: its label files are not here, or not the published ones.
+    """
+    found = built_in_files(card) or locate(card)
+    entries = [entry for entry in card.files if entry.role == "labels"]
+    missing = [entry.name for entry in entries if entry.name not in found]
+    if missing:
+        where = by_hand(card, cache_folder() / card.name)
+        raise DataFileError(f"{card.title}: {', '.join(missing)} not found. {where}")
+    codes = to_labels(card, [np.asarray(read_file(entry, found[entry.name])) for entry in entries])
+    verify_labels(card, codes)
+    return Labels(codes, card.class_names, card.colours, tuple(entry.code for entry in card.classes))
+
+
+def remarks(
+    truth: Labels, guess: Labels, ours: list[str], theirs: list[str], counts: NDArray[np.int64], by: MatchedBy
+) -> list[str]:
+    """What the numbers hide: classes the map lacks, pixels it leaves out, matching by code."""
+    notes = []
+    lacking = [name for key, name in zip(ours, truth.classes, strict=True) if key not in theirs]
+    if lacking:
+        notes.append(f"The map has no class {', '.join(lacking)}: these pixels count as wrong.")
+    left_out = int(counts[:, -1].sum())
+    if left_out:
+        notes.append(f"The map has no class at {left_out} labelled pixels: they count as wrong.")
+    if by == "code" and has_names(guess) != has_names(truth):
+        other = "the map" if has_names(truth) else "the label raster"
+        pairs = (
+            zip(theirs, guess.classes, strict=True)
+            if has_names(guess)
+            else zip(ours, truth.classes, strict=True)
+        )
+        shown = ", ".join(f"{key} = {name}" for key, name in pairs)
+        notes.append(
+            f"Matched by code, as {other} has no class names: {shown}. If that is wrong, use --classes-from."
+        )
+    return notes
+
+
+def provenance(path: Path) -> str:
+    """A warning about training pixels, with the split of the run the map lies in."""
+    for name in ("metrics.json", "run.json"):
+        file = path.parent / name
+        try:
+            split = json.loads(file.read_text(encoding="utf-8"))["split"]
+            how, seed = split["how"], split["seed"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return (
+            f"The map belongs to a run with the split {how}, seed {seed}. Labels it was trained on make this "
+            f"score optimistic; the accuracy on its test pixels alone is in {path.parent / 'metrics.json'}."
+        )
+    return "If the map was trained on some of these labels, this score is optimistic: score on other pixels."

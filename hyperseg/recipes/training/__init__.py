@@ -1,0 +1,1 @@
+"""Training on the labelled pixels of a scene."""

@@ -1,0 +1,105 @@
+"""Training the deep CRF through its inference: what piecewise training is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hyperseg.core import UNLABELLED, Scene, SettingError, Split
+from hyperseg.crf.deep import DeepCRF
+from hyperseg.crf.meanfield import MeanField, infer
+from hyperseg.crf.piecewise import Pairwise
+from hyperseg.data.augment import SpectralNoise
+from hyperseg.data.patches import PatchSource, draw_pixels
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.engine import History
+from hyperseg.hsi.networks import SceneNet
+from hyperseg.recipes.training.network import labelled_pixels
+from hyperseg.recipes.training.one_cycle import Where, train_one_cycle
+
+
+@dataclass(frozen=True)
+class JointSettings:
+    """How network and pairwise heads are trained together; all of it is ours.
+
+    Attributes:
+        steps: 0 leaves joint training out.
+        batch: crops per step, each around a labelled training pixel.
+        half: a crop holds (2 half + 1) x (2 half + 1) nodes.
+        unrolled: mean-field iterations that gradients pass through.
+        lr, weight_decay: of AdamW, one cycle.
+        noise: disturbance of the bands.
+    """
+
+    steps: int = 0
+    batch: int = 16
+    half: int = 4
+    unrolled: int = 3
+    lr: float = 3e-4
+    weight_decay: float = 1e-2
+    noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
+
+
+def train_jointly(
+    network: SceneNet,
+    pairwise: Pairwise,
+    scene: Scene,
+    split: Split,
+    preprocess: Preprocess,
+    crf: DeepCRF,
+    settings: JointSettings,
+    *,
+    where: Where,
+) -> History:
+    """Train `network` and `pairwise`, in place, so that the marginals after mean field give the labels.
+
+    -log Q_p(y_p) at the labelled nodes of every crop, Q after a few unrolled parallel iterations; edges at the rim of
+    a crop are missing, as at the rim of a scene.
+
+    Args:
+        network: scores are the unary potentials, features what the heads read.
+        pairwise: the heads.
+        scene, split, preprocess: training pixels only.
+        crf: radius, form and weight of the pairwise energies; nodes must be pixels.
+        settings: how.
+        where: as for every training.
+
+    Raises:
+        SettingError: nodes larger than a pixel.
+
+    Differs: not part of Alam et al. or of Lin et al., who train piecewise to avoid it; after Zheng et al.,
+        "Conditional Random Fields as Recurrent Neural Networks", ICCV 2015, with a learnt table for every edge.
+    """
+    if crf.stride != 1:
+        raise SettingError(f"joint training has pixels as nodes, got a stride of {crf.stride}.")
+    assert scene.labels is not None
+    half, side = settings.half, 2 * settings.half + 1
+    source = PatchSource(preprocess(scene.cube[:]), radius=network.margin + half, device=where.device)
+    known = np.where(split.train, scene.labels, np.int16(UNLABELLED)).astype(np.int64)
+    around = torch.from_numpy(np.pad(known, half, constant_values=UNLABELLED)).to(where.device)
+    pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
+    network, pairwise = network.to(where.device), pairwise.to(where.device)
+    inference = MeanField(iterations=settings.unrolled)
+
+    def batches(step: int) -> tuple[Tensor, Tensor]:
+        drawn = draw_pixels(len(targets), batch=settings.batch, step=step, seed=where.seed)
+        at = pixels[drawn.to(pixels.device)]
+        crops = torch.stack([around[y : y + side, x : x + side] for y, x in at.tolist()])
+        return settings.noise(source.gather(at)), crops
+
+    def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        features = network.features(drawn[0])
+        tables = pairwise.tables(
+            features, radius=crf.radius, weight=crf.weight, heads=crf.heads, form=crf.form
+        )
+        q = infer(-network.head([features]), tables, settings=inference).q
+        return {"marginals": F.nll_loss(q.clamp(min=1e-6).log(), drawn[1], ignore_index=UNLABELLED)}
+
+    return train_one_cycle(
+        {"network": network, "pairwise": pairwise}, loss, batches, steps=settings.steps, lr=settings.lr,
+        weight_decay=settings.weight_decay, where=where,
+    )  # fmt: skip

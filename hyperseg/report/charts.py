@@ -1,0 +1,260 @@
+"""Figures of a run: pictures of maps (from `hyperseg.report.pictures`) and the charts of its report.
+
+Every function returns the bytes of a PNG file and leaves matplotlib's global state alone.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hyperseg.core import LabelError, SceneError, SettingError
+from hyperseg.report.pictures import confidence_figure, error_figure, false_colour, map_figure
+from hyperseg.report.sheet import one_line, thousands
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "confidence_figure",
+    "confusion_figure",
+    "error_figure",
+    "false_colour",
+    "map_figure",
+    "spectra_figure",
+    "training_figure",
+]
+
+LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+QUIET = "#8a8a8a"
+
+
+def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
+    """What the test pixels of every class were mapped as, in percent of the class; returns a PNG file.
+
+    Args:
+        confusion: (K, K) or (K, K + 1) counts; row = true, column = mapped, last column = no prediction
+            (drawn only where there are any).
+        classes: K names.
+
+    Raises:
+        LabelError: another shape.
+    """
+    counts = np.asarray(confusion, np.float64)
+    k = len(classes)
+    if counts.shape not in ((k, k), (k, k + 1)):
+        raise LabelError(
+            f"a confusion matrix of {k} classes is ({k}, {k}) or ({k}, {k + 1}), got {counts.shape}."
+        )
+    names = [one_line(name, 28) for name in classes]
+    columns = list(names)
+    if counts.shape[1] > k and counts[:, k].any():
+        columns.append("no prediction")
+    else:
+        counts = counts[:, :k]
+    rows = counts.sum(1)
+    percent = 100 * counts / np.maximum(rows, 1)[:, None]
+    cell = 0.52 if k <= 20 else max(0.16, 11 / k)
+    figure = _figure(2.2 + cell * len(columns), 1.8 + cell * k)
+    axes = figure.subplots()
+    axes.imshow(
+        np.ma.masked_array(percent, np.repeat(rows[:, None] == 0, len(columns), 1)),
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+    )
+    axes.set_facecolor("#eeeeee")  # a class without test pixels has no row of its own
+    small = 10.0 if k <= 20 else max(5.0, 60 * cell)
+    axes.set_xticks(
+        range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor", fontsize=small
+    )
+    axes.set_yticks(
+        range(k), [f"{n} ({thousands(m)})" for n, m in zip(names, rows, strict=True)], fontsize=small
+    )
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)
+    axes.set_xlabel("mapped as")
+    axes.set_ylabel("ground truth (test pixels)")
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1)
+    axes.tick_params(which="both", length=0)
+    for (i, j), value in np.ndenumerate(percent):
+        if value > 0 and cell > 0.3:
+            text = "<1" if value < 0.5 else f"{value:.0f}"
+            axes.text(
+                j, i, text, ha="center", va="center", fontsize=9, color="white" if value > 55 else "black"
+            )
+    return _png(figure)
+
+
+def training_figure(training: Mapping[str, Any]) -> bytes:
+    """Loss terms over the steps and, below, the validation score with its best step; returns a PNG file.
+
+    Args:
+        training: "steps" and "terms" (name -> values at these steps), "validated" (steps) and "scores".
+    """
+    validated = list(training.get("validated") or ())
+    scores = np.asarray(training.get("scores") or (), np.float64)
+    heights = [3, 2] if validated else [1]
+    figure = _figure(9, 5.2 if validated else 3.2)
+    upper, *lower = figure.subplots(
+        len(heights), 1, sharex=True, squeeze=False, height_ratios=heights
+    ).ravel()
+    _draw_terms(upper, np.asarray(training["steps"]), training["terms"])
+    for axes in lower:
+        best = int(np.flatnonzero(scores == np.nanmax(scores))[-1]) if np.isfinite(scores).any() else 0
+        axes.plot(validated, scores, marker="o", markersize=3.5, color=LINE_COLOURS[0])
+        axes.plot(
+            validated[best], scores[best], marker="o", markersize=8, color=LINE_COLOURS[1], linestyle="none"
+        )
+        axes.set_ylabel("validation score")
+        axes.set_title(f"best: {scores[best]:.4g} at step {validated[best]}", fontsize=10, loc="left")
+        _tidy(axes)
+    (lower or [upper])[-1].set_xlabel("training step")
+    return _png(figure)
+
+
+def _draw_terms(axes: Axes, steps: NDArray[Any], terms: Mapping[str, ArrayLike]) -> None:
+    """Every term over the steps: pale as logged, and its running mean over 2 % of the steps on each side."""
+    lowest = math.inf
+    for i, (name, values) in enumerate(terms.items()):
+        series, colour = np.asarray(values, np.float64), LINE_COLOURS[i % len(LINE_COLOURS)]
+        lowest = min(lowest, float(series.min(initial=math.inf)))
+        width = len(series) // 50
+        at = steps[len(steps) - len(series) :]  # a term that started late has the last steps
+        axes.plot(at, series, color=colour, alpha=0.25 if width > 1 else 0, linewidth=1)
+        mean = _running_mean(series, width) if width > 1 else series
+        axes.plot(at, mean, color=colour, linewidth=1.8, label=name)
+    if 0 < lowest < math.inf:
+        axes.set_yscale("log")
+    axes.set_ylabel("loss")
+    _tidy(axes)
+    if terms:
+        for text in axes.legend(frameon=False, fontsize=9).get_texts():
+            text.set_parse_math(False)
+
+
+def spectra_figure(
+    spectra: ArrayLike,
+    labels: NDArray[np.integer[Any]],
+    classes: Sequence[str],
+    colours: Sequence[tuple[int, int, int]],
+    *,
+    wavelengths_nm: ArrayLike | None = None,
+    good_bands: NDArray[np.bool_] | None = None,
+) -> bytes:
+    """Mean and standard deviation of the training spectra, a small chart per class; returns a PNG file.
+
+    In every chart the means of the other classes stand in grey, all on the same axes.
+
+    Args:
+        spectra: (n, C) raw spectra of the training pixels.
+        labels: (n,) their classes 0..K-1.
+        classes: K names.
+        colours: K sRGB triples.
+        wavelengths_nm: (C,) band centres; the axis counts bands without them.
+        good_bands: (C,) bool, bands to draw.
+
+    Raises:
+        SceneError: shapes that do not belong together.
+    """
+    values, order, position = _ordered(np.asarray(spectra, np.float64), labels, wavelengths_nm, good_bands)
+    means, spreads, counts = _statistics(values, labels, len(classes))
+    means, spreads = means[:, order], spreads[:, order]
+    across = min(4, max(1, math.ceil(math.sqrt(len(classes)))))
+    down = math.ceil(len(classes) / across)
+    figure = _figure(1 + 2.8 * across, 0.8 + 1.9 * down)
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+    for k, (axes, name) in enumerate(zip(grid, classes, strict=False)):
+        axes.plot(position, np.delete(means, k, 0).T, color="#d5d5d5", linewidth=0.6)
+        colour = tuple(c / 255 for c in colours[k])
+        axes.fill_between(
+            position, means[k] - spreads[k], means[k] + spreads[k], color=colour, alpha=0.3, linewidth=0
+        )
+        axes.plot(position, means[k], color=colour, linewidth=1.6)
+        amount = f"{thousands(counts[k])} px" if counts[k] else "no training pixels"
+        axes.set_title(f"{one_line(name, 30)}, {amount}", fontsize=9, loc="left", parse_math=False)
+        _tidy(axes)
+    for axes in grid[len(classes) :]:
+        axes.set_visible(False)
+    figure.supxlabel("band" if wavelengths_nm is None else "wavelength (nm)", fontsize=10)
+    figure.supylabel("value in the file", fontsize=10)
+    return _png(figure)
+
+
+def _ordered(
+    spectra: NDArray[np.float64],
+    labels: NDArray[np.integer[Any]],
+    wavelengths_nm: ArrayLike | None,
+    good_bands: NDArray[np.bool_] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
+    """Spectra with an empty band appended, and which band stands where: gaps in the wavelengths stay gaps."""
+    if spectra.ndim != 2 or labels.shape != spectra.shape[:1]:
+        raise SceneError(
+            f"spectra are (pixels, bands) with a label each, got {spectra.shape} and {labels.shape}."
+        )
+    bands = spectra.shape[1]
+    given = np.arange(bands) if wavelengths_nm is None else wavelengths_nm
+    where = np.asarray(given, np.float64)
+    if where.shape != (bands,) or (good_bands is not None and good_bands.shape != (bands,)):
+        raise SettingError(f"wavelengths and good bands must have one entry for each of the {bands} bands.")
+    order = np.argsort(where, kind="stable")  # spectrometers of one instrument may overlap
+    if good_bands is not None:
+        order = order[good_bands[order]]
+    position = where[order]
+    steps = np.diff(position)
+    holes = np.flatnonzero(steps > 4 * np.median(steps)) + 1 if len(steps) else np.array([], np.intp)
+    middle = (position[holes - 1] + position[holes]) / 2
+    empty = np.full((len(spectra), 1), np.nan)
+    return np.hstack([spectra, empty]), np.insert(order, holes, bands), np.insert(position, holes, middle)
+
+
+def _statistics(
+    values: NDArray[np.float64], labels: NDArray[np.integer[Any]], n_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """(K, C) mean and standard deviation, NaN for a class without pixels, and (K,) pixels."""
+    means, spreads = np.full((2, n_classes, values.shape[1]), np.nan)
+    for k in range(n_classes):
+        members = values[labels == k]
+        if len(members):
+            means[k], spreads[k] = members.mean(0), members.std(0)
+    return means, spreads, np.bincount(labels[labels >= 0], minlength=n_classes)
+
+
+def _running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+    """Mean over the values at most `width` before and after; fewer at the ends."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    first, last = np.maximum(index - width, 0), np.minimum(index + width + 1, len(values))
+    return (total[last] - total[first]) / (last - first)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    axes.grid(color="#ececec", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors="#444444", labelsize=9)
+
+
+def _png(figure: Figure) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+        return file.getvalue()

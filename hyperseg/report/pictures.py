@@ -1,0 +1,236 @@
+"""Pictures of scenes and maps, drawn pixel by pixel: a class colour in a PNG is exactly that class's colour.
+
+A small scene is enlarged by repeating its pixels and a very large one thinned, never interpolated; everything
+but the lettering is painted into one array. Every figure is returned as the bytes of a PNG file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hyperseg.core import UNLABELLED, LabelError, Scene, SceneError
+from hyperseg.report.sheet import Colour, Key, Picture, chequer, enlarge, one_line, sheet, thousands, zoom
+
+Labels = NDArray[np.integer[Any]]
+Mask = NDArray[np.bool_]
+
+NO_DATA: Colour = (128, 128, 128)  # in a picture of the scene; maps show a chequer, which no class can have
+UNLABELLED_COLOUR: Colour = (0, 0, 0)
+RIGHT, WRONG, TRAINED = (0, 114, 178), (230, 90, 0), (245, 220, 60)  # apart for colour-blind viewers too
+NOT_A_CLASS = frozenset({"undefined", "unlabelled", "unlabeled", "unclassified"})
+
+RED_GREEN_BLUE_NM = (650.0, 550.0, 470.0)
+NEAREST_NM = 60.0  # a band farther from the wanted wavelength would be natural colour in name only
+
+
+def false_colour(scene: Scene, *, step: int = 1) -> Picture:
+    """A picture of the scene from three bands, stretched between the 2nd and 98th percentile of each.
+
+    The bands are the scene's `rgb_bands`; else those nearest to 650, 550 and 470 nm; else three evenly spaced
+    good ones, the last one red. Nothing but these bands is read.
+
+    Args:
+        scene: of rows and columns; its cube may be lazy.
+        step: take every `step`-th row and column.
+
+    Returns:
+        (H, W, 3) sRGB, pixels without data grey (128).
+
+    Raises:
+        SceneError: a scene that is not (rows, columns, bands).
+    """
+    if len(scene.shape) != 2:
+        raise SceneError(
+            f"{scene.name}: a picture needs rows and columns, this scene has shape {scene.shape}."
+        )
+    bands = {b: np.asarray(scene.cube[::step, ::step, b], np.float32) for b in set(_three_bands(scene))}
+    shown = np.isfinite(np.stack(list(bands.values()))).all(0)
+    if scene.valid is not None:
+        shown &= scene.valid[::step, ::step]
+    out = np.full((*shown.shape, 3), NO_DATA, np.uint8)
+    if shown.any():
+        for channel, band in enumerate(_three_bands(scene)):
+            values = bands[band][shown]
+            out[shown, channel] = np.rint(255 * _stretched(values, values)).astype(np.uint8)
+    return out
+
+
+def false_colours(spectra: ArrayLike, scene: Scene) -> NDArray[np.float64]:
+    """(..., C) spectra -> (..., 3) red, green and blue in 0..1, in the bands and the stretch of `false_colour`."""
+    x, shown = np.asarray(spectra), slice(None) if scene.valid is None else scene.valid
+    return np.stack([_stretched(x[..., b], scene.cube[:, :, b][shown]) for b in _three_bands(scene)], -1)
+
+
+def _stretched(values: NDArray[Any], like: NDArray[Any]) -> NDArray[np.float64]:
+    """0..1 between the 2nd and 98th percentile of `like`."""
+    known = like[np.isfinite(like)]
+    low, high = np.percentile(known[:: max(1, known.size // 1_000_000)], (2, 98))
+    return ((values - low) / max(float(high - low), 1e-12)).clip(0, 1)
+
+
+def _three_bands(scene: Scene) -> tuple[int, int, int]:
+    if scene.rgb_bands is not None:
+        return scene.rgb_bands
+    good = np.arange(scene.n_bands) if scene.good_bands is None else np.flatnonzero(scene.good_bands)
+    if scene.wavelengths_nm is not None:
+        distance = np.abs(np.asarray(scene.wavelengths_nm)[good, None] - RED_GREEN_BLUE_NM)
+        if (distance.min(0) <= NEAREST_NM).all():
+            red, green, blue = good[distance.argmin(0)]
+            return int(red), int(green), int(blue)
+    red, green, blue = good[np.rint(np.array([5, 3, 1]) / 6 * (len(good) - 1)).astype(int)]
+    return int(red), int(green), int(blue)
+
+
+def map_figure(
+    labels: Labels,
+    classes: Sequence[str],
+    colours: Sequence[Colour],
+    *,
+    title: str,
+    scene: Scene | None = None,
+    ground_truth: Labels | None = None,
+) -> bytes:
+    """The map with its legend; beside it, where given, the scene in false colour and the ground truth.
+
+    Args:
+        labels: (H, W) the map, classes 0..K-1, -1 = no data.
+        classes: K names; one called "undefined" and the like is drawn as unlabelled.
+        colours: K sRGB triples.
+        title: heading.
+        scene: for the false-colour picture and its no-data pixels.
+        ground_truth: (H, W), -1 = unlabelled.
+
+    Returns:
+        A PNG file. The legend gives every class's share of the mapped pixels.
+    """
+    valid = np.ones(labels.shape, bool) if scene is None or scene.valid is None else scene.valid
+    for what, other in (("ground truth", ground_truth), ("scene", valid)):
+        if other is not None and other.shape != labels.shape:
+            raise LabelError(f"the {what} has shape {other.shape}, the map {labels.shape}: use one grid.")
+    _check(labels, classes, colours)
+    step, factor = zoom(labels.shape)
+    panels = [] if scene is None else [("false colour", enlarge(false_colour(scene, step=step), factor))]
+    nothing = ~valid | (labels == UNLABELLED)
+    pictures = [("map (shares below)", labels, nothing)]
+    if ground_truth is not None:
+        _check(ground_truth, classes, colours)
+        pictures.insert(0, ("ground truth", ground_truth, ~valid))
+    for name, array, empty in pictures:
+        painted = _paint(array[::step, ::step], classes, colours)
+        panels.append((name, chequer(enlarge(painted, factor), enlarge(empty[::step, ::step], factor))))
+    without = np.isin(labels, [k for k, name in enumerate(classes) if _is_nothing(name)])
+    mapped = labels[~nothing & ~without]
+    share = np.bincount(mapped, minlength=len(classes)) / max(mapped.size, 1)
+    keys = [
+        Key(colour, f"{one_line(name)} ({_share(float(part))})")
+        for name, colour, part in zip(classes, colours, share, strict=True)
+        if not _is_nothing(name)
+    ]
+    unlabelled = ground_truth is not None and bool((valid & (ground_truth == UNLABELLED)).any())
+    keys += [Key(UNLABELLED_COLOUR, "unlabelled")] if unlabelled or without.any() else []
+    keys += [Key(None, "no data")] if nothing.any() else []
+    return sheet(panels, keys, title=title)
+
+
+def confidence_figure(
+    confidence: ArrayLike, *, title: str = "Confidence of the map", valid: Mask | None = None
+) -> bytes:
+    """The (H, W) probability (0..1) of the mapped class, dark where the map is unsure; returns a PNG file.
+
+    The scale ends at the 2nd percentile, rounded down to 10 %, so that differences between sure pixels show.
+    """
+    from matplotlib import colormaps
+
+    values = np.asarray(confidence, np.float64)
+    shown = np.isfinite(values) if valid is None else np.isfinite(values) & valid
+    low = float(np.percentile(values[shown], 2)) if shown.any() else 0.0
+    start = min(math.floor(low * 10 + 1e-6) / 10, 0.9)
+    colour = colormaps["cividis"]
+
+    def painted(share: NDArray[np.float64]) -> Picture:
+        return np.asarray(colour(((share - start) / (1 - start)).clip(0, 1), bytes=True))[..., :3]
+
+    step, factor = zoom(values.shape)
+    thin = np.where(shown, values, 1.0)[::step, ::step]
+    picture = chequer(enlarge(painted(thin), factor), enlarge(~shown[::step, ::step], factor))
+    levels = np.linspace(start, 1, round((1 - start) * 10) + 1)
+    keys = [
+        Key(_triple(painted(np.array(level))), f"{'≤ ' if i == 0 and start > 0 else ''}{100 * level:.0f} %")
+        for i, level in enumerate(levels)
+    ]
+    return sheet([("", picture)], keys + ([] if shown.all() else [Key(None, "no data")]), title=title)
+
+
+def error_figure(
+    labels: Labels,
+    ground_truth: Labels,
+    test: Mask,
+    *,
+    title: str = "Test pixels, right and wrong",
+    scene: Scene | None = None,
+    train: Mask | None = None,
+) -> bytes:
+    """Test pixels in blue (right) and orange (wrong) over a grey picture of the scene; returns a PNG file.
+
+    Args:
+        labels: (H, W) the map.
+        ground_truth: (H, W), -1 = unlabelled.
+        test: (H, W) pixels that were scored.
+        scene: for the grey picture; plain grey without it.
+        train: (H, W) training pixels, shown in yellow: how near they are is what the leak measures.
+    """
+    if not labels.shape == ground_truth.shape == test.shape:
+        raise LabelError(
+            f"map {labels.shape}, ground truth {ground_truth.shape}, test {test.shape}: use one grid."
+        )
+    step, factor = zoom(labels.shape)
+    scored = test & (ground_truth != UNLABELLED)
+    right = scored & (labels == ground_truth)
+    grey = np.full((*labels[::step, ::step].shape, 3), 235, np.uint8)
+    if scene is not None:
+        bright = false_colour(scene, step=step).mean(-1, keepdims=True)
+        grey[:] = np.rint(90 + 0.6 * bright)  # pale, so that the colours stand out
+    keys = []
+    total = max(int(scored.sum()), 1)
+    for mask, colour, name in ((right, RIGHT, "right"), (scored & ~right, WRONG, "wrong")):
+        grey[mask[::step, ::step]] = colour
+        count = int(mask.sum())
+        keys.append(Key(colour, f"{name}: {thousands(count)} ({_share(count / total)})"))
+    if train is not None:
+        grey[train[::step, ::step]] = TRAINED
+        keys.append(Key(TRAINED, f"training: {thousands(int(train.sum()))}"))
+    return sheet([("", enlarge(grey, factor))], keys, title=title)
+
+
+def _check(labels: Labels, classes: Sequence[str], colours: Sequence[Colour]) -> None:
+    if labels.ndim != 2 or labels.size == 0 or labels.dtype.kind not in "iu":
+        raise LabelError(
+            f"a map to draw is (rows, columns) of whole numbers, got {labels.shape} {labels.dtype}."
+        )
+    if len(classes) != len(colours) or labels.min() < UNLABELLED or labels.max() >= len(classes):
+        raise LabelError(
+            f"labels from {labels.min()} to {labels.max()} do not fit {len(classes)} class names and "
+            f"{len(colours)} colours: expected -1 or 0..K-1 and K of both."
+        )
+
+
+def _is_nothing(name: str) -> bool:
+    return name.strip().casefold() in NOT_A_CLASS
+
+
+def _share(part: float) -> str:
+    return "<0.1 %" if 0 < part < 0.0005 else f"{100 * part:.1f} %"
+
+
+def _triple(colour: Picture) -> Colour:
+    return int(colour[0]), int(colour[1]), int(colour[2])
+
+
+def _paint(labels: Labels, classes: Sequence[str], colours: Sequence[Colour]) -> Picture:
+    shown = [UNLABELLED_COLOUR if _is_nothing(n) else c for n, c in zip(classes, colours, strict=True)]
+    return np.asarray([UNLABELLED_COLOUR, *shown], np.uint8)[labels.astype(np.int64) - UNLABELLED]

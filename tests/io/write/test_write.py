@@ -1,0 +1,388 @@
+"""Writing: what is written reads back the same, and no file under its final name is ever half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperseg.core import DataFileError, Grid, LabelError, SegmentationMap, SettingError, tiles
+from hyperseg.io.read import read_array, read_labels, read_scene
+from hyperseg.io.write import (
+    MapWriter,
+    read_map,
+    replacing,
+    share_of_largest,
+    write_json,
+    write_map,
+    write_png,
+    write_raster,
+    write_text,
+)
+from hyperseg.io.write import files as write_file
+
+GRID = Grid((10.0, 10.0), "m", "EPSG:31985", (10.0, 0.0, 288776.25, 0.0, -10.0, 9120760.75))
+CLASSES = ("water", 'a <b> & "c"', "Wald & Fläche")
+COLOURS = ((0, 0, 255), (250, 10, 20), (1, 128, 3))
+LABELS = np.random.default_rng(0).integers(-1, 3, (40, 33)).astype(np.int16)
+
+
+def names(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir()}
+
+
+def test_map_reads_back(tmp_path: Path) -> None:
+    write_map(tmp_path / "map.tif", LABELS, classes=CLASSES, colours=COLOURS, grid=GRID)
+    labels, classes, colours, grid = read_map(tmp_path / "map.tif")
+    np.testing.assert_array_equal(labels, LABELS)
+    assert labels.dtype == np.int16
+    assert (classes, colours, grid) == (CLASSES, COLOURS, GRID)
+    assert names(tmp_path) == {"map.tif", "map.tif.aux.xml", "map.qml"}
+
+
+def test_map_is_what_other_programs_expect(tmp_path: Path) -> None:
+    import rasterio
+    from rasterio.shutil import copy
+
+    write_map(tmp_path / "map.tif", LABELS, classes=CLASSES, colours=COLOURS, grid=GRID)
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.dtypes == ("uint8",)
+        assert file.nodata == 0
+        assert file.crs.to_epsg() == 31985
+        assert file.profile["compress"] == "deflate"
+        assert file.profile["tiled"]
+        assert file.colormap(1)[2][:3] == COLOURS[1]
+        np.testing.assert_array_equal(file.read(1), LABELS + 1)
+    # GDAL hands category names on only where it has read them itself
+    copy(tmp_path / "map.tif", tmp_path / "copy.img", driver="ENVI")
+    header = (tmp_path / "copy.hdr").read_text(encoding="utf-8")
+    assert "class names = {\nunlabelled, water, " in header
+    from xml.etree import ElementTree
+
+    entries = ElementTree.parse(tmp_path / "map.qml").findall(".//paletteEntry")
+    assert [e.get("label") for e in entries] == list(CLASSES)
+    assert [e.get("value") for e in entries] == ["1", "2", "3"]
+    assert entries[0].get("color") == "#0000ff"
+
+
+def test_a_map_serves_as_labels_of_another_run(tmp_path: Path) -> None:
+    labels = np.where(LABELS == 1, 2, LABELS).astype(np.int16)
+    write_map(tmp_path / "map.tif", labels, classes=CLASSES, colours=COLOURS, grid=GRID)
+    found = read_labels(tmp_path / "map.tif", labels.shape)
+    assert found.classes == (CLASSES[0], CLASSES[2])
+    assert found.colours == (COLOURS[0], COLOURS[2])
+    assert found.file_codes == (1, 3)
+    assert read_map(tmp_path / "map.tif")[1] == CLASSES
+    np.save(tmp_path / "cube.npy", np.random.default_rng(0).normal(size=(40, 33, 10)))
+    scene = read_scene(tmp_path / "cube.npy", labels=tmp_path / "map.tif")
+    assert scene.grid == GRID
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 300])
+def test_codes_fit_their_type(tmp_path: Path, n: int) -> None:
+    labels = (np.arange(20 * 20).reshape(20, 20) % (n + 1) - 1).astype(np.int16)
+    colours = [(i % 256, i // 256, 7) for i in range(n)]
+    write_map(tmp_path / "m.tif", labels, classes=[f"c{i}" for i in range(n)], colours=colours)
+    back = read_map(tmp_path / "m.tif")
+    np.testing.assert_array_equal(back[0], labels)
+    assert len(back[1]) == n
+    assert list(back[2]) == colours
+    assert back[3] == Grid()
+
+
+def test_segmentation_map_is_written_with_its_own_names(tmp_path: Path) -> None:
+    probs = np.random.default_rng(1).dirichlet(np.ones(3), (8, 9)).astype(np.float32)
+    valid = np.ones((8, 9), bool)
+    valid[0] = False
+    result = SegmentationMap(probs, CLASSES, COLOURS, GRID, ("x",), valid)
+    write_map(tmp_path / "m.tif", result)
+    labels, classes, colours, grid = read_map(tmp_path / "m.tif")
+    np.testing.assert_array_equal(labels, result.labels())
+    assert (classes, colours, grid) == (CLASSES, COLOURS, GRID)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (7, 33), (100, 100)])
+def test_windows_make_the_same_map_as_the_whole(tmp_path: Path, size: tuple[int, int]) -> None:
+    confidence = np.random.default_rng(2).random(LABELS.shape).astype(np.float32)
+    with MapWriter(
+        tmp_path / "map.tif",
+        LABELS.shape,
+        classes=CLASSES,
+        colours=COLOURS,
+        grid=GRID,
+        confidence_path=tmp_path / "confidence.tif",
+    ) as writer:
+        for tile in tiles(LABELS.shape, size=size, halo=0):
+            writer.write(tile.core_slices, LABELS[tile.core_slices], confidence[tile.core_slices])
+        assert not (tmp_path / "map.tif").exists()
+    np.testing.assert_array_equal(read_map(tmp_path / "map.tif")[0], LABELS)
+    np.testing.assert_array_equal(read_array(tmp_path / "confidence.tif", ndim=2), confidence)
+    assert names(tmp_path) == {"map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif"}
+
+
+def test_entropy_goes_beside_and_says_what_it_is(tmp_path: Path) -> None:
+    import rasterio
+
+    probs = np.random.default_rng(2).dirichlet(np.ones(3), LABELS.shape).astype(np.float32)
+    probs[0, 0], probs[0, 1] = (1, 0, 0), (1 / 3, 1 / 3, 1 / 3)
+    made = SegmentationMap(probs, CLASSES, COLOURS)
+    share = share_of_largest(made.entropy(), 3)
+    paths = {"confidence_path": tmp_path / "c.tif", "entropy_path": tmp_path / "e.tif"}
+    with MapWriter(tmp_path / "m.tif", LABELS.shape, classes=CLASSES, colours=COLOURS, **paths) as writer:
+        for tile in tiles(LABELS.shape, size=(16, 33), halo=0):
+            at = tile.core_slices
+            writer.write(at, LABELS[at], probs.max(-1)[at], entropy=share[at])
+    with rasterio.open(tmp_path / "e.tif") as file:
+        found = file.read(1)
+        assert "0 certain, 1 no idea" in file.descriptions[0]
+    np.testing.assert_array_equal(found, share)
+    np.testing.assert_allclose((found[0, 0], found[0, 1]), (0, 1), atol=1e-6)
+    assert names(tmp_path) == {"m.tif", "m.tif.aux.xml", "m.qml", "c.tif", "e.tif"}
+    assert share_of_largest(np.zeros(2), 1).tolist() == [0, 0]  # of one class there is no doubt
+
+    def without() -> None:
+        with MapWriter(tmp_path / "n.tif", LABELS.shape, classes=CLASSES, colours=COLOURS, **paths) as writer:
+            writer.write((slice(None), slice(None)), LABELS, probs.max(-1))
+
+    with pytest.raises(SettingError, match="give entropy_path and entropy for every window"):
+        without()
+    assert "n.tif" not in names(tmp_path)
+
+
+def test_the_table_beside_a_map_counts_what_is_in_the_file(tmp_path: Path) -> None:
+    """Also where windows were written twice, or not at all."""
+    from xml.etree import ElementTree
+
+    with MapWriter(tmp_path / "m.tif", (600, 300), classes=CLASSES, colours=COLOURS) as writer:
+        writer.write((slice(0, 5), slice(0, 5)), np.ones((5, 5), int))
+        writer.write((slice(0, 3), slice(0, 5)), np.full((3, 5), 2))
+    rows = ElementTree.parse(tmp_path / "m.tif.aux.xml").findall(".//GDALRasterAttributeTable/Row")
+    values = [[f.text for f in row.findall("F")] for row in rows]
+    assert values == [
+        [str(k + 1), CLASSES[k], str(count), *map(str, COLOURS[k])] for k, count in enumerate((0, 10, 15))
+    ]
+
+
+def test_what_no_window_wrote_is_no_data(tmp_path: Path) -> None:
+    with MapWriter(
+        tmp_path / "m.tif", (600, 300), classes=CLASSES, colours=COLOURS, confidence_path=tmp_path / "c.tif"
+    ) as writer:
+        writer.write((slice(0, 5), slice(0, 5)), np.ones((5, 5), int), np.ones((5, 5)))
+    assert (read_map(tmp_path / "m.tif")[0] == 1).sum() == 25
+    assert (read_map(tmp_path / "m.tif")[0] == -1).sum() == 600 * 300 - 25
+    assert np.isnan(np.asarray(read_array(tmp_path / "c.tif"))).sum() == 600 * 300 - 25
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_interrupted_map_leaves_the_old_one_alone(tmp_path: Path, error: type[BaseException]) -> None:
+    write_map(tmp_path / "map.tif", LABELS, classes=CLASSES, colours=COLOURS)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def interrupted() -> None:
+        with MapWriter(
+            tmp_path / "map.tif",
+            (40, 33),
+            classes=CLASSES,
+            colours=COLOURS,
+            confidence_path=tmp_path / "confidence.tif",
+        ) as writer:
+            writer.write((slice(0, 40), slice(0, 33)), LABELS, np.ones((40, 33)))
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+FULL_DISK = """
+import resource, signal, sys
+import numpy as np
+from hyperseg.core import DataFileError
+from hyperseg.io.write import MapWriter, write_raster, write_text
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+rng = np.random.default_rng(0)
+def by_window(path):
+    with MapWriter(path, (600, 600), classes=["c"] * 200, colours=[(0, 0, 0)] * 200) as writer:
+        for i in range(0, 600, 50):
+            writer.write((slice(i, i + 50), slice(0, 600)), rng.integers(0, 200, (50, 600)))
+writers = {
+    "map.tif": by_window,
+    "raster.tif": lambda path: write_raster(path, rng.random((300, 300))),
+    "text.txt": lambda path: write_text(path, "x" * 50000),
+}
+for name, write in writers.items():
+    try:
+        write(sys.argv[1] + "/" + name)
+    except DataFileError as error:
+        assert name in str(error) and chr(10) not in str(error), error
+        print("refused", name)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    # a limit on the size of files fails where a full disk fails, inside GDAL too
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["refused", "map.tif", "refused", "raster.tif", "refused", "text.txt"]
+    assert names(tmp_path) == set()
+
+
+def test_a_raster_that_gdal_left_incomplete_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = write_file.check_whole
+
+    def cut(path: Path, target: Path) -> None:
+        os.truncate(path, path.stat().st_size // 2)
+        honest(path, target)
+
+    monkeypatch.setattr(write_file, "check_whole", cut)
+    with pytest.raises(DataFileError, match=r"r\.tif.*cannot be written"):
+        write_raster(tmp_path / "r.tif", np.random.default_rng(0).random((300, 300)))
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
+def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            assert temporary.parent == path.parent
+            temporary.write_text("half")
+            assert path.read_text() == "old"
+            raise error
+
+    with pytest.raises(DataFileError if error is OSError else error):
+        fail()
+    assert path.read_text() == "old"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert names(tmp_path) == {"a.txt"}
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match=r"absent.*does not exist"):
+        write_text(tmp_path / "absent" / "a.txt", "x")
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(DataFileError, match="is a folder"):
+        write_json(tmp_path / "folder.json", {})
+    with pytest.raises(DataFileError, match="does not exist"):
+        write_map(tmp_path / "absent" / "m.tif", LABELS, classes=CLASSES, colours=COLOURS)
+    assert names(tmp_path) == {"folder.json"}
+
+
+def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", denied)
+    with pytest.raises(DataFileError, match=r"m\.qml.*Permission denied"):
+        write_map(tmp_path / "m.tif", LABELS, classes=CLASSES, colours=COLOURS)
+    assert names(tmp_path) == set()
+
+
+def test_wrong_maps_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.tif"
+    for labels, colours, error in (
+        (LABELS + 1, COLOURS, LabelError),
+        (LABELS - 1, COLOURS, LabelError),
+        (LABELS.astype(float), COLOURS, LabelError),
+        (LABELS[None], COLOURS, LabelError),
+        (LABELS, COLOURS[:2], LabelError),
+        (LABELS, None, SettingError),
+    ):
+        with pytest.raises(error, match=r"m\.tif"):
+            write_map(path, labels, classes=CLASSES, colours=colours)
+    with pytest.raises(DataFileError, match=r"map\.tif"):
+        write_map(tmp_path / "map.jpg", LABELS, classes=CLASSES, colours=COLOURS)
+    write_raster(path, LABELS)
+    with pytest.raises(DataFileError, match="no class map"):
+        read_map(path)
+
+    def write_window(window: tuple[slice, slice], confidence: Any = None) -> None:
+        with MapWriter(path, LABELS.shape, classes=CLASSES, colours=COLOURS) as writer:
+            writer.write(window, LABELS[:3, :4], confidence)
+
+    for arguments in (((slice(0, 3), slice(0, 5)),), ((slice(0, 3), slice(0, 4)), np.ones((3, 4)))):
+        with pytest.raises(SettingError):
+            write_window(*arguments)
+    assert names(tmp_path) == {"m.tif"}
+
+
+def test_raster_reads_back_with_its_grid(tmp_path: Path) -> None:
+    array = np.random.default_rng(3).random((12, 9, 4)).astype(np.float32)
+    array[0, 0] = np.nan
+    write_raster(tmp_path / "r.tif", array, GRID, names=["a", "b", "c", "d"])
+    np.testing.assert_array_equal(np.asarray(read_array(tmp_path / "r.tif")), array)
+    scene = read_scene(tmp_path / "r.tif")
+    assert scene.grid == GRID
+    assert scene.valid is not None
+    assert (~scene.valid).sum() == 1
+
+
+def test_png_shows_each_pixel_in_its_colour(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    write_png(tmp_path / "m.png", LABELS, COLOURS, unlabelled=(9, 9, 9))
+    picture = (imread(tmp_path / "m.png")[..., :3] * 255).round().astype(int)
+    factor = picture.shape[0] // LABELS.shape[0]
+    assert picture.shape[:2] == (LABELS.shape[0] * factor, LABELS.shape[1] * factor)
+    assert max(picture.shape) >= 600
+    table = np.array([(9, 9, 9), *COLOURS])
+    for offset in (0, factor - 1):
+        np.testing.assert_array_equal(picture[offset::factor, offset::factor], table[LABELS + 1])
+    assert names(tmp_path) == {"m.png"}
+
+
+def test_json_is_strict_and_plain(tmp_path: Path) -> None:
+    @dataclass
+    class Settings:
+        steps: int
+        rates: tuple[float, ...]
+
+    write_json(
+        tmp_path / "a.json",
+        {
+            "oa": np.float32(0.5),
+            "nan": float("nan"),
+            "array": np.array([[1, 2]]),
+            "inf": np.array([np.inf]),
+            3: Settings(np.int64(4), (0.1,)),  # type: ignore[arg-type]
+            "path": Path("x"),
+            "name": "Fläche",
+            "flag": np.bool_(True),
+            "none": None,
+        },
+    )
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "Fläche" in text
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "oa": 0.5,
+        "nan": None,
+        "array": [[1, 2]],
+        "inf": [None],
+        "3": {"steps": 4, "rates": [0.1]},
+        "path": "x",
+        "name": "Fläche",
+        "flag": True,
+        "none": None,
+    }
+    with pytest.raises(TypeError, match="no JSON form"):
+        write_json(tmp_path / "b.json", object())
+    assert names(tmp_path) == {"a.json"}

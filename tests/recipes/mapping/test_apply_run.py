@@ -1,0 +1,223 @@
+"""A run applied again: to its own scene it gives its own map; to others what their pixels say."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperseg.core import UNLABELLED, DataFileError, RunError, Scene, SceneError, SettingError
+from hyperseg.crf import DenseCRF
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.io.read import read_array, read_scene
+from hyperseg.io.write import read_map
+from hyperseg.recipes.mapping import windows
+from hyperseg.recipes.mapping.apply import apply_run
+from hyperseg.recipes.refiners import dense_crf as refine
+from hyperseg.recipes.run.load import load_run
+
+
+def mapped(run: Path, scene: Scene, out: Path, **options: Any) -> np.ndarray:
+    return read_map(apply_run(run, scene, out=out, device="cpu", quiet=True, **options))[0]
+
+
+@pytest.fixture(scope="module")
+def folders(toy: Scene, quick: Any, run: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of every kind; the network's CRF always changes the map, whatever validation says."""
+    root = tmp_path_factory.mktemp("runs")
+    plain = refine.tune
+
+    def determined(*words: Any, **options: Any) -> Any:
+        from dataclasses import replace
+
+        return replace(plain(*words, **options), settings=DenseCRF(bilateral_weight=3.0, iterations=3))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refine, "tune", determined)
+        made = {"crf": run(toy, quick(refine=("dense-crf",), steps=12), root / "crf")}
+    made["cnn3d"] = run(toy, quick(steps=12), root / "cnn3d")
+    made["flips"] = run(toy, quick(steps=12, flips=True), root / "flips")
+    for method in ("hybrid", "ssrn", "svm", "rf"):
+        made[method] = run(toy, quick(method=method), root / method)
+    return made
+
+
+@pytest.mark.parametrize("name", ["cnn3d", "flips", "hybrid", "ssrn", "svm", "rf"])
+def test_its_own_scene_gives_its_own_map(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str
+) -> None:
+    folder = folders[name]
+    out = apply_run(folder, toy, out=tmp_path / "again.tif", device="cpu", quiet=True)
+    assert out.read_bytes() == (folder / "map.tif").read_bytes()
+    one, other = (
+        np.asarray(read_array(p, ndim=2)[...])
+        for p in (folder / "confidence.tif", tmp_path / "again-confidence.tif")
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    assert (tmp_path / "again.qml").read_bytes() == (folder / "map.qml").read_bytes()
+
+
+def test_refined_as_the_run_was(folders: dict[str, Path], toy: Scene, tmp_path: Path) -> None:
+    folder = folders["crf"]
+    refined = mapped(folder, toy, tmp_path / "refined.tif", refine=True)
+    rough = mapped(folder, toy, tmp_path / "rough.tif")
+    np.testing.assert_array_equal(refined, read_map(folder / "map.tif")[0])
+    np.testing.assert_array_equal(rough, read_map(folders["cnn3d"] / "map.tif")[0])
+    assert (refined != rough).any()
+
+
+def test_nothing_to_refine_with_is_said(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        refined = mapped(folders["svm"], toy, tmp_path / "m.tif", refine=True)
+    assert "no refiner" in caplog.text
+    np.testing.assert_array_equal(refined, read_map(folders["svm"] / "map.tif")[0])
+
+
+def larger(toy: Scene) -> np.ndarray:
+    """(90, 77, 16): the toy scene many times over."""
+    return np.tile(np.asarray(toy.cube), (4, 4, 1))[:90, :77].astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["cnn3d", "svm"])
+def test_a_larger_scene_in_a_file_is_streamed(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Window by window from the file; inside, the maps of the copies are those of the original."""
+    cube = larger(toy)
+    np.save(tmp_path / "large.npy", cube)
+    scene = read_scene(tmp_path / "large.npy")
+    assert not type(scene.cube) is np.ndarray  # noqa: E714  a memory map is an ndarray by inheritance
+    read: list[int] = []
+    call = Preprocess.__call__
+
+    def watched(self: Preprocess, array: Any) -> Any:
+        read.append(int(np.prod(np.shape(array)[:-1])))
+        return call(self, array)
+
+    monkeypatch.setattr(Preprocess, "__call__", watched)
+    made = mapped(folders[name], scene, tmp_path / "m.tif", side=32)
+    assert made.shape == (90, 77)
+    sampled, *rest = read  # the sample that drift is judged by: 20 000 pixels at most
+    assert sampled <= 20_000
+    assert max(rest) <= (32 + 2 * 4) ** 2 < 90 * 77  # a window with its halo, never the scene
+    expected = read_map(folders[name] / "map.tif")[0]
+    np.testing.assert_array_equal(made[28:44, 25:38], expected[4:20, 4:17])
+
+
+def test_an_envi_scene_keeps_its_place_on_the_map(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path
+) -> None:
+    cube = larger(toy)
+    np.ascontiguousarray(cube).tofile(tmp_path / "s.img")
+    (tmp_path / "s.hdr").write_text(
+        "ENVI\nsamples = 77\nlines = 90\nbands = 16\nheader offset = 0\nfile type = ENVI Standard\n"
+        "data type = 4\ninterleave = bip\nbyte order = 0\n"
+        "map info = {UTM, 1, 1, 500000, 5000000, 10, 10, 33, North, WGS-84}\n"
+    )
+    scene = read_scene(tmp_path / "s.hdr")
+    made = mapped(folders["cnn3d"], scene, tmp_path / "m.tif")
+    _, classes, colours, grid = read_map(tmp_path / "m.tif")
+    assert (classes, colours) == (toy.classes, toy.colours)
+    assert grid.affine == (10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0)
+    np.testing.assert_array_equal(made[28:44, 25:38], read_map(folders["cnn3d"] / "map.tif")[0][4:20, 4:17])
+
+
+@pytest.mark.parametrize("name", ["cnn3d", "svm", "crf"])
+def test_pixels_without_data_get_no_class(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str
+) -> None:
+    cube = np.asarray(toy.cube).copy()
+    cube[2:6, 10:] = np.nan
+    np.save(tmp_path / "gaps.npy", cube)
+    scene = read_scene(tmp_path / "gaps.npy")
+    made = mapped(folders[name], scene, tmp_path / "m.tif", refine=name == "crf")
+    gaps = np.zeros(toy.shape, bool)
+    gaps[2:6, 10:] = True
+    np.testing.assert_array_equal(made == UNLABELLED, gaps)
+    codes = np.asarray(read_array(tmp_path / "m.tif", ndim=2)[...])
+    assert (codes[gaps] == 0).all()
+
+
+def test_dead_bands_of_the_other_scene_are_remarked_on(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cube = np.asarray(toy.cube).copy()
+    cube[..., 4] = 0.0
+    np.save(tmp_path / "dead.npy", cube)
+    scene = read_scene(tmp_path / "dead.npy")
+    with caplog.at_level(logging.WARNING):
+        mapped(folders["svm"], scene, tmp_path / "m.tif")
+    assert "reads 1 bands that are dead" in caplog.text
+
+
+def test_what_cannot_be_mapped(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Scene(np.asarray(toy.cube)[..., :9], name="nine")
+    target = tmp_path / "deep" / "m.tif"
+    with pytest.raises(SceneError, match=r"nine has 9 bands.*cnn3d was trained on 16 .*same bands"):
+        mapped(folders["cnn3d"], other, target)
+    with pytest.raises(DataFileError, match=r"m\.png: a map is written as GeoTIFF"):
+        mapped(folders["cnn3d"], toy, target.with_suffix(".png"))
+    with pytest.raises(SettingError, match="tpu7"):
+        apply_run(folders["cnn3d"], toy, out=target, device="tpu7")
+    with pytest.raises(RunError, match=r"absent.run\.json|absent"):
+        mapped(tmp_path / "absent", toy, target)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "deep").write_text("a file in the way")
+    with pytest.raises(DataFileError, match="cannot be created"):
+        mapped(folders["cnn3d"], toy, target)
+    # interrupted or failing half way: no map, and what stood there is unchanged
+    out = tmp_path / "m.tif"
+    mapped(folders["svm"], toy, out)
+    before = {p.name: p.read_bytes() for p in tmp_path.glob("m*")}
+    with monkeypatch.context() as patch:
+        patch.setattr(windows, "predict_map", lambda *a: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            mapped(folders["svm"], toy, out)
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("*m*")} == before
+
+
+def test_a_map_never_replaces_its_own_scene(folders: dict[str, Path], toy: Scene, tmp_path: Path) -> None:
+    from hyperseg.io.write import write_raster
+
+    path = tmp_path / "scene.tif"
+    write_raster(path, np.asarray(toy.cube))
+    before = path.read_bytes()
+    for scene, out in ((read_scene(path), path), (read_scene(path), tmp_path / "." / "scene.tif")):
+        with pytest.raises(DataFileError, match="is the scene itself"):
+            mapped(folders["svm"], scene, out)
+    assert path.read_bytes() == before
+    path.rename(tmp_path / "a-confidence.tif")
+    with pytest.raises(DataFileError, match="is the scene itself"):
+        mapped(folders["svm"], read_scene(tmp_path / "a-confidence.tif"), tmp_path / "a.tif")
+
+
+def test_damaged_runs_are_named(folders: dict[str, Path], toy: Scene, tmp_path: Path) -> None:
+    def copy(name: str) -> Path:
+        shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+        return Path(shutil.copytree(folders[name], tmp_path / "copy"))
+
+    broken = copy("cnn3d")
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(RunError, match=r"model\.safetensors: missing or damaged.*--from"):
+        load_run(broken)
+    for source, other in (("cnn3d", "hybrid"), ("svm", "cnn3d"), ("cnn3d", "svm")):
+        mixed = copy(source)
+        shutil.copy(folders[other] / "model.safetensors", mixed)
+        with pytest.raises(RunError, match=r"copy: run\.json and model\.safetensors do not fit"):
+            load_run(mixed)
+    record = json.loads((folders["cnn3d"] / "run.json").read_text())
+    for key in ("model", "classes", "chain", "scene"):
+        edited = copy("cnn3d")
+        (edited / "run.json").write_text(json.dumps({k: v for k, v in record.items() if k != key}))
+        with pytest.raises(RunError, match=rf"copy: run\.json .*KeyError: '{key}'"):
+            load_run(edited)

@@ -1,0 +1,78 @@
+"""One small cube, written in every format the package reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CUBE = np.random.default_rng(0).integers(1, 4000, (7, 5, 12)).astype(np.uint16)
+AFFINE = (10.0, 0.0, 500000.0, 0.0, -10.0, 4100000.0)
+WAVELENGTHS_UM = np.linspace(0.4, 2.4, 12)
+
+
+def write_envi(
+    folder: Path, cube: np.ndarray, interleave: str, extra: str = "", suffix: str = ".img"
+) -> Path:
+    order = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}[interleave]
+    code = {"uint8": 1, "float32": 4, "uint16": 12}[cube.dtype.name]
+    data = folder / f"{interleave}{suffix}"
+    data.write_bytes(np.ascontiguousarray(cube.transpose(order)).tobytes())
+    rows, columns, bands = cube.shape
+    header = folder / f"{interleave}.hdr"
+    header.write_text(
+        f"ENVI\nsamples = {columns}\nlines = {rows}\nbands = {bands}\nheader offset = 0\n"
+        "file type = ENVI Standard\n"
+        f"data type = {code}\ninterleave = {interleave}\nbyte order = 0\n{extra}"
+    )
+    return header
+
+
+def write_tiff(path: Path, cube: np.ndarray, **options: Any) -> Path:
+    import rasterio
+
+    settings = {
+        "driver": "GTiff",
+        "dtype": cube.dtype,
+        "crs": "EPSG:32632",
+        "transform": rasterio.Affine(*AFFINE),
+    }
+    rows, columns, bands = cube.shape
+    with rasterio.open(path, "w", height=rows, width=columns, count=bands, **(settings | options)) as file:
+        file.write(np.moveaxis(cube, -1, 0))
+    return path
+
+
+def write_any(folder: Path, kind: str, cube: np.ndarray = CUBE) -> Path:
+    path = folder / f"cube.{kind}"
+    match kind:
+        case "mat":
+            from scipy.io import savemat
+
+            savemat(path, {"cube": cube})
+        case "v7.3":
+            import h5py
+
+            path = folder / "seven.mat"
+            with h5py.File(path, "w", userblock_size=512) as file:
+                file["cube"] = cube.transpose()
+        case "h5" | "nc" | "he5":
+            import h5py
+
+            with h5py.File(path, "w") as file:
+                file["group/cube"] = cube
+        case "npy":
+            np.save(path, cube)
+        case "npz":
+            np.savez(path, cube=cube)
+        case "bsq" | "bil" | "bip":
+            path = write_envi(folder, cube, kind)
+        case "tif":
+            write_tiff(path, cube)
+        case _:
+            raise ValueError(kind)
+    return path
+
+
+KINDS = ("mat", "v7.3", "h5", "nc", "he5", "npy", "npz", "bsq", "bil", "bip", "tif")
