@@ -1,0 +1,317 @@
+"""What parts are made of: methods and refiners as values, what they leave, and the tables they stand in.
+
+A part is a value in one file and one line of a table. Everything else asks the value and knows no name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from numpy.typing import NDArray
+
+from hyperseg.core.errors import SettingError
+from hyperseg.core.maps import SegmentationMap
+from hyperseg.core.scene import Scene
+from hyperseg.core.split import Split
+from hyperseg.core.task import Task
+from hyperseg.core.words import did_you_mean
+
+if TYPE_CHECKING:
+    from hyperseg.engine.runtime import Runtime
+
+Arrays = dict[str, NDArray[Any]]
+Kind = Literal["scene", "images", "volumes"]
+Role = Literal["baseline", "twin", "network", "control", "refined"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a table: where a part is, as "module:NAME", and one line of help."""
+
+    where: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Parts(Mapping[str, Any]):
+    """A table of parts; each is imported when it is first asked for. The first one is the default.
+
+    Attributes:
+        what: what they are called in messages, e.g. "method".
+        entries: name -> line of the table.
+    """
+
+    what: str
+    entries: dict[str, Entry]
+
+    def __getitem__(self, name: str) -> Any:
+        """The part called `name`.
+
+        Raises:
+            SettingError: there is none; the nearest name is told.
+        """
+        if name not in self.entries:
+            close = did_you_mean(name, self.entries)
+            raise SettingError(f"unknown {self.what} {name!r}: choose from {', '.join(self.entries)}.{close}")
+        module, _, attribute = self.entries[name].where.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def default(self) -> str:
+        return next(iter(self.entries))
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a part leaves on disk and is taken up from: JSON, and arrays by name."""
+
+    record: dict[str, Any] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+
+    def within(self, prefix: str) -> Arrays:
+        """The arrays under `prefix`, without it; empty where there are none."""
+        return unprefixed(prefix, self.arrays)
+
+
+def prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """The arrays with `prefix.` before their names; `unprefixed` is the inverse."""
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def unprefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """The arrays under `prefix`, without it; empty where there are none."""
+    return {n.removeprefix(prefix + "."): a for n, a in arrays.items() if n.startswith(prefix + ".")}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report, its cells already in words.
+
+    Attributes:
+        caption: what it shows, one sentence or two.
+        columns: their heads; () for a table without.
+        rows: of as many cells each.
+        marked: index of the row that stands out, or None.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: int | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of the report: a PNG file and what is said below it."""
+
+    png: bytes
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a part shows in the report.
+
+    Attributes:
+        title: heading.
+        sentences: plain text, one paragraph.
+        cautions: what a reader must know before believing the accuracies, each a full sentence; shown with them.
+        figures, tables: in this order, below the text.
+        numbers: JSON for metrics.json.
+    """
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """A fitted method, or one taken up again: the same object either way.
+
+    Attributes:
+        name: first link of the chain of its maps.
+        n_classes: K.
+        margin_px: how far beyond a pixel it looks.
+        history: what happened in training, or None.
+        preprocess: what it does to spectra first; says which bands it reads.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def n_classes(self) -> int: ...
+
+    @property
+    def margin_px(self) -> int: ...
+
+    @property
+    def history(self) -> Any: ...
+
+    @property
+    def preprocess(self) -> Any: ...
+
+    def map(self, scene: Scene, runtime: Runtime) -> SegmentationMap:
+        """The map of a scene, or of a window of one with at least `margin_px` around what counts."""
+
+    def features(self, scene: Scene, runtime: Runtime) -> Callable[[Any], Any] | None:
+        """A window of the scene -> (F, h, w) features of its pixels; None where the method has none."""
+
+    def saved(self) -> Saved:
+        """Everything `Method.load` needs."""
+
+    def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
+        """What the report shows of it beside its training, or None."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as a value.
+
+    Attributes:
+        name: as in the table.
+        settings: class of its settings; made without arguments they are the defaults.
+        fit: (task, settings, runtime) -> model.
+        load: saved -> model.
+        check: (task, settings) -> None; raises for whatever would stop `fit` later, after minutes of training.
+        takes: what it can be fitted on.
+        step: what its own step is called, where that is not the method's name.
+        title: what progress bars call it, where that is not the step's name.
+        refiners: its default chain; None is the usual one.
+        needs: a refiner without which no other may follow, or None.
+        beside: settings -> the parts measured beside it, as (method, settings); e.g. a GAN's supervised twin.
+        controls: refiners whose map is measured beside the method's own chain where that begins as by default, as
+            (step, refiners): what the chain has to beat.
+        role: of the step in the report.
+        trains_on: whether a refiner may train its network further.
+    """
+
+    name: str
+    settings: type
+    fit: Callable[[Task, Any, Runtime], Model]
+    load: Callable[[Saved], Model]
+    check: Callable[[Task, Any], None] = lambda task, settings: None
+    takes: frozenset[Kind] = frozenset({"scene"})
+    step: str = ""
+    title: str = ""
+    refiners: tuple[str, ...] | None = None
+    needs: str | None = None
+    beside: Callable[[Any], tuple[tuple[Method, Any], ...]] = lambda settings: ()
+    controls: Callable[[tuple[str, ...]], tuple[tuple[str, tuple[str, ...]], ...]] = lambda refiners: ()
+    role: Role = "network"
+    trains_on: bool = False
+
+    @property
+    def step_name(self) -> str:
+        return self.step or self.name
+
+
+class Fitted(Protocol):
+    """A fitted refiner, or one taken up again: the same object either way.
+
+    Attributes:
+        name: as in the table of refiners.
+        reach_px: how far apart two pixels of the map may lie and still have to do with each other.
+        margin_px: how much further it looks in the scene itself.
+        window_px: by how much the side of the window grows that a decision rests on.
+        exact: False where pixels beyond the reach count a little.
+        changes_nothing: it leaves every map as it is: nothing beat that on validation pixels.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def reach_px(self) -> int: ...
+
+    @property
+    def margin_px(self) -> int: ...
+
+    @property
+    def exact(self) -> bool: ...
+
+    @property
+    def changes_nothing(self) -> bool: ...
+
+    def window_px(self, before: int) -> int:
+        """Side of the square of pixels that a decision rests on, after one that rested on `before`."""
+
+    def apply(self, map: SegmentationMap, scene: Scene, runtime: Runtime) -> SegmentationMap:
+        """The refined map; the same map where it changes nothing."""
+
+    def saved(self) -> Saved:
+        """Everything `Refiner.load` needs."""
+
+    def section(self, before: SegmentationMap, after: SegmentationMap, scene: Scene, split: Split) -> Section:
+        """What the report shows of it."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a refiner may know beside the map it refines.
+
+    Attributes:
+        model: what made the first map of the chain.
+        first: whether the map is the model's own, not one already refined.
+        window_px: side of the square of pixels that a decision of the map rests on.
+        runtime: where, and how visibly.
+        again: (split, runtime) -> the map that method and earlier refiners make when fitted on another split.
+    """
+
+    model: Model
+    first: bool
+    window_px: int
+    runtime: Runtime
+    again: Callable[[Split, Runtime], SegmentationMap]
+
+
+@dataclass(frozen=True)
+class Refiner:
+    """A refiner as a value.
+
+    Attributes:
+        name: as in the table.
+        settings: class of its settings.
+        fit: (map, task, settings, context) -> fitted; the map is the one to refine.
+        load: (saved, model) -> fitted.
+        check: (task, settings, method, place in the chain) -> None; raises before any training.
+    """
+
+    name: str
+    settings: type
+    fit: Callable[[SegmentationMap, Task, Any, Context], Fitted]
+    load: Callable[[Saved, Model], Fitted]
+    check: Callable[[Task, Any, Method, int], None] = lambda task, settings, method, place: None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One map of a run, to be scored: a baseline's, the method's, or one after a refiner.
+
+    Attributes:
+        name: the chain that made it, as "cnn3d + dense-crf".
+        role: what it is to the reader.
+        map: the map.
+        window_px: side of the square of pixels that a decision rests on.
+        seconds: it took.
+        training_s: of these, before mapping; None where the two are not told apart.
+    """
+
+    name: str
+    role: Role
+    map: SegmentationMap
+    window_px: int
+    seconds: float
+    training_s: float | None = None

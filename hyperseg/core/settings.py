@@ -1,0 +1,258 @@
+"""Settings declared once: fields of frozen dataclasses with help, default and bounds.
+
+The command line, `run.json`, the documentation and the errors are derived from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
+
+from hyperseg.core.errors import SettingError
+from hyperseg.core.words import did_you_mean, listed
+
+S = TypeVar("S")
+RULE = "rule"  # key of a field's `Rule` among its metadata
+YES, NO = ("true", "yes", "on"), ("false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is known about a setting beside its type and default.
+
+    Attributes:
+        help: one or two sentences, with the unit.
+        low, high: smallest and largest value; above, below: bounds that a value must not reach.
+        shown: name of its option on the command line, without dashes; None leaves it to `--set`.
+        off: name of the option that turns a yes-or-no setting off.
+    """
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    shown: str | None = None
+    off: str | None = None
+
+    def fault(self, value: float) -> str | None:
+        """What a number has to be where it is not, or None."""
+        checks = (
+            (self.low, "{:g} or more", lambda bound: value >= bound),
+            (self.high, "at most {:g}", lambda bound: value <= bound),
+            (self.above, "above {:g}", lambda bound: value > bound),
+            (self.below, "below {:g}", lambda bound: value < bound),
+        )
+        given = [(words.format(bound), holds(bound)) for bound, words, holds in checks if bound is not None]
+        return None if all(ok for _, ok in given) else listed(words for words, _ in given)
+
+
+def option(default: Any, help: str, **rule: Any) -> Any:
+    """A field of a settings class; see `Rule`. A default that is itself settings is a group of settings."""
+    return field(default=default, metadata={RULE: Rule(help, **rule)})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(option, field))
+def settings(cls: type[S]) -> type[S]:
+    """A frozen dataclass whose values are checked against their types and bounds when one is made.
+
+    Its own `__post_init__` comes after that and checks what only several values together can say.
+
+    Raises:
+        SettingError: on making one with a value of another type, outside its bounds, or no number.
+    """
+    own: Callable[[Any], None] | None = cls.__dict__.get("__post_init__")
+
+    def check(self: Any) -> None:
+        hints = hints_of(type(self))
+        for f in fields(self):
+            value = converted(getattr(self, f.name), hints[f.name], f.name, rule_of(f))
+            object.__setattr__(self, f.name, value)
+        if own is not None:
+            own(self)
+
+    cls.__post_init__ = check  # type: ignore[attr-defined]
+    return dataclass(frozen=True)(cls)
+
+
+def hints_of(cls: Any) -> dict[str, Any]:
+    """The types of a class's fields, resolved."""
+    return get_type_hints(cls)
+
+
+def rule_of(f: Field[Any]) -> Rule | None:
+    """The rule of a field declared with `option`."""
+    found: Rule | None = f.metadata.get(RULE)
+    return found
+
+
+def converted(value: Any, hint: Any, name: str, rule: Rule | None = None) -> Any:
+    """The value as the type says: JSON's lists become tuples, its mappings dataclasses, whole numbers floats.
+
+    Raises:
+        SettingError: naming the setting, what was given and what it may be.
+    """
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return _either(value, inner, name, rule)
+    if origin is Literal:
+        if any(value == choice and type(value) is type(choice) for choice in inner):
+            return value
+        close = did_you_mean(value, map(str, inner)) if isinstance(value, str) else ""
+        raise SettingError(f"{name} is one of {', '.join(map(str, inner))}, got {value!r}.{close}")
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
+        if len(kinds) != len(value):
+            raise SettingError(f"{name} has {len(kinds)} entries, got {value!r}.")
+        return tuple(converted(v, kind, name, rule) for v, kind in zip(value, kinds, strict=True))
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return from_json(hint, value, name)  # type: ignore[arg-type]
+    plain = {int: int, float: (int, float), bool: bool, str: str}
+    kind: Any = plain.get(hint, origin or hint)
+    if hint is Any or (isinstance(value, kind) and not (isinstance(value, bool) and hint in (int, float))):
+        return _bounded(float(value) if hint is float else value, name, rule)
+    raise SettingError(f"{name} is {_described(hint)}, got {value!r}.")
+
+
+def _either(value: Any, kinds: tuple[Any, ...], name: str, rule: Rule | None) -> Any:
+    if value is None and NoneType in kinds:
+        return None
+    rest = [kind for kind in kinds if kind is not NoneType]
+    for kind in rest[:-1]:
+        try:
+            return converted(value, kind, name, rule)
+        except SettingError:
+            continue
+    return converted(value, rest[-1], name, rule)
+
+
+def _bounded(value: Any, name: str, rule: Rule | None) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise SettingError(f"{name} is a finite number, got {value}.")
+        if rule is not None and (wanted := rule.fault(value)) is not None:
+            raise SettingError(f"{name} is {wanted}, got {value}.")
+    return value
+
+
+def _described(hint: Any) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return words.get(
+        hint, "a list" if get_origin(hint) is tuple else f"of the kind {getattr(hint, '__name__', hint)}"
+    )
+
+
+def to_json(value: Any) -> Any:
+    """Settings or specs as JSON: dataclasses become mappings, tuples lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+    return [to_json(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def from_json(cls: type[S], data: Mapping[str, Any], what: str = "") -> S:
+    """What `to_json` wrote; the class may be any dataclass of numbers, texts, tuples and such classes.
+
+    Raises:
+        SettingError: an unknown or missing key, a wrong type, or a value outside its bounds, each by name.
+    """
+    what = what or cls.__name__
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    if not isinstance(data, Mapping):
+        raise SettingError(f"{what} is a mapping of {', '.join(known)}, got {data!r}.")
+    if unknown := [str(key) for key in data if key not in known]:
+        close = did_you_mean(unknown[0], known)
+        raise SettingError(f"{what} has no setting named {listed(unknown)}.{close}")
+    required = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
+    if lacking := [name for name in required if name not in data]:
+        raise SettingError(f"{what} lacks {listed(lacking)}.")
+    hints = hints_of(cls)
+    return cls(**{k: converted(v, hints[k], k, rule_of(known[k])) for k, v in data.items()})
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A single setting: its path ("train.noise.gain"), type, value in the settings asked, and rule."""
+
+    path: str
+    hint: Any
+    value: Any
+    rule: Rule
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(".")[2]
+
+
+def leaves(of: Any, prefix: str = "") -> Iterator[Leaf]:
+    """Every single setting of settings, groups first gone into, in order of declaration."""
+    hints = hints_of(type(of))
+    for f in fields(of):
+        value, rule = getattr(of, f.name), rule_of(f) or Rule("")
+        if is_dataclass(value):
+            yield from leaves(value, f"{prefix}{f.name}.")
+        else:
+            yield Leaf(prefix + f.name, hints[f.name], value, rule)
+
+
+def find_leaf(of: Any, name: str) -> Leaf | None:
+    """The setting called `name`: its whole path, or the end of one path alone ("noise.gain", "lr").
+
+    Raises:
+        SettingError: the end of several paths.
+    """
+    every = {leaf.path: leaf for leaf in leaves(of)}
+    if name in every:
+        return every[name]
+    ends = [path for path in every if path.endswith(f".{name}")]
+    if len(ends) > 1:
+        raise SettingError(f"{name} may be {listed(ends, last='or')}: give more of its path.")
+    return every[ends[0]] if ends else None
+
+
+def changed(of: S, changes: Mapping[str, Any]) -> S:
+    """A copy of settings with other values, by path: `changed(settings, {"noise.gain": 0.1})`.
+
+    Raises:
+        SettingError: no such setting (the nearest name is told), or a value it cannot have.
+    """
+    for name, value in changes.items():
+        leaf = find_leaf(of, name)
+        if leaf is None:
+            close = did_you_mean(name, (known for leaf in leaves(of) for known in (leaf.path, leaf.name)))
+            raise SettingError(f"{type(of).__name__} has no setting named {name}.{close}")
+        of = _replaced(of, leaf.path.split("."), value)
+    return of
+
+
+def _replaced(of: Any, path: list[str], value: Any) -> Any:
+    first, *rest = path
+    return replace(of, **{first: _replaced(getattr(of, first), rest, value) if rest else value})
+
+
+def parsed(text: str, hint: Any, name: str) -> Any:
+    """A value spelled on the command line: "3e-4", "true", "none", "0.1,0.2".
+
+    Raises:
+        SettingError: not of the setting's type.
+    """
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if NoneType in inner and text.lower() == "none":
+            return None
+        return parsed(text, next(kind for kind in inner if kind is not NoneType), name)
+    if origin is tuple:
+        return tuple(parsed(word.strip(), inner[0], name) for word in text.split(",") if word.strip())
+    if hint is bool:
+        if text.lower() in (*YES, *NO):
+            return text.lower() in YES
+    elif hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            pass
+    else:
+        return text
+    raise SettingError(f"{name} is {_described(hint)}, got {text!r}.")

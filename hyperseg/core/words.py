@@ -1,0 +1,47 @@
+"""Words for messages: counts, lists, nearest names, runs of numbers; the same everywhere."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+def thousands(n: float, space: str = " ") -> str:
+    """A count with a space between thousands: "1 200"."""
+    return f"{int(n):,}".replace(",", space)
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """A count with its noun: "1 repeat", "1 200 pixels"."""
+    return f"{thousands(n)} {one if n == 1 else many or one + 's'}"
+
+
+def listed(names: Iterable[str], *, last: str = "and", most: int | None = None) -> str:
+    """Names as "a, b and c"; of more than `most` the rest is counted."""
+    found = list(names)
+    if most is not None and len(found) > most:
+        return f"{', '.join(found[:most])} {last} {len(found) - most} more"
+    return f" {last} ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
+
+
+def one_line(text: str, longest: int | None = None) -> str:
+    """The text without line breaks, cut with an ellipsis where it is longer than `longest`."""
+    plain = " ".join(text.split())
+    return plain if longest is None or len(plain) <= longest else plain[: longest - 1] + "…"
+
+
+def runs(numbers: Sequence[int]) -> str:
+    """Ascending whole numbers as "0-3, 7, 9-12"."""
+    found: list[list[int]] = []
+    for n in numbers:
+        if found and n == found[-1][1] + 1:
+            found[-1][1] = n
+        else:
+            found.append([n, n])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in found)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ " Did you mean X?" with the nearest of the known names, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]}?" if close else ""

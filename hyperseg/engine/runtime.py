@@ -1,0 +1,58 @@
+"""Where and how visibly something is fitted or mapped: one argument instead of six."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hyperseg.engine.device import Precision
+from hyperseg.engine.fit import Report
+from hyperseg.engine.progress import scene_progress, training_progress
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where, how precisely and how visibly.
+
+    Attributes:
+        seed: of weights, batches and dropout.
+        device: where networks are.
+        precision: of their arithmetic.
+        checkpoints: stem of the files of interrupted training, which is continued where they exist; or None.
+        tag: in front of every progress bar.
+        quiet: no progress bars.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    checkpoints: Path | None = None
+    tag: str = ""
+    quiet: bool = False
+
+    def checkpoint(self, name: str) -> Path | None:
+        """The file of the unfinished training called `name`."""
+        stem = self.checkpoints
+        return None if stem is None else stem.with_name(f"{stem.name}-{name}.pt")
+
+    def within(self, tag: str, name: str) -> Runtime:
+        """The same for work inside this one: its bars say `tag`, its files have `name` in theirs."""
+        stem = self.checkpoints
+        inner = None if stem is None else stem.with_name(f"{stem.name}-{name}")
+        return replace(self, tag=f"{self.tag}, {tag}" if self.tag else tag, checkpoints=inner)
+
+    def label(self, text: str) -> str:
+        """The text of a progress bar."""
+        return f"{self.tag}: {text}" if self.tag else text
+
+    def training(self, text: str, steps: int) -> AbstractContextManager[Report]:
+        """A bar for `steps` of training."""
+        return training_progress(self.label(text), steps, quiet=self.quiet)
+
+    def mapping(
+        self, pixels: int, text: str = "mapping"
+    ) -> AbstractContextManager[Callable[[int, int], None]]:
+        """A bar for a scene of `pixels`."""
+        return scene_progress(self.label(text), pixels, quiet=self.quiet)
