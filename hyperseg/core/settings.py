@@ -28,6 +28,7 @@ class Rule:
         low, high: smallest and largest value; above, below: bounds that a value must not reach.
         shown: name of its option on the command line, without dashes; None leaves it to `--set`.
         off: name of the option that turns a yes-or-no setting off.
+        also: value -> what else the option sets, by path within the same group.
     """
 
     help: str
@@ -37,6 +38,7 @@ class Rule:
     below: float | None = None
     shown: str | None = None
     off: str | None = None
+    also: Callable[[Any], dict[str, Any]] | None = None
 
     def fault(self, value: float) -> str | None:
         """What a number has to be where it is not, or None."""
