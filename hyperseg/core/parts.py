@@ -194,7 +194,7 @@ class Method:
         beside: settings -> the parts measured beside it, as (method, settings); e.g. a GAN's supervised twin.
         controls: refiners whose map is measured beside the method's own chain where that begins as by default, as
             (step, refiners): what the chain has to beat.
-        role: of the step in the report.
+        unlabelled: whether it also learns from pixels without labels, which `--pool` can narrow.
         trains_on: whether a refiner may train its network further.
     """
 
@@ -210,7 +210,7 @@ class Method:
     needs: str | None = None
     beside: Callable[[Any], tuple[tuple[Method, Any], ...]] = lambda settings: ()
     controls: Callable[[tuple[str, ...]], tuple[tuple[str, tuple[str, ...]], ...]] = lambda refiners: ()
-    role: Role = "network"
+    unlabelled: bool = False
     trains_on: bool = False
 
     @property

@@ -220,18 +220,28 @@ def changed(of: S, changes: Mapping[str, Any]) -> S:
     Raises:
         SettingError: no such setting (the nearest name is told), or a value it cannot have.
     """
+    found: dict[str, Any] = {}
     for name, value in changes.items():
         leaf = find_leaf(of, name)
         if leaf is None:
             close = did_you_mean(name, (known for leaf in leaves(of) for known in (leaf.path, leaf.name)))
             raise SettingError(f"{type(of).__name__} has no setting named {name}.{close}")
-        of = _replaced(of, leaf.path.split("."), value)
-    return of
+        found[leaf.path] = value
+    return _replaced(of, found)
 
 
-def _replaced(of: Any, path: list[str], value: Any) -> Any:
-    first, *rest = path
-    return replace(of, **{first: _replaced(getattr(of, first), rest, value) if rest else value})
+def _replaced(of: Any, values: Mapping[str, Any]) -> Any:
+    """All values at once: what several of them say together is checked when all are there."""
+    groups: dict[str, dict[str, Any]] = {}
+    new: dict[str, Any] = {}
+    for path, value in values.items():
+        first, _, rest = path.partition(".")
+        if rest:
+            groups.setdefault(first, {})[rest] = value
+        else:
+            new[first] = value
+    new |= {first: _replaced(getattr(of, first), inner) for first, inner in groups.items()}
+    return replace(of, **new)
 
 
 def parsed(text: str, hint: Any, name: str) -> Any:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hyperseg.core.errors import LabelError, SceneError
 from hyperseg.core.scene import Scene
 from hyperseg.core.split import Split
@@ -16,6 +19,7 @@ class Task:
     Attributes:
         scenes: n of them, of any sizes, with the same bands and classes.
         splits: n, each of its scene's shape.
+        pools: n, (*S) bool: valid pixels that may be looked at without their labels; None is all valid ones.
 
     Raises:
         SceneError: no scene, other numbers of them, or scenes that do not belong together.
@@ -24,6 +28,7 @@ class Task:
 
     scenes: tuple[Scene, ...]
     splits: tuple[Split, ...]
+    pools: tuple[NDArray[np.bool_], ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.scenes or len(self.scenes) != len(self.splits):

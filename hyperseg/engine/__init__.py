@@ -37,6 +37,7 @@ from hyperseg.engine.predict import (
     window_features,
 )
 from hyperseg.engine.progress import scene_progress, training_progress
+from hyperseg.engine.runtime import Runtime
 from hyperseg.engine.training import History, Phase
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Phase",
     "Precision",
     "Report",
+    "Runtime",
     "SceneModel",
     "ahead",
     "average_buffers",

@@ -24,7 +24,7 @@ from hyperseg.recipes.mapping.resume import UnfinishedMap, open_unfinished
 from hyperseg.recipes.mapping.windows import Mapper, WindowMap, make_mapper, plan_windows
 from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.run.load import load_run
-from hyperseg.recipes.run.record import MODEL
+from hyperseg.recipes.run.record import WEIGHTS
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def apply_run(
         made_by=loaded.chain if mapper.refine else loaded.chain[:1],
     )  # fmt: skip
     plan = {
-        "run": zlib.crc32((run / MODEL).read_bytes()),
+        "run": zlib.crc32((run / WEIGHTS).read_bytes()),
         "scene": _identity(scene),
         "refiners": [r.name for r in loaded.refiners] if mapper.refine else [],
         "layers": layers,

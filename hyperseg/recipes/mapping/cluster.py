@@ -128,7 +128,7 @@ def _workers(client: Any) -> int:
 
 
 def _settings(mapper: Mapper) -> tuple[bool, bool, str]:
-    return mapper.refine, mapper.probabilities, mapper.device
+    return mapper.refine, mapper.probabilities, mapper.runtime.device
 
 
 @lru_cache(maxsize=2)

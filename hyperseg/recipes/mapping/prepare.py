@@ -13,7 +13,7 @@ from hyperseg.core import Scene, Split
 from hyperseg.data.bands.resampling import match_bands
 from hyperseg.data.drift import DriftReference, measure_drift, scene_reference
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.recipes.run.record import prefixed, unprefixed
+from hyperseg.core.parts import prefixed, unprefixed
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ machine, written, and found missing after a crash. What a window's map says does
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Tile, tiles
-from hyperseg.engine import choose_device, choose_precision, predict_scene
-from hyperseg.hsi.classical import SpectralClassifier, predict_map
-from hyperseg.hsi.networks import for_inference
+from hyperseg.engine import Runtime, choose_device, choose_precision
 from hyperseg.io.look.bands import valid_in
 from hyperseg.recipes.run.load import LoadedRun
 
@@ -48,19 +45,17 @@ class Mapper:
 
     Attributes:
         run: the run.
-        predict: a scene -> its map.
         halo_px: what a window needs around it.
         refine: whether the run's refiners are applied.
         probabilities: whether windows come with their probabilities.
-        device: where to compute.
+        runtime: where to compute.
     """
 
     run: LoadedRun
-    predict: Callable[[Scene], SegmentationMap]
     halo_px: int
     refine: bool
     probabilities: bool
-    device: str
+    runtime: Runtime
 
     def __call__(self, scene: Scene, window: Tile, block: NDArray[Any]) -> WindowMap:
         """Map a window.
@@ -75,10 +70,10 @@ class Mapper:
         valid = None if part.valid is None else part.valid[inside]
         if valid is not None and not valid.any():
             return self._nothing(valid.shape)
-        made = self.predict(part)
+        made = self.run.model.map(part, self.runtime)
         if self.refine:
-            for refine in self.run.refiners:
-                made = refine(made, part, self.device)
+            for fitted in self.run.refiners:
+                made = fitted.apply(made, part, self.runtime)
         cut = SegmentationMap(
             np.ascontiguousarray(made.probs[inside]), made.classes, made.colours, valid=valid
         )
@@ -106,30 +101,14 @@ class Mapper:
 
 
 def make_mapper(run: LoadedRun, *, refine: bool, probabilities: bool, device: str) -> Mapper:
-    """A run's model folded for inference, with its refiners and the halo all of it needs."""
+    """A run made ready, with the halo that its model and its refiners need."""
     refiners = run.refiners if refine else ()
     where = choose_device(device)
-    if isinstance(run.model, SpectralClassifier):
-        model, margin = run.model, run.model.window // 2
-
-        def predict(scene: Scene) -> SegmentationMap:
-            probs = predict_map(model, scene.cube)
-            return SegmentationMap(probs, run.classes, run.colours, scene.grid, run.chain[:1], scene.valid)
-
-    else:
-        network, preprocess = for_inference(run.model.to(where), run.preprocess)
-        margin, precision = network.margin, choose_precision(where)
-
-        def predict(scene: Scene) -> SegmentationMap:
-            return predict_scene(
-                network, scene, preprocess, made_by=run.chain[0], device=where, precision=precision,
-                flips=run.flips,
-            )  # fmt: skip
-
-    halo = sum(r.reach_px for r in refiners) + max([margin, *(r.margin_px for r in refiners)])
+    halo = sum(r.reach_px for r in refiners) + max([run.model.margin_px, *(r.margin_px for r in refiners)])
     if refiners:
         halo = _aligned(halo)
-    return Mapper(run, predict, halo, bool(refiners), probabilities, str(where))
+    runtime = Runtime(device=str(where), precision=choose_precision(where), quiet=True)
+    return Mapper(run, halo, bool(refiners), probabilities, runtime)
 
 
 def plan_windows(scene: Scene, *, halo_px: int, side: int | None = None, refined: bool = False) -> list[Tile]:

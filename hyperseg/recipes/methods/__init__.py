@@ -1,1 +1,39 @@
-"""Methods, one file each."""
+"""Methods, one file each; this is their table. They are imported when they are chosen, and need no torch for that."""
+
+from hyperseg.core.parts import Entry, Parts
+
+METHODS = Parts(
+    "method",
+    {
+        "cnn3d": Entry(
+            "hyperseg.recipes.methods.cnn3d:CNN3D",
+            "spectral-spatial CNN after SSRN on within-class whitened spectra, 9x9 window",
+        ),
+        "ssrn": Entry(
+            "hyperseg.recipes.methods.ssrn:SSRN",
+            "the same with SSRN's short spectral convolutions, closer to the paper, slower",
+        ),
+        "hybrid": Entry(
+            "hyperseg.recipes.methods.hybrid:HYBRID",
+            "HybridSN-like: 3-D then 2-D convolutions on 30 principal components",
+        ),
+        "twin": Entry(
+            "hyperseg.recipes.methods.twin:TWIN",
+            "few labels: CNN with averaged features and balanced batches",
+        ),
+        "gan": Entry(
+            "hyperseg.recipes.methods.gan:GAN",
+            "the same network as the discriminator of a GAN, which also learns from unlabelled pixels",
+        ),
+        "deep-crf": Entry(
+            "hyperseg.recipes.methods.deep_crf:DEEP_CRF",
+            "a CNN over groups of bands, then a CRF with learnt potentials and a deconvolution network",
+        ),
+        "svm": Entry(
+            "hyperseg.recipes.methods.svm:SVM", "support vector machine on single spectra, the usual baseline"
+        ),
+        "rf": Entry("hyperseg.recipes.methods.rf:RF", "random forest on single spectra"),
+        "lda": Entry("hyperseg.recipes.methods.lda:LDA", "linear discriminant analysis on 3x3 means"),
+    },
+)
+BASELINE = "svm"  # measured beside every method unless others are asked for

@@ -1,1 +1,25 @@
-"""Refiners, one file each."""
+"""Refiners, one file each; this is their table. They are imported when they are chosen, and need no torch for that."""
+
+from hyperseg.core.parts import Entry, Parts
+
+REFINERS = Parts(
+    "refiner",
+    {
+        "dense-crf": Entry(
+            "hyperseg.recipes.refiners.dense_crf:DENSE_CRF",
+            "classes that spectra separate and noise speckles: it averages over look-alike pixels far and near; seconds, "
+            "nothing to train",
+        ),
+        "deep-crf": Entry(
+            "hyperseg.recipes.refiners.deep_crf:DEEP_CRF",
+            "fields and borders: how often classes meet is learnt from the map itself, what borders look like from "
+            "labelled neighbours where there are some; it keeps small classes that the dense CRF wipes out, and now and "
+            "then paints one along a border",
+        ),
+        "deconv": Entry(
+            "hyperseg.recipes.refiners.deconv:DECONV",
+            "after either, where labels are many: it learns the map's typical mistakes from maps made without the pixels "
+            "it learns from; slowest, gains least",
+        ),
+    },
+)

@@ -10,16 +10,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hyperseg import __version__
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.crf import adjacency
+from hyperseg.core.parts import Section
+from hyperseg.core.task import Task
 from hyperseg.data.fingerprint import fingerprint
-from hyperseg.data.preprocess import Preprocess, gather_spectra
-from hyperseg.hsi.classical import gather_features
+from hyperseg.data.preprocess import gather_spectra
 from hyperseg.io.write import (
     CONFIDENCE,
     ENTROPY,
@@ -30,47 +30,37 @@ from hyperseg.io.write import (
     write_raster,
 )
 from hyperseg.metrics import mean_and_std
-from hyperseg.recipes.mapping.prepare import drift_arrays
-from hyperseg.recipes.methods.look_at_gan import generated_figures, load_gan
 from hyperseg.recipes.run.folder import METRICS, RunFolder
-from hyperseg.recipes.run.record import prefixed, save_model, unprefixed
-from hyperseg.recipes.run.repeat import RepeatResult
+from hyperseg.recipes.run.record import save_model
+from hyperseg.recipes.run.repeat import MAP, RepeatResult
+from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.scoring.areas import describe_areas, write_areas
-from hyperseg.report import charts as figures
-from hyperseg.report import page as report
-from hyperseg.report import pictures
-
-if TYPE_CHECKING:
-    from hyperseg.recipes.run.settings import ClassifySettings
-
-BESIDE_PX = 3  # labelled pixels up to here lie beside each other: fields have unlabelled rims
-TRAINING = "training"  # prefix of the features and labels a classical run is refitted from when applied again
+from hyperseg.report.charts import confusion_figure, spectra_figure, training_figure
+from hyperseg.report.page import write_report
+from hyperseg.report.pictures import confidence_figure, error_figure, map_figure
 
 
 def finish_run(
     folder: RunFolder,
-    scene: Scene,
-    split: Split,
-    settings: ClassifySettings,
-    summaries: Sequence[dict[str, Any]],
-    first: RepeatResult,
+    task: Task,
+    settings: RunSettings,
+    results: Sequence[RepeatResult],
     *,
     inputs: Mapping[str, Any],
     device: str,
     began: float,
+    pictures: bool = True,
 ) -> dict[str, Any]:
     """Write everything and remove the unfinished state; returns the content of metrics.json.
 
     The map, the model and the pictures are those of the first repeat; the accuracies are over all repeats.
     metrics.json is written last: a folder that holds it is whole.
     """
+    scene, split, first = task.scene, task.split, results[0]
+    tensors = dict(first.tensors)
+    chain = tuple(first.summary["chain"])
     final = SegmentationMap(
-        first.tensors["map.probs"],
-        scene.classes,
-        scene.colours,
-        scene.grid,
-        tuple(first.summary["chain"]),
-        scene.valid,
+        tensors.pop(MAP), scene.classes, scene.colours, scene.grid, chain, scene.valid
     )
     write_map(folder / "map.tif", final)
     entropy = share_of_largest(final.entropy(), scene.n_classes)
@@ -80,23 +70,18 @@ def finish_run(
     ):
         known = values if scene.valid is None else np.where(scene.valid, values, np.float32(np.nan))
         write_raster(folder / name, known, scene.grid, names=(meaning,))
-    tensors = {name: array for name, array in first.tensors.items() if name != "map.probs"}
-    if "classical" in first.record:
-        tensors |= prefixed(TRAINING, _classical_features(scene, split, first))
-    tensors |= drift_arrays(scene, split, Preprocess.from_arrays(unprefixed("preprocess", tensors)))
     save_model(folder, tensors, _record(scene, split, settings, first, inputs))
-    metrics = summarise(scene, split, settings, summaries, device=device)
-    table = np.asarray(list(summaries[0]["steps"].values())[-1]["confusion"])
+    metrics = summarise(task, settings, [r.summary for r in results], first.sections, device=device)
+    table = np.asarray(first.summary["steps"][metrics["final"]]["confusion"])
     metrics["areas"] = describe_areas(final.labels(), table, scene.classes, scene.grid, sample="test")
     write_areas(folder / "areas.csv", metrics["areas"])
-    shown = draw_figures(scene, split, final, metrics)
-    if metrics["gan"] is not None:
-        shown |= generated_figures(load_gan(tensors, first.record), scene, split, seed=split.seed)
-    with replacing(folder / "map.png") as temporary:
-        temporary.write_bytes(shown["map"])
+    shown = draw_figures(scene, split, final, metrics) if pictures else {}
+    if pictures:
+        with replacing(folder / "map.png") as temporary:
+            temporary.write_bytes(shown["map"])
     metrics["times_s"]["all"] = round(time.monotonic() - began, 2)
-    report.write_report(
-        folder / "report.html", metrics, figures=shown, title=f"{scene.name}: {' + '.join(final.made_by)}"
+    write_report(
+        folder / "report.html", metrics, figures=shown, sections=first.sections, title=title_of(scene, final)
     )
     write_json(folder / METRICS, metrics)
     shutil.rmtree(folder.unfinished, ignore_errors=True)
@@ -104,21 +89,21 @@ def finish_run(
 
 
 def summarise(
-    scene: Scene,
-    split: Split,
-    settings: ClassifySettings,
+    task: Task,
+    settings: RunSettings,
     summaries: Sequence[dict[str, Any]],
+    sections: Sequence[Section],
     *,
     device: str,
 ) -> dict[str, Any]:
     """metrics.json: every accuracy as mean, spread and values over the repeats."""
-    names = list(summaries[0]["steps"])
+    scene, split, first = task.scene, task.split, summaries[0]
     steps = {
         name: merge([s["steps"][name] for s in summaries])
         | {"seconds": [s["seconds"].get(name) for s in summaries]}
-        for name in names
+        for name in first["steps"]
     }
-    last = steps[names[-1]]
+    last, kept = steps[first["final"]], len(settings.refine or ())
     assert scene.labels is not None
     counts = split.counts(scene.labels, scene.n_classes)
     return {
@@ -138,16 +123,18 @@ def summarise(
             "leak": last["leak"],
         },
         "method": settings.method,
-        "chain": summaries[0]["chain"],
+        "chain": first["chain"],
+        "final": first["final"],
         "repeats": len(summaries),
         **{name: last[name] for name in ("OA", "AA", "kappa")},
         "steps": steps,
-        "confusion": np.sum([s["steps"][names[-1]]["confusion"] for s in summaries], axis=0).tolist(),
-        "refiners": summaries[0]["refiners"],
-        "training": summaries[0]["training"],
-        "gan": summaries[0]["gan"],
+        "confusion": np.sum([s["steps"][first["final"]]["confusion"] for s in summaries], axis=0).tolist(),
+        "refiners": [section.numbers for section in sections[len(sections) - kept :]],
+        "model": sections[0].numbers if len(sections) > kept else None,
+        "cautions": [caution for section in sections for caution in section.cautions],
+        "training": first["training"],
         "times_s": {
-            k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in summaries[0]["seconds"]
+            k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in first["seconds"]
         },
         "peak_rss_mb": peak_rss_mb(),
         "device": device,
@@ -185,36 +172,32 @@ def over_repeats(values: Sequence[float | None]) -> dict[str, Any]:
     return {**mean_and_std(finite), "values": [v if np.isfinite(v) else None for v in numbers]}
 
 
+def title_of(scene: Scene, final: SegmentationMap) -> str:
+    """Heading of the report and of the map's picture."""
+    return f"{scene.name}: {' + '.join(final.made_by)}"
+
+
 def draw_figures(
     scene: Scene, split: Split, final: SegmentationMap, metrics: dict[str, Any]
 ) -> dict[str, bytes]:
     """Every picture of the report, by name."""
     assert scene.labels is not None
     labels = final.labels()
-    title = f"{scene.name}: {' + '.join(final.made_by)}"
     spectra = gather_spectra(scene, split.train)
     shown = {
-        "map": pictures.map_figure(
-            labels, scene.classes, scene.colours, title=title, scene=scene, ground_truth=scene.labels
+        "map": map_figure(
+            labels, scene.classes, scene.colours, title=title_of(scene, final), scene=scene, ground_truth=scene.labels
         ),
-        "errors": pictures.error_figure(labels, scene.labels, split.test, scene=scene, train=split.train),
-        "confidence": pictures.confidence_figure(final.confidence(), valid=scene.valid),
-        "confusion": figures.confusion_figure(metrics["confusion"], scene.classes),
-        "spectra": figures.spectra_figure(
+        "errors": error_figure(labels, scene.labels, split.test, scene=scene, train=split.train),
+        "confidence": confidence_figure(final.confidence(), valid=scene.valid),
+        "confusion": confusion_figure(metrics["confusion"], scene.classes),
+        "spectra": spectra_figure(
             spectra, scene.labels[split.train], scene.classes, scene.colours,
             wavelengths_nm=scene.wavelengths_nm, good_bands=scene.good_bands,
         ),
     }  # fmt: skip
-    deep = next((r for r in metrics["refiners"] if r["name"] == "deep-crf"), None)
-    if deep is not None:
-        seen = adjacency.count_pairs(scene.labels, scene.n_classes, within=BESIDE_PX)
-        learnt = {towards: np.asarray(table) for towards, table in deep["class_table"].items()}
-        deep["agreement"] = adjacency.agreement(learnt, seen)
-        shown["adjacency"] = adjacency.adjacency_figure(
-            learnt, seen, scene.classes, scene.colours, within=BESIDE_PX
-        )
     if metrics["training"] is not None:
-        shown["training"] = figures.training_figure(metrics["training"])
+        shown["training"] = training_figure(metrics["training"])
     return shown
 
 
@@ -238,16 +221,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _classical_features(scene: Scene, split: Split, first: RepeatResult) -> dict[str, Any]:
-    assert scene.labels is not None
-    preprocess = Preprocess.from_arrays(unprefixed("preprocess", first.tensors))
-    window = int(first.record["classical"]["window"])
-    features = gather_features(scene, split.train, preprocess=preprocess, window=window)
-    return {"features": features, "labels": scene.labels[split.train]}
-
-
 def _record(
-    scene: Scene, split: Split, settings: ClassifySettings, first: RepeatResult, inputs: Mapping[str, Any]
+    scene: Scene, split: Split, settings: RunSettings, first: RepeatResult, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
         "inputs": dict(inputs),

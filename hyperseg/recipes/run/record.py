@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import RunError
+from hyperseg.core.words import one_line
 from hyperseg.io.write import replacing, write_json
 from hyperseg.recipes.run.folder import UNFINISHED, RunFolder
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from hyperseg.data.preprocess import Preprocess
-
-MODEL, RECORD = "model.safetensors", "run.json"
+WEIGHTS, RECORD = "model.safetensors", "run.json"
+FORMAT = 2  # of the record
 
 
 def save_model(folder: RunFolder, tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> None:
@@ -27,9 +24,9 @@ def save_model(folder: RunFolder, tensors: Mapping[str, NDArray[Any]], record: M
     from safetensors.numpy import save
 
     # written here: safetensors' own writer reports a full disk as no OSError, and lets only the owner read
-    with replacing(folder / MODEL) as temporary:
+    with replacing(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save({name: np.ascontiguousarray(a) for name, a in tensors.items()}))
-    write_json(folder / RECORD, record)
+    write_json(folder / RECORD, {"format": FORMAT, **record})
 
 
 def load_model(run: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -43,10 +40,10 @@ def load_model(run: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
 
     record = load_record(run)
     try:
-        return load_file(str(run / MODEL)), record
+        return load_file(str(run / WEIGHTS)), record
     except (OSError, SafetensorError) as error:
         raise RunError(
-            f"{run / MODEL}: missing or damaged ({_one_line(error)}). Train again with --from {run / RECORD}."
+            f"{run / WEIGHTS}: missing or damaged ({one_line(str(error))}). Train again with --from {run / RECORD}."
         ) from error
 
 
@@ -64,35 +61,10 @@ def load_record(path: Path) -> dict[str, Any]:
         raise RunError(f"{file}: not a JSON record of a run ({error}).") from error
     if not isinstance(record, dict) or "settings" not in record:
         raise RunError(f"{file}: not the record of a run: it has no `settings`.")
+    if record.get("format") != FORMAT:
+        raise RunError(
+            f"{file}: a record of format {record.get('format', 1)}, this version of hyperseg writes and reads format "
+            f"{FORMAT}. Classify the scene again with the same options, or use the version that made the run "
+            f"({record.get('versions', {}).get('hyperseg', 'not named')})."
+        )
     return record
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {f"{prefix}.{name}": array for name, array in arrays.items()}
-
-
-def unprefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays under `prefix`, without it; empty where there are none."""
-    return {n.removeprefix(prefix + "."): a for n, a in arrays.items() if n.startswith(prefix + ".")}
-
-
-def weights_of(prefix: str, network: nn.Module) -> dict[str, NDArray[Any]]:
-    """The state of a network as named arrays; `load_weights` is the inverse."""
-    return prefixed(prefix, {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()})
-
-
-def network_arrays(network: nn.Module, preprocess: Preprocess) -> dict[str, NDArray[Any]]:
-    """What a network needs to be used again: its state and its preprocessing."""
-    return weights_of("network", network) | prefixed("preprocess", preprocess.to_arrays())
-
-
-def load_weights(network: nn.Module, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Give a network the state under `prefix` and put it into evaluation mode."""
-    import torch
-
-    network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unprefixed(prefix, arrays).items()})
-    network.eval()

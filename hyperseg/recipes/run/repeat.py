@@ -12,16 +12,17 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, RunError, Scene, SegmentationMap, Split
+from hyperseg.core import UNLABELLED, RunError, Scene, Split
+from hyperseg.core.parts import Arrays, Figure, Section, Step, prefixed
+from hyperseg.core.settings import from_json, to_json
 from hyperseg.data.leak import leak
 from hyperseg.io.write import replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
-from hyperseg.recipes.run.chain import Link
+from hyperseg.recipes.mapping.prepare import drift_arrays
 from hyperseg.recipes.run.folder import RunFolder
-from hyperseg.recipes.run.make import Model
-from hyperseg.recipes.run.record import prefixed, weights_of
-from hyperseg.recipes.training.gan import TrainedGan
-from hyperseg.recipes.training.network import Trained
+from hyperseg.recipes.run.steps import Outcome
+
+MODEL, MAP = "model", "map.probs"  # prefix of the model's arrays, name of the final map's
 
 
 @dataclass(frozen=True)
@@ -29,79 +30,74 @@ class RepeatResult:
     """What a repeat leaves behind.
 
     Attributes:
-        summary: JSON: scores per step, confusion of the final map, refiners' reports, training history, seconds, what a
-            generator makes.
-        tensors: named arrays: the final map's probabilities, weights, preprocessing, refiners.
-        record: JSON: what is needed to rebuild the model from the tensors.
+        summary: JSON: scores per step, the final step and its chain, training history, seconds.
+        tensors: named arrays: the final map's probabilities, and those of the parts.
+        record: JSON: what is needed to take the parts up again with their arrays.
+        sections: what the parts show in the report; of the first repeat only.
     """
 
     summary: dict[str, Any]
-    tensors: dict[str, NDArray[Any]]
+    tensors: Arrays
     record: dict[str, Any]
+    sections: tuple[Section, ...] = ()
 
     @staticmethod
-    def of(
-        final: SegmentationMap,
-        model: Model,
-        links: Sequence[Link],
-        steps: Mapping[str, Any],
-        seconds: Mapping[str, float],
-        *,
-        gan: Mapping[str, Any] | None = None,
-    ) -> RepeatResult:
-        summary: dict[str, Any] = {
-            "steps": dict(steps),
-            "seconds": dict(seconds),
-            "chain": list(final.made_by),
-            "refiners": [link.report for link in links],
-            "training": None if not isinstance(model, Trained | TrainedGan) else asdict(model.history),
-            "gan": gan,
+    def of(made: Outcome, scene: Scene, split: Split, sections: Sequence[Section] = ()) -> RepeatResult:
+        """What is kept of a repeat; with what the model saw, for scenes mapped later."""
+        history = made.base.model.history
+        seconds: dict[str, float] = {}
+        for step in made.steps:
+            if step.training_s is not None:
+                seconds[f"{step.name}, training"] = step.training_s
+            seconds[step.name] = step.seconds - (step.training_s or 0.0)
+        summary = {
+            "steps": {s.name: {"role": s.role} | score_step(s, scene, split) for s in made.steps},
+            "final": made.final.name,
+            "chain": list(made.final.map.made_by),
+            "training": None if history is None else asdict(history),
+            "seconds": seconds,
         }
-        record: dict[str, Any] = {"refiners": [link.record for link in links]}
-        tensors = {"map.probs": final.probs}
-        match model:
-            case Trained():
-                record["network"] = model.network.spec.to_json()
-                tensors |= weights_of("network", model.network)
-            case TrainedGan():
-                record["gan"] = model.network.spec.to_json()
-                tensors |= weights_of("discriminator", model.network)
-                if model.generator is not None:
-                    tensors |= weights_of("generator", model.generator)
-            case _:
-                record["classical"] = {"name": model.name, "window": model.window, "settings": model.settings}
-        assert model.preprocess is not None
-        tensors |= prefixed("preprocess", model.preprocess.to_arrays())
-        for i, link in enumerate(links):
-            tensors |= prefixed(f"refiner{i}", link.tensors)
-        return RepeatResult(summary, tensors, record)
+        model = made.base.model.saved()
+        record: dict[str, Any] = {"model": model.record, "refiners": []}
+        tensors = {MAP: made.final.map.probs} | prefixed(MODEL, model.arrays)
+        tensors |= drift_arrays(scene, split, made.base.model.preprocess)
+        for i, link in enumerate(made.links):
+            saved = link.fitted.saved()
+            record["refiners"].append({"name": link.fitted.name, "record": saved.record})
+            tensors |= prefixed(f"refiner{i}", saved.arrays)
+        return RepeatResult(summary, tensors, record, tuple(sections))
 
 
-def score_map(map: SegmentationMap, scene: Scene, split: Split, *, window: int) -> dict[str, Any]:
-    """Accuracies of a map on the test pixels of a split, in percent, and the leak for the method's window."""
+def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
+    """Accuracies of a map on the test pixels of a split, in percent, and the leak for the window it looks at."""
     assert scene.labels is not None
     truth = np.where(split.test, scene.labels, np.int16(UNLABELLED))
-    predicted = map.labels()
+    predicted = step.map.labels()
     table = confusion(truth, predicted, scene.n_classes)
     found = scores(table)
-    given = leak(split, window=window)
+    given = leak(split, window=step.window_px)
     return {
         "OA": found.oa,
         "AA": found.aa,
         "kappa": found.kappa,
         "per_class": {name: found.per_class[k] for k, name in enumerate(scene.classes)},
         "boundary_OA": boundary_accuracy(truth, predicted),
-        "ece": 100 * expected_calibration_error(map.probs[split.test], truth[split.test]),
-        "leak": {"window": window, "a": 100 * given.a, "b": 100 * given.b},
+        "ece": 100 * expected_calibration_error(step.map.probs[split.test], truth[split.test]),
+        "leak": {"window": step.window_px, "a": 100 * given.a, "b": 100 * given.b},
         "confusion": table.tolist(),
     }
 
 
 def save_repeat(folder: RunFolder, repeat: int, result: RepeatResult) -> None:
     """Keep a finished repeat until the run ends; the JSON is written last and makes it count."""
+    sections, pictures = [], {}
+    for i, section in enumerate(result.sections):
+        sections.append(to_json(section) | {"figures": [figure.caption for figure in section.figures]})
+        for j, figure in enumerate(section.figures):
+            pictures[_picture(i, j)] = np.frombuffer(figure.png, np.uint8)
     with replacing(folder.unfinished / f"repeat{repeat}.npz") as temporary, temporary.open("wb") as file:
-        np.savez(file, **result.tensors)  # type: ignore[arg-type]
-    state = {"summary": result.summary, "record": result.record}
+        np.savez(file, **result.tensors, **pictures)  # type: ignore[arg-type]
+    state = {"summary": result.summary, "record": result.record, "sections": sections}
     write_json(folder.unfinished / f"repeat{repeat}.json", state)
     for trained in folder.unfinished.glob(f"train{repeat}-*.pt"):
         trained.unlink()
@@ -119,8 +115,22 @@ def load_repeat(folder: RunFolder, repeat: int) -> RepeatResult | None:
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
         with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
-            return RepeatResult(state["summary"], dict(arrays), state["record"])
+            tensors = dict(arrays)
+        sections = tuple(_section(s, i, tensors) for i, s in enumerate(state["sections"]))
+        return RepeatResult(state["summary"], tensors, state["record"], sections)
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise RunError(
             f"{file} and its .npz: damaged ({error}). Remove both to do this repeat again, then resume."
         ) from error
+
+
+def _section(data: Mapping[str, Any], i: int, tensors: dict[str, NDArray[Any]]) -> Section:
+    figures = tuple(
+        Figure(tensors.pop(_picture(i, j)).tobytes(), text) for j, text in enumerate(data["figures"])
+    )
+    plain = {k: v for k, v in data.items() if k != "figures"}
+    return Section(**{**vars(from_json(Section, plain)), "figures": figures})
+
+
+def _picture(section: int, figure: int) -> str:
+    return f"section{section}.figure{figure}"

@@ -1,164 +1,149 @@
-"""Everything that decides a classification run."""
+"""Everything that decides a classification run: which parts, with which settings, and how often."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from collections.abc import Iterator, Mapping
+from dataclasses import field, replace
+from typing import Any
 
 from hyperseg.core import SettingError
-from hyperseg.crf.deep import deep_crf_from
-from hyperseg.data.augment import SpectralNoise
-from hyperseg.gan.game import Weights
-from hyperseg.hsi.classical import Method as ClassicalMethod
-from hyperseg.hsi.networks import Kind
-from hyperseg.recipes.refiners.deconv import DeconvSettings
-from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
-from hyperseg.recipes.training.gan import GanSettings
-from hyperseg.recipes.training.joint import JointSettings
-from hyperseg.recipes.training.network import TrainSettings
+from hyperseg.core.parts import Method, Refiner
+from hyperseg.core.settings import changed, converted, find_leaf, from_json, leaves, option, parsed, settings, to_json
+from hyperseg.core.words import did_you_mean, listed
+from hyperseg.data.splits import SPLITS
+from hyperseg.recipes.methods import BASELINE, METHODS
+from hyperseg.recipes.refiners import REFINERS
 
-Method = Literal["cnn3d", "ssrn", "hybrid", "gan", "twin", "deep-crf", "svm", "rf"]
-Refiner = Literal["dense-crf", "deep-crf", "deconv"]
-METHODS: tuple[Method, ...] = get_args(Method)
-TWIN = "twin"  # the discriminator of "gan" trained on the labels alone: a step of every "gan", and a method
-UNARY = "unary"  # step of the band-group network that "deep-crf" refines
-NETWORKS: dict[str, Kind] = {"cnn3d": "cnn3d", "ssrn": "ssrn", "hybrid": "hybrid", UNARY: "groups"}
-REFINERS: tuple[Refiner, ...] = get_args(Refiner)
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
-CLASSICAL: dict[str, ClassicalMethod] = {"svm": "svm", "rf": "random-forest", "lda": "lda3x3"}
 
 
-@dataclass(frozen=True)
-class ClassifySettings:
+@settings
+class RunSettings:
     """Everything that decides a run; written to run.json and repeatable from it.
 
     Attributes:
-        method: what makes the map.
-        split: spelling of the split, see `hyperseg.data.splits.make_split`.
-        refine: refiners after the method, in order, each once; None is the method's own: see `refiners`.
-        baselines: classical methods measured beside it on the same split.
-        repeats: runs with seeds seed, seed + 1, ...: each draws its own split and weights.
-        seed: of the first repeat, whose map is the one written.
-        crf_engine: "lattice" or "pydensecrf".
-        flips: average predictions over the eight flips and rotations.
-        train: how the networks "cnn3d", "ssrn" and "hybrid" are trained.
-        gan: how "gan" is, and "twin".
-        deep: the refiner "deep-crf".
-        deconv: the refiner "deconv".
+        method_settings: of the method, of its class; None are its defaults.
+        refiner_settings: of refiners, by name; the others have their defaults.
     """
 
-    method: Method = "cnn3d"
-    split: str = "parcels"
-    refine: tuple[Refiner, ...] | None = None
-    baselines: tuple[str, ...] = ("svm",)
-    repeats: int = 3
-    seed: int = 0
-    crf_engine: Literal["lattice", "pydensecrf"] = "lattice"
-    flips: bool = False
-    train: TrainSettings = field(default_factory=TrainSettings)
-    gan: GanSettings = field(default_factory=GanSettings)
-    deep: DeepCrfSettings = field(default_factory=DeepCrfSettings)
-    deconv: DeconvSettings = field(default_factory=DeconvSettings)
+    method: str = option(METHODS.default, "What makes the map.")
+    split: str = option(
+        SPLITS.default, "How labelled pixels are divided, see `hyperseg.data.splits.make_split`."
+    )
+    refine: tuple[str, ...] | None = option(
+        None, "Refiners after the method, in order, each once; none is the method's own chain."
+    )
+    baselines: tuple[str, ...] = option((BASELINE,), "Methods measured beside it on the same split.")
+    repeats: int = option(
+        3, "Runs with seeds seed, seed + 1, ...: each draws its own split and weights.", low=1
+    )
+    seed: int = option(0, "Of the first repeat, whose map is the one written.", low=0)
+    method_settings: Any = None
+    refiner_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise SettingError(f"unknown method {self.method!r}: choose one of {', '.join(METHODS)}.")
-        if self.repeats < 1:
-            raise SettingError(f"repeats must be at least 1, got {self.repeats}.")
-        if not 0 <= self.seed <= LARGEST_SEED - self.repeats:
+        """Fill in the defaults of the chosen parts, and refuse parts that do not go together."""
+        method = self.chosen
+        if self.seed > LARGEST_SEED - self.repeats:
             raise SettingError(f"the seed lies between 0 and {LARGEST_SEED - self.repeats}, got {self.seed}.")
-        for what, given, known in (
-            ("baselines", self.baselines, CLASSICAL),
-            ("refiners", self.refiners, REFINERS),
-            ("CRF engines", (self.crf_engine,), ("lattice", "pydensecrf")),
-        ):
-            unknown = sorted(set(given) - set(known))
-            if unknown:
-                raise SettingError(f"unknown {what} {unknown}: choose from {', '.join(known)}.")
-
-        if len(set(self.refiners)) < len(self.refiners):
-            raise SettingError(f"every refiner once: got {', '.join(self.refiners)}.")
-        if self.method == "deep-crf" and self.refiners and "deep-crf" not in self.refiners:
+        for name in self.baselines:
+            METHODS[name]
+        if self.refine is None:
+            usual = (REFINERS.default,) if method.refiners is None else method.refiners
+            object.__setattr__(self, "refine", usual)
+        names = self.refine or ()
+        if len(set(names)) < len(names):
+            raise SettingError(f"every refiner once: got {', '.join(names)}.")
+        given, known = dict(self.refiner_settings), {name: REFINERS[name].settings for name in names}
+        if unknown := [name for name in given if name not in known]:
+            raise SettingError(f"settings of {listed(unknown)} are given, which is not among the refiners.")
+        filled = {name: given.get(name) or cls() for name, cls in known.items()}
+        object.__setattr__(self, "refiner_settings", filled)
+        if self.method_settings is None:
+            object.__setattr__(self, "method_settings", method.settings())
+        for part, cls in ((self.method_settings, method.settings), *((filled[n], c) for n, c in known.items())):
+            if not isinstance(part, cls):
+                raise SettingError(f"settings of the class {cls.__name__} are wanted, got {part!r}.")
+        if method.needs is not None and names and method.needs not in names:
             raise SettingError(
-                "--method deep-crf is the band-group network refined by deep-crf; with other refiners alone name "
-                "deep-crf among them, or choose another method."
-            )
-        joint = self.deep.joint.steps > 0 and "deep-crf" in self.refiners
-        if joint and (
-            self.base not in NETWORKS or self.refiners[0] != "deep-crf" or self.deep.crf.stride > 1
-        ):
-            raise SettingError(
-                "joint training changes the unary network: the deep CRF must come first, with nodes of one pixel, "
-                f"after a network trained on the labels alone ({', '.join(NETWORKS)}), not as number "
-                f"{self.refiners.index('deep-crf') + 1} after {self.base} with a stride of {self.deep.crf.stride}."
+                f"--method {method.name} is its network refined by {method.needs}; with other refiners alone name "
+                f"{method.needs} among them, or choose another method."
             )
 
     @property
-    def refiners(self) -> tuple[Refiner, ...]:
-        """The refiners in order: those asked for, or the method's own."""
-        if self.refine is not None:
-            return self.refine
-        return ("deep-crf", "deconv") if self.method == "deep-crf" else ("dense-crf",)
+    def chosen(self) -> Method:
+        """The method."""
+        found: Method = METHODS[self.method]
+        return found
 
     @property
-    def base(self) -> str:
-        """Name of the step whose map is refined."""
-        return UNARY if self.method == "deep-crf" else self.method
+    def chain(self) -> tuple[tuple[Refiner, Any], ...]:
+        """The refiners in order, with their settings."""
+        return tuple((REFINERS[name], self.refiner_settings[name]) for name in self.refine or ())
+
+    def refiner(self, name: str) -> tuple[Refiner, Any]:
+        """A refiner with the settings it has in the chain, else its defaults."""
+        found: Refiner = REFINERS[name]
+        return found, self.refiner_settings.get(name) or found.settings()
 
     @property
-    def steps(self) -> tuple[str, ...]:
-        """What is fitted on every split: baselines, the supervised twin of a GAN, the method."""
-        twin = (TWIN,) if self.method == "gan" else ()
-        return (*(b for b in self.baselines if b != self.method), *twin, self.base)
+    def parts(self) -> Iterator[tuple[str, Any]]:
+        """What is chosen: (name, settings), the method first."""
+        yield self.method, self.method_settings
+        yield from self.refiner_settings.items()
 
-    @property
-    def controls(self) -> tuple[tuple[str, tuple[Refiner, ...]], ...]:
-        """(step, refiners) measured beside the method's own chain: what that has to beat.
+    def with_(self, changes: Mapping[str, Any]) -> RunSettings:
+        """A copy with other settings of the parts, by path: {"lr": 3e-4, "noise.gain": "0.1", "deconv.lr": 1e-3}.
 
-        The dense CRF beside the deep one; after a GAN the same CRF on its supervised twin.
+        Values that are texts are read as the setting's type says. A path goes to every chosen part that has it, one that begins with a part's name to that part alone.
+
+        Raises:
+            SettingError: no chosen part has such a setting, or a value it cannot have.
         """
-        if self.method == "deep-crf" and self.refiners[:1] == ("deep-crf",):
-            return ((UNARY, ("dense-crf",)),)
-        if self.method == "gan" and self.refiners[:1] == ("dense-crf",):
-            return ((TWIN, ("dense-crf",)),)
-        return ()
+        every = list(self.parts)
+        to_do: list[dict[str, Any]] = [{} for _ in every]
+        for path, value in changes.items():
+            to, _, rest = path.partition(".")
+            named = to in dict(every) and bool(rest)
+            end, met = rest if named else path, False
+            for mine, (name, part) in zip(to_do, every, strict=True):
+                leaf = find_leaf(part, end) if name == to or not named else None
+                if leaf is not None:
+                    met = True
+                    mine[leaf.path] = parsed(value, leaf.hint, path) if isinstance(value, str) else value
+            if not met:
+                raise SettingError(self._lacking(path))
+        of_method, *of_refiners = (changed(p, mine) for (_, p), mine in zip(every, to_do, strict=True))
+        named_refiners = dict(zip(self.refiner_settings, of_refiners, strict=True))
+        return replace(self, method_settings=of_method, refiner_settings=named_refiners)
+
+    def _lacking(self, path: str) -> str:
+        known = [n for _, part in self.parts for leaf in leaves(part) for n in (leaf.path, leaf.name)]
+        parts = listed(dict.fromkeys(name for name, _ in self.parts))
+        return f"{parts} {'has' if len(dict(self.parts)) == 1 else 'have'} no setting named {path}.{did_you_mean(path, known)}"
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        plain = ("method", "split", "refine", "baselines", "repeats", "seed")
+        return {name: to_json(getattr(self, name)) for name in plain} | {
+            "method_settings": to_json(self.method_settings),
+            "refiner_settings": {name: to_json(part) for name, part in self.refiner_settings.items()},
+        }
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> ClassifySettings:
+    def from_json(data: Mapping[str, Any]) -> RunSettings:
         """The settings of a run.json; unknown keys are refused."""
-        unknown = set(data) - {f.name for f in fields(ClassifySettings)}
-        if unknown:
-            raise SettingError(f"a classification run has no settings named {sorted(unknown)}.")
         try:
-            nested: dict[str, Callable[[Any], Any]] = {
-                "train": lambda part: TrainSettings(**_with(part, noise=SpectralNoise)),
-                "gan": lambda part: GanSettings(**_with(part, noise=SpectralNoise, weights=Weights)),
-                "deep": lambda part: DeepCrfSettings(**_with(part, crf=deep_crf_from, joint=_joint_from)),
-                "deconv": lambda part: DeconvSettings(**_with(part, noise=SpectralNoise)),
+            method, names = METHODS[data["method"]], dict(data["refiner_settings"])
+            of_refiners = {
+                name: from_json(REFINERS[name].settings, part, name) for name, part in names.items()
             }
-            return ClassifySettings(
-                **{k: nested[k](v) if k in nested else _plain(v) for k, v in data.items()}
-            )
-        except (TypeError, ValueError, AttributeError) as error:
+            of_method = from_json(method.settings, data["method_settings"], method.name)
+            rest = {k: v for k, v in data.items() if not k.endswith("_settings")}
+            refine = converted(rest.pop("refine"), tuple[str, ...], "refine")
+            plain = from_json(RunSettings, rest, "a classification run")
+            return replace(plain, refine=refine, method_settings=of_method, refiner_settings=of_refiners)
+        except (SettingError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise SettingError(
                 f"the settings of a classification run cannot be read ({error}): they are those of another "
                 "version of hyperseg, or were edited."
             ) from error
-
-
-def _with(data: Mapping[str, Any], **types: Callable[..., Any]) -> dict[str, Any]:
-    """A copy of `data` whose entries named in `types` are built from the mappings they hold."""
-    return {k: types[k](**v) if k in types else _plain(v) for k, v in data.items()}
-
-
-def _joint_from(**data: Any) -> JointSettings:
-    return JointSettings(**_with(data, noise=SpectralNoise))
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no tuples."""
-    return tuple(value) if isinstance(value, list) else value

@@ -3,239 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyperseg.core import LabelError, Scene, SettingError, Split
-from hyperseg.data.augment import SpectralNoise
+from hyperseg.core.task import Task
 from hyperseg.data.patches import PatchSource, draw_pixels
-from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import Ema, History, Phase, Precision, fit, share, training_progress
-from hyperseg.gan.game import Batch, Game, Weights
-from hyperseg.gan.networks import (
-    Discriminator,
-    FakeLogit,
-    GanSpec,
-    Generator,
-    Norm,
-    Variant,
-    build_discriminator,
-    build_generator,
-)
-from hyperseg.recipes.training.network import labelled_pixels, prepare, training_steps, validator
+from hyperseg.engine import Ema, Phase, Runtime, share
+from hyperseg.engine.one_cycle import one_cycle, step_generator, train
+from hyperseg.gan.game import Batch, Game
+from hyperseg.gan.networks import GanSpec, build_discriminator, build_generator
+from hyperseg.gan.settings import Weights
+from hyperseg.recipes.methods.network import whitened
+from hyperseg.recipes.methods.twin import DiscriminatorSettings, describe
+from hyperseg.recipes.training.generated import tell_generated
+from hyperseg.recipes.training.model import NetworkModel
+from hyperseg.recipes.training.network import labelled_pixels, training_steps, validator
 
+if TYPE_CHECKING:
+    from hyperseg.recipes.methods.gan import GanSettings
 
-@dataclass(frozen=True)
-class GanSettings:
-    """How a GAN is trained; `GanSpec` and `Weights` say what the networks and the terms of the objective are.
-
-    Attributes:
-        variant, maps, width, window, fake_logit, conditional, norm, spectral_norm, dropout: see `GanSpec`.
-        weights: of the terms of the objective.
-        epochs: passes over the training pixels.
-        min_steps: trained at least this long, however few the labels.
-        batch: labelled patches per step.
-        pool_batch: pool patches, and generated ones, per step.
-        lr, weight_decay: of the discriminator: peak of a one-cycle schedule (AdamW).
-        generator_lr: of the generator (Adam, beta1 0.5).
-        average: decay of the moving average of the discriminator, which is what predicts.
-        whiten: preprocess by within-class whitening; False standardises the bands.
-        noise: disturbance of every patch before the discriminator, real or generated.
-        balanced: draw labelled classes with equal probability.
-    """
-
-    variant: Variant = "ss"
-    maps: int = 4
-    width: int = 64
-    window: int = 9
-    fake_logit: FakeLogit = "explicit"
-    conditional: bool = False
-    norm: Norm = "batch"
-    spectral_norm: bool = False
-    dropout: float = 0.3
-    weights: Weights = field(default_factory=Weights)
-    epochs: int = 10
-    min_steps: int = 300
-    batch: int = 32
-    pool_batch: int = 16
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    generator_lr: float = 3e-4
-    average: float = 0.98
-    whiten: bool = True
-    noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
-    balanced: bool = True
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.min_steps) < 1 or min(self.batch, self.pool_batch) < 2:
-            raise SettingError(
-                "epochs and min_steps must be at least 1, batch and pool_batch at least 2: batch norm cannot "
-                "normalise a single patch."
-            )
-        if self.weights.augment and not self.conditional:
-            raise SettingError(
-                "generated cubes can serve as labelled ones only where the generator was told their class: "
-                "conditional=True, or weights with augment=0."
-            )
-        self.spec(n_features=256, n_classes=2)  # raises for sizes that cannot be
-
-    def spec(self, *, n_features: int, n_classes: int) -> GanSpec:
-        """The networks for a scene."""
-        shape = {
-            name: getattr(self, name)
-            for name in (
-                "variant", "maps", "width", "window", "fake_logit", "conditional", "norm", "spectral_norm", "dropout",
-            )
-        }  # fmt: skip
-        return GanSpec(n_features=n_features, n_classes=n_classes, **shape)
-
-    @property
-    def twin(self) -> GanSettings:
-        """The same discriminator trained on the labels alone, as the supervised twin every GAN has to beat."""
-        return replace(self, weights=replace(self.weights, unlabelled=0, generated=0, agreement=0, augment=0))
-
-
-def augmenting(settings: GanSettings) -> GanSettings:
-    """The settings with a generator that is told the class to make, learns faster, and whose cubes are trained on.
-
-    At the default rate the generator stays near the scene's mean spectrum, which is enough to compete with; cubes
-    that stand for a class have to look like it.
-    """
-    weights = replace(settings.weights, augment=1.0)
-    return replace(settings, conditional=True, generator_lr=2e-3, weights=weights)
-
-
-def plain(settings: GanSettings) -> GanSettings:
-    """The settings with a generator that is told nothing: what `augmenting` changed is as by default."""
-    weights = replace(settings.weights, augment=Weights.augment)
-    return replace(settings, conditional=False, generator_lr=GanSettings.generator_lr, weights=weights)
-
-
-@dataclass(frozen=True)
-class TrainedGan:
-    """A discriminator ready to map scenes, the generator it competed with, and what reads scenes for both."""
-
-    network: Discriminator
-    generator: Generator | None
-    preprocess: Preprocess
-    history: History
+ALONE = Weights(unlabelled=0, generated=0, agreement=0, augment=0)  # nothing but the labels counts
 
 
 def train_gan(
-    scene: Scene,
-    split: Split,
+    task: Task,
+    settings: DiscriminatorSettings,
+    runtime: Runtime,
     *,
-    settings: GanSettings | None = None,
-    pool: NDArray[np.bool_] | None = None,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-    precision: Precision = "fp32",
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    quiet: bool = False,
-    label: str = "training",
-) -> TrainedGan:
+    name: str,
+    title: str = "",
+    game: GanSettings | None = None,
+) -> NetworkModel:
     """Train a discriminator and, unless nothing but the labels counts, a generator beside it.
 
-    Args:
-        scene: with labels; the cube is held in memory once, preprocessed, on `device`.
-        split: training and validation pixels; test pixels are used without their labels where the pool has them.
-        settings: what to train and how.
-        pool: (H, W) pixels that may be looked at without a label; None is every valid pixel of the scene, which
-            makes the training transductive.
-        seed, device, precision, checkpoint, resume, quiet, label: as for `train_network`.
+    The cube is held in memory once, preprocessed, on the device.
 
-    Raises:
-        LabelError: no labels, or a pool of less than two pixels.
+    Args:
+        task: training and validation pixels, and the pool that may be looked at without labels; test pixels are used
+            without their labels where the pool has them: by default it is the whole scene, which makes the training
+            transductive.
+        settings: of the discriminator.
+        runtime: where; an unfinished training that lies there is continued.
+        name: of the model; `title` is the text of the progress bar, by default the same.
+        game: what counts beside the labels, and the generator; None is the supervised twin.
 
     Source: Zhong & Li, arXiv 1802.03495 (2018), section on semi-supervised GANs; see `hyperseg.gan.objective`.
     Differs: preprocessing by within-class whitening, spectral noise before the discriminator, balanced batches, a
     one-cycle schedule and a moving average of the discriminator that predicts are ours; so is every size.
     """
-    settings = settings or GanSettings()
-    if scene.labels is None:
-        raise LabelError(f"{scene.name} has no labels to learn from.")
-    preprocess = prepare(scene, split, kind="cnn3d", whiten=settings.whiten)
-    spec = settings.spec(n_features=preprocess.n_out, n_classes=scene.n_classes)
+    weights = ALONE if game is None else game.weights
+    alone, seed, device = weights.supervised, runtime.seed, runtime.device
+    preprocess = whitened(task, settings)
+    conditional = game is not None and game.conditional
+    spec = describe(preprocess.n_out, task.n_classes, settings, conditional=conditional)
     network = build_discriminator(spec, seed=seed).to(device)
     generator = build_generator(spec, seed=seed).to(device)
     average = Ema(network, decay=settings.average)
-    source = PatchSource(preprocess(scene.cube[:]), radius=network.margin, device=device)
-    draw, steps = _batches(scene, split, settings, spec, source, pool=pool_mask(scene, pool), seed=seed)
-    game = Game(network, generator, settings.weights, average.module, settings.noise)
-    alone = settings.weights.supervised
-    phases = _phases(game, settings, steps)[: 1 if alone else 2]
-    modules = {"discriminator": network} | ({} if alone else {"generator": generator})
-    validate = validator(average.module, source, split.val, scene.labels) if split.val.any() else None
-    with training_progress(label, steps, quiet=quiet) as report:
-        history = fit(
-            phases, draw, steps, modules=modules, averages=[average], seed=seed, precision=precision, device=device,
-            validate=validate, keep="last", validate_every=max(steps // 10, 1), checkpoint=checkpoint,
-            checkpoint_every=max(steps // 5, 1), resume=resume, report=report,
-        )  # fmt: skip
-    network.load_state_dict(average.module.state_dict())
-    return TrainedGan(network.eval(), None if alone else generator.eval(), preprocess, history)
-
-
-def pool_mask(scene: Scene, pool: NDArray[Any] | None) -> NDArray[np.bool_]:
-    """The pixels that may be looked at without a label.
-
-    Raises:
-        LabelError: the mask has another shape than the scene, or holds less than two valid pixels.
-    """
-    valid = np.ones(scene.shape, bool) if scene.valid is None else scene.valid
-    if pool is None:
-        return valid
-    if pool.shape != scene.shape:
-        raise LabelError(
-            f"{scene.name}: the pool mask has shape {pool.shape}, the scene {scene.shape}: crop or resample it."
+    source = PatchSource(preprocess(task.scene.cube[:]), radius=network.margin, device=device)
+    n_pool = 0 if game is None else game.pool_batch
+    draw, steps = _batches(task, settings, spec, source, n_pool=n_pool, seed=seed)
+    sides = Game(network, generator, weights, average.module, settings.noise)
+    phases = [
+        one_cycle(
+            "discriminator", sides.discriminate, network.parameters(), steps=steps, lr=settings.lr,
+            weight_decay=settings.weight_decay, rise=0.2,
         )
-    found = (pool != 0) & valid
-    if np.count_nonzero(found) < 2:
-        raise LabelError(
-            f"{scene.name}: the pool mask holds {'one' if found.any() else 'no'} valid pixel: mark the pixels to "
-            "learn from, 2 or more, with 1, or leave --pool out to use the whole scene."
-        )
-    return found
-
-
-def _phases(game: Game, settings: GanSettings, steps: int) -> list[Phase]:
-    """Discriminator first, then generator."""
-    ours, theirs = (list(net.parameters()) for net in (game.discriminator, game.generator))
-    optimizer = torch.optim.AdamW(ours, lr=settings.lr, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=0.2)
-    opposed = torch.optim.Adam(theirs, lr=settings.generator_lr, betas=(0.5, 0.999))
-    return [
-        Phase("discriminator", game.discriminate, optimizer, clip=5.0, scheduler=schedule),
-        Phase("generator", game.generate, opposed),
-    ]
+    ]  # fmt: skip
+    modules: dict[str, torch.nn.Module] = {"discriminator": network}
+    if game is not None and not alone:
+        opposed = torch.optim.Adam(generator.parameters(), lr=game.generator_lr, betas=(0.5, 0.999))
+        phases.append(Phase("generator", sides.generate, opposed))
+        modules["generator"] = generator
+    history = train(
+        phases, draw, steps, modules=modules, averages={"discriminator": average}, runtime=runtime, name=name,
+        title=title or name, validate=validator(average.module, source, task),
+    )  # fmt: skip
+    model = partial(NetworkModel, name, network, spec, preprocess, task.n_classes, history, settings.flips)
+    if alone:
+        return model()
+    return model({"generator": generator}, tell=partial(tell_generated, pools=task.pools))
 
 
 def _batches(
-    scene: Scene,
-    split: Split,
-    settings: GanSettings,
-    spec: GanSpec,
-    source: PatchSource,
-    *,
-    pool: NDArray[np.bool_],
-    seed: int,
+    task: Task, settings: DiscriminatorSettings, spec: GanSpec, source: PatchSource, *, n_pool: int, seed: int
 ) -> tuple[Callable[[int], Batch], int]:
     """The batch of a step, a pure function of (seed, step), and the number of steps."""
-    assert scene.labels is not None
-    pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
-    places = torch.from_numpy(np.argwhere(pool))
-    batch, drawn_pool = min(settings.batch, len(targets)), min(settings.pool_batch, len(places))
-    counts = torch.bincount(targets.cpu(), minlength=scene.n_classes).double()
+    pixels, targets = labelled_pixels(task, "train", source.device)
+    places = torch.from_numpy(np.argwhere(pool_of(task)))
+    batch, drawn_pool = min(settings.batch, len(targets)), min(n_pool, len(places))
+    counts = torch.bincount(targets.cpu(), minlength=task.n_classes).double()
     rare = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)  # a class without labels is never told
 
     def draw(step: int) -> Batch:
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        generator = step_generator(seed, step)
         classes = targets.cpu() if settings.balanced else None
         chosen = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=classes)
         # labelled patches first: what the pool draws must not change what the supervised twin is trained on
@@ -243,7 +107,7 @@ def _batches(
         others = torch.randint(0, len(places), (drawn_pool,), generator=generator)
         second = torch.randint(0, 8, (drawn_pool,), generator=generator)
         codes = torch.randn(drawn_pool, spec.noise, generator=generator)
-        told = torch.multinomial(rare, drawn_pool, replacement=True, generator=generator)
+        told = torch.multinomial(rare, max(drawn_pool, 1), replacement=True, generator=generator)[:drawn_pool]
         chosen, first, others, second, codes, told = map(share, (chosen, first, others, second, codes, told))
         return Batch(
             source.gather(pixels[chosen.to(source.device)], first), targets[chosen.to(source.device)],
@@ -252,3 +116,10 @@ def _batches(
         )  # fmt: skip
 
     return draw, training_steps(settings.epochs, settings.min_steps, batch, len(targets))
+
+
+def pool_of(task: Task) -> NDArray[np.bool_]:
+    """The pixels of the only scene that may be looked at without a label."""
+    if task.pools is not None:
+        return task.pools[0]
+    return np.ones(task.scene.shape, bool) if task.scene.valid is None else task.scene.valid

@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hyperseg.core import UNLABELLED, Scene, SettingError, Split
-from hyperseg.crf.deep import DeepCRF
-from hyperseg.crf.meanfield import MeanField, infer
+from hyperseg.core import UNLABELLED, SettingError
+from hyperseg.core.task import Task
+from hyperseg.crf.meanfield import infer
 from hyperseg.crf.piecewise import Pairwise
-from hyperseg.data.augment import SpectralNoise
+from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import History
-from hyperseg.hsi.networks import SceneNet
+from hyperseg.engine import History, Runtime
+from hyperseg.engine.one_cycle import train_one_cycle
 from hyperseg.recipes.training.network import labelled_pixels
-from hyperseg.recipes.training.one_cycle import Where, train_one_cycle
 
-
-@dataclass(frozen=True)
-class JointSettings:
-    """How network and pairwise heads are trained together; all of it is ours.
-
-    Attributes:
-        steps: 0 leaves joint training out.
-        batch: crops per step, each around a labelled training pixel.
-        half: a crop holds (2 half + 1) x (2 half + 1) nodes.
-        unrolled: mean-field iterations that gradients pass through.
-        lr, weight_decay: of AdamW, one cycle.
-        noise: disturbance of the bands.
-    """
-
-    steps: int = 0
-    batch: int = 16
-    half: int = 4
-    unrolled: int = 3
-    lr: float = 3e-4
-    weight_decay: float = 1e-2
-    noise: SpectralNoise = field(default_factory=lambda: SpectralNoise(noise=0.3))
+if TYPE_CHECKING:
+    from hyperseg.recipes.refiners.deep_crf import JointSettings
 
 
 def train_jointly(
-    network: SceneNet,
+    network: Any,
     pairwise: Pairwise,
-    scene: Scene,
-    split: Split,
+    task: Task,
     preprocess: Preprocess,
     crf: DeepCRF,
     settings: JointSettings,
     *,
-    where: Where,
+    runtime: Runtime,
 ) -> History:
     """Train `network` and `pairwise`, in place, so that the marginals after mean field give the labels.
 
@@ -63,10 +42,10 @@ def train_jointly(
     Args:
         network: scores are the unary potentials, features what the heads read.
         pairwise: the heads.
-        scene, split, preprocess: training pixels only.
+        task, preprocess: training pixels only.
         crf: radius, form and weight of the pairwise energies; nodes must be pixels.
         settings: how.
-        where: as for every training.
+        runtime: as for every training.
 
     Raises:
         SettingError: nodes larger than a pixel.
@@ -76,17 +55,18 @@ def train_jointly(
     """
     if crf.stride != 1:
         raise SettingError(f"joint training has pixels as nodes, got a stride of {crf.stride}.")
+    scene, split = task.scene, task.split
     assert scene.labels is not None
     half, side = settings.half, 2 * settings.half + 1
-    source = PatchSource(preprocess(scene.cube[:]), radius=network.margin + half, device=where.device)
+    source = PatchSource(preprocess(scene.cube[:]), radius=network.margin + half, device=runtime.device)
     known = np.where(split.train, scene.labels, np.int16(UNLABELLED)).astype(np.int64)
-    around = torch.from_numpy(np.pad(known, half, constant_values=UNLABELLED)).to(where.device)
-    pixels, targets = labelled_pixels(split.train, scene.labels, source.device)
-    network, pairwise = network.to(where.device), pairwise.to(where.device)
+    around = torch.from_numpy(np.pad(known, half, constant_values=UNLABELLED)).to(runtime.device)
+    pixels, targets = labelled_pixels(task, "train", source.device)
+    network, pairwise = network.to(runtime.device), pairwise.to(runtime.device)
     inference = MeanField(iterations=settings.unrolled)
 
     def batches(step: int) -> tuple[Tensor, Tensor]:
-        drawn = draw_pixels(len(targets), batch=settings.batch, step=step, seed=where.seed)
+        drawn = draw_pixels(len(targets), batch=settings.batch, step=step, seed=runtime.seed)
         at = pixels[drawn.to(pixels.device)]
         crops = torch.stack([around[y : y + side, x : x + side] for y, x in at.tolist()])
         return settings.noise(source.gather(at)), crops
@@ -101,5 +81,5 @@ def train_jointly(
 
     return train_one_cycle(
         {"network": network, "pairwise": pairwise}, loss, batches, steps=settings.steps, lr=settings.lr,
-        weight_decay=settings.weight_decay, where=where,
+        weight_decay=settings.weight_decay, runtime=runtime, name="joint", title="joint training",
     )  # fmt: skip

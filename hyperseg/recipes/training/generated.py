@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,92 +10,74 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import Scene, Split
+from hyperseg.core.parts import Figure, Section
 from hyperseg.data.patches import PatchSource
-from hyperseg.data.preprocess import Preprocess
+from hyperseg.engine import Runtime
 from hyperseg.gan import collapse
-from hyperseg.gan.networks import (
-    Discriminator,
-    GanSpec,
-    Generator,
-    build_discriminator,
-    build_generator,
-    generate,
-)
+from hyperseg.gan.networks import Discriminator, Generator, generate
 from hyperseg.gan.objective import margin
-from hyperseg.recipes.run.record import load_weights, unprefixed
-from hyperseg.recipes.training.gan import TrainedGan, pool_mask
+from hyperseg.gan.pictures import generated_patches_figure, generated_spectra_figure
+from hyperseg.gan.section import PATCHES_CAPTION, SPECTRA_CAPTION, gan_section
+from hyperseg.recipes.training.model import NetworkModel
+from hyperseg.report.pictures import false_colours
 
 DRAWN = 1024  # pool pixels, and generated cubes, to measure and to draw
 BATCH = 128
 
 
-def describe_gan(
-    trained: TrainedGan, scene: Scene, split: Split, *, pool: NDArray[np.bool_] | None, seed: int
-) -> dict[str, Any] | None:
-    """The part of metrics.json about a generator, or None where none was trained.
+def tell_generated(
+    model: NetworkModel,
+    scene: Scene,
+    split: Split,
+    runtime: Runtime,
+    *,
+    pools: tuple[NDArray[np.bool_], ...] | None,
+) -> Section:
+    """What the report shows of a generator: its health beside the pool, and what it makes, drawn and counted.
 
-    Returns:
-        "variant", "pool" (in words), "health" (see `hyperseg.gan.collapse.Health`), "warnings" (sentences),
-        "generated_per_class" (name -> cubes of `DRAWN`).
+    `numbers` has "variant", "pool" (in words), "health" (see `hyperseg.gan.collapse.Health`), "warnings" (sentences),
+    "generated_per_class" (name -> cubes of `DRAWN`).
     """
-    if trained.generator is None:
-        return None
-    where = pool_mask(scene, pool)
-    real = _pool_patches(trained, scene, where, seed)
-    seen, doubted = _judged(trained.network, real)
-    made, classes = generated_cubes(trained.network, trained.generator, seed=seed)
-    _, believed = _judged(trained.network, made)
+    valid = np.ones(scene.shape, bool) if scene.valid is None else scene.valid
+    where, generator = valid if pools is None else pools[0], model.beside["generator"]
+    assert isinstance(generator, Generator)
+    real = _pool_patches(model, scene, where, runtime.seed)
+    seen, doubted = _judged(model.network, real)
+    made, classes = generated_cubes(model.network, generator, seed=runtime.seed)
+    _, believed = _judged(model.network, made)
     health = collapse.examine(
         _centres(real), _centres(made), p_fake_real=doubted, p_fake_generated=believed, real_classes=seen,
         generated_classes=classes,
     )  # fmt: skip
     counts = np.bincount(classes, minlength=scene.n_classes)
-    return {
-        "variant": trained.network.spec.variant,
-        "pool": _pool_in_words(where, split, given=pool is not None),
+    numbers = {
+        "variant": model.spec.variant,
+        "pool": _pool_in_words(where, split, given=pools is not None),
         "health": asdict(health),
         "warnings": collapse.warnings(health),
         "generated_per_class": {name: int(n) for name, n in zip(scene.classes, counts, strict=True)},
     }
+    return gan_section(numbers, figures=generated_figures(model, scene, split, made, classes))
 
 
-def load_gan(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> TrainedGan:
-    """Discriminator, generator and preprocessing of a run's `model.safetensors` and the "model" part of its record."""
-    from hyperseg.engine import History
-
-    spec = GanSpec.from_json(record["gan"])
-    alone = not unprefixed("generator", tensors)  # nothing but the labels counted
-    network, generator = build_discriminator(spec, seed=0), None if alone else build_generator(spec, seed=0)
-    for net, name in ((network, "discriminator"), (generator, "generator")):
-        if net is not None:
-            load_weights(net, name, tensors)
-    return TrainedGan(
-        network, generator, Preprocess.from_arrays(unprefixed("preprocess", tensors)), History()
-    )
-
-
-def generated_figures(trained: TrainedGan, scene: Scene, split: Split, *, seed: int) -> dict[str, bytes]:
+def generated_figures(
+    model: NetworkModel, scene: Scene, split: Split, made: Tensor, classes: NDArray[np.int16]
+) -> tuple[Figure, ...]:
     """Spectra and patches, real and generated, class by class, in the scene's own units."""
-    from hyperseg.gan.pictures import generated_patches_figure, generated_spectra_figure
-    from hyperseg.report.pictures import false_colours
-
     assert scene.labels is not None
-    assert trained.generator is not None
-    made, classes = generated_cubes(trained.network, trained.generator, seed=seed)
-    cubes = trained.preprocess.restore(made[:, 0].permute(0, 2, 3, 1).numpy())
-    at, r = np.argwhere(split.train), trained.network.margin
+    cubes = model.preprocess.restore(made[:, 0].permute(0, 2, 3, 1).numpy())
+    at, r = np.argwhere(split.train), model.margin_px
     around = np.pad(np.asarray(scene.cube[:]), ((r, r), (r, r), (0, 0)), mode="reflect")
     real = np.stack([around[y : y + 2 * r + 1, x : x + 2 * r + 1] for y, x in at])
     labels = scene.labels[split.train]
-    return {
-        "generated_spectra": generated_spectra_figure(
-            real[:, r, r], labels, cubes[:, r, r], classes, scene.classes, scene.colours,
-            wavelengths_nm=scene.wavelengths_nm, good_bands=trained.preprocess.keep,
-        ),
-        "generated_patches": generated_patches_figure(
-            false_colours(real, scene), false_colours(cubes, scene), labels, classes, scene.classes, scene.colours
-        ),
-    }  # fmt: skip
+    spectra = generated_spectra_figure(
+        real[:, r, r], labels, cubes[:, r, r], classes, scene.classes, scene.colours,
+        wavelengths_nm=scene.wavelengths_nm, good_bands=model.preprocess.keep,
+    )  # fmt: skip
+    patches = generated_patches_figure(
+        false_colours(real, scene), false_colours(cubes, scene), labels, classes, scene.classes, scene.colours
+    )
+    return Figure(spectra, SPECTRA_CAPTION), Figure(patches, PATCHES_CAPTION)
 
 
 def generated_cubes(
@@ -113,8 +93,8 @@ def generated_cubes(
     return made, _judged(network, made)[0] if told is None else told.numpy().astype(np.int16)
 
 
-def _pool_patches(trained: TrainedGan, scene: Scene, where: NDArray[np.bool_], seed: int) -> Tensor:
-    source = PatchSource(trained.preprocess(scene.cube[:]), radius=trained.network.margin)
+def _pool_patches(model: NetworkModel, scene: Scene, where: NDArray[np.bool_], seed: int) -> Tensor:
+    source = PatchSource(model.preprocess(scene.cube[:]), radius=model.margin_px)
     places = np.argwhere(where)
     chosen = np.random.default_rng(seed).choice(len(places), min(DRAWN, len(places)), replace=False)
     return source.gather(torch.from_numpy(places[chosen]))

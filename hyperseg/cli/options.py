@@ -1,0 +1,255 @@
+"""Options of the command line made from the settings of the chosen parts, so that they are said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+
+from hyperseg.core import SettingError
+from hyperseg.core.parts import Parts
+from hyperseg.core.settings import Leaf, leaves
+from hyperseg.core.words import did_you_mean, listed
+from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.run.settings import RunSettings
+
+NONE = "none"  # no refiner
+POOL = "pool"  # option of methods that learn from pixels without labels
+
+
+class Choice(click.ParamType):
+    """One of some names; a misspelt one is told the nearest."""
+
+    name = "choice"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return f"[{'|'.join(self.names)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in self.names:
+            return str(value)
+        close = did_you_mean(str(value), self.names)
+        self.fail(f"{value!r} is not one of {', '.join(self.names)}.{close}", param, ctx)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An option on the command line and the chosen parts that have it.
+
+    Attributes:
+        leaf: the setting, as the first of the parts has it.
+        parts: (name of the part, path of the setting in it).
+    """
+
+    leaf: Leaf
+    parts: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """The name under which click gives the value."""
+        return (self.leaf.rule.shown or "").replace("-", "_")
+
+    def changes(self, value: Any) -> dict[str, Any]:
+        """What a value given changes, by path: the setting, and what goes with it."""
+        found: dict[str, Any] = {}
+        for part, path in self.parts:
+            group = path.rpartition(".")[0]
+            also = self.leaf.rule.also(value) if self.leaf.rule.also else {}
+            stem = f"{part}.{group}." if group else f"{part}."
+            found |= {f"{part}.{path}": value} | {stem + other: v for other, v in also.items()}
+        return found
+
+    def option(self) -> click.Option:
+        """The click option; one that is not given is None."""
+        rule, hint = self.leaf.rule, self.leaf.hint
+        names = listed(dict.fromkeys(name for name, _ in self.parts))
+        more: dict[str, Any] = {"group": f"Settings of {names}"}
+        spelt = f"--{rule.shown}"
+        default = self.leaf.value
+        if hint is bool:
+            spelt += f"/--{rule.off or f'no-{rule.shown}'}"
+            default = spelt.split("/--")[0 if default else 1].removeprefix("--")
+        else:
+            more["type"] = _type_of(hint)
+        help = f"{rule.help.rstrip('.')}.  [default: {default}]"
+        return GroupedOption([spelt], default=None, help=help, **more)
+
+
+def _type_of(hint: Any) -> click.ParamType | None:
+    if get_origin(hint) is Literal:
+        return Choice(get_args(hint))
+    return {int: click.INT, float: click.FLOAT}.get(hint)
+
+
+class GroupedOption(click.Option):
+    """An option that stands under a heading in the help."""
+
+    def __init__(self, *words: Any, group: str = "", **more: Any) -> None:
+        super().__init__(*words, **more)
+        self.group = group
+
+
+def shown(parts: Sequence[tuple[str, Any]]) -> list[Shown]:
+    """The options of parts, (name, settings) each, in order; what several share is one option."""
+    found: dict[str, Shown] = {}
+    for name, settings in parts:
+        for leaf in leaves(settings):
+            if leaf.rule.shown:
+                before = found.get(leaf.rule.shown)
+                where = (*(before.parts if before else ()), (name, leaf.path))
+                found[leaf.rule.shown] = Shown(before.leaf if before else leaf, where)
+    return list(found.values())
+
+
+class PartsCommand(click.Command):
+    """A command with the options of its chosen parts: those named by --method, --refine and --from, or the defaults.
+
+    An option of another part is refused with the parts that have it.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["base"] = base_settings(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise SettingError(refusal(error.option_name, ctx.meta["base"])) from error
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        base: RunSettings = ctx.meta.get("base") or RunSettings()
+        *own, help = super().get_params(ctx)
+        more: list[click.Parameter] = [item.option() for item in shown(list(base.parts))]
+        if base.chosen.unlabelled:
+            text = "Pixels to learn from without labels, raster or polygons.  [default: the whole scene]"
+            more.append(
+                GroupedOption([f"--{POOL}"], metavar="FILE", help=text, group=f"Settings of {base.method}")
+            )
+        return [*own, *more, help]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(param, "group", "") or "Options", []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+        for title, table in (("Methods", METHODS), ("Refiners", REFINERS)):
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.help) for name, entry in table.entries.items()])
+
+
+def base_settings(args: Sequence[str]) -> RunSettings:
+    """The settings that the words of a command begin from: an earlier run's, with the parts that are named."""
+    from hyperseg.recipes.run.record import load_record
+
+    earlier, settings = last(args, "from"), RunSettings()
+    if earlier is not None:
+        settings = RunSettings.from_json(load_record(Path(earlier))["settings"])
+    method, refine = last(args, "method"), words_of(args, "refine")
+    if NONE in refine and len(refine) > 1:
+        raise SettingError(f"--refine {NONE} stands alone, got {', '.join(refine)}.")
+    known: dict[str, Any] = {}
+    if method is not None and method != settings.method:  # an earlier run's refiners were chosen for its method
+        known = {"method": checked(METHODS, "method", method), "method_settings": None, "refine": None}
+    if refine:
+        known["refine"] = tuple(checked(REFINERS, "refine", n) for n in refine if n != NONE)
+    if not known:
+        return settings
+    names = known.get("refine", settings.refine)
+    plain = {k: getattr(settings, k) for k in ("split", "baselines", "repeats", "seed")}
+    kept = {n: s for n, s in settings.refiner_settings.items() if names is not None and n in names}
+    current = {"method": settings.method, "method_settings": settings.method_settings, "refine": names}
+    return RunSettings(**plain, refiner_settings=kept, **current | known)
+
+
+def checked(table: Parts, option: str, name: str) -> str:
+    """The name, if the table has it; else the error says which option it was."""
+    if name not in table:
+        raise click.BadParameter(
+            f"{name!r} is not one of {', '.join(table)}.{did_you_mean(name, table)}", param_hint=f"'--{option}'"
+        )
+    return name
+
+
+def words_of(args: Sequence[str], name: str) -> tuple[str, ...]:
+    """The values that an option is given, in order."""
+    pairs = zip(args, [*args[1:], ""], strict=True)
+    return tuple(
+        word.partition("=")[2] if word.startswith(f"--{name}=") else following
+        for word, following in pairs
+        if word == f"--{name}" or word.startswith(f"--{name}=")
+    )
+
+
+def last(args: Sequence[str], name: str) -> str | None:
+    return next(reversed(words_of(args, name)), None)
+
+
+def refusal(option: str, base: RunSettings) -> str:
+    """Why an option is not taken: another part has it, or none."""
+    name = option.removeprefix("--")
+    owners = [
+        f"{table.what} {part}"
+        for table in (METHODS, REFINERS)
+        for part in table
+        if name in option_names(table[part])
+    ]
+    chosen = listed(dict.fromkeys(part for part, _ in base.parts))
+    if owners:
+        return f"--{name} is no option of {chosen}: it belongs to {listed(owners)}."
+    known = [n for _, s in base.parts for n in option_names_of(s)]
+    return f"no such option: {option}.{did_you_mean(name, known)} `hyperseg classify --help` lists them."
+
+
+def option_names(part: Any) -> Iterator[str]:
+    """Names of a part's options, without dashes."""
+    yield from option_names_of(part.settings())
+    if getattr(part, "unlabelled", False):
+        yield POOL
+
+
+def option_names_of(settings: Any) -> Iterator[str]:
+    for leaf in leaves(settings):
+        if leaf.rule.shown:
+            yield leaf.rule.shown
+            if leaf.hint is bool:
+                yield leaf.rule.off or f"no-{leaf.rule.shown}"
+
+
+def chosen_settings(
+    base: RunSettings, given: Mapping[str, Any], sets: Sequence[str], plain: Mapping[str, Any]
+) -> RunSettings:
+    """The settings with the options that were given, then what --set says.
+
+    Args:
+        base: of `base_settings`.
+        given: values of the parts' options by name; None for options not given.
+        sets: "path=value" each.
+        plain: fields of `RunSettings` that no part has; None for those not given.
+
+    Raises:
+        SettingError: no chosen part has such a setting, or a value it cannot have.
+    """
+    changes: dict[str, Any] = {}
+    for item in shown(list(base.parts)):
+        if given.get(item.name) is not None:
+            changes |= item.changes(given[item.name])
+    for words in sets:
+        path, equals, value = words.partition("=")
+        if not equals:
+            raise SettingError(f"--set takes NAME=VALUE, e.g. --set lr=3e-4, got {words!r}.")
+        changes[path.strip()] = value.strip()
+    return replace(base.with_(changes), **{k: v for k, v in plain.items() if v is not None})
+
+
+def in_group(title: str, *words: str, **more: Any) -> Callable[[Any], Any]:
+    """A click option under a heading of the help."""
+    return click.option(*words, cls=GroupedOption, group=title, **more)

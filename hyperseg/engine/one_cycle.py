@@ -1,0 +1,106 @@
+"""The tail that all trainings share: AdamW over one cycle, moving averages, a bar, checkpoints, resumption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hyperseg.engine.ema import Ema
+from hyperseg.engine.fit import fit
+from hyperseg.engine.runtime import Runtime
+from hyperseg.engine.training import History, Phase
+
+AVERAGE = 0.98  # usual decay of the moving average of the weights, which is what is kept
+CLIP = 5.0
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one step of a run, on the CPU: a pure function of (seed, step)."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
+def one_cycle(
+    name: str,
+    loss: Callable[[Any], Mapping[str, Tensor]],
+    weights: Iterable[nn.Parameter],
+    *,
+    steps: int,
+    lr: float,
+    weight_decay: float,
+    rise: float = 0.3,
+) -> Phase:
+    """A phase with AdamW whose learning rate rises to `lr` in a share `rise` of the steps and falls again."""
+    optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=rise)
+    return Phase(name, loss, optimizer, clip=CLIP, scheduler=schedule)
+
+
+def train(
+    phases: Sequence[Phase],
+    batches: Callable[[int], Any],
+    steps: int,
+    *,
+    modules: Mapping[str, nn.Module],
+    averages: Mapping[str, Ema],
+    runtime: Runtime,
+    name: str,
+    title: str,
+    validate: Callable[[], float] | None = None,
+    keep: Literal["best", "last"] = "last",
+) -> History:
+    """Train `modules` in place; those with an average end with it, all of them in evaluation mode.
+
+    Args:
+        phases, batches, steps, modules, validate, keep: see `hyperseg.engine.fit`.
+        averages: moving averages, by the name of the module they belong to.
+        runtime: where; an unfinished training that lies there is continued.
+        name: of the training state's file.
+        title: text of the progress bar.
+    """
+    checkpoint = runtime.checkpoint(name)
+    with runtime.training(title, steps) as report:
+        history = fit(
+            phases, batches, steps, modules=modules, averages=list(averages.values()), seed=runtime.seed,
+            precision=runtime.precision, device=runtime.device, validate=validate, keep=keep,
+            validate_every=max(steps // 10, 1), checkpoint=checkpoint, checkpoint_every=max(steps // 5, 1),
+            resume=checkpoint is not None, report=report,
+        )  # fmt: skip
+    for of, average in averages.items():
+        modules[of].load_state_dict(average.module.state_dict())
+    for module in modules.values():
+        module.eval()
+    return history
+
+
+def train_one_cycle(
+    modules: Mapping[str, nn.Module],
+    loss: Callable[[Any], Mapping[str, Tensor]],
+    batches: Callable[[int], Any],
+    *,
+    steps: int,
+    lr: float,
+    weight_decay: float,
+    runtime: Runtime,
+    name: str,
+    title: str,
+) -> History:
+    """Train `modules` together on one objective, in float32; they end with averaged weights.
+
+    Args:
+        modules: everything with weights, by name.
+        loss: batch -> named terms.
+        batches: step -> batch, a pure function of the step.
+        steps, lr, weight_decay: see `one_cycle`.
+        runtime, name, title: see `train`.
+    """
+    weights = [weight for module in modules.values() for weight in module.parameters()]
+    phase = one_cycle(" and ".join(modules), loss, weights, steps=steps, lr=lr, weight_decay=weight_decay)
+    return train(
+        [phase], batches, steps, modules=modules,
+        averages={of: Ema(module, decay=AVERAGE) for of, module in modules.items()},
+        runtime=replace(runtime, precision="fp32"), name=name, title=title,
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""`classical_method`: how a classifier of spectra becomes a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hyperseg.core import Scene, SegmentationMap, Split
+from hyperseg.core.parts import Method, Saved, Section, prefixed
+from hyperseg.core.settings import settings
+from hyperseg.core.task import Task
+
+if TYPE_CHECKING:
+    from hyperseg.data.preprocess import Preprocess
+    from hyperseg.engine.runtime import Runtime
+    from hyperseg.hsi.classical import SpectralClassifier
+
+
+@settings
+class NoSettings:
+    """Nothing to choose: what there is, is chosen on the training pixels."""
+
+
+@dataclass(frozen=True)
+class ClassicalModel:
+    """A fitted classifier of spectra that maps scenes; see `hyperseg.core.parts.Model`.
+
+    Attributes:
+        name: first link of the chain of its maps.
+        classifier: the classifier, with its preprocessing and what it was fitted on: it is kept by refitting.
+        seed: it was fitted with.
+    """
+
+    name: str
+    classifier: SpectralClassifier
+    seed: int
+    history: None = None
+
+    @property
+    def n_classes(self) -> int:
+        return self.classifier.n_classes
+
+    @property
+    def margin_px(self) -> int:
+        return self.classifier.window // 2
+
+    @property
+    def preprocess(self) -> Preprocess:
+        found = self.classifier.preprocess
+        assert found is not None
+        return found
+
+    def map(self, scene: Scene, runtime: Runtime) -> SegmentationMap:
+        from hyperseg.hsi.classical import predict_map
+
+        height, width = scene.shape
+        with runtime.mapping(height * width, self.name) as progress:
+            probs = predict_map(
+                self.classifier, scene.cube, on_rows=lambda done, _: progress(done * width, height * width)
+            )
+        return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (self.name,), scene.valid)
+
+    def features(self, scene: Scene, runtime: Runtime) -> None:
+        return None
+
+    def saved(self) -> Saved:
+        assert self.classifier.training is not None
+        features, labels = self.classifier.training
+        record = {
+            "name": self.name, "window": self.classifier.window, "seed": self.seed, "n_classes": self.n_classes,
+            "chosen": self.classifier.settings,
+        }  # fmt: skip
+        arrays = {"features": features, "labels": labels} | prefixed("preprocess", self.preprocess.to_arrays())
+        return Saved(record, arrays)
+
+    def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
+        return None
+
+
+def classical_method(name: str, fitter: Callable[[], Callable[..., Any]], *, window: int = 1, **more: Any) -> Method:
+    """A method that classifies preprocessed spectra.
+
+    Args:
+        name: as in the table.
+        fitter: gives the function (features, labels, *, seed, n_classes) -> classifier; called when it is needed.
+        window: side of the square of pixels whose mean spectrum is classified.
+        more: further fields of `Method`.
+    """
+
+    def fit(task: Task, settings: NoSettings, runtime: Runtime) -> ClassicalModel:
+        from hyperseg.hsi.classical import fit_spectral
+
+        model = fit_spectral(task.scene, task.split, fitter(), window=window, seed=runtime.seed)
+        return ClassicalModel(name, model, runtime.seed)
+
+    def load(saved: Saved) -> ClassicalModel:
+        from hyperseg.data.preprocess import Preprocess
+        from hyperseg.hsi.classical import refit
+
+        record, seed = saved.record, int(saved.record["seed"])
+        model = refit(
+            saved.arrays["features"], saved.arrays["labels"], fitter(), seed=seed,
+            n_classes=int(record["n_classes"]), window=int(record["window"]),
+            preprocess=Preprocess.from_arrays(saved.within("preprocess")),
+        )  # fmt: skip
+        return ClassicalModel(record["name"], model, seed)
+
+    return Method(name, NoSettings, fit, load, **more)

@@ -1,0 +1,80 @@
+"""What a run reads: a scene with labels, and masks; named by the user, or by the record of an earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hyperseg.core import Scene, SettingError
+from hyperseg.core.settings import from_json
+from hyperseg.data.splits import parse_split
+from hyperseg.io.labels.vectors import VectorOptions
+from hyperseg.io.open import open_named, read_mask
+from hyperseg.recipes.run.record import load_record
+from hyperseg.recipes.run.settings import RunSettings
+
+FILES = ("scene", "labels", "train_mask", "test_mask", "pool")
+DRAWN = tuple(f.name for f in fields(VectorOptions))
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Rasters beside the labels, bool masks or file codes, (H, W).
+
+    Attributes:
+        train, test: for a split made from given masks.
+        pool: pixels that a semi-supervised method may look at without their labels; None is the whole scene.
+    """
+
+    train: NDArray[Any] | None = None
+    test: NDArray[Any] | None = None
+    pool: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The scene, the masks, and what both were opened from, for run.json."""
+
+    scene: Scene
+    masks: Masks
+    named: dict[str, Any]
+
+
+def open_inputs(
+    settings: RunSettings, given: Mapping[str, Any], *, record: Path | None = None, folder: Path | None = None
+) -> Inputs:
+    """Open what the user named; what is not named is that of an earlier run.
+
+    Args:
+        settings: of the run: its split decides whether masks are needed, its method whether there is a pool.
+        given: names of files (`FILES`) and options of drawn labels (`DRAWN`), None where not given.
+        record: run.json of the earlier run, or None.
+        folder: where a data set's own files are.
+
+    Raises:
+        HypersegError: whatever is missing or does not fit, with the remedy.
+    """
+    splitter, _ = parse_split(settings.split)
+    known = {} if record is None else load_record(record).get("inputs", {})
+    named = {name: given.get(name) if given.get(name) is not None else known.get(name) for name in FILES}
+    drawn = {name: given[name] for name in DRAWN if given.get(name) is not None}
+    if given.get("labels") is None:  # they go with the labels
+        drawn = {name: known[name] for name in DRAWN if known.get(name) is not None} | drawn
+    if named["scene"] is None:
+        raise SettingError("which scene? Name a data set or a file, e.g. `hyperseg classify indian-pines`.")
+    if not splitter.needs_masks:  # masks of the earlier run go with its split
+        named |= {name: given.get(name) for name in ("train_mask", "test_mask")}
+    elif named["train_mask"] is None:
+        raise SettingError(
+            f"--split {splitter.name} needs --train-mask FILE, a raster of the training pixels."
+        )
+    if not settings.chosen.unlabelled:
+        named["pool"] = None
+    vectors = from_json(VectorOptions, drawn, "drawn labels")
+    scene = open_named(named["scene"], labels=named["labels"], folder=folder, vectors=vectors)
+    masks = Masks(*(read_mask(named[name], scene) for name in ("train_mask", "test_mask", "pool")))
+    return Inputs(scene, masks, named | drawn)

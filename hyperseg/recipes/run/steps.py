@@ -1,0 +1,137 @@
+"""The maps of one repeat: baselines, the method, and its refiners one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hyperseg.core import SegmentationMap, Split
+from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner, Role, Section, Step
+from hyperseg.core.task import Task
+from hyperseg.engine import Runtime
+from hyperseg.recipes.run.settings import RunSettings
+
+Chain = Sequence[tuple[Refiner, Any]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A fitted method, the map it made, and what that took."""
+
+    step: Step
+    model: Model
+
+
+@dataclass(frozen=True)
+class Link:
+    """A fitted refiner and the map it made of the one before."""
+
+    step: Step
+    fitted: Fitted
+    before: SegmentationMap
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything a repeat made.
+
+    Attributes:
+        steps: every map to be scored: baselines, what is measured beside the method, the method, controls, refiners.
+        base: the method.
+        links: its refiners.
+    """
+
+    steps: tuple[Step, ...]
+    base: Made
+    links: tuple[Link, ...]
+
+    @property
+    def final(self) -> Step:
+        """The step whose map is written."""
+        return self.links[-1].step if self.links else self.base.step
+
+    def sections(self, task: Task, runtime: Runtime) -> list[Section]:
+        """What the parts show in the report: the model, then every refiner."""
+        found = [self.base.model.section(task.scene, task.split, runtime)]
+        for link in self.links:
+            found.append(link.fitted.section(link.before, link.step.map, task.scene, task.split))
+        return [section for section in found if section is not None]
+
+
+def run_repeat(task: Task, settings: RunSettings, runtime: Runtime) -> Outcome:
+    """Fit and map everything the settings name, on one split."""
+    method, made = settings.chosen, {}
+    for role, part, chosen in fitted_parts(settings):
+        made[part.step_name] = make_map(part, chosen, task, runtime, role=role)
+    base = made[method.step_name]
+    steps = [m.step for m in made.values()]
+    for of, refiners in method.controls(settings.refine or ()):
+        role: Role = "control" if of == method.step_name else made[of].step.role
+        chain = [settings.refiner(name) for name in refiners]
+        part, chosen = next((p, c) for _, p, c in fitted_parts(settings) if p.step_name == of)
+        steps += [link.step for link in refine(made[of], part, chosen, chain, task, runtime, role=role)]
+    links = refine(base, method, settings.method_settings, settings.chain, task, runtime)
+    return Outcome((*steps, *(link.step for link in links)), base, tuple(links))
+
+
+def fitted_parts(settings: RunSettings) -> list[tuple[Role, Method, Any]]:
+    """(role, method, its settings) of everything that is fitted: baselines, what is beside the method, the method."""
+    from hyperseg.recipes.methods import METHODS
+
+    method, chosen = settings.chosen, settings.method_settings
+    baselines = [METHODS[name] for name in settings.baselines if name != method.name]
+    found: list[tuple[Role, Method, Any]] = [("baseline", b, b.settings()) for b in baselines]
+    found += [("twin", part, of) for part, of in method.beside(chosen)]
+    return [*found, ("network", method, chosen)]
+
+
+def make_map(method: Method, chosen: Any, task: Task, runtime: Runtime, *, role: Role = "network") -> Made:
+    """Fit a method and map its only scene."""
+    started = time.monotonic()
+    model = method.fit(task, chosen, runtime)
+    trained = time.monotonic() - started
+    map = model.map(task.scene, runtime)
+    seconds = time.monotonic() - started
+    step = Step(method.step_name, role, map, 2 * model.margin_px + 1, seconds, trained)
+    return Made(step, model)
+
+
+def refine(
+    made: Made,
+    method: Method,
+    chosen: Any,
+    chain: Chain,
+    task: Task,
+    runtime: Runtime,
+    *,
+    role: Role = "refined",
+) -> list[Link]:
+    """Fit the refiners in order, each on the map of the one before.
+
+    Args:
+        made: what `method` with the settings `chosen` made of the task.
+        chain: (refiner, its settings).
+        role: of the steps that come out.
+    """
+    links: list[Link] = []
+    for i, (refiner, settings) in enumerate(chain):
+        started = time.monotonic()
+        before = links[-1].step if links else made.step
+
+        def again(split: Split, inner: Runtime, earlier: Chain = chain[:i]) -> SegmentationMap:
+            other = replace(task, splits=(split,))
+            base = make_map(method, chosen, other, inner)
+            remade = refine(base, method, chosen, earlier, other, inner)
+            return remade[-1].step.map if remade else base.step.map
+
+        context = Context(made.model, not links, before.window_px, runtime, again)
+        fitted = refiner.fit(before.map, task, settings, context)
+        after = fitted.apply(before.map, task.scene, runtime)
+        step = Step(
+            f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
+            time.monotonic() - started,
+        )  # fmt: skip
+        links.append(Link(step, fitted, before.map))
+    return links

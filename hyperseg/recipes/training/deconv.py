@@ -1,0 +1,121 @@
+"""The deconvolution network: trained on maps that were made without the pixels it is trained on, applied in tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, tiles
+from hyperseg.crf.deconv import DeconvNet, DeconvSpec, build_deconv
+from hyperseg.crf.deep import log_probs
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.engine import Runtime
+from hyperseg.engine.one_cycle import step_generator, train_one_cycle
+
+if TYPE_CHECKING:
+    from hyperseg.recipes.refiners.deconv import DeconvSettings
+
+
+def train_deconv(
+    spec: DeconvSpec,
+    cube: Tensor,
+    labels: NDArray[np.int16],
+    held_out: Sequence[tuple[NDArray[np.bool_], SegmentationMap]],
+    settings: DeconvSettings,
+    *,
+    runtime: Runtime,
+) -> DeconvNet:
+    """Masked cross-entropy on squares around training pixels, classes drawn alike, flipped and turned.
+
+    Args:
+        spec: of the network.
+        cube: (L, H, W) preprocessed, on the device.
+        labels: (H, W) classes, -1 unlabelled.
+        held_out: (training pixels, map made without them), together all training pixels.
+        settings: how.
+    """
+    network = build_deconv(spec, seed=runtime.seed).to(runtime.device)
+    logs = torch.stack([log_probs(made.probs, runtime.device) for _, made in held_out])
+    masked = [np.where(mask, labels, np.int16(UNLABELLED)).astype(np.int64) for mask, _ in held_out]
+    truth = torch.from_numpy(np.stack(masked)).to(runtime.device)
+    places = (truth != UNLABELLED).nonzero().cpu()  # part, row, column
+    classes = truth[tuple(places.T)].cpu()
+    rarity = 1.0 / torch.bincount(classes).double()[classes]
+    side = min(settings.crop, *labels.shape)
+    room = torch.tensor([n - side for n in labels.shape])
+
+    def batches(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        generator = step_generator(runtime.seed, step)
+        chosen = places[torch.multinomial(rarity, settings.batch, replacement=True, generator=generator)]
+        shift = torch.randint(0, side, (settings.batch, 2), generator=generator)
+        corner = torch.minimum((chosen[:, 1:] - shift).clamp(min=0), room)
+        turns = torch.randint(0, 8, (settings.batch,), generator=generator)
+        parts = []
+        for (part, _, _), (top, left), turn in zip(
+            chosen.tolist(), corner.tolist(), turns.tolist(), strict=True
+        ):
+            at = (..., slice(top, top + side), slice(left, left + side))
+            parts.append([_turned(x[at], turn) for x in (cube, logs[part], truth[part])])
+        bands, inputs, targets = (torch.stack(list(x)) for x in zip(*parts, strict=True))
+        return settings.noise(bands[:, None]), inputs, targets
+
+    def loss(drawn: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        scores = network(drawn[0], drawn[1])
+        return {"loss": F.cross_entropy(scores.float(), drawn[2], ignore_index=UNLABELLED)}
+
+    train_one_cycle(
+        {"deconvolution": network}, loss, batches, steps=settings.steps, lr=settings.lr,
+        weight_decay=settings.weight_decay, runtime=runtime, name="deconv", title="deconvolution",
+    )  # fmt: skip
+    return network
+
+
+@torch.inference_mode()
+def apply_deconv(
+    map: SegmentationMap,
+    network: DeconvNet,
+    scene: Scene,
+    preprocess: Preprocess,
+    *,
+    made_by: str,
+    strength: float = 1.0,
+    tile: int = 256,
+    device: str = "cpu",
+) -> SegmentationMap:
+    """Refine a map tile by tile; tiles start on the coarse grid and overlap by the network's reach.
+
+    Args:
+        map: (H, W, K) of the scene.
+        network: in evaluation mode.
+        scene, preprocess: bands are read window by window.
+        made_by: what the refined map's chain calls it.
+        strength: how far the correction is followed.
+        tile: side of a tile in pixels, a multiple of the network's stride.
+        device: where to compute.
+    """
+    network = network.to(device)
+    if tile % network.stride:
+        raise SettingError(f"tiles of {tile} pixels do not fit the coarse grid of {network.stride} pixels.")
+    out = np.empty_like(map.probs)
+    for part in tiles(map.shape, size=(tile, tile), halo=network.halo):
+        bands = (
+            torch.from_numpy(preprocess(np.asarray(scene.cube[part.read_slices]))).permute(2, 0, 1).to(device)
+        )
+        logs = log_probs(map.probs[part.read_slices], device)
+        scores = network(bands[None, None], logs[None], strength=strength)[0].float()
+        (top, bottom), (left, right) = (
+            (a - r, b - r) for (a, b), (r, _) in zip(part.core, part.read, strict=True)
+        )
+        out[part.core_slices] = scores[:, top:bottom, left:right].softmax(0).permute(1, 2, 0).cpu().numpy()
+    return map.refined(out, made_by)
+
+
+def _turned(x: Tensor, turn: int) -> Tensor:
+    """One of the eight symmetries of the square, on the last two axes."""
+    return torch.rot90(x.flip(-1) if turn > 3 else x, turn % 4, (-2, -1))

@@ -1,0 +1,137 @@
+"""`NetworkModel`: a trained network that maps scenes, fitted or taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hyperseg.core import Scene, SegmentationMap, Split, around, tiles
+from hyperseg.core.parts import Arrays, Saved, Section, prefixed, unprefixed
+from hyperseg.core.settings import to_json
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.engine import History, Runtime, predict_scene, window_features
+from hyperseg.hsi.networks import for_inference
+
+Window = tuple[tuple[int, int], ...]  # (start, stop) per axis
+CELL = 128  # side of the cells in which features are computed: those of a pixel never depend on who asks
+
+
+@dataclass(frozen=True)
+class NetworkModel:
+    """A network ready to map scenes, with what it needs to read them.
+
+    Attributes:
+        name: first link of the chain of its maps.
+        network: in evaluation mode; has `margin` and `padded`, and `features` where refiners may read it.
+        spec: what the network was built from.
+        preprocess: raw spectra -> what the network reads.
+        n_classes: K.
+        history: of the training; empty for a model taken up again.
+        flips: average predictions over the symmetries of the square.
+        beside: further modules that belong to it, by name, e.g. a generator.
+        tell: what the report shows of it: (model, scene, split, runtime) -> section, or None.
+    """
+
+    name: str
+    network: Any
+    spec: Any
+    preprocess: Preprocess
+    n_classes: int
+    history: History = field(default_factory=History)
+    flips: bool = False
+    beside: Mapping[str, nn.Module] = field(default_factory=dict)
+    tell: Callable[[NetworkModel, Scene, Split, Runtime], Section | None] | None = None
+
+    @property
+    def margin_px(self) -> int:
+        return int(self.network.margin)
+
+    @cached_property
+    def lean(self) -> tuple[Any, Preprocess]:
+        """A copy of the network for prediction only, and the preprocessing that is left to do before it."""
+        return for_inference(self.network, self.preprocess)
+
+    def map(self, scene: Scene, runtime: Runtime) -> SegmentationMap:
+        """The map of a scene, by the lean copy."""
+        network, preprocess = self.lean
+        with runtime.mapping(int(np.prod(scene.shape))) as progress:
+            return predict_scene(
+                network.to(runtime.device), scene, preprocess, made_by=self.name, device=runtime.device,
+                precision=runtime.precision, flips=self.flips, progress=progress,
+            )  # fmt: skip
+
+    def features(self, scene: Scene, runtime: Runtime) -> Callable[[Window], Tensor] | None:
+        """A window of the scene -> (F, h, w) features of its pixels, on the device.
+
+        They are computed on a fixed grid of cells and kept, so that a pixel has the same ones in every window.
+        """
+        if not hasattr(self.network, "features"):
+            return None
+        network, preprocess = self.lean
+        network = network.to(runtime.device)
+        known: dict[Window, Tensor] = {}
+
+        def cell(core: Window) -> Tensor:
+            if core not in known:
+                part = around(core, scene.shape, halo=network.margin)
+                known[core] = window_features(network, scene, preprocess, part, device=runtime.device)
+            return known[core]
+
+        def look(window: Window) -> Tensor:
+            parts = [part.core for part in tiles(scene.shape, size=(CELL,) * len(scene.shape), halo=0)]
+            met = [core for core in parts if _overlap(core, window)]
+            out = cell(met[0]).new_empty(len(cell(met[0])), *(b - a for a, b in window))
+            for core in met:
+                both = _overlap(core, window)
+                assert both is not None
+                to = tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(both, window, strict=True))
+                of = tuple(slice(a - c, b - c) for (a, b), (c, _) in zip(both, core, strict=True))
+                out[:, *to] = cell(core)[:, *of]
+            return out
+
+        return look
+
+    def saved(self) -> Saved:
+        """Spec, weights and preprocessing."""
+        arrays = prefixed("preprocess", self.preprocess.to_arrays()) | weights_of("network", self.network)
+        for name, module in self.beside.items():
+            arrays |= weights_of(name, module)
+        record = {"name": self.name, "spec": to_json(self.spec), "n_classes": self.n_classes, "flips": self.flips}
+        return Saved(record, arrays)
+
+    def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
+        return None if self.tell is None else self.tell(self, scene, split, runtime)
+
+
+def load_network(saved: Saved, spec: Any, network: nn.Module, *, beside: Mapping[str, nn.Module] | None = None) -> NetworkModel:
+    """A model taken up again; `network` and the modules beside it are freshly built, of any weights."""
+    for name, module in {"network": network, **(beside or {})}.items():
+        load_weights(module, name, saved.arrays)
+    record = saved.record
+    return NetworkModel(
+        record["name"], network, spec, Preprocess.from_arrays(saved.within("preprocess")), int(record["n_classes"]),
+        flips=bool(record["flips"]), beside=beside or {},
+    )  # fmt: skip
+
+
+def weights_of(prefix: str, network: nn.Module) -> Arrays:
+    """The state of a network as named arrays; `load_weights` is the inverse."""
+    return prefixed(prefix, {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()})
+
+
+def load_weights(network: nn.Module, prefix: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Give a network the state under `prefix` and put it into evaluation mode."""
+    network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unprefixed(prefix, arrays).items()})
+    network.eval()
+
+
+def _overlap(a: Window, b: Window) -> Window | None:
+    both = tuple((max(s, u), min(t, v)) for (s, t), (u, v) in zip(a, b, strict=True))
+    return both if all(start < stop for start, stop in both) else None

@@ -1,0 +1,63 @@
+"""How a network is trained on labelled pixels: the settings that methods share. No torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hyperseg.core import SettingError
+from hyperseg.core.settings import option, settings
+from hyperseg.data.augment import SpectralNoise
+
+NOISE = SpectralNoise(noise=0.3)
+
+
+@settings
+class TrainSettings:
+    """How a network is trained; every default is ours, chosen on parcel splits of Indian Pines."""
+
+    epochs: int = option(
+        30, "Passes over the training pixels.", low=1, shown="epochs", also=lambda n: {"min_steps": 1}
+    )
+    min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1)
+    batch: int = option(64, "Patches per step.", low=1)
+    lr: float = option(1e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
+    weight_decay: float = option(1e-2, "Of AdamW.", low=0)
+    label_smoothing: float = option(0.0, "Of the cross-entropy.", low=0, below=1)
+    average: float = option(
+        0.98, "Decay of the weights' moving average, which is what predicts; 0 turns it off.", low=0, below=1
+    )
+    noise: SpectralNoise = option(NOISE, "Disturbance of the standardised or whitened spectra.")
+    illumination: float = option(
+        0.0,
+        "Train under varied light, for models that will map other scenes: spread of a factor on raw values, drawn per "
+        "patch, e.g. 0.05. 0 is best on the scene itself.",
+        low=0, below=1, shown="illumination",
+    )  # fmt: skip
+    balanced: bool = option(False, "Draw classes, not pixels, with equal probability.")
+    keep: Literal["best", "last"] = option(
+        "last",
+        "The weights at the end of the schedule, or those that validated best; a few held-out parcels are a poor "
+        "judge, and best is no better on parcel splits (docs/benchmarks.md).",
+    )
+
+
+def window_option(help: str = "") -> int:
+    """The side of the window that a decision looks at, in steps of two 3x3 convolutions."""
+    found: int = option(
+        9, f"Side of the window a decision looks at: 1, 5, 9, 13, 17 pixels.{help}", low=1, shown="window"
+    )
+    return found
+
+
+def flips_option() -> bool:
+    """Whether predictions are averaged over the symmetries of the square."""
+    found: bool = option(
+        False, "Average over eight flips and rotations: slower, slightly better.", shown="flips", off="no-flips"
+    )
+    return found
+
+
+def check_window(window: int) -> None:
+    """Raise for a window that residual blocks of two 3x3 steps cannot have."""
+    if window % 4 != 1:
+        raise SettingError(f"window is 1, 5, 9, 13, 17, ... pixels (two 3x3 steps a block), got {window}.")
