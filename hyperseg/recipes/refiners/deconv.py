@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Split, tiles
-from hyperseg.crf import Tuned, choose
 from hyperseg.crf.deconv import DeconvNet, DeconvSpec, build_deconv
 from hyperseg.crf.deep import log_probs
+from hyperseg.crf.tune import Tuned, choose
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.bands.groups import Cut
 from hyperseg.data.preprocess import Preprocess

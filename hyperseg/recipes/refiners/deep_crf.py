@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from hyperseg.backbone import seeded
 from hyperseg.core import UNLABELLED, LabelError, Scene, SegmentationMap, SettingError, Split, around, tiles
-from hyperseg.crf import Tuned, choose
-from hyperseg.crf.deep import DeepCRF, Window, apply_deep_crf, log_probs, pooled
-from hyperseg.crf.meanfield import Direction
+from hyperseg.crf.deep import Window, apply_deep_crf, log_probs, pooled
+from hyperseg.crf.grid import Direction
 from hyperseg.crf.piecewise import (
     DIRECTIONS,
     Edges,
@@ -26,6 +25,8 @@ from hyperseg.crf.piecewise import (
     node_labels,
     pair_loss,
 )
+from hyperseg.crf.settings import DeepCRF
+from hyperseg.crf.tune import Tuned, choose
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import window_features
 from hyperseg.recipes.training.joint import JointSettings

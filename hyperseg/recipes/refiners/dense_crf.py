@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.crf import DenseCRF, GuideRange, Tuned, guide_from_components, guide_range, refine, tune
-from hyperseg.crf.dense import Engine
+from hyperseg.crf.dense import refine
+from hyperseg.crf.kernels import GuideRange, guide_from_components, guide_range
+from hyperseg.crf.settings import DenseCRF, Engine
+from hyperseg.crf.tune import Tuned, tune
 from hyperseg.data.preprocess import Preprocess, gather_spectra, principal_components
 
 

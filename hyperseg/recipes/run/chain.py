@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import SegmentationMap, SettingError
-from hyperseg.crf import Tuned, changes
 from hyperseg.crf.deep import class_tables
 from hyperseg.crf.piecewise import Pairwise
+from hyperseg.crf.tune import Tuned, changes
 from hyperseg.data.leak import leak
 from hyperseg.data.splits import folds, without
 from hyperseg.hsi.classical import SpectralClassifier

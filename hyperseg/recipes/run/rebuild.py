@@ -9,10 +9,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SegmentationMap
-from hyperseg.crf import DenseCRF
+from hyperseg.core.settings import from_json
 from hyperseg.crf.deconv import DeconvNet, DeconvSpec
-from hyperseg.crf.deep import apply_deep_crf, deep_crf_from
+from hyperseg.crf.deep import apply_deep_crf
 from hyperseg.crf.piecewise import Pairwise
+from hyperseg.crf.settings import DeepCRF, DenseCRF
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import History
 from hyperseg.hsi.networks import NetworkSpec, build_network, for_inference
@@ -78,7 +79,7 @@ def _dense(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: E
 
 
 def _deep(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
-    crf = deep_crf_from(**entry["settings"])
+    crf = from_json(DeepCRF, entry["settings"])
     encoder = base
     own: Trained | None = None
     if "network" in entry:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from hyperseg.core import SettingError
-from hyperseg.crf.deep import deep_crf_from
+from hyperseg.core.settings import from_json
+from hyperseg.crf.settings import DeepCRF
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.gan.game import Weights
 from hyperseg.hsi.classical import Method as ClassicalMethod
@@ -137,7 +138,7 @@ class ClassifySettings:
             nested: dict[str, Callable[[Any], Any]] = {
                 "train": lambda part: TrainSettings(**_with(part, noise=SpectralNoise)),
                 "gan": lambda part: GanSettings(**_with(part, noise=SpectralNoise, weights=Weights)),
-                "deep": lambda part: DeepCrfSettings(**_with(part, crf=deep_crf_from, joint=_joint_from)),
+                "deep": lambda part: DeepCrfSettings(**_with(part, crf=_crf_from, joint=_joint_from)),
                 "deconv": lambda part: DeconvSettings(**_with(part, noise=SpectralNoise)),
             }
             return ClassifySettings(
@@ -153,6 +154,10 @@ class ClassifySettings:
 def _with(data: Mapping[str, Any], **types: Callable[..., Any]) -> dict[str, Any]:
     """A copy of `data` whose entries named in `types` are built from the mappings they hold."""
     return {k: types[k](**v) if k in types else _plain(v) for k, v in data.items()}
+
+
+def _crf_from(**data: Any) -> DeepCRF:
+    return from_json(DeepCRF, data)
 
 
 def _joint_from(**data: Any) -> JointSettings:

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hyperseg.core import UNLABELLED, Scene, SettingError, Split
-from hyperseg.crf.deep import DeepCRF
-from hyperseg.crf.meanfield import MeanField, infer
+from hyperseg.crf.meanfield import infer
 from hyperseg.crf.piecewise import Pairwise
+from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess

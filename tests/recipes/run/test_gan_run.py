@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from hyperseg.core import LabelError, RunError, Scene
-from hyperseg.crf import DenseCRF
+from hyperseg.crf.settings import DenseCRF
 from hyperseg.data.patches import PatchSource
 from hyperseg.gan import collapse
 from hyperseg.gan.game import Weights
