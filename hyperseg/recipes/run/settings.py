@@ -10,7 +10,7 @@ from hyperseg.core import SettingError
 from hyperseg.core.settings import from_json
 from hyperseg.crf.settings import DeepCRF
 from hyperseg.data.augment import SpectralNoise
-from hyperseg.gan.game import Weights
+from hyperseg.gan.settings import Weights
 from hyperseg.hsi.classical import Method as ClassicalMethod
 from hyperseg.hsi.networks import Kind
 from hyperseg.recipes.refiners.deconv import DeconvSettings

@@ -16,17 +16,15 @@ from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import Ema, History, Phase, Precision, fit, share, training_progress
-from hyperseg.gan.game import Batch, Game, Weights
+from hyperseg.gan.game import Batch, Game
 from hyperseg.gan.networks import (
     Discriminator,
-    FakeLogit,
     GanSpec,
     Generator,
-    Norm,
-    Variant,
     build_discriminator,
     build_generator,
 )
+from hyperseg.gan.settings import FakeLogit, Norm, Variant, Weights
 from hyperseg.recipes.training.network import labelled_pixels, prepare, training_steps, validator
 
 

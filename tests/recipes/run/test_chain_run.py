@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, LabelError, RunError, Scene, SegmentationMap, SettingError, Split
 from hyperseg.crf.settings import DeepCRF, DenseCRF, MeanField
 from hyperseg.data.augment import SpectralNoise
-from hyperseg.gan.game import Weights
+from hyperseg.gan.settings import Weights
 from hyperseg.io.read import read_scene
 from hyperseg.io.write import read_map
 from hyperseg.recipes.mapping.apply import apply_run
