@@ -18,7 +18,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from hyperseg.backbone import BackboneSpec, ConvSpec, Decoder, Encoder
     from hyperseg.core import Grid, HypersegError, Scene, SegmentationMap, Split
-    from hyperseg.crf import DenseCRF, refine
+    from hyperseg.crf.dense import refine
+    from hyperseg.crf.settings import DenseCRF
     from hyperseg.data.leak import leak
     from hyperseg.data.splits import make_split
     from hyperseg.engine import fit, predict_scene
@@ -39,7 +40,7 @@ _HOME = {
     "Decoder": "hyperseg.backbone",
     "DeconvSettings": "hyperseg.recipes.refiners.deconv",
     "DeepCrfSettings": "hyperseg.recipes.refiners.deep_crf",
-    "DenseCRF": "hyperseg.crf",
+    "DenseCRF": "hyperseg.crf.settings",
     "Encoder": "hyperseg.backbone",
     "GanSettings": "hyperseg.recipes.training.gan",
     "Grid": "hyperseg.core",
@@ -55,7 +56,7 @@ _HOME = {
     "make_split": "hyperseg.data.splits",
     "open_scene": "hyperseg.io.open:open_named",
     "predict_scene": "hyperseg.engine",
-    "refine": "hyperseg.crf",
+    "refine": "hyperseg.crf.dense",
     "simulate": "hyperseg.simulated.scenes",
     "toy_scene": "hyperseg.simulated.scenes",
     "train_gan": "hyperseg.recipes.training.gan",

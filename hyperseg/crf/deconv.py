@@ -18,8 +18,8 @@ from hyperseg.backbone import Conv, ConvBlock, ConvSpec, UpBlock, conv, dropout,
 from hyperseg.backbone.checks import as_tuple, check_choice, check_int, check_keys
 from hyperseg.backbone.groups import BandGroups, Groups
 from hyperseg.core import SettingError
+from hyperseg.crf.settings import Fuse
 
-Fuse = Literal["conv", "mean"]
 Base = Literal["map", "coarse"]
 
 LEAST = 1e-4  # probability below which the network sees no difference: a bound on what it must read

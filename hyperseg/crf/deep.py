@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,52 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from hyperseg.core import SegmentationMap, SettingError, tiles
-from hyperseg.crf.meanfield import MeanField, direction, ends, infer
-from hyperseg.crf.piecewise import Form, Pairwise
+from hyperseg.core import SegmentationMap, tiles
+from hyperseg.crf.grid import direction, ends
+from hyperseg.crf.meanfield import infer
+from hyperseg.crf.piecewise import Pairwise
+from hyperseg.crf.settings import DeepCRF
 
 FLOOR = 1e-5  # probabilities are raised to this before the logarithm, as for the dense CRF
 NAME = "deep-crf"
 Window = tuple[tuple[int, int], ...]  # (start, stop) per axis
-
-
-@dataclass(frozen=True)
-class DeepCRF:
-    """Settings of the deep CRF; a reconstruction, as no layer table of the paper is known to us.
-
-    Attributes:
-        stride: side of a node's cell in pixels, 1, 2 or 4; with 1 every pixel is a node.
-        radius: nodes up to this L1 distance are joined; 1 is the four neighbours.
-        hidden: width of the pairwise heads.
-        form: of the energies, see `hyperseg.crf.piecewise.Pairwise.tables`.
-        weight: factor w_V on the pairwise energies.
-        heads: how far the scores read off features are followed; 0 leaves the table alone.
-        inference: of the mean field.
-
-    Source: Alam et al., TGRS 2019, on Lin et al., CVPR 2016.
-    Differs: 4 neighbours, not a large box; the "residual" form; nodes of stride 1 are pixels, their cubes overlap.
-    """
-
-    stride: int = 1
-    radius: int = 1
-    hidden: int = 128
-    form: Form = "residual"
-    weight: float = 0.3
-    heads: float = 1.0
-    inference: MeanField = field(default_factory=lambda: MeanField(iterations=30, damping=0.25))
-
-    def __post_init__(self) -> None:
-        if self.stride not in (1, 2, 4):
-            raise SettingError(f"the side of a node is 1, 2 or 4 pixels, got {self.stride}.")
-        if self.radius < 1 or self.hidden < 1:
-            raise SettingError(f"radius and hidden are 1 or more, got {self.radius} and {self.hidden}.")
-        if not (self.weight >= 0 and self.heads >= 0):
-            raise SettingError(f"weight and heads are 0 or more, got {self.weight} and {self.heads}.")
-
-
-def deep_crf_from(*, inference: Mapping[str, Any], **settings: Any) -> DeepCRF:
-    """The settings from the entries of their JSON form."""
-    return DeepCRF(**settings, inference=MeanField(**inference))
 
 
 def log_probs(probs: NDArray[np.float32], device: torch.device | str) -> Tensor:

@@ -6,10 +6,8 @@ sees positions and the bilateral kernel k_b positions and the guide (first princ
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -17,54 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import SceneError, SegmentationMap, SettingError
+from hyperseg.core.words import listed
 from hyperseg.crf.kernels import Kernel, Kernels
+from hyperseg.crf.settings import DenseCRF, Engine
 
-Engine = Literal["lattice", "pydensecrf", "exact"]
 Weight = float | Tensor
-
-
-@dataclass(frozen=True)
-class DenseCRF:
-    """Settings of the fully connected CRF.
-
-    Attributes:
-        gaussian_sxy_px: standard deviation of the Gaussian kernel in pixels.
-        gaussian_weight: its weight; 0 leaves it out.
-        bilateral_sxy_px: standard deviation of the bilateral kernel in pixels.
-        bilateral_sfeature: its standard deviation in units of the guide (0..255).
-        bilateral_weight: its weight; 0 leaves it out.
-        iterations: mean-field iterations; 0 changes nothing.
-        floor: probabilities are raised to this before the logarithm, so that no pixel is beyond correction.
-
-    Source: widths and weights are the customary example values of pydensecrf, the floor is that of its
-        `unary_from_softmax`; 5 to 10 iterations are the advice of Krähenbühl & Koltun 2011. What Zhong et
-        al. used for hyperspectral scenes is not known: `hyperseg.crf.tune` chooses on validation pixels.
-    """
-
-    gaussian_sxy_px: float = 3.0
-    gaussian_weight: float = 3.0
-    bilateral_sxy_px: float = 80.0
-    bilateral_sfeature: float = 13.0
-    bilateral_weight: float = 10.0
-    iterations: int = 5
-    floor: float = 1e-5
-
-    def __post_init__(self) -> None:
-        for name in ("gaussian_sxy_px", "bilateral_sxy_px", "bilateral_sfeature"):
-            width = getattr(self, name)
-            if not (math.isfinite(width) and width > 0):
-                raise SettingError(f"{name} is a standard deviation and must be above 0, got {width}.")
-        for name in ("gaussian_weight", "bilateral_weight", "iterations"):
-            amount = getattr(self, name)
-            if not (math.isfinite(amount) and amount >= 0):
-                raise SettingError(f"{name} must be 0 (leave it out) or more, got {amount}.")
-        if not 0 < self.floor < 0.5:
-            raise SettingError(f"floor must lie between 0 and 0.5, got {self.floor}; 1e-5 is customary.")
-
-    @property
-    def changes_nothing(self) -> bool:
-        """True where no iteration or no kernel is left."""
-        return self.iterations == 0 or (self.gaussian_weight == 0 and self.bilateral_weight == 0)
 
 
 def mean_field(
@@ -142,7 +97,7 @@ def refine(
 
     Args:
         map: the map; pixels with `map.valid` False take no part and come back as they were.
-        guide: (*S, F), see `hyperseg.crf.guide_from_components`; cost rises steeply with F: keep 3 or 4.
+        guide: (*S, F), see `hyperseg.crf.kernels.guide_from_components`; cost rises steeply with F: keep 3 or 4.
         settings: default `DenseCRF()`.
         engine: "lattice" (NumPy and torch only), "pydensecrf" (the C++ package, CPU) or "exact" (N x N).
         device: for the lattice and the exact engine.
@@ -159,8 +114,8 @@ def refine(
         SettingError: an unknown engine, or pydensecrf wanted and not installed.
     """
     settings = settings or DenseCRF()
-    if engine not in ("lattice", "pydensecrf", "exact"):
-        raise SettingError(f'engine must be "lattice", "pydensecrf" or "exact", got {engine!r}.')
+    if engine not in get_args(Engine):
+        raise SettingError(f"the engine is {listed(get_args(Engine), last='or')}, got {engine!r}.")
     if tuple(guide.shape[:-1]) != map.shape:
         raise SceneError(
             f"the guide's pixels are {tuple(guide.shape[:-1])}, the map's are {map.shape}: "

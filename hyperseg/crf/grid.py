@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
+from hyperseg.crf.settings import Order, colours
 
 Offset = tuple[int, int]  # (dy, dx) from the first node of an edge to the second
 Tables = Mapping[Offset, Tensor]  # energies (..., K, K, h - |dy|, w - |dx|), axes [label of first, of second]
 Direction = Literal["right", "below"]
-Order = Literal["parallel", "checkerboard", "sequential"]
 Slices = tuple[slice, slice]
 Index = Slices | tuple[Tensor, Tensor]
 
@@ -134,11 +134,6 @@ class Block:
     nodes: Index
     links: tuple[Link, ...]
     chosen: Tensor | None = None  # (rows, w) or (w,), the nodes to update; None: all of them
-
-
-def colours(radius: int) -> int:
-    """Colours of the checkerboard: 2 on the 4-neighbour grid, (radius + 1)^2 beyond."""
-    return 2 if radius <= 1 else (radius + 1) ** 2
 
 
 def blocks(

@@ -14,24 +14,8 @@ import torch
 from torch import Tensor
 
 from hyperseg.core import LabelError, SettingError
-from hyperseg.crf.grid import (
-    Block,
-    Direction,
-    Offset,
-    Order,
-    Tables,
-    blocks,
-    check_grid,
-    colours,
-    direction,
-    ends,
-    offsets,
-)
-
-__all__ = [
-    "Direction", "Marginals", "MeanField", "Offset", "Tables",
-    "direction", "ends", "energy", "free_energy", "infer", "offsets",
-]  # fmt: skip
+from hyperseg.crf.grid import Block, Tables, blocks, check_grid, ends
+from hyperseg.crf.settings import MeanField
 
 SETTLED = 1e-2
 MOVING = 1e-2  # share of nodes: on a large map some border always creeps
@@ -40,61 +24,6 @@ MOVING = 1e-2  # share of nodes: on a large map some border always creeps
 PIECE = 2**15 - 1
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MeanField:
-    """Settings of mean field.
-
-    Attributes:
-        iterations: sweeps over all nodes; 0 gives softmax(-unary).
-        order: "parallel" updates all nodes from the last sweep's values; "checkerboard" updates one colour after
-            the other, no two nodes of a colour sharing an edge; "sequential" updates node after node, row by row.
-            Parallel sweeps are the fastest and the only differentiable ones, but can swing to and fro between two
-            answers where the tables are strong. The other two never raise the free energy.
-        damping: share of a node's old value that an update keeps, in [0, 1).
-
-    Source: the three orders and damping are the customary ones; Lin et al. 2016 (arXiv 1504.01013) use mean field
-        without saying which.
-    """
-
-    iterations: int = 10
-    order: Order = "parallel"
-    damping: float = 0.0
-
-    def __post_init__(self) -> None:
-        if isinstance(self.iterations, bool) or not isinstance(self.iterations, int) or self.iterations < 0:
-            raise SettingError(f"iterations must be a whole number, 0 or more, got {self.iterations!r}.")
-        if self.order not in ("parallel", "checkerboard", "sequential"):
-            raise SettingError(
-                f'order must be "parallel", "checkerboard" or "sequential", got {self.order!r}.'
-            )
-        if not 0 <= self.damping < 1:
-            raise SettingError(
-                f"damping must lie in [0, 1), got {self.damping}: 1 would keep every node as it started."
-            )
-
-    def reach(self, radius: int) -> int:
-        """Nodes, along rows and along columns, beyond which nothing has a part in a node's answer.
-
-        A tile cut with this halo gives the whole grid's answer inside the halo, see `infer(origin=...)`.
-
-        Args:
-            radius: of the edges.
-
-        Raises:
-            SettingError: sequential order, in which a sweep carries from the first node to the last.
-        """
-        match self.order:
-            case "parallel":
-                return self.iterations * radius
-            case "checkerboard":
-                return self.iterations * radius * colours(radius)
-            case _:
-                raise SettingError(
-                    "sequential mean field needs the whole grid: a sweep can carry from the first node to the "
-                    'last. For tiles use order="checkerboard" or "parallel".'
-                )
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ training fits unary and pairwise potentials as if each were a classifier of its 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,9 +17,9 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import BackboneSpec, ConvSpec, PairHead
 from hyperseg.core import UNLABELLED, LabelError, SettingError
-from hyperseg.crf.meanfield import Direction, Offset, direction, ends, offsets
+from hyperseg.crf.grid import Direction, Offset, direction, ends, offsets
+from hyperseg.crf.settings import Form
 
-Form = Literal["residual", "joint"]
 DIRECTIONS: tuple[Direction, ...] = ("right", "below")
 
 

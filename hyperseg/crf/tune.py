@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, SceneError, SegmentationMap
-from hyperseg.crf.dense import DenseCRF, Engine, refine
+from hyperseg.crf.dense import refine
 from hyperseg.crf.kernels import Kernels
+from hyperseg.crf.settings import DenseCRF, Engine
 
 Settings = TypeVar("Settings")
 Metric = Callable[[NDArray[np.int16], NDArray[np.int16]], float]

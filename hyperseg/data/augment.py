@@ -5,41 +5,31 @@ The symmetries of the square are applied where patches are gathered (`PatchSourc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from hyperseg.core.settings import option, settings
 
-from hyperseg.core import SettingError
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
-@dataclass(frozen=True)
+@settings
 class SpectralNoise:
     """How a standardised spectrum is disturbed; spreads are standard deviations in units of a band's own.
 
     One draw per patch, so the spatial pattern inside a patch is kept; only `noise` is drawn per value.
-
-    Attributes:
-        gain: spread of a factor (mean 1) common to all bands (illumination).
-        offset: spread of a shift common to all bands (haze, background).
-        drift: spread of a shift that varies slowly over the bands (soil, moisture, atmosphere).
-        knots: number of support points of the drift along the spectrum; between them it is interpolated.
-        noise: spread of white noise per value.
-
-    Raises:
-        SettingError: a negative spread, or no knot.
     """
 
-    gain: float = 0.0
-    offset: float = 0.0
-    drift: float = 0.0
-    knots: int = 8
-    noise: float = 0.0
-
-    def __post_init__(self) -> None:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        if not all(v >= 0 for v in values.values()) or self.knots < 1:
-            raise SettingError(f"spreads of spectral noise are 0 or more and knots 1 or more, got {values}.")
+    gain: float = option(0.0, "Spread of a factor (mean 1) common to all bands (illumination).", low=0)
+    offset: float = option(0.0, "Spread of a shift common to all bands (haze, background).", low=0)
+    drift: float = option(
+        0.0, "Spread of a shift that varies slowly over the bands (soil, moisture, atmosphere).", low=0
+    )
+    knots: int = option(
+        8, "Support points of the drift along the spectrum; between them it is interpolated.", low=1
+    )
+    noise: float = option(0.0, "Spread of white noise per value.", low=0)
 
     def __call__(self, patches: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Disturbed patches.
@@ -51,6 +41,8 @@ class SpectralNoise:
         Returns:
             (B, 1, L, h, w), a new tensor; the patches themselves where all spreads are 0.
         """
+        import torch
+
         batch, _, bands = patches.shape[:3]
 
         def normal(*shape: int) -> Tensor:
@@ -81,6 +73,8 @@ def illuminated(
         spread: standard deviation of the factor's logarithm; 0 returns the patches themselves.
         generator: on the patches' device; None uses torch's own.
     """
+    import torch
+
     if not spread:
         return patches
     drawn = torch.randn(len(patches), device=patches.device, dtype=patches.dtype, generator=generator)
@@ -94,6 +88,8 @@ def slow_curves(knots: int, bands: int) -> Tensor:
     Linear interpolation between evenly spread knots, divided by its own spread: without that the drift would
     be weaker half-way between two knots than on them.
     """
+    import torch
+
     place = torch.linspace(0, knots - 1, bands, dtype=torch.float64) if knots > 1 else torch.zeros(bands)
     hats = (1 - (place - torch.arange(knots)[:, None]).abs()).clamp(min=0)
     return hats / hats.norm(dim=0)

@@ -4,55 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from hyperseg.backbone import own_statistics
-from hyperseg.backbone.checks import check_choice
-from hyperseg.core import SettingError
 from hyperseg.gan import objective
 from hyperseg.gan.networks import Discriminator, Generator, Judged
-
-Aim = Literal["match", "fool", "both"]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What counts how much. All weights 1 and the aim "fool" are the paper's objective; defaults are ours.
-
-    Attributes:
-        unlabelled: of L2, real pixels of the pool are not generated.
-        generated: of L3, generated cubes are; 0 leaves the discriminator alone with real pixels.
-        aim: what the generator is after: features whose mean is that of real cubes ("match"), cubes taken for real
-            ("fool"), or both.
-        agreement: of the disagreement with the averaged discriminator on pool pixels seen otherwise disturbed.
-        told: of the generator's cross-entropy between the class it was told and the class it is taken for;
-            counts for conditional generators only.
-        augment: of L1 on generated cubes with the class they were told: conditional generators only.
-
-    Raises:
-        SettingError: a negative weight.
-    """
-
-    unlabelled: float = 0.3
-    generated: float = 0.3
-    aim: Aim = "both"
-    agreement: float = 0.0
-    told: float = 1.0
-    augment: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_choice("aim", self.aim, get_args(Aim))
-        negative = {k: v for k, v in vars(self).items() if k != "aim" and not v >= 0}
-        if negative:
-            raise SettingError(f"weights of the objective are 0 or more, got {negative}.")
-
-    @property
-    def supervised(self) -> bool:
-        """Whether nothing but the labels counts for the discriminator."""
-        return not (self.unlabelled or self.generated or self.agreement or self.augment)
+from hyperseg.gan.settings import Weights
 
 
 class Batch(NamedTuple):

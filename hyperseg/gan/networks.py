@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +29,7 @@ from hyperseg.backbone.blocks import Finish
 from hyperseg.backbone.checks import check_choice, check_int, check_keys
 from hyperseg.backbone.spec import Size
 from hyperseg.core import SettingError
-
-# others look at all of a map at once: a scene would differ from its patches
-Norm = Literal["batch", "none"]
-Variant = Literal["ss", "spc", "spa", "conv"]
-FakeLogit = Literal["explicit", "implicit"]
+from hyperseg.gan.settings import FakeLogit, Norm, Variant
 
 
 @dataclass(frozen=True)

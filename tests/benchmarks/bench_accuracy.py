@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.splits import fixed, make_split
-from hyperseg.gan.game import Weights
-from hyperseg.gan.networks import Variant
+from hyperseg.gan.settings import Variant, Weights
 from hyperseg.hsi.classical import fit_baseline, predict_map
 from hyperseg.io.catalog import load_card, open_scene
 from hyperseg.metrics import mean_and_std, paired

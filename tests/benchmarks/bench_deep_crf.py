@@ -25,11 +25,13 @@ from bench_dense_crf import make_scene
 from rich.console import Console
 from rich.table import Table
 
-from hyperseg.crf import DenseCRF, Kernels, refine
-from hyperseg.crf import free_energy as dense_free_energy
-from hyperseg.crf.deep import DeepCRF, apply_deep_crf
-from hyperseg.crf.meanfield import MeanField, free_energy
+from hyperseg.crf.deep import apply_deep_crf
+from hyperseg.crf.dense import free_energy as dense_free_energy
+from hyperseg.crf.dense import refine
+from hyperseg.crf.kernels import Kernels
+from hyperseg.crf.meanfield import free_energy
 from hyperseg.crf.piecewise import Pairwise, learn_tables
+from hyperseg.crf.settings import DeepCRF, DenseCRF, MeanField
 
 CLASSES, WIDTH, RUNS = 9, 64, 3
 

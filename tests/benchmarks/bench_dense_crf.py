@@ -16,8 +16,10 @@ from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
 from hyperseg.core import SegmentationMap
-from hyperseg.crf import DenseCRF, Kernels, energy, refine, tune
-from hyperseg.crf.dense import weighted_kernels
+from hyperseg.crf.dense import energy, refine, weighted_kernels
+from hyperseg.crf.kernels import Kernels
+from hyperseg.crf.settings import DenseCRF
+from hyperseg.crf.tune import tune
 
 SIZES = ((145, 145, 16), (610, 340, 9))
 REPEATS = 3

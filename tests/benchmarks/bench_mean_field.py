@@ -20,7 +20,9 @@ import time
 
 import torch
 
-from hyperseg.crf.meanfield import MeanField, infer, offsets
+from hyperseg.crf.grid import offsets
+from hyperseg.crf.meanfield import infer
+from hyperseg.crf.settings import MeanField
 
 ORDERS = ("parallel", "checkerboard", "sequential")
 MIB = 2**20

@@ -11,8 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from hyperseg.cli import classify as command
-from hyperseg.crf.deep import DeepCRF
-from hyperseg.crf.meanfield import MeanField
+from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.data.bands.groups import Cut
 from hyperseg.io.write import read_map
 from hyperseg.recipes.refiners.deconv import DeconvSettings

@@ -12,7 +12,7 @@ import pytest
 
 from hyperseg.cli import classify as command
 from hyperseg.core import Scene
-from hyperseg.gan.networks import Variant
+from hyperseg.gan.settings import Variant
 from hyperseg.recipes.run import classify as recipe
 from hyperseg.recipes.run import outputs
 from hyperseg.recipes.run.classify import Masks

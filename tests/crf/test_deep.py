@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import UNLABELLED, SegmentationMap, SettingError
-from hyperseg.crf.deep import FLOOR, DeepCRF, Window, apply_deep_crf, class_tables, deep_crf_from, pooled
-from hyperseg.crf.meanfield import MeanField, infer
+from hyperseg.crf.deep import FLOOR, Window, apply_deep_crf, class_tables, pooled
+from hyperseg.crf.meanfield import infer
 from hyperseg.crf.piecewise import Pairwise, learn_tables
+from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.simulated.potts import interaction, sample_field, touching
 
 K, WIDTH = 3, 4
@@ -325,17 +326,3 @@ def test_a_single_tile_may_be_swept_in_order_and_more_may_not() -> None:
     assert np.isfinite(refined(map, talking(), features, settings, tile=8)).all()
     with pytest.raises(SettingError, match="whole grid"):
         refined(map, talking(), features, settings, tile=7)
-
-
-def test_settings_survive_json_and_wrong_ones_are_refused() -> None:
-    settings = DeepCRF(stride=2, radius=2, form="joint", inference=MeanField(4, "checkerboard", 0.25))
-    assert deep_crf_from(**asdict(settings)) == settings
-    for wrong, said in (
-        ({"stride": 3}, "1, 2 or 4 pixels, got 3"),
-        ({"radius": 0}, "got 0"),
-        ({"hidden": 0}, "and 0"),
-        ({"weight": -0.1}, "-0.1"),
-        ({"heads": float("nan")}, "nan"),
-    ):
-        with pytest.raises(SettingError, match=said):
-            DeepCRF(**wrong)

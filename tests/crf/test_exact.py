@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from hyperseg.core import SettingError
-from hyperseg.crf import ExactKernel, energy, free_energy, mean_field
+from hyperseg.crf.dense import energy, free_energy, mean_field
+from hyperseg.crf.exact import ExactKernel
 
 H, W, K = 4, 5, 3
 

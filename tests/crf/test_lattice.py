@@ -8,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from hyperseg.core import SettingError
-from hyperseg.crf import ExactKernel, Lattice, mean_field
+from hyperseg.crf.dense import mean_field
+from hyperseg.crf.exact import ExactKernel
+from hyperseg.crf.lattice import Lattice
 
 SEED = 7
 

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
-from dataclasses import asdict
 
 import pytest
 import torch
 from torch import Tensor
 
 from hyperseg.core import LabelError, SettingError
-from hyperseg.crf.meanfield import (
-    MeanField,
-    Offset,
-    direction,
-    ends,
-    energy,
-    free_energy,
-    infer,
-    offsets,
-)
+from hyperseg.crf.grid import Offset, direction, ends, offsets
+from hyperseg.crf.meanfield import energy, free_energy, infer
+from hyperseg.crf.settings import MeanField
 
 ORDERS = ("parallel", "checkerboard", "sequential")
 RIGHT, BELOW = (0, 1), (1, 0)
@@ -473,7 +464,7 @@ def test_following_gradients_changes_no_value_and_warns_of_nothing(caplog: pytes
             infer(unary, tables, settings=sweeps(2, order))
 
 
-# ---------------------------------------------------------------- settings and mistakes
+# ---------------------------------------------------------------- reach and mistakes
 
 
 def test_reach() -> None:
@@ -482,23 +473,6 @@ def test_reach() -> None:
     assert sweeps(2, "checkerboard").reach(2) == 36
     with pytest.raises(SettingError, match="whole grid"):
         sweeps(1, "sequential").reach(1)
-
-
-def test_settings_survive_json() -> None:
-    settings = sweeps(3, "checkerboard", 0.25)
-    assert MeanField(**json.loads(json.dumps(asdict(settings)))) == settings
-
-
-@pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        ({"iterations": -1}, "iterations"), ({"iterations": 2.5}, "iterations"), ({"order": "random"}, "order"),
-        ({"damping": 1.0}, "damping"), ({"damping": -0.1}, "damping"), ({"damping": float("nan")}, "damping"),
-    ],
-)  # fmt: skip
-def test_unusable_settings_are_named(wrong: dict[str, float | str], named: str) -> None:
-    with pytest.raises(SettingError, match=named):
-        MeanField(**wrong)  # type: ignore[arg-type]
 
 
 def test_mistakes_are_named() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hyperseg.core import LabelError
-from hyperseg.crf.meanfield import direction, ends, offsets
+from hyperseg.crf.grid import direction, ends, offsets
 from hyperseg.crf.piecewise import (
     Pairwise,
     edge_weights,

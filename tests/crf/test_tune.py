@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, SceneError, SegmentationMap
-from hyperseg.crf import ClassChange, DenseCRF, Kernels, changes, choose, default_candidates, refine, tune
-from hyperseg.crf.tune import class_gain
+from hyperseg.crf.dense import refine
+from hyperseg.crf.kernels import Kernels
+from hyperseg.crf.settings import DenseCRF
+from hyperseg.crf.tune import ClassChange, changes, choose, class_gain, default_candidates, tune
 
 H, W = 30, 28
 

@@ -97,7 +97,14 @@ def test_another_sun_is_a_factor_on_raw_values() -> None:
     assert illuminated(patches, dark, spread=0) is patches
 
 
-@pytest.mark.parametrize("bad", [{"gain": -0.1}, {"noise": float("nan")}, {"knots": 0}])
-def test_impossible_spreads_are_refused(bad: dict) -> None:
-    with pytest.raises(SettingError, match="0 or more"):
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"gain": -0.1}, "gain is 0 or more"),
+        ({"noise": float("nan")}, "noise is a finite number"),
+        ({"knots": 0}, "knots is 1 or more"),
+    ],
+)
+def test_impossible_spreads_are_refused(bad: dict, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
         SpectralNoise(**bad)

@@ -15,14 +15,8 @@ from hyperseg.backbone import Encoder, seeded
 from hyperseg.backbone.decoder import Mirror
 from hyperseg.backbone.spec import Padding
 from hyperseg.core import SettingError
-from hyperseg.gan.networks import (
-    Discriminator,
-    GanSpec,
-    Generator,
-    Variant,
-    build_discriminator,
-    build_generator,
-)
+from hyperseg.gan.networks import Discriminator, GanSpec, Generator, build_discriminator, build_generator
+from hyperseg.gan.settings import Variant
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 ALONG_BANDS = [v for v in VARIANTS if v != "spa"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hyperseg.core import UNLABELLED, DataFileError, RunError, Scene, SceneError, SettingError
-from hyperseg.crf import DenseCRF
+from hyperseg.crf.settings import DenseCRF
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.io.read import read_array, read_scene
 from hyperseg.io.write import read_map

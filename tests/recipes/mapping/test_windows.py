@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from hyperseg.core import UNLABELLED, DataFileError, RunError, Scene, SettingError
-from hyperseg.crf import DenseCRF
+from hyperseg.crf.settings import DenseCRF
 from hyperseg.io.read import read_array, read_scene
 from hyperseg.io.write import read_map
 from hyperseg.recipes.mapping import apply, cluster, windows

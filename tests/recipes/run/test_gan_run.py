@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from hyperseg.core import LabelError, RunError, Scene
-from hyperseg.crf import DenseCRF
+from hyperseg.crf.settings import DenseCRF
 from hyperseg.data.patches import PatchSource
 from hyperseg.gan import collapse
-from hyperseg.gan.game import Weights
+from hyperseg.gan.settings import Weights
 from hyperseg.io.write import read_map
 from hyperseg.recipes.mapping.apply import apply_run
 from hyperseg.recipes.mapping.windows import make_mapper, plan_windows

@@ -24,8 +24,9 @@ from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.patches import PatchSource
 from hyperseg.engine import Ema, fit
 from hyperseg.gan import collapse
-from hyperseg.gan.game import Game, Weights
+from hyperseg.gan.game import Game
 from hyperseg.gan.networks import build_discriminator, build_generator
+from hyperseg.gan.settings import Weights
 from hyperseg.recipes.methods.look_at_gan import describe_gan
 from hyperseg.recipes.run.settings import ClassifySettings
 from hyperseg.recipes.training import gan as recipe

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from hyperseg.core import Scene, SettingError, Split
-from hyperseg.crf.deep import DeepCRF
-from hyperseg.crf.meanfield import MeanField, infer
+from hyperseg.crf.meanfield import infer
 from hyperseg.crf.piecewise import Pairwise
+from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import History
