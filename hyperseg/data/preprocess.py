@@ -152,8 +152,8 @@ def fit_preprocess(
         good_bands: (C,) bool, False for bands to drop; None keeps all that are usable.
         n_components: P principal components of the standardised bands; None keeps the bands themselves.
         whiten: give every component unit variance; False keeps the components orthonormal.
-        whiten_within: (n,) class of each spectrum: whiten the spread *within* classes by its symmetric inverse
-            square root, so that directions in which pixels of one class differ anyway count little and bands
+        whiten_within: (n,) class of each spectrum. The spread *within* classes is whitened, by the symmetric inverse
+            square root of its covariance: directions in which pixels of one class differ count little, and bands
             keep their places. A class with a single spectrum says nothing about spread.
 
     Raises:
@@ -242,9 +242,9 @@ def principal_components(
 ) -> Preprocess:
     """The map to the first `n` principal components of training spectra, as a guide image for a CRF.
 
-    One scale for all components: the first has unit variance, the others keep their ratio to it, so that a
-    distance in the guide is a distance between (standardised) spectra and noise is not blown up.
-    Fewer than `n` components come back where the spectra determine fewer.
+    All components have one scale: the first has unit variance, the others keep their ratio to it. So a distance in
+    the guide is a distance between standardised spectra, and noise is not made larger. Where the spectra determine
+    fewer than `n` components, there are fewer.
     """
     bands = fit_preprocess(spectra, good_bands=good_bands)
     rows, spread = _directions(bands(spectra).astype(np.float64))

@@ -36,7 +36,8 @@ class ParcelSettings:
         below=1,
     )
     validation: Literal["parcels", "pixels"] = option(
-        "parcels", "Validation pixels come from training parcels held out whole, or from those that train."
+        "parcels",
+        "Where validation pixels come from: parcels are held out whole, or pixels of training parcels that were not drawn.",
     )
     val_cap: int | None = option(
         None,
