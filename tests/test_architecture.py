@@ -182,13 +182,13 @@ class Absent(MetaPathFinder):
 sys.meta_path.insert(0, Absent())
 import numpy as np, torch
 torch.set_num_threads(1)
-from hyperseg.data.splits import random_per_class
+from hyperseg.data.splits import make_split
 from hyperseg.simulated.scenes import toy_scene
 from hyperseg.engine.predict import predict_scene
 from hyperseg.recipes.training.network import TrainSettings, train_network
 
 scene = toy_scene()
-split = random_per_class(scene.labels, scene.n_classes, n=20, seed=0)
+split = make_split("random_per_class:20", scene.labels, scene.n_classes, seed=0)
 settings = TrainSettings(epochs=1, min_steps=15)
 trained = train_network(scene, split, kind="cnn3d", settings=settings, seed=0, device="cpu", quiet=True)
 made = predict_scene(trained.network, scene, trained.preprocess, made_by="cnn3d")

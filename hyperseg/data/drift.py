@@ -1,7 +1,7 @@
 """Whether another scene looks like what a model was trained on, before anyone trusts its map.
 
-Looked at are standardised bands, not what a whitening makes of them: fitted on few pixels, a whitening fits
-those pixels, and up to three quarters of their own scene would lie outside.
+Standardised bands are compared, not whitened ones: a whitening that was fitted on few pixels describes those
+pixels only, and up to three quarters of their own scene would lie outside.
 
 Measured on Indian Pines (parcel split, 666 training pixels, the network of `classify`): the share of pixels
 beyond the limit and the OA on the test parcels as it stands; with a gain of 2, 5 and 30 %; an offset of 30 and
@@ -10,10 +10,10 @@ beyond the limit and the OA on the test parcels as it stands; with a gain of 2, 
     share outside, %     1    23   100   100    91   100     2   100    76
     OA, %               56    35    19     1    27     1    44    11    41
 
-Over splits, about 1 % of the whole training scene lies outside, ground without labels included, and 0 to 2 % of
-any quarter of it. Trained on the western half alone, 4 to 13 % of the eastern half lie outside, which is no alarm,
-and 1 to 6 % of the western one. A shift of 2 nm stays unseen. From 60 training pixels limits are wide: a gain of
-2 % and an offset of 30 stay unseen too, one of 5 % and one of 100 do not.
+For all splits tried, about 1 % of the whole training scene lies outside, ground without labels included, and 0 to
+2 % of any quarter of it. When only the western half is trained on, 4 to 13 % of the eastern half lie outside, which
+raises no alarm, and 1 to 6 % of the western one. A shift of 2 nm is not noticed. With 60 training pixels the limits
+are wide: a gain of 2 % and an offset of 30 are not noticed either, a gain of 5 % and an offset of 100 are.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ TOLD_RATIO = 1.5
 
 @dataclass(frozen=True, eq=False)
 class DriftReference:
-    """The region of training spectra, bands standardised: an ellipsoid, and a distance from it.
+    """The region that standardised training spectra fill: an ellipsoid in P directions, and a distance from these.
 
     Attributes:
         mean: (F,) of the training features.
         axes: (P, F) orthonormal principal directions.
         variances: (P,) along them.
         rest: (1,) mean squared distance of training features from the span of the axes.
-        limits: (2,) largest Mahalanobis distance, squared, within the axes, and largest squared distance from
-            their span in units of `rest`: beyond either is outside.
+        limits: (2,) largest squared Mahalanobis distance along the axes, and largest squared distance from
+            their span in units of `rest`. A pixel beyond either of them is outside.
         own_share: (1,) share of the model's own scene that is outside, from 0 to 1.
     """
 
@@ -122,9 +122,9 @@ class DriftReport:
 def fit_reference(features: ArrayLike, classes: ArrayLike, *, n_axes: int = AXES) -> DriftReference | None:
     """The reference of training features, its limits set on features that were held out.
 
-    Limits are the 99 % quantiles of held-out fifths: each class is cut in reading order, so that what is held
-    out mostly lies elsewhere than what is fitted. Where the two limits together would leave out more than 1 %,
-    both are widened alike.
+    Every class is cut into fifths in reading order, so that pixels of a fifth mostly lie apart from the others. Each
+    fifth is measured against a region fitted on the other four; a limit is the 99 % quantile of these distances.
+    Where the two limits together leave out more than 1 %, both are multiplied by the same factor until they do not.
 
     Args:
         features: (n, F) training spectra, standardised, in reading order.
@@ -230,10 +230,10 @@ def measure_drift(reference: DriftReference, preprocess: Preprocess, scene: Scen
 
 
 def judge(share: float, own_share: float) -> Level:
-    """How much a share of pixels outside says, given that of the model's own scene.
+    """What a share of pixels outside means, given the share of the model's own scene that lies outside.
 
-    What is left of the scale counts: where half of its own scene lies outside, all of another one is as telling
-    as 30 % is where nothing does.
+    A warning is due 30 % of the way from the share of the own scene to 1: above 30 % where nothing of the own scene
+    lies outside, above 65 % where half of it does. A note is due 10 % of that way.
     """
     room = 1 - own_share
     if share > own_share + WARNING * room:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
 from hyperseg.core import LabelError, SettingError, Split
+from hyperseg.data.splits.drawing import near
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Leak:
 def leak(split: Split, *, window: int, labels: NDArray[np.int16] | None = None) -> Leak:
     """Measure the leak of a split (definitions A and B).
 
-    Two windows of side p share a pixel exactly when their centres are less than p apart (Chebyshev), so both
-    definitions are maximum filters of the training mask: with side p for A, with side 2p - 1 for B.
+    Two windows of side p share a pixel exactly when their centres are less than p apart (Chebyshev). So A asks for
+    a training pixel within (p - 1) / 2 of a test pixel, B for one within p - 1; outside the scene there is nothing.
 
     Args:
         split: its training and test masks are used; validation pixels do not train and do not count.
@@ -59,8 +59,8 @@ def leak(split: Split, *, window: int, labels: NDArray[np.int16] | None = None) 
     """
     if window < 1 or window % 2 == 0:
         raise SettingError(f"window = {window} has no centre pixel: give an odd number of at least 1.")
-    seen = _reached(split.train, window)[split.test]
-    shared = _reached(split.train, 2 * window - 1)[split.test]
+    seen = near(split.train, window // 2)[split.test]
+    shared = near(split.train, window - 1)[split.test]
     per_class = None
     if labels is not None:
         if labels.shape != split.test.shape:
@@ -71,11 +71,6 @@ def leak(split: Split, *, window: int, labels: NDArray[np.int16] | None = None) 
         n_classes = int(labels.max()) + 1
         per_class = tuple(_share(seen[classes == k]) for k in range(n_classes))
     return Leak(window=window, a=_share(seen), b=_share(shared), n_test=int(seen.size), a_per_class=per_class)
-
-
-def _reached(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
-    """Pixels with a mask pixel in the window of that side around them; outside the scene there is nothing."""
-    return maximum_filter(mask.astype(np.uint8), size=side, mode="constant", cval=0) > 0
 
 
 def _share(hits: NDArray[np.bool_]) -> float:

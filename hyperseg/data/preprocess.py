@@ -23,9 +23,9 @@ DROP_REASONS = {
     2: "not finite on the training pixels",
     3: "constant on the training pixels",
 }
-WHITENING_SHRINKAGE = (
-    0.1  # share of the identity; 0.03 to 0.3 made no difference beyond the spread over splits
-)
+# share of the identity; 0.03 to 0.3 made no difference beyond the spread over splits
+WHITENING_SHRINKAGE = 0.1
+BLOCK_BYTES = 64 << 20
 _CONSTANT = 1e-6  # a spread below this share of the band's level is rounding of float32, not signal
 
 
@@ -152,8 +152,8 @@ def fit_preprocess(
         good_bands: (C,) bool, False for bands to drop; None keeps all that are usable.
         n_components: P principal components of the standardised bands; None keeps the bands themselves.
         whiten: give every component unit variance; False keeps the components orthonormal.
-        whiten_within: (n,) class of each spectrum: whiten the spread *within* classes by its symmetric inverse
-            square root, so that directions in which pixels of one class differ anyway count little and bands
+        whiten_within: (n,) class of each spectrum. The spread *within* classes is whitened, by the symmetric inverse
+            square root of its covariance: directions in which pixels of one class differ count little, and bands
             keep their places. A class with a single spectrum says nothing about spread.
 
     Raises:
@@ -242,16 +242,16 @@ def principal_components(
 ) -> Preprocess:
     """The map to the first `n` principal components of training spectra, as a guide image for a CRF.
 
-    One scale for all components: the first has unit variance, the others keep their ratio to it, so that a
-    distance in the guide is a distance between (standardised) spectra and noise is not blown up.
-    Fewer than `n` components come back where the spectra determine fewer.
+    All components have one scale: the first has unit variance, the others keep their ratio to it. So a distance in
+    the guide is a distance between standardised spectra, and noise is not made larger. Where the spectra determine
+    fewer than `n` components, there are fewer.
     """
     bands = fit_preprocess(spectra, good_bands=good_bands)
     rows, spread = _directions(bands(spectra).astype(np.float64))
     return replace(bands, components=(rows[:n] / spread[0]).astype(np.float32))
 
 
-def row_blocks(cube: Cube, *, max_bytes: int = 64 << 20) -> Iterator[slice]:
+def row_blocks(cube: Cube, *, max_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
     """Slices of the first axis whose float32 blocks stay below `max_bytes` (at least one row each)."""
     row_bytes = 4 * int(np.prod(cube.shape[1:], dtype=np.int64))
     rows = max(1, max_bytes // max(row_bytes, 1))
@@ -259,10 +259,11 @@ def row_blocks(cube: Cube, *, max_bytes: int = 64 << 20) -> Iterator[slice]:
         yield slice(start, min(start + rows, cube.shape[0]))
 
 
-def gather_spectra(scene: Scene, mask: NDArray[np.bool_]) -> Float32:
+def gather_spectra(scene: Scene, mask: NDArray[np.bool_], *, max_bytes: int = BLOCK_BYTES) -> Float32:
     """(n, C) float32 spectra of the pixels in `mask`, in row-major order.
 
-    Works on any sliceable cube: only blocks of rows that hold a wanted pixel are read.
+    Works on any cube that takes slices: only blocks of rows that hold a wanted pixel are read, each of `max_bytes`
+    at most as float32.
     """
     if mask.dtype != np.bool_ or mask.shape != scene.shape:
         raise SceneError(
@@ -270,7 +271,7 @@ def gather_spectra(scene: Scene, mask: NDArray[np.bool_]) -> Float32:
         )
     out = np.empty((int(np.count_nonzero(mask)), scene.n_bands), np.float32)
     done = 0
-    for rows in row_blocks(scene.cube):
+    for rows in row_blocks(scene.cube, max_bytes=max_bytes):
         wanted = mask[rows]
         n = int(np.count_nonzero(wanted))
         if n:

@@ -81,7 +81,7 @@ def sample_field(
     grid without wrap-around. Checkerboard Gibbs sampling: no two pixels of one colour are neighbours, so one
     half of the grid is drawn at once given the other.
 
-    The start and the first half of the sweeps are made so that forbidden pairs cannot freeze in:
+    The start and the first half of the sweeps see to it that no forbidden pair comes up and stays:
         - All pixels start in the class that has fewest forbidden neighbours. That map holds no forbidden pair
           (where the class may touch itself), so at every pixel there is always a choice without one, and the
           chain never makes any. From a random start they can survive: the straight edge between two classes
@@ -89,11 +89,11 @@ def sample_field(
         - All energies but forbidden ones (`FORBIDDEN` / 2 and more) rise linearly to their full value during
           the first half of the sweeps: all classes appear in the hot map, and regions grow while it cools.
 
-    The second half samples the stated distribution, to which the chain converges as `sweeps` grows, provided
-    single pixels can lead from every allowed map to every other; classes that cannot touch any other class
-    never appear. In maps larger than a few pixels and with a smoothness above ln(1 + sqrt(K)), equilibrium
-    (one class nearly everywhere) is far off: regions are still growing, like sqrt(sweeps), and the map is
-    a snapshot of that, with the pair statistics of the energies along its borders.
+    The second half samples the stated distribution. The chain converges to it as `sweeps` grows, if every allowed map
+    can be reached from every other by changing one pixel after the other; a class that may touch no other class
+    never appears. In maps larger than a few pixels and with a smoothness above ln(1 + sqrt(K)), equilibrium (one
+    class nearly everywhere) is not reached: regions still grow, like sqrt(sweeps). The map is a snapshot of that
+    growth, and the pairs along its borders follow the energies.
 
     Args:
         shape: H, W.

@@ -171,8 +171,8 @@ def simulate_usgs_potts(
         data_folder: the folder with `hsi/usgs_splib07/`, that folder itself, or its .npz file.
         shape: rows and columns.
         seed: same seed, same bytes.
-        unlabelled: share of pixels set to -1: smooth patches that lie regardless of the classes, as where
-            nobody went. They are covered by their true classes.
+        unlabelled: share of pixels whose label is set to -1, in smooth patches that do not follow the classes, like
+            ground that nobody visited. Their spectra are those of their true classes.
         **options: override the defaults of this scene, or any other option of `simulate`.
 
     Raises:

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.augment import SpectralNoise
-from hyperseg.data.splits import fixed, make_split
-from hyperseg.gan.settings import Variant, Weights
+from hyperseg.data.splits import make_split
+from hyperseg.gan.game import Weights
+from hyperseg.gan.networks import Variant
 from hyperseg.hsi.classical import fit_baseline, predict_map
 from hyperseg.io.catalog import load_card, open_scene
 from hyperseg.metrics import mean_and_std, paired
@@ -94,7 +95,8 @@ def published(scene: Scene) -> tuple[Scene, Split]:
     with np.load(data_folder() / "hsi" / "indian_pines" / "disjoint_split_stdids.npz") as masks:
         train, test = masks["train"], masks["test"]
     labels = np.maximum(train, test).astype(np.int16) - 1
-    return scene.with_(labels=labels), fixed(labels, scene.n_classes, train > 0, test > 0)
+    masks = {"train_mask": train > 0, "test_mask": test > 0}
+    return scene.with_(labels=labels), make_split("fixed", labels, scene.n_classes, seed=0, **masks)
 
 
 def make_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[SegmentationMap, int]:

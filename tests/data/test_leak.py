@@ -13,8 +13,9 @@ from scipy.io import loadmat
 
 from hyperseg.core import LabelError, SettingError, Split
 from hyperseg.data.leak import leak
-from hyperseg.data.splits import blocks, parcels
+from hyperseg.data.splits import SPLITS
 
+blocks, parcels = SPLITS["blocks"], SPLITS["parcels"]
 Mask = NDArray[np.bool_]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hyperseg.core import DataFileError, LabelError, SettingError
-from hyperseg.data.splits import random_fraction
+from hyperseg.data.splits import make_split
 from hyperseg.simulated.potts import FORBIDDEN, interaction, sample_field, sample_fields, touching
 from hyperseg.simulated.scenes import USGS_APART, USGS_NAMES, USGS_ORDER, simulate_usgs_potts
 
@@ -201,7 +201,7 @@ def test_an_svm_on_single_pixels_is_right_on_about_three_quarters(shared_data: P
     from hyperseg.hsi.classical import classify_pixels
 
     scene = simulate_usgs_potts(shared_data, seed=0).scene
-    split = random_fraction(scene.labels, 6, fraction=0.05, val=0.0, seed=0)
+    split = make_split("random_fraction:0.05,val=0", scene.labels, 6, seed=0)
     right = classify_pixels(scene, split, method="svm", seed=0).labels() == scene.labels
     assert 0.65 < right[split.test].mean() < 0.80
 

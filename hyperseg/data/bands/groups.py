@@ -95,11 +95,11 @@ def _between_gaps(wavelengths_nm: NDArray[np.float64], length: int) -> Places:
 def _least_correlated(correlation: NDArray[np.float64], length: int) -> Places:
     """Stops of the groups of ceil(length / 2) to `length` bands with the least correlation across their borders.
 
-    The least sum over all ways to cut, by dynamic programming: greedy cuts at the lowest places can leave pieces
-    that no groups of these lengths fill. Plain correlations are all near 1 and would ask for the fewest cuts,
-    1 - correlation for the most; measured from their median, a cut pays where neighbours have less in common
-    than is usual, so the number of groups follows from the spectra. Equal sums: the fewest groups, then the most
-    equal ones.
+    A cut costs the correlation across it minus the median of all correlations: it pays where neighbours have less
+    in common than is usual, so the number of groups follows from the spectra. (The correlations alone, all near 1,
+    would lead to the fewest cuts, and 1 - correlation to the most.) Dynamic programming finds the least sum over all
+    ways to cut; cutting at the lowest places one after the other can leave pieces that no groups of these lengths
+    fill. Of equal sums the one with the fewest groups is taken, then the one with the most equal groups.
     """
     n, least = len(correlation) + 1, -(-length // 2)
     if n < least:

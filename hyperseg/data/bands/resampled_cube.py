@@ -34,9 +34,8 @@ class BandMatch:
 class ResampledCube:
     """A cube whose bands are mixed from those of another one when they are read; nothing is read before.
 
-    Index arrays and masks may stand for pixels or for bands, not for both at once. No-data that is NaN or
-    infinite stays so in every band it has a part in, and so does the value `nodata`. Picklable where the cube
-    beneath is.
+    Index arrays and masks may pick pixels or bands, not both at once. A band mixed from a value that is NaN or
+    infinite is NaN or infinite too, and one mixed from `nodata` is `nodata`. It can be pickled where `cube` can.
 
     Attributes:
         cube: (*S, C2), lazy or not.

@@ -1,4 +1,4 @@
-"""Another scene's bands brought to those a model reads: the same band centres and the same reflectance scale."""
+"""The bands of another scene, resampled to those a model reads: the same band centres and reflectance scale."""
 
 from __future__ import annotations
 
@@ -148,10 +148,10 @@ def plan_bands(
 
 
 def local_spacing(wavelengths_nm: Bands) -> Bands:
-    """(C,) distance of each band to the nearer of its two neighbours in the order of the file, in nm.
+    """(C,) distance of each band to the nearer of its two neighbours, in nm.
 
-    Not in the order of wavelengths: spectrometers of one instrument overlap, and bands of two of them may
-    nearly coincide.
+    Neighbours are those in the file, not those in wavelength: where two spectrometers of an instrument overlap, a
+    band of one may nearly coincide with a band of the other.
     """
     if len(wavelengths_nm) < 2:
         return np.full(len(wavelengths_nm), np.inf)

@@ -1,31 +1,45 @@
-"""Split makers: which labelled pixels train, validate and test.
+"""Splits: which labelled pixels train, validate and test.
 
-Two families that must never share one table column: random pixels (`random_fraction`, `random_per_class`,
-`random_total`: train and test patches overlap) and spatial ones (`blocks`, `parcels`: test pixels keep a
-guard distance). `fixed` takes masks somebody else published; `hyperseg.data.leak` measures what any of them
-gives away. `folds` divides training pixels once more, for cross-fitting.
+Two families that must never share one table column: random pixels (training and test patches overlap) and spatial
+splits (test pixels keep a guard distance). `hyperseg.data.leak` measures what a split gives away. `folds` divides
+training pixels once more, for cross-fitting.
 
 Every maker depends on the labels only through the *sets* of equally labelled pixels: renumbering the classes
 returns the same masks. The generator of a class is seeded by (seed, its first pixel), so what happens to one
 class does not disturb the draw of another.
 """
 
-from hyperseg.data.splits.components import parcels
+from hyperseg.core.parts import Entry, Parts
+from hyperseg.data.splits.drawing import Draw
 from hyperseg.data.splits.folds import folds, without
-from hyperseg.data.splits.pixels import random_fraction, random_per_class, random_total
-from hyperseg.data.splits.published import fixed
-from hyperseg.data.splits.spelling import SPLIT_SPELLINGS, make_split
-from hyperseg.data.splits.squares import blocks
+from hyperseg.data.splits.spelling import Splitter, make_split, parse_split, splits_help
 
-__all__ = [
-    "SPLIT_SPELLINGS",
-    "blocks",
-    "fixed",
-    "folds",
-    "make_split",
-    "parcels",
-    "random_fraction",
-    "random_per_class",
-    "random_total",
-    "without",
-]
+SPLITS = Parts(
+    "split",
+    {
+        "parcels": Entry(
+            "hyperseg.data.splits.components:PARCELS",
+            "Connected fields, or drawn polygons, go whole to training or to test.",
+        ),
+        "blocks": Entry(
+            "hyperseg.data.splits.squares:BLOCKS",
+            "Square blocks of the scene go whole to training or to test.",
+        ),
+        "random_fraction": Entry(
+            "hyperseg.data.splits.pixels:RANDOM_FRACTION", "A share of the pixels of every class, at random."
+        ),
+        "random_per_class": Entry(
+            "hyperseg.data.splits.pixels:RANDOM_PER_CLASS", "n pixels of every class, at random."
+        ),
+        "random_total": Entry(
+            "hyperseg.data.splits.pixels:RANDOM_TOTAL",
+            "n pixels in all, at random, in proportion to the area of the classes.",
+        ),
+        "fixed": Entry(
+            "hyperseg.data.splits.published:FIXED",
+            "Masks that somebody published: training pixels, and test pixels or all the rest.",
+        ),
+    },
+)
+
+__all__ = ["SPLITS", "Draw", "Splitter", "folds", "make_split", "parse_split", "splits_help", "without"]

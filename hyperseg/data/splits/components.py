@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import generate_binary_structure, label
 
-from hyperseg.core import LabelError, SettingError, Split
-from hyperseg.data.splits.drawing import (
-    Labels,
-    Mask,
-    Parcels,
-    Pixels,
-    as_mask,
-    check_range,
-    check_seed,
-    class_generator,
-    class_pixels,
-    finish,
-    name_classes,
-    near,
-)
+from hyperseg.core import LabelError, Split
+from hyperseg.core.settings import option, settings
+from hyperseg.data.splits.drawing import Draw, Mask, Pixels, name_classes, near
+from hyperseg.data.splits.spelling import Splitter, described
 
-DOMINANT = (
-    0.9  # a parcel above this share of its class is cut: sharing out whole parcels would starve one side
-)
+# a parcel above this share of its class is cut: sharing out whole parcels would starve one side
+DOMINANT = 0.9
 HELD_OUT = 0.2  # share of a class's training area held out for validation, in whole parcels
 
-Validation = Literal["parcels", "pixels"]
+
+@settings
+class ParcelSettings:
+    """How parcels are dealt."""
+
+    fraction: float = option(0.3, "Share of each class's area on the training side, about.", above=0, below=1)
+    cap: int = option(50, "Training pixels per class at most.", low=1)
+    guard: int = option(
+        4,
+        "Test pixels this near to a parcel of the training side are dropped, in pixels (Chebyshev distance). r hides "
+        "training pixels from a (2r+1) patch on a test pixel; 2r keeps patches disjoint.",
+        low=0,
+    )
+    outer: float = option(
+        0.35,
+        "Share of a dominant parcel that trains when it is cut, whatever `fraction` says.",
+        above=0,
+        below=1,
+    )
+    validation: Literal["parcels", "pixels"] = option(
+        "parcels",
+        "Where validation pixels come from: parcels are held out whole, or pixels of training parcels that were not drawn.",
+    )
+    val_cap: int | None = option(
+        None,
+        "Validation pixels per class at most; none is half of `cap`; 0 is no validation, and then no training parcel "
+        "is held out.",
+        low=0,
+    )
 
 
 @dataclass
@@ -44,21 +59,12 @@ class _Sides:
     rng: np.random.Generator
 
 
-def parcels(
-    labels: Labels,
-    n_classes: int,
-    *,
-    fraction: float = 0.3,
-    cap: int = 50,
-    guard: int = 4,
-    outer: float = 0.35,
-    validation: Validation = "parcels",
-    val_cap: int | None = None,
-    seed: int,
-    valid: Mask | None = None,
-    parcels: Parcels | None = None,
-) -> Split:
-    """Parcels (8-connected components of one label, or drawn polygons) go whole to the training side or to test.
+def parcels(draw: Draw, chosen: ParcelSettings) -> Split:
+    """Parcels go whole to the training side or to test.
+
+    A parcel is a drawn polygon where the pixels of `draw.parcels` say so: touching polygons of a class are several,
+    the pieces of one polygon are one, across gaps without data too. Elsewhere it is an 8-connected component of one
+    label, which a gap without data divides.
 
     In random order, parcels join the training side of their class while that brings its area nearer to
     `fraction` of the class; each side gets at least one. A class with one dominant parcel (more than 90 % of
@@ -73,132 +79,83 @@ def parcels(
     class with "pixels", validates on pixels of its training parcels that were not drawn: these are NOT
     independent of training and read too high. The note says which classes those are.
 
-    Args:
-        labels: (*S) integers, classes 0..K-1, -1 unlabelled.
-        n_classes: K.
-        fraction: share of each class's area on the training side, about.
-        cap: training pixels per class at most.
-        guard: Chebyshev distance in pixels. r hides training pixels from a (2r+1) patch on a test pixel; 2r
-            keeps patches disjoint.
-        outer: share of a dominant parcel that trains when it is cut, whatever `fraction` says.
-        validation: where validation pixels come from, see above.
-        val_cap: validation pixels per class at most; None is half of `cap`; 0 is no validation, and then no
-            training parcel is held out.
-        seed: same seed, same masks.
-        valid: (*S) bool or None; a no-data gap separates connected parcels, a polygon stays one.
-        parcels: (*S) number of the drawn polygon of every pixel, -1 none; or None. Where there is one, the polygon is
-            the unit of evidence instead of the connected component: touching polygons of a class are several, the
-            pieces of one polygon are one.
-
     Raises:
-        SettingError: an option outside its range.
         LabelError: labels and parcels on different grids.
         SplitError: fewer than two classes to train.
     """
-    check_seed(seed)
-    check_range("fraction", fraction, 0, 1, open_ends=True)
-    check_range("outer", outer, 0, 1, open_ends=True)
-    check_range("cap", cap, 1, np.inf)
-    check_range("guard", guard, 0, np.inf)
-    val_cap = cap // 2 if val_cap is None else val_cap
-    check_range("val_cap", val_cap, 0, np.inf)
-    hold = _holds_parcels(validation) and val_cap > 0
-    pixels = class_pixels(labels, n_classes, valid)
+    val_cap = chosen.cap // 2 if chosen.val_cap is None else chosen.val_cap
+    hold = chosen.validation == "parcels" and val_cap > 0
     sides = {
-        k: _assign(
-            _units(some, labels.shape, parcels),
-            labels.shape,
-            fraction,
-            outer,
-            hold,
-            class_generator(seed, some),
-        )
-        for k, some in enumerate(pixels)
+        k: _assign(_units(some, draw), draw, chosen, hold, draw.generator(k))
+        for k, some in enumerate(draw.pixels)
         if some.size
     }
-    kept = as_mask(labels.shape, (p for s in sides.values() for p in s.kept))
-    held = as_mask(labels.shape, (p for s in sides.values() for p in s.held))
-    test_side = as_mask(labels.shape, (p for s in sides.values() for p in s.test))
-    train, val, optimistic = _draw(sides, near(kept, guard), cap, val_cap)
-    test = test_side & ~near(kept | held, guard)
+    kept = draw.mask(p for s in sides.values() for p in s.kept)
+    held = draw.mask(p for s in sides.values() for p in s.held)
+    test_side = draw.mask(p for s in sides.values() for p in s.test)
+    train, val, optimistic = _draw(sides, near(kept, chosen.guard), chosen.cap, val_cap)
+    test = test_side & ~near(kept | held, chosen.guard)
     dropped = int(np.count_nonzero(test_side & ~test))
     notes = [f"the guard dropped {dropped} pixels"]
-    if parcels is not None:
+    drawn = draw.parcels is not None
+    if drawn:
         notes.insert(0, f"divided by polygons, {sum(s.units for s in sides.values())} of them")
     notes += name_classes("one dominant parcel, cut in two", (k for k, s in sides.items() if s.cut))
     notes += name_classes("validated on their own training parcels (reads too high)", optimistic)
-    how = f"parcels(fraction={fraction:g}, cap={cap}, guard={guard}, outer={outer:g}, "
-    return finish(
-        labels,
-        n_classes,
-        train=as_mask(labels.shape, train),
-        val=as_mask(labels.shape, val),
+    return draw.finish(
+        f"parcels({described(replace(chosen, val_cap=val_cap))}{', by=polygons' * drawn})",
+        train=draw.mask(train),
+        val=draw.mask(val),
         test=test,
-        how=how + f"validation={validation}, val_cap={val_cap}{', by=polygons' * (parcels is not None)})",
-        seed=seed,
-        guard=guard,
+        guard=chosen.guard,
         notes=notes,
     )
 
 
-def _holds_parcels(validation: Validation) -> bool:
-    match validation:
-        case "parcels":
-            return True
-        case "pixels":
-            return False
-        case _:
-            raise SettingError(f"validation {validation!r} is unknown: choose 'parcels' or 'pixels'.")
+PARCELS = Splitter("parcels", ParcelSettings, parcels)
 
 
 def _assign(
-    found: list[Pixels],
-    shape: tuple[int, ...],
-    fraction: float,
-    outer: float,
-    hold: bool,
-    rng: np.random.Generator,
+    found: list[Pixels], draw: Draw, chosen: ParcelSettings, hold: bool, rng: np.random.Generator
 ) -> _Sides:
     """Deal the parcels of one class to its sides."""
     sizes = np.array([p.size for p in found])
     area, units = int(sizes.sum()), len(found)
     if units == 1 or sizes.max() > DOMINANT * area:
         big = int(sizes.argmax())
-        end, rest = _cut(found[big], shape, outer, rng)
+        end, rest = _cut(found[big], draw.labels.shape, chosen.outer, rng)
         others = [p for k, p in enumerate(found) if k != big]
-        return _Sides(
-            kept=[end],
-            held=[],
-            test=[*([rest] if rest.size else []), *others],
-            cut=rest.size > 0,
-            units=units,
-            rng=rng,
-        )
-    side, test = _share_out(found, fraction * area, rng)
+        return _Sides([end], [], [*([rest] if rest.size else []), *others], rest.size > 0, units, rng)
+    side, test = _share_out(found, chosen.fraction * area, rng)
     held: list[Pixels] = []
     if hold and len(side) > 1:
         held, side = _share_out(side, HELD_OUT * sum(p.size for p in side), rng)
-    return _Sides(kept=side, held=held, test=test, cut=False, units=units, rng=rng)
+    return _Sides(side, held, test, False, units, rng)
 
 
-def _units(pixels: Pixels, shape: tuple[int, ...], parcels: Parcels | None) -> list[Pixels]:
+def _units(pixels: Pixels, draw: Draw) -> list[Pixels]:
     """What is dealt whole, in raster order of its first pixel: polygons, and components of what is in none."""
-    if parcels is None:
-        return _components(pixels, shape)
-    if parcels.shape != shape:
-        raise LabelError(f"the parcels have shape {parcels.shape}, the labels {shape}: use one grid.")
-    number = parcels.reshape(-1)[pixels]
+    if draw.parcels is None:
+        return _components(pixels, draw)
+    if draw.parcels.shape != draw.labels.shape:
+        raise LabelError(
+            f"the parcels have shape {draw.parcels.shape}, the labels {draw.labels.shape}: use one grid."
+        )
+    number = draw.parcels.reshape(-1)[pixels]
     drawn, loose = pixels[number >= 0], pixels[number < 0]
     order = np.argsort(number[number >= 0], kind="stable")
     ends = np.flatnonzero(np.diff(number[number >= 0][order])) + 1
     found = np.split(drawn[order], ends) if drawn.size else []
-    found += _components(loose, shape) if loose.size else []
+    found += _components(loose, draw) if loose.size else []
     return sorted(found, key=lambda some: int(some[0]))
 
 
-def _components(pixels: Pixels, shape: tuple[int, ...]) -> list[Pixels]:
+def _components(pixels: Pixels, draw: Draw) -> list[Pixels]:
     """The 8-connected parcels of one class (diagonal neighbours belong together), in raster order."""
-    number, n = label(as_mask(shape, [pixels]), generate_binary_structure(len(shape), len(shape)))
+    from scipy.ndimage import generate_binary_structure, label
+
+    mask = draw.mask([pixels])
+    number, n = label(mask, generate_binary_structure(mask.ndim, mask.ndim))
     mine = number.reshape(-1)[pixels]
     order = np.argsort(mine, kind="stable")
     return np.split(pixels[order], np.cumsum(np.bincount(mine, minlength=n + 1)[1:])[:-1])
@@ -230,9 +187,8 @@ def _cut(
     place = np.stack(np.unravel_index(pixels, shape), 1).astype(np.float64)
     place -= place.mean(0)
     axis = np.linalg.eigh(place.T @ place)[1][:, -1]
-    axis *= np.sign(
-        axis[np.abs(axis).argmax()]
-    )  # an eigenvector's sign is the library's whim; the end is the seed's
+    # the sign of an eigenvector is the library's choice; which end trains is the seed's
+    axis *= np.sign(axis[np.abs(axis).argmax()])
     along = np.round(place @ axis, 6) * (1.0 if rng.random() < 0.5 else -1.0)
     order = np.argsort(along, kind="stable")
     n = min(max(int(outer * pixels.size + 0.5), 1), pixels.size - 1)

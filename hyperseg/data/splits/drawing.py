@@ -1,15 +1,18 @@
-"""What every split maker needs: checked labels, one generator per class, and a finished `Split`."""
+"""What every split maker works with: checked labels, one generator per class, masks, and the finished `Split`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
 from hyperseg.core import UNLABELLED, LabelError, SettingError, Split, SplitError
 
+Counts = NDArray[np.int64]
 Labels = NDArray[np.int16]
 Mask = NDArray[np.bool_]
 Parcels = NDArray[np.int32]
@@ -18,102 +21,111 @@ Pixels = NDArray[np.intp]
 """Flat indices into the scene, ascending unless said otherwise."""
 
 
-def class_pixels(labels: Labels, n_classes: int, valid: Mask | None) -> list[Pixels]:
-    """Flat indices of the labelled, valid pixels of each class (K arrays, some may be empty).
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """What a split maker divides, and by which seed.
+
+    Attributes:
+        labels: (*S) integers, classes 0..K-1, -1 unlabelled.
+        n_classes: K.
+        seed: same seed, same masks.
+        valid: (*S) bool, False where pixels hold no data: they get no role; or None.
+        parcels: (*S) number of the drawn polygon of every pixel, -1 none; or None.
+        train_mask, test_mask, val_mask: (*S) bool masks or label rasters that are given, not drawn; or None.
 
     Raises:
+        SettingError: a seed that is no whole number of at least 0.
         LabelError: labels that are no integers, outside -1..K-1, or on another grid than `valid`.
     """
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise LabelError(f"labels must be integers (classes 0..K-1, -1 unlabelled), got {labels.dtype}.")
-    if labels.size == 0 or labels.min() < UNLABELLED or labels.max() >= n_classes:
-        span = f"run from {labels.min()} to {labels.max()}" if labels.size else "are empty"
-        raise LabelError(
-            f"labels {span}, expected -1 (unlabelled) or 0..{n_classes - 1}: translate file codes first."
-        )
-    if valid is not None and valid.shape != labels.shape:
-        raise LabelError(f"the valid mask has shape {valid.shape}, the labels {labels.shape}: use one grid.")
-    flat = labels.ravel()
-    known = flat != UNLABELLED if valid is None else (flat != UNLABELLED) & valid.ravel()
-    where = np.flatnonzero(known)
-    order = np.argsort(flat[where], kind="stable")
-    ends = np.cumsum(np.bincount(flat[where], minlength=n_classes))
-    return np.split(where[order], ends[:-1])
 
+    labels: Labels
+    n_classes: int
+    seed: int
+    valid: Mask | None = None
+    parcels: Parcels | None = None
+    train_mask: NDArray[Any] | None = None
+    test_mask: NDArray[Any] | None = None
+    val_mask: NDArray[Any] | None = None
 
-def check_seed(seed: int) -> None:
-    """Refuse what NumPy would refuse later, in words a user understands."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise SettingError(f"seed {seed!r} cannot be used: give a whole number of at least 0.")
+    def __post_init__(self) -> None:
+        labels, seed = self.labels, self.seed
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise SettingError(f"seed {seed!r} cannot be used: give a whole number of at least 0.")
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise LabelError(f"labels must be integers (classes 0..K-1, -1 unlabelled), got {labels.dtype}.")
+        if labels.size == 0 or labels.min() < UNLABELLED or labels.max() >= self.n_classes:
+            span = f"run from {labels.min()} to {labels.max()}" if labels.size else "are empty"
+            raise LabelError(
+                f"labels {span}, expected -1 (unlabelled) or 0..{self.n_classes - 1}: translate file codes first."
+            )
+        if self.valid is not None and self.valid.shape != labels.shape:
+            raise LabelError(
+                f"the valid mask has shape {self.valid.shape}, the labels {labels.shape}: use one grid."
+            )
 
+    @cached_property
+    def pixels(self) -> list[Pixels]:
+        """Flat indices of the labelled, valid pixels of each class: K arrays, some may be empty."""
+        flat = self.labels.ravel()
+        known = flat != UNLABELLED if self.valid is None else (flat != UNLABELLED) & self.valid.ravel()
+        where = np.flatnonzero(known)
+        order = np.argsort(flat[where], kind="stable")
+        ends = np.cumsum(np.bincount(flat[where], minlength=self.n_classes))
+        return np.split(where[order], ends[:-1])
 
-def check_range(name: str, value: float, low: float, high: float, *, open_ends: bool = False) -> None:
-    """Refuse `value` outside [low, high], or outside ]low, high[."""
-    inside = low < value < high if open_ends else low <= value <= high
-    if not inside:
-        between = f"between {low:g} and {high:g}" if high < np.inf else f"at least {low:g}"
-        raise SettingError(
-            f"{name} = {value} is impossible: it must be {between}{' (exclusive)' * open_ends}."
-        )
+    @property
+    def sizes(self) -> Counts:
+        """(K,) labelled, valid pixels of each class."""
+        return np.array([p.size for p in self.pixels], np.int64)
 
+    def generator(self, k: int) -> np.random.Generator:
+        """The generator of class k, which must have a pixel: it follows the place of the class, not its number."""
+        return np.random.default_rng([int(self.seed), int(self.pixels[k].min())])
 
-def class_generator(seed: int, pixels: Pixels) -> np.random.Generator:
-    """The generator of one class: it follows the place of the class, not its number."""
-    return np.random.default_rng([int(seed), int(pixels.min())])
+    def mask(self, pixels: Iterable[Pixels]) -> Mask:
+        """(*S) bool mask of flat indices. Flat on purpose: indexing by a list of lists copies whole rows."""
+        mask = np.zeros(self.labels.shape, np.bool_)
+        flat = mask.reshape(-1)
+        for some in pixels:
+            flat[some] = True
+        return mask
+
+    def finish(
+        self, how: str, *, train: Mask, val: Mask, test: Mask, guard: int = 0, notes: Sequence[str] = ()
+    ) -> Split:
+        """The `Split`, with the classes named that have no training or no test pixel.
+
+        Args:
+            how: the split and its settings, as "blocks(block=32, guard=8)".
+            train, val, test: (*S) disjoint masks.
+            guard: Chebyshev distance in pixels that test pixels keep from the training side.
+            notes: what a reader of the report must know.
+
+        Raises:
+            SplitError: fewer than two classes can be trained.
+        """
+        counts = [np.bincount(self.labels[mask], minlength=self.n_classes) for mask in (train, test)]
+        untrainable, untestable = (tuple(int(k) for k in np.flatnonzero(count == 0)) for count in counts)
+        trainable = self.n_classes - len(untrainable)
+        if trainable < 2:
+            raise SplitError(
+                f"{how} with seed {self.seed} leaves {trainable} of {self.n_classes} classes with training "
+                f"pixels, and a classifier needs 2. Label more classes, or use a larger share, smaller blocks "
+                f"or another seed."
+            )
+        empty = () if test.any() else ("no test pixel is left: nothing can be scored",)
+        return Split(
+            train=train, val=val, test=test, how=how, seed=int(self.seed), guard_px=guard,
+            untestable=untestable, untrainable=untrainable, note="; ".join((*notes, *empty)),
+        )  # fmt: skip
 
 
 def near(mask: Mask, distance: int) -> Mask:
     """Pixels within a Chebyshev distance (pixels) of the mask, the mask itself included."""
-    return maximum_filter(mask.view(np.uint8), size=2 * distance + 1, mode="constant", cval=0).view(np.bool_)
+    from scipy.ndimage import maximum_filter
 
-
-def as_mask(shape: tuple[int, ...], pixels: Iterable[Pixels]) -> Mask:
-    """(*S) bool mask of flat indices. Flat on purpose: indexing by a list of lists copies whole rows."""
-    mask = np.zeros(shape, np.bool_)
-    flat = mask.reshape(-1)
-    for some in pixels:
-        flat[some] = True
-    return mask
-
-
-def finish(
-    labels: Labels,
-    n_classes: int,
-    *,
-    train: Mask,
-    val: Mask,
-    test: Mask,
-    how: str,
-    seed: int,
-    guard: int = 0,
-    notes: Sequence[str] = (),
-) -> Split:
-    """Name the classes without training or test pixels and build the `Split`.
-
-    Raises:
-        SplitError: fewer than two classes can be trained.
-    """
-    counts = [np.bincount(labels[mask], minlength=n_classes) for mask in (train, test)]
-    untrainable, untestable = (tuple(int(k) for k in np.flatnonzero(count == 0)) for count in counts)
-    trainable = n_classes - len(untrainable)
-    if trainable < 2:
-        raise SplitError(
-            f"{how} with seed {seed} leaves {trainable} of {n_classes} classes with training pixels, "
-            f"and a classifier needs 2. Label more classes, "
-            f"or use a larger share, smaller blocks or another seed."
-        )
-    empty = () if test.any() else ("no test pixel is left: nothing can be scored",)
-    return Split(
-        train=train,
-        val=val,
-        test=test,
-        how=how,
-        seed=int(seed),
-        guard_px=guard,
-        untestable=untestable,
-        untrainable=untrainable,
-        note="; ".join((*notes, *empty)),
-    )
+    found = maximum_filter(mask.view(np.uint8), size=2 * distance + 1, mode="constant", cval=0)
+    return np.asarray(found).view(np.bool_)
 
 
 def name_classes(text: str, classes: Iterable[int]) -> list[str]:

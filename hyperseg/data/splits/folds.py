@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hyperseg.core import SettingError, Split
 
@@ -36,6 +35,8 @@ def folds(
     Returns:
         n disjoint (H, W) masks that together are `split.train`; a part may be empty.
     """
+    from scipy import ndimage
+
     if n < 2:
         raise SettingError(f"cross-fitting takes 2 parts or more, got {n}.")
     part = np.full(labels.shape, -1)

@@ -1,26 +1,67 @@
-"""The command line's spelling of splits: `parcels:0.3`, `random_per_class:30`, `blocks:32,guard=26`."""
+"""Splits as parts: what one is made of, and how the command line spells it: `parcels:0.3,cap=50`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from numpy.typing import NDArray
 
 from hyperseg.core import SettingError, Split
-from hyperseg.data.splits.components import parcels as by_parcel
-from hyperseg.data.splits.drawing import Labels, Mask, Parcels
-from hyperseg.data.splits.pixels import random_fraction, random_per_class, random_total
-from hyperseg.data.splits.published import fixed
-from hyperseg.data.splits.squares import blocks
+from hyperseg.core.settings import from_json, hints_of, parsed, to_json
+from hyperseg.core.words import listed
+from hyperseg.data.splits.drawing import Draw, Labels, Mask, Parcels
 
-SPLIT_SPELLINGS = (
-    "parcels, parcels:0.3 (share of each class's area), parcels:0.3,cap=50,guard=4; "
-    "blocks, blocks:32 (side in pixels), blocks:32,fraction=0.3,guard=8; "
-    "random_fraction:0.1 (share per class); random_per_class:30; random_total:200; "
-    "fixed (with a training and a test mask)"
-)
-"""What `make_split` understands, with examples: for help texts and error messages."""
+
+@dataclass(frozen=True)
+class Splitter:
+    """A split as a value. Called with labels and options by name, it makes one: `PARCELS(labels, 4, seed=0, guard=2)`.
+
+    Attributes:
+        name: as in the table.
+        settings: class of its settings. The first one may be spelled without its name: it is the main one.
+        make: (draw, settings) -> split.
+        needs_masks: whether it is made from a training mask that is given; other splits refuse masks.
+    """
+
+    name: str
+    settings: type
+    make: Callable[[Draw, Any], Split]
+    needs_masks: bool = False
+
+    def __call__(
+        self, labels: Labels, n_classes: int, *, seed: int, valid: Mask | None = None, parcels: Parcels | None = None,
+        train_mask: NDArray[Any] | None = None, test_mask: NDArray[Any] | None = None,
+        val_mask: NDArray[Any] | None = None, **options: Any,
+    ) -> Split:  # fmt: skip
+        """A split of these labels; the arguments are those of `Draw`, the options those of `settings`.
+
+        Raises:
+            SettingError: an unknown option, a value it cannot have, or masks that are missing or not looked at.
+            SplitError: a split that cannot be made from these labels.
+        """
+        chosen: Any = from_json(self.settings, options, self.name)
+        if not self.needs_masks and any(mask is not None for mask in (train_mask, test_mask, val_mask)):
+            from hyperseg.data.splits import SPLITS
+
+            masked = listed((name for name in SPLITS if SPLITS[name].needs_masks), last="or")
+            raise SettingError(
+                f"training or test masks were given, but the split is {self.name!r}: write {masked!r} to use them."
+            )
+        if self.needs_masks and train_mask is None:
+            raise SettingError(
+                f"the split {self.name!r} needs a training mask: give one, or choose another split."
+            )
+        return self.make(
+            Draw(labels, n_classes, seed, valid, parcels, train_mask, test_mask, val_mask), chosen
+        )
+
+    def spelling(self) -> str:
+        """All its options with their defaults, as they are spelled; a capital stands for what must be given."""
+        known = fields(self.settings)
+        words = (f"{f.name}={f.name.upper() if f.default is MISSING else spelt(f.default)}" for f in known)
+        return f"{self.name}:{','.join(words)}"
 
 
 def make_split(
@@ -34,89 +75,70 @@ def make_split(
     test_mask: NDArray[Any] | None = None,
     parcels: Parcels | None = None,
 ) -> Split:
-    """Make the split that `text` spells: a name, then its main number after a colon, then further options.
+    """Make the split that `text` spells, e.g. "parcels:0.3,cap=50"; `splits_help` tells what there is.
 
     Args:
-        text: see `SPLIT_SPELLINGS`.
+        text: name of the split, a colon, the value of its main option, then further options.
         labels: (*S) integers, classes 0..K-1, -1 unlabelled.
         n_classes: K.
         seed: same seed, same masks.
         valid: (*S) bool or None.
-        train_mask: for `fixed` only: bool mask or label raster.
-        test_mask: for `fixed` only; None takes all other labelled pixels.
-        parcels: (*S) number of the drawn polygon of every pixel, -1 none; or None. For `parcels` only: other splits
-            do not look at it.
+        train_mask: bool mask or label raster, for splits made from given masks; others refuse it.
+        test_mask: likewise; None takes all other labelled pixels.
+        parcels: (*S) number of the drawn polygon of every pixel, -1 none; or None. Only the split into parcels looks
+            at it.
 
     Raises:
-        SettingError: an unknown name or option, a value that is no number, or masks without `fixed`.
+        SettingError: see `parse_split`; or masks that are missing or not looked at.
         SplitError: a split that cannot be made from these labels.
     """
+    splitter, chosen = parse_split(text)
+    return splitter(
+        labels, n_classes, seed=seed, valid=valid, parcels=parcels, train_mask=train_mask, test_mask=test_mask,
+        **to_json(chosen),
+    )  # fmt: skip
+
+
+def parse_split(text: str) -> tuple[Splitter, Any]:
+    """The split that `text` spells, and its settings; needs no data.
+
+    Raises:
+        SettingError: an unknown name or option (the nearest one is told), a value of another type or outside its
+            bounds, or a value that is lacking.
+    """
+    from hyperseg.data.splits import SPLITS
+
     name, _, rest = text.strip().lower().partition(":")
     name, _, more = name.partition(",")
-    name = name.strip().replace("-", "_")
-    words = [w.strip() for w in f"{rest},{more}".split(",") if w.strip()]
-    if name != "fixed" and (train_mask is not None or test_mask is not None):
-        raise SettingError(
-            f"training or test masks were given, but the split is {text!r}: write 'fixed' to use them."
-        )
-    say = _Spelling(text, words)
-    given: dict[str, Any] = {"seed": seed, "valid": valid}
-    match name:
-        case "parcels":
-            kinds: dict[str, type] = {"fraction": float, "cap": int, "guard": int, "outer": float}
-            kinds |= {"val_cap": int, "validation": str}
-            return by_parcel(labels, n_classes, parcels=parcels, **say.options(kinds), **given)
-        case "blocks":
-            kinds = {"block": int, "fraction": float, "guard": int, "val": float}
-            return blocks(labels, n_classes, **say.options(kinds), **given)
-        case "random_fraction":
-            return random_fraction(
-                labels, n_classes, **say.options({"fraction": float, "val": float}, main="fraction"), **given
-            )
-        case "random_per_class":
-            return random_per_class(
-                labels, n_classes, **say.options({"n": int, "val": int}, main="n"), **given
-            )
-        case "random_total":
-            return random_total(labels, n_classes, **say.options({"n": int, "val": int}, main="n"), **given)
-        case "fixed":
-            if train_mask is None:
-                raise SettingError(
-                    "the split 'fixed' needs a training mask: give one, or choose another split."
-                )
-            return fixed(
-                labels, n_classes, train_mask, test_mask, **say.options({"val_fraction": float}), **given
-            )
-        case _:
-            raise SettingError(f"the split {text!r} is unknown. There are: {SPLIT_SPELLINGS}.")
-
-
-class _Spelling:
-    """The words after a split's name: one bare main value at most, then key=value pairs."""
-
-    def __init__(self, text: str, words: list[str]) -> None:
-        self.text, self.words = text, words
-
-    def options(self, kinds: Mapping[str, type], *, main: str | None = None) -> dict[str, Any]:
-        """Values by name; the bare word is the first of `kinds`; `main` must be given."""
-        found: dict[str, Any] = {}
-        for k, word in enumerate(self.words):
+    splitter: Splitter = SPLITS[name.strip().replace("-", "_")]
+    hints = hints_of(splitter.settings)
+    given: dict[str, str] = {}
+    try:
+        for word in filter(None, map(str.strip, f"{rest},{more}".split(","))):
             key, equals, value = (w.strip() for w in word.partition("="))
-            if not equals:
-                key, value = next(iter(kinds)) if k == 0 else "", key
-            if key not in kinds or key in found:
-                raise SettingError(
-                    f"{word!r} in the split {self.text!r} is not understood: its options are "
-                    f"{', '.join(kinds)}. "
-                    f"Examples: {SPLIT_SPELLINGS}."
-                )
-            try:
-                found[key] = kinds[key](value)
-            except ValueError:
-                what = "a whole number" if kinds[key] is int else "a number"
-                raise SettingError(f"{key} = {value!r} in the split {self.text!r} is not {what}.") from None
-        if main is not None and main not in found:
-            raise SettingError(
-                f"the split {self.text!r} needs a value for {main}. Examples: {SPLIT_SPELLINGS}."
-            )
-        return found
+            if not equals and not given:
+                key, value = next(iter(hints)), key
+            if not value or key in given:
+                raise SettingError(f"{word!r} is not understood.")
+            given[key] = value
+        values = {k: parsed(v, hints[k], k) if k in hints else v for k, v in given.items()}
+        return splitter, from_json(splitter.settings, values, splitter.name)
+    except SettingError as why:
+        raise SettingError(f"the split {text!r}: {why} It is spelled {splitter.spelling()}.") from None
+
+
+def splits_help() -> str:
+    """One line for each split: how it is spelled, with all options and their defaults, and what it does."""
+    from hyperseg.data.splits import SPLITS
+
+    return "\n".join(f"{SPLITS[name].spelling()}  {entry.help}" for name, entry in SPLITS.entries.items())
+
+
+def described(settings: Any) -> str:
+    """Settings as in `Split.how`: "fraction=0.3, cap=50"."""
+    return ", ".join(f"{f.name}={spelt(getattr(settings, f.name))}" for f in fields(settings))
+
+
+def spelt(value: Any) -> str:
+    """A value as `core.settings.parsed` reads it: "0.3", "50", "none"."""
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -6,29 +6,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Split, SplitError
-from hyperseg.data.splits.drawing import (
-    Labels,
-    Mask,
-    as_mask,
-    check_range,
-    check_seed,
-    class_pixels,
-    finish,
-    near,
-)
+from hyperseg.core.settings import option, settings
+from hyperseg.data.splits.drawing import Draw, Mask, near
+from hyperseg.data.splits.spelling import Splitter, described
 
 
-def blocks(
-    labels: Labels,
-    n_classes: int,
-    *,
-    block: int = 32,
-    fraction: float = 0.3,
-    guard: int = 8,
-    val: float = 0.1,
-    seed: int,
-    valid: Mask | None = None,
-) -> Split:
+@settings
+class BlockSettings:
+    """How blocks are dealt."""
+
+    block: int = option(32, "Side of a block in pixels; blocks at the border may be smaller.", low=1)
+    fraction: float = option(0.3, "Share of the labelled blocks on the training side.", above=0, below=1)
+    guard: int = option(
+        8,
+        "Test pixels this near to a labelled pixel of the training side are dropped, in pixels (Chebyshev distance). "
+        "Patch size - 1 makes test and training patches disjoint (the default serves patches of 9); for a fully "
+        "convolutional network it is the receptive field - 1.",
+        low=0,
+    )
+    val: float = option(
+        0.1,
+        "Share of the training blocks held out for validation, one at least where that is possible; 0 for none.",
+        low=0,
+        high=1,
+    )
+
+
+def blocks(draw: Draw, chosen: BlockSettings) -> Split:
     """Square blocks of the scene go whole to training or to test, with a guard between them.
 
     Blocks that hold labels are shuffled; `fraction` of them train (at least one, never all). Some training
@@ -36,55 +40,35 @@ def blocks(
     Test pixels within `guard` of a labelled pixel of any training or validation block are dropped. There is
     no guard between training and validation: validation is a little optimistic.
 
-    Args:
-        labels: (*S) integers, classes 0..K-1, -1 unlabelled.
-        n_classes: K.
-        block: side of a block in pixels; border blocks may be smaller.
-        fraction: share of the labelled blocks on the training side.
-        guard: Chebyshev distance in pixels. patch - 1 makes test and training patches disjoint (the default
-            serves patches of 9); for a fully convolutional network it is the receptive field - 1.
-        val: share of the training blocks to hold out for validation (at least one where possible); 0 for
-            none.
-        seed: same seed, same masks.
-        valid: (*S) bool or None.
-
     Raises:
-        SettingError: an option outside its range.
         SplitError: labels in fewer than two blocks, or fewer than two classes to train.
     """
-    check_seed(seed)
-    check_range("block", block, 1, np.inf)
-    check_range("fraction", fraction, 0, 1, open_ends=True)
-    check_range("guard", guard, 0, np.inf)
-    check_range("val", val, 0, 1)
-    known = as_mask(labels.shape, class_pixels(labels, n_classes, valid))
-    number = _block_numbers(labels.shape, block)
+    shape, known = draw.labels.shape, draw.mask(draw.pixels)
+    number = _block_numbers(shape, chosen.block)
     with_labels = np.unique(number[known])
     if with_labels.size < 2:
         raise SplitError(
-            f"all labels lie in {with_labels.size} block of {block} pixels in a scene of {labels.shape}: "
+            f"all labels lie in {with_labels.size} block of {chosen.block} pixels in a scene of {shape}: "
             f"a split needs at least two. Use smaller blocks."
         )
-    rng = np.random.default_rng(int(seed))
-    shuffled = rng.permutation(with_labels)
-    n_side = min(max(int(fraction * shuffled.size + 0.5), 1), shuffled.size - 1)
+    shuffled = np.random.default_rng(int(draw.seed)).permutation(with_labels)
+    n_side = min(max(int(chosen.fraction * shuffled.size + 0.5), 1), shuffled.size - 1)
     side = shuffled[:n_side]
-    held = _held_out(labels, number, side, known, n_classes, val) if val > 0 else side[:0]
+    held = _held_out(draw, number, side, known, chosen.val) if chosen.val > 0 else side[:0]
     in_side, in_val = known & np.isin(number, side), known & np.isin(number, held)
-    test = known & ~near(in_side, guard)
-    how = f"blocks(block={block}, fraction={fraction:g}, guard={guard}, val={val:g})"
+    test = known & ~near(in_side, chosen.guard)
     dropped = int(np.count_nonzero(known & ~in_side & ~test))
-    return finish(
-        labels,
-        n_classes,
+    return draw.finish(
+        f"blocks({described(chosen)})",
         train=in_side & ~in_val,
         val=in_val,
         test=test,
-        how=how,
-        seed=seed,
-        guard=guard,
+        guard=chosen.guard,
         notes=[f"the guard dropped {dropped} pixels"],
     )
+
+
+BLOCKS = Splitter("blocks", BlockSettings, blocks)
 
 
 def _block_numbers(shape: tuple[int, ...], block: int) -> NDArray[np.int64]:
@@ -97,19 +81,15 @@ def _block_numbers(shape: tuple[int, ...], block: int) -> NDArray[np.int64]:
 
 
 def _held_out(
-    labels: Labels,
-    number: NDArray[np.int64],
-    side: NDArray[np.int64],
-    known: Mask,
-    n_classes: int,
-    share: float,
+    draw: Draw, number: NDArray[np.int64], side: NDArray[np.int64], known: Mask, share: float
 ) -> NDArray[np.int64]:
     """Training blocks for validation: no class may lose its last training block."""
+    n_classes = draw.n_classes
     wanted = max(int(share * side.size + 0.5), 1)
     mine = known & np.isin(number, side)
     order = np.argsort(side)
     row = order[np.searchsorted(side, number[mine], sorter=order)]
-    cells = np.bincount(row * n_classes + labels[mine], minlength=side.size * n_classes)
+    cells = np.bincount(row * n_classes + draw.labels[mine], minlength=side.size * n_classes)
     counts = cells.reshape(side.size, n_classes) > 0
     blocks_of_class = counts.sum(0)
     held: list[int] = []

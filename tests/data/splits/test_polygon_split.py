@@ -7,8 +7,9 @@ import pytest
 from scipy.ndimage import maximum_filter
 
 from hyperseg.core import LabelError, Split
-from hyperseg.data.splits import folds, make_split, parcels
+from hyperseg.data.splits import SPLITS, folds, make_split
 
+parcels = SPLITS["parcels"]
 SHAPE = (60, 80)
 
 
