@@ -146,6 +146,7 @@ def classify(
     """
     from hyperseg.core import SettingError
     from hyperseg.engine import leave_processes, rank
+    from hyperseg.io.labels.vectors import VectorOptions
     from hyperseg.io.open import open_named, read_mask
     from hyperseg.recipes.run.classify import ClassifySettings, Masks
     from hyperseg.recipes.run.classify import classify as run
@@ -205,7 +206,9 @@ def classify(
         refuse_gan_options(**allowed, pool=pool, conditional=conditional)
         inputs["pool"] = None
     inputs |= drawn
-    opened = open_named(inputs["scene"], labels=inputs["labels"], folder=folder, **drawn)
+    opened = open_named(
+        inputs["scene"], labels=inputs["labels"], folder=folder, vectors=VectorOptions(**drawn)
+    )
     masks = Masks(*(read_mask(inputs[name], opened) for name in ("train_mask", "test_mask", "pool")))
     done, metrics = run(
         opened, settings, out=out, masks=masks, device=device, resume=resume, quiet=quiet, inputs=inputs

@@ -55,7 +55,7 @@ def option(default: Any, help: str, **rule: Any) -> Any:
     return field(default=default, metadata={RULE: Rule(help, **rule)})
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(option, field))
+@dataclass_transform(frozen_default=True)  # every `option` gives its field a default
 def settings(cls: type[S]) -> type[S]:
     """A frozen dataclass whose values are checked against their types and bounds when one is made.
 
