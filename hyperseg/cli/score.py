@@ -48,10 +48,11 @@ def score(map_file: str, labels: str, classes_from: str | None, json_file: Path 
     """
     from rich.console import Console
 
+    from hyperseg.io.labels.vectors import VectorOptions
     from hyperseg.io.write import write_json
     from hyperseg.recipes.scoring.score import score as score_files
 
-    found = score_files(map_file, labels, classes_from=classes_from, **given(drawn))
+    found = score_files(map_file, labels, classes_from=classes_from, vectors=VectorOptions(**given(drawn)))
     show(found, Console(highlight=False))
     if json_file is not None:
         write_json(json_file, found.to_json())

@@ -7,34 +7,29 @@ from typing import Any
 
 import click
 
-VECTOR_OPTIONS = ("class_column", "layer", "all_touched", "buffer_m")
+from hyperseg.core.settings import Leaf, leaves
+from hyperseg.io.labels.vectors import AS_DRAWN
+
+OPTIONS = tuple(leaves(AS_DRAWN))
 
 
 def vector_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command."""
-    for option in (
-        click.option(
-            "--buffer-m",
-            type=float,
-            metavar="METRES",
-            help="Of drawn labels: the surroundings of points and lines belong to them.",
-        ),
-        click.option(
-            "--all-touched/--centres",
-            default=None,
-            help="Of drawn labels: all pixels a polygon touches, or those whose centre lies in it.  [default: centres]",
-        ),
-        click.option("--layer", metavar="NAME", help="Of drawn labels: the layer of a file of several."),
-        click.option(
-            "--class-column",
-            metavar="NAME",
-            help="Of drawn labels: the column that tells the classes.  [default: guessed]",
-        ),
-    ):
-        command = option(command)
+    """Add every field of `VectorOptions` to a command; an option that is not given is None."""
+    for leaf in reversed(OPTIONS):  # the last one added is shown first
+        command = as_click(leaf)(command)
     return command
+
+
+def as_click(leaf: Leaf) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The click option of one field: a switch, a number of metres or a name."""
+    rule = leaf.rule
+    if leaf.hint is bool:
+        return click.option(f"--{rule.shown}/--{rule.off}", default=None, help=rule.help)
+    number = leaf.hint == float | None
+    kind, metavar = (float, "METRES") if number else (str, "NAME")
+    return click.option(f"--{rule.shown}", type=kind, metavar=metavar, help=rule.help)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The vector options among `options` that have a value."""
-    return {name: options[name] for name in VECTOR_OPTIONS if options.get(name) is not None}
+    return {leaf.name: options[leaf.name] for leaf in OPTIONS if options.get(leaf.name) is not None}

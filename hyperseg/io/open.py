@@ -13,7 +13,7 @@ from hyperseg.core import LabelError, Scene
 from hyperseg.io.catalog import find_card, load_card, open_scene
 from hyperseg.io.formats.array import check_file
 from hyperseg.io.labels.rasterise import read_vector_mask
-from hyperseg.io.labels.vectors import VectorOptions, is_vector
+from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on
 from hyperseg.io.read import find_bad_bands, open_array, read_labels, read_scene, split_key, with_labels
 
@@ -26,10 +26,7 @@ def open_named(
     labels: str | None = None,
     folder: Path | None = None,
     need_labels: bool = True,
-    class_column: str | None = None,
-    layer: str | None = None,
-    all_touched: bool = False,
-    buffer_m: float | None = None,
+    vectors: VectorOptions = AS_DRAWN,
 ) -> Scene:
     """Open a data set by name, or a file.
 
@@ -39,7 +36,7 @@ def open_named(
             set.
         folder: where a data set's own files are, if not in the cache.
         need_labels: False for scenes that are only to be mapped.
-        class_column, layer, all_touched, buffer_m: of labels drawn as vectors, see `VectorOptions`.
+        vectors: class column, layer and the like; of labels drawn as vectors only.
 
     Raises:
         DataFileError, SettingError, SceneError, LabelError: whatever is missing or does not fit, with the remedy.
@@ -59,12 +56,8 @@ def open_named(
             text,
             labels=labels,
             scan=need_labels,  # a scene that is only mapped may be of any size
-            class_column=class_column,
-            layer=layer,
-            all_touched=all_touched,
-            buffer_m=buffer_m,
+            vectors=vectors,
         )
-    vectors = VectorOptions(class_column, layer, all_touched, buffer_m)
     if labels is None:
         vectors.refuse(labels)
     scene = open_scene(card, cache=folder)

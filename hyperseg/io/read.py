@@ -22,7 +22,7 @@ from hyperseg.io.formats.windows import FlatWindows, LazyCube, OrderedBands, Ras
 from hyperseg.io.formats.xarray import LabelledArray, LabelledWindows, is_labelled, open_labelled
 from hyperseg.io.labels.raster import Labels, only_where_data, with_labels
 from hyperseg.io.labels.rasterise import read_vectors
-from hyperseg.io.labels.vectors import VECTORS, VectorOptions, is_vector
+from hyperseg.io.labels.vectors import AS_DRAWN, VECTORS, VectorOptions, is_vector
 from hyperseg.io.labels.warp import labels_on
 from hyperseg.io.look.bands import FULL_SCAN_BYTES, find_bad_bands, find_valid, valid_in
 
@@ -113,7 +113,7 @@ def read_labels(
     *,
     key: str | None = None,
     grid: Grid | None = None,
-    vectors: VectorOptions | None = None,
+    vectors: VectorOptions = AS_DRAWN,
     scene: str = "the scene",
 ) -> Labels:
     """Labels for pixels of `shape`: a label raster, or drawn vectors (see `read_vectors`).
@@ -127,7 +127,7 @@ def read_labels(
         shape: (rows, columns).
         key: name of the array in a file of several.
         grid: where the pixels are; vectors need it.
-        vectors: class column, layer and the like; for vectors only.
+        vectors: class column, layer and the like; of labels drawn as vectors only.
         scene: what the pixels belong to, for messages.
 
     Raises:
@@ -135,10 +135,9 @@ def read_labels(
         LabelError: another shape, fractions, nothing labelled, or another place.
         SettingError: options for vectors with a raster.
     """
-    options = vectors or VectorOptions()
     if is_vector(path):
-        return read_vectors(path, tuple(shape), grid, options=options, scene=scene)
-    options.refuse(path)
+        return read_vectors(path, tuple(shape), grid, options=vectors, scene=scene)
+    vectors.refuse(path)
     return labels_on(open_array(path, key=key, ndim=2, shape=tuple(shape)), tuple(shape), grid, scene=scene)
 
 
@@ -150,10 +149,7 @@ def read_scene(
     bands_last: bool | None = None,
     name: str | None = None,
     scan: bool = True,
-    class_column: str | None = None,
-    layer: str | None = None,
-    all_touched: bool = False,
-    buffer_m: float | None = None,
+    vectors: VectorOptions = AS_DRAWN,
 ) -> Scene:
     """A cube, and labels if there are any, as a `Scene`.
 
@@ -171,7 +167,7 @@ def read_scene(
         scan: False reads no more than a sample of the pixels, for scenes of any size: `valid` stays None, ask
             `valid_in` of every window with the scene's `good_bands` and `nodata`. Labels of pixels without data
             are taken back at once.
-        class_column, layer, all_touched, buffer_m: of labels drawn as vectors, see `VectorOptions`.
+        vectors: class column, layer and the like; of labels drawn as vectors only.
 
     Raises:
         DataFileError: a file is missing, unreadable or ambiguous.
@@ -185,7 +181,6 @@ def read_scene(
             f"{file.path}: a cube has three axes (rows, columns, bands), this array has shape "
             f"{tuple(file.array.shape)}. Choose another file, or another array as FILE:KEY."
         )
-    vectors = VectorOptions(class_column, layer, all_touched, buffer_m)
     source = _open_labels(labels, file, vectors)
     cube = _bands_moved_last(file, source, bands_last)
     _check_bands(cube, file.path)

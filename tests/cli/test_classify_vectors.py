@@ -258,7 +258,7 @@ MALFORMED: dict[str, tuple[Callable[[Path, Draw], Any], Words, str]] = {
     "buffer of nothing": (
         lambda d, draw: draw("f.gpkg", TWO, {"crop": list("ab")}),
         ("--buffer-m", "-3"),
-        "buffer_m = -3 is impossible",
+        "buffer_m is above 0, got -3",
     ),
     "an option without vectors": (
         lambda d, draw: np.save(d / "f.npy", np.ones((24, 21), np.uint8)),

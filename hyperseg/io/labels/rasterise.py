@@ -16,7 +16,7 @@ from hyperseg.io.labels.classes import Classes, classes_of
 from hyperseg.io.labels.frame import Frame
 from hyperseg.io.labels.place import Placed, frame_for, place
 from hyperseg.io.labels.raster import Labels
-from hyperseg.io.labels.vectors import Layer, VectorOptions, open_layer
+from hyperseg.io.labels.vectors import AS_DRAWN, Layer, VectorOptions, open_layer
 
 log = logging.getLogger(__name__)
 SHOWN = 5
@@ -46,7 +46,7 @@ def read_vectors(
     shape: tuple[int, ...],
     grid: Grid | None,
     *,
-    options: VectorOptions | None = None,
+    options: VectorOptions = AS_DRAWN,
     scene: str = "the scene",
 ) -> Labels:
     """Geometries with a class column as labels on the grid of a scene.
@@ -69,7 +69,6 @@ def read_vectors(
         DataFileError: the file cannot be read, or the layer is unclear.
         LabelError: no class column, no place, or nothing in the scene.
     """
-    options = options or VectorOptions()
     layer = open_layer(path, layer=options.layer)
     frame = frame_for(layer, shape, grid, scene)
     classes = classes_of(layer, options.class_column)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError, SettingError
+from hyperseg.core.settings import option, settings
 from hyperseg.io.formats.array import check_file, reading
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.labels.qml import Style, parse_qml, read_qml
@@ -31,25 +32,32 @@ KNOWN_VECTORS = "GeoPackage .gpkg, GeoJSON .geojson, Shapefile .shp, .fgb, .kml 
 AnyArray = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@settings
 class VectorOptions:
-    """How drawn geometries become labels.
+    """How drawn geometries become labels; the command line shows these options wherever labels are read.
 
-    Attributes:
-        class_column: the column that tells the classes; None guesses.
-        layer: the layer of a file of several.
-        all_touched: label every pixel a geometry touches, not only those whose centre lies in it.
-        buffer_m: metres around points and lines that belong to them, or None.
+    Raises:
+        SettingError: a buffer that is not above 0.
     """
 
-    class_column: str | None = None
-    layer: str | None = None
-    all_touched: bool = False
-    buffer_m: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.buffer_m is not None and not 0 < self.buffer_m < np.inf:
-            raise SettingError(f"buffer_m = {self.buffer_m:g} is impossible: give metres above 0.")
+    class_column: str | None = option(
+        None,
+        "Of drawn labels: the column that tells the classes.  [default: guessed]",
+        shown="class-column",
+    )
+    layer: str | None = option(None, "Of drawn labels: the layer of a file of several.", shown="layer")
+    all_touched: bool = option(
+        False,
+        "Of drawn labels: all pixels a polygon touches, or those whose centre lies in it.  [default: centres]",
+        shown="all-touched",
+        off="centres",
+    )
+    buffer_m: float | None = option(
+        None,
+        "Of drawn labels: the surroundings of points and lines belong to them.",
+        above=0,
+        shown="buffer-m",
+    )
 
     def given(self) -> list[str]:
         """Names of the options that are not at their default."""
@@ -63,6 +71,9 @@ class VectorOptions:
                 f"{', '.join(named)}: only for labels drawn as vectors ({KNOWN_VECTORS}), and {what}. "
                 "Leave the option out."
             )
+
+
+AS_DRAWN = VectorOptions()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from hyperseg.io.catalog import (
 )
 from hyperseg.io.formats.array import FileArray
 from hyperseg.io.labels.raster import Labels, labels_of
-from hyperseg.io.labels.vectors import VectorOptions, is_vector
+from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on
 from hyperseg.io.read import open_array, read_labels
 from hyperseg.io.write import read_map
@@ -99,10 +99,7 @@ def score(
     labels: str | Path,
     *,
     classes_from: str | Path | None = None,
-    class_column: str | None = None,
-    layer: str | None = None,
-    all_touched: bool = False,
-    buffer_m: float | None = None,
+    vectors: VectorOptions = AS_DRAWN,
 ) -> MapScore:
     """Score a class map against labels, which are brought onto the map's grid where they lie on another.
 
@@ -113,7 +110,7 @@ def score(
         map_file: a map of this package, or any label raster ("FILE:KEY" works).
         labels: a label raster (FILE or FILE:KEY), polygons, or the name of a public scene, for its ground truth.
         classes_from: a public scene, or a raster with class names: names for codes that have none.
-        class_column, layer, all_touched, buffer_m: of labels drawn as vectors, see `VectorOptions`.
+        vectors: class column, layer and the like; of labels drawn as vectors only.
 
     Raises:
         DataFileError: a file cannot be read.
@@ -121,7 +118,6 @@ def score(
     """
     names = {} if classes_from is None else class_names(classes_from)
     drawn, guess = open_map(map_file)
-    vectors = VectorOptions(class_column, layer, all_touched, buffer_m)
     guess, truth = named(guess, names), named(open_truth(labels, drawn, vectors), names)
     matched_by: MatchedBy = "name" if has_names(guess) and has_names(truth) else "code"
     ours, theirs = class_keys(truth, matched_by), class_keys(guess, matched_by)

@@ -179,8 +179,8 @@ def test_a_buffered_line_is_a_band_and_polygons_keep_their_size(draw: Draw) -> N
 
 
 def test_buffers_of_nothing_are_refused() -> None:
-    for metres in (0, -3, np.nan, np.inf):
-        with pytest.raises(SettingError, match="metres above 0"):
+    for metres, wanted in ((0, "above 0"), (-3, "above 0"), (np.nan, "a finite"), (np.inf, "a finite")):
+        with pytest.raises(SettingError, match=f"buffer_m is {wanted}"):
             VectorOptions(buffer_m=metres)
 
 
@@ -455,7 +455,7 @@ def scene_file(folder: Path) -> Path:
 
 def test_a_scene_with_drawn_labels(draw: Draw, tmp_path: Path) -> None:
     path = draw("f.gpkg", FOUR, {"crop": list("abac"), "n": [1, 2, 3, 4]})
-    scene: Scene = read_scene(scene_file(tmp_path), labels=path, class_column="n")
+    scene: Scene = read_scene(scene_file(tmp_path), labels=path, vectors=VectorOptions("n"))
     assert scene.classes == ("class 1", "class 2", "class 3", "class 4")
     assert len(scene.colours) == 4
     assert scene.parcels is not None
@@ -476,7 +476,7 @@ def test_options_of_vectors_without_vectors_are_refused(tmp_path: Path) -> None:
     for options, said in given:
         for labels in (tmp_path / "gt.npy", np.ones(SHAPE, np.uint8), None):
             with pytest.raises(SettingError, match=said):
-                read_scene(path, labels=labels, **options)
+                read_scene(path, labels=labels, vectors=VectorOptions(**options))
 
 
 def test_a_mask_is_any_geometry(draw: Draw) -> None:
