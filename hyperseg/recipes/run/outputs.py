@@ -35,6 +35,7 @@ from hyperseg.recipes.methods.look_at_gan import generated_figures, load_gan
 from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import prefixed, save_model, unprefixed
 from hyperseg.recipes.run.repeat import RepeatResult
+from hyperseg.recipes.run.sections import mark_steps, sections_of
 from hyperseg.recipes.scoring.areas import describe_areas, write_areas
 from hyperseg.report import charts as figures
 from hyperseg.report import page as report
@@ -94,10 +95,14 @@ def finish_run(
         shown |= generated_figures(load_gan(tensors, first.record), scene, split, seed=split.seed)
     with replacing(folder / "map.png") as temporary:
         temporary.write_bytes(shown["map"])
+    mark_steps(metrics)
+    sections = sections_of(metrics, shown)
+    metrics["cautions"] = [sentence for section in sections for sentence in section.cautions]
     metrics["times_s"]["all"] = round(time.monotonic() - began, 2)
     report.write_report(
-        folder / "report.html", metrics, figures=shown, title=f"{scene.name}: {' + '.join(final.made_by)}"
-    )
+        folder / "report.html", metrics, figures=shown, sections=sections,
+        title=f"{scene.name}: {' + '.join(final.made_by)}",
+    )  # fmt: skip
     write_json(folder / METRICS, metrics)
     shutil.rmtree(folder.unfinished, ignore_errors=True)
     return metrics
