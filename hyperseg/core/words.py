@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
+
+UNKNOWN = "–"
+NARROW = "\u202f"  # a space that does not break
 
 
 def thousands(n: float, space: str = " ") -> str:
     """A count with a space between thousands: "1 200"."""
     return f"{int(n):,}".replace(",", space)
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number with fixed digits; a dash where it is None, NaN or infinite."""
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def percent(share: float) -> str:
+    """A share given in percent, as "12.3 %"; one too small for that is not called zero."""
+    return "<0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"
 
 
 def counted(n: int, one: str, many: str = "") -> str:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, SettingError
-from hyperseg.report.charts import _figure, _png
-from hyperseg.report.sheet import Colour, one_line
+from hyperseg.core.words import one_line
+from hyperseg.report.charts import blank, png
+from hyperseg.report.sheet import Colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,12 @@ FEWEST = 3  # entries below which a correlation is not given
 LIMIT = 3  # the colours end at 2 ** LIMIT times as often as by chance
 ROUNDS, CLOSE = 1000, 1e-12  # of the fit of `expected_pairs`
 UNKNOWN, SAME = "#c4c4c4", "#ffffff"  # too few pairs; the diagonal
+
+CAPTION = (
+    "Which classes lie beside each other: what the deep CRF expects, on average over the scene (left), and pairs of "
+    "labelled pixels (right). Red: oftener, blue: less often than if unequal classes met by chance. What the network "
+    "cannot tell apart looks to the CRF like classes that meet; one border counts with all its pixels."
+)
 
 Floats = NDArray[np.float64]
 Tables = Mapping[str, ArrayLike]
@@ -176,7 +183,7 @@ def adjacency_figure(
             f"{len(colours)}."
         )
     side = float(np.clip(0.27 * k, 2.5, 8))
-    figure = _figure(2.9 + 2 * side, 2.1 + 2 * side)
+    figure = blank(2.9 + 2 * side, 2.1 + 2 * side)
     grid = figure.subplots(2, 2, sharex=True, sharey=True)
     shades = _shades()
     counted = "ground truth" if within == 1 else f"ground truth, up to {within} px apart"
@@ -197,7 +204,7 @@ def adjacency_figure(
     bar.set_ticks(list(levels), labels=[f"{2**n}" if n >= 0 else f"1/{2**-n}" for n in levels])
     bar.set_label("times as often as by chance", fontsize=10)
     figure.supxlabel("grey: too few labelled pairs to tell; 0: never", fontsize=9, color="#444444")
-    return _png(figure)
+    return png(figure)
 
 
 def _shades() -> ScalarMappable:

@@ -6,16 +6,17 @@ Both figures take classes and colours as any other figure does and return the by
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, SceneError
-from hyperseg.report.charts import QUIET, _figure, _ordered, _png, _statistics, _tidy
+from hyperseg.core.words import counted, one_line, thousands
+from hyperseg.report.charts import QUIET, blank, in_order, png, statistics, tidy
 from hyperseg.report.pictures import NO_DATA
-from hyperseg.report.sheet import Colour, Picture, _lettered, _width, enlarge, one_line, thousands
+from hyperseg.report.sheet import Colour, Picture, enlarge, lettered, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +46,7 @@ def generated_spectra_figure(
     *,
     wavelengths_nm: ArrayLike | None = None,
     good_bands: NDArray[np.bool_] | None = None,
+    write: Callable[[Figure], bytes] = png,
 ) -> bytes:
     """Mean and standard deviation of real (solid, filled) and generated (dashed) spectra, a chart per class.
 
@@ -60,6 +62,7 @@ def generated_spectra_figure(
         colours: K sRGB triples.
         wavelengths_nm: (L,) band centres; the axis counts bands without them.
         good_bands: (L,) bool, bands to draw.
+        write: makes a file of the figure.
 
     Raises:
         SceneError: shapes that do not belong together, or no spectrum with a class.
@@ -71,18 +74,18 @@ def generated_spectra_figure(
             f"real {x.shape} and generated {g.shape} spectra must be (n, L) of the same L bands to be compared."
         )
     shown, rest = _shown(real_labels, generated_labels, classes, colours)
-    x, order, position = _ordered(x, real_labels, wavelengths_nm, good_bands)
-    g, _, _ = _ordered(g, generated_labels, wavelengths_nm, good_bands)
+    x, order, position = in_order(x, real_labels, wavelengths_nm, good_bands)
+    g, _, _ = in_order(g, generated_labels, wavelengths_nm, good_bands)
     found = [
         (means[:, order], spreads[:, order], counts)
         for means, spreads, counts in (
-            _statistics(x, real_labels, len(classes)),
-            _statistics(g, generated_labels, len(classes)),
+            statistics(x, real_labels, len(classes)),
+            statistics(g, generated_labels, len(classes)),
         )
     ]
     across = min(4, math.ceil(math.sqrt(len(shown))))
     down = math.ceil(len(shown) / across)
-    figure = _figure(1 + max(5.6, 2.8 * across), 1.3 + max(2.6 if down == 1 else 2.1, 1.9) * down)
+    figure = blank(1 + max(5.6, 2.8 * across), 1.3 + max(2.6 if down == 1 else 2.1, 1.9) * down)
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for k, axes in zip(shown, grid, strict=False):
         _draw_class(axes, position, [(mean[k], spread[k]) for mean, spread, _ in found], colours[k])
@@ -90,7 +93,7 @@ def generated_spectra_figure(
         amount = f"{thousands(counts[0]) if counts[0] else 'no'} real"
         amount += f", {thousands(counts[1])} generated" if counts[1] else ", none generated"
         axes.set_title(f"{one_line(classes[k], 32)}\n{amount}", fontsize=9, loc="left", parse_math=False)
-        _tidy(axes)
+        tidy(axes)
     for i, axes in enumerate(grid):
         axes.set_visible(i < len(shown))
         # a column that ends early still needs its band numbers
@@ -100,7 +103,7 @@ def generated_spectra_figure(
     unit = "band" if wavelengths_nm is None else "wavelength (nm)"
     figure.supxlabel(f"{unit}    ({rest})" if rest else unit, fontsize=10)
     figure.supylabel("value", fontsize=10)
-    return _png(figure)
+    return write(figure)
 
 
 def generated_patches_figure(
@@ -144,16 +147,16 @@ def generated_patches_figure(
         ("generated", "none generated", [g[generated_labels == k][:MOST_PATCHES] for k in shown]),
     ]
     names = [one_line(classes[k], 30) for k in shown]
-    left = 5 * EM + max(_width(name, EM) for name in names)
+    left = 5 * EM + max(text_width(name, EM) for name in names)
     top, step = round(2.8 * EM), max(height, 2 * EM) + ROW_GAP
     ends = [left]
     for _, empty, rows in sides:
         drawn = max(len(row) for row in rows) * (width + PATCH_GAP) - PATCH_GAP
-        ends.append(ends[-1] + max(drawn, _width(empty, EM)) + 3 * EM)
+        ends.append(ends[-1] + max(drawn, text_width(empty, EM)) + 3 * EM)
     bottom = top + len(shown) * step
     last = ends[-1] - 2 * EM
     page = np.full(
-        (bottom + (3 * EM if rest else EM), max(last, 2 * EM + _width(rest, EM)), 3), 255, np.uint8
+        (bottom + (3 * EM if rest else EM), max(last, 2 * EM + text_width(rest, EM)), 3), 255, np.uint8
     )
     words: list[Word] = [(EM, bottom + EM, rest, EM, False)]
     page[EM : bottom - ROW_GAP, ends[1] - 3 * EM // 2] = 150  # between real and generated
@@ -169,7 +172,7 @@ def generated_patches_figure(
                 _frame(page, enlarge(_painted(patch), factor), x=start + j * (width + PATCH_GAP), y=y)
             if not len(row):
                 words.append((start, y + height // 2, empty, EM, False))
-    return _lettered(page, words)
+    return lettered(page, words)
 
 
 def _shown(
@@ -190,7 +193,9 @@ def _shown(
         raise SceneError("there is neither a real nor a generated cube of any class to draw.")
     most = there[np.argsort(-counts[there], kind="stable")[:MOST_CLASSES]]
     rest = len(there) - len(most)
-    return sorted(most.tolist()), f"{rest} smaller class{'es' * (rest > 1)} not drawn" if rest else ""
+    return sorted(
+        most.tolist()
+    ), f"{counted(rest, 'smaller class', 'smaller classes')} not drawn" if rest else ""
 
 
 def _draw_class(axes: Axes, position: Floats, lines: Sequence[tuple[Floats, Floats]], colour: Colour) -> None:

@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-UNKNOWN = "–"
+from hyperseg.core.words import NARROW, UNKNOWN, number, thousands
+
 SHOWN = 3
 
 
@@ -20,7 +21,7 @@ def area_rows(areas: Mapping[str, Any]) -> list[dict[str, str]]:
         {
             "name": name,
             "mapped": amount(entry["mapped"]),
-            "mapped_percent": _percent(entry["mapped_percent"]),
+            "mapped_percent": number(entry["mapped_percent"]),
             "estimated": amount(entry["estimated"]),
             "interval": _interval(entry),
             "users": _spread(entry["users"], entry["users_error"]),
@@ -56,12 +57,8 @@ def amount(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return UNKNOWN
     if value == 0 or value >= 100:
-        return f"{value:,.0f}".replace(",", "\u202f")
+        return thousands(round(value), NARROW)
     return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}" if value >= 0.001 else f"{value:.1g}"
-
-
-def _percent(value: float | None) -> str:
-    return f"{value:.1f}" if value is not None and math.isfinite(value) else UNKNOWN
 
 
 def _interval(entry: Mapping[str, Any]) -> str:
@@ -71,7 +68,7 @@ def _interval(entry: Mapping[str, Any]) -> str:
 
 
 def _spread(value: float | None, error: float | None) -> str:
-    return f"{_percent(value)} ± {_percent(error)}" if _known(error) else _percent(value)
+    return f"{number(value)} ± {number(error)}" if _known(error) else number(value)
 
 
 def _known(value: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""Figures of a run: pictures of maps (from `hyperseg.report.pictures`) and the charts of its report.
+"""The charts of a report: confusion, training, spectra.
 
 Every function returns the bytes of a PNG file and leaves matplotlib's global state alone.
 """
@@ -14,22 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import LabelError, SceneError, SettingError
-from hyperseg.report.pictures import confidence_figure, error_figure, false_colour, map_figure
-from hyperseg.report.sheet import one_line, thousands
+from hyperseg.core.words import one_line, thousands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = [
-    "confidence_figure",
-    "confusion_figure",
-    "error_figure",
-    "false_colour",
-    "map_figure",
-    "spectra_figure",
-    "training_figure",
-]
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 QUIET = "#8a8a8a"
@@ -61,7 +50,7 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
     rows = counts.sum(1)
     percent = 100 * counts / np.maximum(rows, 1)[:, None]
     cell = 0.52 if k <= 20 else max(0.16, 11 / k)
-    figure = _figure(2.2 + cell * len(columns), 1.8 + cell * k)
+    figure = blank(2.2 + cell * len(columns), 1.8 + cell * k)
     axes = figure.subplots()
     axes.imshow(
         np.ma.masked_array(percent, np.repeat(rows[:, None] == 0, len(columns), 1)),
@@ -92,7 +81,7 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
             axes.text(
                 j, i, text, ha="center", va="center", fontsize=9, color="white" if value > 55 else "black"
             )
-    return _png(figure)
+    return png(figure)
 
 
 def training_figure(training: Mapping[str, Any]) -> bytes:
@@ -104,7 +93,7 @@ def training_figure(training: Mapping[str, Any]) -> bytes:
     validated = list(training.get("validated") or ())
     scores = np.asarray(training.get("scores") or (), np.float64)
     heights = [3, 2] if validated else [1]
-    figure = _figure(9, 5.2 if validated else 3.2)
+    figure = blank(9, 5.2 if validated else 3.2)
     upper, *lower = figure.subplots(
         len(heights), 1, sharex=True, squeeze=False, height_ratios=heights
     ).ravel()
@@ -117,9 +106,9 @@ def training_figure(training: Mapping[str, Any]) -> bytes:
         )
         axes.set_ylabel("validation score")
         axes.set_title(f"best: {scores[best]:.4g} at step {validated[best]}", fontsize=10, loc="left")
-        _tidy(axes)
+        tidy(axes)
     (lower or [upper])[-1].set_xlabel("training step")
-    return _png(figure)
+    return png(figure)
 
 
 def _draw_terms(axes: Axes, steps: NDArray[Any], terms: Mapping[str, ArrayLike]) -> None:
@@ -136,7 +125,7 @@ def _draw_terms(axes: Axes, steps: NDArray[Any], terms: Mapping[str, ArrayLike])
     if 0 < lowest < math.inf:
         axes.set_yscale("log")
     axes.set_ylabel("loss")
-    _tidy(axes)
+    tidy(axes)
     if terms:
         for text in axes.legend(frameon=False, fontsize=9).get_texts():
             text.set_parse_math(False)
@@ -166,12 +155,12 @@ def spectra_figure(
     Raises:
         SceneError: shapes that do not belong together.
     """
-    values, order, position = _ordered(np.asarray(spectra, np.float64), labels, wavelengths_nm, good_bands)
-    means, spreads, counts = _statistics(values, labels, len(classes))
+    values, order, position = in_order(np.asarray(spectra, np.float64), labels, wavelengths_nm, good_bands)
+    means, spreads, counts = statistics(values, labels, len(classes))
     means, spreads = means[:, order], spreads[:, order]
     across = min(4, max(1, math.ceil(math.sqrt(len(classes)))))
     down = math.ceil(len(classes) / across)
-    figure = _figure(1 + 2.8 * across, 0.8 + 1.9 * down)
+    figure = blank(1 + 2.8 * across, 0.8 + 1.9 * down)
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for k, (axes, name) in enumerate(zip(grid, classes, strict=False)):
         axes.plot(position, np.delete(means, k, 0).T, color="#d5d5d5", linewidth=0.6)
@@ -182,15 +171,15 @@ def spectra_figure(
         axes.plot(position, means[k], color=colour, linewidth=1.6)
         amount = f"{thousands(counts[k])} px" if counts[k] else "no training pixels"
         axes.set_title(f"{one_line(name, 30)}, {amount}", fontsize=9, loc="left", parse_math=False)
-        _tidy(axes)
+        tidy(axes)
     for axes in grid[len(classes) :]:
         axes.set_visible(False)
     figure.supxlabel("band" if wavelengths_nm is None else "wavelength (nm)", fontsize=10)
     figure.supylabel("value in the file", fontsize=10)
-    return _png(figure)
+    return png(figure)
 
 
-def _ordered(
+def in_order(
     spectra: NDArray[np.float64],
     labels: NDArray[np.integer[Any]],
     wavelengths_nm: ArrayLike | None,
@@ -217,7 +206,7 @@ def _ordered(
     return np.hstack([spectra, empty]), np.insert(order, holes, bands), np.insert(position, holes, middle)
 
 
-def _statistics(
+def statistics(
     values: NDArray[np.float64], labels: NDArray[np.integer[Any]], n_classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """(K, C) mean and standard deviation, NaN for a class without pixels, and (K,) pixels."""
@@ -237,13 +226,15 @@ def _running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64
     return (total[last] - total[first]) / (last - first)
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank(width: float, height: float) -> Figure:
+    """An empty figure of so many inches, apart from matplotlib's global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """The look of all charts: two thin spines and a pale grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
     axes.grid(color="#ececec", linewidth=0.8)
@@ -251,7 +242,8 @@ def _tidy(axes: Axes) -> None:
     axes.tick_params(colors="#444444", labelsize=9)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

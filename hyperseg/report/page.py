@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import RunError, replaced
+from hyperseg.core.parts import Section
+from hyperseg.core.words import NARROW, UNKNOWN, number, thousands
 from hyperseg.metrics import area_table
 from hyperseg.report import findings
 from hyperseg.report.findings import Metrics, Row
@@ -27,33 +28,32 @@ CAPTIONS = {
     "confusion": "Rows: what the test pixels are. Columns: what they were mapped as, in percent of the row.",
     "training": "Loss terms (pale: as logged; strong: running mean) and the score on validation pixels.",
     "spectra": "Training spectra of every class: mean and standard deviation; grey: the other classes.",
-    "generated_spectra": "Centre spectra of real pixels (solid, filled) and of generated cubes (dashed): mean and "
-    "standard deviation, class by class.",
-    "generated_patches": "Real patches and generated ones in the same false colour, up to eight of every class.",
-    "adjacency": "Which classes lie beside each other: what the deep CRF expects, on average over the scene (left), "
-    "and pairs of labelled pixels (right). Red: oftener, blue: less often than if unequal classes met by chance. What "
-    "the network cannot tell apart looks to the CRF like classes that meet; one border counts with all its pixels.",
 }
 
 
 def write_report(
-    path: str | os.PathLike[str], metrics: Metrics, *, figures: Mapping[str, bytes], title: str
+    path: str | os.PathLike[str],
+    metrics: Metrics,
+    *,
+    figures: Mapping[str, bytes],
+    sections: Sequence[Section],
+    title: str,
 ) -> None:
     """Write the report as one HTML file that loads nothing from anywhere.
 
     Args:
         path: file to write; it appears whole or not at all.
-        metrics: as in `metrics.json`. Parts that are missing or None are left out; an optional "settings"
-            mapping is shown with how the map was made.
-        figures: PNG files by name: "map", "errors", "confidence", "confusion", "training", "spectra",
-            "generated_spectra", "generated_patches", "adjacency"; others are shown after the map with their
-            name as caption.
+        metrics: as in `metrics.json`, see `hyperseg.report.findings`. What is missing or None, but for "chain",
+            "steps" and "final", is left out; an optional "settings" mapping is shown with how the map was made.
+        figures: PNG files by name: "map", "errors", "confidence", "confusion", "training", "spectra"; others are
+            shown after the map with their name as caption.
+        sections: what parts of the run show of themselves, in this order; their cautions stand with the accuracies.
         title: heading.
 
     Raises:
         RunError: the file cannot be written.
     """
-    page = render_report(metrics, figures=figures, title=title)
+    page = render_report(metrics, figures=figures, sections=sections, title=title)
     target = Path(path)
     try:
         with replaced(target) as temporary:
@@ -66,7 +66,9 @@ def write_report(
         ) from error
 
 
-def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str) -> str:
+def render_report(
+    metrics: Metrics, *, figures: Mapping[str, bytes], sections: Sequence[Section], title: str
+) -> str:
     """The HTML text of `write_report`."""
     from jinja2 import Environment, StrictUndefined
 
@@ -76,18 +78,18 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str)
         return findings.spread(value, repeats, digits)
 
     def count(n: int) -> str:
-        return f"{n:,}".replace(",", "\u202f")  # a space that does not break
+        return thousands(n, NARROW)
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "number": findings.number,
+        "number": number,
         "spread": spread,
         "count": count,
         "seconds": _seconds,
-        "setting": _setting,
-        "listing": _listing,
+        "setting": findings.setting,
+        "data_url": _data_url,
     }
     source = resources.files("hyperseg.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     table = findings.rows(metrics)
@@ -96,8 +98,8 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str)
         metrics=metrics,
         scene=metrics.get("scene") or {},
         split=metrics.get("split") or {},
-        refiners=[_refiner(entry) for entry in metrics.get("refiners") or ()],
-        gan=metrics.get("gan"),
+        sections=sections,
+        cautions=findings.cautions(metrics, sections),
         training=metrics.get("training"),
         classes=_classes(metrics, table),
         rows=table,
@@ -106,7 +108,7 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], title: str)
         says=findings,
         areas=metrics.get("areas"),
         says_areas=area_table,
-        pictures={name: _data_url(png) for name, png in figures.items()},
+        pictures=figures,
         captions=CAPTIONS,
         with_the_map=[n for n in ("map", "errors", "confidence") if n in figures]
         + [n for n in figures if n not in CAPTIONS],
@@ -178,87 +180,6 @@ def _classes(metrics: Metrics, table: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _refiner(entry: Metrics) -> dict[str, Any]:
-    """What the section of one refiner shows."""
-    candidates = _candidates(entry)
-    engine = f" (engine: {entry['engine']})" if entry.get("engine") else ""
-    changes = [change for change in entry.get("changes") or () if change["changed"]]
-    if len(changes) > 1:
-        keys = ("pixels", "changed", "fixed", "broken")
-        total = {key: sum(change[key] for change in entry["changes"]) for key in keys}
-        changes.append({"name": "all classes", **total})
-    return {
-        "name": entry["name"],
-        "title": findings.refiner_title(entry["name"]),
-        "applied": f"{_applied(entry, candidates)}{engine}.",
-        "idle": entry.get("settings") is not None and bool(entry.get("changes")) and not changes,
-        "sentences": findings.refiner_sentences(entry),
-        "candidates": candidates,
-        "usual": bool(entry.get("usual")),
-        "judged_on": findings.counted(entry.get("validation_pixels"), "validation pixel")
-        if entry.get("validation_pixels")
-        else "validation pixels",
-        "changes": changes,
-    }
-
-
-def _applied(refiner: Metrics, candidates: dict[str, Any] | None) -> str:
-    """With which settings a refiner was applied, or why it was not; those in the table's caption are not repeated."""
-    if refiner.get("settings") is None:
-        if candidates is None:
-            return "There were no validation pixels to choose settings on, so it left the map as it is"
-        if candidates["unsure"]:
-            return (
-                "What scored higher than leaving the map alone on the validation pixels did not gain more, on average "
-                "over classes, than the standard error of that, so it left the map as it is"
-            )
-        return "Nothing that was tried beat leaving the map alone on the validation pixels, so it left the map as it is"
-    settings = _flat(refiner["settings"])
-    if candidates is None:
-        given = f" with {_listing(settings)}" if settings else " as it was trained"
-        return f"There were no validation pixels to choose on; applied{given}"
-    varying = {key: settings[key] for key in candidates["varying"] if key in settings}
-    return f"Applied with {_listing(varying or settings)}"
-
-
-def _candidates(refiner: Metrics) -> dict[str, Any] | None:
-    """The table of tried settings: a column per setting that varies, the constant ones said once."""
-    tried = refiner.get("table") or []
-    if not tried:
-        return None
-    given = [_flat(row["settings"] or {}) for row in tried]
-    keys = list(dict.fromkeys(key for settings in given for key in settings))
-    values = {key: [json.dumps(s[key]) for s in given if key in s] for key in keys}
-    varying = [key for key in keys if len(set(values[key])) > 1]
-    constant = {key: next(s[key] for s in given if key in s) for key in keys if key not in varying}
-    alone = [row["score"] for row in tried if row["settings"] is None]
-    return {
-        "varying": varying,
-        "constant": constant,
-        "rows": [{**row, "flat": flat} for row, flat in zip(tried, given, strict=True)],
-        "chosen": next(
-            (i for i, row in enumerate(tried) if row["settings"] == refiner.get("settings")), None
-        ),
-        "gains": any(row.get("gain") for row in tried),
-        "unsure": bool(alone) and max(row["score"] for row in tried) > alone[0],
-    }
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings on one level: an entry of a part is named "part entry"."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= {f"{key} {inner}": v for inner, v in _flat(value).items()}
-        else:
-            found[key] = value
-    return found
-
-
-def _listing(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} = {_setting(value)}" for key, value in settings.items())
-
-
 def _data_url(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
@@ -267,7 +188,7 @@ def _seconds(value: Any) -> str:
     """A duration as a person says it."""
     seconds = findings.mean(value)
     if not seconds >= 0:
-        return findings.UNKNOWN
+        return UNKNOWN
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -275,17 +196,11 @@ def _seconds(value: Any) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def _setting(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _printable(text: str, encoding: str) -> str:
     """The text in characters that the terminal has: a finished run must not end in an encoding error."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        plain = text.translate({ord("±"): "+-", ord("×"): "x", ord("–"): "-", ord("\u202f"): " "})
+        plain = text.translate({ord("±"): "+-", ord("×"): "x", ord("–"): "-", ord(NARROW): " "})
         return plain.encode(encoding, "replace").decode(encoding)
     return text

@@ -1,7 +1,8 @@
 """Pictures of scenes and maps, drawn pixel by pixel: a class colour in a PNG is exactly that class's colour.
 
 A small scene is enlarged by repeating its pixels and a very large one thinned, never interpolated; everything
-but the lettering is painted into one array. Every figure is returned as the bytes of a PNG file.
+but the lettering is painted into one array. Of a volume (D, H, W) the middle slice along the first axis is drawn,
+which is said above it; shares and counts are those of the whole volume. Figures are the bytes of a PNG file.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hyperseg.core import UNLABELLED, LabelError, Scene, SceneError
-from hyperseg.report.sheet import Colour, Key, Picture, chequer, enlarge, one_line, sheet, thousands, zoom
+from hyperseg.core import UNLABELLED, LabelError, Scene
+from hyperseg.core.words import one_line, percent, thousands
+from hyperseg.report.sheet import Colour, Key, Picture, chequer, enlarge, sheet, zoom
 
 Labels = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
@@ -32,26 +34,20 @@ def false_colour(scene: Scene, *, step: int = 1) -> Picture:
     """A picture of the scene from three bands, stretched between the 2nd and 98th percentile of each.
 
     The bands are the scene's `rgb_bands`; else those nearest to 650, 550 and 470 nm; else three evenly spaced
-    good ones, the last one red. Nothing but these bands is read.
+    good ones, the last one red; of two or fewer one, in grey. Nothing but these bands is read.
 
     Args:
-        scene: of rows and columns; its cube may be lazy.
+        scene: its cube may be lazy.
         step: take every `step`-th row and column.
 
     Returns:
         (H, W, 3) sRGB, pixels without data grey (128).
-
-    Raises:
-        SceneError: a scene that is not (rows, columns, bands).
     """
-    if len(scene.shape) != 2:
-        raise SceneError(
-            f"{scene.name}: a picture needs rows and columns, this scene has shape {scene.shape}."
-        )
-    bands = {b: np.asarray(scene.cube[::step, ::step, b], np.float32) for b in set(_three_bands(scene))}
+    places: tuple[Any, ...] = (*_middle(scene.shape), *[slice(None, None, step)] * 2)
+    bands = {b: np.asarray(scene.cube[(*places, b)], np.float32) for b in set(_three_bands(scene))}
     shown = np.isfinite(np.stack(list(bands.values()))).all(0)
     if scene.valid is not None:
-        shown &= scene.valid[::step, ::step]
+        shown &= scene.valid[places]
     out = np.full((*shown.shape, 3), NO_DATA, np.uint8)
     if shown.any():
         for channel, band in enumerate(_three_bands(scene)):
@@ -62,8 +58,21 @@ def false_colour(scene: Scene, *, step: int = 1) -> Picture:
 
 def false_colours(spectra: ArrayLike, scene: Scene) -> NDArray[np.float64]:
     """(..., C) spectra -> (..., 3) red, green and blue in 0..1, in the bands and the stretch of `false_colour`."""
-    x, shown = np.asarray(spectra), slice(None) if scene.valid is None else scene.valid
-    return np.stack([_stretched(x[..., b], scene.cube[:, :, b][shown]) for b in _three_bands(scene)], -1)
+    x, middle = np.asarray(spectra), _middle(scene.shape)
+    shown = slice(None) if scene.valid is None else scene.valid[middle]
+    bands = [(b, scene.cube[(*middle, slice(None), slice(None), b)][shown]) for b in _three_bands(scene)]
+    return np.stack([_stretched(x[..., b], band) for b, band in bands], -1)
+
+
+def _middle(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Index of the slice to draw: the middle one of a volume, and nothing to choose from in an image."""
+    return (shape[0] // 2,) if len(shape) == 3 else ()
+
+
+def _named(panel: str, shape: tuple[int, ...]) -> str:
+    """The name of a panel, with the slice it shows of a volume."""
+    which = [f"slice {i + 1} of {shape[0]}" for i in _middle(shape)]
+    return ", ".join(filter(None, [panel, *which]))
 
 
 def _stretched(values: NDArray[Any], like: NDArray[Any]) -> NDArray[np.float64]:
@@ -77,6 +86,8 @@ def _three_bands(scene: Scene) -> tuple[int, int, int]:
     if scene.rgb_bands is not None:
         return scene.rgb_bands
     good = np.arange(scene.n_bands) if scene.good_bands is None else np.flatnonzero(scene.good_bands)
+    if scene.n_bands <= 2:
+        return (int(good[0]),) * 3
     if scene.wavelengths_nm is not None:
         distance = np.abs(np.asarray(scene.wavelengths_nm)[good, None] - RED_GREEN_BLUE_NM)
         if (distance.min(0) <= NEAREST_NM).all():
@@ -98,12 +109,12 @@ def map_figure(
     """The map with its legend; beside it, where given, the scene in false colour and the ground truth.
 
     Args:
-        labels: (H, W) the map, classes 0..K-1, -1 = no data.
+        labels: (H, W) or (D, H, W), the map, classes 0..K-1, -1 = no data.
         classes: K names; one called "undefined" and the like is drawn as unlabelled.
         colours: K sRGB triples.
         title: heading.
         scene: for the false-colour picture and its no-data pixels.
-        ground_truth: (H, W), -1 = unlabelled.
+        ground_truth: like the map, -1 = unlabelled.
 
     Returns:
         A PNG file. The legend gives every class's share of the mapped pixels.
@@ -113,7 +124,8 @@ def map_figure(
         if other is not None and other.shape != labels.shape:
             raise LabelError(f"the {what} has shape {other.shape}, the map {labels.shape}: use one grid.")
     _check(labels, classes, colours)
-    step, factor = zoom(labels.shape)
+    middle = _middle(labels.shape)
+    step, factor = zoom(labels[middle].shape)
     panels = [] if scene is None else [("false colour", enlarge(false_colour(scene, step=step), factor))]
     nothing = ~valid | (labels == UNLABELLED)
     pictures = [("map (shares below)", labels, nothing)]
@@ -121,13 +133,14 @@ def map_figure(
         _check(ground_truth, classes, colours)
         pictures.insert(0, ("ground truth", ground_truth, ~valid))
     for name, array, empty in pictures:
-        painted = _paint(array[::step, ::step], classes, colours)
-        panels.append((name, chequer(enlarge(painted, factor), enlarge(empty[::step, ::step], factor))))
+        painted = _paint(array[middle][::step, ::step], classes, colours)
+        nowhere = enlarge(empty[middle][::step, ::step], factor)
+        panels.append((_named(name, labels.shape), chequer(enlarge(painted, factor), nowhere)))
     without = np.isin(labels, [k for k, name in enumerate(classes) if _is_nothing(name)])
     mapped = labels[~nothing & ~without]
     share = np.bincount(mapped, minlength=len(classes)) / max(mapped.size, 1)
     keys = [
-        Key(colour, f"{one_line(name)} ({_share(float(part))})")
+        Key(colour, f"{one_line(name, 48)} ({percent(100 * float(part))})")
         for name, colour, part in zip(classes, colours, share, strict=True)
         if not _is_nothing(name)
     ]
@@ -140,7 +153,7 @@ def map_figure(
 def confidence_figure(
     confidence: ArrayLike, *, title: str = "Confidence of the map", valid: Mask | None = None
 ) -> bytes:
-    """The (H, W) probability (0..1) of the mapped class, dark where the map is unsure; returns a PNG file.
+    """The (*S) probability (0..1) of the mapped class, dark where the map is unsure; returns a PNG file.
 
     The scale ends at the 2nd percentile, rounded down to 10 %, so that differences between sure pixels show.
     """
@@ -155,15 +168,17 @@ def confidence_figure(
     def painted(share: NDArray[np.float64]) -> Picture:
         return np.asarray(colour(((share - start) / (1 - start)).clip(0, 1), bytes=True))[..., :3]
 
-    step, factor = zoom(values.shape)
-    thin = np.where(shown, values, 1.0)[::step, ::step]
-    picture = chequer(enlarge(painted(thin), factor), enlarge(~shown[::step, ::step], factor))
+    middle = _middle(values.shape)
+    step, factor = zoom(values[middle].shape)
+    thin = np.where(shown, values, 1.0)[middle][::step, ::step]
+    picture = chequer(enlarge(painted(thin), factor), enlarge(~shown[middle][::step, ::step], factor))
     levels = np.linspace(start, 1, round((1 - start) * 10) + 1)
     keys = [
         Key(_triple(painted(np.array(level))), f"{'≤ ' if i == 0 and start > 0 else ''}{100 * level:.0f} %")
         for i, level in enumerate(levels)
     ]
-    return sheet([("", picture)], keys + ([] if shown.all() else [Key(None, "no data")]), title=title)
+    keys += [] if shown.all() else [Key(None, "no data")]
+    return sheet([(_named("", values.shape), picture)], keys, title=title)
 
 
 def error_figure(
@@ -178,39 +193,41 @@ def error_figure(
     """Test pixels in blue (right) and orange (wrong) over a grey picture of the scene; returns a PNG file.
 
     Args:
-        labels: (H, W) the map.
-        ground_truth: (H, W), -1 = unlabelled.
-        test: (H, W) pixels that were scored.
+        labels: (H, W) or (D, H, W), the map.
+        ground_truth: like it, -1 = unlabelled.
+        test: pixels that were scored.
         scene: for the grey picture; plain grey without it.
-        train: (H, W) training pixels, shown in yellow: how near they are is what the leak measures.
+        train: training pixels, shown in yellow: how near they are is what the leak measures.
     """
     if not labels.shape == ground_truth.shape == test.shape:
         raise LabelError(
             f"map {labels.shape}, ground truth {ground_truth.shape}, test {test.shape}: use one grid."
         )
-    step, factor = zoom(labels.shape)
+    middle = _middle(labels.shape)
+    step, factor = zoom(labels[middle].shape)
     scored = test & (ground_truth != UNLABELLED)
     right = scored & (labels == ground_truth)
-    grey = np.full((*labels[::step, ::step].shape, 3), 235, np.uint8)
+    grey = np.full((*labels[middle][::step, ::step].shape, 3), 235, np.uint8)
     if scene is not None:
         bright = false_colour(scene, step=step).mean(-1, keepdims=True)
         grey[:] = np.rint(90 + 0.6 * bright)  # pale, so that the colours stand out
     keys = []
     total = max(int(scored.sum()), 1)
     for mask, colour, name in ((right, RIGHT, "right"), (scored & ~right, WRONG, "wrong")):
-        grey[mask[::step, ::step]] = colour
+        grey[mask[middle][::step, ::step]] = colour
         count = int(mask.sum())
-        keys.append(Key(colour, f"{name}: {thousands(count)} ({_share(count / total)})"))
+        keys.append(Key(colour, f"{name}: {thousands(count)} ({percent(100 * (count / total))})"))
     if train is not None:
-        grey[train[::step, ::step]] = TRAINED
+        grey[train[middle][::step, ::step]] = TRAINED
         keys.append(Key(TRAINED, f"training: {thousands(int(train.sum()))}"))
-    return sheet([("", enlarge(grey, factor))], keys, title=title)
+    return sheet([(_named("", labels.shape), enlarge(grey, factor))], keys, title=title)
 
 
 def _check(labels: Labels, classes: Sequence[str], colours: Sequence[Colour]) -> None:
-    if labels.ndim != 2 or labels.size == 0 or labels.dtype.kind not in "iu":
+    if labels.ndim not in (2, 3) or labels.size == 0 or labels.dtype.kind not in "iu":
         raise LabelError(
-            f"a map to draw is (rows, columns) of whole numbers, got {labels.shape} {labels.dtype}."
+            "a map to draw is (rows, columns) or (slices, rows, columns) of whole numbers, got "
+            f"{labels.shape} {labels.dtype}."
         )
     if len(classes) != len(colours) or labels.min() < UNLABELLED or labels.max() >= len(classes):
         raise LabelError(
@@ -221,10 +238,6 @@ def _check(labels: Labels, classes: Sequence[str], colours: Sequence[Colour]) ->
 
 def _is_nothing(name: str) -> bool:
     return name.strip().casefold() in NOT_A_CLASS
-
-
-def _share(part: float) -> str:
-    return "<0.1 %" if 0 < part < 0.0005 else f"{100 * part:.1f} %"
 
 
 def _triple(colour: Picture) -> Colour:

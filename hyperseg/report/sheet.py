@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError
+from hyperseg.core.words import one_line
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -66,9 +67,9 @@ def sheet(panels: Sequence[tuple[str, Picture]], keys: Sequence[Key], *, title: 
     em = max(14, round((across * width) / 85))
     gap, line = em, round(1.6 * em)
     texts = [key.text for key in keys]
-    column = max((_width(text, em) for text in texts), default=0) + 3 * em
+    column = max((text_width(text, em) for text in texts), default=0) + 3 * em
     heading = one_line(title, 90)
-    wide = max(across * (width + gap) - gap, column, _width(heading, 1.25 * em, bold=True))
+    wide = max(across * (width + gap) - gap, column, text_width(heading, 1.25 * em, bold=True))
     columns = max(1, (wide + em) // column)
     rows = math.ceil(len(keys) / columns)
     band = height + (line if any(name for name, _ in panels) else 0)
@@ -90,10 +91,10 @@ def sheet(panels: Sequence[tuple[str, Picture]], keys: Sequence[Key], *, title: 
         page[y - 1 : y + em + 1, x - 1 : x + swatch.shape[1] + 1] = 150
         page[y : y + em, x : x + swatch.shape[1]] = swatch
         words.append((x + 1.9 * em, y + em / 2, text, em, False))
-    return _lettered(page, words)
+    return lettered(page, words)
 
 
-def _lettered(page: Picture, words: Iterable[tuple[float, float, str, float, bool]]) -> bytes:
+def lettered(page: Picture, words: Iterable[tuple[float, float, str, float, bool]]) -> bytes:
     """Set (x, middle y, text, size, bold), in pixels from the top left, on a picture; returns a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -116,21 +117,10 @@ def _lettered(page: Picture, words: Iterable[tuple[float, float, str, float, boo
         return file.getvalue()
 
 
-def _width(text: str, size: float, *, bold: bool = False) -> int:
+def text_width(text: str, size: float, *, bold: bool = False) -> int:
     """Width of a text in pixels."""
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
 
     font = FontProperties(size=size * 72 / DPI, weight="bold" if bold else "normal")
     return math.ceil(RendererAgg(1, 1, DPI).get_text_width_height_descent(text, font, False)[0])
-
-
-def one_line(text: str, longest: int = 48) -> str:
-    """The text without line breaks, cut where it is too long for a legend."""
-    plain = " ".join(text.split())
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
-
-
-def thousands(n: float) -> str:
-    """A count with a space between thousands."""
-    return f"{int(n):,}".replace(",", " ")

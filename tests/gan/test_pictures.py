@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hyperseg.core import LabelError, SceneError
-from hyperseg.gan import pictures as generated
 from hyperseg.gan.pictures import generated_patches_figure, generated_spectra_figure
 
 RED, GREEN, BLUE = (200, 10, 20), (10, 180, 30), (20, 30, 220)
@@ -42,7 +41,7 @@ def spectra(seed: int = 0) -> NDArray[np.float64]:
     return np.random.default_rng(seed).random((30, 12)) + LABELS[:, None]
 
 
-def drawn(monkeypatch: pytest.MonkeyPatch, *given: Any, **options: Any) -> Figure:
+def drawn(*given: Any) -> Figure:
     """The matplotlib figure that the chart of spectra is made from."""
     kept: list[Figure] = []
 
@@ -50,9 +49,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, *given: Any, **options: Any) -> Figur
         kept.append(figure)
         return b""
 
-    with monkeypatch.context() as patched:
-        patched.setattr(generated, "_png", keep)
-        generated_spectra_figure(*given, **options)
+    generated_spectra_figure(*given, write=keep)
     return kept[0]
 
 
@@ -61,11 +58,9 @@ def flat(colour: tuple[float, float, float], n: int) -> NDArray[np.float64]:
     return np.tile(np.asarray(colour, np.float64), (n, 3, 3, 1))
 
 
-def test_the_dashed_line_is_the_generated_mean_and_the_solid_one_the_real(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_dashed_line_is_the_generated_mean_and_the_solid_one_the_real() -> None:
     x, g = spectra(0), spectra(1)
-    figure = drawn(monkeypatch, x, LABELS, g, LABELS, CLASSES, COLOURS)
+    figure = drawn(x, LABELS, g, LABELS, CLASSES, COLOURS)
     charts = [axes for axes in figure.axes if axes.get_visible()]
     assert len(charts) == 2  # Water has neither
     for k, axes in enumerate(charts):
@@ -77,8 +72,8 @@ def test_the_dashed_line_is_the_generated_mean_and_the_solid_one_the_real(
         np.testing.assert_allclose((upper - lower) / 2, g[k == LABELS].std(0))
 
 
-def test_titles_count_both_and_say_where_none_was_generated(monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = drawn(monkeypatch, spectra(), LABELS, spectra()[:4], np.array([0, 0, 2, -1]), CLASSES, COLOURS)
+def test_titles_count_both_and_say_where_none_was_generated() -> None:
+    figure = drawn(spectra(), LABELS, spectra()[:4], np.array([0, 0, 2, -1]), CLASSES, COLOURS)
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()]
     assert titles == [
         "Corn\n15 real, 2 generated",
@@ -87,13 +82,13 @@ def test_titles_count_both_and_say_where_none_was_generated(monkeypatch: pytest.
     ]
 
 
-def test_generated_spectra_far_off_leave_the_real_ones_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_spectra_far_off_leave_the_real_ones_readable() -> None:
     x = spectra()
-    figure = drawn(monkeypatch, x, LABELS, 1e3 + x, LABELS, CLASSES, COLOURS)
+    figure = drawn(x, LABELS, 1e3 + x, LABELS, CLASSES, COLOURS)
     low, high = figure.axes[0].get_ylim()
     assert low < x.mean() < high
     assert high - low < 5 * np.ptp(x)
-    near = drawn(monkeypatch, x, LABELS, x + 0.1, LABELS, CLASSES, COLOURS).axes[0].get_ylim()
+    near = drawn(x, LABELS, x + 0.1, LABELS, CLASSES, COLOURS).axes[0].get_ylim()
     means = np.stack([x[k == LABELS].mean(0) + x[k == LABELS].std(0) for k in (0, 1)])
     assert near[1] > means.max() + 0.1  # what is near is not cut off
 
@@ -113,12 +108,12 @@ def test_colours_are_those_of_the_classes_that_are_there_and_bad_bands_set_no_sc
     assert generated_spectra_figure(x, LABELS, g, LABELS, CLASSES, COLOURS, **options) == png
 
 
-def test_only_the_largest_of_very_many_classes_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_largest_of_very_many_classes_are_drawn() -> None:
     k = 25
     labels = np.repeat(np.arange(k), np.arange(1, k + 1))
     names, colours = [f"class {i}" for i in range(k)], [(8 * i, 100, 255 - 8 * i) for i in range(k)]
     x = np.random.default_rng(0).random((len(labels), 4))
-    figure = drawn(monkeypatch, x, labels, x[:0], NONE, names, colours)
+    figure = drawn(x, labels, x[:0], NONE, names, colours)
     titles = [axes.get_title(loc="left").split("\n")[0] for axes in figure.axes if axes.get_visible()]
     assert titles == names[5:]
     assert figure.get_supxlabel() == "band    (5 smaller classes not drawn)"

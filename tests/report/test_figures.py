@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hyperseg.core import LabelError, Scene, SceneError
-from hyperseg.report import charts as figures
+from hyperseg.report import charts, pictures
 from hyperseg.report.pictures import false_colours
 
 RED, GREEN, BLUE = (200, 10, 20), (10, 180, 30), (20, 30, 220)
@@ -45,8 +45,8 @@ class OnlyBands:
 
     def __getitem__(self, key: Any) -> Any:
         assert isinstance(key, tuple), "the whole cube was asked for"
-        assert len(key) == 3, "the whole cube was asked for"
-        bands = np.atleast_1d(np.arange(self.shape[-1])[key[2]])
+        assert len(key) == len(self.shape), "the whole cube was asked for"
+        bands = np.atleast_1d(np.arange(self.shape[-1])[key[-1]])
         self.read |= set(bands.tolist())
         return self.values[key]
 
@@ -60,7 +60,7 @@ def ramp(bands: int = 9) -> NDArray[np.float32]:
 
 
 def test_a_map_of_four_pixels_is_four_squares_of_exactly_the_class_colours() -> None:
-    picture = decode(figures.map_figure(np.array([[0, 1], [2, 0]]), CLASSES, COLOURS, title="Four"))
+    picture = decode(pictures.map_figure(np.array([[0, 1], [2, 0]]), CLASSES, COLOURS, title="Four"))
     side = boxes(picture, GREEN)[0][1]
     assert side >= 100
     assert boxes(picture, GREEN)[0] == boxes(picture, BLUE)[0] == (side * side, side, side, True)
@@ -71,7 +71,7 @@ def test_a_map_of_four_pixels_is_four_squares_of_exactly_the_class_colours() -> 
 
 def test_every_picture_of_the_triptych_shows_its_own_labels() -> None:
     truth = np.array([[0, 0], [-1, 0]])
-    png = figures.map_figure(
+    png = pictures.map_figure(
         np.array([[1, 1], [1, 1]]),
         CLASSES,
         COLOURS,
@@ -91,7 +91,7 @@ def test_pixels_without_data_get_no_class_colour() -> None:
     valid = np.array([[True, False], [True, True]])
     scene = Scene(ramp()[:2, :2], valid=valid)
     labels = np.array([[0, 1], [0, 0]])  # a prediction at the invalid pixel must not show, nor count
-    picture = decode(figures.map_figure(labels, CLASSES, COLOURS, title="x", scene=scene))
+    picture = decode(pictures.map_figure(labels, CLASSES, COLOURS, title="x", scene=scene))
     side = boxes(picture, RED)[0][1] // 2
     assert boxes(picture, RED)[0][0] == 3 * side * side
     assert boxes(picture, GREEN)[0][0] < side * side  # the legend alone
@@ -99,59 +99,59 @@ def test_pixels_without_data_get_no_class_colour() -> None:
 
 def test_an_undefined_class_is_not_coloured() -> None:
     labels = np.array([[0, 1], [1, 0]])
-    picture = decode(figures.map_figure(labels, ("Undefined", "Woods"), (RED, GREEN), title="x"))
+    picture = decode(pictures.map_figure(labels, ("Undefined", "Woods"), (RED, GREEN), title="x"))
     assert boxes(picture, GREEN)
     assert not boxes(picture, RED)
 
 
 def test_a_class_name_is_text_and_never_a_formula() -> None:
     names = ("$x^{2$", "a\nb", "n" * 300)
-    picture = decode(figures.map_figure(np.array([[0, 1], [2, 2]]), names, COLOURS, title="$\\frac$"))
+    picture = decode(pictures.map_figure(np.array([[0, 1], [2, 2]]), names, COLOURS, title="$\\frac$"))
     assert picture.shape[1] < 1500  # a name of any length does not blow the sheet up
-    decode(figures.confusion_figure(np.eye(3), names))
-    decode(figures.spectra_figure(np.ones((3, 4)), np.arange(3), names, COLOURS))
+    decode(charts.confusion_figure(np.eye(3), names))
+    decode(charts.spectra_figure(np.ones((3, 4)), np.arange(3), names, COLOURS))
 
 
 @pytest.mark.parametrize("shape", [(145, 145), (610, 340), (349, 1905), (1, 7), (4100, 3)])
 def test_sheets_of_every_shape_stay_of_a_size_to_look_at(shape: tuple[int, int]) -> None:
     labels = np.zeros(shape, np.int16)
-    picture = decode(figures.map_figure(labels, CLASSES, COLOURS, title="x", ground_truth=labels))
+    picture = decode(pictures.map_figure(labels, CLASSES, COLOURS, title="x", ground_truth=labels))
     assert max(picture.shape) <= 4200
     assert min(picture.shape[:2]) >= 60
 
 
 def test_labels_without_a_colour_are_refused() -> None:
     with pytest.raises(LabelError, match="do not fit 3 class names"):
-        figures.map_figure(np.array([[0, 3]]), CLASSES, COLOURS, title="x")
+        pictures.map_figure(np.array([[0, 3]]), CLASSES, COLOURS, title="x")
     with pytest.raises(LabelError, match="one grid"):
-        figures.map_figure(
+        pictures.map_figure(
             np.zeros((2, 2), int), CLASSES, COLOURS, title="x", ground_truth=np.zeros((2, 3), int)
         )
 
 
 def test_false_colour_reads_three_bands_only() -> None:
     cube = OnlyBands(ramp(40))
-    figures.false_colour(Scene(cube, rgb_bands=(30, 20, 10)))
+    pictures.false_colour(Scene(cube, rgb_bands=(30, 20, 10)))
     assert cube.read == {30, 20, 10}
 
 
 def test_false_colour_takes_the_bands_nearest_to_red_green_and_blue_among_the_good() -> None:
     nm = np.linspace(400, 2400, 201)  # 10 nm apart: 650 is band 25, 550 band 15, 470 band 7
     cube = OnlyBands(ramp(201))
-    figures.false_colour(Scene(cube, wavelengths_nm=nm))
+    pictures.false_colour(Scene(cube, wavelengths_nm=nm))
     assert cube.read == {25, 15, 7}
     good = np.ones(201, bool)
     good[[25, 26]] = False
     cube = OnlyBands(ramp(201))
-    figures.false_colour(Scene(cube, wavelengths_nm=nm, good_bands=good))
+    pictures.false_colour(Scene(cube, wavelengths_nm=nm, good_bands=good))
     assert cube.read == {24, 15, 7}
 
 
 def test_false_colour_without_visible_bands_spreads_three_bands_evenly() -> None:
     cube = OnlyBands(ramp(13))
-    figures.false_colour(Scene(cube, wavelengths_nm=np.linspace(1000, 2500, 13)))
+    pictures.false_colour(Scene(cube, wavelengths_nm=np.linspace(1000, 2500, 13)))
     assert cube.read == {2, 6, 10}
-    assert figures.false_colour(Scene(ramp(1))).shape == (4, 5, 3)
+    assert pictures.false_colour(Scene(ramp(1))).shape == (4, 5, 3)
 
 
 def test_false_colour_stretches_from_black_to_white_and_greys_what_is_no_data() -> None:
@@ -160,7 +160,7 @@ def test_false_colour_stretches_from_black_to_white_and_greys_what_is_no_data() 
     valid = np.ones((4, 5), bool)
     valid[3, 4] = False
     values[3, 4] = 1e9  # must not push everything else into the dark
-    picture = figures.false_colour(Scene(values, valid=valid, rgb_bands=(4, 1, 0)))
+    picture = pictures.false_colour(Scene(values, valid=valid, rgb_bands=(4, 1, 0)))
     assert picture.dtype == np.uint8
     assert (picture[0, 0] == 128).all()
     assert (picture[3, 4] == 128).all()
@@ -170,9 +170,42 @@ def test_false_colour_stretches_from_black_to_white_and_greys_what_is_no_data() 
     assert (np.ptp(picture.astype(int), axis=-1) <= 1).all()
 
 
-def test_false_colour_of_a_volume_is_refused() -> None:
-    with pytest.raises(SceneError, match="rows and columns"):
-        figures.false_colour(Scene(np.zeros((2, 3, 4, 5))))
+@pytest.mark.parametrize("bands", [1, 2])
+def test_a_scene_of_one_or_two_channels_is_grey(bands: int) -> None:
+    scene = Scene(ramp(bands) * [1, -1][:bands], wavelengths_nm=np.array([600.0, 470.0][:bands]))
+    picture = pictures.false_colour(scene)
+    assert (picture == picture[..., :1]).all()
+    assert (picture[0, 0, 0], picture[-1, -1, 0]) == (0, 255)
+    spectra = false_colours(np.asarray(scene.cube[:]), scene)
+    assert np.abs(255 * spectra - picture).max() <= 0.51
+
+
+def test_of_a_volume_the_middle_slice_is_drawn_and_the_whole_is_counted() -> None:
+    cube = np.random.default_rng(0).normal(size=(5, 4, 5, 1)).astype(np.float32)
+    valid = np.ones(cube.shape[:3], bool)
+    valid[2, 0, 0] = False
+    scene = Scene(OnlyBands(cube), valid=valid)
+    flat = Scene(cube[2], valid=valid[2])
+    np.testing.assert_array_equal(pictures.false_colour(scene), pictures.false_colour(flat))
+    np.testing.assert_array_equal(false_colours(cube, scene), false_colours(cube, flat))
+    labels = np.zeros(cube.shape[:3], np.int16)
+    labels[2] = 1
+    pages = (
+        pictures.map_figure(labels, CLASSES, COLOURS, title="x", scene=scene, ground_truth=labels),
+        pictures.error_figure(labels, labels, labels == 1, scene=scene, train=labels == 0),
+        pictures.confidence_figure(np.where(labels == 1, 0.95, 0.5), valid=valid),
+    )
+    shown, right, sure = (decode(page) for page in pages)
+    side = boxes(shown, GREEN)[0][1]
+    assert [box[1:3] for box in boxes(shown, GREEN)[:2]] == [(side, side * 5 // 4)] * 2  # map, ground truth
+    assert boxes(shown, RED)[0][0] < (side // 4) ** 2  # no pixel of it; the legend tells its share of the volume
+    assert boxes(right, (0, 114, 178))[0][0] == 20 * (side // 4) ** 2
+    assert not boxes(right, (230, 90, 0))[1:]  # the legend alone
+    # the heading of a panel names the slice, so a volume's sheet is taller than that of its slice
+    alone = decode(pictures.confidence_figure(np.where(labels == 1, 0.95, 0.5)[2], valid=valid[2]))
+    assert sure.shape[0] > alone.shape[0]
+    with pytest.raises(LabelError, match="rows and columns"):
+        pictures.confidence_figure(np.ones((2, 2, 2, 2)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint16])
@@ -188,7 +221,7 @@ def test_spectra_of_a_scene_have_the_colours_of_its_picture(dtype: Any, known: d
     if dtype is np.float32:
         values[0, 0] = np.nan
     scene = Scene(values, valid=valid, **known)
-    picture = figures.false_colour(scene).astype(float)
+    picture = pictures.false_colour(scene).astype(float)
     shown = valid & np.isfinite(values.astype(float)).all(-1)
     found = false_colours(values, scene)
     assert found.shape == (14, 15, 3)
@@ -209,14 +242,14 @@ def test_errors_are_drawn_where_they_are() -> None:
     truth = np.array([[0, 1], [-1, 1]])
     labels = np.array([[0, 0], [0, 0]])
     test = np.array([[True, True], [True, False]])  # the unlabelled test pixel is not scored
-    picture = decode(figures.error_figure(labels, truth, test))
+    picture = decode(pictures.error_figure(labels, truth, test))
     right, wrong = boxes(picture, (0, 114, 178)), boxes(picture, (230, 90, 0))
     assert right[0] == wrong[0] == (300 * 300, 300, 300, True)
     assert len(right) == len(wrong) == 2  # the pixel and the legend
 
 
 def test_confidence_runs_from_dark_to_bright() -> None:
-    picture = decode(figures.confidence_figure(np.array([[0.5, 1.0]]))).astype(int).sum(-1)
+    picture = decode(pictures.confidence_figure(np.array([[0.5, 1.0]]))).astype(int).sum(-1)
     frame = np.argwhere(picture == 3 * 150)
     (top, left), (bottom, right) = frame.min(0), frame.max(0)
     row = picture[(top + bottom) // 3, left + 1 : right]
@@ -225,7 +258,7 @@ def test_confidence_runs_from_dark_to_bright() -> None:
 
 def test_confusion_is_dark_on_the_diagonal_of_a_right_map_and_leaves_empty_rows_grey() -> None:
     def blue_and_grey(matrix: NDArray[Any]) -> tuple[int, int]:
-        picture = decode(figures.confusion_figure(matrix, CLASSES)).astype(int)
+        picture = decode(charts.confusion_figure(matrix, CLASSES)).astype(int)
         return int((picture[..., 2] - picture[..., 0] > 60).sum()), int((picture == 238).all(-1).sum())
 
     every = blue_and_grey(np.diag([10, 20, 30]))
@@ -237,19 +270,19 @@ def test_confusion_is_dark_on_the_diagonal_of_a_right_map_and_leaves_empty_rows_
 def test_confusion_ignores_the_scale_of_a_row_and_an_empty_column_of_missing_predictions() -> None:
     square = np.array([[8, 2, 0], [0, 5, 5], [1, 0, 9]])
     wide = np.hstack([square, np.zeros((3, 1), int)])
-    assert figures.confusion_figure(square, CLASSES) == figures.confusion_figure(wide, CLASSES)
+    assert charts.confusion_figure(square, CLASSES) == charts.confusion_figure(wide, CLASSES)
     wide[0, 3] = 4
-    assert figures.confusion_figure(square, CLASSES) != figures.confusion_figure(wide, CLASSES)
+    assert charts.confusion_figure(square, CLASSES) != charts.confusion_figure(wide, CLASSES)
     with pytest.raises(LabelError, match="confusion matrix of 3 classes"):
-        figures.confusion_figure(np.eye(2), CLASSES)
+        charts.confusion_figure(np.eye(2), CLASSES)
 
 
 def test_training_is_drawn_with_and_without_validation() -> None:
     steps = list(range(1, 301))
     terms = {"cross-entropy": (2 / np.sqrt(steps)).tolist(), "late": [0.5] * 100}
-    alone = decode(figures.training_figure({"steps": steps, "terms": terms}))
+    alone = decode(charts.training_figure({"steps": steps, "terms": terms}))
     both = decode(
-        figures.training_figure(
+        charts.training_figure(
             {"steps": steps, "terms": terms, "validated": [100, 200, 300], "scores": [70.0, None, 80.0]}
         )
     )
@@ -264,13 +297,13 @@ def test_spectra_skip_gaps_bad_bands_and_classes_without_pixels() -> None:
     good = np.arange(12) != 3
     nm = np.r_[np.linspace(400, 900, 6), np.linspace(1500, 2000, 6)]
     picture = decode(
-        figures.spectra_figure(spectra, labels, CLASSES, COLOURS, wavelengths_nm=nm, good_bands=good)
+        charts.spectra_figure(spectra, labels, CLASSES, COLOURS, wavelengths_nm=nm, good_bands=good)
     )
     assert boxes(picture, RED)
     assert boxes(picture, GREEN)
     assert not boxes(picture, BLUE)
     with pytest.raises(SceneError, match="a label each"):
-        figures.spectra_figure(spectra, labels[:3], CLASSES, COLOURS)
+        charts.spectra_figure(spectra, labels[:3], CLASSES, COLOURS)
 
 
 def test_figures_leave_matplotlib_as_it_was() -> None:
@@ -280,7 +313,7 @@ def test_figures_leave_matplotlib_as_it_was() -> None:
 
     before = dict(matplotlib.rcParams)
     known = "matplotlib.pyplot" in sys.modules
-    figures.map_figure(np.array([[0, 1]]), CLASSES, COLOURS, title="x")
-    figures.confusion_figure(np.eye(3), CLASSES)
+    pictures.map_figure(np.array([[0, 1]]), CLASSES, COLOURS, title="x")
+    charts.confusion_figure(np.eye(3), CLASSES)
     assert dict(matplotlib.rcParams) == before
     assert ("matplotlib.pyplot" in sys.modules) == known

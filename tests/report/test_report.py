@@ -16,12 +16,26 @@ import pytest
 from rich.console import Console
 
 from hyperseg.core import RunError
-from hyperseg.report import charts as figures
-from hyperseg.report.findings import cautions, leak_sentence, mean, number, refiner_sentences, rows, spread
+from hyperseg.core.parts import Figure, Section, Table
+from hyperseg.core.words import number
+from hyperseg.report.findings import cautions, leak_sentence, mean, rows, spread
 from hyperseg.report.page import print_summary, render_report, write_report
+from hyperseg.report.pictures import map_figure
 
 NAMES = ["Alfalfa", "Corn-notill", "Woods", "Stone-Steel-Towers"]
-PIXEL = figures.map_figure(np.array([[0, 1]]), ("a", "b"), ((200, 0, 0), (0, 0, 200)), title="x")
+PIXEL = map_figure(np.array([[0, 1]]), ("a", "b"), ((200, 0, 0), (0, 0, 200)), title="x")
+LEARNT = Section(
+    "What it learnt",
+    ("It learnt something.", "It may have learnt more."),
+    cautions=("It looked at test pixels.",),
+    figures=(Figure(PIXEL, "How it looks."),),
+    tables=(
+        Table(
+            "What was tried.", ("candidate", "score (%)"), (("as it is", "91.00"), ("1", "92.00")), marked=1
+        ),
+        Table("How it went.", (), (("diversity", "0.03", "0: none"),)),
+    ),
+)
 
 
 def over(value: float, std: float = 0.4) -> dict[str, Any]:
@@ -29,8 +43,11 @@ def over(value: float, std: float = 0.4) -> dict[str, Any]:
     return {"mean": value, "std": std, "values": [value - std, value, value + std]}
 
 
-def step(oa: float, aa: float, kappa: float, *, window: int, leak: float, seconds: float) -> dict[str, Any]:
+def step(
+    role: str, oa: float, aa: float, kappa: float, *, window: int = 9, leak: float = 2.1, seconds: float = 1.0
+) -> dict[str, Any]:
     return {
+        "role": role,
         "OA": over(oa),
         "AA": over(aa),
         "kappa": over(kappa),
@@ -40,18 +57,6 @@ def step(oa: float, aa: float, kappa: float, *, window: int, leak: float, second
         "seconds": [seconds, seconds, None],
         "leak": {"window": window, "a": over(leak), "b": over(3 * leak)},
     }
-
-
-def changes(*changed: int) -> list[dict[str, Any]]:
-    """What a refiner did to every class, 2 pixels broken where it changed any."""
-    return [
-        {"name": name, "pixels": 1000, "changed": n, "fixed": max(n - 10, 0), "broken": 2 if n else 0}
-        for name, n in zip(NAMES, changed, strict=True)
-    ]
-
-
-def crf_settings(weight: float) -> dict[str, Any]:
-    return {"gaussian_weight": 3.0, "bilateral_weight": weight, "iterations": 5}
 
 
 @pytest.fixture
@@ -87,30 +92,14 @@ def metrics() -> dict[str, Any]:
         "method": "cnn3d",
         "chain": ["cnn3d", "dense-crf"],
         "repeats": 3,
-        "OA": over(93.21),
-        "AA": over(90.07),
-        "kappa": over(91.48),
         "steps": {
-            "cnn3d + dense-crf": step(93.21, 90.07, 91.48, window=9, leak=2.1, seconds=4.0),
-            "cnn3d": step(90.55, 88.64, 89.02, window=9, leak=2.1, seconds=754.0),
-            "svm": step(80.12, 78.03, 76.91, window=1, leak=0.0, seconds=2.5),
-            "rf": step(77.77, 71.5, 73.3, window=1, leak=0.0, seconds=3.5),
+            "cnn3d + dense-crf": step("refined", 93.21, 90.07, 91.48, seconds=4.0),
+            "cnn3d": step("network", 90.55, 88.64, 89.02, seconds=754.0),
+            "svm": step("baseline", 80.12, 78.03, 76.91, window=1, leak=0.0, seconds=2.5),
+            "rf": step("baseline", 77.77, 71.5, 73.3, window=1, leak=0.0, seconds=3.5),
         },
+        "final": "cnn3d + dense-crf",
         "confusion": [[0, 0, 0, 0, 0], [0, 1300, 50, 34, 0], [0, 5, 1190, 0, 0], [0, 1, 2, 20, 0]],
-        "refiners": [
-            {
-                "name": "dense-crf",
-                "engine": "lattice",
-                "settings": crf_settings(10.0),
-                "validation_pixels": 80,
-                "table": [
-                    {"settings": None, "score": 91.0, "log_likelihood": -0.31, "changed": 0.0},
-                    {"settings": crf_settings(3.0), "score": 92.25, "log_likelihood": -0.27, "changed": 3.3},
-                    {"settings": crf_settings(10.0), "score": 93.75, "log_likelihood": -0.25, "changed": 4.4},
-                ],
-                "changes": changes(0, 41, 42, 0),
-            }
-        ],
         "training": {
             "steps": list(range(1, 1201)),
             "terms": {"cross-entropy": [0.5] * 1200},
@@ -155,8 +144,8 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def read(metrics: dict[str, Any], pictures: dict[str, bytes] | None = None) -> Reader:
-    return Reader(render_report(metrics, figures=pictures or {}, title="Indian Pines"))
+def rendered(metrics: dict[str, Any], *sections: Section, **pictures: bytes) -> str:
+    return render_report(metrics, figures=pictures, sections=sections, title="Indian Pines")
 
 
 def row_of(reader_text: str, name: str) -> str:
@@ -169,7 +158,7 @@ def row_of(reader_text: str, name: str) -> str:
 
 
 def test_the_report_loads_nothing_from_outside(metrics: dict[str, Any]) -> None:
-    page = render_report(metrics, figures={"map": PIXEL, "confusion": PIXEL}, title="Indian Pines")
+    page = rendered(metrics, LEARNT, map=PIXEL, confusion=PIXEL)
     reader = Reader(page)
     assert reader.open == []
     tags = {tag for tag, _ in reader.tags}
@@ -181,7 +170,7 @@ def test_the_report_loads_nothing_from_outside(metrics: dict[str, Any]) -> None:
     assert "@import" not in page
     assert "url(" not in style
     images = [a["src"] for tag, a in reader.tags if tag == "img"]
-    assert len(images) == 2
+    assert len(images) == 3
     policy = [a["content"] for tag, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy[0] is not None
     assert policy[0].startswith("default-src 'none'")
@@ -190,10 +179,9 @@ def test_the_report_loads_nothing_from_outside(metrics: dict[str, Any]) -> None:
 def test_the_report_carries_the_pictures_themselves(metrics: dict[str, Any]) -> None:
     import base64
 
-    images = [
-        a["src"] or "" for tag, a in read(metrics, {"map": PIXEL, "other": b"abc"}).tags if tag == "img"
-    ]
-    assert [base64.b64decode(i.split(",", 1)[1]) for i in images] == [PIXEL, b"abc"]
+    tags = Reader(rendered(metrics, LEARNT, map=PIXEL, other=b"abc")).tags
+    images = [a["src"] or "" for tag, a in tags if tag == "img"]
+    assert [base64.b64decode(i.split(",", 1)[1]) for i in images] == [PIXEL, b"abc", PIXEL]
 
 
 def test_names_are_text_and_never_markup(metrics: dict[str, Any]) -> None:
@@ -202,15 +190,17 @@ def test_names_are_text_and_never_markup(metrics: dict[str, Any]) -> None:
     changed = json.loads(text)
     changed["scene"]["source"] = changed["split"]["note"] = changed["training"]["ended"] = evil
     changed["versions"] = {evil: evil}
-    page = render_report(changed, figures={evil: PIXEL}, title=evil)
+    table = Table(evil, (evil, evil), ((evil, evil),))
+    part = Section(evil, (evil,), (evil,), (Figure(PIXEL, evil),), (table,))
+    page = render_report(changed, figures={evil: PIXEL}, sections=[part], title=evil)
     assert "<script" not in page
-    assert Reader(page).text.count(evil) >= 6
-    changed["split"]["untestable"] = [evil]
+    assert Reader(page).text.count(evil) >= 6 + 9
+    changed["split"]["untestable"] = changed["cautions"] = [evil]
     assert "[bold]" in shown(changed)  # rich's markup is not interpreted either
 
 
 def test_the_headline_numbers_stand_in_the_report(metrics: dict[str, Any]) -> None:
-    page = render_report(metrics, figures={}, title="Indian Pines")
+    page = rendered(metrics)
     assert row_of(page, "svm").startswith(
         "80.12 ± 0.40 | 78.03 ± 0.40 | 76.91 ± 0.40 | 71.1 ± 0.4 | 4.2 ± 0.4 | 0.0"
     )
@@ -228,7 +218,7 @@ def test_the_headline_numbers_stand_in_the_report(metrics: dict[str, Any]) -> No
 
 
 def test_a_class_that_was_not_tested_has_a_dash_for_accuracy(metrics: dict[str, Any]) -> None:
-    page = render_report(metrics, figures={}, title="x")
+    page = rendered(metrics)
     table = page[page.index("Class by class") :]
     assert row_of(table, "Alfalfa") == "50 | 0 | – | – | – | –"
     assert row_of(table, "Woods") == "50 | 1\u202f195 | 84.1 ± 0.4 | 81.8 ± 0.4 | 94.5 ± 0.4 | 97.2 ± 0.4"
@@ -239,102 +229,21 @@ def test_a_report_from_the_file_equals_the_report_from_memory(metrics: dict[str,
     from hyperseg.io.write.files import _plain  # the JSON form turns NaN into null
 
     again = json.loads(json.dumps(_plain(metrics)))
-    assert render_report(again, figures={}, title="x") == render_report(metrics, figures={}, title="x")
-
-
-def test_the_chosen_candidate_is_marked_and_constant_settings_are_said_once(metrics: dict[str, Any]) -> None:
-    page = render_report(metrics, figures={}, title="x")
-    table = page[page.index("What was tried") :]
-    assert re.findall(r'<tr class="final"><td>(\d)</td>\s*<td>10</td>', table) == ["2"]
-    assert "gaussian_weight = 3, iterations = 5" in table
-    assert "<th>bilateral_weight</th>" in table
-    assert "<th>iterations</th>" not in table
-    assert "judged on 80 validation pixels only" in table
-    text = Reader(page).text
-    assert "Applied with bilateral_weight = 10 (engine: lattice)." in text  # what is constant is said once
-    assert text.count("iterations = 5") == 1
-
-
-def test_a_refiner_that_left_the_map_alone_says_why(metrics: dict[str, Any]) -> None:
-    crf = metrics["refiners"][0]
-    crf |= {"settings": None, "table": [], "validation_pixels": 0, "changes": changes(0, 0, 0, 0)}
-    text = read(metrics).text
-    assert (
-        "no validation pixels to choose settings on, so it left the map as it is (engine: lattice)." in text
-    )
-    assert "It changed" not in text.partition("The dense CRF")[2]
-    alone = {"settings": None, "score": 91.0, "log_likelihood": None, "changed": 0.0}
-    crf["table"] = [
-        alone,
-        {"settings": crf_settings(3.0), "score": 90.0, "log_likelihood": -1.0, "changed": 1.0},
-    ]
-    page = render_report(metrics, figures={}, title="x")
-    assert "Nothing that was tried beat leaving the map alone" in page
-    assert '<tr class="final"><td>leave the map as it is</td>' in page
-    # a higher score was not taken: a reader must be told why
-    crf["table"][1] |= {"score": 91.5, "gain": 0.005, "gain_error": 0.0125}
-    page = render_report(metrics, figures={}, title="x")
-    assert "Nothing that was tried" not in page
-    assert "did not gain more, on average over classes" in page
-    table = page[page.index("What was tried") :]
-    assert "<th>gain (%)</th>" in table
-    assert "<td>0.50 ± 1.25</td>" in table
-    crf["table"][1] |= {"gain_error": math.inf}
-    assert "<td>0.50 ± –</td>" in render_report(metrics, figures={}, title="x")
-
-
-DEEP = {
-    "stride": 1,
-    "counting": "ratio",
-    "inference": {"iterations": 10, "order": "parallel", "damping": 0.0},
-}
+    assert rendered(again) == rendered(metrics)
 
 
 @pytest.fixture
 def chained(metrics: dict[str, Any]) -> dict[str, Any]:
-    """A run of the band-group network with two refiners, and the dense CRF as a control."""
+    """A run of a network with two refiners, and another refiner as a control."""
     steps = {
-        name: step(oa, 80.0, 80.0, window=9, leak=2.1, seconds=1.0)
-        for name, oa in (
-            ("svm", 80.0), ("unary", 85.0), ("unary + dense-crf", 86.0), ("unary + deep-crf", 87.0),
-            ("unary + deep-crf + deconv", 88.0),
-        )
-    }  # fmt: skip
-    deep = {
-        "name": "deep-crf",
-        "settings": DEEP | {"weight": 2.0},
-        "validation_pixels": 1200,
-        "table": [
-            {"settings": None, "score": 80.0, "log_likelihood": -0.5, "changed": 0.0, "gain": 0.0, "gain_error": 0.0},
-            *(
-                {"settings": DEEP | {"weight": weight}, "score": 80 + weight, "log_likelihood": -0.4, "changed": 2.0,
-                 "gain": 0.02, "gain_error": 0.01}
-                for weight in (0.5, 2.0)
-            ),
-        ],
-        "changes": changes(0, 30, 0, 0),
-        "pairs": {"right": {"same": 1240, "different": 310}, "below": {"same": 1, "different": 280}},
-        "pairs_within": 4,
-        "nodes_per_class": dict(zip(NAMES, (1, 50, 50, 0), strict=True)),
-        "class_table": {"right": [[0.25] * 4] * 4, "below": [[0.25] * 4] * 4},
-    }  # fmt: skip
-    deconv = {
-        "name": "deconv",
-        "settings": {"strength": 1.0},
-        "validation_pixels": 0,
-        "table": [],
-        "changes": changes(0, 20, 12, 0),
-        "band_groups": [[0, 20], [20, 38], [38, 57]],
-        "held_out_parts": 3,
+        "svm": step("baseline", 80.0, 80.0, 80.0),
+        "unary": step("network", 85.0, 80.0, 80.0),
+        "unary + dense-crf": step("control", 86.0, 80.0, 80.0) | {"by": "The dense CRF"},
+        "unary + deep-crf": step("refined", 87.0, 80.0, 80.0) | {"by": "The deep CRF"},
+        "unary + deep-crf + deconv": step("refined", 88.0, 80.0, 80.0) | {"by": "The deconvolution refiner"},
     }
     chain = ["unary", "deep-crf", "deconv"]
-    return metrics | {
-        "method": "deep-crf",
-        "chain": chain,
-        "steps": steps,
-        "refiners": [deep, deconv],
-        "OA": over(88.0),
-    }
+    return metrics | {"chain": chain, "steps": steps, "final": "unary + deep-crf + deconv"}
 
 
 def section(page: str, heading: str) -> str:
@@ -342,76 +251,45 @@ def section(page: str, heading: str) -> str:
     return page.partition(f"<h2>{heading}</h2>")[2].partition("<h2>")[0]
 
 
-def test_every_refiner_has_its_section_in_the_order_of_the_chain(chained: dict[str, Any]) -> None:
-    page = render_report(chained, figures={"adjacency": PIXEL}, title="x")
+def test_every_part_has_its_section_in_the_order_given(metrics: dict[str, Any]) -> None:
+    page = rendered(metrics, LEARNT, Section("Another part"), spectra=PIXEL)
     headings = re.findall(r"<h2>(.*?)</h2>", page)
-    assert [h for h in headings if h.endswith(("CRF", "refiner"))] == [
-        "The deep CRF",
-        "The deconvolution refiner",
+    assert headings[-4:] == [
+        "What the classes look like",
+        "What it learnt",
+        "Another part",
+        "How it was made",
     ]
-    deep, deconv = section(page, "The deep CRF"), section(page, "The deconvolution refiner")
-    assert deep.count("<img") == page.count("<img") == 1
-    assert Reader(page).open == []
-    text = Reader(deep).text
-    assert "Applied with weight = 2." in text
-    assert "judged on 1 200 validation pixels only" in text.replace("\u202f", " ").replace("\u00a0", " ")
-    assert "inference iterations = 10, inference order = parallel, inference damping = 0" in text
-    assert "{" not in Reader(page).text  # no setting is shown as code
-    assert re.findall(r'<tr class="final"><td>(\d)</td>\s*<td>2</td>', deep) == ["2"]
-    assert "<td>2.00 ± 1.00</td>" in deep
-    assert row_of(deep, "Corn-notill") == "1\u202f000 | 30 | 20 | 2"
-    assert "Woods" not in deep  # it was left as it was
-    assert "all classes" not in deep  # of one class there is no sum
-    text = Reader(deconv).text
-    assert "There were no validation pixels to choose on; applied with strength = 1." in text
-    assert "trained on 3 maps, each made without one of 3 parts" in text
-    assert "3 groups of 18 to 20 bands" in text
-    assert row_of(deconv, "all classes") == "4\u202f000 | 32 | 12 | 4"
-    assert page.count("is that of the first repeat") == 1
-    assert "is that of the first repeat" not in render_report(chained | {"repeats": 1}, figures={}, title="x")
+    part = section(page, "What it learnt")
+    first = "chose, learnt and changed is that of the first repeat, whose map this is."
+    text = f"{first} It learnt something. It may have learnt more. How it looks. What was tried."
+    assert text in Reader(part).text
+    assert part.count("<img") == 1
+    assert re.findall(r'<tr class="final"><td>(.*?)</td>', part) == ["1"]
+    assert "<th>score (%)</th>" in part
+    assert part.count("<thead>") == 1  # the second table has no heads
+    assert row_of(part, "as it is") == "91.00"
+    assert row_of(part, "diversity") == "0.03 | 0: none"
+    assert "<" not in section(page, "Another part").strip()
+    assert page.count(first) == 1
+    for bare in (rendered(metrics), rendered(metrics | {"repeats": 1}, LEARNT)):
+        assert "first repeat" not in bare
 
 
-def test_what_the_deep_crf_learnt_from_and_cannot_know(chained: dict[str, Any]) -> None:
-    deep = chained["refiners"][0]
-    said = " ".join(refiner_sentences(deep)).replace("\u202f", " ").replace("\u00a0", " ")
-    assert "training nodes at most 4 nodes apart" in said
-    assert "side by side 1 240 pairs of equal and 310 pairs of unequal classes" in said
-    assert "one above the other 1 pair of equal and 280 pairs of unequal classes" in said
-    assert "Fewer than 2 training nodes: Alfalfa and Stone-Steel-Towers." in said
-    assert "correlation" not in said
-    assert "neighbours are alike" not in said
-    deep["agreement"] = {"rank": 0.714, "asymmetry": math.nan}
-    deep["pairs"]["below"]["different"] = 0
-    deep["nodes_per_class"] = {"Woods": 2}
-    said = " ".join(refiner_sentences(deep))
-    assert "rank correlation of 0.71" in said
-    assert "correlates with –." in said
-    assert (
-        "Without unequal pairs one above the other it can only have learnt that neighbours are alike." in said
-    )
-    assert "Fewer than" not in said
-    assert refiner_sentences({"name": "deep-crf"}) == refiner_sentences({"name": "dense-crf"}) == []
-
-
-def test_a_deconvolution_that_was_not_cross_fitted_says_so() -> None:
-    said = " ".join(refiner_sentences({"name": "deconv", "held_out_parts": 1, "band_groups": [[0, 5]]}))
-    assert "knows the training pixels better" in said
-    assert "in 1 group of 5 bands." in said
-
-
-def test_a_refiner_that_changed_nothing_says_so(chained: dict[str, Any]) -> None:
-    chained["refiners"][1]["changes"] = changes(0, 0, 0, 0)
-    deconv = section(render_report(chained, figures={}, title="x"), "The deconvolution refiner")
-    assert "It changed the class of no test pixel." in deconv
-    assert "<table" not in deconv
-
-
-def test_no_refiners_no_sections(chained: dict[str, Any]) -> None:
-    for none in ({"refiners": []}, {"refiners": None}, {}):
-        bare = {k: v for k, v in chained.items() if k != "refiners"} | none
-        page = render_report(bare, figures={"adjacency": PIXEL}, title="x")
-        assert not re.search(r"<h2>The (dense|deep|deconvolution)", page)
-        assert "first repeat" not in page
+def test_what_parts_have_to_say_about_the_numbers_stands_with_them_and_once(metrics: dict[str, Any]) -> None:
+    metrics["cautions"] = ["It looked at test pixels.", "It <b>repeats</b> itself."]
+    assert [c for c in cautions(metrics) if c not in cautions(metrics | {"cautions": None})] == metrics[
+        "cautions"
+    ]
+    for page in (rendered(metrics, LEARNT), rendered(metrics), rendered(metrics | {"cautions": []}, LEARNT)):
+        notes = Reader(page).text.partition("The leak is the share")[0]
+        assert (
+            notes.count("It looked at test pixels.")
+            == Reader(page).text.count("It looked at test pixels.")
+            == 1
+        )
+    text = " ".join(shown(metrics).split())
+    assert "- It looked at test pixels. - It <b>repeats</b> itself." in text
 
 
 def test_a_control_is_no_step_on_the_way_to_the_final_map(chained: dict[str, Any]) -> None:
@@ -424,9 +302,7 @@ def test_a_control_is_no_step_on_the_way_to_the_final_map(chained: dict[str, Any
         ("unary + deep-crf + deconv", "refined", True),
     ]
     assert "unary + dense-crf (control)" in shown(chained)
-    assert '<td>unary + dense-crf <span class="tag">control</span></td>' in render_report(
-        chained, figures={}, title="x"
-    )
+    assert '<td>unary + dense-crf <span class="tag">control</span></td>' in rendered(chained)
     chained["steps"]["unary + dense-crf"]["OA"] = over(90.0)
     assert (
         "The control unary + dense-crf did better than the final map on the test pixels (OA 90.00 against 88.00)."
@@ -434,15 +310,18 @@ def test_a_control_is_no_step_on_the_way_to_the_final_map(chained: dict[str, Any
     )
 
 
-def test_the_step_of_a_refiner_that_left_the_map_alone_is_still_the_final_one(
-    chained: dict[str, Any],
-) -> None:
-    """Other repeats may have been changed by it, and the run's accuracy is that of all repeats."""
-    chained["refiners"][0]["settings"] = None
-    chained["chain"] = ["unary", "deconv"]
-    table = rows(chained)
-    assert [r.name for r in table if r.final] == ["unary + deep-crf + deconv"]
-    assert len(table) == 5
+def test_what_a_step_is_called_says_nothing_about_its_role(chained: dict[str, Any]) -> None:
+    """A refiner that left the map alone is not in the chain, yet its step is the final one."""
+    steps = {name: chained["steps"][name] for name in ("unary + deep-crf", "svm")}
+    odd = chained | {
+        "chain": ["svm"],
+        "steps": {"b": steps["svm"], "a": steps["unary + deep-crf"]},
+        "final": "b",
+    }
+    assert [(r.name, r.role, r.final) for r in rows(odd)] == [
+        ("b", "baseline", True),
+        ("a", "refined", False),
+    ]
 
 
 def test_a_refiner_that_made_the_map_worse_is_named(chained: dict[str, Any]) -> None:
@@ -467,46 +346,37 @@ def test_a_refiner_that_made_the_map_worse_is_named(chained: dict[str, Any]) -> 
         worse.format("deep CRF", "90.00", "86.50"),
     ]
     assert found(90.0, 91.0, 90.5)[0].startswith("The map of unary + deep-crf")
+    del steps["unary + deep-crf"]["by"]
+    assert found(87.0, 86.5, 88.0)[0].startswith("unary + deep-crf made the map worse on the test pixels")
     assert found(87.0, 86.999, 88.0) == []  # not to be seen in the table
     assert found(math.nan, 86.0, 88.0) == []
 
 
 def test_missing_parts_are_left_out(metrics: dict[str, Any]) -> None:
-    whole = read(metrics, {"confusion": PIXEL, "training": PIXEL, "spectra": PIXEL})
-    bare = {
-        "method": "svm",
-        "chain": ["svm"],
-        "repeats": 1,
-        "OA": over(80.0),
-        "AA": None,
-        "kappa": over(75.0),
-        "refiners": [],
-        "training": None,
-    }
-    headings = [
-        "Class by class", "What was mistaken", "Training", "The dense CRF", "Versions", "Times", "What the classes"
-    ]  # fmt: skip
-    small = read(bare)
+    whole = Reader(rendered(metrics, confusion=PIXEL, training=PIXEL, spectra=PIXEL))
+    steps = {"svm": {"role": "network", "OA": over(80.0), "AA": None, "kappa": over(75.0)}}
+    bare = {"chain": ["svm"], "repeats": 1, "steps": steps, "final": "svm", "training": None}
+    headings = ["Class by class", "What was mistaken", "Training", "Versions", "Times", "What the classes"]
+    small = Reader(rendered(bare))
     for heading in headings:
         assert heading in whole.text
         assert heading not in small.text
     assert "80.00" in small.text
     assert "±" not in small.text
     assert shown(bare)
-    metrics["refiners"], metrics["steps"] = None, {"svm": metrics["steps"]["svm"]}
-    assert "fixed" not in read(metrics).text
 
 
 def test_the_report_is_written_whole_or_not_at_all(metrics: dict[str, Any], tmp_path: Path) -> None:
     target = tmp_path / "report.html"
-    write_report(target, metrics, figures={"map": PIXEL}, title="Ä")
-    assert target.read_text(encoding="utf-8") == render_report(metrics, figures={"map": PIXEL}, title="Ä")
+    given: dict[str, Any] = {"figures": {"map": PIXEL}, "sections": [LEARNT], "title": "Ä"}
+    write_report(target, metrics, **given)
+    assert target.read_text(encoding="utf-8") == render_report(metrics, **given)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(RunError, match=r"nowhere.*could not be written"):
-        write_report(tmp_path / "nowhere" / "report.html", metrics, figures={}, title="x")
+        write_report(tmp_path / "nowhere" / "report.html", metrics, **given)
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(RunError, match="could not be written"):
-        write_report(tmp_path / "folder.html", metrics, figures={}, title="x")
+        write_report(tmp_path / "folder.html", metrics, **given)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.html", "report.html"]
 
 
@@ -520,26 +390,12 @@ def test_rows_run_from_the_baselines_to_the_final_map(metrics: dict[str, Any]) -
     ]
 
 
-def with_gan(metrics: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """The same run as a semi-supervised one, with its supervised twin."""
-    steps = {"twin": step(89.03, 86.0, 87.5, window=9, leak=2.1, seconds=300.0)} | metrics["steps"]
-    health = {"diversity": 0.034, "within": None, "believed": 0.998, "doubted": 0.25, "distance": 1.256}
-    gan = {
-        "variant": "ss",
-        "pool": "whole scene (transductive): 21,025 pixels, test pixels included",
-        "health": health,
-        "warnings": ["The generator has collapsed: it <b>repeats</b> itself.", "Another sentence."],
-        "generated_per_class": {"Alfalfa": 0, "Woods": 1200},
-    }
-    return metrics | {"steps": steps, "gan": gan | changes}
-
-
 def test_the_supervised_twin_stands_between_baselines_and_network(metrics: dict[str, Any]) -> None:
-    changed = with_gan(metrics)
+    changed = metrics | {"steps": {"twin": step("twin", 89.03, 86.0, 87.5)} | metrics["steps"]}
     table = rows(changed)
     assert [r.role for r in table] == ["baseline", "baseline", "twin", "network", "refined"]
     assert [(r.name, r.title) for r in table][2:4] == [("twin", "supervised twin"), ("cnn3d", "cnn3d")]
-    page = render_report(changed, figures={}, title="x")
+    page = rendered(changed)
     assert row_of(page, "supervised twin").startswith("89.03 ± 0.40 | 86.00 ± 0.40")
     assert "<th>supervised twin</th>" in page[page.index("Class by class") :]
     assert "<td>twin" not in page
@@ -551,39 +407,6 @@ def test_the_supervised_twin_stands_between_baselines_and_network(metrics: dict[
         "The supervised twin, trained on the labels alone, did better than the final map on the test pixels "
         "(OA 95.00 against 93.21)." in cautions(changed)
     )
-
-
-def test_unlabelled_pixels_and_a_sick_generator_are_said_with_the_numbers(metrics: dict[str, Any]) -> None:
-    changed = with_gan(metrics)
-    pool = "Unlabelled pixels were used in training: whole scene (transductive): 21,025 pixels, test pixels included."
-    assert [s for s in cautions(changed) if s not in cautions(metrics)] == [pool, *changed["gan"]["warnings"]]
-    notes = read(changed).text.partition("The leak is the share")[0]
-    assert pool in notes
-    assert "The generator has collapsed: it <b>repeats</b> itself." in notes
-    assert pool in " ".join(shown(changed).split())
-    without = with_gan(metrics, pool="", warnings=[])
-    assert cautions(without) == cautions(metrics)
-
-
-def test_what_the_generator_makes_has_a_section_of_its_own(metrics: dict[str, Any]) -> None:
-    pictures = {"generated_spectra": PIXEL, "generated_patches": PIXEL, "map": PIXEL}
-    page = render_report(with_gan(metrics), figures=pictures, title="x")
-    assert page.count("<img") == 3  # none of them after the map as well
-    section = page.partition("<h2>What the generator makes</h2>")[2].partition("<h2>")[0]
-    assert section.count("<img") == 2
-    assert "2 warnings about it" in section
-    assert row_of(section, "spectral diversity").startswith("0.03 ")
-    assert row_of(section, "diversity within a class").startswith("– ")
-    assert row_of(section, "distance of the means").startswith("1.26 ")
-    assert row_of(section, "generated cubes called generated").startswith("99.8 % ")
-    assert "Alfalfa 0, Woods 1\u202f200." in section
-    assert "Nothing looks wrong" in render_report(with_gan(metrics, warnings=[]), figures={}, title="x")
-    page = render_report(with_gan(metrics, health=None, generated_per_class={}), figures={}, title="x")
-    assert "What the generator makes" in page
-    assert "spectral diversity" not in page
-    page = render_report(metrics, figures=pictures, title="x")
-    assert "generator" not in Reader(page).text
-    assert page.count("<img") == 1
 
 
 def test_a_baseline_that_wins_is_named(metrics: dict[str, Any]) -> None:
@@ -678,8 +501,8 @@ def areas() -> dict[str, Any]:
 def test_areas_have_a_section_that_says_what_they_rest_on(
     metrics: dict[str, Any], areas: dict[str, Any]
 ) -> None:
-    assert "How much of each class" not in render_report(metrics, figures={}, title="x")
-    page = render_report(metrics | {"areas": areas}, figures={}, title="x")
+    assert "How much of each class" not in rendered(metrics)
+    page = rendered(metrics | {"areas": areas})
     part = section(page, "How much of each class there is")
     assert (
         row_of(part, "Woods")
@@ -703,7 +526,7 @@ def test_the_summary_names_the_largest_areas(metrics: dict[str, Any], areas: dic
 
 
 def test_long_names_do_not_push_numbers_off_the_screen(metrics: dict[str, Any]) -> None:
-    metrics["method"], metrics["chain"] = "m" * 60, ["m" * 60]
+    metrics["final"], metrics["chain"] = "m" * 60, ["m" * 60]
     metrics["steps"] = {"m" * 60: metrics["steps"]["cnn3d"], "svm": metrics["steps"]["svm"]}
     text = shown(metrics)
     assert max(map(len, text.splitlines())) <= 80
@@ -719,10 +542,3 @@ def test_the_summary_survives_a_terminal_without_the_characters(metrics: dict[st
     text = raw.getvalue().decode("ascii")
     assert "93.21 +- 0.40" in text
     assert "9 x 9" in text
-
-
-def test_usual_settings_stand_unless_beaten(metrics: dict[str, Any]) -> None:
-    metrics["refiners"][0]["table"][1]["gain"] = 1.0
-    assert "usual settings" not in render_report(metrics, figures={}, title="t")
-    metrics["refiners"][0]["usual"] = True
-    assert "usual settings" in render_report(metrics, figures={}, title="t")
