@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 from hyperseg.core.errors import SettingError
+from hyperseg.core.words import counted
+
+PerAxis = int | tuple[int, ...]
+Layout = Literal["depth", "channels"]
+"""How a network reads the bands of a window: along an axis of their own, (B, 1, L, h, w), or as its channels."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +38,40 @@ class Tile:
         return tuple(slice(a, b) for a, b in self.read)
 
 
-def tiles(shape: tuple[int, ...], *, size: tuple[int, ...], halo: int) -> Iterator[Tile]:
+def tiles(shape: tuple[int, ...], *, size: PerAxis, halo: PerAxis) -> Iterator[Tile]:
     """Cover `shape` once with tiles of at most `size`, each with a halo of `halo` pixels.
 
     The cores partition the scene: every pixel is written by exactly one tile.
 
     Args:
         shape: spatial shape of the scene.
-        size: largest core per axis, in pixels.
-        halo: pixels to read beyond the core on every side (a valid network's `margin`).
+        size: largest core in pixels, one number or one per axis.
+        halo: pixels to read beyond the core on both sides of an axis (a valid network's `margin`).
     """
-    if len(size) != len(shape) or min(size) < 1 or halo < 0:
-        raise SettingError(f"tiles of size {size} with halo {halo} cannot cover a scene of shape {shape}.")
-    starts = [range(0, n, s) for n, s in zip(shape, size, strict=True)]
+    sides = per_axis("the side of a tile", size, len(shape), low=1)
+    starts = [range(0, n, side) for n, side in zip(shape, sides, strict=True)]
     for origin in product(*starts):
-        core = tuple((o, min(o + s, n)) for o, s, n in zip(origin, size, shape, strict=True))
+        core = tuple((o, min(o + side, n)) for o, side, n in zip(origin, sides, shape, strict=True))
         yield around(core, shape, halo=halo)
 
 
-def around(core: tuple[tuple[int, int], ...], shape: tuple[int, ...], *, halo: int) -> Tile:
+def around(core: tuple[tuple[int, int], ...], shape: tuple[int, ...], *, halo: PerAxis) -> Tile:
     """The tile that answers for `core`, half-open (start, stop) per axis, in a scene of this shape."""
-    read = tuple((max(a - halo, 0), min(b + halo, n)) for (a, b), n in zip(core, shape, strict=True))
-    pad = tuple((ra - (a - halo), (b + halo) - rb) for (a, b), (ra, rb) in zip(core, read, strict=True))
+    wide = per_axis("the halo of a tile", halo, len(shape))
+    read = tuple((max(a - w, 0), min(b + w, n)) for (a, b), n, w in zip(core, shape, wide, strict=True))
+    pad = tuple((ra - (a - w), (b + w) - rb) for (a, b), (ra, rb), w in zip(core, read, wide, strict=True))
     return Tile(core=core, read=read, pad=pad)
+
+
+def per_axis(what: str, value: PerAxis, ndim: int, *, low: int = 0) -> tuple[int, ...]:
+    """Pixels along each of `ndim` axes, given as one number for all of them or as one for each.
+
+    Raises:
+        SettingError: another number of them, or one below `low`; it begins with `what`.
+    """
+    pixels = tuple(value) if isinstance(value, Sequence) else (value,) * ndim
+    if len(pixels) != ndim or min(pixels) < low:
+        raise SettingError(
+            f"{what} is {counted(low, 'pixel')} or more, got {value}: give one number, or one for each of {ndim} axes."
+        )
+    return pixels

@@ -1,12 +1,14 @@
-"""Patches gathered by index from one padded tensor: no patch array is ever stored.
+"""Patches gathered by index from padded scenes that lie in one tensor: no patch array is ever stored.
 
-Here NumPy's channels-last cube becomes torch's (B, 1, L, h, w); `hyperseg.engine.predict` is the only other
-place.
+Here NumPy's channels last become torch's channels first; `hyperseg.engine.forward` is the only other place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
+from math import prod
 
 import numpy as np
 import torch
@@ -14,67 +16,121 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import SceneError, SettingError
+from hyperseg.core.tiles import Layout, PerAxis, per_axis
 
 # the symmetries of the square as maps of offsets: (dy, dx) -> matrix @ (dy, dx)
 SQUARE = torch.tensor(
     [[[1, 0], [0, 1]], [[0, 1], [-1, 0]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]],
      [[1, 0], [0, -1]], [[0, 1], [1, 0]], [[-1, 0], [0, 1]], [[0, -1], [-1, 0]]]
 )  # fmt: skip
+# those of a box are reflections: where slices lie further apart than rows, a turned patch would be of another body
+BOX = torch.diag_embed(torch.tensor(list(product((1, -1), repeat=3))))
 
 
 class PatchSource:
-    """A preprocessed cube on a device, padded by reflection so that every pixel has a whole patch.
+    """Preprocessed scenes on a device, padded by reflection so that every pixel has a whole patch.
 
     Args:
-        cube: (H, W, L) preprocessed; kept as float32. With radius 0 the array itself may be shared.
-        radius: r; a patch is (2r+1, 2r+1) pixels. It may exceed the scene: reflections repeat.
-        device: where the cube stays.
+        cubes: (*S, L), S of 2 axes (a scene or an image) or 3 (a volume); or a list of such, of any sizes. They are
+            kept as float32. With one cube and radius 0 the array itself may be shared.
+        radius: r, one number or one per axis; a patch is 2r + 1 pixels long. It may exceed the scene: reflections
+            repeat.
+        layout: of the network the patches are for; "depth" is for scenes only.
+        device: where the cubes stay.
+
+    Attributes:
+        orientations: number of orientations a patch can be gathered in: eight flips and quarter turns of an image,
+            eight reflections of a volume along its three axes.
 
     Raises:
-        SceneError: not a cube of three axes, or an empty one.
-        SettingError: a negative radius.
+        SceneError: not cubes of three or four axes, an empty one, or some that do not go together.
+        SettingError: a negative radius, or bands as depth for volumes.
     """
 
+    orientations = 8
+
     def __init__(
-        self, cube: NDArray[np.floating], *, radius: int, device: torch.device | str = "cpu"
+        self,
+        cubes: NDArray[np.floating] | Sequence[NDArray[np.floating]],
+        *,
+        radius: PerAxis,
+        layout: Layout = "depth",
+        device: torch.device | str = "cpu",
     ) -> None:
-        if cube.ndim != 3 or not cube.size:
-            raise SceneError(
-                f"patches need a cube (rows, columns, bands), got an array of shape {cube.shape}."
-            )
-        if radius < 0:
-            raise SettingError(f"the radius of a patch is 0 pixels or more, got {radius}.")
-        self.radius = radius
-        padded = (
-            np.pad(cube, ((radius, radius), (radius, radius), (0, 0)), mode="reflect") if radius else cube
-        )
-        self.padded = torch.from_numpy(np.ascontiguousarray(padded, np.float32)).to(device)
-        window = torch.cartesian_prod(*[torch.arange(-radius, radius + 1)] * 2).reshape(-1, 2)
-        turned = torch.einsum("oij,kj->oki", SQUARE, window)
-        # per orientation and place in the patch: how far away the value lies in the flattened padded cube
-        self._offsets = (turned[..., 0] * self.padded.shape[1] + turned[..., 1]).to(device)
+        self.several = not isinstance(cubes, np.ndarray)
+        several: Sequence[NDArray[np.floating]] = cubes if self.several else [cubes]  # type: ignore[list-item, assignment]
+        _check(several, layout)
+        self.layout, self.ndim = layout, several[0].ndim - 1
+        r = torch.tensor(per_axis("the radius of a patch", radius, self.ndim))
+        symmetries = SQUARE if self.ndim == 2 else BOX
+        wide = (symmetries.abs() @ r).amax(0)  # a long patch lies across in some orientations
+        pads = [*((n, n) for n in wide.tolist()), (0, 0)]
+        padded = [np.pad(cube, pads, mode="reflect") if any(wide) else cube for cube in several]
+        sizes = [cube.shape[:-1] for cube in padded]
+        flat = [np.ascontiguousarray(cube, np.float32).reshape(-1, cube.shape[-1]) for cube in padded]
+        self.padded = torch.from_numpy(flat[0] if len(flat) == 1 else np.concatenate(flat)).to(device)
+        # in the flattened padded cubes: how far a step along an axis goes, and where a scene's first pixel is
+        steps = torch.tensor([[prod(size[axis + 1 :]) for axis in range(self.ndim)] for size in sizes])
+        first = torch.tensor([0, *map(prod, sizes[:-1])]).cumsum(0) + steps @ wide
+        self._steps, self._first = steps.to(device), first.to(device)
+        # per axis of a patch, (scenes * orientations, 2r + 1): how far away its values lie
+        turned = torch.einsum("oij,si->soj", symmetries, steps).flatten(0, 1)
+        self._along = [
+            (turned[:, axis, None] * torch.arange(-n, n + 1)).to(device) for axis, n in enumerate(r.tolist())
+        ]
 
     @property
     def device(self) -> torch.device:
-        """Where the cube and the patches are."""
+        """Where the cubes and the patches are."""
         return self.padded.device
 
     def gather(self, pixels: Tensor, orientation: Tensor | None = None) -> Tensor:
         """Patches around `pixels`.
 
         Args:
-            pixels: (B, 2) long, row and column in the scene.
-            orientation: (B,) long in 0..7, a flip or rotation per patch, 0 for none; None leaves all alone.
+            pixels: (B, ndim) long, row and column in the scene, in a volume its slice before them. Of a source made
+                from a list (B, 1 + ndim), the number of the scene in front; scenes may mix within a batch.
+            orientation: (B,) long, one of `orientations` per patch, 0 for none; None leaves all alone.
 
         Returns:
-            (B, 1, L, 2r+1, 2r+1) on the source's device; a view whose bands lie next to each other in memory.
+            (B, 1, L, *(2r+1)) for "depth", (B, L, *(2r+1)) for "channels", on the source's device; a view whose bands
+            lie next to each other in memory.
+
+        Raises:
+            SettingError: pixels of another number of columns.
         """
-        n, side = len(pixels), 2 * self.radius + 1
-        row, column = (pixels.to(self.device) + self.radius).unbind(1)
-        at = (row * self.padded.shape[1] + column)[:, None]
-        turn = self._offsets[:1] if orientation is None else self._offsets[orientation.to(self.device)]
-        values = self.padded.flatten(0, 1).index_select(0, (at + turn).flatten())
-        return values.view(n, side, side, -1).permute(0, 3, 1, 2).unsqueeze(1)
+        if pixels.shape[1:] != (self.ndim + self.several,):
+            raise SettingError(
+                f"pixels are (batch, {self.ndim + self.several}), "
+                f"{'scene, ' * self.several}{'slice, ' * (self.ndim - 2)}row and column; got {tuple(pixels.shape)}."
+            )
+        pixels = pixels.to(self.device)
+        scene = pixels[:, 0] if self.several else 0
+        at = (pixels[:, -self.ndim :] * self._steps[scene]).sum(1) + self._first[scene]
+        row = scene * self.orientations + (0 if orientation is None else orientation.to(self.device))
+        for axis, along in enumerate(self._along):
+            at = at.unsqueeze(-1) + along[row].view(-1, *[1] * axis, along.shape[1])
+        values = self.padded.index_select(0, at.flatten()).view(*at.shape, -1).movedim(-1, 1)
+        return values.unsqueeze(1) if self.layout == "depth" else values
+
+
+def _check(cubes: Sequence[NDArray[np.floating]], layout: Layout) -> None:
+    """Raise SceneError or SettingError unless patches can be taken from the cubes together."""
+    shapes = [cube.shape for cube in cubes]
+    if not shapes or any(len(shape) not in (3, 4) or not prod(shape) for shape in shapes):
+        raise SceneError(
+            f"patches need cubes (rows, columns, bands) or (depth, rows, columns, channels), got {shapes}."
+        )
+    if len({(len(shape), shape[-1]) for shape in shapes}) > 1:
+        raise SceneError(f"the scenes of a source have as many axes and bands as each other, got {shapes}.")
+    match layout:
+        case "channels":
+            pass
+        case "depth":
+            if len(shapes[0]) == 4:
+                raise SettingError('patches of volumes have the layout "channels".')
+        case _:
+            raise SettingError(f"the layout of patches is depth or channels, got {layout!r}.")
 
 
 def draw_pixels(n: int, *, batch: int, step: int, seed: int, balanced: Tensor | None = None) -> Tensor:

@@ -5,11 +5,13 @@
 | `fit`         | the training loop: phases, validation, early stop, checkpoints, resumption |
 | `training`    | what a run is made of: `Phase`, `History`, the state a checkpoint holds    |
 | `checkpoint`  | that state on disk; `interrupt`: Ctrl-C between steps                      |
-| `predict`     | a scene through a network, tile by tile; `lanes`: several tiles at once    |
+| `predict`     | a scene, image or volume through a network, window by window               |
+| `forward`     | one window through it; `blend`: overlapping ones; `lanes`: several at once |
 | `device`      | which device, which precision                                              |
 | `distributed` | several processes under torchrun                                           |
 | `ema`         | moving averages of weights                                                 |
 | `progress`    | progress bars for `fit` and `predict_scene`                                |
+| `runtime`     | device, precision, seed, bars and checkpoints as one argument              |
 """
 
 from hyperseg.engine.checkpoint import load_state, save_state
@@ -26,16 +28,9 @@ from hyperseg.engine.distributed import (
 )
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.fit import Report, fit
+from hyperseg.engine.forward import FeatureModel, SceneModel, class_probabilities
 from hyperseg.engine.lanes import ahead, in_order
-from hyperseg.engine.predict import (
-    FeatureModel,
-    SceneModel,
-    blend_windows,
-    class_probabilities,
-    predict_scene,
-    predict_tiles,
-    window_features,
-)
+from hyperseg.engine.predict import blend_windows, predict_scene, predict_tiles, window_features
 from hyperseg.engine.progress import scene_progress, training_progress
 from hyperseg.engine.runtime import Runtime
 from hyperseg.engine.training import History, Phase

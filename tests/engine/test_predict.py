@@ -15,8 +15,8 @@ from hyperseg.backbone import BackboneSpec, ClassHead, ConvSpec, Encoder, seeded
 from hyperseg.core import Scene, SceneError, SettingError
 from hyperseg.data.patches import PatchSource
 from hyperseg.engine import blend_windows, class_probabilities, predict_scene, predict_tiles
+from hyperseg.engine.blend import starts, weights
 from hyperseg.engine.lanes import in_order
-from hyperseg.engine.predict import _bell, _starts
 
 BANDS, K = 6, 3
 
@@ -206,26 +206,26 @@ def test_blending_windows_that_agree_changes_nothing(shape: tuple[int, int], til
 def test_blend_equals_the_weighted_mean_over_whole_windows() -> None:
     model, where, side = net(2, "same"), scene((21, 18)), 8
     cube, total, mass = np.asarray(where.cube), np.zeros((21, 18, K)), np.zeros((21, 18, 1))
-    weight = np.outer(_bell(side), _bell(side))[..., None]
-    for r in _starts(21, side):
-        for c in _starts(18, side):
+    weight = weights((side, side)).astype(float)
+    for r in starts(21, side):
+        for c in starts(18, side):
             window = (slice(r, r + side), slice(c, c + side))
             total[window] += (
                 weight * class_probabilities(model, torch.from_numpy(cube[window][None].copy()))[0].numpy()
             )
             mass[window] += weight
     bands = list(blend_windows(model, where, keep, tile=side))
-    assert [p.core[0][0] for p, _ in bands] == _starts(21, side)  # yielded row by row, as soon as closed
+    assert [p.core[0][0] for p, _ in bands] == starts(21, side)  # yielded row by row, as soon as closed
     np.testing.assert_allclose(np.concatenate([v for _, v in bands]), total / mass, atol=1e-5)
 
 
 def test_windows_cover_the_axis_with_half_overlap() -> None:
     for n in range(1, 40):
         for side in range(1, n + 1):
-            starts = _starts(n, side)
-            assert starts[0] == 0
-            assert starts[-1] == n - side
-            assert all(0 < b - a <= max(side // 2, 1) for a, b in pairwise(starts))
+            at = starts(n, side)
+            assert at[0] == 0
+            assert at[-1] == n - side
+            assert all(0 < b - a <= max(side // 2, 1) for a, b in pairwise(at))
 
 
 def test_a_scene_smaller_than_a_window_is_one_window() -> None:
