@@ -82,7 +82,7 @@ class Shown:
         return GroupedOption([spelt], default=None, help=help, **more)
 
 
-def _type_of(hint: Any) -> click.ParamType | None:
+def _type_of(hint: Any) -> Any:
     if get_origin(hint) is Literal:
         return Choice(get_args(hint))
     return {int: click.INT, float: click.FLOAT}.get(hint)

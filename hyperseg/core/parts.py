@@ -287,6 +287,7 @@ class Refiner:
         fit: (map, task, settings, context) -> fitted; the map is the one to refine.
         load: (saved, model) -> fitted.
         check: (task, settings, method, place in the chain) -> None; raises before any training.
+        title: what a sentence calls it.
     """
 
     name: str
@@ -294,6 +295,7 @@ class Refiner:
     fit: Callable[[SegmentationMap, Task, Any, Context], Fitted]
     load: Callable[[Saved, Model], Fitted]
     check: Callable[[Task, Any, Method, int], None] = lambda task, settings, method, place: None
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,7 @@ class Step:
         window_px: side of the square of pixels that a decision rests on.
         seconds: it took.
         training_s: of these, before mapping; None where the two are not told apart.
+        by: what a sentence calls the refiner that made it; "" for a method.
     """
 
     name: str
@@ -315,3 +318,4 @@ class Step:
     window_px: int
     seconds: float
     training_s: float | None = None
+    by: str = ""

@@ -17,7 +17,6 @@ from hyperseg.crf.piecewise import Pairwise
 from hyperseg.crf.settings import DeepCRF
 
 FLOOR = 1e-5  # probabilities are raised to this before the logarithm, as for the dense CRF
-NAME = "deep-crf"
 Window = tuple[tuple[int, int], ...]  # (start, stop) per axis
 
 
@@ -52,6 +51,7 @@ def apply_deep_crf(
     tile: int = 256,
     device: torch.device | str = "cpu",
     warn: bool = True,
+    by: str = "CRF",
     progress: Callable[[int, int], None] | None = None,
 ) -> SegmentationMap:
     """Refine a map tile by tile; the answer does not depend on the tiles, and memory not on the scene.
@@ -68,6 +68,7 @@ def apply_deep_crf(
         tile: side of a tile in nodes.
         device: where to compute.
         warn: say so where mean field has not settled.
+        by: what the map's chain calls it.
         progress: called with (pixels done, pixels in all).
 
     Raises:
@@ -92,7 +93,7 @@ def apply_deep_crf(
         done += int(np.prod([b - a for a, b in inside]))
         if progress is not None:
             progress(done, int(np.prod(map.shape)))
-    return map.refined(out, NAME)
+    return map.refined(out, by)
 
 
 def context(

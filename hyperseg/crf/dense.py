@@ -92,6 +92,7 @@ def refine(
     engine: Engine = "lattice",
     device: str | torch.device = "cpu",
     kernels: Kernels | None = None,
+    by: str = "CRF",
 ) -> SegmentationMap:
     """Smooth a map along the structures of the scene.
 
@@ -102,9 +103,10 @@ def refine(
         engine: "lattice" (NumPy and torch only), "pydensecrf" (the C++ package, CPU) or "exact" (N x N).
         device: for the lattice and the exact engine.
         kernels: kernels of the same scene to share between calls; they then decide engine and device.
+        by: what the map's chain calls it.
 
     Returns:
-        The map with the marginals as probabilities and "dense-crf" in its chain; `map` itself where the
+        The map with the marginals as probabilities; `map` itself where the
         settings change nothing or no pixel is valid. The lattice and pydensecrf agree to
         1e-5 but on a few undecided pixels, where iterating magnifies float32 rounding, mostly pydensecrf's
         (Indian Pines: 2 pixels, 7e-5; 610 x 340 and a noisy guide: 11 pixels, at worst 3e-4).
@@ -141,7 +143,7 @@ def refine(
         refined = _run(unary, kernels, settings)
     after = map.probs.astype(np.float32, copy=True)
     after[points] = refined
-    return map.refined(after, by="dense-crf")
+    return map.refined(after, by=by)
 
 
 def weighted_kernels(kernels: Kernels, settings: DenseCRF) -> tuple[list[Kernel], list[float]]:

@@ -116,9 +116,10 @@ class FittedDeconv:
         return Saved({"strength": self.strength, "spec": to_json(self.network.spec)}, arrays)
 
     def section(self, before: SegmentationMap, after: SegmentationMap, scene: Scene, split: Split) -> Section:
-        from hyperseg.crf.section import deconv_section
+        from hyperseg.crf.section import deconv_sentences, refiner_section
 
-        return deconv_section(with_changes(self.numbers, before, after, scene, split))
+        numbers = with_changes(self.numbers, before, after, scene, split)
+        return refiner_section(numbers, title=DECONV.title, sentences=deconv_sentences(numbers))
 
 
 def fit(map: SegmentationMap, task: Task, settings: DeconvSettings, context: Context) -> FittedDeconv:
@@ -188,4 +189,4 @@ def load(saved: Saved, model: Model) -> FittedDeconv:
     return FittedDeconv(saved.record["strength"], network, preprocess, {})
 
 
-DECONV = Refiner("deconv", DeconvSettings, fit, load)
+DECONV = Refiner("deconv", DeconvSettings, fit, load, title="The deconvolution refiner")

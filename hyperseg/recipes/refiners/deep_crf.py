@@ -6,8 +6,10 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hyperseg.core import Scene, SegmentationMap, SettingError, Split
-from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, Section, prefixed
+from hyperseg.core.parts import Context, Figure, Method, Model, Refiner, Saved, Section, prefixed
 from hyperseg.core.settings import from_json, option, settings, to_json
 from hyperseg.core.task import Task
 from hyperseg.crf.settings import DeepCRF
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from hyperseg.crf.piecewise import Pairwise
     from hyperseg.engine.runtime import Runtime
     from hyperseg.recipes.training.model import NetworkModel
+
+BESIDE_PX = 3  # labelled pixels up to here lie beside each other: fields have unlabelled rims
 
 
 @settings
@@ -147,9 +151,19 @@ class FittedDeepCrf:
         return Saved(record, arrays)
 
     def section(self, before: SegmentationMap, after: SegmentationMap, scene: Scene, split: Split) -> Section:
-        from hyperseg.crf.section import deep_crf_section
+        from hyperseg.crf import adjacency
+        from hyperseg.crf.section import deep_crf_sentences, refiner_section
 
-        return deep_crf_section(with_changes(self.numbers, before, after, scene, split), scene)
+        assert scene.labels is not None
+        numbers = with_changes(self.numbers, before, after, scene, split)
+        seen = adjacency.count_pairs(scene.labels, scene.n_classes, within=BESIDE_PX)
+        learnt = {towards: np.asarray(table) for towards, table in numbers["class_table"].items()}
+        numbers["agreement"] = adjacency.agreement(learnt, seen)
+        picture = adjacency.adjacency_figure(learnt, seen, scene.classes, scene.colours, within=BESIDE_PX)
+        return refiner_section(
+            numbers, title=DEEP_CRF.title, sentences=deep_crf_sentences(numbers),
+            figures=[Figure(picture, adjacency.CAPTION)],
+        )  # fmt: skip
 
 
 def fit(map: SegmentationMap, task: Task, settings: DeepCrfSettings, context: Context) -> FittedDeepCrf:
@@ -238,4 +252,4 @@ def check(task: Task, settings: DeepCrfSettings, method: Method, place: int) -> 
         training_pairs(task.scene, task.split, replace(settings, least_edges=1), seed=0)
 
 
-DEEP_CRF = Refiner("deep-crf", DeepCrfSettings, fit, load, check)
+DEEP_CRF = Refiner("deep-crf", DeepCrfSettings, fit, load, check, title="The deep CRF")

@@ -79,7 +79,7 @@ class FittedDenseCrf:
         from hyperseg.crf.section import refiner_section
 
         numbers = with_changes(self.numbers, before, after, scene, split)
-        return refiner_section(numbers, title="dense CRF")
+        return refiner_section(numbers, title=DENSE_CRF.title)
 
 
 def fit(map: SegmentationMap, task: Task, settings: DenseCrfSettings, context: Context) -> FittedDenseCrf:
@@ -122,4 +122,4 @@ def check(task: Task, settings: DenseCrfSettings, method: Method, place: int) ->
         )
 
 
-DENSE_CRF = Refiner("dense-crf", DenseCrfSettings, fit, load, check)
+DENSE_CRF = Refiner("dense-crf", DenseCrfSettings, fit, load, check, title="The dense CRF")

@@ -51,7 +51,7 @@ class RepeatResult:
                 seconds[f"{step.name}, training"] = step.training_s
             seconds[step.name] = step.seconds - (step.training_s or 0.0)
         summary = {
-            "steps": {s.name: {"role": s.role} | score_step(s, scene, split) for s in made.steps},
+            "steps": {s.name: told(s) | score_step(s, scene, split) for s in made.steps},
             "final": made.final.name,
             "chain": list(made.final.map.made_by),
             "training": None if history is None else asdict(history),
@@ -66,6 +66,11 @@ class RepeatResult:
             record["refiners"].append({"name": link.fitted.name, "record": saved.record})
             tensors |= prefixed(f"refiner{i}", saved.arrays)
         return RepeatResult(summary, tensors, record, tuple(sections))
+
+
+def told(step: Step) -> dict[str, str]:
+    """What a step is to a reader, and what made it."""
+    return {"role": step.role} | ({"by": step.by} if step.by else {})
 
 
 def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:

@@ -68,10 +68,10 @@ def run_repeat(task: Task, settings: RunSettings, runtime: Runtime) -> Outcome:
     base = made[method.step_name]
     steps = [m.step for m in made.values()]
     for of, refiners in method.controls(settings.refine or ()):
-        role: Role = "control" if of == method.step_name else made[of].step.role
+        apart: Role = "control" if of == method.step_name else made[of].step.role
         chain = [settings.refiner(name) for name in refiners]
         part, chosen = next((p, c) for _, p, c in fitted_parts(settings) if p.step_name == of)
-        steps += [link.step for link in refine(made[of], part, chosen, chain, task, runtime, role=role)]
+        steps += [link.step for link in refine(made[of], part, chosen, chain, task, runtime, role=apart)]
     links = refine(base, method, settings.method_settings, settings.chain, task, runtime)
     return Outcome((*steps, *(link.step for link in links)), base, tuple(links))
 
@@ -131,7 +131,7 @@ def refine(
         after = fitted.apply(before.map, task.scene, runtime)
         step = Step(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
-            time.monotonic() - started,
+            time.monotonic() - started, by=refiner.title or refiner.name,
         )  # fmt: skip
         links.append(Link(step, fitted, before.map))
     return links

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hyperseg.backbone import seeded
 from hyperseg.core import UNLABELLED, LabelError, Scene, SegmentationMap, Split
 from hyperseg.crf.deep import Window, apply_deep_crf, log_probs, pooled
-from hyperseg.crf.meanfield import Direction
+from hyperseg.crf.grid import Direction
 from hyperseg.crf.piecewise import (
     DIRECTIONS,
     Edges,
