@@ -13,6 +13,7 @@ from hyperseg.core import SettingError
 from hyperseg.core.parts import Parts
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.core.words import did_you_mean, listed
+from hyperseg.data.splits import splits_help
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.settings import RunSettings
@@ -135,7 +136,7 @@ class PartsCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
                 groups.setdefault(getattr(param, "group", "") or "Options", []).append(record)
         for title, records in groups.items():
@@ -144,6 +145,8 @@ class PartsCommand(click.Command):
         for title, table in (("Methods", METHODS), ("Refiners", REFINERS)):
             with formatter.section(title):
                 formatter.write_dl([(name, entry.help) for name, entry in table.entries.items()])
+        with formatter.section("Splits"):
+            formatter.write_dl([(*line.split("  ", 1),) for line in splits_help().splitlines()])  # type: ignore[misc]
 
 
 def base_settings(args: Sequence[str]) -> RunSettings:
@@ -157,7 +160,9 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     if NONE in refine and len(refine) > 1:
         raise SettingError(f"--refine {NONE} stands alone, got {', '.join(refine)}.")
     known: dict[str, Any] = {}
-    if method is not None and method != settings.method:  # an earlier run's refiners were chosen for its method
+    if (
+        method is not None and method != settings.method
+    ):  # an earlier run's refiners were chosen for its method
         known = {"method": checked(METHODS, "method", method), "method_settings": None, "refine": None}
     if refine:
         known["refine"] = tuple(checked(REFINERS, "refine", n) for n in refine if n != NONE)
@@ -174,7 +179,8 @@ def checked(table: Parts, option: str, name: str) -> str:
     """The name, if the table has it; else the error says which option it was."""
     if name not in table:
         raise click.BadParameter(
-            f"{name!r} is not one of {', '.join(table)}.{did_you_mean(name, table)}", param_hint=f"'--{option}'"
+            f"{name!r} is not one of {', '.join(table)}.{did_you_mean(name, table)}",
+            param_hint=f"'--{option}'",
         )
     return name
 
@@ -196,15 +202,14 @@ def last(args: Sequence[str], name: str) -> str | None:
 def refusal(option: str, base: RunSettings) -> str:
     """Why an option is not taken: another part has it, or none."""
     name = option.removeprefix("--")
-    owners = [
-        f"{table.what} {part}"
+    owners = {
+        table.what: [part for part in table if name in option_names(table[part])]
         for table in (METHODS, REFINERS)
-        for part in table
-        if name in option_names(table[part])
-    ]
+    }
+    words = [f"the {what}{'s' * (len(names) > 1)} {listed(names)}" for what, names in owners.items() if names]
     chosen = listed(dict.fromkeys(part for part, _ in base.parts))
-    if owners:
-        return f"--{name} is no option of {chosen}: it belongs to {listed(owners)}."
+    if words:
+        return f"--{name} is no option of {chosen}: it belongs to {listed(words)}."
     known = [n for _, s in base.parts for n in option_names_of(s)]
     return f"no such option: {option}.{did_you_mean(name, known)} `hyperseg classify --help` lists them."
 

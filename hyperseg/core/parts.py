@@ -59,6 +59,9 @@ class Parts(Mapping[str, Any]):
         module, _, attribute = self.entries[name].where.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
 
@@ -194,6 +197,7 @@ class Method:
         beside: settings -> the parts measured beside it, as (method, settings); e.g. a GAN's supervised twin.
         controls: refiners whose map is measured beside the method's own chain where that begins as by default, as
             (step, refiners): what the chain has to beat.
+        has_features: whether its models have features that refiners can read.
         unlabelled: whether it also learns from pixels without labels, which `--pool` can narrow.
         trains_on: whether a refiner may train its network further.
     """
@@ -210,6 +214,7 @@ class Method:
     needs: str | None = None
     beside: Callable[[Any], tuple[tuple[Method, Any], ...]] = lambda settings: ()
     controls: Callable[[tuple[str, ...]], tuple[tuple[str, tuple[str, ...]], ...]] = lambda refiners: ()
+    has_features: bool = True
     unlabelled: bool = False
     trains_on: bool = False
 

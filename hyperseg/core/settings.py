@@ -28,6 +28,7 @@ class Rule:
         low, high: smallest and largest value; above, below: bounds that a value must not reach.
         shown: name of its option on the command line, without dashes; None leaves it to `--set`.
         off: name of the option that turns a yes-or-no setting off.
+        hides: of a group: its settings have no options of their own, `--set` reaches them.
         also: value -> what else the option sets, by path within the same group.
     """
 
@@ -38,6 +39,7 @@ class Rule:
     below: float | None = None
     shown: str | None = None
     off: str | None = None
+    hides: bool = False
     also: Callable[[Any], dict[str, Any]] | None = None
 
     def fault(self, value: float) -> str | None:
@@ -194,7 +196,10 @@ def leaves(of: Any, prefix: str = "") -> Iterator[Leaf]:
     for f in fields(of):
         value, rule = getattr(of, f.name), rule_of(f) or Rule("")
         if is_dataclass(value):
-            yield from leaves(value, f"{prefix}{f.name}.")
+            inner = leaves(value, f"{prefix}{f.name}.")
+            yield from (
+                (replace(x, rule=replace(x.rule, shown=None)) for x in inner) if rule.hides else inner
+            )
         else:
             yield Leaf(prefix + f.name, hints[f.name], value, rule)
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene, Split
+from hyperseg.core.parts import prefixed, unprefixed
 from hyperseg.data.bands.resampling import match_bands
 from hyperseg.data.drift import DriftReference, measure_drift, scene_reference
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.core.parts import prefixed, unprefixed
 
 log = logging.getLogger(__name__)
 

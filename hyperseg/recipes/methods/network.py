@@ -108,7 +108,9 @@ def training_spectra(task: Task) -> tuple[Any, Any]:
     """(n, C) raw spectra and (n,) classes of all training pixels."""
     from hyperseg.data.preprocess import gather_spectra
 
-    spectra = [gather_spectra(scene, split.train) for scene, split in zip(task.scenes, task.splits, strict=True)]
+    spectra = [
+        gather_spectra(scene, split.train) for scene, split in zip(task.scenes, task.splits, strict=True)
+    ]
     classes = [
         scene.labels[split.train]
         for scene, split in zip(task.scenes, task.splits, strict=True)
@@ -125,7 +127,11 @@ def spectral_spatial(stage: str, **more: Any) -> dict[str, Any]:
 
         shape = {name: value(task, preprocess, chosen) for name, value in more.items()}
         return NetworkSpec(
-            preprocess.n_out, task.n_classes, stage=stage, blocks=chosen.window // 4, **shape  # type: ignore[arg-type]
+            preprocess.n_out,
+            task.n_classes,
+            stage=stage,
+            blocks=chosen.window // 4,
+            **shape,  # type: ignore[arg-type]
         )
 
     def read(data: dict[str, Any]) -> Any:

@@ -23,7 +23,9 @@ class DiscriminatorSettings:
     """What a discriminator is and how it is trained on labels; sizes are explained at `hyperseg.gan.networks.GanSpec`."""
 
     variant: Variant = option(
-        "ss", "Kernels: spectral-spatial (ss), spectral (spc), spatial (spa), plain 3-D (conv).", shown="variant"
+        "ss",
+        "Kernels: spectral-spatial (ss), spectral (spc), spatial (spa), plain 3-D (conv).",
+        shown="variant",
     )
     maps: int = option(4, "Feature maps of the convolutions that keep a band axis.", low=1)
     width: int = option(64, "Feature maps once the bands are collapsed.", low=1)
@@ -42,14 +44,20 @@ class DiscriminatorSettings:
     batch: int = option(32, "Labelled patches per step; batch norm needs two.", low=2)
     lr: float = option(1e-3, "Peak learning rate of a one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
-    average: float = option(0.98, "Decay of the weights' moving average, which is what predicts.", low=0, below=1)
+    average: float = option(
+        0.98, "Decay of the weights' moving average, which is what predicts.", low=0, below=1
+    )
     whiten: bool = option(True, "Within-class whitening; false standardises the bands.")
-    noise: SpectralNoise = option(NOISE, "Disturbance of every patch before the discriminator, real or generated.")
+    noise: SpectralNoise = option(
+        NOISE, "Disturbance of every patch before the discriminator, real or generated."
+    )
     balanced: bool = option(True, "Draw labelled classes with equal probability.")
     flips: bool = flips_option()
 
 
-def describe(n_features: int, n_classes: int, of: DiscriminatorSettings, *, conditional: bool = False) -> GanSpec:
+def describe(
+    n_features: int, n_classes: int, of: DiscriminatorSettings, *, conditional: bool = False
+) -> GanSpec:
     """What the networks are built from.
 
     Raises:

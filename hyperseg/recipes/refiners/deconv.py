@@ -144,7 +144,13 @@ def fit(map: SegmentationMap, task: Task, settings: DeconvSettings, context: Con
 
     def refined(chosen: Strength) -> SegmentationMap:
         return apply_deconv(
-            map, network, scene, preprocess, strength=chosen.strength, device=runtime.device, made_by=DECONV.name
+            map,
+            network,
+            scene,
+            preprocess,
+            strength=chosen.strength,
+            device=runtime.device,
+            made_by=DECONV.name,
         )
 
     tuned: Tuned[Strength] = Tuned(Strength(settings.strengths[-1]), (), 0)
@@ -156,9 +162,7 @@ def fit(map: SegmentationMap, task: Task, settings: DeconvSettings, context: Con
     return FittedDeconv(strength, network, preprocess, tuned_numbers(DECONV.name, tuned) | more)
 
 
-def cross_fitted(
-    task: Task, context: Context, parts: int
-) -> list[tuple[NDArray[np.bool_], SegmentationMap]]:
+def cross_fitted(task: Task, context: Context, parts: int) -> list[tuple[NDArray[np.bool_], SegmentationMap]]:
     """(training pixels, map made by method and refiners without them); together all training pixels.
 
     A method knows its training pixels better than any others: what learns from its map has to learn from pixels it

@@ -44,7 +44,10 @@ class DeepCrfSettings:
     """How the deep CRF is set up and trained."""
 
     joint: bool = option(
-        False, "Also train network and potentials together, through the inference.", shown="joint", off="piecewise"
+        False,
+        "Also train network and potentials together, through the inference.",
+        shown="joint",
+        off="piecewise",
     )
     crf: DeepCRF = option(DeepCRF(), "The field itself; its weight and heads are the usual ones.")
     weights: tuple[float, ...] = option(
@@ -78,8 +81,12 @@ class DeepCrfSettings:
     forced: bool = option(False, "Use the usual weight without asking validation pixels.")
     through: JointSettings = option(JointSettings(), "The training through the inference, where joint.")
     features: BandGroupSettings = option(
-        BandGroupSettings(), "The network that features come from, after a method that has none."
+        BandGroupSettings(), "The network that features come from, after a method that has none.", hides=True
     )
+
+    def __post_init__(self) -> None:
+        if not self.joint and self.through != JointSettings():
+            raise SettingError("through: these settings count for joint training only; give --joint too.")
 
 
 @dataclass(frozen=True)
@@ -240,6 +247,10 @@ def load(saved: Saved, model: Any) -> FittedDeepCrf:
 
 def check(task: Task, settings: DeepCrfSettings, method: Method, place: int) -> None:
     """Joint training changes the unary network: this comes first then, after a network trained on labels alone."""
+    if method.has_features and settings.features != BandGroupSettings():
+        raise SettingError(
+            f"features: the deep CRF reads those of {method.name} and trains no network of its own."
+        )
     if settings.joint and (place > 0 or not method.trains_on or settings.crf.stride > 1):
         raise SettingError(
             "joint training changes the unary network: the deep CRF must come first, with nodes of one pixel, after a "

@@ -59,9 +59,7 @@ def finish_run(
     scene, split, first = task.scene, task.split, results[0]
     tensors = dict(first.tensors)
     chain = tuple(first.summary["chain"])
-    final = SegmentationMap(
-        tensors.pop(MAP), scene.classes, scene.colours, scene.grid, chain, scene.valid
-    )
+    final = SegmentationMap(tensors.pop(MAP), scene.classes, scene.colours, scene.grid, chain, scene.valid)
     write_map(folder / "map.tif", final)
     entropy = share_of_largest(final.entropy(), scene.n_classes)
     for name, values, meaning in (
@@ -133,9 +131,7 @@ def summarise(
         "model": sections[0].numbers if len(sections) > kept else None,
         "cautions": [caution for section in sections for caution in section.cautions],
         "training": first["training"],
-        "times_s": {
-            k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in first["seconds"]
-        },
+        "times_s": {k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in first["seconds"]},
         "peak_rss_mb": peak_rss_mb(),
         "device": device,
         "versions": versions(),

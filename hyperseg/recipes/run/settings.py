@@ -8,7 +8,17 @@ from typing import Any
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, Refiner
-from hyperseg.core.settings import changed, converted, find_leaf, from_json, leaves, option, parsed, settings, to_json
+from hyperseg.core.settings import (
+    changed,
+    converted,
+    find_leaf,
+    from_json,
+    leaves,
+    option,
+    parsed,
+    settings,
+    to_json,
+)
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.data.splits import SPLITS
 from hyperseg.recipes.methods import BASELINE, METHODS
@@ -61,7 +71,10 @@ class RunSettings:
         object.__setattr__(self, "refiner_settings", filled)
         if self.method_settings is None:
             object.__setattr__(self, "method_settings", method.settings())
-        for part, cls in ((self.method_settings, method.settings), *((filled[n], c) for n, c in known.items())):
+        for part, cls in (
+            (self.method_settings, method.settings),
+            *((filled[n], c) for n, c in known.items()),
+        ):
             if not isinstance(part, cls):
                 raise SettingError(f"settings of the class {cls.__name__} are wanted, got {part!r}.")
         if method.needs is not None and names and method.needs not in names:

@@ -103,14 +103,21 @@ class NetworkModel:
         arrays = prefixed("preprocess", self.preprocess.to_arrays()) | weights_of("network", self.network)
         for name, module in self.beside.items():
             arrays |= weights_of(name, module)
-        record = {"name": self.name, "spec": to_json(self.spec), "n_classes": self.n_classes, "flips": self.flips}
+        record = {
+            "name": self.name,
+            "spec": to_json(self.spec),
+            "n_classes": self.n_classes,
+            "flips": self.flips,
+        }
         return Saved(record, arrays)
 
     def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
         return None if self.tell is None else self.tell(self, scene, split, runtime)
 
 
-def load_network(saved: Saved, spec: Any, network: nn.Module, *, beside: Mapping[str, nn.Module] | None = None) -> NetworkModel:
+def load_network(
+    saved: Saved, spec: Any, network: nn.Module, *, beside: Mapping[str, nn.Module] | None = None
+) -> NetworkModel:
     """A model taken up again; `network` and the modules beside it are freshly built, of any weights."""
     for name, module in {"network": network, **(beside or {})}.items():
         load_weights(module, name, saved.arrays)

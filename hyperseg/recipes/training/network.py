@@ -118,5 +118,3 @@ def validator(
         return 100.0 * right / len(targets)
 
     return validate
-
-

@@ -79,7 +79,9 @@ def learn_pairwise(
         )
     if labels is None:
         return pairwise.eval(), {"pairs": {}, "nodes_per_class": {}, "heads_trusted": False}
-    train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, runtime=runtime)
+    train_heads(
+        pairwise, node_features(features, scene, stride), logs, labels, edges, settings, runtime=runtime
+    )
     pairs = {}
     for towards, found in edges.items():
         same = np.equal(*found.classes(labels))

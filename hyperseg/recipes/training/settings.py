@@ -52,7 +52,10 @@ def window_option(help: str = "") -> int:
 def flips_option() -> bool:
     """Whether predictions are averaged over the symmetries of the square."""
     found: bool = option(
-        False, "Average over eight flips and rotations: slower, slightly better.", shown="flips", off="no-flips"
+        False,
+        "Average over eight flips and rotations: slower, slightly better.",
+        shown="flips",
+        off="no-flips",
     )
     return found
 
