@@ -120,7 +120,7 @@ def training_spectra(task: Task) -> tuple[Any, Any]:
 
 
 def spectral_spatial(stage: str, **more: Any) -> dict[str, Any]:
-    """`describe`, `build` and `read` of the networks in `hyperseg.hsi.networks`, with this stage before the collapse."""
+    """`describe`, `build` and `read` of a network in `hyperseg.hsi.networks` with this stage before the collapse."""
 
     def describe(task: Task, preprocess: Preprocess, chosen: Any) -> Any:
         from hyperseg.hsi.networks import NetworkSpec

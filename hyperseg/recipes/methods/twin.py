@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @settings
 class DiscriminatorSettings:
-    """What a discriminator is and how it is trained on labels; sizes are explained at `hyperseg.gan.networks.GanSpec`."""
+    """What a discriminator is and how it is trained on labels; see `hyperseg.gan.networks.GanSpec`."""
 
     variant: Variant = option(
         "ss",

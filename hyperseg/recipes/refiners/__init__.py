@@ -7,19 +7,19 @@ REFINERS = Parts(
     {
         "dense-crf": Entry(
             "hyperseg.recipes.refiners.dense_crf:DENSE_CRF",
-            "classes that spectra separate and noise speckles: it averages over look-alike pixels far and near; seconds, "
-            "nothing to train",
+            "classes that spectra separate and noise speckles: it averages over look-alike pixels far and near; "
+            "seconds, nothing to train",
         ),
         "deep-crf": Entry(
             "hyperseg.recipes.refiners.deep_crf:DEEP_CRF",
             "fields and borders: how often classes meet is learnt from the map itself, what borders look like from "
-            "labelled neighbours where there are some; it keeps small classes that the dense CRF wipes out, and now and "
-            "then paints one along a border",
+            "labelled neighbours where there are some; it keeps small classes that the dense CRF wipes out, and now "
+            "and then paints one along a border",
         ),
         "deconv": Entry(
             "hyperseg.recipes.refiners.deconv:DECONV",
-            "after either, where labels are many: it learns the map's typical mistakes from maps made without the pixels "
-            "it learns from; slowest, gains least",
+            "after either, where labels are many: it learns the map's typical mistakes from maps made without the "
+            "pixels it learns from; slowest, gains least",
         ),
     },
 )
