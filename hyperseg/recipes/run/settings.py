@@ -108,7 +108,8 @@ class RunSettings:
     def with_(self, changes: Mapping[str, Any]) -> RunSettings:
         """A copy with other settings of the parts, by path: {"lr": 3e-4, "noise.gain": "0.1", "deconv.lr": 1e-3}.
 
-        Values that are texts are read as the setting's type says. A path goes to every chosen part that has it, one that begins with a part's name to that part alone.
+        Values that are texts are read as the setting's type says. A path goes to every chosen part that has it, one
+        that begins with a part's name to that part alone.
 
         Raises:
             SettingError: no chosen part has such a setting, or a value it cannot have.
@@ -132,8 +133,9 @@ class RunSettings:
 
     def _lacking(self, path: str) -> str:
         known = [n for _, part in self.parts for leaf in leaves(part) for n in (leaf.path, leaf.name)]
-        parts = listed(dict.fromkeys(name for name, _ in self.parts))
-        return f"{parts} {'has' if len(dict(self.parts)) == 1 else 'have'} no setting named {path}.{did_you_mean(path, known)}"
+        parts = dict.fromkeys(name for name, _ in self.parts)
+        have, close = "has" if len(parts) == 1 else "have", did_you_mean(path, known)
+        return f"{listed(parts)} {have} no setting named {path}.{close}"
 
     def to_json(self) -> dict[str, Any]:
         plain = ("method", "split", "refine", "baselines", "repeats", "seed")
