@@ -1,10 +1,12 @@
-"""Fixtures every test may use: the real data folder (skips with a reason where it is absent)."""
+"""Fixtures every test may use: a toy scene, quick runs, the command line, and the real data where it is at hand."""
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,12 @@ import pytest
 
 # two workers on two cores: one thread each, set before torch is imported; notebooks inherit it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from hyperseg.cli import main
+from hyperseg.core import Scene
+from hyperseg.core.settings import find_leaf
+from hyperseg.recipes.run.settings import RunSettings
+from hyperseg.simulated.scenes import toy_scene
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,3 +71,93 @@ def draw(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def toy() -> Scene:
+    """24 x 21 pixels, 16 bands, 3 classes."""
+    return toy_scene(shape=(24, 21), n_bands=16)
+
+
+@pytest.fixture
+def files(toy: Scene, tmp_path: Path) -> tuple[str, ...]:
+    """cube.npy and gt.npy of the toy scene in the working folder: the words that name them."""
+    assert toy.labels is not None
+    np.save(tmp_path / "cube.npy", np.asarray(toy.cube))
+    np.save(tmp_path / "gt.npy", toy.labels + 1)
+    return ("cube.npy", "--labels", "gt.npy")
+
+
+Quick = Callable[..., RunSettings]
+Run = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def quick() -> Quick:
+    """Settings of a run of a second: few steps, no baseline, no refiner, one repeat; options override."""
+
+    def settings(*, steps: int = 4, changes: Mapping[str, Any] | None = None, **options: Any) -> RunSettings:
+        usual: dict[str, Any] = {"split": "random_per_class:8", "baselines": (), "refine": (), "repeats": 1}
+        found = RunSettings(**{**usual, **options})
+        short = {"epochs": 1, "min_steps": steps, "batch": 16}
+        known = {name: n for name, n in short.items() if find_leaf(found.method_settings, name)}
+        return found.with_({f"{found.method}.{name}": n for name, n in known.items()} | dict(changes or {}))
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Classify quietly and without pictures; the run folder."""
+    from hyperseg.recipes.run.classify import classify
+
+    def run(scene: Scene, settings: RunSettings, out: Path | None, **options: Any) -> Path:
+        how: dict[str, Any] = {"quiet": True, "device": "cpu", "pictures": False}
+        return classify(scene, settings, out=out, **(how | options))[0].root
+
+    return run
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line of an error a user can act on."""
+        lines = [line for line in self.err.splitlines() if not line.startswith("Note: ")]
+        assert self.code == 2, (self.code, self.out, self.err)
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("Error: ")
+        assert "Traceback" not in self.err
+        assert self.out == ""
+        return lines[0].removeprefix("Error: ")
+
+
+Hyperseg = Callable[..., Answer]
+
+
+@pytest.fixture
+def hyperseg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hyperseg:
+    """Run `hyperseg WORDS...` in tmp_path."""
+    import torch
+
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+
+    def hyperseg(*words: str | Path) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["hyperseg", *map(str, words)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return Answer(code, out, err)
+
+    return hyperseg

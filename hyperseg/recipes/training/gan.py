@@ -21,7 +21,7 @@ from hyperseg.recipes.methods.network import whitened
 from hyperseg.recipes.methods.twin import DiscriminatorSettings, describe
 from hyperseg.recipes.training.generated import tell_generated
 from hyperseg.recipes.training.model import NetworkModel
-from hyperseg.recipes.training.network import labelled_pixels, training_steps, validator
+from hyperseg.recipes.training.network import labelled_pixels, patch_source, training_steps, validator
 
 if TYPE_CHECKING:
     from hyperseg.recipes.methods.gan import GanSettings
@@ -63,7 +63,7 @@ def train_gan(
     network = build_discriminator(spec, seed=seed).to(device)
     generator = build_generator(spec, seed=seed).to(device)
     average = Ema(network, decay=settings.average)
-    source = PatchSource(preprocess(task.scene.cube[:]), radius=network.margin, device=device)
+    source = patch_source(task, preprocess, network, runtime)
     n_pool = 0 if game is None else game.pool_batch
     draw, steps = _batches(task, settings, spec, source, n_pool=n_pool, seed=seed)
     sides = Game(network, generator, weights, average.module, settings.noise)
@@ -93,7 +93,7 @@ def _batches(
 ) -> tuple[Callable[[int], Batch], int]:
     """The batch of a step, a pure function of (seed, step), and the number of steps."""
     pixels, targets = labelled_pixels(task, "train", source.device)
-    places = torch.from_numpy(np.argwhere(pool_of(task)))
+    places = torch.from_numpy(pool_of(task))
     batch, drawn_pool = min(settings.batch, len(targets)), min(n_pool, len(places))
     counts = torch.bincount(targets.cpu(), minlength=task.n_classes).double()
     rare = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)  # a class without labels is never told
@@ -118,8 +118,8 @@ def _batches(
     return draw, training_steps(settings.epochs, settings.min_steps, batch, len(targets))
 
 
-def pool_of(task: Task) -> NDArray[np.bool_]:
-    """The pixels of the only scene that may be looked at without a label."""
-    if task.pools is not None:
-        return task.pools[0]
-    return np.ones(task.scene.shape, bool) if task.scene.valid is None else task.scene.valid
+def pool_of(task: Task) -> NDArray[np.int64]:
+    """(n, 1 + ndim) scene, row and column of the pixels that may be looked at without a label."""
+    whole = (np.ones(scene.shape, bool) if scene.valid is None else scene.valid for scene in task.scenes)
+    found = [np.insert(np.argwhere(p), 0, n, axis=1) for n, p in enumerate(task.pools or whole)]
+    return np.concatenate(found)

@@ -58,7 +58,7 @@ def train_jointly(
     scene, split = task.scene, task.split
     assert scene.labels is not None
     half, side = settings.half, 2 * settings.half + 1
-    source = PatchSource(preprocess(scene.cube[:]), radius=network.margin + half, device=runtime.device)
+    source = PatchSource([preprocess(scene.cube[:])], radius=network.margin + half, device=runtime.device)
     known = np.where(split.train, scene.labels, np.int16(UNLABELLED)).astype(np.int64)
     around = torch.from_numpy(np.pad(known, half, constant_values=UNLABELLED)).to(runtime.device)
     pixels, targets = labelled_pixels(task, "train", source.device)
@@ -68,7 +68,7 @@ def train_jointly(
     def batches(step: int) -> tuple[Tensor, Tensor]:
         drawn = draw_pixels(len(targets), batch=settings.batch, step=step, seed=runtime.seed)
         at = pixels[drawn.to(pixels.device)]
-        crops = torch.stack([around[y : y + side, x : x + side] for y, x in at.tolist()])
+        crops = torch.stack([around[y : y + side, x : x + side] for _, y, x in at.tolist()])
         return settings.noise(source.gather(at)), crops
 
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:

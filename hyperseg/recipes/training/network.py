@@ -15,6 +15,7 @@ from hyperseg.data.augment import illuminated
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import Ema, History, Runtime, share
+from hyperseg.engine.forward import layout_of
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
 from hyperseg.recipes.training.settings import TrainSettings
 
@@ -33,6 +34,7 @@ def fit_network(
     title: str = "",
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     augment: Callable[[Tensor], Tensor] | None = None,
+    batches: Callable[[int], Batch] | None = None,
 ) -> History:
     """Train `net` in place on the training pixels; test pixels are not touched.
 
@@ -47,11 +49,12 @@ def fit_network(
         name: of the training state's file; `title` is the text of the progress bar, by default the same.
         loss: (B, K) scores and (B,) classes -> what is minimised; by default the cross-entropy.
         augment: patches -> patches; by default varied light and spectral noise, as the settings say.
+        batches: step -> patches and their classes, a pure function of the step; by default drawn from training pixels.
     """
     net.to(runtime.device)
-    source = PatchSource(preprocess(task.scene.cube[:]), radius=net.margin, device=runtime.device)
+    source = patch_source(task, preprocess, net, runtime)
     pixels, targets = labelled_pixels(task, "train", source.device)
-    dark = torch.from_numpy(preprocess(np.zeros(task.scene.n_bands, np.float32)))
+    dark = torch.from_numpy(preprocess(np.zeros(task.scenes[0].n_bands, np.float32)))
     batch = min(settings.batch, len(targets))
     steps = training_steps(settings.epochs, settings.min_steps, batch, len(targets))
     seed = runtime.seed
@@ -64,11 +67,11 @@ def fit_network(
 
     disturb, minimised = augment or vary, loss or cross_entropy
 
-    def batches(step: int) -> Batch:
+    def drawn_batches(step: int) -> Batch:
         generator = step_generator(seed, step)
         classes = targets.cpu() if settings.balanced else None
         drawn = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=classes)
-        turns = torch.randint(0, 8, (len(drawn),), generator=generator)
+        turns = torch.randint(0, source.orientations, (len(drawn),), generator=generator)
         drawn, turns = drawn.to(source.device), turns.to(source.device)
         # noise of the whole batch, so that it does not depend on how many processes share it
         patches = disturb(source.gather(pixels[drawn], turns))
@@ -84,7 +87,7 @@ def fit_network(
     averages = {"network": Ema(net, decay=settings.average)} if settings.average else {}
     judged = averages["network"].module if averages else net
     return train(
-        [phase], batches, steps, modules={"network": net}, averages=averages, runtime=runtime, name=name,
+        [phase], batches or drawn_batches, steps, modules={"network": net}, averages=averages, runtime=runtime, name=name,
         title=title or name, validate=validator(judged, source, task), keep=settings.keep,
     )  # fmt: skip
 
@@ -94,12 +97,22 @@ def training_steps(epochs: int, min_steps: int, batch: int, n: int) -> int:
     return max(min_steps, epochs * max(n // batch, 1), FEWEST_STEPS)
 
 
+def patch_source(task: Task, preprocess: Preprocess, net: Any, runtime: Runtime) -> PatchSource:
+    """The preprocessed scenes of a task, for the patches that `net` reads; pixels begin with their scene's number."""
+    cubes = [preprocess(scene.cube[:]) for scene in task.scenes]
+    return PatchSource(cubes, radius=net.margin, layout=layout_of(net), device=runtime.device)
+
+
 def labelled_pixels(task: Task, part: str, device: torch.device) -> Batch:
-    """(n, 2) rows and columns and (n,) classes of the pixels of a part of the split, on the device."""
-    labels, mask = task.scene.labels, getattr(task.split, part)
-    assert labels is not None
-    rows_columns = torch.from_numpy(np.argwhere(mask))
-    return rows_columns.to(device), torch.from_numpy(labels[mask].astype(np.int64)).to(device)
+    """(n, 1 + ndim) scene, row and column, and (n,) classes of the pixels of a part of the splits, on the device."""
+    places, classes = [], []
+    for n, (scene, split) in enumerate(zip(task.scenes, task.splits, strict=True)):
+        mask = getattr(split, part)
+        assert scene.labels is not None
+        places.append(np.insert(np.argwhere(mask), 0, n, axis=1))
+        classes.append(scene.labels[mask].astype(np.int64))
+    found = (torch.from_numpy(np.concatenate(x)).to(device) for x in (places, classes))
+    return next(found), next(found)
 
 
 def validator(
