@@ -126,9 +126,12 @@ def map_figure(
     _check(labels, classes, colours)
     middle = _middle(labels.shape)
     step, factor = zoom(labels[middle].shape)
-    panels = [] if scene is None else [("false colour", enlarge(false_colour(scene, step=step), factor))]
+    panels = []
+    if scene is not None:
+        seen = enlarge(false_colour(scene, step=step), factor)
+        panels.append((_named("false colour", labels.shape), seen))
     nothing = ~valid | (labels == UNLABELLED)
-    pictures = [("map (shares below)", labels, nothing)]
+    pictures = [(f"map (shares {'of all slices ' if middle else ''}below)", labels, nothing)]
     if ground_truth is not None:
         _check(ground_truth, classes, colours)
         pictures.insert(0, ("ground truth", ground_truth, ~valid))

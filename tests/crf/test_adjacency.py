@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pixels import decode
 
 from hyperseg.core import LabelError, SettingError
 from hyperseg.crf.adjacency import (
@@ -40,12 +39,6 @@ def names(k: int) -> list[str]:
 
 def colours(k: int) -> list[tuple[int, int, int]]:
     return [(0, 200 - i, 40 + i) for i in range(k)]
-
-
-def decode(png: bytes) -> NDArray[np.int64]:
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    picture = matplotlib.image.imread(io.BytesIO(png), format="png")
-    return np.rint(picture[..., :3] * 255).astype(np.int64)
 
 
 @pytest.mark.parametrize("within", [1, 2, 5])

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pixels import BLUE, CLASSES, COLOURS, GREEN, RED, decode
 from scipy import ndimage
 
 from hyperseg.core import LabelError, SceneError
 from hyperseg.gan.pictures import generated_patches_figure, generated_spectra_figure
 
-RED, GREEN, BLUE = (200, 10, 20), (10, 180, 30), (20, 30, 220)
-CLASSES, COLOURS = ("Corn", "Woods", "Water"), (RED, GREEN, BLUE)
 LABELS = np.repeat([0, 1], 15)
 NONE = np.zeros(0, np.int64)
-
-
-def decode(png: bytes) -> NDArray[np.uint8]:
-    """(H, W, 3) pixels of a PNG file."""
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    return np.rint(matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3] * 255).astype(np.uint8)
 
 
 def places(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> list[tuple[int, int, int, int]]:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pixels import BLUE, CLASSES, COLOURS, GREEN, RED, decode
 from scipy import ndimage
 
 from hyperseg.core import LabelError, Scene, SceneError
 from hyperseg.report import charts, pictures
 from hyperseg.report.pictures import false_colours
-
-RED, GREEN, BLUE = (200, 10, 20), (10, 180, 30), (20, 30, 220)
-CLASSES, COLOURS = ("Corn", "Woods", "Water"), (RED, GREEN, BLUE)
-
-
-def decode(png: bytes) -> NDArray[np.uint8]:
-    """(H, W, 3) pixels of a PNG file."""
-    assert png.startswith(b"\x89PNG\r\n\x1a\n")
-    return np.rint(matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3] * 255).astype(np.uint8)
 
 
 def boxes(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> list[tuple[int, int, int, bool]]:
@@ -198,7 +188,9 @@ def test_of_a_volume_the_middle_slice_is_drawn_and_the_whole_is_counted() -> Non
     shown, right, sure = (decode(page) for page in pages)
     side = boxes(shown, GREEN)[0][1]
     assert [box[1:3] for box in boxes(shown, GREEN)[:2]] == [(side, side * 5 // 4)] * 2  # map, ground truth
-    assert boxes(shown, RED)[0][0] < (side // 4) ** 2  # no pixel of it; the legend tells its share of the volume
+    assert (
+        boxes(shown, RED)[0][0] < (side // 4) ** 2
+    )  # no pixel of it; the legend tells its share of the volume
     assert boxes(right, (0, 114, 178))[0][0] == 20 * (side // 4) ** 2
     assert not boxes(right, (230, 90, 0))[1:]  # the legend alone
     # the heading of a panel names the slice, so a volume's sheet is taller than that of its slice
