@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, SettingError
 
-__all__ = ["FORBIDDEN", "interaction", "sample_field", "sample_fields", "touching"]
-
 # Energy of a pair that never touches. Finite, so that sums stay numbers; exp(-100) never happens all the same.
 FORBIDDEN = 100.0
 # The smallest standard exponential variate used: a chance draw outweighs an energy of 35 at most.

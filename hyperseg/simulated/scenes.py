@@ -14,38 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, HypersegError, Scene, SettingError
-from hyperseg.simulated.potts import interaction, sample_field, touching
+from hyperseg.simulated.potts import interaction, sample_field
 from hyperseg.simulated.render import Colours, Simulated, simulate, smooth_fields
 from hyperseg.simulated.spectra import (
     PAVIA_CLASSES,
     ClassSpectra,
-    fit_class_spectra,
     make_up_spectra,
     pavia_spectra,
     snr_profile,
 )
 from hyperseg.simulated.usgs import USGS_NAMES, usgs_spectra
-
-__all__ = [
-    "USGS_APART",
-    "USGS_NAMES",
-    "USGS_ORDER",
-    "ClassSpectra",
-    "Simulated",
-    "fit_class_spectra",
-    "interaction",
-    "make_up_spectra",
-    "potts_labels",
-    "sample_field",
-    "simulate",
-    "simulate_pavia_university",
-    "simulate_potts",
-    "simulate_usgs_potts",
-    "snr_profile",
-    "touching",
-    "toy_scene",
-    "usgs_spectra",
-]
 
 # The pairs of `simulate_usgs_potts`, as indices into USGS_NAMES. Never neighbours:
 USGS_APART = ((0, 3), (1, 4), (2, 5))
@@ -226,10 +204,10 @@ def _pavia_labels(file: Path) -> NDArray[np.int16]:
 
 def _pavia_colours() -> Colours | None:
     """The colours of the data set's card, or None (evenly spaced hues) where there is no card."""
-    try:
-        from hyperseg.io.catalog import load_card
+    from hyperseg.io.catalog import load_card
 
+    try:
         colours = tuple((r, g, b) for r, g, b in load_card("pavia-university").colours)
-    except (ImportError, AttributeError, HypersegError):
+    except HypersegError:
         return None
     return colours if len(colours) == len(PAVIA_CLASSES) else None

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from hyperseg.core import DataFileError, SettingError
 from hyperseg.simulated.spectra import ClassSpectra
 
-__all__ = ["FAMILIES", "RANGE_NM", "USGS_NAMES", "usgs_spectra"]
-
 Float64 = NDArray[np.float64]
 
 RANGE_NM = (400.0, 2450.0)

@@ -11,7 +11,8 @@ import pytest
 from hyperseg.core import DataFileError, LabelError, SettingError
 from hyperseg.data.splits import make_split
 from hyperseg.simulated.potts import FORBIDDEN, interaction, sample_field, sample_fields, touching
-from hyperseg.simulated.scenes import USGS_APART, USGS_NAMES, USGS_ORDER, simulate_usgs_potts
+from hyperseg.simulated.scenes import USGS_APART, USGS_ORDER, simulate_usgs_potts
+from hyperseg.simulated.usgs import USGS_NAMES
 
 ENERGIES = interaction(6, apart=USGS_APART, order=USGS_ORDER)
 

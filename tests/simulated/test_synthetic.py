@@ -11,16 +11,8 @@ from scipy import ndimage
 
 from hyperseg.core import DataFileError, LabelError, SceneError, SettingError
 from hyperseg.simulated.render import simulate, smooth_fields
-from hyperseg.simulated.scenes import (
-    ClassSpectra,
-    fit_class_spectra,
-    make_up_spectra,
-    potts_labels,
-    simulate_pavia_university,
-    simulate_potts,
-    snr_profile,
-    toy_scene,
-)
+from hyperseg.simulated.scenes import potts_labels, simulate_pavia_university, simulate_potts, toy_scene
+from hyperseg.simulated.spectra import ClassSpectra, fit_class_spectra, make_up_spectra, snr_profile
 
 PLAIN: dict[str, Any] = {
     "psf_sigma_px": 0.0,

@@ -37,7 +37,7 @@ class ParcelSettings:
     )
     validation: Literal["parcels", "pixels"] = option(
         "parcels",
-        "Where validation pixels come from: parcels are held out whole, or pixels of training parcels that were not drawn.",
+        "Where validation pixels come from: parcels held out whole, or pixels of training parcels that were not drawn.",
     )
     val_cap: int | None = option(
         None,
