@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
-import torch
 from conftest import Hyperseg, Quick, Run
 
-from hyperseg.core import UNLABELLED, HypersegError, Scene, SegmentationMap, Split, Tile
+from hyperseg.core import UNLABELLED, HypersegError, Scene, SegmentationMap
 from hyperseg.core.parts import Entry, Method, Parts, Refiner, Saved
+from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import changed, from_json, leaves, to_json
 from hyperseg.core.task import Task
 from hyperseg.data.splits import SPLITS, make_split, splits_help
-from hyperseg.engine import Runtime
 from hyperseg.io.formats import FORMATS
 from hyperseg.recipes.mapping.windows import Mapper, plan_windows
 from hyperseg.recipes.methods import METHODS
@@ -35,7 +34,7 @@ TABLES: dict[str, Parts] = {t.what: t for t in (METHODS, REFINERS, SPLITS, FORMA
 METHOD = '''
 from dataclasses import dataclass
 
-from hyperseg.core.parts import Section
+from hyperseg.core.sections import Section
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.recipes.methods.network import network_method
 from hyperseg.recipes.training.settings import TrainSettings
@@ -91,7 +90,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from hyperseg.core.parts import Refiner, Saved, Section
+from hyperseg.core.parts import Refiner, Saved
+from hyperseg.core.sections import Section
 from hyperseg.core.settings import from_json, option, settings, to_json
 
 
@@ -134,7 +134,7 @@ SMOOTH = Refiner(
 )
 '''
 
-FORMAT = '''
+FORMAT = """
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +148,7 @@ def open_text(path, choice):
 
 
 TOY = Format("Toy", (".toy",), lambda path: path.suffix == ".toy", open_text, lambda path: {})
-'''
+"""
 
 SPLIT = '''
 import numpy as np
@@ -222,7 +222,17 @@ def test_new_parts_work_everywhere_without_another_line(
 
     scene = ("cube.toy", "--labels", "gt.npy")
     first = hyperseg(
-        "classify", *scene, *TOY_RUN, "--toy-side", "5", "--set", "train.lr=2e-3", "--repeats", "1", "--out", "a"
+        "classify",
+        *scene,
+        *TOY_RUN,
+        "--toy-side",
+        "5",
+        "--set",
+        "train.lr=2e-3",
+        "--repeats",
+        "1",
+        "--out",
+        "a",
     )
     assert first.code == 0, first.err
     record = json.loads((tmp_path / "a/run.json").read_text())
@@ -269,7 +279,15 @@ def test_a_run_of_new_parts_is_resumed(toy: Scene, quick: Quick, run: Run, tmp_p
 
 def short(settings: Any) -> Any:
     """Settings that train for a moment: the same promises, a hundredth of the time."""
-    values = {"steps": 4, "min_steps": 4, "epochs": 1, "batch": 8, "least_edges": 1, "pool_batch": 4, "em_steps": 1}
+    values = {
+        "steps": 4,
+        "min_steps": 4,
+        "epochs": 1,
+        "batch": 8,
+        "least_edges": 1,
+        "pool_batch": 4,
+        "em_steps": 1,
+    }
     found = {leaf.path: values[leaf.name] for leaf in leaves(settings) if leaf.name in values}
     return changed(settings, found)
 
@@ -294,7 +312,9 @@ def settings_of(method: str, refine: tuple[str, ...] = ()) -> RunSettings:
     of_refiners = {name: short(REFINERS[name].settings()) for name in refine}
     if "deep-crf" in of_refiners:
         pass
-    forced = {name: changed(s, {"forced": True}) if hasattr(s, "forced") else s for name, s in of_refiners.items()}
+    forced = {
+        name: changed(s, {"forced": True}) if hasattr(s, "forced") else s for name, s in of_refiners.items()
+    }
     return RunSettings(
         method=method, refine=refine, baselines=(), repeats=1, method_settings=short(METHODS[method].settings()),
         refiner_settings=forced,
@@ -337,7 +357,12 @@ def loaded(made: Outcome, scene: Scene, method: str) -> LoadedRun:
     model = METHODS[method].load(through(made.base.model.saved()))
     refiners = [REFINERS[link.fitted.name].load(through(link.fitted.saved()), model) for link in made.links]
     return LoadedRun(
-        model, tuple(f for f in refiners if not f.changes_nothing), scene.classes, scene.colours, (), scene.name
+        model,
+        tuple(f for f in refiners if not f.changes_nothing),
+        scene.classes,
+        scene.colours,
+        (),
+        scene.name,
     )
 
 
@@ -381,8 +406,10 @@ def test_the_same_seed_gives_the_same_bytes_and_test_labels_are_never_learnt(
 ) -> None:
     """Trained twice, the second time with other classes on every test pixel: weights and map do not change."""
     chain = METHODS[method].refiners or ()
-    made = outcome(outcomes, scene, method, chain) if chain == () else run_repeat(
-        task_of(scene), settings_of(method, chain), Runtime(quiet=True)
+    made = (
+        outcome(outcomes, scene, method, chain)
+        if chain == ()
+        else run_repeat(task_of(scene), settings_of(method, chain), Runtime(quiet=True))
     )
     split = task_of(scene).split
     assert scene.labels is not None
@@ -443,7 +470,9 @@ def options_by_part() -> list[tuple[str, str, str]]:
     found = []
     for name in METHODS:
         own = set(option_names(METHODS[name]))
-        words = f"--method {name}" + (f" --refine {METHODS[name].needs}" if METHODS[name].needs else " --refine none")
+        words = f"--method {name}" + (
+            f" --refine {METHODS[name].needs}" if METHODS[name].needs else " --refine none"
+        )
         if METHODS[name].needs:
             own |= set(option_names(REFINERS[METHODS[name].needs]))
         found += [(option, name, words) for option in sorted(every - own)]

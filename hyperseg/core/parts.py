@@ -8,19 +8,18 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from hyperseg.core.errors import SettingError
 from hyperseg.core.maps import SegmentationMap
+from hyperseg.core.runtime import Runtime
 from hyperseg.core.scene import Scene
+from hyperseg.core.sections import Section
 from hyperseg.core.split import Split
 from hyperseg.core.task import Task
 from hyperseg.core.words import did_you_mean
-
-if TYPE_CHECKING:
-    from hyperseg.engine.runtime import Runtime
 
 Arrays = dict[str, NDArray[Any]]
 Kind = Literal["scene", "images", "volumes"]
@@ -93,51 +92,6 @@ def prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 def unprefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     """The arrays under `prefix`, without it; empty where there are none."""
     return {n.removeprefix(prefix + "."): a for n, a in arrays.items() if n.startswith(prefix + ".")}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the report, its cells already in words.
-
-    Attributes:
-        caption: what it shows, one sentence or two.
-        columns: their heads; () for a table without.
-        rows: of as many cells each.
-        marked: index of the row that stands out, or None.
-    """
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    marked: int | None = None
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture of the report: a PNG file and what is said below it."""
-
-    png: bytes
-    caption: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """What a part shows in the report.
-
-    Attributes:
-        title: heading.
-        sentences: plain text, one paragraph.
-        cautions: what a reader must know before believing the accuracies, each a full sentence; shown with them.
-        figures, tables: in this order, below the text.
-        numbers: JSON for metrics.json.
-    """
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    cautions: tuple[str, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
-    numbers: dict[str, Any] = field(default_factory=dict)
 
 
 class Model(Protocol):

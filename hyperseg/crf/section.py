@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hyperseg.core.parts import Figure, Section, Table
+from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import NARROW, UNKNOWN, counted, listed, number, thousands
 from hyperseg.report.findings import setting
 

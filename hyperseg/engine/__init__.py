@@ -32,7 +32,6 @@ from hyperseg.engine.forward import FeatureModel, SceneModel, class_probabilitie
 from hyperseg.engine.lanes import ahead, in_order
 from hyperseg.engine.predict import blend_windows, predict_scene, predict_tiles, window_features
 from hyperseg.engine.progress import scene_progress, training_progress
-from hyperseg.engine.runtime import Runtime
 from hyperseg.engine.training import History, Phase
 
 __all__ = [
@@ -42,7 +41,6 @@ __all__ = [
     "Phase",
     "Precision",
     "Report",
-    "Runtime",
     "SceneModel",
     "ahead",
     "average_buffers",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
 
 import torch
 
 from hyperseg.core import SettingError
-
-Precision = Literal["fp32", "bf16"]
+from hyperseg.core.runtime import Precision
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from hyperseg.core.runtime import Runtime
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.fit import fit
-from hyperseg.engine.runtime import Runtime
+from hyperseg.engine.progress import training_progress
 from hyperseg.engine.training import History, Phase
 
 AVERAGE = 0.98  # usual decay of the moving average of the weights, which is what is kept
@@ -62,7 +63,7 @@ def train(
         title: text of the progress bar.
     """
     checkpoint = runtime.checkpoint(name)
-    with runtime.training(title, steps) as report:
+    with training_progress(runtime.label(title), steps, quiet=runtime.quiet) as report:
         history = fit(
             phases, batches, steps, modules=modules, averages=list(averages.values()), seed=runtime.seed,
             precision=runtime.precision, device=runtime.device, validate=validate, keep=keep,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hyperseg.core.parts import Figure, Section, Table
+from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import NARROW, UNKNOWN, counted, number, thousands
 
 SPECTRA_CAPTION = (

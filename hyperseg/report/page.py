@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import RunError, replaced
-from hyperseg.core.parts import Section
+from hyperseg.core.sections import Section
 from hyperseg.core.words import NARROW, UNKNOWN, number, thousands
 from hyperseg.metrics import area_table
 from hyperseg.report import findings

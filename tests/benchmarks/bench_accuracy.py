@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from hyperseg.recipes.run.make import map_scene
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SegmentationMap, Split
@@ -30,7 +31,6 @@ from hyperseg.hsi.classical import fit_baseline, predict_map
 from hyperseg.io.catalog import load_card, open_scene
 from hyperseg.metrics import mean_and_std, paired
 from hyperseg.recipes.refiners.dense_crf import refine_with_crf
-from hyperseg.recipes.run.make import map_scene
 from hyperseg.recipes.run.repeat import score_map
 from hyperseg.recipes.training.gan import GanSettings, augmenting, train_gan
 from hyperseg.recipes.training.network import TrainSettings, train_network

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hyperseg.core.parts import Figure, Section
+from hyperseg.core.sections import Figure, Section
 from hyperseg.crf.section import deconv_sentences, deep_crf_sentences, refiner_section
 
 NAMES = ["Alfalfa", "Corn-notill", "Woods", "Stone-Steel-Towers"]

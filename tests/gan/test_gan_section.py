@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from hyperseg.core.parts import Figure
+from hyperseg.core.sections import Figure
 from hyperseg.gan.section import gan_section
 
 NUMBERS: dict[str, Any] = {

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from hyperseg.core import RunError
-from hyperseg.core.parts import Figure, Section, Table
+from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import number
 from hyperseg.report.findings import cautions, leak_sentence, mean, rows, spread
 from hyperseg.report.page import print_summary, render_report, write_report

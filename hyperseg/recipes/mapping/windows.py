@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Tile, tiles
-from hyperseg.engine import Runtime, choose_device, choose_precision
+from hyperseg.core.runtime import Runtime
+from hyperseg.engine import choose_device, choose_precision
 from hyperseg.io.look.bands import valid_in
 from hyperseg.recipes.run.load import LoadedRun
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.core.parts import Method, Saved, Section, prefixed
+from hyperseg.core.parts import Method, Saved, prefixed
+from hyperseg.core.sections import Section
 from hyperseg.core.settings import settings
 from hyperseg.core.task import Task
 
 if TYPE_CHECKING:
+    from hyperseg.core.runtime import Runtime
     from hyperseg.data.preprocess import Preprocess
-    from hyperseg.engine.runtime import Runtime
     from hyperseg.hsi.classical import SpectralClassifier
 
 
@@ -52,10 +53,11 @@ class ClassicalModel:
         return found
 
     def map(self, scene: Scene, runtime: Runtime) -> SegmentationMap:
+        from hyperseg.engine.progress import scene_progress
         from hyperseg.hsi.classical import predict_map
 
         height, width = scene.shape
-        with runtime.mapping(height * width, self.name) as progress:
+        with scene_progress(runtime.label(self.name), height * width, quiet=runtime.quiet) as progress:
             probs = predict_map(
                 self.classifier, scene.cube, on_rows=lambda done, _: progress(done * width, height * width)
             )

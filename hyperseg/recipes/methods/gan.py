@@ -14,7 +14,7 @@ from hyperseg.recipes.methods.twin import TWIN, DiscriminatorSettings, describe,
 from hyperseg.recipes.refiners import REFINERS
 
 if TYPE_CHECKING:
-    from hyperseg.engine.runtime import Runtime
+    from hyperseg.core.runtime import Runtime
     from hyperseg.recipes.training.model import NetworkModel
 
 

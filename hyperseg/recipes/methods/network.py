@@ -15,8 +15,8 @@ from hyperseg.core.task import Task
 from hyperseg.recipes.training.settings import TrainSettings, check_window, flips_option, window_option
 
 if TYPE_CHECKING:
+    from hyperseg.core.runtime import Runtime
     from hyperseg.data.preprocess import Preprocess
-    from hyperseg.engine.runtime import Runtime
     from hyperseg.recipes.training.model import NetworkModel
 
 

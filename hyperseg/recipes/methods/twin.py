@@ -13,7 +13,7 @@ from hyperseg.recipes.methods.network import check_memory, whitened
 from hyperseg.recipes.training.settings import NOISE, flips_option
 
 if TYPE_CHECKING:
-    from hyperseg.engine.runtime import Runtime
+    from hyperseg.core.runtime import Runtime
     from hyperseg.gan.networks import GanSpec
     from hyperseg.recipes.training.model import NetworkModel
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SegmentationMap, SettingError, Split
-from hyperseg.core.parts import Context, Model, Refiner, Saved, Section, prefixed
+from hyperseg.core.parts import Context, Model, Refiner, Saved, prefixed
+from hyperseg.core.sections import Section
 from hyperseg.core.settings import from_json, option, settings, to_json
 from hyperseg.core.task import Task
 from hyperseg.data.augment import SpectralNoise
@@ -20,9 +21,9 @@ from hyperseg.recipes.refiners.tuned import tuned_numbers, with_changes
 from hyperseg.recipes.training.settings import NOISE
 
 if TYPE_CHECKING:
+    from hyperseg.core.runtime import Runtime
     from hyperseg.crf.deconv import DeconvNet
     from hyperseg.data.preprocess import Preprocess
-    from hyperseg.engine.runtime import Runtime
 
 
 @settings

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperseg.core import Scene, SegmentationMap, SettingError, Split
-from hyperseg.core.parts import Context, Figure, Method, Model, Refiner, Saved, Section, prefixed
+from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, prefixed
+from hyperseg.core.sections import Figure, Section
 from hyperseg.core.settings import from_json, option, settings, to_json
 from hyperseg.core.task import Task
 from hyperseg.crf.settings import DeepCRF
@@ -19,8 +20,8 @@ from hyperseg.recipes.refiners.tuned import tuned_numbers, with_changes
 from hyperseg.recipes.training.settings import NOISE
 
 if TYPE_CHECKING:
+    from hyperseg.core.runtime import Runtime
     from hyperseg.crf.piecewise import Pairwise
-    from hyperseg.engine.runtime import Runtime
     from hyperseg.recipes.training.model import NetworkModel
 
 BESIDE_PX = 3  # labelled pixels up to here lie beside each other: fields have unlabelled rims

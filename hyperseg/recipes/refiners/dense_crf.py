@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hyperseg.core import Scene, SegmentationMap, SettingError, Split
-from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, Section, prefixed
+from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, prefixed
+from hyperseg.core.sections import Section
 from hyperseg.core.settings import from_json, option, settings, to_json
 from hyperseg.core.task import Task
 from hyperseg.crf.settings import DenseCRF
 from hyperseg.recipes.refiners.tuned import tuned_numbers, with_changes
 
 if TYPE_CHECKING:
+    from hyperseg.core.runtime import Runtime
     from hyperseg.crf.kernels import GuideRange
     from hyperseg.data.preprocess import Preprocess
-    from hyperseg.engine.runtime import Runtime
 
 REACH_PX = 64  # a fully connected model has no reach; what lies further away hardly counts
 

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene, SceneError, SettingError, Split, SplitError
+from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.core.words import listed
 from hyperseg.data.splits import make_split
-from hyperseg.engine import Runtime, choose_device, choose_precision, from_first, join_processes, rank
+from hyperseg.engine import choose_device, choose_precision, from_first, join_processes, rank
 from hyperseg.recipes.run.folder import RunFolder, going_on, open_run
 from hyperseg.recipes.run.inputs import Masks
 from hyperseg.recipes.run.repeat import RepeatResult, load_repeat, save_repeat

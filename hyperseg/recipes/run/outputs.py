@@ -16,7 +16,7 @@ import numpy as np
 
 from hyperseg import __version__
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.core.parts import Section
+from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
 from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import gather_spectra

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperseg.core import SegmentationMap, Split
-from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner, Role, Section, Step
+from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner, Role, Step
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
-from hyperseg.engine import Runtime
 from hyperseg.recipes.run.settings import RunSettings
 
 Chain = Sequence[tuple[Refiner, Any]]

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, tiles
+from hyperseg.core.runtime import Runtime
 from hyperseg.crf.deconv import DeconvNet, DeconvSpec, build_deconv
 from hyperseg.crf.deep import log_probs
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import Runtime
 from hyperseg.engine.one_cycle import step_generator, train_one_cycle
 
 if TYPE_CHECKING:

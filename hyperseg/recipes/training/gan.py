@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.data.patches import PatchSource, draw_pixels
-from hyperseg.engine import Ema, Phase, Runtime, share
+from hyperseg.engine import Ema, Phase, share
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
 from hyperseg.gan.game import Batch, Game
 from hyperseg.gan.networks import GanSpec, build_discriminator, build_generator

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import Scene, Split
-from hyperseg.core.parts import Figure, Section
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.sections import Figure, Section
 from hyperseg.data.patches import PatchSource
-from hyperseg.engine import Runtime
 from hyperseg.gan import collapse
 from hyperseg.gan.networks import Discriminator, Generator, generate
 from hyperseg.gan.objective import margin

@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hyperseg.core import UNLABELLED, SettingError
+from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.crf.meanfield import infer
 from hyperseg.crf.piecewise import Pairwise
 from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import History, Runtime
+from hyperseg.engine import History
 from hyperseg.engine.one_cycle import train_one_cycle
 from hyperseg.recipes.training.network import labelled_pixels
 

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hyperseg.core import Scene, SegmentationMap, Split, around, tiles
-from hyperseg.core.parts import Arrays, Saved, Section, prefixed, unprefixed
+from hyperseg.core.parts import Arrays, Saved, prefixed, unprefixed
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.sections import Section
 from hyperseg.core.settings import to_json
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import History, Runtime, predict_scene, window_features
+from hyperseg.engine import History, predict_scene, scene_progress, window_features
 from hyperseg.hsi.networks import for_inference
 
 Window = tuple[tuple[int, int], ...]  # (start, stop) per axis
@@ -61,7 +63,8 @@ class NetworkModel:
     def map(self, scene: Scene, runtime: Runtime) -> SegmentationMap:
         """The map of a scene, by the lean copy."""
         network, preprocess = self.lean
-        with runtime.mapping(int(np.prod(scene.shape))) as progress:
+        label, pixels = runtime.label("mapping"), int(np.prod(scene.shape))
+        with scene_progress(label, pixels, quiet=runtime.quiet) as progress:
             return predict_scene(
                 network.to(runtime.device), scene, preprocess, made_by=self.name, device=runtime.device,
                 precision=runtime.precision, flips=self.flips, progress=progress,

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.data.augment import illuminated
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import Ema, History, Runtime, share
+from hyperseg.engine import Ema, History, share
 from hyperseg.engine.forward import layout_of
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
 from hyperseg.recipes.training.settings import TrainSettings

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hyperseg.backbone import seeded
 from hyperseg.core import UNLABELLED, LabelError, Scene, SegmentationMap, Split
+from hyperseg.core.runtime import Runtime
 from hyperseg.crf.deep import Window, apply_deep_crf, log_probs, pooled
 from hyperseg.crf.grid import Direction
 from hyperseg.crf.piecewise import (
@@ -27,7 +28,6 @@ from hyperseg.crf.piecewise import (
 )
 from hyperseg.crf.settings import DeepCRF
 from hyperseg.crf.tune import Tuned, choose
-from hyperseg.engine import Runtime
 from hyperseg.engine.one_cycle import step_generator, train_one_cycle
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hyperseg.recipes.run.chain import Link, cross_fitted
+from hyperseg.recipes.run.make import Job, Made
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, RunError, Scene, SegmentationMap, SettingError, Split
@@ -27,9 +29,7 @@ from hyperseg.recipes.refiners import dense_crf as refine
 from hyperseg.recipes.refiners.deconv import DeconvSettings
 from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings, Encoder, whole_features
 from hyperseg.recipes.run import chain, classify
-from hyperseg.recipes.run.chain import Link, cross_fitted
 from hyperseg.recipes.run.folder import Interrupted
-from hyperseg.recipes.run.make import Job, Made
 from hyperseg.recipes.run.record import load_model
 from hyperseg.recipes.run.settings import ClassifySettings
 from hyperseg.recipes.training import network as train

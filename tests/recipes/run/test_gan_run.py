@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hyperseg.recipes.methods.look_at_gan import generated_cubes, load_gan
 
 from hyperseg.core import LabelError, RunError, Scene
 from hyperseg.crf.settings import DenseCRF
@@ -23,7 +24,6 @@ from hyperseg.io.write import read_map
 from hyperseg.recipes.mapping.apply import apply_run
 from hyperseg.recipes.mapping.windows import make_mapper, plan_windows
 from hyperseg.recipes.methods import look_at_gan
-from hyperseg.recipes.methods.look_at_gan import generated_cubes, load_gan
 from hyperseg.recipes.refiners import dense_crf as refine
 from hyperseg.recipes.run import classify, make, outputs
 from hyperseg.recipes.run.classify import ClassifySettings, Masks

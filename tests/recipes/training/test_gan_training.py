@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from hyperseg.recipes.methods.look_at_gan import describe_gan
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
@@ -27,7 +28,6 @@ from hyperseg.gan import collapse
 from hyperseg.gan.game import Game
 from hyperseg.gan.networks import build_discriminator, build_generator
 from hyperseg.gan.settings import Weights
-from hyperseg.recipes.methods.look_at_gan import describe_gan
 from hyperseg.recipes.run.settings import ClassifySettings
 from hyperseg.recipes.training import gan as recipe
 from hyperseg.recipes.training.gan import GanSettings, TrainedGan, pool_mask, train_gan

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hyperseg.recipes.training.one_cycle import Where
 from torch import nn
 
 from hyperseg.core import Scene, SettingError, Split
@@ -25,7 +26,6 @@ from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network
 from hyperseg.recipes.training import one_cycle
 from hyperseg.recipes.training.joint import JointSettings, train_jointly
 from hyperseg.recipes.training.network import prepare
-from hyperseg.recipes.training.one_cycle import Where
 
 CRF = DeepCRF(hidden=8, weight=1.0)
 SETTINGS = JointSettings(steps=6, batch=8, half=2, lr=5e-3, noise=SpectralNoise())

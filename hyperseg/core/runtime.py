@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from hyperseg.engine.device import Precision
-from hyperseg.engine.fit import Report
-from hyperseg.engine.progress import scene_progress, training_progress
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,3 @@ class Runtime:
     def label(self, text: str) -> str:
         """The text of a progress bar."""
         return f"{self.tag}: {text}" if self.tag else text
-
-    def training(self, text: str, steps: int) -> AbstractContextManager[Report]:
-        """A bar for `steps` of training."""
-        return training_progress(self.label(text), steps, quiet=self.quiet)
-
-    def mapping(
-        self, pixels: int, text: str = "mapping"
-    ) -> AbstractContextManager[Callable[[int, int], None]]:
-        """A bar for a scene of `pixels`."""
-        return scene_progress(self.label(text), pixels, quiet=self.quiet)
