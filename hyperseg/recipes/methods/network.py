@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyperseg.core import Scene, SceneError
+from hyperseg.core import Scene, SceneError, Split
 from hyperseg.core.parts import Method, Saved
+from hyperseg.core.sections import Section
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.core.task import Task
 from hyperseg.recipes.training.settings import TrainSettings, check_window, flips_option, window_option
@@ -40,6 +41,7 @@ def network_method(
     build: Callable[[Any, int], Any],
     read: Callable[[dict[str, Any]], Any],
     prepare: Callable[[Task, Any], Preprocess] | None = None,
+    tell: Callable[[NetworkModel, Scene, Split, Runtime], Section | None] | None = None,
     **more: Any,
 ) -> Method:
     """A method that trains one network on the labels alone.
@@ -51,6 +53,7 @@ def network_method(
         build: (spec, seed) -> module with `margin` and `padded`.
         read: JSON of a spec -> spec.
         prepare: (task, settings) -> preprocessing, fitted on training pixels; by default bands are standardised.
+        tell: what the report shows of the model beside its training.
         more: further fields of `Method`.
     """
     step = more.get("step") or name
@@ -70,7 +73,7 @@ def network_method(
         network = build(spec, runtime.seed)
         history = fit_network(task, network, preprocess, chosen.train, runtime, name=step)
         flips = getattr(chosen, "flips", False)
-        return NetworkModel(step, network, spec, preprocess, task.n_classes, history, flips)
+        return NetworkModel(step, network, spec, preprocess, task.n_classes, history, flips, tell=tell)
 
     def load(saved: Saved) -> NetworkModel:
         from hyperseg.recipes.training.model import load_network

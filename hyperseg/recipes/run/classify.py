@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -38,6 +38,7 @@ def classify(
     quiet: bool = False,
     pictures: bool = True,
     inputs: Mapping[str, Any] | None = None,
+    on_repeat: Callable[[int], None] | None = None,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Split, train, map, refine and score; write the run folder.
 
@@ -55,6 +56,7 @@ def classify(
         quiet: no progress bars.
         pictures: False leaves out all pictures, map.png among them.
         inputs: what the scene, labels and masks were opened from, kept in run.json.
+        on_repeat: called with the number of every repeat once it is kept.
 
     Returns:
         The folder and the content of metrics.json.
@@ -90,6 +92,8 @@ def classify(
                 sections = made.sections(task, runtime) if repeat == 0 else []
                 results.append(RepeatResult.of(made, scene, task.split, sections))
                 from_first(partial(save_repeat, folder, repeat, results[-1]))
+                if on_repeat is not None:
+                    on_repeat(repeat)
             if len(results) > 1:  # of the further ones only the scores are needed
                 results[-1] = replace(results[-1], tensors={})
         metrics = from_first(

@@ -88,8 +88,8 @@ def fit_network(
     averages = {"network": Ema(net, decay=settings.average)} if settings.average else {}
     judged = averages["network"].module if averages else net
     return train(
-        [phase], batches or drawn_batches, steps, modules={"network": net}, averages=averages, runtime=runtime, name=name,
-        title=title or name, validate=validator(judged, source, task), keep=settings.keep,
+        [phase], batches or drawn_batches, steps, modules={"network": net}, averages=averages, runtime=runtime,
+        name=name, title=title or name, validate=validator(judged, source, task), keep=settings.keep,
     )  # fmt: skip
 
 
