@@ -80,7 +80,7 @@ def build(spec, seed):
 TOY = network_method(
     "toy", ToySettings, build=build, read=lambda data: from_json(ToySpec, data),
     describe=lambda task, preprocess, s: ToySpec(preprocess.n_out, task.n_classes, s.width),
-    tell=lambda model, scene, split, runtime: Section("What the toy shows", (f"Width {model.spec.width}.",), numbers={"toy": 1}),
+    tell=lambda model, *_: Section("What the toy shows", (f"Width {model.spec.width}.",), numbers={"toy": 1}),
 )
 '''
 
@@ -263,12 +263,9 @@ def test_a_run_of_new_parts_is_resumed(toy: Scene, quick: Quick, run: Run, tmp_p
     """Interrupted after its first repeat, a run goes on with the second and ends with the same bytes."""
     settings = quick(method="toy", refine=("smooth",), split="stripes", repeats=2)
     whole = run(toy, settings, tmp_path / "whole")
-    ended: list[str] = []
 
-    def stop(name: str) -> None:
-        ended.append(name)
-        if len(ended) == 2:
-            raise KeyboardInterrupt
+    def stop(repeat: int) -> None:
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(toy, settings, tmp_path / "again", on_repeat=stop)
