@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene
 from hyperseg.io.catalog import find_card, load_card, open_scene
-from hyperseg.io.formats.array import check_file
+from hyperseg.io.formats import check_file
 from hyperseg.io.labels.rasterise import read_vector_mask
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on

@@ -1,8 +1,4 @@
-"""From a file to a `Scene`: every format of the field, lazy where the format allows it.
-
-Formats: .mat (v4 to v7.3), .npy, .npz, HDF5 (.h5 .hdf5 .he5 .nc), Zarr, ENVI, GeoTIFF and whatever GDAL opens;
-products of EMIT, PRISMA and EnMAP; and xarray's objects.
-"""
+"""From a file of any of the `FORMATS`, or an xarray object, to a `Scene`; lazy where the format allows it."""
 
 from __future__ import annotations
 
@@ -16,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Cube, DataFileError, Grid, Scene, SceneError
-from hyperseg.io.formats.array import KNOWN, FileArray, check_file
-from hyperseg.io.formats.product import open_file
-from hyperseg.io.formats.windows import FlatWindows, LazyCube, OrderedBands, RasterWindows, windows_of
-from hyperseg.io.formats.xarray import LabelledArray, LabelledWindows, is_labelled, open_labelled
+from hyperseg.io.formats import check_file, known_formats, open_file
+from hyperseg.io.formats.array import Choice, FileArray
+from hyperseg.io.formats.windows import LazyCube, windows_of
+from hyperseg.io.formats.xarray import LabelledArray, is_labelled, open_labelled
 from hyperseg.io.labels.raster import Labels, only_where_data, with_labels
 from hyperseg.io.labels.rasterise import read_vectors
 from hyperseg.io.labels.vectors import AS_DRAWN, VECTORS, VectorOptions, is_vector
@@ -42,7 +38,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 AnyPath = str | os.PathLike[str]
 HYPERSPECTRAL_FROM = 10
-STAYS = (RasterWindows, FlatWindows, OrderedBands, LabelledWindows)  # picking pixels from these is no slower
 
 
 def split_key(text: AnyPath) -> tuple[Path, str | None]:
@@ -93,18 +88,14 @@ def open_array(
         )
     file, spelt = split_key(path) if key is None else (Path(path), key)
     check_file(file)
-    found = _opened(file, key=spelt, ndim=ndim, shape=shape)
+    if file.suffix.lower() in VECTORS:
+        raise DataFileError(
+            f"{file}: holds vectors, an array was expected ({known_formats()}). Rasterise it on the scene's grid."
+        )
+    found = open_file(file, Choice(spelt, ndim, shape))
     if ndim == 2 and found.axes_known and tuple(found.array.shape[2:]) == (1,):
         found = replace(found, array=found.array[..., 0])
     return found
-
-
-def _opened(file: Path, *, key: str | None, ndim: int | None, shape: tuple[int, ...] | None) -> FileArray:
-    if file.suffix.lower() in VECTORS:
-        raise DataFileError(
-            f"{file}: holds vectors, an array was expected ({KNOWN}). Rasterise it on the scene's grid."
-        )
-    return open_file(file, key=key, ndim=ndim, shape=shape)
 
 
 def read_labels(
@@ -153,8 +144,8 @@ def read_scene(
 ) -> Scene:
     """A cube, and labels if there are any, as a `Scene`.
 
-    Cubes in HDF5 and MATLAB v7.3 files of up to 512 MiB are read at once; larger ones stay lazy, and memory maps
-    above that size become lazy cubes, whose pages do not stay with the process.
+    Cubes stored in compressed chunks (HDF5, Zarr) of up to 512 MiB are read at once; larger ones stay lazy, and memory
+    maps above that size become lazy cubes, whose pages do not stay with the process.
     Bands are taken to be on the last axis, unless the labels' shape or the wavelengths show another axis.
 
     Args:
@@ -190,12 +181,7 @@ def read_scene(
         found = read_labels(str(labels), pixels, grid=file.grid, vectors=vectors, scene=place)
     if isinstance(cube, np.memmap) and cube.nbytes > FULL_SCAN_BYTES:
         cube = windows_of(cube)
-    if (
-        scan
-        and isinstance(cube, LazyCube)
-        and not isinstance(cube.reader, STAYS)
-        and cube.nbytes <= FULL_SCAN_BYTES
-    ):
+    if scan and file.in_chunks and isinstance(cube, LazyCube) and cube.nbytes <= FULL_SCAN_BYTES:
         # its pixels are all looked at below, and rows across compressed chunks are slow to pick one by one
         cube = np.ascontiguousarray(cube[...])
     wavelengths = _per_band(file.wavelengths_nm, cube)

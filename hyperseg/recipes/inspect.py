@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import Grid, Scene
-from hyperseg.io.formats.array import ArrayChoiceError, Entry, check_file
-from hyperseg.io.formats.product import holds_several, list_arrays
+from hyperseg.io.formats import check_file, list_arrays
+from hyperseg.io.formats.array import ArrayChoiceError, ArrayEntry
 from hyperseg.io.look.survey import Survey, survey
 from hyperseg.io.look.thin import ThinCube
 from hyperseg.io.open import open_named
@@ -46,7 +46,7 @@ class Inspection:
     about: str
     scene: Scene | None = None
     survey: Survey | None = None
-    arrays: Mapping[str, Entry | None] = field(default_factory=dict)
+    arrays: Mapping[str, ArrayEntry | None] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def inspect_file(text: str) -> Inspection:
                 if key is not None:
                     raise
                 return Inspection(text, "file of several arrays", arrays=list_arrays(path))
-            arrays = list_arrays(path) if holds_several(path) else {}
+            arrays = list_arrays(path)
         else:
             scene, about, arrays = open_named(text, need_labels=False), "public data set", {}
         seen = survey(scene.cube, good=scene.good_bands, nodata=scene.nodata)

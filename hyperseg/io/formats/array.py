@@ -1,21 +1,18 @@
-"""What a file of arrays holds, which array to take, and how a failure to read is told."""
+"""What a file format is, what a file of it holds, which array to take, and how a failure to read is told."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Cube, DataFileError, Grid, HypersegError
 
-KNOWN = ".mat .npy .npz .h5 .hdf5 .he5 .nc .zarr, ENVI (.hdr and its data file), .tif and whatever GDAL opens"
-ZARR_MARKS = ("zarr.json", ".zgroup", ".zarray")
 WAVELENGTH_NAMES = ("wl", "wave", "lambda", "wavelen", "centers", "band_centers")
 BBL_NAMES = ("bbl", "good_wavelengths", "good_bands", "goodbands")
 
@@ -40,6 +37,7 @@ class FileArray:
         rgb_bands: bands of a picture, counted from 0, or None.
         scale: what to divide values by to get reflectance from 0 to 1, or None where the file does not say.
         about: what kind of file it is, in a few words.
+        in_chunks: stored in compressed chunks: many small reads are slow, one of everything is not.
     """
 
     array: Cube
@@ -55,10 +53,29 @@ class FileArray:
     rgb_bands: tuple[int, int, int] | None = None
     scale: float | None = None
     about: str = ""
+    in_chunks: bool = False
 
 
 @dataclass(frozen=True)
-class Entry:
+class Choice:
+    """Which array of a file is wanted.
+
+    Attributes:
+        key: its name, or None for the only one that fits.
+        ndim: number of its axes: 3 for a cube, 2 for labels, None for any.
+        shape: preferred where several fit; not insisted on.
+    """
+
+    key: str | None = None
+    ndim: int | None = None
+    shape: tuple[int, ...] | None = None
+
+
+ANY = Choice()
+
+
+@dataclass(frozen=True)
+class ArrayEntry:
     """Shape and type of one array of a file, known without reading it."""
 
     shape: tuple[int, ...]
@@ -66,6 +83,34 @@ class Entry:
 
     def __str__(self) -> str:
         return f"{'x'.join(map(str, self.shape)) or 'scalar'} {self.dtype}"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format as a value: one file of this folder, and one line of `FORMATS`.
+
+    Attributes:
+        name: as in the table.
+        suffixes: in lower case, with the dot: for messages, and what `by_suffix` goes by.
+        recognises: whether a file (or folder) that exists is of this format; never raises.
+        open: the array that is wanted, lazy where the format allows it; raises `DataFileError`.
+        arrays: every array the user may choose by name, with shape and type where known; empty where a file is one
+            array, so that there is nothing to choose.
+        kind: "product": of a satellite, opened as the cube that its users mean; asked first, and only where neither an
+            array by name nor a label raster is wanted. "file": asked next. "any": takes what no other format does.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognises: Callable[[Path], bool]
+    open: Callable[[Path, Choice], FileArray]
+    arrays: Callable[[Path], Mapping[str, ArrayEntry | None]] = lambda path: {}
+    kind: Literal["product", "file", "any"] = "file"
+
+
+def by_suffix(*suffixes: str) -> Callable[[Path], bool]:
+    """Recognises what is no folder and ends in one of the suffixes, in capitals too."""
+    return lambda path: path.suffix.lower() in suffixes and not path.is_dir()
 
 
 @contextmanager
@@ -92,51 +137,18 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         ) from error
 
 
-def check_file(path: Path) -> None:
-    """Refuse what is no readable file before any reader sees it."""
-    if is_zarr(path):
-        return
-    if path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if p.is_file())[:5]
-        hint = f"; it holds {', '.join(inside)}" if inside else "; it is empty"
-        raise DataFileError(f"{path}: is a folder, a data file was expected{hint}. Name one file.")
-    if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, siblings, n=1)
-        if not path.parent.is_dir():
-            hint = f"the folder {path.parent} does not exist either"
-        else:
-            hint = f"did you mean {close[0]}?" if close else f"check the spelling; {path.parent} exists"
-        raise DataFileError(f"{path}: no such file ({hint}).")
-    if path.is_file() and path.stat().st_size == 0:
-        raise DataFileError(f"{path}: is empty (0 bytes), expected {KNOWN}. Copy or download it again.")
-
-
-def is_zarr(path: Path) -> bool:
-    """True for a folder that is a Zarr array or group, version 2 or 3."""
-    return path.is_dir() and any((path / mark).is_file() for mark in ZARR_MARKS)
-
-
-def choose_key(
-    path: Path,
-    entries: Mapping[str, Entry],
-    *,
-    key: str | None,
-    ndim: int | None,
-    shape: tuple[int, ...] | None = None,
-) -> str:
+def choose_key(path: Path, entries: Mapping[str, ArrayEntry], choice: Choice) -> str:
     """The array to take from a file of several.
 
     Args:
         path: the file, for messages.
         entries: every array of the file.
-        key: the user's choice, or None to take the only one that fits.
-        ndim: number of axes wanted, or None for any.
-        shape: shape wanted; prefers, but does not insist.
+        choice: which one is wanted.
 
     Raises:
         DataFileError: no array or more than one fits; the message lists them with shapes and types.
     """
+    key, ndim, shape = choice.key, choice.ndim, choice.shape
     numeric = {k: e for k, e in entries.items() if e.dtype.kind in "biuf"}
     if key is not None:
         for candidate in (key, key.strip("/")):
@@ -164,7 +176,7 @@ def choose_key(
 
 
 def companions(
-    entries: Mapping[str, Entry], load: Mapping[str, Any] | Any, shape: tuple[int, ...]
+    entries: Mapping[str, ArrayEntry], load: Mapping[str, Any] | Any, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
     """Wavelengths (nm) and good-band list lying beside a cube of `shape` in the same file.
 
@@ -211,12 +223,12 @@ def to_nm(values: NDArray[np.float64], *, unit: str | None) -> NDArray[np.float6
     return values * 1e3 if values.max() < 100 else values
 
 
-def _fits(entry: Entry, ndim: int) -> bool:
+def _fits(entry: ArrayEntry, ndim: int) -> bool:
     # MATLAB has no vectors: they come as 1xN and are no label rasters
     return len(entry.shape) == ndim and (ndim < 2 or min(entry.shape) > 1)
 
 
-def _listing(entries: Mapping[str, Entry]) -> str:
+def _listing(entries: Mapping[str, ArrayEntry]) -> str:
     if not entries:
         return "no numeric array at all"
     shown = [f"{k} ({e})" for k, e in list(entries.items())[:12]]

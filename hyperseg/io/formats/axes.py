@@ -1,15 +1,19 @@
-"""Arrays whose axes have names (Zarr, xarray): which axis holds the bands, and what the coordinates say."""
+"""Which axis holds the bands where axes have names, and where on the map the pixels lie."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Grid
-from hyperseg.io.formats.raster import make_grid
+from hyperseg.io.formats.windows import import_rasterio
+
+log = logging.getLogger(__name__)
 
 BAND_NAMES = (
     "band",
@@ -62,6 +66,43 @@ def grid_from(x: NDArray[Any] | None, y: NDArray[Any] | None, attributes: Mappin
         return make_grid(affine, crs)
     except Exception:  # a CRS that nobody can read is no reason not to read the pixels
         return Grid(affine=affine)
+
+
+def grid_of(source: Any) -> Grid:
+    """Grid of an opened rasterio data set: spacing in metres on a projected map, else in pixels."""
+    transform = source.transform
+    affine = None if transform.is_identity else tuple(float(v) for v in transform[:6])
+    return make_grid(affine, source.crs)
+
+
+def make_grid(affine: tuple[float, ...] | None, crs: Any) -> Grid:
+    """A grid from six numbers of an affine transform and a rasterio CRS (or text that makes one); both optional."""
+    if crs is None:
+        return Grid(affine=affine)
+    if not hasattr(crs, "to_epsg"):
+        crs = import_rasterio().crs.CRS.from_user_input(crs)
+    code = crs.to_epsg()
+    name = f"EPSG:{code}" if code else crs.to_wkt()
+    if affine is None or not crs.is_projected:
+        return Grid(crs=name, affine=affine)
+    metres = float(crs.linear_units_factor[1])
+    a, b, _, d, e, _ = affine
+    return Grid(
+        spacing=(float(np.hypot(b, e)) * metres, float(np.hypot(a, d)) * metres),
+        unit="m",
+        crs=name,
+        affine=affine,
+    )
+
+
+def raster_grid(path: Path) -> Grid:
+    """Grid of a raster file, or an unknown one where GDAL cannot tell."""
+    try:
+        with import_rasterio().open(path) as source:
+            return grid_of(source)
+    except Exception as error:  # coordinates are a bonus here: the pixels were read by other means
+        log.info("%s: no coordinates (%s)", path, error)
+        return Grid()
 
 
 def fill_of(attributes: Mapping[str, Any]) -> float | None:

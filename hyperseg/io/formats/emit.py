@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid
-from hyperseg.io.formats.array import FileArray, reading, to_nm
-from hyperseg.io.formats.raster import make_grid
-from hyperseg.io.formats.windows import CHUNK_CACHE_BYTES, Handles, LazyCube, Window
+from hyperseg.io.formats.array import Choice, FileArray, Format, reading, to_nm
+from hyperseg.io.formats.axes import make_grid
+from hyperseg.io.formats.hdf5 import CHUNK_CACHE_BYTES, hdf5_arrays, inside, opened
+from hyperseg.io.formats.windows import Handles, LazyCube, Window
 
 GLT = ("location/glt_x", "location/glt_y")
 BANDS = "sensor_band_parameters/wavelengths"
@@ -32,13 +33,13 @@ SQUARE_PX = 64
 
 
 def is_emit(file: Any) -> bool:
-    """Whether an opened HDF5 file is an EMIT product with a GLT."""
+    """Whether an opened file is a product with a GLT."""
     return all(key in file for key in (*GLT, BANDS)) and any(name in file for name in CUBES)
 
 
-def open_emit(path: Path, file: Any) -> FileArray:
-    """The main cube of an opened EMIT file on its map, lazily; pixels of the map that saw nothing are no-data."""
-    with reading(path, "an EMIT product"):
+def open_emit(path: Path, choice: Choice) -> FileArray:
+    """The main cube of a product on its map, lazily; pixels of the map that saw nothing are no-data."""
+    with reading(path, "an EMIT product"), opened(path) as file:
         name = next(name for name in CUBES if name in file)
         cube, glt = file[name], file[GLT[0]]
         if cube.ndim != 3 or glt.ndim != 2 or glt.shape != file[GLT[1]].shape:
@@ -60,6 +61,7 @@ def open_emit(path: Path, file: Any) -> FileArray:
             grid=_grid(file),
             scale=1.0 if name == "reflectance" else None,
             about=f"EMIT {name}, put on the map through its GLT ({path.name}:{name} gives the raw swath)",
+            in_chunks=True,
         )
 
 
@@ -77,9 +79,7 @@ class GltWindows:
         self._handles = Handles(self._open)
 
     def _open(self) -> Any:
-        import h5py
-
-        return h5py.File(self.path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)
+        return opened(self.path, cache_bytes=CHUNK_CACHE_BYTES)
 
     def read(self, window: Window) -> NDArray[Any]:
         (top, bottom), (left, right), (first, last) = window
@@ -135,3 +135,6 @@ def _grid(file: Any) -> Grid:
         place = place.ravel()[0] if place.size else None
     text = place.decode() if isinstance(place, bytes) else place
     return make_grid(affine, str(text) if text else None)
+
+
+EMIT = Format("EMIT", (".nc",), inside(is_emit), open_emit, hdf5_arrays, kind="product")

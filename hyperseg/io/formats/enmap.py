@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import FileArray
+from hyperseg.io.formats.array import Choice, FileArray, Format
 from hyperseg.io.formats.raster import open_raster
 from hyperseg.io.formats.windows import LazyCube, OrderedBands
 
@@ -32,14 +32,10 @@ IMAGE = re.compile(r"(.*)SPECTRAL_IMAGE(_COG)?\.(TIFF?|COG)", re.IGNORECASE)
 ABOUT = re.compile(r"(.*)METADATA\.XML", re.IGNORECASE)
 
 
-def enmap_pair(path: Path) -> tuple[Path, Path] | None:
-    """METADATA.XML and image of an EnMAP product given either, or None where `path` belongs to no such pair.
-
-    Raises:
-        DataFileError: `path` is EnMAP's METADATA.XML, and the image is missing.
-    """
+def enmap_pair(path: Path) -> tuple[Path, Path | None] | None:
+    """METADATA.XML and image of a product given either, the image None where it is missing; None for other files."""
     given = IMAGE.fullmatch(path.name) or ABOUT.fullmatch(path.name)
-    if given is None:
+    if given is None or path.is_dir():
         return None
     images: list[Path] = []
     abouts: list[Path] = []
@@ -50,25 +46,25 @@ def enmap_pair(path: Path) -> tuple[Path, Path] | None:
                 found.append(other)
     if IMAGE.fullmatch(path.name):
         return (abouts[0], path) if abouts and _is_enmap(abouts[0]) else None
-    if not _is_enmap(path):
-        return None
-    if not images:
-        raise DataFileError(
-            f"{path}: the image {given.group(1)}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder."
-        )
-    return path, images[0]
+    return (path, next(iter(images), None)) if _is_enmap(path) else None
 
 
-def open_enmap(about: Path, image: Path) -> FileArray:
-    """An EnMAP image as a lazy cube sorted by wavelength, with what its METADATA.XML says.
+def open_enmap(path: Path, choice: Choice) -> FileArray:
+    """The image of a product as a lazy cube sorted by wavelength, with what its METADATA.XML says.
 
     Where VNIR and SWIR overlap both stay in the cube, VNIR marked bad: one spectrum does not jump between detectors.
 
     Raises:
-        DataFileError: the XML is broken, or names other bands than the image has.
+        DataFileError: image or XML is missing, the XML is broken, or names other bands than the image has.
     """
+    about, image = enmap_pair(path) or (path, None)
+    if image is None:
+        stem = about.name[: -len("METADATA.XML")]
+        raise DataFileError(
+            f"{about}: the image {stem}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder."
+        )
     root = _root(about)
-    file = open_raster(image, key=None)
+    file = open_raster(image, choice)
     bands = int(file.array.shape[-1])
     found = root.findall(".//{*}bandCharacterisation/{*}bandID")
     numbers = [int(node.get("number", i)) for i, node in enumerate(found, start=1)]
@@ -160,3 +156,8 @@ def _scale(about: Path, gains: NDArray[np.float64], offsets: NDArray[np.float64]
         return round(1 / float(gains[0]), 6)
     log.warning("%s: gains differ or there are offsets; values are taken as they are", about)
     return None
+
+
+ENMAP = Format(
+    "EnMAP", (".xml", ".tif"), lambda path: enmap_pair(path) is not None, open_enmap, kind="product"
+)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import FileArray, reading, to_nm
+from hyperseg.io.formats.array import Choice, FileArray, Format, reading, to_nm
+from hyperseg.io.formats.axes import raster_grid
 from hyperseg.io.formats.envi_header import (
     Layout,
     layout_of,
@@ -22,33 +23,40 @@ from hyperseg.io.formats.envi_header import (
     scale_in,
     starts_as_envi,
 )
-from hyperseg.io.formats.raster import raster_grid
 
 log = logging.getLogger(__name__)
 
 DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip", ".sli", ".bin", ".cub")
 
 
-def envi_pair(path: Path) -> tuple[Path, Path] | None:
-    """Header and data file of an ENVI pair given either, or None where `path` belongs to no such pair.
+def header_of(path: Path) -> Path | None:
+    """The header of an image given by either of its files, or None for other files.
+
+    A TIFF says itself what it is, whatever text lies beside it.
+    """
+    if path.is_dir() or path.suffix.lower() in (".tif", ".tiff"):
+        return None
+    if path.suffix.lower() == ".hdr":
+        return path
+    beside = (path.with_name(path.name + ".hdr"), path.with_suffix(".hdr"), path.with_suffix(".HDR"))
+    return next((header for header in beside if header.is_file() and starts_as_envi(header)), None)
+
+
+def data_of(header: Path) -> Path:
+    """The data file beside a header.
 
     Raises:
-        DataFileError: `path` is a header whose data file is missing.
+        DataFileError: there is none.
     """
-    if path.suffix.lower() == ".hdr":
-        stem = path.with_suffix("")
-        for suffix in (*DATA_SUFFIXES, *(s.upper() for s in DATA_SUFFIXES[1:])):
-            data = stem.with_name(stem.name + suffix)
-            if data.is_file():
-                return path, data
-        raise DataFileError(
-            f"{path}: this ENVI header has no data file beside it; expected {stem.name} or "
-            f"{stem.name}.img, .dat, .raw, .bsq, .bil, .bip. Put both in one folder."
-        )
-    for header in (path.with_name(path.name + ".hdr"), path.with_suffix(".hdr"), path.with_suffix(".HDR")):
-        if header.is_file() and starts_as_envi(header):
-            return header, path
-    return None
+    stem = header.with_suffix("")
+    for suffix in (*DATA_SUFFIXES, *(s.upper() for s in DATA_SUFFIXES[1:])):
+        data = stem.with_name(stem.name + suffix)
+        if data.is_file():
+            return data
+    raise DataFileError(
+        f"{header}: this ENVI header has no data file beside it; expected {stem.name} or "
+        f"{stem.name}.img, .dat, .raw, .bsq, .bil, .bip. Put both in one folder."
+    )
 
 
 @contextmanager
@@ -68,14 +76,16 @@ def without_header(path: Path) -> Iterator[None]:
         ) from error
 
 
-def open_envi(header: Path, data: Path, *, key: str | None) -> FileArray:
+def open_envi(path: Path, choice: Choice) -> FileArray:
     """An ENVI image (H, W, C) or spectral library (n, C) as a memory map; nothing is read but the header.
 
     "data ignore value" becomes the no-data value, "bbl" the good bands and "reflectance scale factor" the
     scale. All real types (data type 1-5 and 12-15), both byte orders, any header offset.
     """
-    if key is not None:
-        raise DataFileError(f"{data}: an ENVI file holds one array and no names; leave out {key!r}.")
+    header = header_of(path) or path
+    data = data_of(header) if header == path else path
+    if choice.key is not None:
+        raise DataFileError(f"{data}: an ENVI file holds one array and no names; leave out {choice.key!r}.")
     fields = read_fields(header)
     layout = layout_of(header, fields)
     _check_size(header, data, layout)
@@ -159,3 +169,6 @@ def _default_bands(fields: dict[str, Any], bands: int) -> tuple[int, int, int] |
 def _class_names(fields: dict[str, Any]) -> dict[int, str]:
     names = fields.get("class names", [])
     return {code: name for code, name in enumerate(names) if name} if isinstance(names, list) else {}
+
+
+ENVI = Format("ENVI", (".hdr",), lambda path: header_of(path) is not None, open_envi)

@@ -15,6 +15,7 @@ from hyperseg.io.formats.array import reading
 
 log = logging.getLogger(__name__)
 
+GDAL_DOMAIN = "ENVI"  # where GDAL keeps fields of this header, also in copies of the file
 # the real types of ENVI; 6 and 9 are complex
 DATA_TYPES = {
     1: "uint8", 2: "int16", 3: "int32", 4: "float32", 5: "float64",

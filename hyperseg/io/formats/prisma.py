@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid
-from hyperseg.io.formats.array import FileArray, reading
-from hyperseg.io.formats.raster import make_grid
-from hyperseg.io.formats.windows import CHUNK_CACHE_BYTES, Handles, LazyCube, Window
+from hyperseg.io.formats.array import Choice, FileArray, Format, reading
+from hyperseg.io.formats.axes import make_grid
+from hyperseg.io.formats.hdf5 import CHUNK_CACHE_BYTES, hdf5_arrays, inside, opened
+from hyperseg.io.formats.windows import Handles, LazyCube, Window
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Band:
 
 
 def prisma_swath(file: Any) -> str | None:
-    """The group of an opened HDF5 file that holds both cubes of a PRISMA level 2 product, or None."""
+    """The group of an opened file that holds both cubes of a level 2 product, or None."""
     swaths = file.get(SWATHS)
     for name in swaths if swaths is not None else ():
         fields = f"{SWATHS}/{name}/Data Fields"
@@ -53,12 +54,13 @@ def prisma_swath(file: Any) -> str | None:
     return None
 
 
-def open_prisma(path: Path, file: Any, swath: str) -> FileArray:
-    """Both detectors of an opened PRISMA file as one lazy cube (rows, columns, bands), sorted by wavelength.
+def open_prisma(path: Path, choice: Choice) -> FileArray:
+    """Both detectors of a product as one lazy cube (rows, columns, bands), sorted by wavelength.
 
     Where VNIR and SWIR overlap both stay in the cube, VNIR marked bad: one spectrum does not jump between detectors.
     """
-    with reading(path, "a PRISMA product"):
+    with reading(path, "a PRISMA product"), opened(path) as file:
+        swath = str(prisma_swath(file))
         bands = [*_bands(path, file, f"{swath}/Data Fields", "VNIR")]
         swir = [*_bands(path, file, f"{swath}/Data Fields", "SWIR")]
         rows, _, columns = file[bands[0].key].shape
@@ -87,6 +89,7 @@ def open_prisma(path: Path, file: Any, swath: str) -> FileArray:
             scale=FULL_SCALE / high if plain else 1.0,
             about=f"PRISMA {swath.rsplit('/', 1)[-1]}, VNIR and SWIR joined"
             + ("" if plain else "; detectors differ in scale, read as reflectance"),
+            in_chunks=True,
         )
 
 
@@ -100,9 +103,7 @@ class DetectorWindows:
         self._handles = Handles(self._open)
 
     def _open(self) -> Any:
-        import h5py
-
-        return h5py.File(self.path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)
+        return opened(self.path, cache_bytes=CHUNK_CACHE_BYTES)
 
     def read(self, window: Window) -> NDArray[Any]:
         (top, bottom), (left, right), (first, last) = window
@@ -176,3 +177,13 @@ def _grid(file: Any, rows: int, columns: int) -> Grid:
     half = 0.5 if centres else 0.0
     affine = (step_x, 0.0, left - half * step_x, 0.0, -step_y, top + half * step_y)
     return make_grid(affine, f"EPSG:{int(np.ravel(file.attrs['Epsg_Code'])[0])}")
+
+
+PRISMA = Format(
+    "PRISMA",
+    (".he5",),
+    inside(lambda file: prisma_swath(file) is not None),
+    open_prisma,
+    hdf5_arrays,
+    kind="product",
+)

@@ -10,22 +10,28 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import DataFileError, Grid
-from hyperseg.io.formats.array import KNOWN, ArrayChoiceError, FileArray, reading, to_nm
-from hyperseg.io.formats.windows import LazyCube, RasterWindows, import_rasterio
+from hyperseg.core import DataFileError
+from hyperseg.io.formats import known_formats
+from hyperseg.io.formats.array import ArrayChoiceError, Choice, FileArray, Format, reading, to_nm
+from hyperseg.io.formats.axes import grid_of
+from hyperseg.io.formats.envi import without_header
+from hyperseg.io.formats.envi_header import GDAL_DOMAIN
+from hyperseg.io.formats.windows import Handles, LazyCube, Window, import_rasterio
 
 log = logging.getLogger(__name__)
 
 
-def open_raster(path: Path, *, key: str | None) -> FileArray:
+def open_raster(path: Path, choice: Choice) -> FileArray:
     """A raster as a lazy (H, W, C) array; only its header is read.
 
     Args:
         path: the file.
-        key: the end of a subdataset's name in a file that holds several; None for the file itself.
+        choice: its `key` is the end of a subdataset's name in a file that holds several; None for the file itself.
     """
-    with reading(path, f"a raster (known: {KNOWN})"), import_rasterio().open(path) as source:
-        name = _subdataset(path, source, key)
+    with without_header(path), reading(path, f"a raster (known: {known_formats()})"):
+        source = import_rasterio().open(path)
+    with source, reading(path, "a raster"):
+        name = _subdataset(path, source, choice.key)
     with reading(path, "a raster"), import_rasterio().open(name or path) as source:
         dtype = np.result_type(*source.dtypes)
         if dtype.kind not in "biuf":
@@ -37,7 +43,7 @@ def open_raster(path: Path, *, key: str | None) -> FileArray:
         return FileArray(
             LazyCube(RasterWindows(path, shape, dtype, name, tile), (0, 1, 2)),
             path,
-            key=key,
+            key=choice.key,
             axes_known=True,
             wavelengths_nm=_wavelengths(source),
             bbl=_good_bands(source),
@@ -50,10 +56,51 @@ def open_raster(path: Path, *, key: str | None) -> FileArray:
         )
 
 
-def subdatasets(path: Path) -> dict[str, str]:
-    """What GDAL opens for each array of a file of several, by the array's own name; empty for plain rasters."""
-    with reading(path, f"a raster (known: {KNOWN})"), import_rasterio().open(path) as source:
-        return {_last(name): name for name in source.subdatasets}
+def raster_arrays(path: Path) -> dict[str, None]:
+    """The rasters of a file that has no band of its own, by the ends of their names; else nothing to choose from."""
+    with reading(path, "a raster"), import_rasterio().open(path) as source:
+        return {} if source.count else dict.fromkeys(map(_last, source.subdatasets))
+
+
+class RasterWindows:
+    """Windows of a raster file, axes (rows, columns, bands), through GDAL.
+
+    Attributes:
+        path, shape, dtype: of the file; `dtype` is what comes out.
+        name: what GDAL opens where that is not the file (one of several subdatasets), or None.
+        tile: (rows, columns, bands) that the file stores, and so decodes, together; or None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        name: str | None = None,
+        tile: tuple[int, ...] | None = None,
+    ) -> None:
+        self.path, self.shape, self.dtype, self.name, self.tile = path, shape, dtype, name, tile
+        self._handles = Handles(self._open)
+
+    def _open(self) -> Any:
+        return import_rasterio().open(self.name or self.path)
+
+    def read(self, window: Window) -> NDArray[Any]:
+        rows, columns, (first, last) = window
+        with reading(self.path, "a raster"):
+            block = self._handles.get().read(
+                list(range(first + 1, last + 1)), window=(rows, columns), out_dtype=self.dtype
+            )
+        return np.moveaxis(block, 0, -1)
+
+    def thin(self, step: int, band: int) -> NDArray[Any]:
+        """(rows, columns) of one band, about every `step`-th pixel: from overviews where the file has them."""
+        shape = tuple(-(-n // step) for n in self.shape[:2])
+        with reading(self.path, "a raster"):
+            return np.asarray(self._handles.get().read(band + 1, out_shape=shape, out_dtype=self.dtype))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RasterWindows, (self.path, self.shape, self.dtype, self.name, self.tile)
 
 
 def _last(name: str) -> str:
@@ -79,43 +126,6 @@ def _subdataset(path: Path, source: Any, key: str | None) -> str | None:
     )
 
 
-def grid_of(source: Any) -> Grid:
-    """Grid of an opened rasterio data set: spacing in metres on a projected map, else in pixels."""
-    transform = source.transform
-    affine = None if transform.is_identity else tuple(float(v) for v in transform[:6])
-    return make_grid(affine, source.crs)
-
-
-def make_grid(affine: tuple[float, ...] | None, crs: Any) -> Grid:
-    """A grid from six numbers of an affine transform and a rasterio CRS (or text that makes one); both optional."""
-    if crs is None:
-        return Grid(affine=affine)
-    if not hasattr(crs, "to_epsg"):
-        crs = import_rasterio().crs.CRS.from_user_input(crs)
-    code = crs.to_epsg()
-    name = f"EPSG:{code}" if code else crs.to_wkt()
-    if affine is None or not crs.is_projected:
-        return Grid(crs=name, affine=affine)
-    metres = float(crs.linear_units_factor[1])
-    a, b, _, d, e, _ = affine
-    return Grid(
-        spacing=(float(np.hypot(b, e)) * metres, float(np.hypot(a, d)) * metres),
-        unit="m",
-        crs=name,
-        affine=affine,
-    )
-
-
-def raster_grid(path: Path) -> Grid:
-    """Grid of a raster file, or an unknown one where GDAL cannot tell."""
-    try:
-        with import_rasterio().open(path) as source:
-            return grid_of(source)
-    except Exception as error:  # coordinates are a bonus here: the pixels were read by other means
-        log.info("%s: no coordinates (%s)", path, error)
-        return Grid()
-
-
 def _wavelengths(source: Any) -> NDArray[np.float64] | None:
     centres = []
     unit = None
@@ -133,7 +143,7 @@ def _wavelengths(source: Any) -> NDArray[np.float64] | None:
 
 def _good_bands(source: Any) -> NDArray[np.bool_] | None:
     """From a list in the tags of the file (as ENVI's bbl), or from a tag of every band."""
-    for tags in (source.tags(), source.tags(ns="ENVI")):
+    for tags in (source.tags(), source.tags(ns=GDAL_DOMAIN)):
         text = {k.lower(): v for k, v in tags.items()}.get("bbl", "")
         values = text.strip("{} ").replace(",", " ").split()
         if len(values) == source.count and all(v in ("0", "1", "0.0", "1.0") for v in values):
@@ -151,7 +161,7 @@ def _scale(source: Any) -> float | None:
     if len(scales) == 1 and not any(source.offsets) and scales != {1.0}:
         (scale,) = scales
         return round(1 / scale, 6) if np.isfinite(scale) and scale > 0 else None
-    for tags in (source.tags(), source.tags(ns="ENVI")):
+    for tags in (source.tags(), source.tags(ns=GDAL_DOMAIN)):
         text = {k.lower().replace(" ", "_"): v for k, v in tags.items()}.get("reflectance_scale_factor", "")
         try:
             return float(text) if float(text) > 0 else None
@@ -182,3 +192,8 @@ def _category_names(path: Path) -> dict[int, str]:
     return {
         code: node.text.strip() for code, node in enumerate(categories) if node.text and node.text.strip()
     }
+
+
+GEOTIFF = Format(
+    "GeoTIFF", (".tif", ".tiff"), lambda path: not path.is_dir(), open_raster, raster_arrays, kind="any"
+)

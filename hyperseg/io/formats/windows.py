@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from hyperseg.io.formats.array import reading
 
-# HDF5's own 1 MiB would decompress the same chunks again for every row of a cube
-CHUNK_CACHE_BYTES = 128 * 2**20
 MAPPED_BYTES = 64 * 2**20  # of a file mapped at a time
 Window = tuple[tuple[int, int], ...]
 
@@ -143,74 +141,6 @@ def _located(key: Any, length: int) -> tuple[tuple[int, int], Any]:
     index = np.where(index < 0, index + length, index)
     low = int(index.min())
     return (low, int(index.max()) + 1), index - low if index.ndim else int(index) - low
-
-
-class RasterWindows:
-    """Windows of a raster file, axes (rows, columns, bands), through GDAL.
-
-    Attributes:
-        path, shape, dtype: of the file; `dtype` is what comes out.
-        name: what GDAL opens where that is not the file (one of several subdatasets), or None.
-        tile: (rows, columns, bands) that the file stores, and so decodes, together; or None.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        shape: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        name: str | None = None,
-        tile: tuple[int, ...] | None = None,
-    ) -> None:
-        self.path, self.shape, self.dtype, self.name, self.tile = path, shape, dtype, name, tile
-        self._handles = Handles(self._open)
-
-    def _open(self) -> Any:
-        return import_rasterio().open(self.name or self.path)
-
-    def read(self, window: Window) -> NDArray[Any]:
-        rows, columns, (first, last) = window
-        with reading(self.path, "a raster"):
-            block = self._handles.get().read(
-                list(range(first + 1, last + 1)), window=(rows, columns), out_dtype=self.dtype
-            )
-        return np.moveaxis(block, 0, -1)
-
-    def thin(self, step: int, band: int) -> NDArray[Any]:
-        """(rows, columns) of one band, about every `step`-th pixel: from overviews where the file has them."""
-        shape = tuple(-(-n // step) for n in self.shape[:2])
-        with reading(self.path, "a raster"):
-            return np.asarray(self._handles.get().read(band + 1, out_shape=shape, out_dtype=self.dtype))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return RasterWindows, (self.path, self.shape, self.dtype, self.name, self.tile)
-
-
-class Hdf5Windows:
-    """Windows of one HDF5 dataset in its stored axis order; `tile` is the size of its chunks."""
-
-    def __init__(
-        self,
-        path: Path,
-        key: str,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        tile: tuple[int, ...] | None = None,
-    ) -> None:
-        self.path, self.key, self.shape, self.dtype, self.tile = path, key, shape, dtype, tile
-        self._handles = Handles(self._open)
-
-    def _open(self) -> Any:
-        import h5py
-
-        return h5py.File(self.path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)[self.key]
-
-    def read(self, window: Window) -> NDArray[Any]:
-        with reading(self.path, "HDF5"):
-            return np.asarray(self._handles.get()[tuple(slice(a, b) for a, b in window)])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Hdf5Windows, (self.path, self.key, self.shape, self.dtype, self.tile)
 
 
 class OrderedBands:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid, SceneError
-from hyperseg.io.formats.array import BBL_NAMES, Entry, FileArray, choose_key, to_nm
+from hyperseg.io.formats.array import BBL_NAMES, ArrayEntry, Choice, FileArray, choose_key, to_nm
 from hyperseg.io.formats.axes import COLUMN_NAMES, ROW_NAMES, axes_of, fill_of, grid_from
 from hyperseg.io.formats.windows import LazyCube, Window
 
@@ -53,9 +53,11 @@ def open_labelled(thing: Any, *, key: str | None, ndim: int | None) -> FileArray
     if hasattr(thing, "data_vars"):
         name = "Dataset"
         entries = {
-            str(k): Entry(tuple(v.shape), np.dtype(v.dtype)) for k, v in thing.data_vars.items() if v.shape
+            str(k): ArrayEntry(tuple(v.shape), np.dtype(v.dtype))
+            for k, v in thing.data_vars.items()
+            if v.shape
         }
-        key = choose_key(Path(name), entries, key=key, ndim=ndim)
+        key = choose_key(Path(name), entries, Choice(key, ndim))
         thing = thing[key]
     elif key is not None:
         raise DataFileError(f"{name}: a DataArray is one array and has no names; leave out key={key!r}.")

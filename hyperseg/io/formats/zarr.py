@@ -9,28 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import Entry, FileArray, choose_key, companions, reading, to_nm
+from hyperseg.io.formats.array import (
+    ArrayEntry,
+    Choice,
+    FileArray,
+    Format,
+    choose_key,
+    companions,
+    reading,
+    to_nm,
+)
 from hyperseg.io.formats.axes import COLUMN_NAMES, ROW_NAMES, axes_of, fill_of, grid_from
 from hyperseg.io.formats.windows import Handles, LazyCube, Window
 
+MARKS = ("zarr.json", ".zgroup", ".zarray")
 
-def open_zarr(path: Path, *, key: str | None, ndim: int | None, shape: tuple[int, ...] | None) -> FileArray:
+
+def is_zarr(path: Path) -> bool:
+    """True for a folder that is a Zarr array or group, version 2 or 3."""
+    return path.is_dir() and any((path / mark).is_file() for mark in MARKS)
+
+
+def open_zarr(path: Path, choice: Choice) -> FileArray:
     """One array of a Zarr store, lazily; names of axes as xarray writes them tell where the bands are.
 
     Args:
         path: the store's folder.
-        key, ndim, shape: as in `choose_key`; keys are paths inside the store.
+        choice: which array; names are paths inside the store.
     """
     root = _opened(path)
     with reading(path, "a Zarr store"):
         arrays = _arrays(root)
-        entries = {name: Entry(tuple(a.shape), np.dtype(a.dtype)) for name, a in arrays.items()}
+        entries = {name: ArrayEntry(tuple(a.shape), np.dtype(a.dtype)) for name, a in arrays.items()}
         if list(arrays) == [""]:
-            if key is not None:
-                raise DataFileError(f"{path}: is one Zarr array and no names; leave out {key!r}.")
+            if choice.key is not None:
+                raise DataFileError(f"{path}: is one Zarr array and no names; leave out {choice.key!r}.")
             chosen = ""
         else:
-            chosen = choose_key(path, entries, key=key, ndim=ndim, shape=shape)
+            chosen = choose_key(path, entries, choice)
         array = arrays[chosen]
         names = _axis_names(array)
         order = None if names is None else axes_of(names)
@@ -56,15 +72,16 @@ def open_zarr(path: Path, *, key: str | None, ndim: int | None, shape: tuple[int
             grid=grid_from(x, y, _mapping(root, chosen, array)),
             scale=float(scale) if isinstance(scale, int | float) and scale > 0 else None,
             about=f"Zarr version {array.metadata.zarr_format}",
+            in_chunks=True,
         )
 
 
-def zarr_entries(path: Path) -> dict[str, Entry]:
+def zarr_arrays(path: Path) -> dict[str, ArrayEntry]:
     """Every array of a Zarr store by its path inside; empty where the store is one array."""
     root = _opened(path)
     with reading(path, "a Zarr store"):
         found = _arrays(root)
-        return {k: Entry(tuple(a.shape), np.dtype(a.dtype)) for k, a in found.items() if k}
+        return {k: ArrayEntry(tuple(a.shape), np.dtype(a.dtype)) for k, a in found.items() if k}
 
 
 class ZarrWindows:
@@ -143,3 +160,6 @@ def _mapping(root: Any, key: str, array: Any) -> dict[str, Any]:
     name = key.rpartition("/")[0] + "/" + str(array.attrs.get("grid_mapping", "spatial_ref"))
     found = root.get(name.strip("/")) if key else None
     return dict(array.attrs) | (dict(found.attrs) if found is not None else {})
+
+
+ZARR = Format("Zarr", (".zarr",), is_zarr, open_zarr, zarr_arrays)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError, SettingError
 from hyperseg.core.settings import option, settings
-from hyperseg.io.formats.array import check_file, reading
+from hyperseg.io.formats import check_file
+from hyperseg.io.formats.array import reading
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.labels.qml import Style, parse_qml, read_qml
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.product import list_arrays
+from hyperseg.io.formats import list_arrays
 from hyperseg.io.look.thin import ThinCube
 from hyperseg.io.read import LazyCube, open_array, read_scene
 

@@ -1,0 +1,76 @@
+"""NumPy: the array of a .npy file as a memory map, one array of a .npz archive."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from hyperseg.core import DataFileError
+from hyperseg.io.formats.array import (
+    ArrayEntry,
+    Choice,
+    FileArray,
+    Format,
+    by_suffix,
+    choose_key,
+    companions,
+    reading,
+)
+
+
+def open_numpy(path: Path, choice: Choice) -> FileArray:
+    """The array of a .npy file as a memory map; of a .npz file the one wanted, read with its short companions alone."""
+    return open_npz(path, choice) if _is_archive(path) else open_npy(path, choice)
+
+
+def open_npy(path: Path, choice: Choice) -> FileArray:
+    """The array of a .npy file as a memory map."""
+    if choice.key is not None:
+        raise DataFileError(f"{path}: a .npy file holds one array and no names; leave out {choice.key!r}.")
+    with reading(path, "a NumPy .npy file"):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.dtype.kind not in "biuf":
+        raise DataFileError(
+            f"{path}: holds {array.dtype} values, real numbers were expected; convert the array."
+        )
+    return FileArray(array, path, about="NumPy")
+
+
+def open_npz(path: Path, choice: Choice) -> FileArray:
+    """One array of a .npz file; only that array and its short companions are read."""
+    # opened here, because numpy leaves a broken archive open
+    with (
+        reading(path, "a NumPy .npz file"),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
+        entries = numpy_arrays(path)
+        chosen = choose_key(path, entries, choice)
+        array = arrays[chosen]
+        wavelengths, bbl = companions(entries, arrays, array.shape)
+    return FileArray(array, path, chosen, wavelengths_nm=wavelengths, bbl=bbl, about="NumPy archive")
+
+
+def numpy_arrays(path: Path) -> dict[str, ArrayEntry]:
+    """Every array of a .npz file, only headers read; nothing of a .npy file, which is one array."""
+    if not _is_archive(path):
+        return {}
+    entries: dict[str, ArrayEntry] = {}
+    with reading(path, "a NumPy .npz file"), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as stream:
+                version = np.lib.format.read_magic(stream)
+                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
+                shape, _, dtype = (header or np.lib.format.read_array_header_2_0)(stream)
+            entries[name.removesuffix(".npy")] = ArrayEntry(shape, dtype)
+    return entries
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() == ".npz"
+
+
+SUFFIXES = (".npy", ".npz")
+NUMPY = Format("NumPy", SUFFIXES, by_suffix(*SUFFIXES), open_numpy, numpy_arrays)
