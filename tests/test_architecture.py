@@ -6,12 +6,17 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import hyperseg
+from hyperseg.data.splits import SPLITS
+from hyperseg.io.formats import FORMATS
+from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.refiners import REFINERS
 
 PACKAGE = Path(hyperseg.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -28,6 +33,22 @@ LATE = {
     "rasterio", "spectral", "h5py", "sklearn", "matplotlib", "pooch", "tensorly", "pydensecrf", "jinja2",
     "pyogrio", "shapely", "zarr", "dask", "distributed", "xarray",
 }  # fmt: skip
+TABLES = (
+    (METHODS, "hyperseg.recipes.methods"),
+    (REFINERS, "hyperseg.recipes.refiners"),
+    (SPLITS, "hyperseg.data.splits"),
+    (FORMATS, "hyperseg.io.formats"),
+)
+MOST_FILES = 16
+PRIVATE = re.compile(r"(^|\.)_(?!is_avx512|is_amx)[a-z]")  # those two are torch's, not ours
+WORDS = {
+    "core.scene": ("parcels",),  # attribute of a scene
+    "core.parts": ("twin",),  # role of a step
+    "report.findings": ("twin",),
+    "recipes.run.steps": ("twin",),
+    "io.formats.envi_header": ("ENVI",),  # how a header begins
+    "crf.section": ("fixed",),  # pixels that a refiner put right
+}
 CONVOLUTION = re.compile(r"(Lazy)?Conv(Transpose)?[123]d|conv(_transpose)?[123]d|convolution")
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "managers"}
 
@@ -129,6 +150,82 @@ def test_files_stay_readable() -> None:
     assert max(lengths.values()) <= 300, f"beyond 250 lines, and at least one beyond 300: {long}"
 
 
+def test_folders_stay_small() -> None:
+    counts = Counter(p.parent for p in FILES)
+    assert {str(folder): n for folder, n in counts.items() if n > MOST_FILES} == {}
+
+
+def test_names_of_parts_stand_in_their_table_and_their_own_file_only() -> None:
+    homes: dict[str, set[str]] = {}
+    for table, home in TABLES:
+        for name, entry in table.entries.items():
+            homes.setdefault(name, set()).update((home, entry.where.partition(":")[0]))
+    found = [
+        f"{p}:{line}: {name!r}"
+        for name, own in homes.items()
+        for p in FILES
+        if module_of(p) not in own and not excused(p, name)
+        for line in spelled(parsed(p), name)
+    ]
+    assert found == []
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(("hyperseg", *(parts[:-1] if parts[-1] == "__init__" else parts)))
+
+
+def spelled(tree: ast.AST, name: str) -> list[int]:
+    """Lines on which a string constant is this name."""
+    return [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value == name]
+
+
+def excused(path: Path, name: str) -> bool:
+    """Another word of the field that is spelled like a part: a pixel's attribute, a role, a count, a kind of file."""
+    return name in WORDS.get(module_of(path).removeprefix("hyperseg."), ())
+
+
+def test_runs_and_maps_ask_no_model_what_it_is() -> None:
+    """What is imported from a family or a part is never tested by `isinstance` or matched as a class."""
+    for folder in ("run", "mapping"):
+        for path in (PACKAGE / "recipes" / folder).glob("*.py"):
+            assert type_tests(parsed(path), package_of(path)) == [], path
+
+
+def type_tests(tree: ast.AST, inside: str) -> list[str]:
+    """Classes of families and parts that a module tests for."""
+    below = tuple(
+        f"hyperseg.{p}"
+        for p in (*LEVELS[3].split(), "recipes.methods", "recipes.refiners", "recipes.training")
+    )
+    foreign = {name.rpartition(".")[2] for _, name in imported(tree, inside) if name.startswith(below)}
+    foreign |= {"Model", "Fitted"}
+    asked = [
+        n.args[1] for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "isinstance"
+    ]
+    asked += [n.cls for n in ast.walk(tree) if isinstance(n, ast.MatchClass)]
+    named = [n for test in asked for n in ast.walk(test) if isinstance(n, ast.Name | ast.Attribute)]
+    return [ast.unparse(n) for n in named if ast.unparse(n).rpartition(".")[2] in foreign]
+
+
+def test_no_test_patches_a_private_name() -> None:
+    tests = sorted(Path(__file__).parent.rglob("*.py"))
+    assert [f"{p}: {name}" for p in tests for name in patched(parsed(p)) if PRIVATE.search(name)] == []
+
+
+def patched(tree: ast.AST) -> list[str]:
+    """What `setattr` of a monkeypatch sets, as far as it is spelled out."""
+    calls = [
+        n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func).endswith(".setattr")
+    ]
+    return [
+        c.value
+        for call in calls
+        for c in call.args[:2]
+        if isinstance(c, ast.Constant) and isinstance(c.value, str)
+    ]
+
+
 def test_the_checks_see_what_they_look_for() -> None:
     """Planted mistakes are found: these checks can fail."""
     inside_function = ast.parse("def f():\n    from hyperseg.crf import refine")
@@ -140,6 +237,13 @@ def test_the_checks_see_what_they_look_for() -> None:
     assert not wrong_ways(ast.parse("from hyperseg import __version__"), "hyperseg.core")
     assert convolutions(ast.parse("layer = nn.ConvTranspose3d(1, 2, 3)"))
     assert convolutions(ast.parse("from torch.nn.functional import conv2d as c"))
+    match = ast.parse("from hyperseg.gan import D\nmatch x:\n    case D():\n        pass")
+    assert type_tests(match, "hyperseg.recipes.run")
+    assert type_tests(ast.parse("isinstance(x, int | Model)"), "hyperseg.recipes.run")
+    assert not type_tests(ast.parse("isinstance(x, Path)"), "hyperseg.recipes.run")
+    assert spelled(ast.parse('x = "gan"'), "gan") == [1]
+    assert PRIVATE.search(patched(ast.parse('p.setattr(m, "_secret", 1)'))[0])
+    assert PRIVATE.search(patched(ast.parse('p.setattr("a.b._c", 1)'))[0])
     late = "def f():\n    import h5py\nif TYPE_CHECKING:\n    import h5py"
     assert not list(imported(at_import(ast.parse(late)), "hyperseg.data"))
     assert list(
@@ -184,14 +288,16 @@ import numpy as np, torch
 torch.set_num_threads(1)
 from hyperseg.data.splits import make_split
 from hyperseg.simulated.scenes import toy_scene
-from hyperseg.engine.predict import predict_scene
-from hyperseg.recipes.training.network import TrainSettings, train_network
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import changed
+from hyperseg.core.task import Task
+from hyperseg.recipes.methods import METHODS
 
 scene = toy_scene()
 split = make_split("random_per_class:20", scene.labels, scene.n_classes, seed=0)
-settings = TrainSettings(epochs=1, min_steps=15)
-trained = train_network(scene, split, kind="cnn3d", settings=settings, seed=0, device="cpu", quiet=True)
-made = predict_scene(trained.network, scene, trained.preprocess, made_by="cnn3d")
+method = METHODS[METHODS.default]
+settings = changed(method.settings(), {"epochs": 1, "min_steps": 15})
+made = method.fit(Task((scene,), (split,)), settings, Runtime(quiet=True)).map(scene, Runtime(quiet=True))
 assert made.probs.shape == (*scene.shape, scene.n_classes)
 assert np.allclose(made.probs.sum(-1), 1, atol=1e-4)
 print((made.labels() == scene.labels)[split.test].mean())

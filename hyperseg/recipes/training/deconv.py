@@ -71,7 +71,7 @@ def train_deconv(
 
     train_one_cycle(
         {"deconvolution": network}, loss, batches, steps=settings.steps, lr=settings.lr,
-        weight_decay=settings.weight_decay, runtime=runtime, name="deconv", title="deconvolution",
+        weight_decay=settings.weight_decay, runtime=runtime, name="deconvolution", title="deconvolution",
     )  # fmt: skip
     return network
 

@@ -224,5 +224,5 @@ def train_heads(
 
     train_one_cycle(
         {"pairwise": pairwise}, loss, batches, steps=settings.steps, lr=settings.lr,
-        weight_decay=settings.weight_decay, runtime=runtime, name="deep-crf", title="deep CRF",
+        weight_decay=settings.weight_decay, runtime=runtime, name="pairwise", title="deep CRF",
     )  # fmt: skip
