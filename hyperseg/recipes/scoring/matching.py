@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError
-from hyperseg.io.catalog import find_card
 from hyperseg.io.labels.raster import Labels
+from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array
 
 UNNAMED = re.compile(r"class (\d+)")
@@ -23,7 +23,7 @@ MatchedBy = Literal["name", "code"]
 
 def class_names(source: str | Path) -> Mapping[int, str]:
     """Class names by file code, from a public scene or from a raster that carries them."""
-    card = None if Path(source).is_file() else find_card(str(source))
+    card = named_card(source)
     names = {e.code: e.name for e in card.classes} if card else dict(open_array(source, ndim=2).names)
     if not names:
         raise LabelError(

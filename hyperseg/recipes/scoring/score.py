@@ -16,7 +16,6 @@ from hyperseg.io.catalog import (
     built_in_files,
     by_hand,
     cache_folder,
-    find_card,
     locate,
     read_file,
     to_labels,
@@ -26,6 +25,7 @@ from hyperseg.io.formats.array import FileArray
 from hyperseg.io.labels.raster import Labels, labels_of
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on
+from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array, read_labels
 from hyperseg.io.write import read_map
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
@@ -168,7 +168,7 @@ def open_truth(labels: str | Path, drawn: FileArray, vectors: VectorOptions) -> 
     if is_vector(labels):
         return read_labels(labels, shape, grid=drawn.grid, vectors=vectors, scene=str(drawn.path))
     vectors.refuse(labels)
-    card = None if Path(labels).is_file() else find_card(str(labels))
+    card = named_card(labels)
     if card is not None:
         check_shape(labels, card.size, drawn)
         return card_truth(card)
