@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import LabelError, Scene
-from hyperseg.io.catalog import find_card, load_card, open_scene
-from hyperseg.io.formats import check_file
+from hyperseg.core import DataFileError, LabelError, Scene
+from hyperseg.io.card import Card
+from hyperseg.io.catalog import find_card, open_scene, unknown_card
+from hyperseg.io.formats import check_file, is_data
 from hyperseg.io.labels.rasterise import read_vector_mask
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on
 from hyperseg.io.read import find_bad_bands, open_array, read_labels, read_scene, split_key, with_labels
 
 log = logging.getLogger(__name__)
+
+
+def named_card(source: str | os.PathLike[str]) -> Card | None:
+    """The data set that a user names, or None where a file is named; a file of that name comes first.
+
+    Args:
+        source: name or alias of a data set, a file, or FILE:ARRAY.
+
+    Raises:
+        DataFileError: neither a data set nor a file that can be read; the nearest name is told.
+    """
+    text = os.fspath(source)
+    file, _ = split_key(text)
+    card = None if is_data(file) else find_card(text)
+    if card is None:
+        if not file.exists() and not file.suffix and len(file.parts) == 1:  # a bare word is meant as a name
+            raise DataFileError(f"{text}: no such file, and {unknown_card(text)}")
+        check_file(file)
+    return card
 
 
 def open_named(
@@ -41,12 +62,8 @@ def open_named(
     Raises:
         DataFileError, SettingError, SceneError, LabelError: whatever is missing or does not fit, with the remedy.
     """
-    file, _ = split_key(text)
-    card = None if file.is_file() else find_card(text)
+    card = named_card(text)
     if card is None:
-        if not file.exists() and not file.suffix and len(file.parts) == 1:
-            load_card(text)  # a bare word is meant as a name: tells the nearest one
-        check_file(file)
         if need_labels and labels is None:
             raise LabelError(
                 f"{text}: a scene of your own needs labels: give --labels FILE, polygons with a class (.gpkg, "

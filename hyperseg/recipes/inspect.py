@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import Grid, Scene
-from hyperseg.io.formats import check_file, list_arrays
+from hyperseg.io.formats import list_arrays
 from hyperseg.io.formats.array import ArrayChoiceError, ArrayEntry
 from hyperseg.io.look.survey import Survey, survey
 from hyperseg.io.look.thin import ThinCube
-from hyperseg.io.open import open_named
+from hyperseg.io.open import named_card, open_named
 from hyperseg.io.read import open_array, read_scene, split_key
 from hyperseg.io.write.files import replacing
 from hyperseg.report.pictures import false_colour
@@ -86,12 +86,11 @@ def inspect_file(text: str) -> Inspection:
     """Open a file (or FILE:KEY, or a data set by its name) and look at a sample of its pixels.
 
     Raises:
-        DataFileError, SceneError, SettingError: as `read_scene`; a file of several arrays is no error here.
+        DataFileError, SceneError: as `open_named`; a file of several arrays is no error here.
     """
     path, key = split_key(text)
     with _remarks() as remarks:
-        if path.exists():
-            check_file(path)
+        if named_card(text) is None:
             try:
                 about = open_array(text, ndim=3).about
                 scene = read_scene(text, scan=False)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError
-from hyperseg.io.catalog import find_card
+from hyperseg.core.words import some
 from hyperseg.io.labels.raster import Labels
+from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array
 
 UNNAMED = re.compile(r"class (\d+)")
@@ -23,7 +24,7 @@ MatchedBy = Literal["name", "code"]
 
 def class_names(source: str | Path) -> Mapping[int, str]:
     """Class names by file code, from a public scene or from a raster that carries them."""
-    card = None if Path(source).is_file() else find_card(str(source))
+    card = named_card(source)
     names = {e.code: e.name for e in card.classes} if card else dict(open_array(source, ndim=2).names)
     if not names:
         raise LabelError(
@@ -70,7 +71,8 @@ def translated(codes: NDArray[np.int16], places: Sequence[int]) -> NDArray[np.in
     return np.array([*places, UNLABELLED], np.int16)[codes]
 
 
-def listed(labels: Labels) -> str:
+def in_words(labels: Labels) -> str:
     """Classes with codes, for messages."""
-    pairs = [f"{name} ({code})" for name, code in zip(labels.classes, labels.file_codes, strict=True)]
-    return ", ".join(pairs[:20]) + (f" and {len(pairs) - 20} more" if len(pairs) > 20 else "")
+    return some(
+        [f"{name} ({code})" for name, code in zip(labels.classes, labels.file_codes, strict=True)], 20
+    )

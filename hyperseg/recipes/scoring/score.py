@@ -16,7 +16,6 @@ from hyperseg.io.catalog import (
     built_in_files,
     by_hand,
     cache_folder,
-    find_card,
     locate,
     read_file,
     to_labels,
@@ -26,6 +25,7 @@ from hyperseg.io.formats.array import FileArray
 from hyperseg.io.labels.raster import Labels, labels_of
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on
+from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array, read_labels
 from hyperseg.io.write import read_map
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
@@ -35,7 +35,7 @@ from hyperseg.recipes.scoring.matching import (
     class_keys,
     class_names,
     has_names,
-    listed,
+    in_words,
     named,
     translated,
 )
@@ -123,8 +123,8 @@ def score(
     ours, theirs = class_keys(truth, matched_by), class_keys(guess, matched_by)
     if not set(ours) & set(theirs):
         raise LabelError(
-            f"{map_file} and {labels} share no class (matched by {matched_by}): the map has {listed(guess)}; "
-            f"the labels have {listed(truth)}. Give both the same names or codes, or name the codes with "
+            f"{map_file} and {labels} share no class (matched by {matched_by}): the map has {in_words(guess)}; "
+            f"the labels have {in_words(truth)}. Give both the same names or codes, or name the codes with "
             "--classes-from."
         )
     keys = [*ours, *(key for key in theirs if key not in ours)]
@@ -168,7 +168,7 @@ def open_truth(labels: str | Path, drawn: FileArray, vectors: VectorOptions) -> 
     if is_vector(labels):
         return read_labels(labels, shape, grid=drawn.grid, vectors=vectors, scene=str(drawn.path))
     vectors.refuse(labels)
-    card = None if Path(labels).is_file() else find_card(str(labels))
+    card = named_card(labels)
     if card is not None:
         check_shape(labels, card.size, drawn)
         return card_truth(card)
