@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import Scene, Split
+from hyperseg.core.settings import from_json
 from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.gan import collapse
@@ -65,7 +66,7 @@ def load_gan(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
     """Discriminator, generator and preprocessing of a run's `model.safetensors` and the "model" part of its record."""
     from hyperseg.engine import History
 
-    spec = GanSpec.from_json(record["gan"])
+    spec = from_json(GanSpec, record["gan"])
     alone = not unprefixed("generator", tensors)  # nothing but the labels counted
     network, generator = build_discriminator(spec, seed=0), None if alone else build_generator(spec, seed=0)
     for net, name in ((network, "discriminator"), (generator, "generator")):

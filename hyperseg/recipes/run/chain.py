@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import SegmentationMap, SettingError
+from hyperseg.core.settings import to_json
 from hyperseg.crf.deep import class_tables
 from hyperseg.crf.piecewise import Pairwise
 from hyperseg.crf.tune import Tuned, changes
@@ -152,7 +153,7 @@ def _deep(job: Job, base: Made, before: SegmentationMap, window: int) -> Link:
         encoder = Encoder(*for_inference(trained.network, trained.preprocess))
         features = whole_features(encoder, scene, device=job.device)
         unary = map_scene(trained, scene, made_by=base.name, device=job.device, flips=job.settings.flips)
-        record = {"network": trained.network.spec.to_json(), "unary": True, "flips": job.settings.flips}
+        record = {"network": to_json(trained.network.spec), "unary": True, "flips": job.settings.flips}
         tensors = network_arrays(trained.network, trained.preprocess)
     after, tuned = weigh_and_apply(
         unary, scene, split, pairwise, features, settings, device=job.device, trusted=learnt["heads_trusted"],
@@ -199,7 +200,7 @@ def _encoder(job: Job, base: Made) -> tuple[Encoder, dict[str, Any], dict[str, N
     tensors = network_arrays(own.network, own.preprocess)
     return (
         Encoder(*for_inference(own.network, own.preprocess)),
-        {"network": own.network.spec.to_json()},
+        {"network": to_json(own.network.spec)},
         tensors,
     )
 
@@ -215,6 +216,6 @@ def _deconv(job: Job, base: Made, before: SegmentationMap, window: int, names: S
         before, job.scene, job.split, held_out, settings, where=_where(job, "deconv", "deconvolution")
     )
     report = _report("deconv", fitted.tuned, job, before, after) | fitted.report
-    record = {"name": "deconv", "settings": report["settings"], "network": fitted.network.spec.to_json()}
+    record = {"name": "deconv", "settings": report["settings"], "network": to_json(fitted.network.spec)}
     tensors = network_arrays(fitted.network, fitted.preprocess)
     return Link("deconv", after, window + 2 * fitted.network.reach, report, record, tensors)

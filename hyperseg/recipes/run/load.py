@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import HypersegError, RunError
+from hyperseg.core.settings import from_json
 from hyperseg.data.drift import DriftReference
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.gan.networks import Discriminator
@@ -61,7 +62,7 @@ def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
     preprocess = Preprocess.from_arrays(unprefixed("preprocess", tensors))
     model: SceneNet | Discriminator | SpectralClassifier
     if "network" in record["model"]:
-        model = build_network(NetworkSpec.from_json(record["model"]["network"]), seed=0)
+        model = build_network(from_json(NetworkSpec, record["model"]["network"]), seed=0)
         load_weights(model, "network", tensors)
     elif "gan" in record["model"]:
         model = load_gan(tensors, record["model"]).network

@@ -83,7 +83,7 @@ def _deep(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: En
     encoder = base
     own: Trained | None = None
     if "network" in entry:
-        network = build_network(NetworkSpec.from_json(entry["network"]), seed=0)
+        network = build_network(from_json(NetworkSpec, entry["network"]), seed=0)
         load_weights(network, "network", arrays)
         own = Trained(network, Preprocess.from_arrays(unprefixed("preprocess", arrays)), History())
         encoder = Encoder(*for_inference(own.network, own.preprocess))
@@ -103,7 +103,7 @@ def _deep(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: En
 
 
 def _deconv(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: Encoder | None) -> Refine:
-    network = DeconvNet(DeconvSpec.from_json(entry["network"]))
+    network = DeconvNet(from_json(DeconvSpec, entry["network"]))
     load_weights(network, "network", arrays)
     preprocess = Preprocess.from_arrays(unprefixed("preprocess", arrays))
     strength = entry["settings"]["strength"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, RunError, Scene, SegmentationMap, Split
+from hyperseg.core.settings import to_json
 from hyperseg.data.leak import leak
 from hyperseg.io.write import replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
@@ -61,10 +62,10 @@ class RepeatResult:
         tensors = {"map.probs": final.probs}
         match model:
             case Trained():
-                record["network"] = model.network.spec.to_json()
+                record["network"] = to_json(model.network.spec)
                 tensors |= weights_of("network", model.network)
             case TrainedGan():
-                record["gan"] = model.network.spec.to_json()
+                record["gan"] = to_json(model.network.spec)
                 tensors |= weights_of("discriminator", model.network)
                 if model.generator is not None:
                     tensors |= weights_of("generator", model.generator)
