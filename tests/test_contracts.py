@@ -21,6 +21,7 @@ from hyperseg.backbone import (
     PairHead,
     seeded,
 )
+from hyperseg.core.settings import from_json, to_json
 from hyperseg.gan.networks import Discriminator, GanSpec, Generator
 
 K = 3
@@ -209,7 +210,7 @@ def state(net: nn.Module) -> dict[str, Tensor]:
 
 
 def test_specs_survive_json_and_build_the_same_net(consumer: Consumer) -> None:
-    again = tuple(type(s).from_json(json.loads(json.dumps(s.to_json()))) for s in consumer.specs)
+    again = tuple(from_json(type(s), json.loads(json.dumps(to_json(s)))) for s in consumer.specs)
     assert again == consumer.specs
     assert save(state(Consumer(again, consumer.build).make())) == save(state(consumer.make()))
 

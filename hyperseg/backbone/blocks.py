@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from hyperseg.backbone.checks import per_axis
 from hyperseg.backbone.conv import activation, conv, conv_transpose, dropout, norm
-from hyperseg.backbone.spec import ConvSpec, PerAxis, out_size
+from hyperseg.backbone.spec import ConvSpec, PerAxis, out_size, per_axis
 from hyperseg.core import SettingError
 
 

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from hyperseg.backbone.checks import per_axis
-from hyperseg.backbone.spec import Act, ConvSpec, PerAxis, Size, out_size, same_padding
+from hyperseg.backbone.spec import Act, ConvSpec, PerAxis, Size, out_size, per_axis, same_padding
 from hyperseg.core import SettingError
 
 LEAK = 0.01

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone.blocks import ConvBlock
-from hyperseg.backbone.checks import check_int
 from hyperseg.backbone.conv import conv
 from hyperseg.backbone.encoder import Pyramid
-from hyperseg.backbone.spec import BackboneSpec, ConvSpec
+from hyperseg.backbone.spec import POSITIVE, BackboneSpec, ConvSpec
 from hyperseg.core import SettingError
+from hyperseg.core.settings import converted
 
 
 class ClassHead(nn.Module):
@@ -24,7 +24,7 @@ class ClassHead(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, *, level: int = 0) -> None:
         super().__init__()
-        check_int("n_classes", n_classes, low=1)
+        converted(n_classes, int, "n_classes", POSITIVE)
         self.level = level
         self.score = conv(spec.conv, width_at(spec, level), n_classes, 1, bias=True)
 
@@ -38,7 +38,7 @@ class PoolHead(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, *, level: int = -1) -> None:
         super().__init__()
-        check_int("n_classes", n_classes, low=1)
+        converted(n_classes, int, "n_classes", POSITIVE)
         self.level = level
         self.score = nn.Linear(width_at(spec, level), n_classes)
         if spec.conv.spectral_norm:
@@ -60,8 +60,8 @@ class PairHead(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, *, level: int = -1, hidden: int = 128) -> None:
         super().__init__()
-        check_int("n_classes", n_classes, low=1)
-        check_int("hidden", hidden, low=1)
+        converted(n_classes, int, "n_classes", POSITIVE)
+        converted(hidden, int, "hidden", POSITIVE)
         # no normalisation and no condition between the two layers: a pair is scored by itself
         plain = ConvSpec(spec.conv.ndim, norm="none", spectral_norm=spec.conv.spectral_norm)
         self.mix = ConvBlock(plain, 2 * width_at(spec, level), hidden, 1)

@@ -6,75 +6,60 @@ functions (`out_size`, `same_padding`) that the layers of `hyperseg.backbone.con
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, cast, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
 
-from hyperseg.backbone.checks import as_tuple, check_choice, check_int, check_keys, per_axis
 from hyperseg.core import SettingError
+from hyperseg.core.settings import Rule, converted, option, required, settings
 
 Size = tuple[int, ...]
 PerAxis = int | tuple[int, ...]
 Padding = Literal["same", "valid"]
 Norm = Literal["batch", "instance", "group", "none"]
 Act = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "none"]
+POSITIVE = Rule("", low=1)
 
 
-@dataclass(frozen=True)
+@settings
 class ConvSpec:
-    """Settings shared by every convolution of a backbone.
+    """Settings shared by every convolution of a backbone; a convolution has a bias only with norm "none"."""
 
-    Attributes:
-        ndim: spatial axes, 1 (a spectrum), 2 (an image) or 3 (a cube with bands as depth, or a volume).
-        norm: normalisation after each convolution; "batch" suits classification nets. "instance" cannot
-            normalise a map of one element and says so when it meets one. "group" always puts at least two
-            channels in a group, so it works on such a map. A convolution has a bias only with "none".
-        act: activation; the slope of "leaky_relu" is 0.01.
-        residual: a block is two convolutions and a skip instead of one convolution.
-        padding: "same" (zeros, output ceil(n / stride)) or "valid" (no padding), for all axes or per axis;
-            kept as one entry per axis.
-        dropout: probability of dropping a whole channel after the activation, in training only.
-        spectral_norm: divide every weight by its largest singular value (discriminators).
-        cond_dim: length of the condition vector of FiLM; 0 builds no FiLM.
-
-    Raises:
-        SettingError: a value outside what it may be.
-    """
-
-    ndim: int
-    norm: Norm = "batch"
-    act: Act = "relu"
-    residual: bool = False
-    padding: Padding | tuple[Padding, ...] = "same"
-    dropout: float = 0.0
-    spectral_norm: bool = False
-    cond_dim: int = 0
+    ndim: int = required(
+        "Spatial axes: 1 (a spectrum), 2 (an image) or 3 (a cube with bands as depth, or a volume).",
+        low=1,
+        high=3,
+    )
+    norm: Norm = option(
+        "batch",
+        "Normalisation after each convolution. Batch norm suits classification nets. Instance norm cannot normalise a "
+        "map of one element and says so when it meets one. Group norm always puts at least two channels in a group, "
+        "so it works on such a map.",
+    )
+    act: Act = option("relu", "Activation; the slope of leaky_relu is 0.01.")
+    residual: bool = option(False, "A block is two convolutions and a skip instead of one convolution.")
+    padding: Padding | tuple[Padding, ...] = option(
+        "same",
+        "Zeros around the input, output ceil(n / stride) (same), or no padding (valid), for all axes or per axis; kept "
+        "as one entry per axis.",
+    )
+    dropout: float = option(
+        0.0,
+        "Probability of dropping a whole channel after the activation, in training only.",
+        low=0,
+        below=1,
+    )
+    spectral_norm: bool = option(False, "Divide every weight by its largest singular value (discriminators).")
+    cond_dim: int = option(0, "Length of the condition vector of FiLM; 0 builds no FiLM.", low=0)
 
     def __post_init__(self) -> None:
-        check_int("ndim", self.ndim, low=1, high=3)
-        check_choice("norm", self.norm, get_args(Norm))
-        check_choice("act", self.act, get_args(Act))
-        for name in ("residual", "spectral_norm"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingError(f"{name} must be True or False, got {getattr(self, name)!r}.")
-        padding = self.padding
-        words = (padding,) * self.ndim if isinstance(padding, str) else as_tuple("padding", padding)
+        words = (self.padding,) * self.ndim if isinstance(self.padding, str) else self.padding
         if len(words) != self.ndim:
             raise SettingError(
-                f"padding {padding!r} has {len(words)} entries for {self.ndim} axes: "
+                f"padding {self.padding!r} has {len(words)} entries for {self.ndim} axes: "
                 "give one word or one per axis."
             )
-        for word in words:
-            check_choice("padding", word, get_args(Padding))
         object.__setattr__(self, "padding", words)
-        if (
-            isinstance(self.dropout, bool)
-            or not isinstance(self.dropout, int | float)
-            or not 0 <= self.dropout < 1
-        ):
-            raise SettingError(f"dropout must be a probability in [0, 1), got {self.dropout!r}.")
-        object.__setattr__(self, "dropout", float(self.dropout))
-        check_int("cond_dim", self.cond_dim, low=0)
 
     @property
     def valid(self) -> tuple[bool, ...]:
@@ -93,43 +78,31 @@ class StageSpec:
     depth: int
 
 
-@dataclass(frozen=True)
+@settings
 class BackboneSpec:
     """An encoder's shape: one entry per stage, from fine to coarse.
-
-    Attributes:
-        in_channels: channels of the input.
-        widths: channels after each stage.
-        strides: stride of each stage's first convolution, an int or one int per axis; kept per axis.
-        kernels: kernel of each stage's convolutions, an int or one int per axis; kept per axis.
-        depths: blocks per stage.
-        conv: settings of every convolution.
 
     Raises:
         SettingError: entries of different length, or a value outside what it may be.
     """
 
-    in_channels: int
-    widths: tuple[int, ...]
-    strides: tuple[PerAxis, ...]
-    kernels: tuple[PerAxis, ...]
-    depths: tuple[int, ...]
-    conv: ConvSpec
+    in_channels: int = required("Channels of the input.", low=1)
+    widths: tuple[int, ...] = required("Channels after each stage.", low=1)
+    strides: tuple[PerAxis, ...] = required(
+        "Stride of each stage's first convolution, one number or one per axis; kept per axis.", low=1
+    )
+    kernels: tuple[PerAxis, ...] = required(
+        "Kernel of each stage's convolutions, one number or one per axis; kept per axis.", low=1
+    )
+    depths: tuple[int, ...] = required("Blocks per stage.", low=1)
+    conv: ConvSpec = required("Settings of every convolution.")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.conv, ConvSpec):
-            raise SettingError(f"conv must be a ConvSpec, got {self.conv!r}.")
-        check_int("in_channels", self.in_channels, low=1)
-        lengths = {}
-        for name in ("widths", "strides", "kernels", "depths"):
-            entries = as_tuple(name, getattr(self, name))
-            lengths[name] = len(entries)
-            if name in ("strides", "kernels"):
-                entries = tuple(per_axis(f"{name}[{i}]", e, self.conv.ndim) for i, e in enumerate(entries))
-            else:
-                for i, entry in enumerate(entries):
-                    check_int(f"{name}[{i}]", entry, low=1)
-            object.__setattr__(self, name, entries)
+        for name in ("strides", "kernels"):
+            entries = enumerate(getattr(self, name))
+            found = tuple(per_axis(f"{name}[{i}]", entry, self.conv.ndim) for i, entry in entries)
+            object.__setattr__(self, name, found)
+        lengths = {name: len(getattr(self, name)) for name in ("widths", "strides", "kernels", "depths")}
         if len(set(lengths.values())) != 1 or not self.widths:
             raise SettingError(f"a backbone needs one entry per stage and at least one stage, got {lengths}.")
         if self.conv.norm == "group" and min(self.widths) < 2:
@@ -200,20 +173,18 @@ class BackboneSpec:
                 f"this backbone needs at least {least}. Enlarge the patch, or use smaller kernels."
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists and numbers, ready for `json.dumps`."""
-        return cast(dict[str, Any], _listed(asdict(self)))
 
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> BackboneSpec:
-        """The spec written by `to_json`.
+def per_axis(name: str, value: PerAxis, ndim: int) -> Size:
+    """One whole number for all axes, or one per axis, as one per axis.
 
-        Raises:
-            SettingError: an unknown or missing key, or a value outside what it may be.
-        """
-        check_keys("BackboneSpec", data, {f.name for f in fields(BackboneSpec)}, None)
-        check_keys("ConvSpec", data["conv"], {f.name for f in fields(ConvSpec)}, {"ndim"})
-        return BackboneSpec(**{**data, "conv": ConvSpec(**data["conv"])})
+    Raises:
+        SettingError: another number of entries, or one below 1; it says `name`.
+    """
+    found: PerAxis = converted(value, PerAxis, name, POSITIVE)
+    entries = (found,) * ndim if isinstance(found, int) else found
+    if len(entries) != ndim:
+        raise SettingError(f"{name} is {value!r}: give one number or {ndim}, one per axis.")
+    return entries
 
 
 def same_padding(kernel: int, stride: int) -> int:
@@ -238,9 +209,3 @@ def _trace(spec: BackboneSpec, axis: int) -> tuple[int, int]:
             field += (kernel[axis] - 1) * jump
             jump *= stride[axis]
     return field, jump
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _listed(v) for k, v in value.items()}
-    return [_listed(v) for v in value] if isinstance(value, tuple) else value

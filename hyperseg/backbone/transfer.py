@@ -13,6 +13,7 @@ from hyperseg.backbone.conv import seeded
 from hyperseg.backbone.encoder import Encoder
 from hyperseg.backbone.spec import BackboneSpec
 from hyperseg.core import RunError, SettingError, replaced
+from hyperseg.core.settings import from_json, to_json
 
 FORMAT = "hyperseg-encoder-1"
 
@@ -32,7 +33,7 @@ def save_encoder(path: str | os.PathLike[str], encoder: Encoder, spec: BackboneS
         )
     tensors = {name: t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
     with replaced(target) as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "spec": json.dumps(spec.to_json())})
+        save_file(tensors, temporary, metadata={"format": FORMAT, "spec": json.dumps(to_json(spec))})
 
 
 def load_encoder(path: str | os.PathLike[str], spec: BackboneSpec) -> Encoder:
@@ -45,7 +46,7 @@ def load_encoder(path: str | os.PathLike[str], spec: BackboneSpec) -> Encoder:
     source = Path(path)
     tensors, metadata = _read(source)
     try:
-        saved = BackboneSpec.from_json(json.loads(metadata["spec"]))
+        saved = from_json(BackboneSpec, json.loads(metadata["spec"]))
     except (KeyError, json.JSONDecodeError, SettingError) as error:
         raise RunError(
             f"{source} holds no readable backbone spec ({error}): write it with save_encoder."
@@ -101,7 +102,7 @@ def _check_tensors(source: Path, wanted: dict[str, Tensor], given: dict[str, Ten
 
 def _differences(left: BackboneSpec, right: BackboneSpec, left_name: str, right_name: str) -> str:
     """The fields in which two specs differ, both values shown."""
-    a, b = _flat(left.to_json()), _flat(right.to_json())
+    a, b = _flat(to_json(left)), _flat(to_json(right))
     return "; ".join(f"{key}: {left_name} {a[key]}, {right_name} {b[key]}" for key in a if a[key] != b[key])
 
 

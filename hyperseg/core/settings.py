@@ -59,7 +59,12 @@ def option(default: Any, help: str, **rule: Any) -> Any:
     return field(default=default, metadata={RULE: Rule(help, **rule)})
 
 
-@dataclass_transform(frozen_default=True)  # every `option` gives its field a default
+def required(help: str, **rule: Any) -> Any:
+    """A field that has no default; see `Rule`."""
+    return field(metadata={RULE: Rule(help, **rule)})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(required,))
 def settings(cls: type[S]) -> type[S]:
     """A frozen dataclass whose values are checked against their types and bounds when one is made.
 
@@ -111,7 +116,8 @@ def converted(value: Any, hint: Any, name: str, rule: Rule | None = None) -> Any
         kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
         if len(kinds) != len(value):
             raise SettingError(f"{name} has {len(kinds)} entries, got {value!r}.")
-        return tuple(converted(v, kind, name, rule) for v, kind in zip(value, kinds, strict=True))
+        entries = enumerate(zip(value, kinds, strict=True))
+        return tuple(converted(v, kind, f"{name}[{i}]", rule) for i, (v, kind) in entries)
     if is_dataclass(hint) and isinstance(value, Mapping):
         return from_json(hint, value, name)  # type: ignore[arg-type]
     plain = {int: int, float: (int, float), bool: bool, str: str}
@@ -124,7 +130,9 @@ def converted(value: Any, hint: Any, name: str, rule: Rule | None = None) -> Any
 def _either(value: Any, kinds: tuple[Any, ...], name: str, rule: Rule | None) -> Any:
     if value is None and NoneType in kinds:
         return None
-    rest = [kind for kind in kinds if kind is not NoneType]
+    many = isinstance(value, list | tuple)  # one value or several: the error is about the kind that was meant
+    every = [kind for kind in kinds if kind is not NoneType]
+    rest = [kind for kind in every if (get_origin(kind) is tuple) == many] or every
     for kind in rest[:-1]:
         try:
             return converted(value, kind, name, rule)
@@ -262,6 +270,8 @@ def parsed(text: str, hint: Any, name: str) -> Any:
         return parsed(text, next(kind for kind in inner if kind is not NoneType), name)
     if origin is tuple:
         return tuple(parsed(word.strip(), inner[0], name) for word in text.split(",") if word.strip())
+    if origin is Literal:
+        return next((choice for choice in inner if str(choice) == text), text)
     if hint is bool:
         if text.lower() in (*YES, *NO):
             return text.lower() in YES

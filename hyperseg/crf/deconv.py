@@ -6,18 +6,17 @@ the map's marginals; a decoder puts what it found there back to the pixels the m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperseg.backbone import Conv, ConvBlock, ConvSpec, UpBlock, conv, dropout, seeded
-from hyperseg.backbone.checks import as_tuple, check_choice, check_int, check_keys
 from hyperseg.backbone.groups import BandGroups, Groups
 from hyperseg.core import SettingError
+from hyperseg.core.settings import option, required, settings
 from hyperseg.crf.settings import Fuse
 
 Base = Literal["map", "coarse"]
@@ -25,67 +24,41 @@ Base = Literal["map", "coarse"]
 LEAST = 1e-4  # probability below which the network sees no difference: a bound on what it must read
 
 
-@dataclass(frozen=True)
+@settings
 class DeconvSpec:
     """What a deconvolution network is built from. All sizes are a reconstruction: the paper's are not known.
-
-    Attributes:
-        n_features: L, features per pixel after preprocessing.
-        n_classes: K.
-        groups: half-open (start, stop) per band group, contiguous, together the L features.
-        width: channels at every resolution.
-        stages: times the resolution is halved, 1 to 3; marginals are read on cells of side 2 ** stages.
-        fuse: masks of the groups become one by a learnt 1x1 convolution ("conv") or by their "mean".
-        dropout: probability of dropping a channel before the masks, in training only.
-        switches: put values back where the encoder's maxima were; without, upsample bilinearly.
-        base: what the fused masks are added to: the given "map", or its "coarse" marginals upsampled.
 
     Raises:
         SettingError: a value outside what it may be, or groups that do not make up the features.
     """
 
-    n_features: int
-    n_classes: int
-    groups: Groups
-    width: int = 16
-    stages: int = 2
-    fuse: Fuse = "conv"
-    dropout: float = 0.0
-    switches: bool = True
-    base: Base = "map"
+    n_features: int = required("L, features per pixel after preprocessing.", low=1)
+    n_classes: int = required("K.", low=2)
+    groups: Groups = required("Half-open (start, stop) per band group, contiguous, together the L features.")
+    width: int = option(16, "Channels at every resolution.", low=1)
+    stages: int = option(
+        2, "Times the resolution is halved; marginals are read on cells of side 2 ** stages.", low=1, high=3
+    )
+    fuse: Fuse = option(
+        "conv", "Masks of the groups become one by a learnt 1x1 convolution (conv) or by their mean (mean)."
+    )
+    dropout: float = option(
+        0.0, "Probability of dropping a channel before the masks, in training only.", low=0, below=1
+    )
+    switches: bool = option(
+        True, "Put values back where the encoder's maxima were; without, upsample bilinearly."
+    )
+    base: Base = option(
+        "map", "What the fused masks are added to: the given map, or its coarse marginals upsampled (coarse)."
+    )
 
     def __post_init__(self) -> None:
-        check_int("n_features", self.n_features, low=1)
-        check_int("n_classes", self.n_classes, low=2)
-        check_int("width", self.width, low=1)
-        check_int("stages", self.stages, low=1, high=3)
-        check_choice("fuse", self.fuse, get_args(Fuse))
-        check_choice("base", self.base, get_args(Base))
-        if not isinstance(self.switches, bool):
-            raise SettingError(f"switches must be True or False, got {self.switches!r}.")
-        object.__setattr__(self, "dropout", ConvSpec(2, dropout=self.dropout).dropout)
-        pairs = [as_tuple("a band group", pair) for pair in as_tuple("groups", self.groups)]
-        for pair in pairs:
-            if len(pair) != 2 or any(type(bound) is not int for bound in pair):
-                raise SettingError(f"a band group is (start, stop), two whole numbers, got {pair}.")
-        object.__setattr__(self, "groups", tuple(pairs))
         covered = BandGroups(self.groups).n_bands
         if covered != self.n_features:
             raise SettingError(
                 f"the band groups cover {covered} features, but n_features is {self.n_features}: every "
                 "feature belongs to exactly one group."
             )
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "groups": [list(pair) for pair in self.groups]}
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> DeconvSpec:
-        """The spec written by `to_json`; unknown keys are refused."""
-        check_keys(
-            "DeconvSpec", data, {f.name for f in fields(DeconvSpec)}, {"n_features", "n_classes", "groups"}
-        )
-        return DeconvSpec(**data)
 
 
 def build_deconv(spec: DeconvSpec, *, seed: int) -> DeconvNet:

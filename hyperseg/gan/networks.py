@@ -7,9 +7,8 @@ map of scores is the same patch by patch and for a whole scene; beside the class
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, NamedTuple, get_args
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,13 +25,13 @@ from hyperseg.backbone import (
     seeded,
 )
 from hyperseg.backbone.blocks import Finish
-from hyperseg.backbone.checks import check_choice, check_int, check_keys
 from hyperseg.backbone.spec import Size
 from hyperseg.core import SettingError
+from hyperseg.core.settings import option, required, settings
 from hyperseg.gan.settings import FakeLogit, Norm, Variant
 
 
-@dataclass(frozen=True)
+@settings
 class GanSpec:
     """What a discriminator and its generator are built from.
 
@@ -43,55 +42,43 @@ class GanSpec:
     `maps=24, width=128` is the larger form. The second spectral convolution is unpadded; the first has 8 bands
     where their number is even, which leaves as many and drops none.
 
-    Attributes:
-        variant: "ss" (along the bands, then in space), "spc" (along the bands only), "spa" (all bands at once,
-            then in space), "conv" (3-D kernels over bands and space together).
-        n_features: L, bands after preprocessing.
-        n_classes: K.
-        maps: feature maps of the convolutions that keep a band axis.
-        width: feature maps once the bands are collapsed.
-        window: side of the square of pixels a decision looks at; what the convolutions leave of it is averaged.
-        noise: length of the generator's random code.
-        fake_logit: score of "generated": learnt ("explicit"), or fixed to 0 ("implicit": K logits).
-        conditional: the generator is told which class to make.
-        norm: of the discriminator, "batch" or "none"; the generator always has batch norm.
-        spectral_norm: bound the discriminator's weights by their largest singular value.
-        dropout: of the discriminator's features, in training only.
-        initial_scale: spread of the discriminator's initial weights, relative to He's; without batch norm, which
-            undoes it, it is 1.
-
     Raises:
         SettingError: a value outside what it may be, or too few bands for the variant.
     """
 
-    variant: Variant
-    n_features: int
-    n_classes: int
-    maps: int = 4
-    width: int = 64
-    window: int = 9
-    noise: int = 100
-    fake_logit: FakeLogit = "explicit"
-    conditional: bool = False
-    norm: Norm = "batch"
-    spectral_norm: bool = False
-    dropout: float = 0.3
-    initial_scale: float = 0.2
+    variant: Variant = required(
+        "Along the bands, then in space (ss), along the bands only (spc), all bands at once, then in space (spa), or "
+        "3-D kernels over bands and space together (conv)."
+    )
+    n_features: int = required("L, bands after preprocessing.", low=1)
+    n_classes: int = required("K.", low=2)
+    maps: int = option(4, "Feature maps of the convolutions that keep a band axis.", low=1)
+    width: int = option(64, "Feature maps once the bands are collapsed.", low=1)
+    window: int = option(
+        9,
+        "Side of the square of pixels a decision looks at, odd; what the convolutions leave of it is averaged.",
+        low=5,
+    )
+    noise: int = option(100, "Length of the generator's random code.", low=1)
+    fake_logit: FakeLogit = option(
+        "explicit", 'Score of "generated": learnt (explicit), or fixed to 0 (implicit: K logits).'
+    )
+    conditional: bool = option(False, "The generator is told which class to make.")
+    norm: Norm = option("batch", "Normalisation of the discriminator; the generator always has batch norm.")
+    spectral_norm: bool = option(False, "Bound the discriminator's weights by their largest singular value.")
+    dropout: float = option(
+        0.3, "Probability of dropping a feature of the discriminator, in training only.", low=0, below=1
+    )
+    initial_scale: float = option(
+        0.2,
+        "Spread of the discriminator's initial weights, relative to He's; 1 without batch norm, which undoes it.",
+        above=0,
+    )
 
     def __post_init__(self) -> None:
-        check_choice("variant", self.variant, get_args(Variant))
-        check_choice("fake_logit", self.fake_logit, get_args(FakeLogit))
-        check_choice("norm", self.norm, get_args(Norm))
-        check_int("n_classes", self.n_classes, low=2)
-        check_int("noise", self.noise, low=1)
-        check_int("window", self.window, low=5)
         if self.window % 2 == 0:
             raise SettingError(f"a window has a middle pixel: its side must be odd, got {self.window}.")
-        if not self.initial_scale > 0:
-            raise SettingError(f"initial_scale must be positive, got {self.initial_scale}.")
-        ConvSpec(2, dropout=self.dropout)
         fewest = {"ss": 19, "spc": 19, "spa": 1, "conv": 11}[self.variant]
-        check_int("n_features", self.n_features, low=1)
         if self.n_features < fewest:
             raise SettingError(
                 f"the variant {self.variant} convolves along the bands and needs at least {fewest} of them, the "
@@ -131,15 +118,6 @@ class GanSpec:
     def pooled(self) -> int:
         """Side of the square of features that are averaged: what the convolutions leave of the window."""
         return self.window - 2 * self.backbone.margin[1]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> GanSpec:
-        """The spec written by `to_json`; unknown keys are refused."""
-        check_keys("GanSpec", data, {f.name for f in fields(GanSpec)}, {"variant", "n_features", "n_classes"})
-        return GanSpec(**data)
 
 
 class Judged(NamedTuple):

@@ -6,10 +6,8 @@ score vector, a scene gives the whole map with the same weights and the same num
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -30,66 +28,47 @@ from hyperseg.backbone import (
     seeded,
 )
 from hyperseg.core import SettingError
+from hyperseg.core.settings import option, required, settings
 from hyperseg.data.preprocess import Preprocess
 
 Kind = Literal["cnn3d", "ssrn", "groups", "hybrid"]
 Net = TypeVar("Net", bound=nn.Module)
 
 
-@dataclass(frozen=True)
+@settings
 class NetworkSpec:
-    """What a scene network is built from.
+    """What a scene network is built from."""
 
-    Attributes:
-        kind: "cnn3d" (one convolution over the whole spectrum, then space), "ssrn" (short spectral convolutions
-            with residual blocks, band collapse, then space), "groups" (features of groups of bands, then as
-            "cnn3d") or "hybrid" (3-D stages, then 2-D).
-        n_features: L, features per pixel after preprocessing.
-        n_classes: K.
-        width: channels of the spatial stage.
-        blocks: spatial residual blocks of "cnn3d", "ssrn" and "groups"; each costs 2 pixels of margin.
-        dropout: probability of dropping a feature map before the head, in training only.
-        initial_scale: spread of the initial weights, relative to He's. Behind batch norm it changes no output,
-            only how far a step turns the weights; small values did better on parcels not trained on.
-        groups: of "groups", (start, stop) of each; together all features. `data.band_groups.cut_bands` makes them.
-        group_maps: features per group.
-        group_shared: one set of weights for all groups instead of one each.
-        group_kernel: 0 for one convolution over the whole group; else bands of a short convolution with stride 2
-            that comes before the one over all that is left.
-
-    Raises:
-        SettingError: groups that are not pairs of whole numbers.
-    """
-
-    kind: Kind
-    n_features: int
-    n_classes: int
-    width: int = 64
-    blocks: int = 2
-    dropout: float = 0.3
-    initial_scale: float = 0.2
-    groups: Groups = ()
-    group_maps: int = 16
-    group_shared: bool = True
-    group_kernel: int = 0
-
-    def __post_init__(self) -> None:
-        try:  # JSON has lists only
-            groups = tuple((operator.index(start), operator.index(stop)) for start, stop in self.groups)
-        except (TypeError, ValueError):
-            raise SettingError(f"groups must be (start, stop) pairs of bands, got {self.groups!r}.") from None
-        object.__setattr__(self, "groups", groups)
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "groups": [list(group) for group in self.groups]}
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> NetworkSpec:
-        """The spec written by `to_json`; unknown keys are refused."""
-        unknown = set(data) - {f.name for f in fields(NetworkSpec)}
-        if unknown:
-            raise SettingError(f"a network has no settings named {sorted(unknown)}.")
-        return NetworkSpec(**data)
+    kind: Kind = required(
+        "One convolution over the whole spectrum, then space (cnn3d), short spectral convolutions with residual "
+        "blocks, band collapse, then space (ssrn), features of groups of bands, then as cnn3d (groups) or 3-D stages, "
+        "then 2-D (hybrid)."
+    )
+    n_features: int = required("L, features per pixel after preprocessing.", low=1)
+    n_classes: int = required("K.", low=1)
+    width: int = option(64, "Channels of the spatial stage.", low=1)
+    blocks: int = option(2, "Spatial residual blocks; each costs 2 pixels of margin.", low=0)
+    dropout: float = option(
+        0.3, "Probability of dropping a feature map before the head, in training only.", low=0, below=1
+    )
+    initial_scale: float = option(
+        0.2,
+        "Spread of the initial weights, relative to He's. Behind batch norm it changes no output, only how far a step "
+        "turns the weights; small values did better on parcels not trained on.",
+        above=0,
+    )
+    groups: Groups = option(
+        (),
+        "(start, stop) of each group of bands; together all features. `data.bands.groups.cut_bands` makes them.",
+    )
+    group_maps: int = option(16, "Features per group.", low=1)
+    group_shared: bool = option(True, "One set of weights for all groups instead of one each.")
+    group_kernel: int = option(
+        0,
+        "0 for one convolution over the whole group; else bands of a short convolution with stride 2 that comes before "
+        "the one over all that is left.",
+        low=0,
+    )
 
 
 def build_network(spec: NetworkSpec, *, seed: int) -> SceneNet:

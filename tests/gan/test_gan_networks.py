@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -249,28 +248,6 @@ def test_the_initial_scale_scales_the_discriminators_matrices_only() -> None:
     one, half = (build_discriminator(tiny("ss", initial_scale=s), seed=0) for s in (1.0, 0.5))
     for (name, a), b in zip(one.named_parameters(), half.parameters(), strict=True):
         torch.testing.assert_close(b, a * 0.5 if a.ndim > 1 else a, msg=name)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize(
-    "extra",
-    [
-        {},
-        {"fake_logit": "implicit", "conditional": True, "dropout": 0.0},
-        {"norm": "none", "spectral_norm": True, "initial_scale": 0.7, "maps": 4},
-    ],
-)
-def test_a_spec_survives_json(variant: Variant, extra: dict[str, Any]) -> None:
-    spec = tiny(variant, **extra)
-    again = GanSpec.from_json(json.loads(json.dumps(spec.to_json())))
-    assert again == spec
-    for build in (build_discriminator, build_generator):
-        assert written(build(again, seed=3)) == written(build(spec, seed=3))
-
-
-def test_a_spec_that_says_something_unknown() -> None:
-    with pytest.raises(SettingError, match="patch"):
-        GanSpec.from_json(tiny("ss").to_json() | {"patch": 9})
 
 
 @pytest.mark.parametrize(("variant", "fewest"), [("ss", 19), ("spc", 19), ("conv", 11)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -98,24 +97,6 @@ def test_the_margin_is_what_a_score_sees(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_spec_survives_json(kind: Kind) -> None:
-    spec = network(kind, 31, 5, width=32, blocks=1, dropout=0.1)
-    again = NetworkSpec.from_json(json.loads(json.dumps(spec.to_json())))
-    assert again == spec
-    assert json.loads(json.dumps(spec.to_json())) == spec.to_json()
-    one, other = (build_network(s, seed=3).state_dict() for s in (spec, again))
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_specs_that_say_something_unknown() -> None:
-    with pytest.raises(SettingError, match="depth"):
-        NetworkSpec.from_json({"kind": "cnn3d", "n_features": 9, "n_classes": 2, "depth": 3})
-    with pytest.raises(SettingError, match="resnet"):
-        build_network(NetworkSpec("resnet", 9, 2), seed=0)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_the_seed_decides_the_weights_and_nothing_else(kind: Kind) -> None:
     spec = network(kind)
     torch.manual_seed(5)
@@ -168,9 +149,6 @@ def test_band_groups_are_a_scene_network_like_the_others(options: dict[str, Any]
         fused = lean(padded.permute(2, 0, 1)[None, None])
     np.testing.assert_allclose(whole[0].permute(1, 2, 0), patch_by_patch(net, where), atol=1e-5)
     torch.testing.assert_close(fused, whole, rtol=1e-5, atol=1e-5)
-    spec = NetworkSpec.from_json(json.loads(json.dumps(net.spec.to_json())))
-    assert spec == net.spec
-    build_network(spec, seed=5).load_state_dict(net.state_dict())
 
 
 @pytest.mark.parametrize("options", GROUPED.values(), ids=GROUPED.keys())
@@ -201,9 +179,9 @@ def test_the_collapse_reads_the_features_of_all_groups() -> None:
         ({"groups": ()}, r"cover its 15 features, got \(\).*cut_bands"),
         ({"groups": ((0, 7), (7, 14))}, "cover its 15 features"),
         ({"groups": ((0, 7), (8, 15))}, "contiguous"),
-        ({"groups": (0, 15)}, r"\(start, stop\) pairs"),
-        ({"groups": ((0, 7, 15),)}, r"\(start, stop\) pairs"),
-        ({"groups": ((0.0, 15.0),)}, r"\(start, stop\) pairs"),
+        ({"groups": (0, 15)}, r"groups\[0\] is a list"),
+        ({"groups": ((0, 7, 15),)}, r"groups\[0\] has 2 entries"),
+        ({"groups": ((0.0, 15.0),)}, r"groups\[0\]\[0\] is a whole number"),
         ({"group_kernel": 5}, "at most 4, the longest group, got 5"),
         ({"group_kernel": 1}, "got 1"),
         ({"group_kernel": -2}, "got -2"),

@@ -273,7 +273,7 @@ def test_an_interrupted_run_goes_on_with_its_own_pool_only(
         with pytest.raises(RunError, match=r"started with pool\.checksum \d+ \(now (\d+|None)\)"):
             quiet_run(toy, SETTINGS, out, masks=masks, resume=True)
     changed = replace(SETTINGS, gan=replace(TINY, weights=Weights(1, 0.5)))
-    with pytest.raises(RunError, match=r"settings\.gan\.weights\.generated 1 \(now 0\.5\)"):
+    with pytest.raises(RunError, match=r"settings\.gan\.weights\.generated 1\.0 \(now 0\.5\)"):
         quiet_run(toy, changed, out, masks=Masks(pool=pool), resume=True)
     assert {p.name for p in (out / "unfinished").iterdir()} == kept
     quiet_run(toy, SETTINGS, out, masks=Masks(pool=pool), resume=True)

@@ -339,7 +339,7 @@ def test_the_twin_has_everything_of_its_gan_but_the_weights() -> None:
             r"only where the generator was told their class: conditional=True",
         ),
         ({"window": 8}, "side must be odd, got 8"),
-        ({"window": 3}, "window must be a whole number, at least 5"),
+        ({"window": 3}, "window is 5 or more, got 3"),
         ({"variant": "sss"}, "variant"),
         ({"fake_logit": "maybe"}, "fake_logit"),
         ({"norm": "group"}, "norm"),
@@ -347,7 +347,7 @@ def test_the_twin_has_everything_of_its_gan_but_the_weights() -> None:
         ({"min_steps": 0}, "must be at least 1"),
         ({"batch": 0}, "must be at least 1"),
         ({"pool_batch": 0}, "must be at least 1"),
-        ({"maps": 0}, "width"),
+        ({"maps": 0}, "maps is 1 or more"),
         ({"dropout": 1.5}, "dropout"),
     ],
 )
