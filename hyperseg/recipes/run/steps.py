@@ -12,6 +12,7 @@ from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner, Role, S
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
+from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.settings import RunSettings
 
 Chain = Sequence[tuple[Refiner, Any]]
@@ -79,13 +80,12 @@ def run_repeat(task: Task, settings: RunSettings, runtime: Runtime) -> Outcome:
 
 def fitted_parts(settings: RunSettings) -> list[tuple[Role, Method, Any]]:
     """(role, method, its settings) of everything that is fitted: baselines, what is beside the method, the method."""
-    from hyperseg.recipes.methods import METHODS
-
     method, chosen = settings.chosen, settings.method_settings
-    baselines = [METHODS[name] for name in settings.baselines if name != method.name]
+    beside = method.beside(chosen)
+    there = {method.name, *(part.name for part, _ in beside)}
+    baselines = [METHODS[name] for name in settings.baselines if name not in there]
     found: list[tuple[Role, Method, Any]] = [("baseline", b, b.settings()) for b in baselines]
-    found += [("twin", part, of) for part, of in method.beside(chosen)]
-    return [*found, ("network", method, chosen)]
+    return [*found, *(("twin", part, of) for part, of in beside), ("network", method, chosen)]
 
 
 def make_map(method: Method, chosen: Any, task: Task, runtime: Runtime, *, role: Role = "network") -> Made:

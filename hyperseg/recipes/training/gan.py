@@ -104,15 +104,18 @@ def _batches(
         classes = targets.cpu() if settings.balanced else None
         chosen = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=classes)
         # labelled patches first: what the pool draws must not change what the supervised twin is trained on
-        first = torch.randint(0, 8, (len(chosen),), generator=generator)
+        turns = torch.randint(0, source.orientations, (len(chosen),), generator=generator)
+        at = share(chosen).to(source.device)
+        labelled = source.gather(pixels[at], share(turns)), targets[at]
+        if not drawn_pool:
+            return Batch(*labelled, *[torch.empty(0)] * 2, None)
         others = torch.randint(0, len(places), (drawn_pool,), generator=generator)
-        second = torch.randint(0, 8, (drawn_pool,), generator=generator)
+        turns = torch.randint(0, source.orientations, (drawn_pool,), generator=generator)
         codes = torch.randn(drawn_pool, spec.noise, generator=generator)
-        told = torch.multinomial(rare, max(drawn_pool, 1), replacement=True, generator=generator)[:drawn_pool]
-        chosen, first, others, second, codes, told = map(share, (chosen, first, others, second, codes, told))
+        told = torch.multinomial(rare, drawn_pool, replacement=True, generator=generator)
+        others, turns, codes, told = map(share, (others, turns, codes, told))
         return Batch(
-            source.gather(pixels[chosen.to(source.device)], first), targets[chosen.to(source.device)],
-            source.gather(places[others], second), codes.to(source.device),
+            *labelled, source.gather(places[others], turns), codes.to(source.device),
             told.to(source.device) if spec.conditional else None,
         )  # fmt: skip
 
