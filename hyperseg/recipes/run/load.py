@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import HypersegError, RunError
-from hyperseg.core.settings import from_json
 from hyperseg.data.drift import DriftReference
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.gan.networks import Discriminator
 from hyperseg.hsi.classical import SpectralClassifier, fit_features
-from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network, for_inference
+from hyperseg.hsi.networks import SceneNet, build_network, for_inference, spec_from_json
 from hyperseg.recipes.mapping.prepare import load_drift
 from hyperseg.recipes.methods.look_at_gan import load_gan
 from hyperseg.recipes.refiners.deep_crf import Encoder
@@ -62,7 +61,7 @@ def _rebuilt(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> 
     preprocess = Preprocess.from_arrays(unprefixed("preprocess", tensors))
     model: SceneNet | Discriminator | SpectralClassifier
     if "network" in record["model"]:
-        model = build_network(from_json(NetworkSpec, record["model"]["network"]), seed=0)
+        model = build_network(spec_from_json(record["model"]["network"]), seed=0)
         load_weights(model, "network", tensors)
     elif "gan" in record["model"]:
         model = load_gan(tensors, record["model"]).network

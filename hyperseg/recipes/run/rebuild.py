@@ -16,7 +16,7 @@ from hyperseg.crf.piecewise import Pairwise
 from hyperseg.crf.settings import DeepCRF, DenseCRF
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import History
-from hyperseg.hsi.networks import NetworkSpec, build_network, for_inference
+from hyperseg.hsi.networks import build_network, for_inference, spec_from_json
 from hyperseg.recipes.refiners.deconv import apply_deconv
 from hyperseg.recipes.refiners.deep_crf import Encoder
 from hyperseg.recipes.refiners.dense_crf import refine_like
@@ -83,7 +83,7 @@ def _deep(entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], base: En
     encoder = base
     own: Trained | None = None
     if "network" in entry:
-        network = build_network(from_json(NetworkSpec, entry["network"]), seed=0)
+        network = build_network(spec_from_json(entry["network"]), seed=0)
         load_weights(network, "network", arrays)
         own = Trained(network, Preprocess.from_arrays(unprefixed("preprocess", arrays)), History())
         encoder = Encoder(*for_inference(own.network, own.preprocess))

@@ -12,12 +12,11 @@ from hyperseg.crf.settings import DeepCRF
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.gan.settings import Weights
 from hyperseg.hsi.classical import Method as ClassicalMethod
-from hyperseg.hsi.networks import Kind
 from hyperseg.recipes.refiners.deconv import DeconvSettings
 from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
 from hyperseg.recipes.training.gan import GanSettings
 from hyperseg.recipes.training.joint import JointSettings
-from hyperseg.recipes.training.network import TrainSettings
+from hyperseg.recipes.training.network import Kind, TrainSettings
 
 Method = Literal["cnn3d", "ssrn", "hybrid", "gan", "twin", "deep-crf", "svm", "rf"]
 Refiner = Literal["dense-crf", "deep-crf", "deconv"]

@@ -20,8 +20,10 @@ from hyperseg.data.bands.groups import Cut, cut_bands
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra
 from hyperseg.engine import Ema, History, Phase, Precision, fit, share, training_progress
-from hyperseg.hsi.networks import Kind, NetworkSpec, SceneNet, build_network
+from hyperseg.hsi.networks import HybridSpec, NetworkSpec, SceneNet, SceneSpec, build_network
 
+Kind = Literal["cnn3d", "ssrn", "groups", "hybrid"]
+STAGES: dict[str, Any] = {"cnn3d": "none", "ssrn": "short", "groups": "groups"}  # all others are hybrid
 HYBRID_COMPONENTS = 30
 FEWEST_STEPS = 20  # a one-cycle schedule needs room to rise and fall
 
@@ -164,14 +166,16 @@ def network_spec(
     kind: Kind,
     settings: TrainSettings,
     network: Mapping[str, Any] | None = None,
-) -> NetworkSpec:
+) -> SceneSpec:
     """What `train_network` builds; `network` has the last word."""
+    if kind == "hybrid":
+        return HybridSpec(preprocess.n_out, scene.n_classes, **dict(network or {}))
     shape: dict[str, Any] = {"blocks": settings.window // 4}
     if kind == "groups":
         shape["groups"] = band_groups(
             scene, split, preprocess, how=settings.groups, length=settings.group_length
         )
-    return NetworkSpec(kind, preprocess.n_out, scene.n_classes, **shape | dict(network or {}))
+    return NetworkSpec(STAGES[kind], preprocess.n_out, scene.n_classes, **shape | dict(network or {}))
 
 
 def band_groups(scene: Scene, split: Split, preprocess: Preprocess, *, how: Cut, length: int) -> Groups:
