@@ -6,8 +6,9 @@ score vector, a scene gives the whole map with the same weights and the same num
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -28,21 +29,19 @@ from hyperseg.backbone import (
     seeded,
 )
 from hyperseg.core import SettingError
-from hyperseg.core.settings import option, required, settings
+from hyperseg.core.settings import from_json, option, required, settings
 from hyperseg.data.preprocess import Preprocess
 
-Kind = Literal["cnn3d", "ssrn", "groups", "hybrid"]
 Net = TypeVar("Net", bound=nn.Module)
 
 
 @settings
 class NetworkSpec:
-    """What a scene network is built from."""
+    """What a network is built from that collapses the bands, then looks at space."""
 
-    kind: Kind = required(
-        "One convolution over the whole spectrum, then space (cnn3d), short spectral convolutions with residual "
-        "blocks, band collapse, then space (ssrn), features of groups of bands, then as cnn3d (groups) or 3-D stages, "
-        "then 2-D (hybrid)."
+    stage: Literal["none", "short", "groups"] = required(
+        "What stands before the band collapse: nothing (none), short convolutions along the bands with a residual "
+        "block (short), or features of groups of bands (groups)."
     )
     n_features: int = required("L, features per pixel after preprocessing.", low=1)
     n_classes: int = required("K.", low=1)
@@ -71,16 +70,31 @@ class NetworkSpec:
     )
 
 
-def build_network(spec: NetworkSpec, *, seed: int) -> SceneNet:
+@settings
+class HybridSpec:
+    """What a network is built from that begins with 3-D convolutions over bands and space, and goes on in 2-D."""
+
+    n_features: int = required("L, features per pixel after preprocessing.", low=1)
+    n_classes: int = required("K.", low=1)
+    width: int = option(64, "Channels of the first 2-D stage; the second has twice as many.", low=1)
+    dropout: float = option(
+        0.3, "Probability of dropping a feature map before the head, in training only.", low=0, below=1
+    )
+    initial_scale: float = option(0.2, "Spread of the initial weights, relative to He's.", above=0)
+
+
+SceneSpec = NetworkSpec | HybridSpec
+
+
+def spec_from_json(data: Mapping[str, Any]) -> SceneSpec:
+    """The spec of either network that `to_json` wrote."""
+    return from_json(NetworkSpec, data) if "stage" in data else from_json(HybridSpec, data)
+
+
+def build_network(spec: SceneSpec, *, seed: int) -> SceneNet:
     """The network of `spec` with weights drawn from `seed`."""
     with seeded(seed):
-        match spec.kind:
-            case "cnn3d" | "ssrn" | "groups":
-                net: SceneNet = SpectralSpatialNet(spec)
-            case "hybrid":
-                net = HybridNet(spec)
-            case _:
-                raise SettingError(f"unknown network {spec.kind!r}: choose cnn3d, ssrn, groups or hybrid.")
+        net = HybridNet(spec) if isinstance(spec, HybridSpec) else SpectralSpatialNet(spec)
     scale_weights(net, spec.initial_scale)
     return net
 
@@ -88,8 +102,9 @@ def build_network(spec: NetworkSpec, *, seed: int) -> SceneNet:
 def for_inference(net: Net, preprocess: Preprocess) -> tuple[Net, Preprocess]:
     """The same function of the raw cube with less work: what mapping a scene uses.
 
-    Batch norms are folded into convolutions. For "cnn3d" the preprocessing's linear part (scaling, whitening) is
-    folded into its first 1x1 convolution; the means are still subtracted first, so that no digits are lost.
+    Batch norms are folded into convolutions. Where nothing stands before the band collapse, the preprocessing's linear
+    part (scaling, whitening) is folded into its first 1x1 convolution; the means are still subtracted first, so that no
+    digits are lost.
 
     Returns:
         A copy of the network for prediction only, and the preprocessing that is left to do before it.
@@ -112,9 +127,10 @@ class SpectralSpatialNet(nn.Module):
     and stride 2 along them are SSRN's.
     Differs: unpadded in space; after the collapse the data are 2-D, the same arithmetic as depth-1 3-D
     convolutions and several times faster; a 1x1 head at the centre instead of pooling; 16 spectral maps and one
-    spectral residual block instead of 24 and two. "cnn3d" leaves the short spectral convolutions out, so its
-    spectral stage is the collapse alone, a (L, 1, 1) convolution: they cost several times the training time, and
-    what they gain on leaky splits a wider window gains too. "groups" puts a `GroupEncoder` in their place.
+    spectral residual block instead of 24 and two. The stage "none" leaves the short spectral convolutions out, so that
+    the collapse, a (L, 1, 1) convolution, is all that reads the spectrum: they cost several times the training time,
+    and what they gain on leaky splits a wider window gains too. The stage "groups" puts a `GroupEncoder` in their
+    place.
     """
 
     padded = False
@@ -148,26 +164,28 @@ class SpectralSpatialNet(nn.Module):
 
 def spectral_stage(spec: NetworkSpec) -> tuple[SpectralStage | GroupEncoder | None, int]:
     """What comes before the band collapse, None for nothing, and the channels the collapse reads."""
-    match spec.kind:
-        case "ssrn":
+    match spec.stage:
+        case "none":
+            return None, spec.n_features
+        case "short":
             stage = SpectralStage(spec.n_features)
             return stage, stage.channels
         case "groups":
             encoder = group_encoder(spec)
             return encoder, len(spec.groups) * encoder.channels
         case _:
-            return None, spec.n_features
+            raise SettingError(f"unknown stage {spec.stage!r}.")
 
 
 def group_encoder(spec: NetworkSpec) -> GroupEncoder:
-    """The spectral stage of "groups": `spec.group_maps` features per group of bands, pointwise in space.
+    """The stage "groups": `spec.group_maps` features per group of bands, pointwise in space.
 
     Raises:
         SettingError: groups that are not all the features in order, or a kernel that does not fit them.
     """
     if not spec.groups or spec.groups[-1][1] != spec.n_features:
         raise SettingError(
-            f'the network "groups" needs groups that cover its {spec.n_features} features, got {spec.groups}: '
+            f"band groups must cover the network's {spec.n_features} features, got {spec.groups}: "
             "cut them with hyperseg.data.bands.groups.cut_bands."
         )
     maps, kernel, longest = spec.group_maps, spec.group_kernel, max(b - a for a, b in spec.groups)
@@ -190,9 +208,7 @@ class SpectralStage(nn.Module):
     def __init__(self, n_features: int, *, maps: int = 16, kernel: int = 7) -> None:
         super().__init__()
         if n_features < kernel:
-            raise SettingError(
-                f"the spectral stage needs at least {kernel} bands, got {n_features}: use cnn3d."
-            )
+            raise SettingError(f"the spectral stage needs at least {kernel} bands, got {n_features}.")
         valid = ConvSpec(3, padding=("valid", "same", "same"))
         stem = BackboneSpec(1, (maps,), ((2, 1, 1),), ((kernel, 1, 1),), (1,), valid)
         blocks = BackboneSpec(maps, (maps,), (1,), ((kernel, 1, 1),), (1,), ConvSpec(3, residual=True))
@@ -214,12 +230,12 @@ class HybridNet(nn.Module):
 
     padded = False
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: HybridSpec) -> None:
         super().__init__()
         if spec.n_features < 13:
             raise SettingError(
-                f"the hybrid network needs at least 13 features per pixel for its kernels of 7, 5 and 3, got "
-                f"{spec.n_features}: use --method cnn3d."
+                "a network that begins with 3-D convolutions needs at least 13 features per pixel for its kernels of "
+                f"7, 5 and 3, got {spec.n_features}."
             )
         self.spec = spec
         cube = BackboneSpec(

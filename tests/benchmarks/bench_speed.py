@@ -107,7 +107,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--kind", default="cnn3d")
+    parser.add_argument("--stage", default="none")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(
@@ -119,7 +119,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for scene in scenes():
         preprocess = prepared(scene)
-        spec = NetworkSpec(options.kind, preprocess.n_out, scene.n_classes, initial_scale=1.0)
+        spec = NetworkSpec(options.stage, preprocess.n_out, scene.n_classes, initial_scale=1.0)
         net = with_statistics(build_network(spec, seed=0))
         lean, rest = for_inference(net, preprocess)
         peak = peak_gflops()

@@ -144,7 +144,7 @@ def test_every_step_is_measured_and_the_control_beside_them(whole: Run, toy: Sce
     assert sum(c["changed"] for c in deconv["changes"]) > 0
     # whole bands of 16, no group longer than asked for by the unary network
     network = load_model(whole.folder)[1]["model"]["network"]
-    assert network["kind"] == "groups"
+    assert network["stage"] == "groups"
     assert network["groups"][0][0] == 0
     assert network["groups"][-1][1] == 16
     assert max(b - a for a, b in network["groups"]) <= 6
@@ -261,7 +261,7 @@ def test_after_an_svm_the_deep_crf_brings_its_own_network(toy: Scene, run: Any, 
     done = ran(run, toy, replace(TINY, method="svm", refine=("deep-crf",)), tmp_path / "r")
     assert [m.name for m in done.made] == ["svm", "unary"]
     tensors, record = load_model(done.folder)
-    assert record["model"]["refiners"][0]["network"]["kind"] == "groups"
+    assert record["model"]["refiners"][0]["network"]["stage"] == "groups"
     for name, value in done.weights[1].items():
         assert tensors[f"refiner0.network.{name}"].tobytes() == value.tobytes()
     # the features look at 5 x 5 pixels, the SVM at one
