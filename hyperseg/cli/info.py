@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
+
+from hyperseg.core.words import one_line, runs, some, thousands
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,9 +136,9 @@ def _facts(found: Inspection) -> dict[str, str]:
         "CRS": _crs(scene.grid.crs),
         "pixel": f"{pixel['height']:.6g} x {pixel['width']:.6g} {pixel['unit']}" if pixel else "size unknown",
         "corners": " ".join(f"({x:.8g}, {y:.8g})" for x, y in around) if around else "unknown",
-        "bad bands": _bands(np.flatnonzero(~scene.good_bands) if scene.good_bands is not None else []),
+        "bad bands": _bands([] if scene.good_bands is None else np.flatnonzero(~scene.good_bands).tolist()),
         "suspicious": "none",
-        "looked at": f"{seen.pixels:,} pixels".replace(",", " "),
+        "looked at": f"{thousands(seen.pixels)} pixels",
     }
     doubts = [
         f"{name}: {_bands(which)} ({RULES[name]})"
@@ -148,8 +151,7 @@ def _facts(found: Inspection) -> dict[str, str]:
         count = int(scene.labelled().sum())
         facts["labelled"] = f"{count} pixels in {scene.n_classes} classes"
     if found.arrays:
-        names = list(found.arrays)
-        facts["arrays"] = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        facts["arrays"] = some(found.arrays, 12)
     return facts
 
 
@@ -173,9 +175,7 @@ def _scale(scene: Scene) -> str | None:
 
 
 def _crs(crs: str | None) -> str:
-    if crs is None:
-        return "unknown"
-    return crs if len(crs) < 40 else crs[:60].replace("\n", " ") + "…"
+    return "unknown" if crs is None else one_line(crs, 61)
 
 
 def _shown(scene: Scene, bands: tuple[int, ...]) -> str:
@@ -185,14 +185,9 @@ def _shown(scene: Scene, bands: tuple[int, ...]) -> str:
     return f"{text} ({', '.join(f'{scene.wavelengths_nm[b]:.0f}' for b in bands)} nm)"
 
 
-def _bands(which: object) -> str:
+def _bands(which: Sequence[int]) -> str:
     """Band numbers, counted from 0, with runs shortened."""
-    index = np.asarray(which, np.int64)
-    if index.size == 0:
-        return "none"
-    runs = np.split(index, np.flatnonzero(np.diff(index) > 1) + 1)
-    text = ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
-    return f"{index.size} (counted from 0: {text})"
+    return f"{len(which)} (counted from 0: {runs(which)})" if len(which) else "none"
 
 
 def _bytes(n: int) -> str:

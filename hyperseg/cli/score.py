@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperseg.cli.vectors import given, vector_options
+from hyperseg.core.words import thousands
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,8 +69,7 @@ def show(found: MapScore, console: Console) -> None:
 
     totals = found.scores
     print_plain(console, f"{found.map} against {found.labels}")
-    pixels = f"{totals.n:,}".replace(",", " ")
-    print_plain(console, f"{pixels} pixels scored, classes matched by {found.matched_by}")
+    print_plain(console, f"{thousands(totals.n)} pixels scored, classes matched by {found.matched_by}")
     console.print(f"OA {totals.oa:.2f} %   AA {totals.aa:.2f} %   kappa {totals.kappa:.2f} %", style="bold")
     near = "there are none" if math.isnan(found.boundary) else f"OA {found.boundary:.2f} %"
     console.print(f"within {BORDER_PX} px of a border between classes: {near}")

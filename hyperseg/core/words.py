@@ -24,6 +24,13 @@ def listed(names: Iterable[str], *, last: str = "and", most: int | None = None) 
     return f" {last} ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
 
 
+def some(names: Iterable[str], most: int, between: str = ", ") -> str:
+    """The first names, and how many are left: "a, b, c and 9 more"."""
+    found = list(names)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return between.join(found[:most]) + more
+
+
 def one_line(text: str, longest: int | None = None) -> str:
     """The text without line breaks, cut with an ellipsis where it is longer than `longest`."""
     plain = " ".join(text.split())
@@ -41,7 +48,12 @@ def runs(numbers: Sequence[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in found)
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is most alike, from a likeness (0 to 1) of `cutoff` on."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """ " Did you mean X?" with the nearest of the known names, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {close[0]}?" if close else ""
+    close = nearest(name, known)
+    return f" Did you mean {close}?" if close else ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, Grid, Scene, SettingError
+from hyperseg.core.words import nearest
 from hyperseg.io.card import Card, FileEntry, read_card
 
 CACHE_VARIABLE = "HYPERSEG_CACHE"
@@ -54,8 +54,8 @@ def load_card(name: str) -> Card:
 def unknown_card(name: str) -> str:
     """That no data set is called so, with the nearest name and all of them."""
     known = {_plain(word): c.name for c in _cards().values() for word in (c.name, c.title, *c.aliases)}
-    near = get_close_matches(_plain(name), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {known[near[0]]}?" if near else ""
+    near = nearest(_plain(name), known, cutoff=0.5)
+    hint = f" Did you mean {known[near]}?" if near else ""
     return f"no data set is called {name!r}.{hint} Known: {', '.join(_cards())}."
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
 from hyperseg.core import DataFileError
 from hyperseg.core.parts import Entry, Parts
+from hyperseg.core.words import nearest
 from hyperseg.io.formats.array import ANY, ArrayEntry, Choice, FileArray, Format
 
 # asked in this order; a format is imported when it is asked for the first time
@@ -75,11 +75,11 @@ def check_file(path: Path) -> None:
         raise DataFileError(f"{path}: is a folder, a data file was expected{hint}. Name one file.")
     if not path.exists():
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, siblings, n=1)
+        close = nearest(path.name, siblings)
         if not path.parent.is_dir():
             hint = f"the folder {path.parent} does not exist either"
         else:
-            hint = f"did you mean {close[0]}?" if close else f"check the spelling; {path.parent} exists"
+            hint = f"did you mean {close}?" if close else f"check the spelling; {path.parent} exists"
         raise DataFileError(f"{path}: no such file ({hint}).")
     if path.is_file() and path.stat().st_size == 0:
         raise DataFileError(

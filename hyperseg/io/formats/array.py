@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Cube, DataFileError, Grid, HypersegError
+from hyperseg.core.words import one_line, some
 
 WAVELENGTH_NAMES = ("wl", "wave", "lambda", "wavelen", "centers", "band_centers")
 BBL_NAMES = ("bbl", "good_wavelengths", "good_bands", "goodbands")
@@ -130,9 +131,9 @@ def reading(path: Path, expected: str) -> Iterator[None]:
             f"{path}: no permission to read this file; change its rights or copy it."
         ) from error
     except Exception as error:
-        found = " ".join(str(error).split()) or type(error).__name__
+        found = one_line(str(error), 200) or type(error).__name__
         raise DataFileError(
-            f"{path}: cannot be read as {expected} ({found[:200]}; the file has {_size(path)}). "
+            f"{path}: cannot be read as {expected} ({found}; the file has {_size(path)}). "
             "It may be truncated or of another format: copy or download it again, or convert it."
         ) from error
 
@@ -229,11 +230,7 @@ def _fits(entry: ArrayEntry, ndim: int) -> bool:
 
 
 def _listing(entries: Mapping[str, ArrayEntry]) -> str:
-    if not entries:
-        return "no numeric array at all"
-    shown = [f"{k} ({e})" for k, e in list(entries.items())[:12]]
-    more = [f"and {len(entries) - 12} more"] if len(entries) > 12 else []
-    return ", ".join(shown + more)
+    return some([f"{k} ({e})" for k, e in entries.items()], 12) or "no numeric array at all"
 
 
 def _size(path: Path) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
+from hyperseg.core.words import some
 from hyperseg.io.formats import known_formats
 from hyperseg.io.formats.array import ArrayChoiceError, Choice, FileArray, Format, reading, to_nm
 from hyperseg.io.formats.axes import grid_of
@@ -119,9 +120,8 @@ def _subdataset(path: Path, source: Any, key: str | None) -> str | None:
     if len(fits) == 1:
         return fits[0]
     found = f"holds no array {key!r}" if key is not None else "holds no band of its own"
-    listed = ", ".join(list(named)[:12]) + (f" and {len(named) - 12} more" if len(named) > 12 else "")
     raise ArrayChoiceError(
-        f"{path}: {found} but {len(named)} subdatasets: {listed}. Choose one as FILE:KEY, for example "
+        f"{path}: {found} but {len(named)} subdatasets: {some(named, 12)}. Choose one as FILE:KEY, for example "
         f"{path}:{next(iter(named))}."
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError
+from hyperseg.core.words import did_you_mean, some
 from hyperseg.io.labels.qml import parse_colour
 from hyperseg.io.labels.raster import MAX_CLASSES
 from hyperseg.io.labels.vectors import Layer
@@ -101,8 +101,7 @@ def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:
         same = [c for c in layer.columns if c.casefold() == wanted.casefold()]
         if len(same) == 1:
             return same[0], False
-        close = difflib.get_close_matches(wanted, list(layer.columns), n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(wanted, layer.columns)
         raise LabelError(f"{layer.path}: has no column {wanted!r}. {_listing(layer)}{hint}")
     styled = layer.style.column
     if styled is not None and styled in layer.columns:
@@ -226,10 +225,7 @@ def _whole_numbers(values: NDArray[Any]) -> NDArray[np.int64] | None:
 def _listing(layer: Layer) -> str:
     """Every column with some of its values, for messages."""
     shown = []
-    for name, values in list(layer.columns.items())[:10]:
-        some = list(dict.fromkeys(t for t in _texts(values[:200]) if t.strip()))
-        shown.append(
-            f"{name} ({', '.join(t[:24] for t in some[:4]) or 'empty'}{', ...' if len(some) > 4 else ''})"
-        )
-    more = f" and {len(layer.columns) - 10} more" if len(layer.columns) > 10 else ""
-    return f"Its columns: {'; '.join(shown)}{more}." if shown else "It has no columns."
+    for name, values in layer.columns.items():
+        few = [t[:24] for t in dict.fromkeys(_texts(values[:200])) if t.strip()]
+        shown.append(f"{name} ({', '.join(few[:4]) or 'empty'}{', ...' if len(few) > 4 else ''})")
+    return f"Its columns: {some(shown, 10, '; ')}." if shown else "It has no columns."

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Grid, LabelError
+from hyperseg.core.words import one_line
 
 Coordinates = NDArray[np.float64]
 Bounds = tuple[float, float, float, float]
@@ -128,7 +129,7 @@ def mover(source: str | None, target: str | None, path: Path) -> Callable[[Coord
     try:
         ours, theirs = CRS.from_user_input(source), CRS.from_user_input(target)
     except Exception as error:
-        raise LabelError(f"{path}: its CRS is not understood ({_told(error)}).") from error
+        raise LabelError(f"{path}: its CRS is not understood ({one_line(str(error), 200)}).") from error
 
     def move(xy: Coordinates) -> Coordinates:
         if len(xy) == 0:
@@ -137,7 +138,7 @@ def mover(source: str | None, target: str | None, path: Path) -> Callable[[Coord
             return np.stack(transform(ours, theirs, xy[:, 0], xy[:, 1])[:2], 1)
         except Exception as error:
             raise LabelError(
-                f"{path}: cannot be brought from {short(source)} to {short(target)} ({_told(error)}). "
+                f"{path}: cannot be brought from {short(source)} to {short(target)} ({one_line(str(error), 200)}). "
                 "Reproject it to the scene's CRS."
             ) from error
 
@@ -155,7 +156,3 @@ def extent(bounds: Any) -> str:
     """Bounds for messages."""
     west, south, east, north = bounds
     return f"x {west:.9g} to {east:.9g}, y {south:.9g} to {north:.9g}"
-
-
-def _told(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

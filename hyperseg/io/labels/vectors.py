@@ -5,7 +5,6 @@ GeoPackage, GeoJSON, Shapefile and whatever else pyogrio opens; neither pandas n
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import warnings
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError, SettingError
 from hyperseg.core.settings import option, settings
+from hyperseg.core.words import did_you_mean, listed, some
 from hyperseg.io.formats import check_file
 from hyperseg.io.formats.array import reading
 from hyperseg.io.formats.windows import import_rasterio
@@ -152,17 +152,14 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
 
 def _choose_layer(path: Path, names: list[str], wanted: str | None) -> str:
     if wanted is not None and wanted not in names:
-        close = difflib.get_close_matches(wanted, names, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise DataFileError(
-            f"{path}: holds no layer {wanted!r}; it holds {', '.join(names) or 'none'}.{hint}"
-        )
+        held = f"it holds {', '.join(names) or 'none'}.{did_you_mean(wanted, names)}"
+        raise DataFileError(f"{path}: holds no layer {wanted!r}; {held}")
     if wanted is None and len(names) != 1:
         if not names:
             raise DataFileError(f"{path}: holds no layer with geometries, only tables; choose another file.")
         raise DataFileError(
-            f"{path}: holds {len(names)} layers and only you know which is meant: {', '.join(names[:12])}"
-            f"{' ...' if len(names) > 12 else ''}. Choose one with --layer {names[0]!r}, or as FILE:LAYER."
+            f"{path}: holds {len(names)} layers and only you know which is meant: {some(names, 12)}. "
+            f"Choose one with --layer {names[0]!r}, or as FILE:LAYER."
         )
     return names[0] if wanted is None else wanted
 
@@ -175,7 +172,7 @@ def _check_companions(path: Path) -> None:
     missing = [path.stem + suffix for suffix in (".shx", ".dbf") if suffix not in present]
     if missing:
         raise DataFileError(
-            f"{path}: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing beside it. "
+            f"{path}: {listed(missing)} {'is' if len(missing) == 1 else 'are'} missing beside it. "
             "A Shapefile is .shp, .shx, .dbf and .prj together: copy all of them."
         )
 

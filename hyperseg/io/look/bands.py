@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Cube, SceneError
+from hyperseg.core.words import runs
 
 log = logging.getLogger(__name__)
 
@@ -238,8 +239,6 @@ def _holds(dtype: np.dtype[np.generic], value: float) -> bool:
 
 
 def _ranges(which: NDArray[np.bool_]) -> str:
-    """Indices as "bands 3, 7-9"."""
-    index = np.flatnonzero(which)
-    runs = np.split(index, np.flatnonzero(np.diff(index) > 1) + 1)
-    text = ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
-    return f"{'band' if len(index) == 1 else 'bands'} {text}:"
+    """Indices as "bands 3, 7-9:"."""
+    index = np.flatnonzero(which).tolist()
+    return f"{'band' if len(index) == 1 else 'bands'} {runs(index)}:"

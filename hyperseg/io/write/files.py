@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, Grid, HypersegError, LabelError, SceneError, replaced
+from hyperseg.core.words import one_line
 from hyperseg.io.formats.windows import import_rasterio
 
 AnyPath = str | os.PathLike[str]
@@ -48,7 +49,7 @@ def replacing(path: AnyPath) -> Iterator[Path]:
 
 def unwritable(target: Path, error: Exception) -> DataFileError:
     """The error for a file that cannot be written, whatever the reason."""
-    found = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    found = one_line(str(getattr(error, "strerror", None) or error)) or type(error).__name__
     return DataFileError(
         f"{target}: cannot be written ({found}); what stood there is unchanged. "
         "Make sure the folder exists, you may write there and the disk has room."

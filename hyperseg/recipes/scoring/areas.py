@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, Grid
+from hyperseg.core.words import listed
 from hyperseg.io.pixel_area import mean_pixel_area, pixel_areas
 from hyperseg.io.write import write_text
 from hyperseg.metrics.area import Areas, adjusted_areas
@@ -123,30 +124,29 @@ def _notes(
 ) -> list[str]:
     """What the estimates leave out or rest on, each a full sentence."""
 
-    def listed(which: Sequence[int]) -> str:
-        names = [classes[i] for i in which]
-        return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    def named(which: Sequence[int]) -> str:
+        return listed(classes[i] for i in which)
 
     notes, pixel = [], f"{sample} pixel"
     if found.unassessed:
         left = found.total - found.assessed
         notes.append(
-            f"No {pixel} lies on ground mapped as {listed(found.unassessed)}: this ground ({left:.4g} {unit}, "
+            f"No {pixel} lies on ground mapped as {named(found.unassessed)}: this ground ({left:.4g} {unit}, "
             f"{100 * left / found.total:.1f} % of the map) is in no estimate."
         )
     unseen = [i for i in found.unseen if i not in found.unassessed]
     if unseen:
-        notes.append(f"No {pixel} belongs to {listed(unseen)}: the area is not known.")
+        notes.append(f"No {pixel} belongs to {named(unseen)}: the area is not known.")
     if found.lone:
         notes.append(
-            f"One {pixel} lies on ground mapped as {listed(found.lone)}: the variance there was taken to be the "
+            f"One {pixel} lies on ground mapped as {named(found.lone)}: the variance there was taken to be the "
             "largest possible."
         )
     drawn = table[:, : len(classes)].sum(0)
     few = [i for i, n in enumerate(drawn) if 1 < n < FEW]
     if few:
         notes.append(
-            f"Fewer than {FEW} {pixel}s lie on ground mapped as {listed(few)}: intervals that rest on so few are "
+            f"Fewer than {FEW} {pixel}s lie on ground mapped as {named(few)}: intervals that rest on so few are "
             "not reliable."
         )
     if found.left_out:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError
+from hyperseg.core.words import some
 from hyperseg.io.labels.raster import Labels
 from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array
@@ -70,7 +71,8 @@ def translated(codes: NDArray[np.int16], places: Sequence[int]) -> NDArray[np.in
     return np.array([*places, UNLABELLED], np.int16)[codes]
 
 
-def listed(labels: Labels) -> str:
+def in_words(labels: Labels) -> str:
     """Classes with codes, for messages."""
-    pairs = [f"{name} ({code})" for name, code in zip(labels.classes, labels.file_codes, strict=True)]
-    return ", ".join(pairs[:20]) + (f" and {len(pairs) - 20} more" if len(pairs) > 20 else "")
+    return some(
+        [f"{name} ({code})" for name, code in zip(labels.classes, labels.file_codes, strict=True)], 20
+    )

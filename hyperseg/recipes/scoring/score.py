@@ -35,7 +35,7 @@ from hyperseg.recipes.scoring.matching import (
     class_keys,
     class_names,
     has_names,
-    listed,
+    in_words,
     named,
     translated,
 )
@@ -123,8 +123,8 @@ def score(
     ours, theirs = class_keys(truth, matched_by), class_keys(guess, matched_by)
     if not set(ours) & set(theirs):
         raise LabelError(
-            f"{map_file} and {labels} share no class (matched by {matched_by}): the map has {listed(guess)}; "
-            f"the labels have {listed(truth)}. Give both the same names or codes, or name the codes with "
+            f"{map_file} and {labels} share no class (matched by {matched_by}): the map has {in_words(guess)}; "
+            f"the labels have {in_words(truth)}. Give both the same names or codes, or name the codes with "
             "--classes-from."
         )
     keys = [*ours, *(key for key in theirs if key not in ours)]
