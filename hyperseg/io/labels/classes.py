@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError
-from hyperseg.core.words import did_you_mean
+from hyperseg.core.words import did_you_mean, some
 from hyperseg.io.labels.qml import parse_colour
 from hyperseg.io.labels.raster import MAX_CLASSES
 from hyperseg.io.labels.vectors import Layer
