@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -122,20 +122,14 @@ def training_spectra(task: Task) -> tuple[Any, Any]:
     return np.concatenate(spectra), np.concatenate(classes)
 
 
-def spectral_spatial(stage: str, **more: Any) -> dict[str, Any]:
+def spectral_spatial(stage: Literal["none", "short", "groups"], **more: Any) -> dict[str, Any]:
     """`describe`, `build` and `read` of a network in `hyperseg.hsi.networks` with this stage before the collapse."""
 
     def describe(task: Task, preprocess: Preprocess, chosen: Any) -> Any:
         from hyperseg.hsi.networks import NetworkSpec
 
         shape = {name: value(task, preprocess, chosen) for name, value in more.items()}
-        return NetworkSpec(
-            preprocess.n_out,
-            task.n_classes,
-            stage=stage,
-            blocks=chosen.window // 4,
-            **shape,  # type: ignore[arg-type]
-        )
+        return NetworkSpec(stage, preprocess.n_out, task.n_classes, blocks=chosen.window // 4, **shape)
 
     def read(data: dict[str, Any]) -> Any:
         from hyperseg.hsi.networks import NetworkSpec

@@ -97,6 +97,7 @@ def _batches(
     places = torch.from_numpy(pool_of(task))
     batch, drawn_pool = min(settings.batch, len(targets)), min(n_pool, len(places))
     counts = torch.bincount(targets.cpu(), minlength=task.n_classes).double()
+    nothing = torch.empty(0)  # the twin looks at no pool
     rare = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)  # a class without labels is never told
 
     def draw(step: int) -> Batch:
@@ -108,7 +109,7 @@ def _batches(
         at = share(chosen).to(source.device)
         labelled = source.gather(pixels[at], share(turns)), targets[at]
         if not drawn_pool:
-            return Batch(*labelled, *[torch.empty(0)] * 2, None)
+            return Batch(*labelled, nothing, nothing, None)
         others = torch.randint(0, len(places), (drawn_pool,), generator=generator)
         turns = torch.randint(0, source.orientations, (drawn_pool,), generator=generator)
         codes = torch.randn(drawn_pool, spec.noise, generator=generator)
