@@ -132,9 +132,9 @@ def spectral_spatial(stage: str, **more: Any) -> dict[str, Any]:
         return NetworkSpec(
             preprocess.n_out,
             task.n_classes,
-            stage=stage,
+            stage=stage,  # type: ignore[arg-type]
             blocks=chosen.window // 4,
-            **shape,  # type: ignore[arg-type]
+            **shape,
         )
 
     def read(data: dict[str, Any]) -> Any:
