@@ -1,4 +1,4 @@
-"""Classical baselines: RBF support vector machine, random forest and LDA, on spectra alone or on 3 x 3 means.
+"""Classical baselines: RBF support vector machine, random forest and LDA, on spectra alone or on means of a window.
 
 They are what a network has to beat. All read preprocessed spectra (`hyperseg.data.preprocess`), take seconds
 on one core, and predict whole scenes block by block, so the cube never has to fit into memory.
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hyperseg.core import Cube, LabelError, Scene, SceneError, SegmentationMap, SettingError, Split
+from hyperseg.core import Cube, LabelError, Scene, SceneError, Split
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra, row_blocks
 from hyperseg.hsi.svm_tuning import DEFAULT_COST, decisions, draw_folds, softmax, tune_svm
 
 Float32 = NDArray[np.float32]
-Method = Literal["svm", "svm3x3", "random-forest", "lda3x3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,31 +28,40 @@ class SpectralClassifier:
         estimator: the fitted scikit-learn estimator, on class positions within `present`.
         present: (k,) classes that had training pixels; all others get probability 0.
         n_classes: K.
-        name: "svm", "svm3x3", "lda3x3" or "random-forest".
-        temperature: what SVM decision values are divided by before the softmax; unused by the forest.
         settings: what was chosen, for `run.json`.
+        temperature: what decision values are divided by before the softmax that makes probabilities of them; None where
+            the estimator gives probabilities itself.
         preprocess: map applied to raw spectra first, or None where spectra come preprocessed.
         window: side of the square of pixels whose mean spectrum is classified, 1 = the pixel alone.
+        training: (n, C') features and (n,) classes it was fitted on: what `refit` makes it from again; or None.
     """
 
     estimator: Any
     present: NDArray[np.int64]
     n_classes: int
-    name: str
-    temperature: float
     settings: dict[str, Any]
+    temperature: float | None = None
     preprocess: Preprocess | None = None
     window: int = 1
+    training: tuple[NDArray[Any], NDArray[Any]] | None = None
 
     def probabilities(self, spectra: ArrayLike) -> Float32:
         """(n, C) preprocessed spectra -> (n, K) float32 summing to one; argmax = the estimator's choice."""
         x = np.asarray(spectra, np.float64)
         out = np.zeros((len(x), self.n_classes), np.float32)
-        if self.name in ("random-forest", "lda3x3"):
+        if self.temperature is None:
             out[:, self.present] = self.estimator.predict_proba(x)
         else:
             out[:, self.present] = softmax(decisions(self.estimator, x) / self.temperature)
         return out
+
+
+class Fit(Protocol):
+    """Any of the `fit_` functions."""
+
+    def __call__(
+        self, spectra: ArrayLike, labels: ArrayLike, *, seed: int, n_classes: int
+    ) -> SpectralClassifier: ...
 
 
 def fit_svm(
@@ -93,7 +101,7 @@ def fit_svm(
     estimator = SVC(C=cost, gamma=gamma, decision_function_shape="ovr", break_ties=len(present) > 2)
     estimator.fit(x, position)
     settings = {"C": cost, "gamma": gamma, "temperature": temperature, "cv_accuracy": accuracy}
-    return SpectralClassifier(estimator, present, k, "svm", temperature, settings)
+    return SpectralClassifier(estimator, present, k, settings, temperature)
 
 
 def fit_random_forest(
@@ -104,16 +112,57 @@ def fit_random_forest(
 
     x, position, present, k = _checked(spectra, labels, n_classes)
     estimator = RandomForestClassifier(n_trees, random_state=seed, n_jobs=1).fit(x, position)
-    return SpectralClassifier(estimator, present, k, "random-forest", 1.0, {"n_trees": n_trees})
+    return SpectralClassifier(estimator, present, k, {"n_trees": n_trees})
 
 
-def fit_lda(spectra: ArrayLike, labels: ArrayLike, *, n_classes: int | None = None) -> SpectralClassifier:
-    """Linear discriminant analysis with Ledoit-Wolf shrinkage; arguments and errors as in `fit_svm`."""
+def fit_lda(
+    spectra: ArrayLike, labels: ArrayLike, *, seed: int = 0, n_classes: int | None = None
+) -> SpectralClassifier:
+    """Linear discriminant analysis with Ledoit-Wolf shrinkage, in which nothing is drawn; as in `fit_svm` otherwise."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     x, position, present, k = _checked(spectra, labels, n_classes)
     estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x, position)
-    return SpectralClassifier(estimator, present, k, "lda3x3", 1.0, {"shrinkage": "Ledoit-Wolf"})
+    return SpectralClassifier(estimator, present, k, {"shrinkage": "Ledoit-Wolf"})
+
+
+def fit_spectral(scene: Scene, split: Split, fit: Fit, *, window: int = 1, seed: int) -> SpectralClassifier:
+    """Fit preprocessing and a classifier on the training pixels of a scene.
+
+    Args:
+        scene: with labels.
+        split: only its training pixels are looked at.
+        fit: `fit_svm`, `fit_random_forest`, `fit_lda`, or another function like them.
+        window: preprocessed spectra are averaged over squares of this side, in training and prediction; a leak report
+            has to use the same window.
+        seed: of `fit`.
+
+    Raises:
+        LabelError: no labels, or fewer than two classes of training pixels.
+    """
+    if scene.labels is None:
+        raise LabelError(f"{scene.name} has no labels to learn from.")
+    preprocess = fit_preprocess(gather_spectra(scene, split.train), good_bands=scene.good_bands)
+    features = gather_features(scene, split.train, preprocess=preprocess, window=window)
+    return refit(
+        features, scene.labels[split.train], fit, seed=seed, n_classes=scene.n_classes, preprocess=preprocess,
+        window=window,
+    )  # fmt: skip
+
+
+def refit(
+    features: NDArray[Any],
+    labels: NDArray[Any],
+    fit: Fit,
+    *,
+    seed: int,
+    n_classes: int,
+    preprocess: Preprocess,
+    window: int,
+) -> SpectralClassifier:
+    """The classifier of (n, C') preprocessed, averaged training spectra; from stored ones the same again."""
+    model = fit(features, labels, seed=seed, n_classes=n_classes)
+    return replace(model, preprocess=preprocess, window=window, training=(features, labels))
 
 
 def predict_map(
@@ -133,68 +182,12 @@ def predict_map(
     """
     out = np.empty((*cube.shape[:-1], model.n_classes), np.float32)
     for rows in row_blocks(cube, max_bytes=max_bytes):
-        out[rows] = predict_rows(model, cube, rows)
+        features = _features(cube, rows, model.preprocess, model.window)
+        found = model.probabilities(features.reshape(-1, features.shape[-1]))
+        out[rows] = found.reshape(*features.shape[:-1], -1)
         if on_rows is not None:
             on_rows(rows.stop, cube.shape[0])
     return out
-
-
-def predict_rows(model: SpectralClassifier, cube: Cube, rows: slice) -> Float32:
-    """(rows, ..., K) probabilities of a block of rows; what a map of any size is made from."""
-    features = _features(cube, rows, model.preprocess, model.window)
-    return model.probabilities(features.reshape(-1, features.shape[-1])).reshape(*features.shape[:-1], -1)
-
-
-def fit_baseline(scene: Scene, split: Split, *, method: Method, seed: int) -> SpectralClassifier:
-    """Fit preprocessing and one of the baselines on the training pixels of a scene.
-
-    "svm3x3" and "lda3x3" average the preprocessed spectra of 3 x 3 pixels, in training and prediction; a leak
-    report for them has to use a window of 3.
-    """
-    if scene.labels is None:
-        raise LabelError(f"{scene.name} has no labels to learn from.")
-    preprocess = fit_preprocess(gather_spectra(scene, split.train), good_bands=scene.good_bands)
-    labels, window = scene.labels[split.train], 3 if method.endswith("3x3") else 1
-    features = gather_features(scene, split.train, preprocess=preprocess, window=window)
-    return fit_features(
-        features,
-        labels,
-        method=method,
-        seed=seed,
-        n_classes=scene.n_classes,
-        preprocess=preprocess,
-        window=window,
-    )
-
-
-def fit_features(
-    features: ArrayLike,
-    labels: ArrayLike,
-    *,
-    method: Method,
-    seed: int,
-    n_classes: int,
-    preprocess: Preprocess,
-    window: int,
-) -> SpectralClassifier:
-    """Fit a baseline on (n, C') preprocessed, averaged training spectra; also how a stored run is rebuilt."""
-    match method:
-        case "svm" | "svm3x3":
-            model = fit_svm(features, labels, seed=seed, n_classes=n_classes)
-        case "random-forest":
-            model = fit_random_forest(features, labels, seed=seed, n_classes=n_classes)
-        case "lda3x3":
-            model = fit_lda(features, labels, n_classes=n_classes)
-        case _:
-            raise SettingError(f'method {method!r}: expected "svm", "svm3x3", "lda3x3" or "random-forest".')
-    return replace(model, name=method, preprocess=preprocess, window=window)
-
-
-def classify_pixels(scene: Scene, split: Split, *, method: Method, seed: int) -> SegmentationMap:
-    """Fit a baseline on the split's training pixels and map the whole scene."""
-    model = fit_baseline(scene, split, method=method, seed=seed)
-    probs = predict_map(model, scene.cube)
-    return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (method,), scene.valid)
 
 
 def gather_features(

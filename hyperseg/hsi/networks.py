@@ -39,12 +39,12 @@ Net = TypeVar("Net", bound=nn.Module)
 class NetworkSpec:
     """What a network is built from that collapses the bands, then looks at space."""
 
+    n_features: int = required("L, features per pixel after preprocessing.", low=1)
+    n_classes: int = required("K.", low=1)
     stage: Literal["none", "short", "groups"] = required(
         "What stands before the band collapse: nothing (none), short convolutions along the bands with a residual "
         "block (short), or features of groups of bands (groups)."
     )
-    n_features: int = required("L, features per pixel after preprocessing.", low=1)
-    n_classes: int = required("K.", low=1)
     width: int = option(64, "Channels of the spatial stage.", low=1)
     blocks: int = option(2, "Spatial residual blocks; each costs 2 pixels of margin.", low=0)
     dropout: float = option(

@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.splits import make_split
-from hyperseg.gan.game import Weights
-from hyperseg.gan.networks import Variant
-from hyperseg.hsi.classical import fit_baseline, predict_map
+from hyperseg.gan.settings import Variant, Weights
+from hyperseg.hsi.classical import fit_lda, fit_random_forest, fit_spectral, fit_svm, predict_map
 from hyperseg.io.catalog import load_card, open_scene
 from hyperseg.metrics import mean_and_std, paired
 from hyperseg.recipes.refiners.dense_crf import refine_with_crf
@@ -83,7 +82,12 @@ GANS |= {name.replace("gan", "twin", 1): settings.twin for name, settings in GAN
 REFINED = {f"{kind} {variant}" for variant in get_args(Variant) for kind in ("gan", "twin")}
 POOLS = ("", ", pool of labelled ground", ", pool without test")  # after a GAN's name: what it may look at
 SCENES = ("indian-pines", "simulated-pavia-university", "simulated-regions", "simulated-usgs-potts")
-CLASSICAL = {"svm": "svm", "svm 3x3": "svm3x3", "rf": "random-forest", "lda 3x3": "lda3x3"}
+CLASSICAL = {
+    "svm": (fit_svm, 1),
+    "svm 3x3": (fit_svm, 3),
+    "rf": (fit_random_forest, 1),
+    "lda 3x3": (fit_lda, 3),
+}
 
 
 def data_folder() -> Path:
@@ -102,7 +106,8 @@ def published(scene: Scene) -> tuple[Scene, Split]:
 def make_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[SegmentationMap, int]:
     """A map of the scene and the side of the window the method looks at."""
     if name in CLASSICAL:
-        model = fit_baseline(scene, split, method=CLASSICAL[name], seed=seed)  # type: ignore[arg-type]
+        fit, window = CLASSICAL[name]
+        model = fit_spectral(scene, split, fit, window=window, seed=seed)
         probs = predict_map(model, scene.cube)
         return SegmentationMap(probs, scene.classes, scene.colours, made_by=(name,)), model.window
     if name.startswith(("gan", "twin")):

@@ -119,7 +119,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for scene in scenes():
         preprocess = prepared(scene)
-        spec = NetworkSpec(options.stage, preprocess.n_out, scene.n_classes, initial_scale=1.0)
+        spec = NetworkSpec(preprocess.n_out, scene.n_classes, options.stage, initial_scale=1.0)
         net = with_statistics(build_network(spec, seed=0))
         lean, rest = for_inference(net, preprocess)
         peak = peak_gflops()

@@ -77,7 +77,7 @@ class Spec:
 # one of each: what the package declares, with values other than the defaults where some are needed
 REAL = (
     Training(), SpectralNoise(), DenseCRF(), MeanField(), DeepCRF(), Weights(), ConvSpec(2), GanSpec("ss", 24, 3),
-    NetworkSpec("short", 9, 2), HybridSpec(13, 2), DeconvSpec(7, 3, ((0, 4), (4, 7))),
+    NetworkSpec(9, 2, "short"), HybridSpec(13, 2), DeconvSpec(7, 3, ((0, 4), (4, 7))),
     BackboneSpec(1, (4, 6), (1, (2, 1)), (3, 3), (1, 2), ConvSpec(2, padding=("same", "valid"))),
 )  # fmt: skip
 DRAWN = [type(one) for one in REAL if not isinstance(one, DeconvSpec | BackboneSpec)]  # their parts must fit

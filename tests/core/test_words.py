@@ -6,13 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperseg.core.words import counted, did_you_mean, listed, one_line, runs, thousands
+from hyperseg.core.words import (
+    counted,
+    did_you_mean,
+    listed,
+    nearest,
+    number,
+    one_line,
+    percent,
+    runs,
+    some,
+    thousands,
+)
 
 
 def test_counts() -> None:
     assert [thousands(n) for n in (0, 999, 1200, 1234567.8)] == ["0", "999", "1 200", "1 234 567"]
     assert [counted(n, "pixel") for n in (0, 1, 1200)] == ["0 pixels", "1 pixel", "1 200 pixels"]
     assert counted(2, "class", "classes") == "2 classes"
+
+
+def test_numbers_that_are_none_and_shares_too_small() -> None:
+    assert [number(x) for x in (1.25, None, float("nan"), float("inf"))] == ["1.2", "–", "–", "–"]
+    assert number(1.25, 2) == "1.25"
+    assert [percent(x) for x in (0, 0.04, 0.06, 99.96)] == ["0.0 %", "<0.1 %", "0.1 %", "100.0 %"]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +45,11 @@ def test_counts() -> None:
 )
 def test_lists(names: list[str], options: dict, words: str) -> None:
     assert listed(iter(names), **options) == words
+
+
+def test_the_first_of_many() -> None:
+    assert some("abc", 3) == "a, b, c"
+    assert some(iter("abcd"), 2, "; ") == "a; b and 2 more"
 
 
 def test_one_line_has_no_breaks_and_ends_where_it_must() -> None:
@@ -50,3 +72,4 @@ def test_runs_say_every_number_once(numbers: set[int]) -> None:
 def test_only_a_near_name_is_offered() -> None:
     assert did_you_mean("stesp", ["steps", "rate"]) == " Did you mean steps?"
     assert did_you_mean("colour", ["steps", "rate"]) == ""
+    assert nearest("stesp", ["steps", "rate"], cutoff=0.9) is None

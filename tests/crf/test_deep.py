@@ -81,10 +81,10 @@ def test_without_weight_or_without_anything_learnt_the_map_stays(
     probs[0, 0] = (1.0, 0.0, 0.0)
     heads = Pairwise(WIDTH, K, hidden=8).eval() if new else talking()
     settings = DeepCRF(stride=stride, weight=weight, hidden=8)
-    after = apply_deep_crf(of(probs), heads, windows_of(random_features(9, 14)), settings)
+    after = apply_deep_crf(of(probs), heads, windows_of(random_features(9, 14)), settings, by="context")
     floored = np.maximum(probs, FLOOR)
     same(after.probs, floored / floored.sum(-1, keepdims=True), 1e-6)
-    assert after.made_by == ("cnn3d", "deep-crf")
+    assert after.made_by == ("cnn3d", "context")
 
 
 @pytest.mark.parametrize("order", ["parallel", "checkerboard"])

@@ -32,7 +32,7 @@ def network(kind: Any, n_features: int = L, n_classes: int = K, **options: Any) 
         return HybridSpec(n_features, n_classes, **options)
     if kind == "groups":
         options = {"groups": cut_bands(n_features, length=4)} | options
-    return NetworkSpec(kind, n_features, n_classes, **options)
+    return NetworkSpec(n_features, n_classes, kind, **options)
 
 
 def settled(kind: str, seed: int = 0, **options: Any) -> SceneNet:

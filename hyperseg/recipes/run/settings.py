@@ -58,7 +58,9 @@ class RunSettings:
             raise SettingError(f"the seed lies between 0 and {LARGEST_SEED - self.repeats}, got {self.seed}.")
         for name in self.baselines:
             if METHODS[name].needs is not None:
-                raise SettingError(f"{name} is no baseline: its map is that of its refiners, not of a method alone.")
+                raise SettingError(
+                    f"{name} is no baseline: its map is that of its refiners, not of a method alone."
+                )
         if self.refine is None:
             usual = (REFINERS.default,) if method.refiners is None else method.refiners
             object.__setattr__(self, "refine", usual)

@@ -44,7 +44,7 @@ def split(toy: Scene) -> Split:
 def models(scene: Scene, split: Split) -> tuple[SceneNet, Pairwise, Preprocess]:
     """A network without dropout and heads with a table, all of them fresh."""
     preprocess = prepare(scene, split, kind="cnn3d")
-    spec = NetworkSpec("none", preprocess.n_out, 3, width=8, blocks=1, dropout=0.0, initial_scale=1.0)
+    spec = NetworkSpec(preprocess.n_out, 3, "none", width=8, blocks=1, dropout=0.0, initial_scale=1.0)
     torch.manual_seed(0)
     pairwise = Pairwise(8, 3, hidden=8)
     pairwise.table.copy_(torch.randn(2, 3, 3))
