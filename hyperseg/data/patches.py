@@ -39,6 +39,7 @@ class PatchSource:
         device: where the cubes stay.
 
     Attributes:
+        window: sides of a patch in pixels.
         orientations: number of orientations a patch can be gathered in: eight flips and quarter turns of an image,
             eight reflections of a volume along its three axes.
 
@@ -73,11 +74,13 @@ class PatchSource:
         steps = torch.tensor([[prod(size[axis + 1 :]) for axis in range(self.ndim)] for size in sizes])
         first = torch.tensor([0, *map(prod, sizes[:-1])]).cumsum(0) + steps @ wide
         self._steps, self._first = steps.to(device), first.to(device)
-        # per axis of a patch, (scenes * orientations, 2r + 1): how far away its values lie
+        # (scenes * orientations, sum of sides): how far away the values along each axis of a patch lie
         turned = torch.einsum("oij,si->soj", symmetries, steps).flatten(0, 1)
-        self._along = [
-            (turned[:, axis, None] * torch.arange(-n, n + 1)).to(device) for axis, n in enumerate(r.tolist())
-        ]
+        along = [turned[:, axis, None] * torch.arange(-n, n + 1) for axis, n in enumerate(r.tolist())]
+        self.window = tuple(len(far[0]) for far in along)
+        self._along = torch.cat(along, 1).to(device)
+        if not self.several:  # without looking up the only scene each time
+            self._steps, self._first = self._steps[0], self._first[0]
 
     @property
     def device(self) -> torch.device:
@@ -104,12 +107,16 @@ class PatchSource:
                 f"pixels are (batch, {self.ndim + self.several}), "
                 f"{'scene, ' * self.several}{'slice, ' * (self.ndim - 2)}row and column; got {tuple(pixels.shape)}."
             )
-        pixels = pixels.to(self.device)
-        scene = pixels[:, 0] if self.several else 0
-        at = (pixels[:, -self.ndim :] * self._steps[scene]).sum(1) + self._first[scene]
-        row = scene * self.orientations + (0 if orientation is None else orientation.to(self.device))
-        for axis, along in enumerate(self._along):
-            at = at.unsqueeze(-1) + along[row].view(-1, *[1] * axis, along.shape[1])
+        at, row = pixels.to(self.device), None if orientation is None else orientation.to(self.device)
+        steps, first = self._steps, self._first
+        if self.several:
+            scene, at = at[:, 0], at[:, 1:]
+            steps, first = steps[scene], first[scene]
+            row = scene * self.orientations if row is None else scene * self.orientations + row
+        at = (at * steps).sum(1) + first
+        along = self._along[:1] if row is None else self._along.index_select(0, row)
+        for axis, far in enumerate(along.split(self.window, 1)):
+            at = at.unsqueeze(-1) + far.view(-1, *[1] * axis, self.window[axis])
         values = self.padded.index_select(0, at.flatten()).view(*at.shape, -1).movedim(-1, 1)
         return values.unsqueeze(1) if self.layout == "depth" else values
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from hyperseg.core import RunError, replaced
+from hyperseg.core.words import one_line
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -36,7 +37,8 @@ def load_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types here, depending on where the file is damaged
         raise RunError(
-            f"{path}: not a training state of this program ({error}). Remove the file to start afresh."
+            f"{path}: not a training state of this program ({one_line(str(error), 200)}). Remove the file to start "
+            "afresh."
         ) from error
     if not isinstance(state, dict):
         raise RunError(f"{path}: not a training state of this program. Remove the file to start afresh.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 
@@ -44,24 +45,21 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_precision(device: torch.device | str) -> Precision:
+def choose_precision(device: torch.device | str, *, cpu: Any = torch.cpu) -> Precision:
     """ "bf16" where the hardware multiplies bfloat16 faster than float32, else "fp32".
 
     That is CUDA of compute capability 8 and up, and CPUs with AVX-512 BF16 or AMX. Elsewhere bfloat16 is
-    emulated: on a CPU with AVX2 only it is some 15 times slower than float32 (measured).
+    emulated: on a CPU with AVX2 only it is some 15 times slower than float32 (measured). `cpu` is what is asked
+    about the CPU's features.
     """
     device = torch.device(device)
     match device.type:
         case "cuda":
             fast = torch.cuda.get_device_capability(device)[0] >= 8
         case "cpu":
-            fast = _cpu_has("_is_avx512_bf16_supported") or _cpu_has("_is_amx_tile_supported")
+            # these questions are not public API, so their absence means no
+            asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+            fast = any(bool(getattr(cpu, name, bool)()) for name in asked)
         case _:
             fast = False
     return "bf16" if fast else "fp32"
-
-
-def _cpu_has(question: str) -> bool:
-    """Ask torch about a CPU feature; these questions are not public API, so their absence means no."""
-    ask = getattr(torch.cpu, question, None)
-    return bool(ask is not None and ask())

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from hyperseg.core import RunError, SettingError, TrainingError
+from hyperseg.core.words import counted, listed
 from hyperseg.engine.device import Precision
 from hyperseg.engine.distributed import (
     average_buffers,
@@ -109,7 +110,7 @@ def fit(
                 if validate is not None and (run.step % validate_every == 0 or run.step == steps):
                     run.score(_validate(validate, modules, everything))
                     if patience is not None and run.history.stale() >= patience:
-                        run.history.ended = f"no better validation in {patience} attempts"
+                        run.history.ended = f"no better validation in {counted(patience, 'attempt')}"
                 between = True
                 if report is not None:
                     report(run.step, run.history.latest())
@@ -157,11 +158,13 @@ def _check(
 ) -> None:
     names = [phase.name for phase in phases]
     if not names or len(set(names)) < len(names):
-        raise SettingError(f"training needs at least one phase and a name for each, got {names}.")
+        raise SettingError(
+            f"training needs at least one phase and a name for each, got {listed(names) or 'none'}."
+        )
     if steps < 0 or seed < 0:
         raise SettingError(f"steps and seed must not be negative, got steps={steps}, seed={seed}.")
     if precision not in get_args(Precision):
-        raise SettingError(f"precision must be one of {get_args(Precision)}, got {precision!r}.")
+        raise SettingError(f"precision is {listed(get_args(Precision), last='or')}, got {precision!r}.")
     if validate is not None and validate_every < 1:
         raise SettingError(
             f"validate_every={validate_every}: `validate` needs at least 1 step between validations."

@@ -39,6 +39,8 @@ Preprocessing = Callable[[ArrayLike], Float32]
 CPU_TILES = {2: (48, 80), 3: (32, 32, 32)}
 GPU_TILES = {2: (128, 128), 3: (64, 64, 64)}
 WINDOWS = {2: (128, 128), 3: (64, 64, 64)}
+# pixels of a volume that go through a network together: more are not faster, only larger (measured)
+CPU_VOLUME_PX, GPU_VOLUME_PX = 2**18 - 1, 2**21
 
 
 def predict_scene(
@@ -113,7 +115,7 @@ def predict_tiles(
     size = tuple(-(-n // -(-n // side)) for n, side in zip(scene.shape, largest, strict=True))  # no slivers
     ahead, parts = (tiles(scene.shape, size=size, halo=margin) for _ in range(2))
     images = (_read(scene, part, size, margin, preprocess) for part in ahead)
-    stream = _stream(model, scene, images, device, precision, flips)
+    stream = _stream(model, scene, images, size, device, precision, flips)
     for part, values in zip(parts, stream, strict=True):
         yield part, values[tuple(slice(b - a) for a, b in part.core)]
 
@@ -138,9 +140,8 @@ def blend_windows(
     """
     side = _sides(scene, tile, WINDOWS[len(margin_of(model, scene))])
     images = (preprocess(np.asarray(scene.cube[window])) for window in windows(scene.shape, side))
-    yield from blend(
-        _stream(model, scene, images, device, precision, flips), scene.shape, side, scene.n_classes
-    )
+    stream = _stream(model, scene, images, side, device, precision, flips)
+    yield from blend(stream, scene.shape, side, scene.n_classes)
 
 
 @torch.inference_mode()
@@ -169,16 +170,21 @@ def _stream(
     model: SceneModel,
     scene: Scene,
     images: Iterator[Float32],
+    size: tuple[int, ...],
     device: torch.device | str,
     precision: Precision,
     flips: bool,
 ) -> Iterator[Float32]:
-    """Images of one size, drawn as they are needed -> (*S, K) probabilities of each, in order."""
+    """Images of one size, halo not counted, drawn as they are needed -> (*S, K) probabilities, in order."""
     on_cpu, margin = _on_cpu(device), margin_of(model, scene)
+    together = 2 if on_cpu else 8  # two tiles keep a CPU's cache, four are up to 1.5 times slower (measured)
+    if len(size) == 3:
+        together = max(1, min(together, (CPU_VOLUME_PX if on_cpu else GPU_VOLUME_PX) // prod(size)))
 
     def forward(group: list[Float32]) -> Float32:
         # PyTorch's CPU convolution for a single small image is the slow one: a lone image goes twice
-        x = torch.from_numpy(np.stack(group if len(group) > 1 else [*group, *group])).to(device)
+        lone = len(group) == 1 < together
+        x = torch.from_numpy(np.stack([*group, *group] if lone else group)).to(device)
         probs = class_probabilities(model, x, precision=precision, flips=flips)
         if probs.shape[-1] != scene.n_classes:
             raise SettingError(
@@ -187,17 +193,14 @@ def _stream(
             )
         given, made = tuple(x.shape[1:-1]), tuple(probs.shape[1:-1])
         left = tuple(n - 2 * m for n, m in zip(given, margin, strict=True))
-        if any(
-            n not in (m, m + 1) for n, m in zip(made, left, strict=True)
-        ):  # one more: an even receptive field
+        if {a - b for a, b in zip(made, left, strict=True)} - {0, 1}:  # 1: an even receptive field
             raise SettingError(
-                f"the network makes maps of {made} pixels from windows of {given}, but its margin is "
-                f"{model.margin}: they would be {left}. Let `margin` say how many pixels it loses on each side."
+                f"the network makes maps of {made} pixels from windows of {given}, but by its margin of "
+                f"{model.margin} they would be {left}. Let `margin` say how many it loses on each side."
             )
         return probs[: len(group)].cpu().numpy()
 
-    # two tiles at a time keep a CPU's cache, four are up to 1.5 times slower (measured)
-    groups = iter(lambda: list(islice(images, 2 if on_cpu else 8)), [])
+    groups = iter(lambda: list(islice(images, together)), [])
     for values in in_order(forward, groups, lanes=torch.get_num_threads() if on_cpu else 1):
         yield from values
 

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hyperseg.engine.distributed import rank
@@ -19,14 +20,35 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import ProgressColumn
 
-REFRESH_S = 0.1
-LINES = 10
-QUIET_S = 2.0  # without a terminal, work shorter than this needs no lines
+
+@dataclass(frozen=True)
+class Pace:
+    """How often progress is shown.
+
+    Attributes:
+        refresh_s: seconds between two drawings of a bar.
+        lines: lines of the whole work, where there is no terminal.
+        quiet_s: without a terminal, work shorter than this needs no lines.
+        clock: seconds since any moment.
+    """
+
+    refresh_s: float = 0.1
+    lines: int = 10
+    quiet_s: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+
+
+USUAL = Pace()
 
 
 @contextmanager
 def training_progress(
-    label: str, steps: int, *, console: Console | None = None, quiet: bool = False
+    label: str,
+    steps: int,
+    *,
+    console: Console | None = None,
+    quiet: bool = False,
+    pace: Pace = USUAL,
 ) -> Iterator[Report]:
     """A bar with loss, validation score and time left; yields the `report` for `fit`.
 
@@ -35,14 +57,20 @@ def training_progress(
         steps: steps of the run; a resumed run starts the bar where it continues.
         console: where to write; None is the standard error stream, so that results stay pipeable.
         quiet: show nothing.
+        pace: how often to show something.
     """
-    with _shown(label, steps, console, quiet, unit="steps") as show:
+    with _shown(label, steps, console, quiet, pace, unit="steps") as show:
         yield lambda done, values: show(done, _describe(values))
 
 
 @contextmanager
 def scene_progress(
-    label: str, pixels: int, *, console: Console | None = None, quiet: bool = False
+    label: str,
+    pixels: int,
+    *,
+    console: Console | None = None,
+    quiet: bool = False,
+    pace: Pace = USUAL,
 ) -> Iterator[Callable[[int, int], None]]:
     """A bar of pixels done with speed and time left; yields the `progress` for `predict_scene`.
 
@@ -51,13 +79,14 @@ def scene_progress(
         pixels: pixels of the scene.
         console: where to write; None is the standard error stream.
         quiet: show nothing.
+        pace: how often to show something.
     """
-    with _shown(label, pixels, console, quiet, unit="pixels") as show:
+    with _shown(label, pixels, console, quiet, pace, unit="pixels") as show:
         began: tuple[float, int] | None = None
 
         def report(done: int, _total: int) -> None:
             nonlocal began
-            now = time.monotonic()
+            now = pace.clock()
             if began is None:  # pixels done before a resumption do not count as speed
                 began = now, done
             rate = (done - began[1]) / max(now - began[0], 1e-9)
@@ -80,7 +109,7 @@ def _describe(values: Mapping[str, float]) -> str:
 
 @contextmanager
 def _shown(
-    label: str, total: int, console: Console | None, quiet: bool, *, unit: str
+    label: str, total: int, console: Console | None, quiet: bool, pace: Pace, *, unit: str
 ) -> Iterator[Callable[[int, str], None]]:
     if quiet or rank() != 0:
         yield lambda done, words: None
@@ -88,12 +117,16 @@ def _shown(
     from rich.console import Console
 
     console = Console(stderr=True) if console is None else console
-    with _bar(label, total, console) if console.is_terminal else _lines(label, total, console, unit) as show:
+    if console.is_terminal:
+        shown = _bar(label, total, console, pace)
+    else:
+        shown = _lines(label, total, console, pace, unit)
+    with shown as show:
         yield show
 
 
 @contextmanager
-def _bar(label: str, total: int, console: Console) -> Iterator[Callable[[int, str], None]]:
+def _bar(label: str, total: int, console: Console, pace: Pace) -> Iterator[Callable[[int, str], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns: list[ProgressColumn] = [
@@ -107,10 +140,10 @@ def _bar(label: str, total: int, console: Console) -> Iterator[Callable[[int, st
 
         def show(done: int, words: str) -> None:
             nonlocal task, shown
-            now = time.monotonic()
+            now = pace.clock()
             if task is None:  # made here, so that steps done before a resumption do not count as speed
                 task = progress.add_task(label, total=total, completed=done, words=words)
-            elif now - shown >= REFRESH_S or done >= total:
+            elif now - shown >= pace.refresh_s or done >= total:
                 progress.update(task, completed=done, words=words)
             else:
                 return
@@ -120,13 +153,15 @@ def _bar(label: str, total: int, console: Console) -> Iterator[Callable[[int, st
 
 
 @contextmanager
-def _lines(label: str, total: int, console: Console, unit: str) -> Iterator[Callable[[int, str], None]]:
-    began, last = time.monotonic(), -1
+def _lines(
+    label: str, total: int, console: Console, pace: Pace, unit: str
+) -> Iterator[Callable[[int, str], None]]:
+    began, last = pace.clock(), -1
 
     def show(done: int, words: str) -> None:
         nonlocal last
-        tenth, seconds = done * LINES // max(total, 1), time.monotonic() - began
-        if tenth == last or seconds < QUIET_S:
+        tenth, seconds = done * pace.lines // max(total, 1), pace.clock() - began
+        if tenth == last or seconds < pace.quiet_s:
             return
         last = tenth
         line = f"{label}: {done}/{total} {unit} {words}".rstrip() + f" ({seconds:.0f} s)"

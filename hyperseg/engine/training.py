@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperseg.core import RunError, SettingError, TrainingError
+from hyperseg.core.words import counted, listed, one_line
 from hyperseg.engine.checkpoint import load_state, save_state
 from hyperseg.engine.distributed import rank
 from hyperseg.engine.ema import Ema
@@ -200,10 +201,10 @@ class Training:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path}: this training state does not fit the networks and optimisers of this run "
-                f"({error}). Resume with the settings of the interrupted run, or remove the file."
+                f"({one_line(str(error))}). Resume with the settings of the interrupted run, or remove the file."
             ) from error
         self.began = time.monotonic() - self.history.seconds
 
 
 def _identity(steps: int, seed: int, modules: Any, phases: Any) -> str:
-    return f"{steps} steps, seed {seed}, modules {sorted(modules)}, phases {sorted(phases)}"
+    return f"{counted(steps, 'step')}, seed {seed}, modules {listed(sorted(modules))}, phases {listed(sorted(phases))}"

@@ -5,28 +5,82 @@ import pytest
 import torch
 
 from hyperseg.core import SceneError, SettingError
-from hyperseg.data.patches import SQUARE, PatchSource, draw_pixels
+from hyperseg.core.tiles import per_axis
+from hyperseg.data.patches import BOX, SQUARE, PatchSource, draw_pixels
 
 
-def cube(h: int = 6, w: int = 5, bands: int = 4) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(h, w, bands)).astype(np.float32)
+def cube(*shape: int, bands: int = 4, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(*(shape or (6, 5)), bands)).astype(np.float32)
 
 
 def everywhere(shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.cartesian_prod(*map(torch.arange, shape[:2])).reshape(-1, 2)
+    return torch.cartesian_prod(*map(torch.arange, shape)).reshape(-1, len(shape))
 
 
-@pytest.mark.parametrize("shape", [(6, 5), (1, 7), (4, 1), (1, 1), (2, 2)])
-@pytest.mark.parametrize("radius", [0, 1, 3])
-def test_gather_equals_slicing_the_reflected_cube_at_every_pixel(shape: tuple[int, int], radius: int) -> None:
-    data, side = cube(*shape), 2 * radius + 1
-    padded = np.pad(data, ((radius, radius), (radius, radius), (0, 0)), mode="reflect")
-    pixels = everywhere(shape)
-    got = PatchSource(data, radius=radius).gather(pixels)
-    assert got.shape == (len(pixels), 1, 4, side, side)
+SCENES = [(shape, r) for shape in [(6, 5), (1, 7), (4, 1), (1, 1), (2, 2)] for r in (0, 1, 3, (2, 1))]
+VOLUMES = [((4, 5, 3), 1), ((4, 5, 3), (0, 2, 1)), ((1, 2, 3), 3), ((2, 3, 2), 0)]
+
+
+@pytest.mark.parametrize(("shape", "radius"), [*SCENES, *VOLUMES])
+def test_gather_equals_slicing_the_reflected_array_at_every_pixel(
+    shape: tuple[int, ...], radius: int | tuple[int, ...]
+) -> None:
+    data, pixels, r = cube(*shape), everywhere(shape), per_axis("", radius, len(shape))
+    padded = np.pad(data, [*zip(r, r, strict=True), (0, 0)], mode="reflect")
+    source = PatchSource(data, radius=radius, layout="channels")
+    got = source.gather(pixels)
+    assert got.shape == (len(pixels), 4, *(2 * n + 1 for n in r)) == (len(pixels), 4, *source.window)
     assert got.dtype == torch.float32
-    for patch, (r, c) in zip(got.numpy(), pixels.tolist(), strict=True):
-        np.testing.assert_array_equal(patch[0], padded[r : r + side, c : c + side].transpose(2, 0, 1))
+    for patch, at in zip(got.numpy(), pixels.tolist(), strict=True):
+        window = padded[tuple(slice(a, a + n) for a, n in zip(at, source.window, strict=True))]
+        np.testing.assert_array_equal(patch, np.moveaxis(window, -1, 0))
+    if len(shape) == 2:
+        assert torch.equal(PatchSource(data, radius=radius).gather(pixels), got.unsqueeze(1))
+
+
+def test_a_slice_of_a_volume_is_an_image() -> None:
+    volume = PatchSource(cube(4, 6, 5), radius=(0, 2, 2), layout="channels")
+    for at in range(4):
+        pixels = everywhere((6, 5))
+        inside = torch.cat([torch.full((len(pixels), 1), at), pixels], 1)
+        image = PatchSource(cube(4, 6, 5)[at], radius=2, layout="channels")
+        assert torch.equal(volume.gather(inside).squeeze(2), image.gather(pixels))
+
+
+def test_the_orientations_of_a_volume_are_its_eight_reflections() -> None:
+    source = PatchSource(cube(4, 5, 6), radius=(1, 2, 1), layout="channels")
+    pixel = torch.tensor([[2, 3, 1]])
+    plain, found = source.gather(pixel), []
+    for signs in BOX.diagonal(dim1=1, dim2=2).tolist():
+        found.append(plain.flip([axis for axis, sign in enumerate(signs, 2) if sign < 0]))
+    turned = source.gather(pixel.expand(8, 3), torch.arange(source.orientations))
+    assert torch.equal(turned, torch.cat(found))
+    assert torch.equal(turned[0], plain[0])
+    assert len({patch.numpy().tobytes() for patch in turned}) == 8
+
+
+def test_a_long_patch_lies_across_where_it_is_turned() -> None:
+    pixels, turns = everywhere((6, 5)).repeat(8, 1), torch.arange(8).repeat_interleave(30)
+    square = PatchSource(cube(), radius=2).gather(pixels, turns)
+    assert torch.equal(PatchSource(cube(), radius=(2, 1)).gather(pixels, turns), square[..., 1:-1])
+
+
+@pytest.mark.parametrize("shapes", [((6, 5), (1, 7), (9, 3)), ((4, 5, 3), (2, 2, 2), (1, 6, 4))])
+def test_several_scenes_give_what_each_of_them_gives(shapes: tuple[tuple[int, ...], ...]) -> None:
+    cubes = [cube(*shape, seed=i) for i, shape in enumerate(shapes)]
+    together = PatchSource(cubes, radius=2, layout="channels")
+    places = [torch.cat([torch.full((len(p), 1), i), p], 1) for i, p in enumerate(map(everywhere, shapes))]
+    pixels = torch.cat(places)
+    mixed = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
+    turns = mixed % 8
+    alone = [PatchSource(c, radius=2, layout="channels") for c in cubes]
+    expected = torch.cat([s.gather(p[:, 1:]) for s, p in zip(alone, places, strict=True)])
+    assert torch.equal(together.gather(pixels[mixed]), expected[mixed])
+    got = together.gather(pixels[mixed], turns)
+    for row, turn, patch in zip(pixels[mixed], turns, got, strict=True):
+        assert torch.equal(alone[int(row[0])].gather(row[None, 1:], turn[None])[0], patch)
+    only = PatchSource(cubes[:1], radius=2, layout="channels")  # a list of one is a list
+    assert torch.equal(only.gather(places[0]), expected[: len(places[0])])
 
 
 def test_orientations_are_exactly_the_eight_symmetries() -> None:
@@ -55,11 +109,20 @@ def test_orientations_form_a_group_and_mix_within_a_batch() -> None:
 
 
 def test_sources_refuse_what_is_not_a_cube() -> None:
-    for bad in (cube()[..., 0], np.zeros((0, 3, 2), np.float32)):
+    for bad in (cube()[..., 0], np.zeros((0, 3, 2), np.float32), []):
         with pytest.raises(SceneError, match="rows, columns, bands"):
             PatchSource(bad, radius=1)
+    for others in ([cube(), cube(bands=3)], [cube(), cube(2, 3, 4)]):
+        with pytest.raises(SceneError, match="as many axes and bands"):
+            PatchSource(others, radius=1)
     with pytest.raises(SettingError, match="got -1"):
         PatchSource(cube(), radius=-1)
+    with pytest.raises(SettingError, match='volumes have the layout "channels"'):
+        PatchSource(cube(2, 3, 4), radius=1)
+    with pytest.raises(SettingError, match="depth or channels, got 'bands'"):
+        PatchSource(cube(), radius=1, layout="bands")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"\(batch, 3\), scene, row and column; got \(9, 2\)"):
+        PatchSource([cube()], radius=1).gather(everywhere((3, 3)))
     assert PatchSource(cube().astype(np.float64), radius=1).padded.dtype == torch.float32
 
 

@@ -23,9 +23,11 @@ from hyperseg.engine import (
     leave_processes,
     rank,
     share,
+    training_progress,
     world_size,
 )
 from hyperseg.engine.distributed import average_number, copy_from_first
+from hyperseg.engine.progress import Pace
 
 
 def train(folder: Path) -> dict:
@@ -62,7 +64,8 @@ def train(folder: Path) -> dict:
     phase = Phase(
         "b", lambda b: {"l": bare(b[0]).square().mean()}, torch.optim.SGD(bare.parameters(), lr=0.1)
     )
-    fit([phase], batches, 3, modules={"bare": bare}, seed=0)
+    with training_progress(f"process {me}", 3, pace=Pace(quiet_s=0.0)) as report:
+        fit([phase], batches, 3, modules={"bare": bare}, seed=0, report=report)
     return {
         "bare": bare.state_dict(),
         "net": net.state_dict(),
@@ -88,9 +91,13 @@ def two_processes(folder: Path) -> list[dict]:
         for r in range(2)
     ]
     try:
-        for process in processes:
-            _, errors = process.communicate(timeout=60)
-            assert process.returncode == 0, errors
+        for r, process in enumerate(processes):
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 0, said
+            assert ("process " in said, "process 0: 3/3 steps" in said) == (
+                r == 0,
+                r == 0,
+            )  # only the first talks
     finally:
         for process in processes:
             process.kill()

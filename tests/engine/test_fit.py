@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -502,15 +503,10 @@ def test_devices_and_precision() -> None:
 
 
 @pytest.mark.parametrize(("avx512", "amx", "expected"), [(0, 0, "fp32"), (1, 0, "bf16"), (0, 1, "bf16")])
-def test_bf16_only_where_the_cpu_multiplies_it(
-    monkeypatch: pytest.MonkeyPatch, avx512: int, amx: int, expected: str
-) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bool(avx512), raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bool(amx), raising=False)
-    assert choose_precision("cpu") == expected
-    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
-    assert choose_precision("cpu") == "fp32"
+def test_bf16_only_where_the_cpu_multiplies_it(avx512: int, amx: int, expected: str) -> None:
+    cpu = SimpleNamespace(_is_avx512_bf16_supported=lambda: avx512, _is_amx_tile_supported=lambda: amx)
+    assert choose_precision("cpu", cpu=cpu) == expected
+    assert choose_precision("cpu", cpu=SimpleNamespace()) == "fp32"
 
 
 def test_fit_does_not_need_rich() -> None:

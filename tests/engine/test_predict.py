@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import combinations, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, ClassHead, ConvSpec, Encoder, seeded
-from hyperseg.core import Scene, SceneError, SettingError
+from hyperseg.backbone.spec import Padding
+from hyperseg.core import Scene, SceneError, SettingError, tiles
+from hyperseg.core.tiles import PerAxis
 from hyperseg.data.patches import PatchSource
-from hyperseg.engine import blend_windows, class_probabilities, predict_scene, predict_tiles
+from hyperseg.engine import (
+    blend_windows,
+    class_probabilities,
+    predict_scene,
+    predict_tiles,
+    window_features,
+)
 from hyperseg.engine.blend import starts, weights
 from hyperseg.engine.lanes import in_order
 
@@ -22,30 +30,36 @@ BANDS, K = 6, 3
 
 
 class Net(nn.Module):
-    """Spectral stage, then spatial ones, as a classifier of patches or scenes; margin 2."""
+    """A classifier of patches or scenes. With bands as depth it has a spectral stage first, or none (`ndim` 2).
 
-    def __init__(self, ndim: int, padding: str) -> None:
+    Its margin is 2; of volumes (`ndim` 3, bands as channels) it is 1 along the slices.
+    """
+
+    def __init__(self, ndim: int, padding: Padding, layout: str = "depth") -> None:
         super().__init__()
-        self.ndim, self.padded = ndim, padding == "same"
-        if ndim == 3:
-            conv = ConvSpec(3, padding=("valid", padding, padding))  # type: ignore[arg-type]
+        self.ndim, self.padded, self.layout = ndim, padding == "same", layout
+        if layout == "depth" and ndim == 3:
+            conv = ConvSpec(3, padding=("valid", padding, padding))
             spec = BackboneSpec(1, (4, 8), ((2, 1, 1), 1), ((3, 3, 3), (2, 3, 3)), (1, 1), conv)
+        elif ndim == 3:
+            spec = BackboneSpec(BANDS, (4, 8), (1, 1), ((1, 3, 3), 3), (1, 1), ConvSpec(3, padding=padding))
         else:
-            conv = ConvSpec(2, padding=padding, residual=True)  # type: ignore[arg-type]
+            conv = ConvSpec(2, padding=padding, residual=True)
             spec = BackboneSpec(BANDS, (8,), (1,), (3,), (1,), conv)
         self.encoder, self.head = Encoder(spec), ClassHead(spec, K, level=-1)
-        self.margin = spec.margin[-1]
+        self.margin: PerAxis = spec.margin if layout == "channels" else spec.margin[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.head(self.encoder(x if self.ndim == 3 else x.squeeze(1)))
-        return y.squeeze(2) if self.ndim == 3 else y
+        y = self.head(self.encoder(x.squeeze(1) if self.layout == "depth" and self.ndim == 2 else x))
+        return y.squeeze(2) if self.layout == "depth" and self.ndim == 3 else y
 
 
-def net(ndim: int = 3, padding: str = "valid") -> Any:
+def net(ndim: int = 3, padding: Padding = "valid", layout: str = "depth") -> Any:
     with seeded(4):
-        made = Net(ndim, padding)
+        made = Net(ndim, padding, layout)
+        window = (BANDS, *[9] * ndim) if layout == "channels" else (1, BANDS, 9, 9)
         for _ in range(3):  # batch statistics that are not those of a new layer
-            made(torch.randn(4, 1, BANDS, 9, 9))
+            made(torch.randn(4, *window))
     return made.eval()
 
 
@@ -59,31 +73,56 @@ def keep(x: Any) -> np.ndarray:
 
 
 def patch_by_patch(model: Any, where: Scene) -> np.ndarray:
-    source = PatchSource(np.asarray(where.cube[:]), radius=model.margin)
-    pixels = torch.cartesian_prod(*map(torch.arange, where.shape)).reshape(-1, 2)
+    source = PatchSource(np.asarray(where.cube[:]), radius=model.margin, layout=model.layout)
+    pixels = torch.cartesian_prod(*map(torch.arange, where.shape)).reshape(-1, len(where.shape))
     with torch.no_grad():
         probs = model(source.gather(pixels)).softmax(1)
-    assert probs.shape[2:] == (1, 1)
+    assert set(probs.shape[2:]) == {1}
     return probs.reshape(*where.shape, K).numpy()
 
 
-@pytest.mark.parametrize("ndim", [2, 3])
-@pytest.mark.parametrize("shape", [(11, 13), (7, 4), (2, 2), (1, 9), (9, 1), (1, 1), (3, 40)])
-def test_scene_equals_patch_by_patch_at_every_pixel(ndim: int, shape: tuple[int, int]) -> None:
-    model, where = net(ndim), scene(shape)
+FLAT = [(11, 13), (7, 4), (2, 2), (1, 9), (9, 1), (1, 1), (3, 40)]
+SOLID = [(5, 7, 6), (1, 4, 9), (3, 1, 2), (1, 1, 1), (2, 3, 21)]
+CASES = [(2, "depth", FLAT), (3, "depth", FLAT), (2, "channels", FLAT), (3, "channels", SOLID)]
+
+
+@pytest.mark.parametrize(
+    ("ndim", "layout", "shape"), [(n, x, shape) for n, x, all_ in CASES for shape in all_]
+)
+def test_scene_equals_patch_by_patch_at_every_pixel(ndim: int, layout: str, shape: tuple[int, ...]) -> None:
+    model, where = net(ndim, layout=layout), scene(shape)
     expected = patch_by_patch(model, where)
-    assert np.ptp(expected) > 0.05 or shape == (1, 1)
-    for tile in (*range(1, max(shape) + 2), None):
+    assert np.ptp(expected) > 0.05 or set(shape) == {1}
+    for tile in (*range(1, max(shape) + 2), tuple(range(2, 2 + len(shape))), None):
         got = predict_scene(model, where, keep, made_by="net", tile=tile).probs
         np.testing.assert_allclose(got, expected, atol=1e-4, err_msg=f"tile {tile}")
 
 
+@pytest.mark.parametrize(("padding", "tile"), [("valid", 4), ("valid", (1, 5, 3)), ("same", (1, 6, 6))])
+def test_a_network_that_looks_at_single_slices_maps_a_volume_slice_by_slice(
+    padding: Padding, tile: PerAxis
+) -> None:
+    conv = ConvSpec(3, padding=padding, residual=True)
+    flat, solid = net(2, padding, "channels"), Net(3, padding, "channels")
+    spec = BackboneSpec(BANDS, (8,), (1,), ((1, 3, 3),), (1,), conv)
+    solid.encoder, solid.head, solid.margin = Encoder(spec), ClassHead(spec, K), spec.margin
+    given, ours = flat.state_dict(), solid.state_dict()
+    solid.load_state_dict({name: given[name].reshape(of.shape) for name, of in ours.items()})
+    where = scene((4, 9, 8))
+    got = predict_scene(solid.eval(), where, keep, made_by="x", tile=tile).probs
+    side = tile if isinstance(tile, int) else tile[1:]
+    for values, cube in zip(got, np.asarray(where.cube), strict=True):
+        image = predict_scene(flat, where.with_(cube=cube), keep, made_by="x", tile=side).probs
+        np.testing.assert_allclose(values, image, atol=1e-5)
+
+
 def test_every_pixel_is_in_exactly_one_tile_and_tiles_are_even() -> None:
-    for shape, tile in (((17, 10), 6), ((5, 5), 99), ((13, 1), 4)):
+    for shape, tile in (((17, 10), 6), ((5, 5), 99), ((13, 1), 4), ((9, 4, 7), 4)):
         count = np.zeros(shape, int)
-        for part, values in predict_tiles(net(2), scene(shape), keep, tile=tile):
+        model = net(len(shape), layout="depth" if len(shape) == 2 else "channels")
+        for part, values in predict_tiles(model, scene(shape), keep, tile=tile):
             assert values.shape == (*(b - a for a, b in part.core), K)
-            assert max(values.shape[:2]) <= tile
+            assert max(values.shape[:-1]) <= tile
             count[part.core_slices] += 1
         assert (count == 1).all()
     sizes = {p.core[0][1] - p.core[0][0] for p, _ in predict_tiles(net(2), scene((33, 5)), keep, tile=32)}
@@ -95,25 +134,35 @@ class Middle(nn.Module):
 
     padded = False
 
-    def __init__(self, margin: int) -> None:
+    def __init__(self, margin: tuple[int, ...], layout: str) -> None:
         super().__init__()
-        self.margin = margin
-        self.layer = nn.Conv2d(BANDS, BANDS, 2 * margin + 1, bias=False)
-        nn.init.zeros_(self.layer.weight)
+        self.margin, self.layout = margin, layout
+        conv = nn.Conv2d if len(margin) == 2 else nn.Conv3d
+        self.features = conv(BANDS, BANDS, [2 * m + 1 for m in margin], bias=False)
+        nn.init.zeros_(self.features.weight)
         for band in range(BANDS):
-            self.layer.weight.data[band, band, margin, margin] = 1.0
+            self.features.weight.data[band, band, *margin] = 1.0
+        if layout == "depth":
+            self.features = nn.Sequential(nn.Flatten(1, 2), self.features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x.squeeze(1))
+        return self.features(x)
 
 
-@pytest.mark.parametrize("margin", [0, 1, 5])
-def test_a_network_that_looks_at_the_centre_returns_its_input(margin: int) -> None:
-    where = scene((12, 7)).with_(classes=tuple("abcdef"), colours=((0, 0, 0),) * BANDS)
+@pytest.mark.parametrize(
+    ("margin", "layout"),
+    [((0, 0), "depth"), ((1, 1), "depth"), ((5, 5), "depth"), ((3, 1), "channels"), ((0, 2, 1), "channels")],
+)
+def test_a_network_that_looks_at_the_centre_returns_its_input(margin: tuple[int, ...], layout: str) -> None:
+    where = scene((12, 7, 5)[: len(margin)]).with_(classes=tuple("abcdef"), colours=((0, 0, 0),) * BANDS)
+    model = Middle(margin, layout).eval()
     expected = torch.from_numpy(np.asarray(where.cube)).softmax(-1).numpy()
     for tile in (1, 3, 5, None):
-        got = predict_scene(Middle(margin).eval(), where, keep, made_by="x", tile=tile).probs
+        got = predict_scene(model, where, keep, made_by="x", tile=tile).probs
         np.testing.assert_allclose(got, expected, atol=1e-6)
+    for part in tiles(where.shape, size=5, halo=margin):
+        found = window_features(model, where, keep, part).movedim(0, -1).numpy()
+        np.testing.assert_allclose(found, where.cube[part.core_slices], atol=1e-6)
 
 
 class Lazy:
@@ -122,9 +171,9 @@ class Lazy:
     def __init__(self, cube: np.ndarray) -> None:
         self._cube, self.shape, self.dtype, self.largest = cube, cube.shape, cube.dtype, 0
 
-    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
         window = self._cube[key]
-        self.largest = max(self.largest, window.shape[0] * window.shape[1])
+        self.largest = max(self.largest, window[..., 0].size)
         return window
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
@@ -132,8 +181,13 @@ class Lazy:
 
 
 def test_a_lazy_cube_is_read_in_windows_only() -> None:
-    where, tile = scene((40, 30)), 8
-    for model, most in ((net(2), (tile + 4) ** 2), (net(2, "same"), tile**2)):
+    flat, solid, tile = scene((40, 30)), scene((11, 20, 9)), 8
+    for where, model, most in (
+        (flat, net(2), (tile + 4) ** 2),
+        (flat, net(2, "same"), tile**2),
+        (solid, net(3, layout="channels"), (tile + 2) * (tile + 4) ** 2),
+        (solid, net(3, "same", "channels"), tile**3),
+    ):
         lazy = Lazy(np.asarray(where.cube))
         got = predict_scene(model, where.with_(cube=lazy), keep, made_by="x", tile=tile).probs
         assert 0 < lazy.largest <= most
@@ -161,7 +215,7 @@ def turn(x: np.ndarray, k: int, flip: bool) -> np.ndarray:
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_flips_average_the_eight_symmetries_and_make_prediction_equivariant(padding: str) -> None:
+def test_flips_average_the_eight_symmetries_and_make_prediction_equivariant(padding: Padding) -> None:
     model, where = net(3, padding), scene((9, 6))
     cube = np.asarray(where.cube)
     plain = {
@@ -174,6 +228,22 @@ def test_flips_average_the_eight_symmetries_and_make_prediction_equivariant(padd
     for s in SYMMETRIES:
         turned = predict_scene(model, where.with_(cube=turn(cube, *s)), keep, made_by="x", flips=True).probs
         np.testing.assert_allclose(turned, turn(averaged, *s), atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_flips_of_a_volume_average_its_eight_reflections(padding: Padding) -> None:
+    model, where = net(3, padding, "channels"), scene((5, 7, 6))
+    cube, every = np.asarray(where.cube), [a for n in range(4) for a in combinations(range(3), n)]
+
+    def of(axes: tuple[int, ...], **options: Any) -> np.ndarray:
+        turned = where.with_(cube=np.flip(cube, axes).copy())
+        return np.flip(predict_scene(model, turned, keep, made_by="x", **options).probs, axes)
+
+    averaged = of((), flips=True)
+    np.testing.assert_allclose(averaged, np.mean([of(axes) for axes in every], axis=0), atol=1e-5)
+    assert np.abs(averaged - of(())).max() > 1e-3
+    for axes in every:
+        np.testing.assert_allclose(of(axes, flips=True), averaged, atol=1e-5)
 
 
 class Padded(nn.Module):
@@ -203,20 +273,26 @@ def test_blending_windows_that_agree_changes_nothing(shape: tuple[int, int], til
     np.testing.assert_allclose(own, softmax, atol=1e-6)
 
 
-def test_blend_equals_the_weighted_mean_over_whole_windows() -> None:
-    model, where, side = net(2, "same"), scene((21, 18)), 8
-    cube, total, mass = np.asarray(where.cube), np.zeros((21, 18, K)), np.zeros((21, 18, 1))
-    weight = weights((side, side)).astype(float)
-    for r in starts(21, side):
-        for c in starts(18, side):
-            window = (slice(r, r + side), slice(c, c + side))
-            total[window] += (
-                weight * class_probabilities(model, torch.from_numpy(cube[window][None].copy()))[0].numpy()
-            )
-            mass[window] += weight
-    bands = list(blend_windows(model, where, keep, tile=side))
-    assert [p.core[0][0] for p, _ in bands] == starts(21, side)  # yielded row by row, as soon as closed
-    np.testing.assert_allclose(np.concatenate([v for _, v in bands]), total / mass, atol=1e-5)
+@pytest.mark.parametrize(
+    ("shape", "layout"), [((21, 18), "depth"), ((21, 18), "channels"), ((13, 9, 11), "channels")]
+)
+def test_blend_equals_the_weighted_mean_over_whole_windows(shape: tuple[int, ...], layout: str) -> None:
+    model, where, side = (
+        net(len(shape), "same", layout) if layout == "channels" else net(2, "same"),
+        scene(shape),
+        8,
+    )
+    cube, total, mass = np.asarray(where.cube), np.zeros((*shape, K)), np.zeros((*shape, 1))
+    weight = weights((side,) * len(shape)).astype(float)
+    for origin in product(*(starts(n, side) for n in shape)):
+        window = tuple(slice(a, a + side) for a in origin)
+        probs = class_probabilities(model, torch.from_numpy(cube[window][None].copy()))
+        total[window] += weight * probs[0].numpy()
+        mass[window] += weight
+    slabs = list(blend_windows(model, where, keep, tile=side))
+    assert [p.core[0][0] for p, _ in slabs] == starts(shape[0], side)  # yielded in order, as soon as closed
+    assert all(p.core[1:] == tuple((0, n) for n in shape[1:]) for p, _ in slabs)
+    np.testing.assert_allclose(np.concatenate([v for _, v in slabs]), total / mass, atol=1e-5)
 
 
 def test_windows_cover_the_axis_with_half_overlap() -> None:
@@ -228,8 +304,11 @@ def test_windows_cover_the_axis_with_half_overlap() -> None:
             assert all(0 < b - a <= max(side // 2, 1) for a, b in pairwise(at))
 
 
-def test_a_scene_smaller_than_a_window_is_one_window() -> None:
-    model, where = net(2, "same"), scene((6, 5))
+@pytest.mark.parametrize(
+    ("shape", "layout"), [((6, 5), "depth"), ((6, 5), "channels"), ((4, 6, 5), "channels")]
+)
+def test_a_scene_smaller_than_a_window_is_one_window(shape: tuple[int, ...], layout: str) -> None:
+    model, where = net(len(shape), "same", layout), scene(shape)
     whole = class_probabilities(model, torch.from_numpy(np.asarray(where.cube))[None])[0].numpy()
     np.testing.assert_allclose(predict_scene(model, where, keep, made_by="x").probs, whole, atol=1e-6)
 
@@ -251,14 +330,18 @@ def test_no_data_goes_with_the_map_and_broken_values_reach_no_farther_than_the_m
     assert not changed.any()
 
 
-def test_map_carries_the_scene_and_progress_ends_at_all_pixels() -> None:
-    where, calls = scene((10, 11)), []
+@pytest.mark.parametrize(("ndim", "layout", "shape"), [(2, "depth", (10, 11)), (3, "channels", (4, 5, 6))])
+def test_map_carries_the_scene_and_progress_ends_at_all_pixels(
+    ndim: int, layout: str, shape: tuple[int, ...]
+) -> None:
+    where, calls = scene(shape), []
     made = predict_scene(
-        net(2), where, keep, made_by="cnn", tile=4, progress=lambda done, total: calls.append((done, total))
+        net(ndim, layout=layout), where, keep, made_by="cnn", tile=4, progress=lambda *of: calls.append(of)
     )
     assert (made.made_by, made.classes, made.grid) == (("cnn",), where.classes, where.grid)
+    assert made.shape == shape
     np.testing.assert_allclose(made.probs.sum(-1), 1, atol=1e-5)
-    assert calls[-1] == (110, 110)
+    assert calls[-1] == (np.prod(shape),) * 2
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
 
 
@@ -271,7 +354,7 @@ def test_bf16_is_close_and_probabilities_are_float32() -> None:
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_tiles_in_several_threads_are_the_same_tiles(padding: str) -> None:
+def test_tiles_in_several_threads_are_the_same_tiles(padding: Padding) -> None:
     model, where, before = net(3, padding), scene((23, 21)), torch.get_num_threads()
     maps = []
     try:
@@ -309,13 +392,18 @@ def test_an_error_in_a_lane_comes_out() -> None:
         list(in_order(lambda i: 1 // (2 - i), range(9), lanes=2))
 
 
-def test_a_lone_tile_is_not_sent_alone() -> None:
+def test_a_lone_tile_is_not_sent_alone_unless_it_is_large() -> None:
     seen: list[int] = []
-    model = net(3)
-    model.register_forward_pre_hook(lambda _m, x: seen.append(len(x[0])))
-    predict_scene(model, scene((5, 5)), keep, made_by="x")
-    predict_scene(model, scene((5, 25)), keep, made_by="x", tile=5)
-    assert seen == [2, 2, 2, 2]  # one tile; then five
+    for model, shape, tile in (
+        (net(3), (5, 5), None),
+        (net(3), (5, 25), 5),
+        (net(3, layout="channels"), (5, 5, 15), 5),
+        (net(3, "same", "channels"), (64, 64, 64), None),
+    ):
+        handle = model.register_forward_pre_hook(lambda _m, x: seen.append(len(x[0])))
+        predict_scene(model, scene(shape), keep, made_by="x", tile=tile)
+        handle.remove()
+    assert seen == [2, *[2, 2, 2], *[2, 2], 1]  # one tile; five; three of a volume; one large window
 
 
 def test_mistakes_are_named() -> None:
@@ -328,6 +416,20 @@ def test_mistakes_are_named() -> None:
         predict_scene(model, where.with_(classes=(), colours=()), keep, made_by="x")
     with pytest.raises(SceneError, match="rows, columns, bands"):
         predict_scene(model, scene((4, 4, 4)), keep, made_by="x")
+    for wrong, message in (
+        ({"layout": "bands"}, "depth or channels, got 'bands'"),
+        (
+            {"margin": 1},
+            r"maps of \(4, 4\) pixels .* of \(8, 8\), but by its margin of 1 they would be \(6, 6\)",
+        ),
+        ({"margin": (2, 2, 2)}, "one for each of 2 axes"),
+    ):
+        liar = net()
+        vars(liar).update(wrong)
+        with pytest.raises(SettingError, match=message):
+            predict_scene(liar, where, keep, made_by="x", tile=6)
+    with pytest.raises(SettingError, match=r"need one margin, not \(3, 1\)"):
+        predict_scene(Middle((3, 1), "channels").eval(), where, keep, made_by="x", flips=True)
     next(m for m in model.modules() if isinstance(m, nn.BatchNorm3d)).train()
     with pytest.raises(SettingError, match="training mode"):
         predict_scene(model, where, keep, made_by="x")

@@ -7,13 +7,10 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from hyperseg.engine import Phase, fit, progress, scene_progress, training_progress
+from hyperseg.engine import Phase, fit, scene_progress, training_progress
+from hyperseg.engine.progress import Pace
 
-
-@pytest.fixture(autouse=True)
-def from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These jobs take no time, and short jobs print no lines."""
-    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+LOUD = Pace(quiet_s=0.0)  # these jobs take no time, and short jobs print no lines
 
 
 def console(terminal: bool) -> tuple[Console, io.StringIO]:
@@ -23,7 +20,7 @@ def console(terminal: bool) -> tuple[Console, io.StringIO]:
 
 def test_lines_where_there_is_no_terminal() -> None:
     where, out = console(terminal=False)
-    with training_progress("[net] fit", 1000, console=where) as report:
+    with training_progress("[net] fit", 1000, console=where, pace=LOUD) as report:
         for step in range(1, 1001):
             report(step, {"ce": 2.0, "l2": 0.5} | ({"validation": 87.35} if step >= 500 else {}))
     lines = out.getvalue().splitlines()
@@ -33,10 +30,9 @@ def test_lines_where_there_is_no_terminal() -> None:
     assert lines[-1].startswith("[net] fit: 1000/1000")
 
 
-def test_a_bar_on_a_terminal_shows_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "REFRESH_S", 0.0)
+def test_a_bar_on_a_terminal_shows_what_matters() -> None:
     where, out = console(terminal=True)
-    with training_progress("[net] fit", 40, console=where) as report:
+    with training_progress("[net] fit", 40, console=where, pace=Pace(refresh_s=0.0)) as report:
         report(30, {"ce": 1.25})  # a resumed run starts here
         report(40, {"ce": 0.5, "validation": 91.0})
     text = out.getvalue()
@@ -50,27 +46,25 @@ def test_steps_between_two_refreshes_cost_no_drawing(monkeypatch: pytest.MonkeyP
 
     updates: list[int] = []
     plain = Progress.update
-    monkeypatch.setattr(progress, "REFRESH_S", 1e9)
     monkeypatch.setattr(
         Progress, "update", lambda self, *a, **k: (updates.append(1), plain(self, *a, **k))[1]
     )
-    with training_progress("fit", 500, console=console(terminal=True)[0]) as report:
+    slow = Pace(refresh_s=1e9)
+    with training_progress("fit", 500, console=console(terminal=True)[0], pace=slow) as report:
         for step in range(1, 501):
             report(step, {"ce": 1.0})
     assert len(updates) == 1  # the last step is always shown
 
 
-def test_short_work_prints_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(progress, "QUIET_S", 2.0)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    where, out = console(terminal=False)
-    with scene_progress("map", 10, console=where) as done:
+def test_short_work_prints_no_lines() -> None:
+    now, (where, out) = 0.0, console(terminal=False)
+    pace = Pace(quiet_s=2.0, clock=lambda: now)
+    with scene_progress("map", 10, console=where, pace=pace) as done:
         for pixels in range(1, 11):
             now = pixels * 0.19
             done(pixels, 10)
     assert out.getvalue() == ""
-    with scene_progress("map", 10, console=where) as done:
+    with scene_progress("map", 10, console=where, pace=pace) as done:
         for pixels in range(1, 11):
             now += 0.5
             done(pixels, 10)
@@ -83,24 +77,16 @@ def test_short_work_prints_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("terminal", [False, True])
 def test_quiet_is_silent(terminal: bool) -> None:
     where, out = console(terminal)
-    with training_progress("fit", 10, console=where, quiet=True) as report:
+    with training_progress("fit", 10, console=where, quiet=True, pace=LOUD) as report:
         report(10, {"ce": 1.0})
-    with scene_progress("map", 10, console=where, quiet=True) as done:
+    with scene_progress("map", 10, console=where, quiet=True, pace=LOUD) as done:
         done(10, 10)
-    assert out.getvalue() == ""
-
-
-def test_only_the_first_process_talks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "rank", lambda: 1)
-    where, out = console(terminal=False)
-    with training_progress("fit", 10, console=where) as report:
-        report(10, {"ce": 1.0})
     assert out.getvalue() == ""
 
 
 def test_pixels_of_a_scene() -> None:
     where, out = console(terminal=False)
-    with scene_progress("map", 400, console=where) as done:
+    with scene_progress("map", 400, console=where, pace=LOUD) as done:
         for pixels in range(100, 401, 100):
             done(pixels, 400)
     assert [line.split(" pixels")[0] for line in out.getvalue().splitlines()] == [
@@ -112,7 +98,7 @@ def test_it_fits_fit_and_errors_pass_through() -> None:
     net = nn.Linear(1, 1)
     phase = Phase("p", lambda b: {"w": net.weight.sum()}, torch.optim.SGD(net.parameters(), lr=0.1))
     where, out = console(terminal=False)
-    with training_progress("fit", 10, console=where) as report:
+    with training_progress("fit", 10, console=where, pace=LOUD) as report:
         fit([phase], lambda s: None, 10, modules={"n": net}, seed=0, report=report)
     assert "fit: 10/10 steps loss" in out.getvalue()
     with (

@@ -129,7 +129,7 @@ def spectral_spatial(stage: Literal["none", "short", "groups"], **more: Any) -> 
         from hyperseg.hsi.networks import NetworkSpec
 
         shape = {name: value(task, preprocess, chosen) for name, value in more.items()}
-        return NetworkSpec(stage, preprocess.n_out, task.n_classes, blocks=chosen.window // 4, **shape)
+        return NetworkSpec(preprocess.n_out, task.n_classes, stage, blocks=chosen.window // 4, **shape)
 
     def read(data: dict[str, Any]) -> Any:
         from hyperseg.hsi.networks import NetworkSpec
