@@ -14,10 +14,12 @@ from hyperseg.core import DataFileError, LabelError, Scene
 from hyperseg.io.card import Card
 from hyperseg.io.catalog import find_card, open_scene, unknown_card
 from hyperseg.io.formats import check_file, is_data
+from hyperseg.io.labels.raster import with_labels
 from hyperseg.io.labels.rasterise import read_vector_mask
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on
-from hyperseg.io.read import find_bad_bands, open_array, read_labels, read_scene, split_key, with_labels
+from hyperseg.io.look.bands import find_bad_bands
+from hyperseg.io.read import open_array, read_labels, read_scene, split_key
 
 log = logging.getLogger(__name__)
 

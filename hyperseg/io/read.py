@@ -20,20 +20,7 @@ from hyperseg.io.labels.raster import Labels, only_where_data, with_labels
 from hyperseg.io.labels.rasterise import read_vectors
 from hyperseg.io.labels.vectors import AS_DRAWN, VECTORS, VectorOptions, is_vector
 from hyperseg.io.labels.warp import labels_on
-from hyperseg.io.look.bands import FULL_SCAN_BYTES, find_bad_bands, find_valid, valid_in
-
-__all__ = [
-    "Labels",
-    "LazyCube",
-    "find_bad_bands",
-    "find_valid",
-    "read_array",
-    "read_labels",
-    "read_scene",
-    "split_key",
-    "valid_in",
-    "with_labels",
-]
+from hyperseg.io.look.bands import FULL_SCAN_BYTES, find_bad_bands, find_valid
 
 log = logging.getLogger(__name__)
 AnyPath = str | os.PathLike[str]
@@ -155,9 +142,9 @@ def read_scene(
         key: name of the cube's array in a file of several.
         bands_last: True or False states where the bands are in formats that do not say: last or first.
         name: short name; the file's stem without one.
-        scan: False reads no more than a sample of the pixels, for scenes of any size: `valid` stays None, ask
-            `valid_in` of every window with the scene's `good_bands` and `nodata`. Labels of pixels without data
-            are taken back at once.
+        scan: False is for scenes of any size: only a sample of the pixels is read. The scene's `valid` is then None;
+            `valid_in` tells which pixels of a window hold data. Labelled pixels are all looked at, and those without
+            data lose their label.
         vectors: class column, layer and the like; of labels drawn as vectors only.
 
     Raises:
@@ -212,7 +199,7 @@ def read_scene(
 def _open_labels(
     labels: AnyPath | NDArray[Any] | None, cube: FileArray, vectors: VectorOptions
 ) -> FileArray | None:
-    """Labels that are an array; None for vectors, whose pixels are the cube's whatever those are."""
+    """The label raster or array, opened; None for no labels, and for vectors, which fit a cube of any size."""
     if is_vector(labels):
         return None
     vectors.refuse(labels if isinstance(labels, str | os.PathLike | None) else "an array")

@@ -16,18 +16,7 @@ from hyperseg.core import DataFileError, HypersegError, LabelError, SceneError
 from hyperseg.io.read import read_array, read_labels, read_scene
 
 SUFFIXES = (
-    ".mat",
-    ".npy",
-    ".npz",
-    ".h5",
-    ".hdf5",
-    ".he5",
-    ".nc",
-    ".hdr",
-    ".img",
-    ".tif",
-    ".tiff",
-    ".xyz",
+    *[".mat", ".npy", ".npz", ".h5", ".hdf5", ".he5", ".nc", ".hdr", ".img", ".tif", ".tiff", ".xyz"],
     "",
 )
 

@@ -120,9 +120,6 @@ class GltWindows:
             )
         return x - 1, y - 1, seen
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return GltWindows, (self.path, self.key, self.shape, self.dtype, self.fill)
-
 
 def _grid(file: Any) -> Grid:
     numbers = np.ravel(np.asarray(file.attrs.get("geotransform", []), np.float64))

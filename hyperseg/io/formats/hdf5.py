@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
 from hyperseg.io.formats.array import (
@@ -21,7 +21,7 @@ from hyperseg.io.formats.array import (
     reading,
     to_nm,
 )
-from hyperseg.io.formats.windows import Handles, LazyCube, Window
+from hyperseg.io.formats.windows import LazyCube, StoredWindows
 
 # HDF5's own 1 MiB would decompress the same chunks again for every row of a cube
 CHUNK_CACHE_BYTES = 128 * 2**20
@@ -49,7 +49,7 @@ def open_hdf5(path: Path, choice: Choice, *, reverse: bool = False) -> FileArray
             entries = _datasets(file, reverse=reverse)
             chosen = choose_key(path, entries, choice)
             dataset = file[chosen]
-            reader = Hdf5Windows(path, chosen, tuple(dataset.shape), dataset.dtype, dataset.chunks)
+            reader = StoredWindows(path, "HDF5", partial(_dataset, path, chosen), dataset)
             axes = tuple(range(dataset.ndim))
             cube = LazyCube(reader, axes[::-1] if reverse else axes)
             short = {k: e for k, e in entries.items() if max(e.shape) == np.prod(e.shape)}
@@ -107,29 +107,8 @@ def inside(holds: Callable[[Any], bool]) -> Callable[[Path], bool]:
     return recognises
 
 
-class Hdf5Windows:
-    """Windows of one HDF5 dataset in its stored axis order; `tile` is the size of its chunks."""
-
-    def __init__(
-        self,
-        path: Path,
-        key: str,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        tile: tuple[int, ...] | None = None,
-    ) -> None:
-        self.path, self.key, self.shape, self.dtype, self.tile = path, key, shape, dtype, tile
-        self._handles = Handles(self._open)
-
-    def _open(self) -> Any:
-        return opened(self.path, cache_bytes=CHUNK_CACHE_BYTES)[self.key]
-
-    def read(self, window: Window) -> NDArray[Any]:
-        with reading(self.path, "HDF5"):
-            return np.asarray(self._handles.get()[tuple(slice(a, b) for a, b in window)])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Hdf5Windows, (self.path, self.key, self.shape, self.dtype, self.tile)
+def _dataset(path: Path, key: str) -> Any:
+    return opened(path, cache_bytes=CHUNK_CACHE_BYTES)[key]
 
 
 def _datasets(file: Any, *, reverse: bool) -> dict[str, ArrayEntry]:

@@ -124,15 +124,6 @@ class DetectorWindows:
         reflectance = band.low + values.astype(np.float32) * ((band.high - band.low) / FULL_SCALE)
         return np.where(values == 0, np.float32(0), reflectance)  # 0 stays what means "no data"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _detector_windows, (self.path, self.pixels, self.bands, self.scaled)
-
-
-def _detector_windows(
-    path: Path, pixels: tuple[int, int], bands: tuple[Band, ...], scaled: bool
-) -> DetectorWindows:
-    return DetectorWindows(path, pixels, bands, scaled=scaled)
-
 
 def _bands(path: Path, file: Any, fields: str, detector: str) -> list[Band]:
     key, name = f"{fields}/{detector}_Cube", detector.capitalize()

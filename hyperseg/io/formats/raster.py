@@ -100,9 +100,6 @@ class RasterWindows:
         with reading(self.path, "a raster"):
             return np.asarray(self._handles.get().read(band + 1, out_shape=shape, out_dtype=self.dtype))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return RasterWindows, (self.path, self.shape, self.dtype, self.name, self.tile)
-
 
 def _last(name: str) -> str:
     return name.rsplit(":", 1)[-1].strip('"/')

@@ -31,7 +31,11 @@ class WindowReader(Protocol):
 
 
 class Handles:
-    """An opened file per process and thread: nothing opened is shared after a fork or between threads."""
+    """An opened file per process and thread: nothing opened is shared after a fork or between threads, or pickled.
+
+    Args:
+        opener: opens it; this travels in pickles, so no lambda.
+    """
 
     def __init__(self, opener: Callable[[], Any]) -> None:
         self._opener = opener
@@ -45,6 +49,9 @@ class Handles:
         ):  # a parent's handle stays untouched in the dict: closing it here would disturb it
             opened[pid] = self._opener()
         return opened[pid]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Handles, (self._opener,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +150,26 @@ def _located(key: Any, length: int) -> tuple[tuple[int, int], Any]:
     return (low, int(index.max()) + 1), index - low if index.ndim else int(index) - low
 
 
+class StoredWindows:
+    """Windows of an array that its own library opens and slices (h5py, zarr), in stored axis order.
+
+    Args:
+        path, what: file and its kind, for messages.
+        opener: opens the array; see `Handles`.
+        array: the array, opened, for its shape, type and chunks; not kept.
+    """
+
+    def __init__(self, path: Path, what: str, opener: Callable[[], Any], array: Any) -> None:
+        self.path, self.what = path, what
+        self.shape, self.dtype = tuple(array.shape), np.dtype(array.dtype)
+        self.tile = None if array.chunks is None else tuple(int(n) for n in array.chunks)
+        self._handles = Handles(opener)
+
+    def read(self, window: Window) -> NDArray[Any]:
+        with reading(self.path, self.what):
+            return np.asarray(self._handles.get()[tuple(slice(a, b) for a, b in window)])
+
+
 class OrderedBands:
     """The windows of another reader, axes (rows, columns, bands), with its bands picked and put in order."""
 
@@ -157,9 +184,6 @@ class OrderedBands:
         wanted = np.asarray(self.order[first:last])
         low, high = int(wanted.min()), int(wanted.max()) + 1
         return self.inner.read((rows, columns, (low, high)))[..., wanted - low]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return OrderedBands, (self.inner, self.order)
 
 
 class FlatWindows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hyperseg.io.formats.array import (
     to_nm,
 )
 from hyperseg.io.formats.axes import COLUMN_NAMES, ROW_NAMES, axes_of, fill_of, grid_from
-from hyperseg.io.formats.windows import Handles, LazyCube, Window
+from hyperseg.io.formats.windows import LazyCube, StoredWindows
 
 MARKS = ("zarr.json", ".zgroup", ".zarray")
 
@@ -50,9 +51,7 @@ def open_zarr(path: Path, choice: Choice) -> FileArray:
         array = arrays[chosen]
         names = _axis_names(array)
         order = None if names is None else axes_of(names)
-        reader = ZarrWindows(
-            path, chosen, tuple(array.shape), np.dtype(array.dtype), tuple(int(n) for n in array.chunks)
-        )
+        reader = StoredWindows(path, "a Zarr store", partial(_array, path, chosen), array)
         cube = LazyCube(reader, order or tuple(range(len(array.shape))))
         beside = {k: arrays[k] for k, e in entries.items() if k != chosen and len(e.shape) == 1}
         wavelengths, bbl = companions({k: entries[k] for k in beside}, _Loads(beside), cube.shape)
@@ -84,27 +83,6 @@ def zarr_arrays(path: Path) -> dict[str, ArrayEntry]:
         return {k: ArrayEntry(tuple(a.shape), np.dtype(a.dtype)) for k, a in found.items() if k}
 
 
-class ZarrWindows:
-    """Windows of one array of a Zarr store in its stored axis order; `tile` is the size of its chunks."""
-
-    def __init__(
-        self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], tile: tuple[int, ...]
-    ) -> None:
-        self.path, self.key, self.shape, self.dtype, self.tile = path, key, shape, dtype, tile
-        self._handles = Handles(self._open)
-
-    def _open(self) -> Any:
-        root = _opened(self.path)
-        return root[self.key] if self.key else root
-
-    def read(self, window: Window) -> NDArray[Any]:
-        with reading(self.path, "a Zarr store"):
-            return np.asarray(self._handles.get()[tuple(slice(a, b) for a, b in window)])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ZarrWindows, (self.path, self.key, self.shape, self.dtype, self.tile)
-
-
 class _Loads:
     """Arrays by name, read when asked for."""
 
@@ -125,6 +103,11 @@ def _opened(path: Path) -> Any:
         ) from error
     with reading(path, "a Zarr store"):
         return zarr.open(str(path), mode="r")
+
+
+def _array(path: Path, key: str) -> Any:
+    root = _opened(path)
+    return root[key] if key else root
 
 
 def _arrays(root: Any) -> dict[str, Any]:

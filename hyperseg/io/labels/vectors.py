@@ -42,9 +42,7 @@ class VectorOptions:
     """
 
     class_column: str | None = option(
-        None,
-        "Of drawn labels: the column that tells the classes.  [default: guessed]",
-        shown="class-column",
+        None, "Of drawn labels: the column that tells the classes.  [default: guessed]", shown="class-column"
     )
     layer: str | None = option(None, "Of drawn labels: the layer of a file of several.", shown="layer")
     all_touched: bool = option(

@@ -48,7 +48,7 @@ class Survey:
 def survey(
     cube: Cube, *, good: NDArray[np.bool_] | None = None, nodata: float | None = None, max_pixels: int = 20000
 ) -> Survey:
-    """Look at about `max_pixels` pixels of a cube (H, W, C), lazy or not; never at all of a large one.
+    """Look at about `max_pixels` pixels of a cube (H, W, C), lazy or not, so that a large one is not read whole.
 
     Args:
         cube: the cube.

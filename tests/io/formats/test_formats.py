@@ -57,14 +57,18 @@ def test_a_format_knows_its_files_opens_what_was_written_and_lists_it(tmp_path: 
     form = FORMATS[name]
     assert form.name == name
     for path, cube in WRITERS[name](tmp_path):
+        scene = read_scene(path)
+        assert form.kind == "product" or scene.good_bands is scene.valid is None
+        np.testing.assert_array_equal(np.asarray(scene.cube), cube)
         for choice in (Choice(), Choice(ndim=3)):
             assert format_of(path, choice) is form
+            found = form.open(path, choice)
+            assert found.array.dtype == cube.dtype
+            np.testing.assert_array_equal(np.asarray(found.array), cube)
         # a product is also a file of the format it is packed in, and any file is one for the last of all
         others = [FORMATS[n] for n in FORMATS if n != name and form.kind == FORMATS[n].kind == "file"]
         assert not any(other.recognises(path) for other in others)
         assert not any(f.recognises(path) for f in FORMATS.values() if f.kind == "product" and f is not form)
-        found = form.open(path, Choice(ndim=3))
-        np.testing.assert_array_equal(np.asarray(found.array), cube)
         arrays = list_arrays(path)
         if found.key is not None and arrays:
             assert arrays[found.key] == ArrayEntry(CUBE.shape, CUBE.dtype)

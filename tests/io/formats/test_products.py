@@ -13,8 +13,9 @@ import pytest
 
 from hyperseg.core import DataFileError
 from hyperseg.io.formats import list_arrays
+from hyperseg.io.formats.windows import LazyCube
 from hyperseg.io.look.thin import ThinCube
-from hyperseg.io.read import LazyCube, open_array, read_scene
+from hyperseg.io.read import open_array, read_scene
 
 RNG = np.random.default_rng(0)
 WKT = (

@@ -39,15 +39,14 @@ def test_scale_wavelengths_and_good_bands(tmp_path: Path) -> None:
     )  # is no plain factor
 
 
-def test_a_file_of_several_rasters_is_listed_and_one_chosen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["several.hdf", "several"])  # suffixes that leave it to GDAL
+def test_a_file_of_several_rasters_is_listed_and_one_chosen(tmp_path: Path, name: str) -> None:
     import h5py
 
-    path = tmp_path / "several.hdf"  # a suffix that leaves it to GDAL
+    path = tmp_path / name
     with h5py.File(path, "w") as file:
         file["first"], file["second"] = CUBE.transpose(2, 0, 1), CUBE.transpose(2, 0, 1)[:, :5]
-    with pytest.raises(
-        ArrayChoiceError, match=r"several\.hdf: .*2 subdatasets: first, second\. .*several\.hdf:first"
-    ):
+    with pytest.raises(ArrayChoiceError, match=rf"{name}: .*2 subdatasets: first, second\. .*{name}:first"):
         read_scene(path)
     cube = read_array(f"{path}:second")
     np.testing.assert_array_equal(cube[1:3, :, 4], CUBE[1:3, :, 4])

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from hyperseg.core import DataFileError, SceneError
-from hyperseg.io.read import LazyCube, open_array, read_scene
+from hyperseg.io.formats.windows import LazyCube
+from hyperseg.io.read import open_array, read_scene
 
 xr = pytest.importorskip("xarray")
 zarr = pytest.importorskip("zarr")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from written import CUBE, write_any, write_tiff
 
-from hyperseg.io.formats.windows import FlatWindows
-from hyperseg.io.look.bands import row_spans, without_data
+from hyperseg.io.formats.windows import FlatWindows, LazyCube
+from hyperseg.io.look.bands import find_valid, row_spans, valid_in, without_data
 from hyperseg.io.look.survey import survey
 from hyperseg.io.look.thin import ThinCube
-from hyperseg.io.read import LazyCube, find_valid, read_array, read_scene, valid_in
+from hyperseg.io.read import read_array, read_scene
 
 rng = np.random.default_rng(0)
 

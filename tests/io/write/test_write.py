@@ -26,7 +26,7 @@ from hyperseg.io.write import (
     write_raster,
     write_text,
 )
-from hyperseg.io.write import files as write_file
+from hyperseg.io.write.files import check_whole
 
 GRID = Grid((10.0, 10.0), "m", "EPSG:31985", (10.0, 0.0, 288776.25, 0.0, -10.0, 9120760.75))
 CLASSES = ("water", 'a <b> & "c"', "Wald & Fläche")
@@ -238,19 +238,12 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_a_raster_that_gdal_left_incomplete_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    honest = write_file.check_whole
-
-    def cut(path: Path, target: Path) -> None:
-        os.truncate(path, path.stat().st_size // 2)
-        honest(path, target)
-
-    monkeypatch.setattr(write_file, "check_whole", cut)
-    with pytest.raises(DataFileError, match=r"r\.tif.*cannot be written"):
-        write_raster(tmp_path / "r.tif", np.random.default_rng(0).random((300, 300)))
-    assert names(tmp_path) == set()
+def test_a_raster_that_gdal_left_incomplete_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "r.tif"
+    write_raster(path, np.random.default_rng(0).random((300, 300)))
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(DataFileError, match=r"m\.tif.*cannot be written"):
+        check_whole(path, tmp_path / "m.tif")
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
