@@ -13,7 +13,7 @@ from torch.autograd.function import FunctionCtx
 from hyperseg.core import SettingError
 
 NORM_FLOOR = 1e-20
-KEPT_POINTS = 4096  # up to here (128 MiB) the whole matrix is kept instead of being computed row by row
+KEPT_POINTS = 4096  # a matrix of 128 MiB
 MOST_POINTS = 25_000  # 145 x 145 pixels take seconds per product; beyond this it is a mistake
 
 
@@ -36,6 +36,7 @@ class ExactKernel:
         normalisation: Literal["symmetric", "none"] = "symmetric",
         self_included: bool = True,
         rows: int = 512,
+        kept: int = KEPT_POINTS,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float64,
     ) -> None:
@@ -46,6 +47,7 @@ class ExactKernel:
             normalisation: "symmetric" or "none".
             self_included: whether k_ii takes part.
             rows: rows of the kernel held at a time when it is too large to keep.
+            kept: number of points up to which the whole matrix is kept.
             device: where products are computed.
             dtype: of the kernel and of the values it is given.
 
@@ -77,7 +79,7 @@ class ExactKernel:
                 self.norm = (torch.cat(sums) + NORM_FLOOR).rsqrt()
             case _:
                 raise SettingError(f'normalisation must be "symmetric" or "none", got {normalisation!r}.')
-        if self.n_points <= KEPT_POINTS:
+        if self.n_points <= kept:
             self._kept = torch.cat([self._row_block(i) for i in range(0, self.n_points, rows)])
 
     def matrix(self) -> Tensor:

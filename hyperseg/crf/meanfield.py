@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyperseg.core import LabelError, SettingError
+from hyperseg.core import SettingError
 from hyperseg.crf.grid import Block, Tables, blocks, check_grid, ends
 from hyperseg.crf.settings import MeanField
 
@@ -33,17 +33,10 @@ class Marginals:
     Attributes:
         q: (..., K, h, w) approximate marginals.
         last_change: largest change of a probability in the last sweep (over the whole batch), 0 without sweeps.
-        moving: share of the nodes that changed by more than 0.01 in it.
     """
 
     q: Tensor
     last_change: float
-    moving: float = 0.0
-
-    @property
-    def settled(self) -> bool:
-        """Whether the last sweep changed no probability by more than 0.01."""
-        return self.last_change <= SETTLED
 
 
 def infer(
@@ -54,6 +47,7 @@ def infer(
     start: Tensor | None = None,
     origin: tuple[int, int] = (0, 0),
     warn: bool = True,
+    piece: int = PIECE,
 ) -> Marginals:
     """Approximate marginals of P(y) = exp(-E(y)) / Z.
 
@@ -67,6 +61,7 @@ def infer(
             checkerboard depend on it.
         warn: log an entry where more than 1 % of the nodes have not settled, unless gradients are asked for
             (training unrolls few sweeps on purpose).
+        piece: values per operation on a CPU, where no gradients are asked for.
 
     Returns:
         Marginals; differentiable in unary, tables and start for parallel order.
@@ -93,7 +88,7 @@ def infer(
     if settings.iterations:
         h, w = unary.shape[-2:]
         # a GPU wants few large operations, and autograd a graph without pieces
-        most = PIECE if unary.device.type == "cpu" and not followed else unary.numel()
+        most = piece if unary.device.type == "cpu" and not followed else unary.numel()
         schedule = list(blocks((h, w), tables, order=settings.order, origin=origin, device=unary.device))
         for _ in range(settings.iterations):
             before = q
@@ -115,7 +110,7 @@ def infer(
             "mean field has not settled: sweep %d still changed %.0f %% of the nodes, by up to %.2g. Try %s.",
             settings.iterations, 100 * moving, change, remedy,
         )  # fmt: skip
-    return Marginals(q, change, moving)
+    return Marginals(q, change)
 
 
 def _updated(q: Tensor, unary: Tensor, tables: Tables, block: Block, most: int, damping: float) -> Tensor:
@@ -171,40 +166,4 @@ def free_energy(q: Tensor, unary: Tensor, tables: Tables) -> Tensor:
         here, there = q[(..., *first)], q[(..., *second)]
         for column, share in zip(table.unbind(-3), there.unbind(-3), strict=True):
             total = total + (column * here * share.unsqueeze(-3)).sum(grid)
-    return total
-
-
-def energy(labels: Tensor, unary: Tensor, tables: Tables) -> Tensor:
-    """Energy of a labelling: -log P up to log Z.
-
-    Args:
-        labels: (..., h, w) integers in 0..K-1.
-        unary: (..., K, h, w) energies.
-        tables: energies per offset, (..., K, K, h - |dy|, w - |dx|).
-
-    Returns:
-        (...): summed over nodes and edges.
-
-    Raises:
-        LabelError: a label outside 0..K-1, unlabelled nodes included.
-        SettingError: shapes that do not belong together.
-    """
-    check_grid(unary, tables)
-    *batch, k, h, w = unary.shape
-    if labels.shape != (*batch, h, w):
-        raise SettingError(f"labels must be {(*batch, h, w)}, got {tuple(labels.shape)}.")
-    if labels.min() < 0 or labels.max() >= k:
-        raise LabelError(
-            f"labels must lie in 0..{k - 1}, got {int(labels.min())}..{int(labels.max())}: the energy of a "
-            "labelling is defined where every node has a label."
-        )
-    labels = labels.long().unsqueeze(-3)
-    total = unary.gather(-3, labels).sum((-3, -2, -1))
-    for offset, table in tables.items():
-        first, second = ends(offset)
-        here, there = labels[(..., *first)], labels[(..., *second)]
-        rows = table.expand(*batch, *table.shape[-4:])
-        index = here.unsqueeze(-3).expand(*batch, 1, k, *here.shape[-2:])
-        row = rows.gather(-4, index).squeeze(-4)
-        total = total + row.gather(-3, there).sum((-3, -2, -1))
     return total

@@ -154,30 +154,19 @@ def learn_tables(
     return torch.stack(tables).float()
 
 
-def unary_loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Mean -log P(y_p | x) over labelled nodes; (B, K, *S) scores, (B, *S) long labels, -1 left out."""
-    return _mean(
-        F.cross_entropy(scores, labels, ignore_index=UNLABELLED, reduction="none"), labels != UNLABELLED
-    )
-
-
-def pair_loss(scores: Tensor, first: Tensor, second: Tensor, *, same_share: float | None = None) -> Tensor:
+def pair_loss(scores: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Mean -log P(y_p, y_q | x) over edges with both ends labelled.
 
     Args:
         scores: (B, K, K, *S), unary scores of both ends added where the heads are residuals.
         first, second: (B, *S) long labels of the two ends, -1 unlabelled.
-        same_share: weight of all edges between equal classes together, 0..1; None weighs every edge alike.
 
     Source: Lin et al., CVPR 2016, the pairwise part of the piecewise objective.
     """
     known = (first != UNLABELLED) & (second != UNLABELLED)
     pair = torch.where(known, first * scores.shape[1] + second, UNLABELLED)
     losses = F.cross_entropy(scores.flatten(1, 2), pair, ignore_index=UNLABELLED, reduction="none")
-    if same_share is None:
-        return _mean(losses, known)
-    weights = edge_weights(first[known], second[known], same_share=same_share)
-    return (losses[known] * weights).sum()
+    return losses.sum() / known.sum().clamp(min=1)
 
 
 def edge_weights(first: Tensor, second: Tensor, *, same_share: float) -> Tensor:
@@ -189,10 +178,6 @@ def edge_weights(first: Tensor, second: Tensor, *, same_share: float) -> Tensor:
         if len(shares) and shares.sum() > 0
         else torch.full_like(shares, 1 / max(len(shares), 1))
     )
-
-
-def _mean(losses: Tensor, known: Tensor) -> Tensor:
-    return losses.sum() / known.sum().clamp(min=1)
 
 
 def node_labels(labels: NDArray[np.int16], stride: int, n_classes: int) -> NDArray[np.int16]:
@@ -274,7 +259,7 @@ def labelled_edges(
     if not fewest:
         raise LabelError(
             f"the deep CRF learns which classes lie beside each other, but among {len(places)} labelled nodes no two "
-            f"are within {reach} nodes in every direction. Label more pixels, or use --refine dense-crf."
+            f"are within {reach} nodes in every direction. Label more pixels, or choose another refiner."
         )
     return edges, reach
 

@@ -114,6 +114,7 @@ def tune(
     engine: Engine = "lattice",
     metric: Metric = accuracy,
     device: str | torch.device = "cpu",
+    kernels: Kernels | None = None,
 ) -> Tuned[DenseCRF]:
     """Try every setting of the dense CRF on the whole map and keep the best on validation pixels: see `choose`.
 
@@ -123,21 +124,21 @@ def tune(
         labels, val_mask, metric: as in `choose`.
         candidates: default `default_candidates()`.
         engine: as in `refine`; the lattices are built once for all candidates of the same widths.
-        device: as in `refine`.
+        device, kernels: as in `refine`.
 
     Raises:
         LabelError: no labelled, valid pixel in the mask.
         SceneError: labels or mask of another shape than the map.
     """
     tried = list(default_candidates() if candidates is None else candidates)
-    kernels = Kernels(
+    shared = kernels or Kernels(
         guide, valid=map.valid, engine="exact" if engine == "exact" else "lattice", device=device
     )
 
     def refined() -> Iterator[tuple[DenseCRF, SegmentationMap]]:
         # in the order of bilateral widths, so that `Kernels` builds each kernel once and holds one at a time
         for settings in sorted(tried, key=lambda s: (s.bilateral_sxy_px, s.bilateral_sfeature)):
-            yield settings, refine(map, guide, settings, engine=engine, kernels=kernels)
+            yield settings, refine(map, guide, settings, engine=engine, kernels=shared)
 
     return choose(map, refined(), labels, val_mask, order=tried, metric=metric)
 

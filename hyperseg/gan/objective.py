@@ -34,14 +34,8 @@ def labelled_loss(classes: Tensor, targets: Tensor) -> Tensor:
     return each / known.sum().clamp(min=1)
 
 
-def real_loss(classes: Tensor, fake: Tensor, mask: Tensor | None = None) -> Tensor:
-    """L2 = -E log(1 - P(generated)) over real positions, those of `mask` (B, ...) where it is given.
-
-    Positions outside the mask are taken out first: even a value there that is not finite has no part in the
-    loss or its gradient.
-    """
-    if mask is not None:
-        classes, fake = classes.movedim(1, -1)[mask].movedim(-1, 1), fake[mask]
+def real_loss(classes: Tensor, fake: Tensor) -> Tensor:
+    """L2 = -E log(1 - P(generated)) over all positions of real cubes, 0 where there are none."""
     return F.softplus(-margin(classes, fake)).sum() / max(fake.numel(), 1)
 
 
@@ -63,20 +57,16 @@ def matching_loss(real: Tensor, generated: Tensor) -> Tensor:
     return F.mse_loss(_centre(generated), _centre(real.detach()))
 
 
-def agreement_loss(classes: Tensor, teacher: Tensor, *, threshold: float = 0.0) -> Tensor:
+def agreement_loss(classes: Tensor, teacher: Tensor) -> Tensor:
     """Cross-entropy between what a teacher and the discriminator say of the same pixels, disturbed differently.
 
     Args:
         classes: (B, K, ...) logits.
         teacher: (B, K, ...) logits of the averaged discriminator; no gradient goes there.
-        threshold: only positions whose teacher is at least this sure count.
 
-    Source: Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017; Sohn et al., "FixMatch",
-    NeurIPS 2020, for the threshold.
+    Source: Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017.
     """
-    wanted = teacher.detach().softmax(1)
-    each = -(wanted * classes.log_softmax(1)).sum(1)
-    return (each * (wanted.amax(1) >= threshold)).mean()
+    return -(teacher.detach().softmax(1) * classes.log_softmax(1)).sum(1).mean()
 
 
 def _centre(features: Tensor) -> Tensor:

@@ -66,15 +66,14 @@ def test_one_dimension_is_linear_interpolation_on_a_line() -> None:
     np.testing.assert_allclose(np.diff(np.sort(at)), spacing, atol=1e-12)
 
 
-def test_hashed_codes_give_the_same_lattice_as_counted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_point_so_far_away_that_corners_are_hashed_changes_nothing() -> None:
+    """Corners over 2^18 steps in each of 4 dimensions have more numbers than fit into 62 bits."""
     features = random_features(4)
-    values = torch.rand(300, 2, generator=torch.Generator().manual_seed(0))
-    counted = Lattice(features)
-    real_log2 = np.log2
-    monkeypatch.setattr("hyperseg.crf.lattice.np.log2", lambda x: real_log2(x) + 100)
-    hashed = Lattice(features)
-    assert hashed.n_vertices == counted.n_vertices
-    torch.testing.assert_close(hashed(values), counted(values), atol=1e-6, rtol=0)
+    far = np.float32([[2**18, -(2**19), 2**18 + 3, 2**20]])
+    values = torch.rand(301, 2, generator=torch.Generator().manual_seed(0))
+    counted, hashed = Lattice(features), Lattice(np.vstack([features, far]))
+    assert hashed.n_vertices == counted.n_vertices + 5
+    torch.testing.assert_close(hashed(values)[:-1], counted(values[:-1]), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("d", [2, 5])

@@ -16,7 +16,6 @@ from hyperseg.crf.piecewise import (
     learn_tables,
     node_labels,
     pair_loss,
-    unary_loss,
 )
 
 K = 3
@@ -105,26 +104,15 @@ def test_nodes_without_data_do_not_count_for_the_table() -> None:
     )
 
 
-@pytest.mark.parametrize("same_share", [None, 0.3])
-def test_the_loss_is_that_of_a_loop_over_labelled_edges(same_share: float | None) -> None:
+def test_the_loss_is_that_of_a_loop_over_labelled_edges() -> None:
     scores, a, b = random(2, K, K, 4, 5), classes(2, 4, 5), classes(2, 4, 5, seed=1)
     logs = scores.flatten(1, 2).log_softmax(1).view_as(scores)
-    found: dict[bool, list[Tensor]] = {True: [], False: []}
-    for i, y, x in np.ndindex(2, 4, 5):
-        one, other = int(a[i, y, x]), int(b[i, y, x])
-        if min(one, other) >= 0:
-            found[one == other].append(-logs[i, one, other, y, x])
-    if same_share is None:
-        wanted = torch.stack(found[True] + found[False]).mean()
-    else:
-        wanted = (
-            same_share * torch.stack(found[True]).mean() + (1 - same_share) * torch.stack(found[False]).mean()
-        )
-    torch.testing.assert_close(pair_loss(scores, a, b, same_share=same_share), wanted)
+    ends = [(i, int(a[i, y, x]), int(b[i, y, x]), y, x) for i, y, x in np.ndindex(2, 4, 5)]
+    wanted = torch.stack([-logs[at] for at in ends if min(at[1:3]) >= 0]).mean()
+    torch.testing.assert_close(pair_loss(scores, a, b), wanted)
 
 
-def test_uniform_scores_cost_ln_k_a_node_and_twice_that_an_edge() -> None:
-    assert unary_loss(torch.zeros(1, K, 4, 4), classes(1, 4, 4, low=0)).item() == pytest.approx(math.log(K))
+def test_uniform_scores_cost_ln_k_at_both_ends() -> None:
     loss = pair_loss(torch.zeros(1, K, K, 4, 4), classes(1, 4, 4, low=0), classes(1, 4, 4, seed=1, low=0))
     assert loss.item() == pytest.approx(2 * math.log(K))
 

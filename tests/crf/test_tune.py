@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, SceneError, SegmentationMap
 from hyperseg.crf.dense import refine
-from hyperseg.crf.kernels import Kernels
+from hyperseg.crf.kernels import Kernel, Kernels
 from hyperseg.crf.settings import DenseCRF
 from hyperseg.crf.tune import ClassChange, changes, choose, class_gain, default_candidates, tune
 
@@ -85,17 +85,29 @@ def test_harm_is_refused(truth: NDArray[np.int16]) -> None:
     assert all(row.score < 1 and row.changed > 0 for row in tuned.table[1:])
 
 
-def test_each_kernel_is_built_once(
-    truth: NDArray[np.int16], guide: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    built = []
-    build = Kernels._build
-    monkeypatch.setattr(Kernels, "_build", lambda self, f: built.append(f.shape[1]) or build(self, f))
+class Watched(Kernels):
+    """Kernels that remember which ones were asked for."""
+
+    def gaussian(self, sxy_px: float) -> Kernel:
+        return self.remember(super().gaussian(sxy_px))
+
+    def bilateral(self, sxy_px: float, sfeature: float) -> Kernel:
+        return self.remember(super().bilateral(sxy_px, sfeature))
+
+    def remember(self, kernel: Kernel) -> Kernel:
+        self.asked = [*getattr(self, "asked", []), kernel]
+        return kernel
+
+
+def test_each_kernel_is_built_once(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
     shuffled = [
         default_candidates()[i] for i in np.random.default_rng(0).permutation(len(default_candidates()))
     ]
-    table = tune(map_of(truth), guide, truth, half(truth), candidates=shuffled).table
-    assert sorted(built) == [2] + [5] * 6
+    kernels = Watched(guide)
+    table = tune(map_of(truth), guide, truth, half(truth), candidates=shuffled, kernels=kernels).table
+    assert (
+        len({id(kernel) for kernel in kernels.asked}) == 1 + 6
+    )  # all are kept in `asked`: no id is used twice
     assert [row.settings for row in table] == [None, *shuffled]
 
 

@@ -114,18 +114,6 @@ def _spread(labs: Floats, n: int, first: int) -> tuple[float, list[int]]:
     return float(floor), chosen
 
 
-def smallest_difference(colours: ArrayLike, *, vision: Vision = "normal") -> float:
-    """Smallest CIEDE2000 difference of any two colours as seen with `vision` (infinite for fewer than two).
-
-    Args:
-        colours: K sRGB triples 0..255.
-        vision: "normal", or "protan", "deutan", "tritan": complete lack of the L, M or S cones.
-    """
-    lab = to_lab(colours, vision=vision)
-    upper = np.triu_indices(len(lab), k=1)
-    return float(difference(lab[upper[0]], lab[upper[1]]).min(initial=np.inf))
-
-
 def to_lab(colours: ArrayLike, *, vision: Vision = "normal") -> Floats:
     """(..., 3) CIELAB (D65) of (..., 3) sRGB 0..255 as seen with `vision`."""
     coded = np.asarray(colours, np.float64) / 255.0
