@@ -76,7 +76,7 @@ class GroupEncoder(nn.Module):
     """Features of every band group, from one encoder that all groups share or from one each.
 
     The encoder is 3-D, bands as depth; what its kernels leave of the depth is folded into the features. Where a
-    stride along the bands would leave the last ones unseen, groups are continued by reflection until it does not.
+    stride along the bands would miss the last ones, groups are continued by reflection until all are seen.
 
     Args:
         groups: see `Groups`.

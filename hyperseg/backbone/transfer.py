@@ -14,6 +14,7 @@ from hyperseg.backbone.encoder import Encoder
 from hyperseg.backbone.spec import BackboneSpec
 from hyperseg.core import RunError, SettingError, replaced
 from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.words import listed
 
 FORMAT = "hyperseg-encoder-1"
 
@@ -85,9 +86,9 @@ def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _check_tensors(source: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
     faults = []
     if missing := sorted(set(wanted) - set(given)):
-        faults.append(f"missing {missing}")
+        faults.append(f"missing {listed(missing)}")
     if unexpected := sorted(set(given) - set(wanted)):
-        faults.append(f"unexpected {unexpected}")
+        faults.append(f"unexpected {listed(unexpected)}")
     for name in sorted(set(given) & set(wanted)):
         for what in ("shape", "dtype"):
             theirs, ours = getattr(given[name], what), getattr(wanted[name], what)

@@ -10,6 +10,7 @@
 | `deep`                            | the deep CRF applied to a map, in tiles                                         |
 | `deconv`                          | the deconvolution network                                                       |
 | `adjacency`                       | the table of neighbours beside the ground truth's, as numbers and as a figure   |
+| `section`                         | what the report shows of a refiner                                              |
 
 Everything is imported from its own file.
 """

@@ -70,11 +70,15 @@ def build_deconv(spec: DeconvSpec, *, seed: int) -> DeconvNet:
 class DeconvNet(nn.Module):
     """Logits of a better map: those of the given one plus what the band groups' masks add.
 
-    For every group, with one set of weights: 1x1 and 3x3 convolutions, 2x2 max pooling and again down to the
-    coarse grid; a 3x3 convolution over these features and the marginals; per stage unpooling to where the
-    encoder's maxima were and a 3x3 transposed convolution; a 1x1 convolution that sees the map's own pixels beside
-    it; K scores, the group's mask. The masks' fusion starts
-    as their mean, and the masks start at zero: a new network returns the given map, number by number.
+    Every group of bands goes through the same layers, with one set of weights:
+
+    1. a 1x1 convolution, then per stage a 3x3 convolution and 2x2 max pooling, down to the coarse grid;
+    2. a 3x3 convolution over these features and the map's marginals on that grid;
+    3. per stage unpooling to where the encoder's maxima were, and a 3x3 transposed convolution;
+    4. a 1x1 convolution over this and the map's own pixels, and K scores: the group's mask.
+
+    The fusion of the masks starts as their mean, and the masks start at zero: a new network returns the given map,
+    number by number.
 
     Any size works: right and bottom are continued by their last row and column to a multiple of `stride`, and
     cropped again at the end. Tiles that start at multiples of `stride`, read with `halo` pixels around them,

@@ -39,9 +39,9 @@ def mean_field(
         (N, K) marginals.
 
     Source: Krähenbühl & Koltun 2011, algorithm 1.
-    Differs: whether the message of a pixel to itself is excluded is the kernel's affair; the lattice, like
-        pydensecrf, includes it. Potts compatibility is written as a reward for agreeing, which differs from
-        the penalty for disagreeing by a term that is the same for all classes.
+    Differs: the kernel decides whether a pixel sends a message to itself; in the lattice it does, as in pydensecrf.
+        Potts compatibility is written as a reward for agreeing. The penalty for disagreeing differs from it by a term
+        that is the same for all classes.
     """
     q = torch.softmax(-unary, dim=1)
     for _ in range(iterations):
@@ -62,8 +62,7 @@ def energy(assignment: Tensor, unary: Tensor, kernels: Sequence[Kernel], weights
         weights: one number or scalar tensor per kernel.
 
     Returns:
-        Scalar. For labels a kernel's diagonal plays no part; for probabilities it does where the kernel has
-        one, because it does so in `mean_field`.
+        Scalar. The diagonal of a kernel does not count for labels. It counts for probabilities, as in `mean_field`.
     """
     if assignment.ndim == 1:
         assignment = torch.nn.functional.one_hot(assignment.long(), unary.shape[1])

@@ -23,8 +23,8 @@ GuideRange = tuple[
 class Kernels:
     """The kernels of one scene, built when first asked for and shared by settings with the same widths.
 
-    Every Gaussian kernel is kept, of the bilateral kernels (the larger ones) only the last: candidates in the
-    order of their bilateral widths build each kernel once.
+    All Gaussian kernels are kept, but only the last bilateral one, because these are larger. Settings that are tried in
+    the order of their bilateral widths build each kernel once.
 
     Attributes:
         n_points: number of pixels that take part.
@@ -92,7 +92,7 @@ class Kernels:
             case "exact":
                 return ExactKernel(features, device=self.device, dtype=self.dtype)
             case _:
-                raise SettingError(f'engine must be "lattice", "pydensecrf" or "exact", got {self.engine!r}.')
+                raise SettingError(f"kernels are built by the engine lattice or exact, got {self.engine!r}.")
 
 
 def guide_from_components(

@@ -116,8 +116,8 @@ def learn_tables(
 
     Expectation-maximisation for the distribution C of neighbouring pairs: the likelihoods P(y | x) / P(y) of two
     neighbours and C give the posterior of their pair, whose mean is the next C. It starts from the mean of the
-    products of probabilities. Neighbours with overlapping windows err together, which every further step takes for
-    more equality: a few steps are better than convergence.
+    products of probabilities. Neighbours whose windows overlap make the same mistakes, and every further step takes
+    these for more equality: a few steps are better than convergence.
 
     Args:
         probs: (K, h, w) class probabilities of the nodes.
@@ -130,8 +130,8 @@ def learn_tables(
 
     Source: the hidden Markov random field of Zhang et al., "Segmentation of Brain MR Images Through a Hidden Markov
         Random Field Model and the Expectation-Maximization Algorithm", IEEE TMI 2001.
-    Differs: a full table per direction instead of one Potts weight, pairs taken alone (piecewise) instead of mean field
-        in the expectation; ours in this place.
+    Differs: a full table per direction instead of one Potts weight; the expectation looks at each pair alone instead of
+        at the whole field. To learn the table of a deep CRF this way is ours.
     """
     probs = probs.double().clamp(min=floor)
     share = probs.flatten(1).mean(1, keepdim=True)

@@ -63,7 +63,7 @@ class MeanField:
     damping: float = option(0.0, "Share of a node's old value that an update keeps.", low=0, below=1)
 
     def reach(self, radius: int) -> int:
-        """Nodes, along rows and along columns, beyond which nothing has a part in a node's answer.
+        """How many nodes away, along rows or columns, another node can still change a node's answer.
 
         A tile cut with this halo gives the whole grid's answer inside the halo, see `meanfield.infer(origin=...)`.
 

@@ -155,10 +155,10 @@ def choose(
 ) -> Tuned[Settings]:
     """The settings whose refined map is best on validation pixels, or None where leaving the map alone is.
 
-    Leaving the map alone stands, or what is `usual`, unless a candidate is better in the metric and its gain per class
-    over that exceeds its standard error over classes: the pixels of a class come from few parcels, so classes, not
-    pixels, are what chance draws from. Between candidates of equal score the higher mean log-likelihood wins, then
-    the earlier.
+    The map stays as it is, or as the `usual` settings make it, unless a candidate has a better score and its mean gain
+    per class is larger than the standard error of that gain. The error is over classes and not over pixels, because the
+    pixels of a class come from few parcels and are right or wrong together. Of candidates with equal scores, the one
+    with the higher mean log-likelihood is taken, then the earlier one.
 
     Args:
         map: (*S, K) map that was refined.
@@ -167,8 +167,8 @@ def choose(
         val_mask: (*S) bool; only its labelled, valid pixels are looked at. Never give test pixels.
         order: of the table's rows, where it is not that of `refined`.
         metric: (predicted, truth) -> score of (n,) labels each, higher is better.
-        usual: settings that a few validation pixels must speak against, for a refiner that was itself fitted to the
-            scene: taken unless others, or leaving the map alone, do better as above. `refined` begins with them.
+        usual: settings of a refiner that was itself fitted to the scene; they are taken unless other settings, or
+            leaving the map alone, do better as said above. `refined` begins with them.
 
     Raises:
         LabelError: no labelled, valid pixel in the mask.

@@ -6,9 +6,8 @@ score vector, a scene gives the whole map with the same weights and the same num
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +28,7 @@ from hyperseg.backbone import (
     seeded,
 )
 from hyperseg.core import SettingError
-from hyperseg.core.settings import from_json, option, required, settings
+from hyperseg.core.settings import option, required, settings
 from hyperseg.data.preprocess import Preprocess
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -84,11 +83,6 @@ class HybridSpec:
 
 
 SceneSpec = NetworkSpec | HybridSpec
-
-
-def spec_from_json(data: Mapping[str, Any]) -> SceneSpec:
-    """The spec of either network that `to_json` wrote."""
-    return from_json(NetworkSpec, data) if "stage" in data else from_json(HybridSpec, data)
 
 
 def build_network(spec: SceneSpec, *, seed: int) -> SceneNet:

@@ -40,7 +40,7 @@ from hyperseg.hsi.networks import HybridSpec, NetworkSpec
 @settings
 class Noise:
     gain: float = option(0.0, "Spread.", low=0)
-    rate: float = option(0.5, "Share.", low=0, high=1)
+    rate: float = option(0.5, "Share.", low=0, high=1, shown="rate")
 
 
 @settings
@@ -65,7 +65,7 @@ class Training:
 @settings
 class Both:
     first: Noise = option(Noise(), "One.")
-    second: Noise = option(Noise(), "The other.")
+    second: Noise = option(Noise(), "The other.", hides=True)
 
 
 @settings
@@ -199,6 +199,12 @@ def test_leaves_are_every_single_setting_in_order() -> None:
     assert [leaf.path for leaf in found][-3:] == ["note", "noise.gain", "noise.rate"]
     assert len(found) == 12
     assert (found[-2].name, found[-2].value, found[-2].hint, found[-2].rule.low) == ("gain", 0.3, float, 0)
+    assert [leaf.rule.shown for leaf in leaves(Both())] == [
+        None,
+        "rate",
+        None,
+        None,
+    ]  # a hidden group has no options
 
 
 def test_settings_are_changed_by_path_or_by_the_end_of_one_path() -> None:
@@ -207,6 +213,7 @@ def test_settings_are_changed_by_path_or_by_the_end_of_one_path() -> None:
     assert changed(of, {"gain": 1}) == replace(of, noise=Noise(gain=1))
     assert changed(of, {"rate": 0.2}).noise == of.noise  # a whole path goes before the end of another
     assert find_leaf(of, "speed") is None
+    assert changed(replace(of, quiet=True), {"steps": 2000, "quiet": False}).steps == 2000  # checked together
     with pytest.raises(SettingError, match=r"Training has no setting named stesp\. Did you mean steps"):
         changed(of, {"stesp": 1})
     with pytest.raises(SettingError, match="gain is 0 or more, got -1"):
