@@ -124,20 +124,20 @@ def warnings(health: Health) -> list[str]:
     if health.believed >= SURE and health.doubted <= 1 - SURE:
         found.append(
             "The discriminator tells generated cubes apart without fail "
-            f"({_percent(health.believed)} sure of generated ones, {_percent(1 - health.doubted)} of real ones): "
+            f"({in_percent(health.believed)} sure of generated ones, {in_percent(1 - health.doubted)} of real ones): "
             "the generator learns little from it, and generated cubes teach it nothing more about the classes. "
             "Lower the discriminator's learning rate, give it dropout or noise on its input, or train fewer steps."
         )
     elif health.believed - health.doubted < BLIND and differs:
         found.append(
             "The discriminator cannot tell generated cubes from real ones although they differ (mean probability "
-            f"of being generated: {_percent(health.believed)} of generated, {_percent(health.doubted)} of real "
+            f"of being generated: {in_percent(health.believed)} of generated, {in_percent(health.doubted)} of real "
             "cubes): the generator follows noise. Train more steps, or raise the discriminator's learning rate or "
             "the weight of its generated term."
         )
     if health.doubted > DOUBTFUL:
         found.append(
-            f"The discriminator takes real pixels for generated ones ({_percent(health.doubted)} on average): "
+            f"The discriminator takes real pixels for generated ones ({in_percent(health.doubted)} on average): "
             "raise the weight of its unlabelled term, or look for pixels without data in the pool."
         )
     return found
@@ -146,7 +146,7 @@ def warnings(health: Health) -> list[str]:
 def _of_the_generator(health: Health) -> list[str]:
     """Sentences on the generated spectra themselves."""
     found = []
-    vary = f"its spectra vary {_percent(health.diversity)} as much as the scene's"
+    vary = f"its spectra vary {in_percent(health.diversity)} as much as the scene's"
     if health.diversity < COLLAPSED:
         found.append(
             f"The generator has collapsed: {vary}. What it makes teaches the discriminator about one point "
@@ -161,7 +161,7 @@ def _of_the_generator(health: Health) -> list[str]:
     elif health.within < REPEATED:  # never where NaN
         found.append(
             "The generator repeats itself within the classes: there its spectra typically vary "
-            f"{_percent(health.within)} as much as the scene's. It has learnt about one spectrum per class: lower "
+            f"{in_percent(health.within)} as much as the scene's. It has learnt about one spectrum per class: lower "
             "its learning rate, or let it match features."
         )
     elif health.diversity > WILD:
@@ -213,7 +213,7 @@ def _mean(probabilities: ArrayLike, of: str) -> float:
     return float(p.mean())
 
 
-def _percent(share: float) -> str:
+def in_percent(share: float) -> str:
     """A share in whole percent; near 0 and 1 with a digit more, and never rounded to a certainty it is not."""
     percent = 100 * share
     if 0 < percent < 0.1:

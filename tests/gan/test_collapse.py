@@ -153,7 +153,7 @@ def test_what_is_wrong_is_said_and_nothing_else(change: dict[str, float], words:
     [(0.0, "0 %"), (1e-6, "<0.1 %"), (0.004, "0.4 %"), (0.5, "50 %"), (0.99999, "99.9 %"), (1.0, "100 %")],
 )
 def test_a_share_is_never_rounded_to_a_certainty(share: float, text: str) -> None:
-    assert collapse._percent(share) == text
+    assert collapse.in_percent(share) == text
 
 
 def test_a_generator_that_diverged_is_reported_and_does_not_raise() -> None:
