@@ -30,6 +30,8 @@ BOX = torch.diag_embed(torch.tensor(list(product((1, -1), repeat=3))))
 class PatchSource:
     """Preprocessed scenes on a device, padded by reflection so that every pixel has a whole patch.
 
+    Labels, where a network learns maps of them, have a source of their own, as cubes of one band.
+
     Args:
         cubes: (*S, L), S of 2 axes (a scene or an image) or 3 (a volume); or a list of such, of any sizes. They are
             kept as float32. With one cube and radius 0 the array itself may be shared.

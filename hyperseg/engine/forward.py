@@ -118,7 +118,12 @@ def _turned(x: Tensor, k: int, ndim: int, *, back: bool = False) -> Tensor:
 
 
 def margin_of(model: SceneModel | FeatureModel, scene: Scene) -> tuple[int, ...]:
-    """The network's margin along every axis of the scene."""
+    """The network's margin along every axis of the scene.
+
+    Raises:
+        SceneError: a volume for a network with bands as depth.
+        SettingError: a margin for another number of axes.
+    """
     if layout_of(model) == "depth" and len(scene.shape) != 2:
         raise SceneError(
             f"{scene.name}: a network with bands as depth makes maps of scenes (rows, columns, bands), not "
