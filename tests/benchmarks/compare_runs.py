@@ -128,10 +128,10 @@ def option_cases() -> Iterator[Case]:
 
 def split_cases() -> Iterator[Case]:
     masks = ("--train-mask train.npy --test-mask test.npy", "--train-mask train.npy")
-    splits = ("parcels", "blocks:8", "random_fraction:0.2", "random_per_class:20", "random_total:60")
+    splits = ("parcels", "blocks:8,guard=2", "random_fraction:0.2", "random_per_class:20", "random_total:60")
     for split, more in (*((s, "") for s in splits), *(("fixed", m) for m in masks)):
         yield toy("cnn3d", more, split=split, quick=True)
-    for split, more in (("parcels", ""), ("blocks:8", ""), ("fixed", masks[0])):
+    for split, more in (("parcels", ""), ("blocks:8,guard=2", ""), ("fixed", masks[0])):
         yield toy("svm", f"{more} --refine deconv", split=split)
     yield toy("gan", split="parcels")
     yield toy("deep-crf", split="random_fraction:0.2")
@@ -177,7 +177,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for i, part in enumerate(value):
             yield from leaves(part, f"{path}[{i}]")
     else:
-        yield path, json.dumps(value)
+        number = isinstance(value, int) and not isinstance(value, bool)
+        yield path, json.dumps(float(value) if number else value)  # 0 and 0.0 are the same number
 
 
 def stays(path: str, value: str) -> bool:
@@ -259,8 +260,8 @@ def compare_case(case: Case, checkouts: list[Path], data: Path, folders: list[Pa
     if not {*old["codes"], *new["codes"]} <= TOLD:
         return [f"crash {which['codes']}: {which['message'][-300:]}" for which in (old, new)], []
     found, notes = compare_folders(*roots)
-    found += [f"{k}: {old[k]} -> {new[k]}" for k in ("codes", "message") if old[k] != new[k]]
-    refused = [f"both refuse: {old['message']}"] if old["message"] == new["message"] != "" else []
+    found += [f"codes: {old['codes']} -> {new['codes']}"] if old["codes"] != new["codes"] else []
+    refused = [f"both refuse: {which['message']}" for which in (old, new) if which["message"]]
     return found, notes + refused
 
 

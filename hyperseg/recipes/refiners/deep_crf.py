@@ -140,7 +140,7 @@ class FittedDeepCrf:
         look = self.reader.features(scene, runtime)
         assert look is not None
         if self.unary:
-            map = replace(self.reader.map(scene, replace(runtime, quiet=True)), made_by=map.made_by)
+            map = replace(self.reader.map(scene, in_float32(runtime)), made_by=map.made_by)
         pairwise = self.pairwise.to(runtime.device)
         return apply_deep_crf(map, pairwise, look, self.chosen, device=runtime.device, by=self.name)
 
@@ -195,7 +195,7 @@ def fit(map: SegmentationMap, task: Task, settings: DeepCrfSettings, context: Co
         look = reader.features(scene, runtime)
         assert look is not None
         features = look(whole)
-        unary = reader.map(scene, replace(runtime, quiet=True))
+        unary = reader.map(scene, in_float32(runtime))
     tuned = weigh(
         unary, scene, split, pairwise, features, settings, device=runtime.device, trusted=learnt["heads_trusted"],
         before=map,
@@ -210,6 +210,11 @@ def fit(map: SegmentationMap, task: Task, settings: DeepCrfSettings, context: Co
     return FittedDeepCrf(
         tuned.settings, settings.crf, pairwise, int(features.shape[0]), reader, own, settings.joint, numbers
     )
+
+
+def in_float32(runtime: Runtime) -> Runtime:
+    """Without a bar, and as exactly as network and heads were trained together."""
+    return replace(runtime, quiet=True, precision="fp32")
 
 
 def jointly(
