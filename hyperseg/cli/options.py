@@ -46,31 +46,28 @@ class Shown:
 
     Attributes:
         leaf: the setting, as the first of the parts has it.
-        parts: (name of the part, path of the setting in it).
+        parts: (number of the part, its name, path of the setting in it).
     """
 
     leaf: Leaf
-    parts: tuple[tuple[str, str], ...]
+    parts: tuple[tuple[int, str, str], ...]
 
     @property
     def name(self) -> str:
         """The name under which click gives the value."""
         return (self.leaf.rule.shown or "").replace("-", "_")
 
-    def changes(self, value: Any) -> dict[str, Any]:
-        """What a value given changes, by path: the setting, and what goes with it."""
-        found: dict[str, Any] = {}
-        for part, path in self.parts:
-            group = path.rpartition(".")[0]
-            also = self.leaf.rule.also(value) if self.leaf.rule.also else {}
-            stem = f"{part}.{group}." if group else f"{part}."
-            found |= {f"{part}.{path}": value} | {stem + other: v for other, v in also.items()}
-        return found
+    def change(self, changes: list[dict[str, Any]], value: Any) -> None:
+        """Add what a value given changes to the changes of every part: the setting, and what goes with it."""
+        also = self.leaf.rule.also(value) if self.leaf.rule.also else {}
+        for part, _, path in self.parts:
+            group = path[: -len(self.leaf.name)]
+            changes[part] |= {path: value} | {group + other: v for other, v in also.items()}
 
     def option(self) -> click.Option:
         """The click option; one that is not given is None."""
         rule, hint = self.leaf.rule, self.leaf.hint
-        names = listed(dict.fromkeys(name for name, _ in self.parts))
+        names = listed(dict.fromkeys(name for _, name, _ in self.parts))
         more: dict[str, Any] = {"group": f"Settings of {names}"}
         spelt = f"--{rule.shown}"
         default = self.leaf.value
@@ -100,11 +97,11 @@ class GroupedOption(click.Option):
 def shown(parts: Sequence[tuple[str, Any]]) -> list[Shown]:
     """The options of parts, (name, settings) each, in order; what several share is one option."""
     found: dict[str, Shown] = {}
-    for name, settings in parts:
+    for i, (name, settings) in enumerate(parts):
         for leaf in leaves(settings):
             if leaf.rule.shown:
                 before = found.get(leaf.rule.shown)
-                where = (*(before.parts if before else ()), (name, leaf.path))
+                where = (*(before.parts if before else ()), (i, name, leaf.path))
                 found[leaf.rule.shown] = Shown(before.leaf if before else leaf, where)
     return list(found.values())
 
@@ -243,16 +240,19 @@ def chosen_settings(
     Raises:
         SettingError: no chosen part has such a setting, or a value it cannot have.
     """
-    changes: dict[str, Any] = {}
-    for item in shown(list(base.parts)):
+    every = list(base.parts)
+    changes: list[dict[str, Any]] = [{} for _ in every]
+    for item in shown(every):
         if given.get(item.name) is not None:
-            changes |= item.changes(given[item.name])
+            item.change(changes, given[item.name])
+    typed: dict[str, Any] = {}
     for words in sets:
         path, equals, value = words.partition("=")
         if not equals:
             raise SettingError(f"--set takes NAME=VALUE, e.g. --set lr=3e-4, got {words!r}.")
-        changes[path.strip()] = value.strip()
-    return replace(base.with_(changes), **{k: v for k, v in plain.items() if v is not None})
+        typed[path.strip()] = value.strip()
+    both = [mine | more for mine, more in zip(changes, base.resolved(typed), strict=True)]
+    return replace(base.with_parts(both), **{k: v for k, v in plain.items() if v is not None})
 
 
 def in_group(title: str, *words: str, **more: Any) -> Callable[[Any], Any]:

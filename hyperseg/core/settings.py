@@ -186,12 +186,17 @@ def from_json(cls: type[S], data: Mapping[str, Any], what: str = "") -> S:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A single setting: its path ("train.noise.gain"), type, value in the settings asked, and rule."""
+    """A single setting: its path ("train.noise.gain"), type, value in the settings asked, and rule.
+
+    Attributes:
+        within: path of the hiding group it belongs to; its end alone does not name it then.
+    """
 
     path: str
     hint: Any
     value: Any
     rule: Rule
+    within: str = ""
 
     @property
     def name(self) -> str:
@@ -204,10 +209,9 @@ def leaves(of: Any, prefix: str = "") -> Iterator[Leaf]:
     for f in fields(of):
         value, rule = getattr(of, f.name), rule_of(f) or Rule("")
         if is_dataclass(value):
-            inner = leaves(value, f"{prefix}{f.name}.")
-            yield from (
-                (replace(x, rule=replace(x.rule, shown=None)) for x in inner) if rule.hides else inner
-            )
+            for leaf in leaves(value, f"{prefix}{f.name}."):
+                hidden = replace(leaf, rule=replace(leaf.rule, shown=None), within=prefix + f.name)
+                yield hidden if rule.hides else leaf
         else:
             yield Leaf(prefix + f.name, hints[f.name], value, rule)
 
@@ -215,16 +219,26 @@ def leaves(of: Any, prefix: str = "") -> Iterator[Leaf]:
 def find_leaf(of: Any, name: str) -> Leaf | None:
     """The setting called `name`: its whole path, or the end of one path alone ("noise.gain", "lr").
 
+    In a hiding group the group's name comes before the end: "features.lr" for "features.train.lr".
+
     Raises:
         SettingError: the end of several paths.
     """
     every = {leaf.path: leaf for leaf in leaves(of)}
     if name in every:
         return every[name]
-    ends = [path for path in every if path.endswith(f".{name}")]
+    ends = [path for path, leaf in every.items() if _ends(leaf, name)]
     if len(ends) > 1:
         raise SettingError(f"{name} may be {listed(ends, last='or')}: give more of its path.")
     return every[ends[0]] if ends else None
+
+
+def _ends(leaf: Leaf, name: str) -> bool:
+    if leaf.within:
+        if not name.startswith(f"{leaf.within}."):
+            return False
+        name = name.removeprefix(f"{leaf.within}.")
+    return leaf.path.endswith(f".{name}")
 
 
 def changed(of: S, changes: Mapping[str, Any]) -> S:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
@@ -117,22 +117,29 @@ class RunSettings:
         Raises:
             SettingError: no chosen part has such a setting, or a value it cannot have.
         """
+        return self.with_parts(self.resolved(changes))
+
+    def resolved(self, changes: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The changes that every part gets, in the order of `parts`, by whole path."""
         every = list(self.parts)
-        to_do: list[dict[str, Any]] = [{} for _ in every]
+        found: list[dict[str, Any]] = [{} for _ in every]
         for path, value in changes.items():
             to, _, rest = path.partition(".")
-            named = to in dict(every) and bool(rest)
-            end, met = rest if named else path, False
-            for mine, (name, part) in zip(to_do, every, strict=True):
-                leaf = find_leaf(part, end) if name == to or not named else None
+            named, met = to in dict(every) and bool(rest), False
+            for mine, (name, part) in zip(found, every, strict=True):
+                leaf = find_leaf(part, rest if named else path) if name == to or not named else None
                 if leaf is not None:
                     met = True
                     mine[leaf.path] = parsed(value, leaf.hint, path) if isinstance(value, str) else value
             if not met:
                 raise SettingError(self._lacking(path))
-        of_method, *of_refiners = (changed(p, mine) for (_, p), mine in zip(every, to_do, strict=True))
-        named_refiners = dict(zip(self.refiner_settings, of_refiners, strict=True))
-        return replace(self, method_settings=of_method, refiner_settings=named_refiners)
+        return found
+
+    def with_parts(self, changes: Sequence[Mapping[str, Any]]) -> RunSettings:
+        """A copy whose parts, in the order of `parts`, have other settings, by whole path."""
+        parts = [changed(part, mine) for (_, part), mine in zip(self.parts, changes, strict=True)]
+        of_refiners = dict(zip(self.refiner_settings, parts[1:], strict=True))
+        return replace(self, method_settings=parts[0], refiner_settings=of_refiners)
 
     def _lacking(self, path: str) -> str:
         known = [n for _, part in self.parts for leaf in leaves(part) for n in (leaf.path, leaf.name)]
