@@ -64,7 +64,7 @@ def map_scene(
       hyperseg map runs/field huge.hdr --workers 8 --probabilities huge.zarr
     """
     from hyperseg.core import SettingError
-    from hyperseg.io.open import open_named
+    from hyperseg.io.open import open_scene
     from hyperseg.recipes.mapping.apply import Cluster, apply_run
 
     if workers is not None and dask is not None:
@@ -72,7 +72,7 @@ def map_scene(
             "--workers starts processes here, --dask uses those of a scheduler: give one of them."
         )
     cluster = None if workers is None and dask is None else Cluster(dask, workers or 1)
-    opened = open_named(scene, folder=folder, need_labels=False)
+    opened = open_scene(scene, folder=folder, need_labels=False)
     target = out or Path(f"{opened.name}-map.tif")
     written = apply_run(
         run, opened, out=target, refine=refine, entropy=entropy, probabilities=probabilities, cluster=cluster,

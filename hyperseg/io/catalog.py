@@ -112,7 +112,7 @@ def whereabouts(card: Card, *, cache: Path | str | None = None) -> Whereabouts:
     return "incomplete" if found else "not here"
 
 
-def open_scene(card: Card, *, cache: Path | str | None = None) -> Scene:
+def open_card(card: Card, *, cache: Path | str | None = None) -> Scene:
     """Load cube and labels of a data set and check that they are what the card says.
 
     Args:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError, Scene
 from hyperseg.io.card import Card
-from hyperseg.io.catalog import find_card, open_scene, unknown_card
+from hyperseg.io.catalog import find_card, open_card, unknown_card
 from hyperseg.io.formats import check_file, is_data
 from hyperseg.io.labels.raster import with_labels
 from hyperseg.io.labels.rasterise import read_vector_mask
@@ -43,7 +43,7 @@ def named_card(source: str | os.PathLike[str]) -> Card | None:
     return card
 
 
-def open_named(
+def open_scene(
     text: str,
     *,
     labels: str | None = None,
@@ -79,7 +79,7 @@ def open_named(
         )
     if labels is None:
         vectors.refuse(labels)
-    scene = open_scene(card, cache=folder)
+    scene = open_card(card, cache=folder)
     good, reasons = find_bad_bands(scene.cube, scene.valid, bbl=scene.good_bands, name=scene.name)
     for reason in reasons:
         log.info("%s: %s; dropped", scene.name, reason)

@@ -17,7 +17,7 @@ from hyperseg.io.formats import list_arrays
 from hyperseg.io.formats.array import ArrayChoiceError, ArrayEntry
 from hyperseg.io.look.survey import Survey, survey
 from hyperseg.io.look.thin import ThinCube
-from hyperseg.io.open import named_card, open_named
+from hyperseg.io.open import named_card, open_scene
 from hyperseg.io.read import open_array, read_scene, split_key
 from hyperseg.io.write.files import replacing
 from hyperseg.report.pictures import false_colour
@@ -86,7 +86,7 @@ def inspect_file(text: str) -> Inspection:
     """Open a file (or FILE:KEY, or a data set by its name) and look at a sample of its pixels.
 
     Raises:
-        DataFileError, SceneError: as `open_named`; a file of several arrays is no error here.
+        DataFileError, SceneError: as `open_scene`; a file of several arrays is no error here.
     """
     path, key = split_key(text)
     with _remarks() as remarks:
@@ -100,7 +100,7 @@ def inspect_file(text: str) -> Inspection:
                 return Inspection(text, "file of several arrays", arrays=list_arrays(path))
             arrays = list_arrays(path)
         else:
-            scene, about, arrays = open_named(text, need_labels=False), "public data set", {}
+            scene, about, arrays = open_scene(text, need_labels=False), "public data set", {}
         seen = survey(scene.cube, good=scene.good_bands, nodata=scene.nodata)
     return Inspection(
         text, about, scene, seen, arrays if len(arrays) > 1 else {}, tuple(dict.fromkeys(remarks))

@@ -27,7 +27,7 @@ from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.splits import make_split
 from hyperseg.gan.settings import Variant, Weights
 from hyperseg.hsi.classical import fit_lda, fit_random_forest, fit_spectral, fit_svm, predict_map
-from hyperseg.io.catalog import load_card, open_scene
+from hyperseg.io.catalog import load_card, open_card
 from hyperseg.metrics import mean_and_std, paired
 from hyperseg.recipes.refiners.dense_crf import refine_with_crf
 from hyperseg.recipes.run.repeat import score_map
@@ -138,7 +138,7 @@ def open_base(name: str) -> Scene:
         return simulate_usgs_potts(data_folder(), seed=0).scene
     if name == "simulated-pavia-university":
         return simulate_pavia_university(data_folder(), seed=0).scene
-    return open_scene(load_card(name))
+    return open_card(load_card(name))
 
 
 def measure(

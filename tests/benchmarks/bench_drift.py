@@ -23,7 +23,7 @@ from hyperseg.data.drift import measure_drift
 from hyperseg.data.splits import make_split
 from hyperseg.engine import predict_scene
 from hyperseg.hsi.networks import for_inference
-from hyperseg.io.catalog import load_card, open_scene
+from hyperseg.io.catalog import load_card, open_card
 from hyperseg.recipes.mapping.windows import make_mapper, plan_windows
 from hyperseg.recipes.run.load import load_run
 from hyperseg.recipes.training.network import TrainSettings, train_network
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()
-    scene: Any = open_scene(load_card("indian-pines"))
+    scene: Any = open_card(load_card("indian-pines"))
     if options.illumination:
         return compare(scene, options.illumination, range(options.first, options.first + options.seeds))
     test = make_split("parcels", scene.labels, scene.n_classes, seed=0, valid=scene.valid).test

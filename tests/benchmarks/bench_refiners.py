@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from bench_accuracy import SCENES, open_base, published, table
+from hyperseg.recipes.run.chain import refine
+from hyperseg.recipes.run.make import Job, Made, make_map
 
 from hyperseg.core import Scene, Split
 from hyperseg.data.splits import make_split
 from hyperseg.recipes.refiners.deconv import DeconvSettings
 from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
-from hyperseg.recipes.run.chain import refine
-from hyperseg.recipes.run.make import Job, Made, make_map
 from hyperseg.recipes.run.repeat import score_map
 from hyperseg.recipes.run.settings import UNARY, ClassifySettings
 from hyperseg.recipes.training.joint import JointSettings

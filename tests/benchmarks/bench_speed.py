@@ -22,7 +22,7 @@ from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import Preprocess, fit_preprocess
 from hyperseg.engine import predict_scene
 from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network, for_inference
-from hyperseg.io.catalog import load_card, open_scene
+from hyperseg.io.catalog import load_card, open_card
 
 
 def scenes() -> list[Scene]:
@@ -33,7 +33,7 @@ def scenes() -> list[Scene]:
         rng.normal(size=(610, 340, 103)).astype(np.float32), classes=names, colours=((0, 0, 0),) * 9,
         name="610x340x103",
     )  # fmt: skip
-    return [open_scene(load_card("indian-pines")), pavia]
+    return [open_card(load_card("indian-pines")), pavia]
 
 
 def prepared(scene: Scene) -> Preprocess:

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import Scene
-from hyperseg.io.catalog import load_card, open_scene
+from hyperseg.io.catalog import load_card, open_card
 
 MAP = """
 import resource, sys, time
@@ -46,7 +46,7 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 
 
 def indian_pines() -> Scene:
-    return open_scene(load_card("indian-pines"))
+    return open_card(load_card("indian-pines"))
 
 
 def tiled(cube: Any, rows: int, columns: int, *, at: int = 0) -> np.ndarray:

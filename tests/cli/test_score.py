@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from hyperseg.cli.score import score
 from hyperseg.core import DataFileError, Grid, LabelError
-from hyperseg.io.catalog import load_card, open_scene
+from hyperseg.io.catalog import load_card, open_card
 from hyperseg.io.write import write_map
 
 NAMES = ("water", "forest", "road")
@@ -236,7 +236,7 @@ def test_missing_file_is_named(write: Write) -> None:
 
 def test_a_public_scene_stands_for_its_ground_truth(tmp_path: Path) -> None:
     pytest.importorskip("tensorly", reason="carries the scene")
-    scene = open_scene(load_card("indian-pines"))
+    scene = open_card(load_card("indian-pines"))
     assert scene.labels is not None
     write_map(tmp_path / "map.tif", scene.labels, classes=scene.classes, colours=scene.colours)
     found = scored(tmp_path, str(tmp_path / "map.tif"), "Indian Pines")

@@ -17,7 +17,7 @@ from hyperseg.io.catalog import (
     find_card,
     load_card,
     locate,
-    open_scene,
+    open_card,
     to_labels,
     verify,
     whereabouts,
@@ -222,7 +222,7 @@ def test_indian_pines_is_built_in_and_its_content_is_the_published_one() -> None
     pytest.importorskip("tensorly", reason="carries the scene")
     card = load_card("ip")
     assert whereabouts(card) == "built in"
-    scene = open_scene(card)
+    scene = open_card(card)
     assert scene.shape == (145, 145)
     assert scene.n_bands == 200
     assert scene.class_counts().tolist() == list(card.counts)
@@ -239,7 +239,7 @@ def test_built_in_files_are_found_without_importing_the_package() -> None:
     import sys
 
     code = (
-        "import sys; from hyperseg.io.catalog import load_card, open_scene; open_scene(load_card('ip'));"
+        "import sys; from hyperseg.io.catalog import load_card, open_card; open_card(load_card('ip'));"
         "print([m for m in ('tensorly', 'pooch', 'scipy', 'torch') if m in sys.modules])"
     )
     pytest.importorskip("tensorly", reason="carries the scene")
@@ -249,7 +249,7 @@ def test_built_in_files_are_found_without_importing_the_package() -> None:
 
 def test_codes_become_classes(tmp_path: Path, tiny: Card, tiny_arrays: dict[str, np.ndarray]) -> None:
     _save(tmp_path, tiny_arrays)
-    scene = open_scene(tiny, cache=tmp_path)
+    scene = open_card(tiny, cache=tmp_path)
     assert scene.labels is not None
     assert scene.labels.tolist() == [[0, 0, -1, -1], [-1] * 4, [-1, -1, -1, 1]]
     assert scene.labels.dtype == np.int16
@@ -299,7 +299,7 @@ def test_missing_files_are_named_with_the_way_to_get_them(tmp_path: Path, tiny: 
     with pytest.raises(
         DataFileError, match=r"Tiny\.npy, Tiny_gt\.npy not found.*fetch tiny.*ehu\.eus"
     ) as caught:
-        open_scene(tiny, cache=tmp_path)
+        open_card(tiny, cache=tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
@@ -312,7 +312,7 @@ def test_cache_variable_and_subfolder(
     assert whereabouts(tiny) == "incomplete"
     _save(tmp_path / "tiny", tiny_arrays)
     assert whereabouts(tiny) == "in cache"
-    assert open_scene(tiny).n_classes == 2
+    assert open_card(tiny).n_classes == 2
 
 
 def test_real_label_files_have_the_counts_of_the_cards(shared_data: Path) -> None:
@@ -327,7 +327,7 @@ def test_real_label_files_have_the_counts_of_the_cards(shared_data: Path) -> Non
 
 def test_published_mat_files_of_indian_pines_open(shared_data: Path) -> None:
     pytest.importorskip("hyperseg.io.read")
-    scene = open_scene(load_card("ip"), cache=shared_data / "hsi" / "indian_pines")
+    scene = open_card(load_card("ip"), cache=shared_data / "hsi" / "indian_pines")
     assert "indian_pines/Indian_pines_corrected.mat" in scene.source
 
 
@@ -361,7 +361,7 @@ def web(monkeypatch: pytest.MonkeyPatch, tiny_arrays: dict[str, np.ndarray]) -> 
 def test_fetch_brings_what_is_missing_once(tmp_path: Path, tiny: Card, web: _Web) -> None:
     fetch(tiny, cache=tmp_path)
     assert web.asked == ["Tiny.npy", "Tiny_gt.npy"]
-    assert open_scene(tiny, cache=tmp_path).n_bands == 2
+    assert open_card(tiny, cache=tmp_path).n_bands == 2
     lines: list[str] = []
     fetch(tiny, cache=tmp_path, tell=lines.append)
     assert web.asked == ["Tiny.npy", "Tiny_gt.npy"]

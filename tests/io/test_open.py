@@ -51,9 +51,9 @@ def test_neither_tells_the_nearest(
 
 EVERYTHING = """
 import importlib, pkgutil, sys, time
-from hyperseg.io.open import open_named
+from hyperseg.io.open import open_scene
 try:
-    open_named("indian-pinse")
+    open_scene("indian-pinse")
 except Exception as error:
     print(type(error).__name__, time.process_time())
 import hyperseg.io

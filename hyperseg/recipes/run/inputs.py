@@ -13,7 +13,7 @@ from hyperseg.core import Scene, SettingError
 from hyperseg.core.settings import from_json
 from hyperseg.data.splits import parse_split
 from hyperseg.io.labels.vectors import VectorOptions
-from hyperseg.io.open import open_named, read_mask
+from hyperseg.io.open import open_scene, read_mask
 from hyperseg.recipes.run.record import load_record
 from hyperseg.recipes.run.settings import RunSettings
 
@@ -75,6 +75,6 @@ def open_inputs(
     if not settings.chosen.unlabelled:
         named["pool"] = None
     vectors = from_json(VectorOptions, drawn, "drawn labels")
-    scene = open_named(named["scene"], labels=named["labels"], folder=folder, vectors=vectors)
+    scene = open_scene(named["scene"], labels=named["labels"], folder=folder, vectors=vectors)
     masks = Masks(*(read_mask(named[name], scene) for name in ("train_mask", "test_mask", "pool")))
     return Inputs(scene, masks, named | drawn)
