@@ -6,7 +6,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import pytest
 
 # two workers on two cores: one thread each, set before torch is imported; notebooks inherit it
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from running import Answer, Hyperseg, Quick, Run
 
 from hyperseg.cli import main
 from hyperseg.core import Scene
@@ -88,10 +89,6 @@ def files(toy: Scene, tmp_path: Path) -> tuple[str, ...]:
     return ("cube.npy", "--labels", "gt.npy")
 
 
-Quick = Callable[..., RunSettings]
-Run = Callable[..., Path]
-
-
 @pytest.fixture(scope="session")
 def quick() -> Quick:
     """Settings of a run of a second: few steps, no baseline, no refiner, one repeat; options override."""
@@ -116,29 +113,6 @@ def run() -> Run:
         return classify(scene, settings, out=out, **(how | options))[0].root
 
     return run
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command left: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def error(self) -> str:
-        """The one line of an error a user can act on."""
-        lines = [line for line in self.err.splitlines() if not line.startswith("Note: ")]
-        assert self.code == 2, (self.code, self.out, self.err)
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("Error: ")
-        assert "Traceback" not in self.err
-        assert self.out == ""
-        return lines[0].removeprefix("Error: ")
-
-
-Hyperseg = Callable[..., Answer]
 
 
 @pytest.fixture

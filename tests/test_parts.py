@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from conftest import Hyperseg, Quick, Run
+from running import Hyperseg, Quick, Run
 
 from hyperseg.core import UNLABELLED, HypersegError, Scene, SegmentationMap
 from hyperseg.core.parts import Entry, Method, Parts, Refiner, Saved

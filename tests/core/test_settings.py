@@ -65,7 +65,8 @@ class Training:
 @settings
 class Both:
     first: Noise = option(Noise(), "One.")
-    second: Noise = option(Noise(), "The other.", hides=True)
+    second: Noise = option(Noise(), "Another, hidden.", hides=True)
+    third: Noise = option(Noise(), "The other.")
 
 
 @settings
@@ -199,12 +200,8 @@ def test_leaves_are_every_single_setting_in_order() -> None:
     assert [leaf.path for leaf in found][-3:] == ["note", "noise.gain", "noise.rate"]
     assert len(found) == 12
     assert (found[-2].name, found[-2].value, found[-2].hint, found[-2].rule.low) == ("gain", 0.3, float, 0)
-    assert [leaf.rule.shown for leaf in leaves(Both())] == [
-        None,
-        "rate",
-        None,
-        None,
-    ]  # a hidden group has no options
+    shown = [leaf.rule.shown for leaf in leaves(Both())]
+    assert shown == [None, "rate", None, None, None, "rate"]  # a hidden group has no options
 
 
 def test_settings_are_changed_by_path_or_by_the_end_of_one_path() -> None:
@@ -218,8 +215,11 @@ def test_settings_are_changed_by_path_or_by_the_end_of_one_path() -> None:
         changed(of, {"stesp": 1})
     with pytest.raises(SettingError, match="gain is 0 or more, got -1"):
         changed(of, {"noise.gain": -1})
-    with pytest.raises(SettingError, match=r"gain may be first\.gain or second\.gain: give more of its path"):
-        changed(Both(), {"gain": 1})
+    two = Both(third=Noise(rate=0.7))
+    with pytest.raises(SettingError, match=r"gain may be first\.gain or third\.gain: give more of its path"):
+        changed(two, {"gain": 1})
+    hidden = changed(two, {"second.rate": 0.4})  # the end alone does not name what a group hides
+    assert (hidden.second.rate, hidden.first, hidden.third) == (0.4, two.first, two.third)
 
 
 @pytest.mark.parametrize(
