@@ -80,7 +80,9 @@ class DeepCrfSettings:
         200, "Pairs of each kind to learn from, see `hyperseg.crf.piecewise.labelled_edges`.", low=1
     )
     forced: bool = option(False, "Use the usual weight without asking validation pixels.")
-    through: JointSettings = option(JointSettings(), "The training through the inference, where joint.")
+    through: JointSettings = option(
+        JointSettings(), "The training through the inference, where joint.", hides=True
+    )
     features: BandGroupSettings = option(
         BandGroupSettings(), "The network that features come from, after a method that has none.", hides=True
     )
