@@ -30,11 +30,11 @@ labels, parts, run = (partial(in_group, title) for title in ("Labels and their s
 @labels("--split", metavar="SPLIT", help="How labelled pixels are divided, see below.  [default: parcels]")
 @labels("--train-mask", metavar="FILE", help="For --split fixed: raster of training pixels.")
 @labels("--test-mask", metavar="FILE", help="For --split fixed: raster of test pixels; default: the rest.")
-@parts("--method", type=Choice(tuple(METHODS)), help=f"What makes the map.  [default: {METHODS.default}]")
+@parts("--method", type=Choice(METHODS), help=f"What makes the map.  [default: {METHODS.default}]")
 @parts(
     "--refine",
     multiple=True,
-    type=Choice((*REFINERS, NONE)),
+    type=Choice(REFINERS, NONE),
     help="Refiner after the method; repeat it for a chain, in order.  [default: the method's own, mostly "
     f"{REFINERS.default}]",
 )
@@ -42,7 +42,7 @@ labels, parts, run = (partial(in_group, title) for title in ("Labels and their s
     "--baseline",
     "baselines",
     multiple=True,
-    type=Choice(tuple(METHODS)),
+    type=Choice(METHODS),
     help=f"Method measured beside; repeatable.  [default: {BASELINE}]",
 )
 @parts(
