@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hyperseg.cli.device import device_option
 from hyperseg.cli.options import NONE, Choice, PartsCommand, chosen_settings, in_group
 from hyperseg.cli.vectors import vector_options
 from hyperseg.recipes.methods import BASELINE, METHODS
@@ -29,11 +30,11 @@ labels, parts, run = (partial(in_group, title) for title in ("Labels and their s
 @labels("--split", metavar="SPLIT", help="How labelled pixels are divided, see below.  [default: parcels]")
 @labels("--train-mask", metavar="FILE", help="For --split fixed: raster of training pixels.")
 @labels("--test-mask", metavar="FILE", help="For --split fixed: raster of test pixels; default: the rest.")
-@parts("--method", type=Choice(tuple(METHODS)), help=f"What makes the map.  [default: {METHODS.default}]")
+@parts("--method", type=Choice(METHODS), help=f"What makes the map.  [default: {METHODS.default}]")
 @parts(
     "--refine",
     multiple=True,
-    type=Choice((*REFINERS, NONE)),
+    type=Choice(REFINERS, NONE),
     help="Refiner after the method; repeat it for a chain, in order.  [default: the method's own, mostly "
     f"{REFINERS.default}]",
 )
@@ -41,7 +42,7 @@ labels, parts, run = (partial(in_group, title) for title in ("Labels and their s
     "--baseline",
     "baselines",
     multiple=True,
-    type=Choice(tuple(METHODS)),
+    type=Choice(METHODS),
     help=f"Method measured beside; repeatable.  [default: {BASELINE}]",
 )
 @parts(
@@ -57,17 +58,18 @@ labels, parts, run = (partial(in_group, title) for title in ("Labels and their s
     help="Repeats with other seeds: the spread you can expect.  [default: 3]",
 )
 @run("--seed", type=click.IntRange(0), help="Seed of the first repeat.  [default: 0]")
-@run("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@device_option
 @run("--data", "folder", type=PATH, help="Folder with a data set's own files.")
 @run("--out", type=PATH, help="Run folder.  [default: runs/SCENE-METHOD]")
 @run("--resume", is_flag=True, help="Continue an interrupted run.")
 @run("--from", "record", type=PATH, help="Repeat the run of a run.json; options given here win.")
 @run("--quiet", is_flag=True, help="No progress bars.")
+@run("--no-pictures", is_flag=True, help="Draw nothing: no map.png, no pictures in the report.")
 @click.pass_context
 def classify(
     context: click.Context, scene: str | None, split: str | None, baselines: tuple[str, ...], sets: tuple[str, ...],
     repeats: int | None, seed: int | None, device: str, folder: Path | None, out: Path | None, resume: bool,
-    record: Path | None, quiet: bool, **given: Any,
+    record: Path | None, quiet: bool, no_pictures: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train on SCENE and map all of it.
 
@@ -101,7 +103,7 @@ def classify(
 
     done, metrics = run(
         opened.scene, settings, out=out, masks=opened.masks, device=device, resume=resume, quiet=quiet,
-        inputs=opened.named,
+        pictures=not no_pictures, inputs=opened.named,
     )  # fmt: skip
     if rank() == 0:
         print_summary(metrics, folder=done.root)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from hyperseg.cli.device import device_option
+
 
 @click.command("map")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -43,7 +45,7 @@ import click
     type=click.IntRange(1),
     help="Side of a window in pixels.  [default: what takes 128 MiB, 256 MiB with --refine]",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@device_option
 @click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder with a data set's own files.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def map_scene(
@@ -65,14 +67,17 @@ def map_scene(
     """
     from hyperseg.core import SettingError
     from hyperseg.io.open import open_scene
-    from hyperseg.recipes.mapping.apply import Cluster, apply_run
+    from hyperseg.recipes.run.record import load_record
 
     if workers is not None and dask is not None:
         raise SettingError(
             "--workers starts processes here, --dask uses those of a scheduler: give one of them."
         )
-    cluster = None if workers is None and dask is None else Cluster(dask, workers or 1)
+    load_record(run)  # a run and a scene that are not there are told before torch is loaded
     opened = open_scene(scene, folder=folder, need_labels=False)
+    from hyperseg.recipes.mapping.apply import Cluster, apply_run
+
+    cluster = None if workers is None and dask is None else Cluster(dask, workers or 1)
     target = out or Path(f"{opened.name}-map.tif")
     written = apply_run(
         run, opened, out=target, refine=refine, entropy=entropy, probabilities=probabilities, cluster=cluster,

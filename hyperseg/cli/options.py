@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -23,12 +23,16 @@ POOL = "pool"  # option of methods that learn from pixels without labels
 
 
 class Choice(click.ParamType):
-    """One of some names; a misspelt one is told the nearest."""
+    """One of the names of a table, or one more, when it is asked; a misspelt one is told the nearest."""
 
     name = "choice"
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
+    def __init__(self, table: Collection[str], *more: str) -> None:
+        self.table, self.more = table, more
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.table, *self.more)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return f"[{'|'.join(self.names)}]"

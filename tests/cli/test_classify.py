@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import shlex
@@ -14,40 +13,30 @@ import time
 from pathlib import Path
 from typing import Any
 
+import halting
 import numpy as np
 import pytest
+from conftest import Hyperseg
 
-from hyperseg.cli import classify as command
 from hyperseg.cli.main import resume_command
 from hyperseg.core import Grid, Scene
 from hyperseg.io.write import read_map, write_map, write_raster
-from hyperseg.recipes.run import classify as recipe
-from hyperseg.recipes.run import make, outputs, settings
 
+stop = halting.stop
 Words = tuple[str, ...]
-QUICK = ("--repeats", "1", "--epochs", "1", "--refine", "none", "--split", "random_per_class:8", "--quiet")
-SVM = (*QUICK, "--method", "svm")
+SHORT = ("--repeats", "1", "--split", "random_per_class:8", "--quiet", "--no-pictures")
+PLAIN = (*SHORT, "--refine", "none")
+QUICK = (*PLAIN, "--epochs", "1")
+HALT = (*SHORT, "--epochs", "1", "--refine", "halt")  # can be stopped once its network is trained
+SVM = (*PLAIN, "--method", "svm")
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than these runs."""
-    from matplotlib.image import imsave
-
-    png = io.BytesIO()
-    imsave(png, [[0.0, 1.0]], format="png")
-    monkeypatch.setattr(outputs, "draw_figures", lambda *a, **k: {"map": png.getvalue()})
-
-
-def test_the_choices_of_the_command_are_those_of_the_recipe() -> None:
-    assert settings.METHODS == command.METHODS
-    assert set(settings.CLASSICAL) == set(command.BASELINES)
-
-
-def test_a_first_map(hyperseg: Any, files: Words, tmp_path: Path) -> None:
-    answer = hyperseg("classify", *files, *QUICK, "--out", "r")
+def test_a_first_map(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
+    words = [word for word in QUICK if word != "--no-pictures"]
+    answer = hyperseg("classify", *files, *words, "--out", "r")
     assert answer.code == 0, answer.err
     assert answer.err == ""  # --quiet
+    assert (tmp_path / "r" / "map.png").exists()
     for said in (
         "24 × 21 pixels, 16 bands, 3 classes",
         "svm (baseline)",
@@ -66,10 +55,12 @@ def test_a_first_map(hyperseg: Any, files: Words, tmp_path: Path) -> None:
     }
 
 
-def test_folders_are_numbered_and_never_overwritten(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+def test_folders_are_numbered_and_never_overwritten(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
     for _ in range(2):
         assert hyperseg("classify", *files, *SVM).code == 0
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["cube-svm", "cube-svm-2"]
+    assert not (tmp_path / "runs" / "cube-svm" / "map.png").exists()
+    assert "<img" not in (tmp_path / "runs" / "cube-svm" / "report.html").read_text()
     before = (tmp_path / "runs" / "cube-svm" / "metrics.json").read_bytes()
     error = hyperseg("classify", *files, *SVM, "--out", "runs/cube-svm").error
     assert "runs/cube-svm: exists and is not empty" in error
@@ -77,39 +68,48 @@ def test_folders_are_numbered_and_never_overwritten(hyperseg: Any, files: Words,
     assert "has ended" in hyperseg("classify", *files, *SVM, "--out", "runs/cube-svm", "--resume").error
 
 
-def test_from_repeats_a_run(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+def test_from_repeats_a_run(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
     options = ("--seed", "5", "--method", "cnn3d", "--no-flips")
     assert hyperseg("classify", *files, *QUICK, *options, "--out", "one").code == 0
-    assert hyperseg("classify", "--from", "one/run.json", "--quiet", "--out", "two").code == 0
-    assert hyperseg("classify", "--from", "one", "--seed", "6", "--quiet", "--out", "three").code == 0
+    assert (
+        hyperseg("classify", "--from", "one/run.json", "--quiet", "--no-pictures", "--out", "two").code == 0
+    )
+    assert (
+        hyperseg(
+            "classify", "--from", "one", "--seed", "6", "--quiet", "--no-pictures", "--out", "three"
+        ).code
+        == 0
+    )
     for name in ("map.tif", "model.safetensors", "run.json"):
         one, two, three = ((tmp_path / run / name).read_bytes() for run in ("one", "two", "three"))
         assert one == two
         assert one != three
 
 
-def test_from_takes_the_masks_along(hyperseg: Any, files: Words, scene: Scene, tmp_path: Path) -> None:
-    assert scene.labels is not None
-    mask = np.zeros(scene.shape, np.uint8)
+def test_from_takes_the_masks_along(hyperseg: Hyperseg, files: Words, toy: Scene, tmp_path: Path) -> None:
+    assert toy.labels is not None
+    mask = np.zeros(toy.shape, np.uint8)
     mask[::2, ::3] = 1
     np.save(tmp_path / "train.npy", mask)
     fixed = ("--split", "fixed", "--train-mask", "train.npy")
     assert hyperseg("classify", *files, *SVM, *fixed, "--out", "one").code == 0
     found = json.loads((tmp_path / "one" / "metrics.json").read_text())["split"]
-    assert found["train"] == np.count_nonzero((scene.labels >= 0) & (mask > 0))
-    assert found["test"] == np.count_nonzero((scene.labels >= 0) & (mask == 0))
-    assert hyperseg("classify", "--from", "one", "--quiet", "--out", "two").code == 0
+    assert found["train"] == np.count_nonzero((toy.labels >= 0) & (mask > 0))
+    assert found["test"] == np.count_nonzero((toy.labels >= 0) & (mask == 0))
+    assert hyperseg("classify", "--from", "one", "--quiet", "--no-pictures", "--out", "two").code == 0
     assert (tmp_path / "one/map.tif").read_bytes() == (tmp_path / "two/map.tif").read_bytes()
     other = ("--split", "random_per_class:8")  # leaves the masks behind
-    assert hyperseg("classify", "--from", "one", "--quiet", *other, "--out", "three").code == 0
+    assert (
+        hyperseg("classify", "--from", "one", "--quiet", "--no-pictures", *other, "--out", "three").code == 0
+    )
 
 
 @pytest.mark.parametrize("kind", [".mat", ".tif"])
 def test_other_files_give_the_same_map(
-    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path, kind: str
+    hyperseg: Hyperseg, files: Words, toy: Scene, tmp_path: Path, kind: str
 ) -> None:
-    assert scene.labels is not None
-    cube, labels = np.asarray(scene.cube), scene.labels + 1
+    assert toy.labels is not None
+    cube, labels = np.asarray(toy.cube), toy.labels + 1
     if kind == ".mat":
         from scipy.io import savemat
 
@@ -119,7 +119,7 @@ def test_other_files_give_the_same_map(
         grid = Grid((5.0, 5.0), "m", "EPSG:32633", (5.0, 0.0, 4e5, 0.0, -5.0, 5e6))
         write_raster(tmp_path / "s.tif", cube, grid)
         names, colours = ("oak", "fir", "ash"), ((200, 0, 0), (0, 200, 0), (0, 0, 200))
-        write_map(tmp_path / "gt.tif", scene.labels, classes=names, colours=colours, grid=grid)
+        write_map(tmp_path / "gt.tif", toy.labels, classes=names, colours=colours, grid=grid)
         words = ("s.tif", "--labels", "gt.tif")
     assert hyperseg("classify", *files, *SVM, "--out", "npy").code == 0
     answer = hyperseg("classify", *words, *SVM, "--out", "other")
@@ -135,23 +135,12 @@ def test_other_files_give_the_same_map(
         assert "FILE:KEY" in error
 
 
-def test_labels_of_ones_own_for_a_public_scene(hyperseg: Any, tmp_path: Path) -> None:
+def test_labels_of_ones_own_for_a_public_scene(hyperseg: Hyperseg, tmp_path: Path) -> None:
     """More classes than the card has colours."""
     codes = np.arange(145 * 145).reshape(145, 145) // 3 % 20 + 1
     np.save(tmp_path / "own.npy", codes.astype(np.uint8))
-    answer = hyperseg(
-        "classify",
-        "indian-pines",
-        "--labels",
-        "own.npy",
-        *QUICK,
-        "--method",
-        "rf",
-        "--baseline",
-        "lda",
-        "--out",
-        "r",
-    )
+    words = ("classify", "indian-pines", "--labels", "own.npy", *PLAIN, "--method", "rf", "--baseline", "lda")
+    answer = hyperseg(*words, "--out", "r")
     assert answer.code == 0, answer.err
     assert len(read_map(tmp_path / "r" / "map.tif")[1]) == 20
     np.save(tmp_path / "small.npy", codes[:10].astype(np.uint8))
@@ -160,9 +149,9 @@ def test_labels_of_ones_own_for_a_public_scene(hyperseg: Any, tmp_path: Path) ->
 
 
 def test_bands_and_pixels_without_data_are_named_and_left_out(
-    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path
+    hyperseg: Hyperseg, files: Words, toy: Scene, tmp_path: Path
 ) -> None:
-    cube = np.asarray(scene.cube).copy()
+    cube = np.asarray(toy.cube).copy()
     cube[..., 2], cube[..., 7], cube[..., 8] = 4.0, np.nan, np.inf
     cube[20, 20] = np.nan
     np.save(tmp_path / "cube.npy", cube)
@@ -177,9 +166,9 @@ def test_bands_and_pixels_without_data_are_named_and_left_out(
 
 
 def test_a_picture_of_four_bands_works_with_a_note(
-    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path
+    hyperseg: Hyperseg, files: Words, toy: Scene, tmp_path: Path
 ) -> None:
-    np.save(tmp_path / "cube.npy", np.asarray(scene.cube)[..., ::4])
+    np.save(tmp_path / "cube.npy", np.asarray(toy.cube)[..., ::4])
     answer = hyperseg("classify", *files, *QUICK, "--out", "r")
     assert answer.code == 0, answer.err
     assert "Note: cube.npy: not hyperspectral (4 bands)" in answer.err
@@ -188,7 +177,7 @@ def test_a_picture_of_four_bands_works_with_a_note(
 
 
 def test_a_full_disk_is_told_with_the_way_on(
-    hyperseg: Any, files: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hyperseg: Hyperseg, files: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = os.replace
 
@@ -206,11 +195,13 @@ def test_a_full_disk_is_told_with_the_way_on(
     assert hyperseg("classify", *files, *SVM, "--out", "r", "--resume").code == 0
 
 
-def test_a_damaged_training_state(hyperseg: Any, files: Words, tmp_path: Path) -> None:
-    words = ("classify", *files, *QUICK, "--out", "r")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(make, "predict_scene", stop)
-        assert hyperseg(*words).code == 130
+def test_a_damaged_training_state(
+    hyperseg: Hyperseg, files: Words, stop: halting.Stop, tmp_path: Path
+) -> None:
+    words = ("classify", *files, *HALT, "--out", "r")
+    stop.at = "fit"
+    assert hyperseg(*words).code == 130
+    stop.at = ""
     state = tmp_path / "r" / "unfinished" / "train0-cnn3d.pt"
     os.truncate(state, 1000)
     error = hyperseg(*words, "--resume").error
@@ -220,21 +211,20 @@ def test_a_damaged_training_state(hyperseg: Any, files: Words, tmp_path: Path) -
     assert hyperseg(*words, "--resume").code == 0
 
 
-def stop(*a: Any, **k: Any) -> Any:
-    raise KeyboardInterrupt
-
-
-def test_an_interrupted_run_says_how_to_go_on(hyperseg: Any, files: Words, tmp_path: Path) -> None:
-    words = ("classify", *files, *QUICK, "--baseline", "lda")
+def test_an_interrupted_run_says_how_to_go_on(
+    hyperseg: Hyperseg, files: Words, stop: halting.Stop, tmp_path: Path
+) -> None:
+    words = ("classify", *files, *HALT, "--baseline", "lda")
     for out in ("my run", "runs/cube-cnn3d"):
         given = ("--out", out) if out == "my run" else ()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(make, "predict_scene", stop)
-            answer = hyperseg(*words, *given)
+        stop.at = "fit"
+        answer = hyperseg(*words, *given)
+        stop.at = ""
         assert answer.code == 130
         told = answer.err.strip().partition("To go on: ")[2]
         assert shlex.split(told) == ["hyperseg", *words, "--out", out, "--resume"]
         assert "hyperseg: error" not in answer.err
+        assert (tmp_path / out / "unfinished" / "train0-cnn3d.pt").exists()
         assert hyperseg(*shlex.split(told)[1:]).code == 0
         assert (tmp_path / out / "metrics.json").exists()
 
@@ -246,18 +236,18 @@ def test_the_command_to_go_on(words: list[str]) -> None:
     assert resume_command(words, Path("a b")) == "hyperseg s --out 'a b' --resume"
 
 
-def test_interrupted_before_a_run_began(hyperseg: Any, files: Words, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "check_scene", stop)
-    answer = hyperseg("classify", *files)
+def test_interrupted_before_a_run_began(hyperseg: Hyperseg, files: Words, stop: halting.Stop) -> None:
+    stop.at = "check"
+    answer = hyperseg("classify", *files, *HALT)
     assert (answer.code, answer.err.split()) == (130, ["Interrupted."])
 
 
-def test_ctrl_c_in_a_terminal(hyperseg: Any, files: Words, tmp_path: Path) -> None:
+def test_ctrl_c_in_a_terminal(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
     """The installed command, a real signal, and the command it prints."""
-    words = ["classify", *files, "--repeats", "1", "--refine", "none", "--split", "random_per_class:8"]
     run = Path(sys.executable).with_name("hyperseg")
+    words = [word for word in PLAIN if word != "--quiet"]
     process = subprocess.Popen(
-        [run, *words, "--epochs", "200", "--out", "r"],
+        [run, "classify", *files, *words, "--epochs", "200", "--out", "r"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
