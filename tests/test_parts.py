@@ -264,7 +264,7 @@ def test_a_run_of_new_parts_is_resumed(toy: Scene, quick: Quick, run: Run, tmp_p
     settings = quick(method="toy", refine=("smooth",), split="stripes", repeats=2)
     whole = run(toy, settings, tmp_path / "whole")
 
-    def stop(repeat: int) -> None:
+    def stop(repeat: int, made: Outcome) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

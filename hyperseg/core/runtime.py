@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ class Runtime:
         checkpoints: stem of the files of interrupted training, which is continued where they exist; or None.
         tag: in front of every progress bar.
         quiet: no progress bars.
+        on_step: called with the text of a training's bar and the steps done after every step; a KeyboardInterrupt in it
+            ends the training as Ctrl-C does.
     """
 
     seed: int = 0
@@ -28,6 +31,7 @@ class Runtime:
     checkpoints: Path | None = None
     tag: str = ""
     quiet: bool = False
+    on_step: Callable[[str, int], None] | None = None
 
     def checkpoint(self, name: str) -> Path | None:
         """The file of the unfinished training called `name`."""

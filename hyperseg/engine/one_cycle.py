@@ -62,8 +62,14 @@ def train(
         name: of the training state's file.
         title: text of the progress bar.
     """
-    checkpoint = runtime.checkpoint(name)
-    with training_progress(runtime.label(title), steps, quiet=runtime.quiet) as report:
+    checkpoint, label = runtime.checkpoint(name), runtime.label(title)
+    with training_progress(label, steps, quiet=runtime.quiet) as show:
+
+        def report(done: int, values: Mapping[str, float]) -> None:
+            show(done, values)
+            if runtime.on_step is not None:
+                runtime.on_step(label, done)
+
         history = fit(
             phases, batches, steps, modules=modules, averages=list(averages.values()), seed=runtime.seed,
             precision=runtime.precision, device=runtime.device, validate=validate, keep=keep,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from os.path import exists, samefile
@@ -39,10 +39,12 @@ class Cluster:
     Attributes:
         address: of a Dask scheduler whose workers see the same files, or None for workers on this machine.
         workers: processes on this machine where there is no address.
+        patience_s: how long the scheduler may take to answer.
     """
 
     address: str | None = None
     workers: int = 1
+    patience_s: float = 20
 
 
 def apply_run(
@@ -58,6 +60,7 @@ def apply_run(
     resume: bool = False,
     device: str = "auto",
     quiet: bool = False,
+    on_window: Callable[[int], None] | None = None,
 ) -> Path:
     """Map `scene` with the model of `run`; write `out` and OUT-confidence.tif.
 
@@ -75,6 +78,7 @@ def apply_run(
         side: of a window in pixels; None follows from the memory of a pixel.
         resume: go on with an interrupted map.
         device, quiet: as in `classify`.
+        on_window: called with the number of every window once it is kept.
 
     Raises:
         RunError: the folder holds no whole run, or an unfinished map that cannot be gone on with.
@@ -121,7 +125,9 @@ def apply_run(
     if probabilities is not None:
         probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
     with _kept_for_resume(store, out):
-        _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet)
+        _write_windows(
+            store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window
+        )
     _assemble(store, writer)
     if probs is not None:
         probs.finish()
@@ -151,7 +157,7 @@ def _going_on(
         return map_here(mapper, scene, left)
     from hyperseg.recipes.mapping.cluster import map_elsewhere
 
-    return map_elsewhere(run, mapper, scene, left, address=cluster.address, workers=cluster.workers)
+    return map_elsewhere(run, mapper, scene, left, **vars(cluster))
 
 
 @contextmanager
@@ -177,6 +183,7 @@ def _write_windows(
     *,
     label: str,
     quiet: bool,
+    on_window: Callable[[int], None] | None,
 ) -> None:
     total = int(np.prod(store.shape))
     done = total - sum(_pixels(windows[n]) for n in store.missing())
@@ -193,6 +200,8 @@ def _write_windows(
             store.write(number, windows[number], values)
             done += made.labels.size
             progress(done, total)
+            if on_window is not None:
+                on_window(number)
 
 
 def _assemble(store: UnfinishedMap, writer: MapWriter) -> None:

@@ -20,7 +20,6 @@ from hyperseg.recipes.mapping.windows import Mapper, WindowMap, make_mapper
 from hyperseg.recipes.run.load import load_run
 
 IN_FLIGHT = 2  # windows per worker that are under way: one computed, one waiting
-CONNECT_S = 20
 ATTEMPTS = 5  # a window lost more often than this with its worker ends the map
 
 
@@ -32,6 +31,7 @@ def map_elsewhere(
     *,
     address: str | None,
     workers: int,
+    patience_s: float,
 ) -> Iterator[tuple[int, WindowMap]]:
     """Map windows on a Dask cluster, in the order in which they come back.
 
@@ -45,6 +45,7 @@ def map_elsewhere(
         windows: (number, window) to map.
         address: of a scheduler, or None for `workers` processes on this machine.
         workers: see `address`.
+        patience_s: how long the scheduler may take to answer.
 
     Raises:
         SettingError: Dask is not installed, or there is no scheduler at the address.
@@ -55,7 +56,7 @@ def map_elsewhere(
     from distributed import KilledWorker, as_completed
 
     with ExitStack() as stack:
-        client = _connect(stack, address, workers)
+        client = _connect(stack, address, workers, patience_s)
         client.forward_logging("hyperseg")
         ready = _workers(client)
         cube = scene.cube
@@ -100,7 +101,7 @@ def map_elsewhere(
             yield number, made
 
 
-def _connect(stack: ExitStack, address: str | None, workers: int) -> Any:
+def _connect(stack: ExitStack, address: str | None, workers: int, patience_s: float) -> Any:
     from distributed import Client, LocalCluster
 
     if address is None:
@@ -109,7 +110,7 @@ def _connect(stack: ExitStack, address: str | None, workers: int) -> Any:
         )
         address = stack.enter_context(local).scheduler_address
     try:
-        return stack.enter_context(Client(address, timeout=CONNECT_S))
+        return stack.enter_context(Client(address, timeout=patience_s))
     except (OSError, TimeoutError, ValueError) as error:
         raise SettingError(
             f"no Dask scheduler answers at {address} ({' '.join(str(error).split())}). Start one with "

@@ -24,7 +24,7 @@ from hyperseg.recipes.run.folder import RunFolder, going_on, open_run
 from hyperseg.recipes.run.inputs import Masks
 from hyperseg.recipes.run.repeat import RepeatResult, load_repeat, save_repeat
 from hyperseg.recipes.run.settings import RunSettings
-from hyperseg.recipes.run.steps import fitted_parts, run_repeat
+from hyperseg.recipes.run.steps import Outcome, fitted_parts, run_repeat
 
 
 def classify(
@@ -38,7 +38,8 @@ def classify(
     quiet: bool = False,
     pictures: bool = True,
     inputs: Mapping[str, Any] | None = None,
-    on_repeat: Callable[[int], None] | None = None,
+    on_repeat: Callable[[int, Outcome], None] | None = None,
+    on_step: Callable[[str, int], None] | None = None,
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Split, train, map, refine and score; write the run folder.
 
@@ -56,7 +57,8 @@ def classify(
         quiet: no progress bars.
         pictures: False leaves out all pictures, map.png among them.
         inputs: what the scene, labels and masks were opened from, kept in run.json.
-        on_repeat: called with the number of every repeat once it is kept.
+        on_repeat: called with the number of every repeat and what was made, once it is kept.
+        on_step: called after every step of every training, see `hyperseg.core.runtime.Runtime`.
 
     Returns:
         The folder and the content of metrics.json.
@@ -86,14 +88,14 @@ def classify(
             if not (resume and from_first(partial(_taken_up, results, folder, repeat))):
                 runtime = Runtime(
                     settings.seed + repeat, str(where), choose_precision(where), folder.unfinished / f"train{repeat}",
-                    f"repeat {repeat + 1}/{settings.repeats}", quiet,
+                    f"repeat {repeat + 1}/{settings.repeats}", quiet, on_step,
                 )  # fmt: skip
                 made = run_repeat(task, settings, runtime)
                 sections = made.sections(task, runtime) if repeat == 0 else []
                 results.append(RepeatResult.of(made, scene, task.split, sections))
                 from_first(partial(save_repeat, folder, repeat, results[-1]))
                 if on_repeat is not None:
-                    on_repeat(repeat)
+                    on_repeat(repeat, made)
             if len(results) > 1:  # of the further ones only the scores are needed
                 results[-1] = replace(results[-1], tensors={})
         metrics = from_first(
