@@ -59,16 +59,7 @@ def draw(tmp_path: Path) -> Callable[..., Path]:
         wkb = np.array([None if s is None else shapely.to_wkb(s) for s in shapes], object)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there is no CRS is what some tests are about
-            write(
-                tmp_path / name,
-                wkb,
-                values,
-                list(columns),
-                geometry_type=kind,
-                crs=crs,
-                layer=layer,
-                append=append,
-            )
+            write(tmp_path / name, wkb, values, list(columns), geometry_type=kind, crs=crs, layer=layer, append=append)
         return tmp_path / name
 
     return draw

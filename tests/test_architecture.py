@@ -195,14 +195,11 @@ def test_runs_and_maps_ask_no_model_what_it_is() -> None:
 def type_tests(tree: ast.AST, inside: str) -> list[str]:
     """Classes of families and parts that a module tests for."""
     below = tuple(
-        f"hyperseg.{p}"
-        for p in (*LEVELS[3].split(), "recipes.methods", "recipes.refiners", "recipes.training")
+        f"hyperseg.{p}" for p in (*LEVELS[3].split(), "recipes.methods", "recipes.refiners", "recipes.training")
     )
     foreign = {name.rpartition(".")[2] for _, name in imported(tree, inside) if name.startswith(below)}
     foreign |= {"Model", "Fitted"}
-    asked = [
-        n.args[1] for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "isinstance"
-    ]
+    asked = [n.args[1] for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "isinstance"]
     asked += [n.cls for n in ast.walk(tree) if isinstance(n, ast.MatchClass)]
     named = [n for test in asked for n in ast.walk(test) if isinstance(n, ast.Name | ast.Attribute)]
     return [ast.unparse(n) for n in named if ast.unparse(n).rpartition(".")[2] in foreign]
@@ -215,14 +212,9 @@ def test_no_test_patches_a_private_name() -> None:
 
 def patched(tree: ast.AST) -> list[str]:
     """What `setattr` of a monkeypatch sets, as far as it is spelled out."""
-    calls = [
-        n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func).endswith(".setattr")
-    ]
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func).endswith(".setattr")]
     return [
-        c.value
-        for call in calls
-        for c in call.args[:2]
-        if isinstance(c, ast.Constant) and isinstance(c.value, str)
+        c.value for call in calls for c in call.args[:2] if isinstance(c, ast.Constant) and isinstance(c.value, str)
     ]
 
 
@@ -246,9 +238,7 @@ def test_the_checks_see_what_they_look_for() -> None:
     assert PRIVATE.search(patched(ast.parse('p.setattr("a.b._c", 1)'))[0])
     late = "def f():\n    import h5py\nif TYPE_CHECKING:\n    import h5py"
     assert not list(imported(at_import(ast.parse(late)), "hyperseg.data"))
-    assert list(
-        imported(at_import(ast.parse("try:\n    import h5py\nexcept ImportError: pass")), "hyperseg.data")
-    )
+    assert list(imported(at_import(ast.parse("try:\n    import h5py\nexcept ImportError: pass")), "hyperseg.data"))
 
 
 def run_python(code: str, *words: str) -> str:

@@ -206,9 +206,7 @@ TOY_RUN = ("--method", "toy", "--refine", "smooth", "--split", "stripes:3", "--b
 
 
 @pytest.mark.usefixtures("toys")
-def test_new_parts_work_everywhere_without_another_line(
-    hyperseg: Hyperseg, toy: Scene, tmp_path: Path
-) -> None:
+def test_new_parts_work_everywhere_without_another_line(hyperseg: Hyperseg, toy: Scene, tmp_path: Path) -> None:
     cube = np.asarray(toy.cube, np.float32)
     words = " ".join(["x".join(map(str, cube.shape)), *map(str, cube.ravel())])
     (tmp_path / "cube.toy").write_text(words)
@@ -222,17 +220,7 @@ def test_new_parts_work_everywhere_without_another_line(
 
     scene = ("cube.toy", "--labels", "gt.npy")
     first = hyperseg(
-        "classify",
-        *scene,
-        *TOY_RUN,
-        "--toy-side",
-        "5",
-        "--set",
-        "train.lr=2e-3",
-        "--repeats",
-        "1",
-        "--out",
-        "a",
+        "classify", *scene, *TOY_RUN, "--toy-side", "5", "--set", "train.lr=2e-3", "--repeats", "1", "--out", "a"
     )
     assert first.code == 0, first.err
     record = json.loads((tmp_path / "a/run.json").read_text())
@@ -289,15 +277,7 @@ class Case:
     def settings(self) -> RunSettings:
         """Trained for a moment, and refiners that do change the map: the same promises, a hundredth of the time."""
         found = RunSettings(method=self.method, refine=self.refine, baselines=(), repeats=1)
-        lean = {
-            "steps": 4,
-            "min_steps": 4,
-            "epochs": 1,
-            "batch": 8,
-            "least_edges": 1,
-            "pool_batch": 4,
-            "forced": True,
-        }
+        lean = {"steps": 4, "min_steps": 4, "epochs": 1, "batch": 8, "least_edges": 1, "pool_batch": 4, "forced": True}
         changes = [
             {leaf.path: lean[leaf.name] for leaf in leaves(part) if leaf.name in lean and not leaf.within}
             for _, part in found.parts
@@ -356,12 +336,7 @@ def loaded(made: Outcome, scene: Scene, method: str) -> LoadedRun:
     model = METHODS[method].load(through(made.base.model.saved()))
     refiners = [REFINERS[link.fitted.name].load(through(link.fitted.saved()), model) for link in made.links]
     return LoadedRun(
-        model,
-        tuple(f for f in refiners if not f.changes_nothing),
-        scene.classes,
-        scene.colours,
-        (),
-        scene.name,
+        model, tuple(f for f in refiners if not f.changes_nothing), scene.classes, scene.colours, (), scene.name
     )
 
 
@@ -395,9 +370,7 @@ def test_what_is_loaded_maps_as_what_was_fitted(scene: Scene, case: Case) -> Non
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_same_seed_gives_the_same_bytes_and_test_labels_are_never_learnt(
-    scene: Scene, method: str
-) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_test_labels_are_never_learnt(scene: Scene, method: str) -> None:
     """Trained twice, the second time with other classes on every test pixel: weights and map do not change."""
     case = Case(method, METHODS[method].refiners or ())
     task = task_of(scene)
@@ -459,9 +432,7 @@ def options_by_part() -> list[tuple[str, str, str]]:
     found = []
     for name in METHODS:
         own = set(option_names(METHODS[name]))
-        words = f"--method {name}" + (
-            f" --refine {METHODS[name].needs}" if METHODS[name].needs else " --refine none"
-        )
+        words = f"--method {name}" + (f" --refine {METHODS[name].needs}" if METHODS[name].needs else " --refine none")
         if METHODS[name].needs:
             own |= set(option_names(REFINERS[METHODS[name].needs]))
         found += [(option, name, words) for option in sorted(every - own)]

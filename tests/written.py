@@ -12,9 +12,7 @@ AFFINE = (10.0, 0.0, 500000.0, 0.0, -10.0, 4100000.0)
 WAVELENGTHS_UM = np.linspace(0.4, 2.4, 12)
 
 
-def write_envi(
-    folder: Path, cube: np.ndarray, interleave: str, extra: str = "", suffix: str = ".img"
-) -> Path:
+def write_envi(folder: Path, cube: np.ndarray, interleave: str, extra: str = "", suffix: str = ".img") -> Path:
     order = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}[interleave]
     code = {"uint8": 1, "float32": 4, "uint16": 12}[cube.dtype.name]
     data = folder / f"{interleave}{suffix}"
@@ -32,12 +30,7 @@ def write_envi(
 def write_tiff(path: Path, cube: np.ndarray, **options: Any) -> Path:
     import rasterio
 
-    settings = {
-        "driver": "GTiff",
-        "dtype": cube.dtype,
-        "crs": "EPSG:32632",
-        "transform": rasterio.Affine(*AFFINE),
-    }
+    settings = {"driver": "GTiff", "dtype": cube.dtype, "crs": "EPSG:32632", "transform": rasterio.Affine(*AFFINE)}
     rows, columns, bands = cube.shape
     with rasterio.open(path, "w", height=rows, width=columns, count=bands, **(settings | options)) as file:
         file.write(np.moveaxis(cube, -1, 0))

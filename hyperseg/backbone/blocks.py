@@ -106,10 +106,7 @@ class ResidualBlock(nn.Module):
         self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1
     ) -> None:
         super().__init__()
-        self.kernel, self.stride = (
-            per_axis("kernel", kernel, spec.ndim),
-            per_axis("stride", stride, spec.ndim),
-        )
+        self.kernel, self.stride = (per_axis("kernel", kernel, spec.ndim), per_axis("stride", stride, spec.ndim))
         self.valid = spec.valid
         self.first = ConvBlock(spec, in_channels, out_channels, kernel, stride)
         self.conv = conv(spec, out_channels, out_channels, kernel)

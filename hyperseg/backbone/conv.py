@@ -24,11 +24,7 @@ from hyperseg.core import SettingError
 
 LEAK = 0.01
 _CONV: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED: dict[int, Callable[..., nn.Module]] = {
-    1: nn.ConvTranspose1d,
-    2: nn.ConvTranspose2d,
-    3: nn.ConvTranspose3d,
-}
+_TRANSPOSED: dict[int, Callable[..., nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _INSTANCE_NORM = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 _DROPOUT = {1: nn.Dropout1d, 2: nn.Dropout2d, 3: nn.Dropout3d}
@@ -141,9 +137,7 @@ class ConvTranspose(nn.Module):
         super().__init__()
         self.window = moves
         with_bias = spec.norm == "none" if bias is None else bias
-        layer = _TRANSPOSED[len(moves.arguments[0])](
-            in_channels, out_channels, *moves.arguments, bias=with_bias
-        )
+        layer = _TRANSPOSED[len(moves.arguments[0])](in_channels, out_channels, *moves.arguments, bias=with_bias)
         # an output is reached by in * kernel / stride weights, not by all of them
         fan_in = max(1, in_channels * math.prod(moves.kernel) // math.prod(moves.stride))
         _initialise(layer, spec.act, fan_in=fan_in)

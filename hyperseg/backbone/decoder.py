@@ -45,12 +45,7 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self,
-        spec: BackboneSpec,
-        *,
-        skips: Skips = "concat",
-        up: Up = "transpose",
-        depths: Sequence[int] | None = None,
+        self, spec: BackboneSpec, *, skips: Skips = "concat", up: Up = "transpose", depths: Sequence[int] | None = None
     ) -> None:
         super().__init__()
         self.spec, self.skips = spec, skips
@@ -72,12 +67,7 @@ class Decoder(nn.Module):
                 raise SettingError(f"skips must be concat, add or none, got {skips!r}.")
 
     def forward(
-        self,
-        x: Pyramid | Tensor,
-        cond: Tensor | None = None,
-        *,
-        shape: Sequence[int] | None = None,
-        finest: int = 0,
+        self, x: Pyramid | Tensor, cond: Tensor | None = None, *, shape: Sequence[int] | None = None, finest: int = 0
     ) -> Pyramid:
         """Decode.
 
@@ -96,14 +86,10 @@ class Decoder(nn.Module):
         check_condition(self.spec, cond)
         if self.skips == "none":
             if not isinstance(x, Tensor) or shape is None:
-                raise SettingError(
-                    "a decoder without skips takes the coarsest map and `shape`, the size to reach."
-                )
+                raise SettingError("a decoder without skips takes the coarsest map and `shape`, the size to reach.")
             return self._generate(x, cond, shape, finest)
         if isinstance(x, Tensor) or len(x) != len(self.spec.widths) or shape is not None:
-            raise SettingError(
-                f"a decoder with skips takes a pyramid of {len(self.spec.widths)} maps and no `shape`."
-            )
+            raise SettingError(f"a decoder with skips takes a pyramid of {len(self.spec.widths)} maps and no `shape`.")
         coarse, pyramid = x[-1], [x[-1]]
         for level in range(len(x) - 2, finest - 1, -1):
             coarse = self.merges[level](coarse, x[level], cond)
@@ -127,9 +113,7 @@ class Decoder(nn.Module):
 class Merge(nn.Module):
     """Upsample the coarser map to the skip's size, join the two, refine."""
 
-    def __init__(
-        self, spec: BackboneSpec, level: int, depth: int, *, skips: Literal["concat", "add"], up: Up
-    ) -> None:
+    def __init__(self, spec: BackboneSpec, level: int, depth: int, *, skips: Literal["concat", "add"], up: Up) -> None:
         super().__init__()
         stage, coarser = spec.stages[level], spec.stages[level + 1]
         self.skips, self.mode = skips, _LINEAR[spec.conv.ndim]
@@ -183,6 +167,4 @@ class Mirror(nn.Module):
 
 def _linear(spec: ConvSpec) -> ConvSpec:
     """The same convolution with nothing after it: what a generator ends with."""
-    return ConvSpec(
-        spec.ndim, norm="none", act="none", padding=spec.padding, spectral_norm=spec.spectral_norm
-    )
+    return ConvSpec(spec.ndim, norm="none", act="none", padding=spec.padding, spectral_norm=spec.spectral_norm)

@@ -46,9 +46,7 @@ def absorb_linear(block: nn.Module, matrix: Tensor) -> None:
     """
     layer = block.conv.layer if isinstance(block, ConvBlock) else None
     if not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1) or layer.in_channels != len(matrix):
-        raise SettingError(
-            f"a {tuple(matrix.shape)} map needs a 1x1 convolution of {len(matrix)} channels after it."
-        )
+        raise SettingError(f"a {tuple(matrix.shape)} map needs a 1x1 convolution of {len(matrix)} channels after it.")
     weight = layer.weight[:, :, 0, 0].double() @ matrix.to(layer.weight.device).double()
     layer.weight = nn.Parameter(weight.float()[:, :, None, None], requires_grad=False)
     layer.in_channels = matrix.shape[1]

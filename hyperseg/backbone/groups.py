@@ -37,10 +37,7 @@ def group_index(groups: Sequence[tuple[int, int]], *, length: int | None = None)
     if n < longest:
         raise SettingError(f"band groups of up to {longest} bands cannot be continued to {n}.")
     return np.stack(
-        [
-            np.pad(np.arange(a, b), (0, n - (b - a)), mode="reflect" if b - a > 1 else "edge")
-            for a, b in groups
-        ]
+        [np.pad(np.arange(a, b), (0, n - (b - a)), mode="reflect" if b - a > 1 else "edge") for a, b in groups]
     )
 
 

@@ -26,9 +26,7 @@ class ConvSpec:
     """Settings shared by every convolution of a backbone; a convolution has a bias only with norm "none"."""
 
     ndim: int = required(
-        "Spatial axes: 1 (a spectrum), 2 (an image) or 3 (a cube with bands as depth, or a volume).",
-        low=1,
-        high=3,
+        "Spatial axes: 1 (a spectrum), 2 (an image) or 3 (a cube with bands as depth, or a volume).", low=1, high=3
     )
     norm: Norm = option(
         "batch",
@@ -44,10 +42,7 @@ class ConvSpec:
         "as one entry per axis.",
     )
     dropout: float = option(
-        0.0,
-        "Probability of dropping a whole channel after the activation, in training only.",
-        low=0,
-        below=1,
+        0.0, "Probability of dropping a whole channel after the activation, in training only.", low=0, below=1
     )
     spectral_norm: bool = option(False, "Divide every weight by its largest singular value (discriminators).")
     cond_dim: int = option(0, "Length of the condition vector of FiLM; 0 builds no FiLM.", low=0)

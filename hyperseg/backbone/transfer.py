@@ -29,9 +29,7 @@ def save_encoder(path: str | os.PathLike[str], encoder: Encoder, spec: BackboneS
 
     target = Path(path)
     if spec != encoder.spec:
-        raise RunError(
-            f"{target} was not written: {_differences(encoder.spec, spec, 'the encoder has', 'given')}."
-        )
+        raise RunError(f"{target} was not written: {_differences(encoder.spec, spec, 'the encoder has', 'given')}.")
     tensors = {name: t.detach().cpu().contiguous() for name, t in encoder.state_dict().items()}
     with replaced(target) as temporary:
         save_file(tensors, temporary, metadata={"format": FORMAT, "spec": json.dumps(to_json(spec))})
@@ -49,9 +47,7 @@ def load_encoder(path: str | os.PathLike[str], spec: BackboneSpec) -> Encoder:
     try:
         saved = from_json(BackboneSpec, json.loads(metadata["spec"]))
     except (KeyError, json.JSONDecodeError, SettingError) as error:
-        raise RunError(
-            f"{source} holds no readable backbone spec ({error}): write it with save_encoder."
-        ) from error
+        raise RunError(f"{source} holds no readable backbone spec ({error}): write it with save_encoder.") from error
     if saved != spec:
         raise RunError(
             f"{source} holds an encoder of another spec: {_differences(saved, spec, 'file', 'wanted')}. "
@@ -96,9 +92,7 @@ def _check_tensors(source: Path, wanted: dict[str, Tensor], given: dict[str, Ten
                 shown = (tuple(theirs), tuple(ours)) if what == "shape" else (theirs, ours)
                 faults.append(f"{name} has {what} {shown[0]}, expected {shown[1]}")
     if faults:
-        raise RunError(
-            f"{source} does not fit its own spec: {'; '.join(faults)}. Write it again with save_encoder."
-        )
+        raise RunError(f"{source} does not fit its own spec: {'; '.join(faults)}. Write it again with save_encoder.")
 
 
 def _differences(left: BackboneSpec, right: BackboneSpec, left_name: str, right_name: str) -> str:

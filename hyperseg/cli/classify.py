@@ -52,11 +52,7 @@ labels, parts, run = (partial(in_group, title) for title in ("Labels and their s
     metavar="NAME=VALUE",
     help="Any other setting of the chosen parts: --set lr=3e-4 --set noise.gain=0.1.",
 )
-@run(
-    "--repeats",
-    type=click.IntRange(1),
-    help="Repeats with other seeds: the spread you can expect.  [default: 3]",
-)
+@run("--repeats", type=click.IntRange(1), help="Repeats with other seeds: the spread you can expect.  [default: 3]")
 @run("--seed", type=click.IntRange(0), help="Seed of the first repeat.  [default: 0]")
 @device_option
 @run("--data", "folder", type=PATH, help="Folder with a data set's own files.")

@@ -77,11 +77,7 @@ def info(name: str, folder: Path | None) -> None:
     _print_facts(console, card, where)
     _print_classes(console, card)
     _print_splits(console, card)
-    for heading, lines in (
-        ("Remarks", card.remarks),
-        ("Not certain", card.certainty),
-        ("Sources", card.sources),
-    ):
+    for heading, lines in (("Remarks", card.remarks), ("Not certain", card.certainty), ("Sources", card.sources)):
         if lines:
             console.print(f"\n[bold]{heading}[/bold]")
         for line in lines:
@@ -107,9 +103,7 @@ def fetch(name: str, folder: Path | None) -> None:
     with _plain_errors():
         card = load_card(name)
         if folder is None and built_in_files(card):
-            click.echo(
-                f"{card.title} is built in: nothing to fetch (give --folder to get the files all the same)."
-            )
+            click.echo(f"{card.title} is built in: nothing to fetch (give --folder to get the files all the same).")
             return
         with _Bar(_console(), card.title) as bar:
             paths = fetch_files(card, cache=folder, progress=bar, tell=click.echo)
@@ -155,9 +149,7 @@ def _print_facts(console: Console, card: Card, where: str) -> None:
     from rich.table import Table
 
     runs = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in card.removed_bands)
-    removed = (
-        f"{runs} (counted from 1 of {card.recorded_bands}; absent from the array)" if runs else "not stated"
-    )
+    removed = f"{runs} (counted from 1 of {card.recorded_bands}; absent from the array)" if runs else "not stated"
     if card.recorded_bands == card.bands:
         removed = "none"
     low, high = card.range_nm
@@ -195,9 +187,7 @@ def _print_classes(console: Console, card: Card) -> None:
         table.add_column(column, justify="right" if column in ("code", "pixels") else "left")
     for entry in card.classes:
         code = "#{:02x}{:02x}{:02x}".format(*entry.colour)
-        table.add_row(
-            str(entry.code), Text("  ", style=f"on {code}"), _text(entry.name), str(entry.count), code
-        )
+        table.add_row(str(entry.code), Text("  ", style=f"on {code}"), _text(entry.name), str(entry.count), code)
     console.print()
     console.print(table)
 
@@ -206,9 +196,7 @@ def _print_splits(console: Console, card: Card) -> None:
     for split in card.splits:
         console.print(f"\nSplit {split.name}", style="bold", markup=False, highlight=False)
         for what, counts in (("train", split.train), ("test", split.test)):
-            console.print(
-                f"  {what} {sum(counts)}: {', '.join(map(str, counts))}", markup=False, soft_wrap=True
-            )
+            console.print(f"  {what} {sum(counts)}: {', '.join(map(str, counts))}", markup=False, soft_wrap=True)
         console.print(f"  masks in your {split.file}", markup=False, soft_wrap=True)
         console.print(f"  {split.remark}", markup=False, soft_wrap=True)
 

@@ -29,10 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-picture", is_flag=True, help="Draw no quick look.")
 @click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    help="Also write everything to this file; - prints it instead of the table.",
+    "--json", "json_file", metavar="FILE", help="Also write everything to this file; - prints it instead of the table."
 )
 def info(file: str, out: Path | None, no_picture: bool, json_file: str | None) -> None:
     """Print what is understood of FILE: size, bands, coordinates, no-data, scale, bands that look wrong.
@@ -108,9 +105,7 @@ def _list_arrays(found: Inspection, console: Console) -> None:
     if cubes:
         largest = max(cubes, key=lambda name: 0 if (e := found.arrays[name]) is None else math.prod(e.shape))
         words = shlex.quote(f"{found.source}:{largest}")
-        console.print(
-            f"\nName the one you mean as FILE:ARRAY: hyperseg info {words}", markup=False, soft_wrap=True
-        )
+        console.print(f"\nName the one you mean as FILE:ARRAY: hyperseg info {words}", markup=False, soft_wrap=True)
     else:
         console.print("\nNone of them is a cube (rows, columns, bands).")
 

@@ -26,9 +26,7 @@ from hyperseg.cli.device import device_option
     type=click.Path(path_type=Path),
     help="Also write the probabilities of all classes to this Zarr store.",
 )
-@click.option(
-    "--resume", is_flag=True, help="Go on with an interrupted map; the result is the same, byte for byte."
-)
+@click.option("--resume", is_flag=True, help="Go on with an interrupted map; the result is the same, byte for byte.")
 @click.option(
     "--workers",
     type=click.IntRange(1),
@@ -70,9 +68,7 @@ def map_scene(
     from hyperseg.recipes.run.record import load_record
 
     if workers is not None and dask is not None:
-        raise SettingError(
-            "--workers starts processes here, --dask uses those of a scheduler: give one of them."
-        )
+        raise SettingError("--workers starts processes here, --dask uses those of a scheduler: give one of them.")
     load_record(run)  # a run and a scene that are not there are told before torch is loaded
     opened = open_scene(scene, folder=folder, need_labels=False)
     from hyperseg.recipes.mapping.apply import Cluster, apply_run

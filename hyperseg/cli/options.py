@@ -129,9 +129,7 @@ class PartsCommand(click.Command):
         more: list[click.Parameter] = [item.option() for item in shown(list(base.parts))]
         if base.chosen.unlabelled:
             text = "Pixels to learn from without labels, raster or polygons.  [default: the whole scene]"
-            more.append(
-                GroupedOption([f"--{POOL}"], metavar="FILE", help=text, group=f"Settings of {base.method}")
-            )
+            more.append(GroupedOption([f"--{POOL}"], metavar="FILE", help=text, group=f"Settings of {base.method}"))
         return [*own, *more, help]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -161,9 +159,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     if NONE in refine and len(refine) > 1:
         raise SettingError(f"--refine {NONE} stands alone, got {', '.join(refine)}.")
     known: dict[str, Any] = {}
-    if (
-        method is not None and method != settings.method
-    ):  # an earlier run's refiners were chosen for its method
+    if method is not None and method != settings.method:  # an earlier run's refiners were chosen for its method
         known = {"method": checked(METHODS, "method", method), "method_settings": None, "refine": None}
     if refine:
         known["refine"] = tuple(checked(REFINERS, "refine", n) for n in refine if n != NONE)
@@ -180,8 +176,7 @@ def checked(table: Parts, option: str, name: str) -> str:
     """The name, if the table has it; else the error says which option it was."""
     if name not in table:
         raise click.BadParameter(
-            f"{name!r} is not one of {', '.join(table)}.{did_you_mean(name, table)}",
-            param_hint=f"'--{option}'",
+            f"{name!r} is not one of {', '.join(table)}.{did_you_mean(name, table)}", param_hint=f"'--{option}'"
         )
     return name
 
@@ -204,8 +199,7 @@ def refusal(option: str, base: RunSettings) -> str:
     """Why an option is not taken: another part has it, or none."""
     name = option.removeprefix("--")
     owners = {
-        table.what: [part for part in table if name in option_names(table[part])]
-        for table in (METHODS, REFINERS)
+        table.what: [part for part in table if name in option_names(table[part])] for table in (METHODS, REFINERS)
     }
     words = [f"the {what}{'s' * (len(names) > 1)} {listed(names)}" for what, names in owners.items() if names]
     chosen = listed(dict.fromkeys(part for part, _ in base.parts))

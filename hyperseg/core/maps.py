@@ -31,9 +31,7 @@ class SegmentationMap:
 
     def __post_init__(self) -> None:
         if self.probs.shape[-1] != len(self.classes):
-            raise SceneError(
-                f"a map of {self.probs.shape[-1]} channels cannot carry {len(self.classes)} class names."
-            )
+            raise SceneError(f"a map of {self.probs.shape[-1]} channels cannot carry {len(self.classes)} class names.")
 
     @property
     def shape(self) -> tuple[int, ...]:

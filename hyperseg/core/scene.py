@@ -86,11 +86,7 @@ class Scene:
                 f"{self.name}: a cube has shape (rows, columns, bands) or (depth, rows, columns, bands), "
                 f"but this array has shape {shape}. Choose another array of the file or reshape it."
             )
-        for what, array in (
-            ("labels", self.labels),
-            ("valid mask", self.valid),
-            ("parcels", self.parcels),
-        ):
+        for what, array in (("labels", self.labels), ("valid mask", self.valid), ("parcels", self.parcels)):
             if array is not None and tuple(array.shape) != shape[:-1]:
                 raise LabelError(
                     f"{self.name}: the {what} has shape {tuple(array.shape)}, the cube's pixels are {shape[:-1]}. "
@@ -104,9 +100,7 @@ class Scene:
 
     def _check_labels(self, labels: NDArray[np.int16]) -> None:
         if labels.dtype != np.int16:
-            raise LabelError(
-                f"{self.name}: labels must be int16 (classes 0..K-1, -1 unlabelled), got {labels.dtype}."
-            )
+            raise LabelError(f"{self.name}: labels must be int16 (classes 0..K-1, -1 unlabelled), got {labels.dtype}.")
         low, high = int(labels.min()), int(labels.max())
         if low < UNLABELLED or high >= len(self.classes):
             raise LabelError(
@@ -146,6 +140,4 @@ class Scene:
 
 
 def _transposed_hint(given: Sequence[int], expected: Sequence[int]) -> str:
-    return (
-        "; they look transposed: swap rows and columns" if tuple(reversed(given)) == tuple(expected) else ""
-    )
+    return "; they look transposed: swap rows and columns" if tuple(reversed(given)) == tuple(expected) else ""

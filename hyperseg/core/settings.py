@@ -152,9 +152,7 @@ def _bounded(value: Any, name: str, rule: Rule | None) -> Any:
 
 def _described(hint: Any) -> str:
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return words.get(
-        hint, "a list" if get_origin(hint) is tuple else f"of the kind {getattr(hint, '__name__', hint)}"
-    )
+    return words.get(hint, "a list" if get_origin(hint) is tuple else f"of the kind {getattr(hint, '__name__', hint)}")
 
 
 def to_json(value: Any) -> Any:

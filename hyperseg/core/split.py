@@ -39,9 +39,7 @@ class Split:
 
     def __post_init__(self) -> None:
         if not (self.train.shape == self.val.shape == self.test.shape):
-            raise SplitError(
-                f"split masks differ in shape: {self.train.shape}, {self.val.shape}, {self.test.shape}."
-            )
+            raise SplitError(f"split masks differ in shape: {self.train.shape}, {self.val.shape}, {self.test.shape}.")
         for mask in (self.train, self.val, self.test):
             if mask.dtype != np.bool_:
                 raise SplitError(f"split masks must be bool, got {mask.dtype}.")

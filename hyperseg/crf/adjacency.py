@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
 
 DIRECTIONS = {"right": "row left of column", "below": "row above column"}
-LEAST = (
-    5.0  # pairs, counted or expected, below which the ground truth says nothing of two classes (our choice)
-)
+LEAST = 5.0  # pairs, counted or expected, below which the ground truth says nothing of two classes (our choice)
 FEWEST = 3  # entries below which a correlation is not given
 LIMIT = 3  # the colours end at 2 ** LIMIT times as often as by chance
 ROUNDS, CLOSE = 1000, 1e-12  # of the fit of `expected_pairs`
@@ -40,9 +38,7 @@ Floats = NDArray[np.float64]
 Tables = Mapping[str, ArrayLike]
 
 
-def count_pairs(
-    labels: NDArray[np.integer[Any]], n_classes: int, *, within: int = 1
-) -> dict[str, NDArray[np.int64]]:
+def count_pairs(labels: NDArray[np.integer[Any]], n_classes: int, *, within: int = 1) -> dict[str, NDArray[np.int64]]:
     """Pairs of labelled pixels by class and direction, (K, K) each.
 
     Where fields are labelled apart from each other, hardly any unequal classes touch: count farther.
@@ -179,8 +175,7 @@ def adjacency_figure(
     k = len(classes)
     if learnt["right"].shape != (k, k) or len(colours) != k:
         raise LabelError(
-            f"tables of {len(learnt['right'])} classes come with as many names and colours, got {k} and "
-            f"{len(colours)}."
+            f"tables of {len(learnt['right'])} classes come with as many names and colours, got {k} and {len(colours)}."
         )
     side = float(np.clip(0.27 * k, 2.5, 8))
     figure = blank(2.9 + 2 * side, 2.1 + 2 * side)
@@ -277,9 +272,7 @@ def _cosine(first: Floats, second: Floats) -> float:
 
 
 def _checked(learnt: Tables, seen: Tables) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    found = [
-        {name: np.asarray(t[name], np.float64) for name in DIRECTIONS if name in t} for t in (learnt, seen)
-    ]
+    found = [{name: np.asarray(t[name], np.float64) for name in DIRECTIONS if name in t} for t in (learnt, seen)]
     shapes = {table.shape for tables in found for table in tables.values()}
     shape = next(iter(shapes), ())
     fits = len(shapes) == 1 and len(shape) == 2 and shape[0] == shape[1] >= 2

@@ -45,9 +45,7 @@ class DeconvSpec:
     dropout: float = option(
         0.0, "Probability of dropping a channel before the masks, in training only.", low=0, below=1
     )
-    switches: bool = option(
-        True, "Put values back where the encoder's maxima were; without, upsample bilinearly."
-    )
+    switches: bool = option(True, "Put values back where the encoder's maxima were; without, upsample bilinearly.")
     base: Base = option(
         "map", "What the fused masks are added to: the given map, or its coarse marginals upsampled (coarse)."
     )

@@ -87,9 +87,7 @@ def apply_deep_crf(
         origin = tuple(a for a, _ in part.read)
         logs = context(logs, features(window), pairwise, settings, valid=valid, origin=origin, warn=warn)  # type: ignore[arg-type]
         cut = [slice(a - w, b - w) for (a, b), (w, _) in zip(inside, window, strict=True)]
-        out[tuple(slice(a, b) for a, b in inside)] = (
-            logs[:, cut[0], cut[1]].softmax(0).permute(1, 2, 0).cpu().numpy()
-        )
+        out[tuple(slice(a, b) for a, b in inside)] = logs[:, cut[0], cut[1]].softmax(0).permute(1, 2, 0).cpu().numpy()
         done += int(np.prod([b - a for a, b in inside]))
         if progress is not None:
             progress(done, int(np.prod(map.shape)))
@@ -127,9 +125,7 @@ def context(
         form=settings.form,
         valid=live,
     )
-    found = infer(
-        energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin, warn=warn
-    )
+    found = infer(energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin, warn=warn)
     change = found.q.clamp(min=torch.finfo(torch.float32).tiny).log() - (-energies).log_softmax(0)
     if stride > 1:
         change = change.repeat_interleave(stride, 1).repeat_interleave(stride, 2)

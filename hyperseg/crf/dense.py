@@ -22,9 +22,7 @@ from hyperseg.crf.settings import DenseCRF, Engine
 Weight = float | Tensor
 
 
-def mean_field(
-    unary: Tensor, kernels: Sequence[Kernel], weights: Sequence[Weight], *, iterations: int = 5
-) -> Tensor:
+def mean_field(unary: Tensor, kernels: Sequence[Kernel], weights: Sequence[Weight], *, iterations: int = 5) -> Tensor:
     """Approximate marginals by parallel mean-field updates; differentiable in unary and weights.
 
     Q <- softmax(-u), then `iterations` times Q <- softmax(-u + sum_m w_m K_m Q).
@@ -133,9 +131,7 @@ def refine(
         exact = engine == "exact"
         kernels = Kernels(guide, valid=points, engine="exact" if exact else "lattice", device=device)
     elif not np.array_equal(kernels.points, points):
-        raise SettingError(
-            f"the kernels were built for other pixels ({kernels.n_points} instead of {len(unary)})."
-        )
+        raise SettingError(f"the kernels were built for other pixels ({kernels.n_points} instead of {len(unary)}).")
     if engine == "pydensecrf":
         refined = _run_pydensecrf(unary.astype(np.float32), kernels, settings)
     else:

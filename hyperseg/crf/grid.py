@@ -207,9 +207,7 @@ def _lines(rows: range, shape: Offset, kinds: Collection[Offset], chosen: Tensor
 
 def _linked(nodes: range, size: int, shift: int) -> slice:
     """Which of the nodes are still on an axis of that size when shifted."""
-    before, until = (
-        len(range(nodes.start, min(nodes.stop, end), nodes.step)) for end in (-shift, size - shift)
-    )
+    before, until = (len(range(nodes.start, min(nodes.stop, end), nodes.step)) for end in (-shift, size - shift))
     return slice(before, until)
 
 
@@ -217,9 +215,7 @@ def _shifted(nodes: range, shift: int) -> slice:
     return slice(nodes.start + shift, nodes.stop + shift, nodes.step)
 
 
-def _front(
-    t: int, slope: int, shape: Offset, kinds: Collection[Offset], device: torch.device | None
-) -> Block | None:
+def _front(t: int, slope: int, shape: Offset, kinds: Collection[Offset], device: torch.device | None) -> Block | None:
     """Nodes (y, t - slope * y), from top to bottom, as a column of indices; a narrow grid may have none."""
     h, w = shape
 

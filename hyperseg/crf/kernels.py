@@ -15,9 +15,7 @@ from hyperseg.crf.exact import ExactKernel
 from hyperseg.crf.lattice import Lattice
 
 Kernel = Callable[[Tensor], Tensor]
-GuideRange = tuple[
-    list[float], list[float]
-]  # lower and upper limit per component; a pair of lists, as in JSON
+GuideRange = tuple[list[float], list[float]]  # lower and upper limit per component; a pair of lists, as in JSON
 
 
 class Kernels:
@@ -96,10 +94,7 @@ class Kernels:
 
 
 def guide_from_components(
-    components: NDArray[np.floating],
-    *,
-    valid: NDArray[np.bool_] | None = None,
-    limits: GuideRange | None = None,
+    components: NDArray[np.floating], *, valid: NDArray[np.bool_] | None = None, limits: GuideRange | None = None
 ) -> NDArray[np.float32]:
     """Scale principal components to 0..255, each between its limits; what lies beyond is clipped.
 

@@ -145,9 +145,7 @@ def _enclosing_simplices(features: Floats) -> tuple[Ints, Ints, Floats]:
             smaller = residual[i] < residual[j]
             rank[i] += smaller
             rank[j] += ~smaller
-    rank += (
-        excess  # rounding left the plane: move the coordinates that were rounded the furthest back into it
-    )
+    rank += excess  # rounding left the plane: move the coordinates that were rounded the furthest back into it
     shift = (rank < 0).astype(np.int64) - (rank > d)
     shift *= d + 1
     rank += shift

@@ -117,12 +117,7 @@ def _updated(q: Tensor, unary: Tensor, tables: Tables, block: Block, most: int, 
     """What the nodes of a block become, given all others; at most `most` values per operation."""
     field = -unary[(..., *block.nodes)]
     views = [
-        (
-            link.summed,
-            field[(..., *link.inside)],
-            tables[link.offset][(..., *link.edge)],
-            q[(..., *link.neighbour)],
-        )
+        (link.summed, field[(..., *link.inside)], tables[link.offset][(..., *link.edge)], q[(..., *link.neighbour)])
         for link in block.links
     ]
     rows = max(1, most * field.shape[-2] // field.numel())

@@ -109,9 +109,7 @@ class Pairwise(nn.Module):
         return found
 
 
-def learn_tables(
-    probs: Tensor, *, steps: int = 2, valid: Tensor | None = None, floor: float = 1e-5
-) -> Tensor:
+def learn_tables(probs: Tensor, *, steps: int = 2, valid: Tensor | None = None, floor: float = 1e-5) -> Tensor:
     """How much more often neighbours have classes (a, b) than by chance, from a map without any label.
 
     Expectation-maximisation for the distribution C of neighbouring pairs: the likelihoods P(y | x) / P(y) of two
@@ -174,9 +172,7 @@ def edge_weights(first: Tensor, second: Tensor, *, same_share: float) -> Tensor:
     same = first == second
     shares = torch.where(same, same_share / same.sum(), (1 - same_share) / (~same).sum())
     return (
-        shares / shares.sum()
-        if len(shares) and shares.sum() > 0
-        else torch.full_like(shares, 1 / max(len(shares), 1))
+        shares / shares.sum() if len(shares) and shares.sum() > 0 else torch.full_like(shares, 1 / max(len(shares), 1))
     )
 
 
@@ -247,11 +243,7 @@ def labelled_edges(
     tree = cKDTree(places) if len(places) else None
     limit = max(radius, min(labels.shape) // 5)
     for reach in range(radius, limit + 1):
-        pairs = (
-            np.empty((0, 2), np.int64)
-            if tree is None
-            else tree.query_pairs(reach, p=1, output_type="ndarray")
-        )
+        pairs = np.empty((0, 2), np.int64) if tree is None else tree.query_pairs(reach, p=1, output_type="ndarray")
         edges = _directed(places, pairs, most, seed)
         fewest = min(len(found.first) for found in edges.values())
         if fewest >= least:
@@ -264,9 +256,7 @@ def labelled_edges(
     return edges, reach
 
 
-def _directed(
-    places: NDArray[np.int64], pairs: NDArray[np.int64], most: int, seed: int
-) -> dict[Direction, Edges]:
+def _directed(places: NDArray[np.int64], pairs: NDArray[np.int64], most: int, seed: int) -> dict[Direction, Edges]:
     first, second = places[pairs[:, 0]], places[pairs[:, 1]]
     step = second - first
     # the half plane of `offsets`: right where dx > 0 and dx >= |dy|, below where dy > |dx|; else the ends change places

@@ -85,9 +85,7 @@ def _changes_table(changes: Sequence[Numbers]) -> Table:
     )
 
 
-def _candidates_table(
-    numbers: Numbers, given: Sequence[Numbers], varying: Sequence[str], constant: Numbers
-) -> Table:
+def _candidates_table(numbers: Numbers, given: Sequence[Numbers], varying: Sequence[str], constant: Numbers) -> Table:
     """A column per setting that varies; what is constant is said once, and the chosen row is marked."""
     tried, pixels = numbers["table"], numbers.get("validation_pixels")
     gains, taken = any(row.get("gain") for row in tried), ""
@@ -159,9 +157,7 @@ def deep_crf_sentences(numbers: Numbers) -> list[str]:
         )
     alike = [where for where, n in pairs.items() if n and not n["different"]]
     if alike:
-        found.append(
-            f"Without unequal pairs {listed(alike)} it can only have learnt that neighbours are alike."
-        )
+        found.append(f"Without unequal pairs {listed(alike)} it can only have learnt that neighbours are alike.")
     if numbers.get("heads_trusted") is False:
         lead = "That is" if found else "No two labelled nodes are near each other, which is"
         found.append(

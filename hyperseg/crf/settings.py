@@ -109,7 +109,5 @@ class DeepCRF:
         "published (joint).",
     )
     weight: float = option(0.3, "Factor on the pairwise energies.", low=0)
-    heads: float = option(
-        1.0, "How far the scores read off features are followed; 0 leaves the table alone.", low=0
-    )
+    heads: float = option(1.0, "How far the scores read off features are followed; 0 leaves the table alone.", low=0)
     inference: MeanField = option(MeanField(iterations=30, damping=0.25), "Mean field on the nodes.")

@@ -92,14 +92,9 @@ def default_candidates() -> tuple[DenseCRF, ...]:
     gaussian_only = [DenseCRF(gaussian_weight=weight, bilateral_weight=0) for weight in (1.0, 3.0)]
     both = [
         DenseCRF(
-            gaussian_weight=weights[0],
-            bilateral_weight=weights[1],
-            bilateral_sxy_px=sxy,
-            bilateral_sfeature=sfeature,
+            gaussian_weight=weights[0], bilateral_weight=weights[1], bilateral_sxy_px=sxy, bilateral_sfeature=sfeature
         )
-        for sxy, sfeature, weights in product(
-            (15.0, 80.0), (5.0, 13.0, 30.0), ((1.0, 3.0), (3.0, 3.0), (3.0, 10.0))
-        )
+        for sxy, sfeature, weights in product((15.0, 80.0), (5.0, 13.0, 30.0), ((1.0, 3.0), (3.0, 3.0), (3.0, 10.0)))
     ]
     return (*gaussian_only, *both)
 
@@ -238,9 +233,7 @@ def changes(
     return tuple(ClassChange(*row) for row in columns)
 
 
-def class_gain(
-    before: NDArray[np.bool_], after: NDArray[np.bool_], truth: NDArray[np.int16]
-) -> tuple[float, float]:
+def class_gain(before: NDArray[np.bool_], after: NDArray[np.bool_], truth: NDArray[np.int16]) -> tuple[float, float]:
     """Mean over classes of the rise in the share of right pixels, and its standard error over classes.
 
     Args:
@@ -254,9 +247,7 @@ def class_gain(
     return float(rises.mean()), float(error)
 
 
-def _scored_pixels(
-    map: SegmentationMap, labels: NDArray[np.int16], mask: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _scored_pixels(map: SegmentationMap, labels: NDArray[np.int16], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     for what, array in (("labels", labels), ("mask", mask)):
         if array.shape != map.shape:
             raise SceneError(f"the {what} have shape {array.shape}, the map's pixels are {map.shape}.")

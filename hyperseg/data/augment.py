@@ -26,9 +26,7 @@ class SpectralNoise:
     drift: float = option(
         0.0, "Spread of a shift that varies slowly over the bands (soil, moisture, atmosphere).", low=0
     )
-    knots: int = option(
-        8, "Support points of the drift along the spectrum; between them it is interpolated.", low=1
-    )
+    knots: int = option(8, "Support points of the drift along the spectrum; between them it is interpolated.", low=1)
     noise: float = option(0.0, "Spread of white noise per value.", low=0)
 
     def __call__(self, patches: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -59,9 +57,7 @@ class SpectralNoise:
         return out + self.noise * normal(*patches.shape) if self.noise else out
 
 
-def illuminated(
-    patches: Tensor, dark: Tensor, *, spread: float, generator: torch.Generator | None = None
-) -> Tensor:
+def illuminated(patches: Tensor, dark: Tensor, *, spread: float, generator: torch.Generator | None = None) -> Tensor:
     """Patches as under another sun: *raw* values times a factor drawn per patch, computed on preprocessed ones.
 
     Preprocessing is affine, so that a factor on raw values moves features along the line through the features of a

@@ -103,8 +103,7 @@ class DriftReport:
         """What to tell the user, in one line."""
         centres = None if wavelengths_nm is None else np.asarray(wavelengths_nm)
         named = ", ".join(
-            f"{'band ' + str(b) if centres is None else f'{centres[b]:.0f} nm'} ({z:+.1f})"
-            for b, z in self.bands
+            f"{'band ' + str(b) if centres is None else f'{centres[b]:.0f} nm'} ({z:+.1f})" for b, z in self.bands
         )
         text = (
             f"{100 * self.share:.0f} % of the sampled pixels lie outside what the model saw "
@@ -200,9 +199,7 @@ def sample_spectra(scene: Scene, *, max_pixels: int = SAMPLED_PIXELS) -> NDArray
         found.append(line[inside])
     spectra = np.concatenate(found)
     if not len(spectra):
-        raise SceneError(
-            f"{scene.name}: none of the sampled pixels holds data. Check the file and its no-data value."
-        )
+        raise SceneError(f"{scene.name}: none of the sampled pixels holds data. Check the file and its no-data value.")
     return spectra
 
 

@@ -64,9 +64,7 @@ def leak(split: Split, *, window: int, labels: NDArray[np.int16] | None = None) 
     per_class = None
     if labels is not None:
         if labels.shape != split.test.shape:
-            raise LabelError(
-                f"labels of shape {labels.shape} do not lie on the split's grid {split.test.shape}."
-            )
+            raise LabelError(f"labels of shape {labels.shape} do not lie on the split's grid {split.test.shape}.")
         classes = labels[split.test]
         n_classes = int(labels.max()) + 1
         per_class = tuple(_share(seen[classes == k]) for k in range(n_classes))

@@ -18,11 +18,7 @@ from hyperseg.core import Cube, Scene, SceneError, SettingError
 Float32 = NDArray[np.float32]
 
 # Codes in `Preprocess.dropped_code`; stored with the weights, so the numbers must not change.
-DROP_REASONS = {
-    1: "marked bad",
-    2: "not finite on the training pixels",
-    3: "constant on the training pixels",
-}
+DROP_REASONS = {1: "marked bad", 2: "not finite on the training pixels", 3: "constant on the training pixels"}
 # share of the identity; 0.03 to 0.3 made no difference beyond the spread over splits
 WHITENING_SHRINKAGE = 0.1
 BLOCK_BYTES = 64 << 20
@@ -217,9 +213,7 @@ def _within_class_whitening(z: NDArray[np.float64], classes: NDArray[np.integer[
 
 
 def _no_band_left(code: NDArray[np.uint8], n: int) -> str:
-    why = ", ".join(
-        f"{np.count_nonzero(code == c)} {r}" for c, r in DROP_REASONS.items() if (code == c).any()
-    )
+    why = ", ".join(f"{np.count_nonzero(code == c)} {r}" for c, r in DROP_REASONS.items() if (code == c).any())
     return (
         f"none of the {len(code)} bands is usable on the {n} training pixels: {why}. Check the good "
         "bands, mask no-data pixels with `valid`, and give at least two different training spectra."
@@ -237,9 +231,7 @@ def _directions(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     return rows * np.sign(rows[np.arange(rank), largest])[:, None], singular[:rank] / np.sqrt(len(z))
 
 
-def principal_components(
-    spectra: ArrayLike, n: int = 3, *, good_bands: NDArray[np.bool_] | None = None
-) -> Preprocess:
+def principal_components(spectra: ArrayLike, n: int = 3, *, good_bands: NDArray[np.bool_] | None = None) -> Preprocess:
     """The map to the first `n` principal components of training spectra, as a guide image for a CRF.
 
     All components have one scale: the first has unit variance, the others keep their ratio to it. So a distance in
@@ -266,9 +258,7 @@ def gather_spectra(scene: Scene, mask: NDArray[np.bool_], *, max_bytes: int = BL
     at most as float32.
     """
     if mask.dtype != np.bool_ or mask.shape != scene.shape:
-        raise SceneError(
-            f"{scene.name}: the mask must be bool of shape {scene.shape}, got {mask.dtype} {mask.shape}."
-        )
+        raise SceneError(f"{scene.name}: the mask must be bool of shape {scene.shape}, got {mask.dtype} {mask.shape}.")
     out = np.empty((int(np.count_nonzero(mask)), scene.n_bands), np.float32)
     done = 0
     for rows in row_blocks(scene.cube, max_bytes=max_bytes):

@@ -158,17 +158,13 @@ def _check(
 ) -> None:
     names = [phase.name for phase in phases]
     if not names or len(set(names)) < len(names):
-        raise SettingError(
-            f"training needs at least one phase and a name for each, got {listed(names) or 'none'}."
-        )
+        raise SettingError(f"training needs at least one phase and a name for each, got {listed(names) or 'none'}.")
     if steps < 0 or seed < 0:
         raise SettingError(f"steps and seed must not be negative, got steps={steps}, seed={seed}.")
     if precision not in get_args(Precision):
         raise SettingError(f"precision is {listed(get_args(Precision), last='or')}, got {precision!r}.")
     if validate is not None and validate_every < 1:
-        raise SettingError(
-            f"validate_every={validate_every}: `validate` needs at least 1 step between validations."
-        )
+        raise SettingError(f"validate_every={validate_every}: `validate` needs at least 1 step between validations.")
     if patience is not None and (validate is None or patience < 1):
         raise SettingError(f"patience={patience} needs `validate` and at least 1 validation to wait for.")
 

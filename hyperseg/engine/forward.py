@@ -51,9 +51,7 @@ class FeatureModel(Protocol):
 
 
 @torch.inference_mode()
-def class_probabilities(
-    model: SceneModel, x: Tensor, *, precision: Precision = "fp32", flips: bool = False
-) -> Tensor:
+def class_probabilities(model: SceneModel, x: Tensor, *, precision: Precision = "fp32", flips: bool = False) -> Tensor:
     """Probabilities from a network in evaluation mode.
 
     Args:
@@ -93,9 +91,7 @@ def layout_of(model: object) -> Layout:
     """
     layout: Layout = getattr(model, "layout", "depth")
     if layout not in get_args(Layout):
-        raise SettingError(
-            f"the layout of a network is {listed(get_args(Layout), last='or')}, got {layout!r}."
-        )
+        raise SettingError(f"the layout of a network is {listed(get_args(Layout), last='or')}, got {layout!r}.")
     return layout
 
 

@@ -21,14 +21,7 @@ from hyperseg.core import Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.tiles import PerAxis, per_axis
 from hyperseg.engine.blend import blend, windows
 from hyperseg.engine.device import Precision
-from hyperseg.engine.forward import (
-    FeatureModel,
-    SceneModel,
-    channels_first,
-    class_probabilities,
-    layout_of,
-    margin_of,
-)
+from hyperseg.engine.forward import FeatureModel, SceneModel, channels_first, class_probabilities, layout_of, margin_of
 from hyperseg.engine.lanes import in_order
 
 Float32 = NDArray[np.float32]
@@ -82,9 +75,7 @@ def predict_scene(
     probs, pixels = np.empty((*scene.shape, scene.n_classes), np.float32), prod(scene.shape)
     run = blend_windows if model.padded else predict_tiles
     done = 0
-    for part, values in run(
-        model, scene, preprocess, tile=tile, device=device, precision=precision, flips=flips
-    ):
+    for part, values in run(model, scene, preprocess, tile=tile, device=device, precision=precision, flips=flips):
         probs[part.core_slices] = values
         done += prod(values.shape[:-1])
         if progress is not None:
@@ -146,12 +137,7 @@ def blend_windows(
 
 @torch.inference_mode()
 def window_features(
-    model: FeatureModel,
-    scene: Scene,
-    preprocess: Preprocessing,
-    window: Tile,
-    *,
-    device: torch.device | str = "cpu",
+    model: FeatureModel, scene: Scene, preprocess: Preprocessing, window: Tile, *, device: torch.device | str = "cpu"
 ) -> Tensor:
     """(F, *core) float32 features of every pixel of a window, on the device; what lies outside is reflected.
 

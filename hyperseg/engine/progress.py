@@ -43,12 +43,7 @@ USUAL = Pace()
 
 @contextmanager
 def training_progress(
-    label: str,
-    steps: int,
-    *,
-    console: Console | None = None,
-    quiet: bool = False,
-    pace: Pace = USUAL,
+    label: str, steps: int, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
 ) -> Iterator[Report]:
     """A bar with loss, validation score and time left; yields the `report` for `fit`.
 
@@ -65,12 +60,7 @@ def training_progress(
 
 @contextmanager
 def scene_progress(
-    label: str,
-    pixels: int,
-    *,
-    console: Console | None = None,
-    quiet: bool = False,
-    pace: Pace = USUAL,
+    label: str, pixels: int, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
 ) -> Iterator[Callable[[int, int], None]]:
     """A bar of pixels done with speed and time left; yields the `progress` for `predict_scene`.
 
@@ -129,11 +119,7 @@ def _shown(
 def _bar(label: str, total: int, console: Console, pace: Pace) -> Iterator[Callable[[int, str], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns: list[ProgressColumn] = [
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-    ]
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
     columns += [TextColumn("{task.fields[words]}", markup=False), TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True) as progress:
         task, shown = None, -math.inf
@@ -153,9 +139,7 @@ def _bar(label: str, total: int, console: Console, pace: Pace) -> Iterator[Calla
 
 
 @contextmanager
-def _lines(
-    label: str, total: int, console: Console, pace: Pace, unit: str
-) -> Iterator[Callable[[int, str], None]]:
+def _lines(label: str, total: int, console: Console, pace: Pace, unit: str) -> Iterator[Callable[[int, str], None]]:
     began, last = pace.clock(), -1
 
     def show(done: int, words: str) -> None:

@@ -98,9 +98,7 @@ def examine(
     if broken:
         return Health(np.nan, np.nan, believed, doubted, np.nan)
     if (real_classes is None) != (generated_classes is None):
-        raise LabelError(
-            "classes were given for one set of spectra only: give them for both, or for neither."
-        )
+        raise LabelError("classes were given for one set of spectra only: give them for both, or for neither.")
     within = np.nan
     if real_classes is not None and generated_classes is not None:
         within = _within(x, g, np.asarray(real_classes), np.asarray(generated_classes))

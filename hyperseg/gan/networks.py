@@ -14,16 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.backbone import (
-    BackboneSpec,
-    ClassHead,
-    ConvSpec,
-    Decoder,
-    Encoder,
-    dropout,
-    scale_weights,
-    seeded,
-)
+from hyperseg.backbone import BackboneSpec, ClassHead, ConvSpec, Decoder, Encoder, dropout, scale_weights, seeded
 from hyperseg.backbone.blocks import Finish
 from hyperseg.backbone.spec import Size
 from hyperseg.core import SettingError
@@ -109,9 +100,7 @@ class GanSpec:
             left = (left - kernel[0]) // (1 if i else 2) + 1
         shapes = (*along, (left, 1, 1), *(k for k in kernels if k[0] == 1))
         strides = tuple((2, 1, 1) if along and i == 0 else (1, 1, 1) for i in range(len(shapes)))
-        conv = ConvSpec(
-            3, norm=self.norm, act="leaky_relu", padding="valid", spectral_norm=self.spectral_norm
-        )
+        conv = ConvSpec(3, norm=self.norm, act="leaky_relu", padding="valid", spectral_norm=self.spectral_norm)
         return BackboneSpec(1, widths, strides, shapes, (1,) * len(shapes), conv)
 
     @property
@@ -218,9 +207,7 @@ def build_generator(spec: GanSpec, *, seed: int) -> Generator:
 
 
 @torch.inference_mode()
-def generate(
-    generator: Generator, n: int, *, seed: int, told: Tensor | None = None, batch: int = 128
-) -> Tensor:
+def generate(generator: Generator, n: int, *, seed: int, told: Tensor | None = None, batch: int = 128) -> Tensor:
     """`n` cubes from codes drawn from `seed`, (n, 1, L, window, window) on the CPU: same seed, same cubes.
 
     Args:

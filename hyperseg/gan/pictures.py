@@ -133,9 +133,7 @@ def generated_patches_figure(
     """
     x, g = np.asarray(real, np.float64), np.asarray(generated, np.float64)
     if x.ndim != 4 or x.shape[3] != 3 or 0 in x.shape[1:] or g.shape[1:] != x.shape[1:]:
-        raise SceneError(
-            f"patches to draw are (n, h, w, 3) of one size, got {x.shape} real and {g.shape} generated."
-        )
+        raise SceneError(f"patches to draw are (n, h, w, 3) of one size, got {x.shape} real and {g.shape} generated.")
     for patches, labels in ((x, real_labels), (g, generated_labels)):
         if labels.shape != patches.shape[:1]:
             raise SceneError(f"{len(patches)} patches need a class each, got {labels.shape}.")
@@ -155,9 +153,7 @@ def generated_patches_figure(
         ends.append(ends[-1] + max(drawn, text_width(empty, EM)) + 3 * EM)
     bottom = top + len(shown) * step
     last = ends[-1] - 2 * EM
-    page = np.full(
-        (bottom + (3 * EM if rest else EM), max(last, 2 * EM + text_width(rest, EM)), 3), 255, np.uint8
-    )
+    page = np.full((bottom + (3 * EM if rest else EM), max(last, 2 * EM + text_width(rest, EM)), 3), 255, np.uint8)
     words: list[Word] = [(EM, bottom + EM, rest, EM, False)]
     page[EM : bottom - ROW_GAP, ends[1] - 3 * EM // 2] = 150  # between real and generated
     for i, (k, name) in enumerate(zip(shown, names, strict=True)):
@@ -175,9 +171,7 @@ def generated_patches_figure(
     return lettered(page, words)
 
 
-def _shown(
-    real: Labels, generated: Labels, classes: Sequence[str], colours: Sequence[Colour]
-) -> tuple[list[int], str]:
+def _shown(real: Labels, generated: Labels, classes: Sequence[str], colours: Sequence[Colour]) -> tuple[list[int], str]:
     """Classes to draw, in their order, and a sentence on those for which there is no room."""
     k = len(classes)
     both = np.concatenate([real, generated]).astype(np.int64)
@@ -193,9 +187,7 @@ def _shown(
         raise SceneError("there is neither a real nor a generated cube of any class to draw.")
     most = there[np.argsort(-counts[there], kind="stable")[:MOST_CLASSES]]
     rest = len(there) - len(most)
-    return sorted(
-        most.tolist()
-    ), f"{counted(rest, 'smaller class', 'smaller classes')} not drawn" if rest else ""
+    return sorted(most.tolist()), f"{counted(rest, 'smaller class', 'smaller classes')} not drawn" if rest else ""
 
 
 def _draw_class(axes: Axes, position: Floats, lines: Sequence[tuple[Floats, Floats]], colour: Colour) -> None:
@@ -214,9 +206,7 @@ def _draw_class(axes: Axes, position: Floats, lines: Sequence[tuple[Floats, Floa
 def _limit(axes: Axes, lines: Sequence[tuple[Floats, Floats]]) -> None:
     """The common axis: all real spectra, and generated ones as far as they leave the real ones readable."""
     (low, high), (lowest, highest) = (
-        (np.nanmin(mean - spread), np.nanmax(mean + spread))
-        if np.isfinite(mean).any()
-        else (math.nan, math.nan)
+        (np.nanmin(mean - spread), np.nanmax(mean + spread)) if np.isfinite(mean).any() else (math.nan, math.nan)
         for mean, spread in lines
     )
     if math.isnan(low) or math.isnan(lowest):
@@ -238,9 +228,7 @@ def _explain(figure: Figure) -> None:
         Line2D([], [], color=INK, linewidth=0.7, linestyle=(0, (1, 1.5))),
     ]
     texts = ["real: mean ± sd", "generated: mean", "generated: ± sd"]
-    figure.legend(
-        handles, texts, loc="outside upper left", ncols=3, frameon=False, fontsize=9, handlelength=3
-    )
+    figure.legend(handles, texts, loc="outside upper left", ncols=3, frameon=False, fontsize=9, handlelength=3)
 
 
 def _frame(page: Picture, picture: Picture, *, x: int, y: int) -> None:

@@ -18,9 +18,7 @@ class Weights:
 
     unlabelled: float = option(0.3, "Weight of L2: real pixels of the pool are not generated.", low=0)
     generated: float = option(
-        0.3,
-        "Weight of L3: generated cubes are generated. 0 leaves the discriminator alone with real pixels.",
-        low=0,
+        0.3, "Weight of L3: generated cubes are generated. 0 leaves the discriminator alone with real pixels.", low=0
     )
     aim: Aim = option(
         "both",

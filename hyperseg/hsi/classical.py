@@ -59,18 +59,11 @@ class SpectralClassifier:
 class Fit(Protocol):
     """Any of the `fit_` functions."""
 
-    def __call__(
-        self, spectra: ArrayLike, labels: ArrayLike, *, seed: int, n_classes: int
-    ) -> SpectralClassifier: ...
+    def __call__(self, spectra: ArrayLike, labels: ArrayLike, *, seed: int, n_classes: int) -> SpectralClassifier: ...
 
 
 def fit_svm(
-    spectra: ArrayLike,
-    labels: ArrayLike,
-    *,
-    seed: int,
-    n_classes: int | None = None,
-    tune: bool = True,
+    spectra: ArrayLike, labels: ArrayLike, *, seed: int, n_classes: int | None = None, tune: bool = True
 ) -> SpectralClassifier:
     """RBF support vector machine; cost and width by stratified 3-fold cross-validation on these pixels alone.
 
@@ -225,13 +218,9 @@ def _checked(
     """Spectra, class position of every pixel, classes present, K."""
     x, y = np.asarray(spectra, np.float64), np.asarray(labels).astype(np.int64)
     if x.ndim != 2 or y.shape != x.shape[:1]:
-        raise LabelError(
-            f"expected (pixels, bands) spectra and (pixels,) labels, got {x.shape} and {y.shape}."
-        )
+        raise LabelError(f"expected (pixels, bands) spectra and (pixels,) labels, got {x.shape} and {y.shape}.")
     if not np.isfinite(x).all():
-        raise SceneError(
-            "training spectra hold values that are not finite: pass them through a Preprocess first."
-        )
+        raise SceneError("training spectra hold values that are not finite: pass them through a Preprocess first.")
     present, position = np.unique(y, return_inverse=True)
     k = int(present.max(initial=-1)) + 1 if n_classes is None else n_classes
     if len(present) < 2 or present[0] < 0 or present[-1] >= k:

@@ -56,8 +56,7 @@ class NetworkSpec:
         above=0,
     )
     groups: Groups = option(
-        (),
-        "(start, stop) of each group of bands; together all features. `data.bands.groups.cut_bands` makes them.",
+        (), "(start, stop) of each group of bands; together all features. `data.bands.groups.cut_bands` makes them."
     )
     group_maps: int = option(16, "Features per group.", low=1)
     group_shared: bool = option(True, "One set of weights for all groups instead of one each.")
@@ -233,12 +232,7 @@ class HybridNet(nn.Module):
             )
         self.spec = spec
         cube = BackboneSpec(
-            1,
-            (16, 16, 32),
-            (1, 1, 1),
-            ((7, 3, 3), (5, 3, 3), (3, 3, 3)),
-            (1, 1, 1),
-            ConvSpec(3, padding="valid"),
+            1, (16, 16, 32), (1, 1, 1), ((7, 3, 3), (5, 3, 3), (3, 3, 3)), (1, 1, 1), ConvSpec(3, padding="valid")
         )
         depth = cube.sizes((spec.n_features, 9, 9))[-1][0]
         plane = BackboneSpec(

@@ -20,9 +20,7 @@ from hyperseg.core.words import nearest
 from hyperseg.io.card import Card, FileEntry, read_card
 
 CACHE_VARIABLE = "HYPERSEG_CACHE"
-_BUILT_IN = {
-    "indian-pines": ("tensorly", "datasets/data", ("Indian_pines_corrected.npy", "Indian_pines_gt.npy"))
-}
+_BUILT_IN = {"indian-pines": ("tensorly", "datasets/data", ("Indian_pines_corrected.npy", "Indian_pines_gt.npy"))}
 
 
 def cards() -> dict[str, Card]:
@@ -205,9 +203,7 @@ def to_labels(card: Card, raw: list[NDArray[Any]]) -> NDArray[np.int16]:
         codes = list(range(1, len(codes) + 1))
     if not found <= set(codes):
         strange = sorted(found - {entry.code for entry in card.classes})
-        raise DataFileError(
-            f"{card.title}: label codes {strange} are not on the card, expected 0 and {codes}."
-        )
+        raise DataFileError(f"{card.title}: label codes {strange} are not on the card, expected 0 and {codes}.")
     labels = np.full(card.size, UNLABELLED, np.int16)
     for k, code in enumerate(codes):
         labels[merged == code] = k

@@ -11,15 +11,7 @@ import numpy as np
 
 from hyperseg.core import DataFileError
 from hyperseg.io.card import Card, FileEntry
-from hyperseg.io.catalog import (
-    by_hand,
-    cache_folder,
-    locate,
-    read_file,
-    to_labels,
-    verify_cube,
-    verify_labels,
-)
+from hyperseg.io.catalog import by_hand, cache_folder, locate, read_file, to_labels, verify_cube, verify_labels
 
 
 def fetch(
@@ -76,13 +68,9 @@ def fetch(
     return paths
 
 
-def _download(
-    card: Card, entry: FileEntry, folder: Path, *, tries: int, wait_s: float, progress: Any
-) -> Path:
+def _download(card: Card, entry: FileEntry, folder: Path, *, tries: int, wait_s: float, progress: Any) -> Path:
     if entry.url is None:
-        raise DataFileError(
-            f"{card.title}: {entry.name} has no public download address. {by_hand(card, folder)}"
-        )
+        raise DataFileError(f"{card.title}: {entry.name} has no public download address. {by_hand(card, folder)}")
     import pooch
 
     pooch.get_logger().setLevel("ERROR")

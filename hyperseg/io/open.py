@@ -109,10 +109,6 @@ def read_mask(text: str | None, scene: Scene) -> NDArray[Any] | None:
         return labels_on(file, shape, scene.grid, scene=scene.name).codes >= 0
     found = np.asarray(file.array[...])
     if found.shape != shape:
-        hint = (
-            "it looks transposed: swap rows and columns"
-            if found.shape == shape[::-1]
-            else "crop or resample it"
-        )
+        hint = "it looks transposed: swap rows and columns" if found.shape == shape[::-1] else "crop or resample it"
         raise LabelError(f"{text}: the mask has shape {found.shape}, the scene's pixels are {shape}; {hint}.")
     return found

@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 from hyperseg.core import Grid
 from hyperseg.io.formats.windows import import_rasterio
 
-EQUATOR_M, ECCENTRICITY2 = (
-    6378137.0,
-    0.00669437999014,
-)  # the ellipsoid WGS 84: half axis, squared eccentricity
+EQUATOR_M, ECCENTRICITY2 = (6378137.0, 0.00669437999014)  # the ellipsoid WGS 84: half axis, squared eccentricity
 WEB_MERCATOR = ("EPSG:3857", "EPSG:900913")
 
 

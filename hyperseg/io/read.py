@@ -172,9 +172,7 @@ def read_scene(
         # its pixels are all looked at below, and rows across compressed chunks are slow to pick one by one
         cube = np.ascontiguousarray(cube[...])
     wavelengths = _per_band(file.wavelengths_nm, cube)
-    good, reasons = find_bad_bands(
-        cube, bbl=_per_band(file.bbl, cube), nodata=file.nodata, name=str(file.path)
-    )
+    good, reasons = find_bad_bands(cube, bbl=_per_band(file.bbl, cube), nodata=file.nodata, name=str(file.path))
     for reason in reasons:
         log.info("%s: %s; dropped", title, reason)
     valid = find_valid(cube, good=good, nodata=file.nodata, name=title) if scan else None
@@ -196,9 +194,7 @@ def read_scene(
     return scene if scan else only_where_data(scene, good)
 
 
-def _open_labels(
-    labels: AnyPath | NDArray[Any] | None, cube: FileArray, vectors: VectorOptions
-) -> FileArray | None:
+def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray, vectors: VectorOptions) -> FileArray | None:
     """The label raster or array, opened; None for no labels, and for vectors, which fit a cube of any size."""
     if is_vector(labels):
         return None

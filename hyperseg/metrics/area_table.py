@@ -39,9 +39,7 @@ def unit_of(areas: Mapping[str, Any]) -> str:
 def area_line(areas: Mapping[str, Any]) -> str:
     """The largest classes by their estimate, with intervals, on one line."""
     known = [
-        (entry["estimated"], name, entry)
-        for name, entry in areas["per_class"].items()
-        if _known(entry["estimated"])
+        (entry["estimated"], name, entry) for name, entry in areas["per_class"].items() if _known(entry["estimated"])
     ]
     largest = sorted(known, key=lambda item: (-item[0], item[1]))[:SHOWN]
     if not largest:

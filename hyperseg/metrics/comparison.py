@@ -48,13 +48,9 @@ def paired(a_values: Sequence[float], b_values: Sequence[float]) -> Paired:
 
     a, b = np.asarray(a_values, np.float64), np.asarray(b_values, np.float64)
     if a.shape != b.shape or a.ndim != 1 or a.size < 2:
-        raise SettingError(
-            f"{a.size} and {b.size} values cannot be paired: give two equally long lists of 2 or more."
-        )
+        raise SettingError(f"{a.size} and {b.size} values cannot be paired: give two equally long lists of 2 or more.")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise SettingError(
-            "values to compare must be finite: leave out splits where a class could not be scored."
-        )
+        raise SettingError("values to compare must be finite: leave out splits where a class could not be scored.")
     difference = a - b
     return Paired(
         mean_difference=float(difference.mean()),

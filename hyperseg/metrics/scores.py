@@ -138,10 +138,7 @@ def boundary_accuracy(truth: Labels, predicted: Labels, *, within_px: int = 2) -
         raise LabelError(f"truth has shape {truth.shape}, the prediction {predicted.shape}: use one grid.")
     known = truth != UNLABELLED
     wide = truth.astype(np.int64)
-    side, none = (
-        2 * within_px + 1,
-        int(wide.max(initial=0)) + 1,
-    )  # SciPy passes cval as a double: keep it small
+    side, none = (2 * within_px + 1, int(wide.max(initial=0)) + 1)  # SciPy passes cval as a double: keep it small
     highest = maximum_filter(wide, size=side, mode="constant", cval=UNLABELLED)
     lowest = minimum_filter(np.where(known, wide, none), size=side, mode="constant", cval=none)
     near = known & ((highest != wide) | (lowest != wide))
@@ -164,9 +161,7 @@ def expected_calibration_error(probs: NDArray[np.floating[Any]], truth: Labels, 
     if bins < 1:
         raise SettingError(f"bins = {bins}: give at least 1.")
     if probs.ndim < 2 or probs.shape[:-1] != truth.shape:
-        raise LabelError(
-            f"probabilities of shape {probs.shape} do not fit labels {truth.shape}: expected (*S, K)."
-        )
+        raise LabelError(f"probabilities of shape {probs.shape} do not fit labels {truth.shape}: expected (*S, K).")
     known = truth != UNLABELLED
     if not known.any():
         raise LabelError("no labelled pixel to score: the test mask or the ground truth is empty.")
@@ -192,9 +187,7 @@ def mean_and_std(values: Iterable[float]) -> Repeats:
     return {"mean": float(np.mean(given)), "std": std, "values": given}
 
 
-def _percent(
-    part: NDArray[np.float64], whole: NDArray[np.float64], present: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _percent(part: NDArray[np.float64], whole: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
     out = np.full(part.shape, np.nan)
     np.divide(100.0 * part, whole, out=out, where=present)
     return out

@@ -44,9 +44,7 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         if not any((self.polygons, self.envi, self.cog, self.png)):
-            raise SettingError(
-                "nothing to export: give --polygons, --envi, --cog or --png, each with a file."
-            )
+            raise SettingError("nothing to export: give --polygons, --envi, --cog or --png, each with a file.")
         if self.min_area_m2 and self.min_pixels:
             raise SettingError("--min-area and --min-pixels say the same in two units: give one of them.")
         if not 0 <= self.min_area_m2 < float("inf") or self.min_pixels < 0:
@@ -170,9 +168,7 @@ def check_targets(path: Path, settings: ExportSettings) -> None:
         seen.add(there)
 
 
-def _sizes(
-    path: Path, grid: Grid, labels: NDArray[Any], settings: ExportSettings
-) -> NDArray[np.float64] | None:
+def _sizes(path: Path, grid: Grid, labels: NDArray[Any], settings: ExportSettings) -> NDArray[np.float64] | None:
     if not settings.min_area_m2:
         return None
     rows = pixel_areas(grid, labels.shape)

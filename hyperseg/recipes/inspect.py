@@ -102,9 +102,7 @@ def inspect_file(text: str) -> Inspection:
         else:
             scene, about, arrays = open_scene(text, need_labels=False), "public data set", {}
         seen = survey(scene.cube, good=scene.good_bands, nodata=scene.nodata)
-    return Inspection(
-        text, about, scene, seen, arrays if len(arrays) > 1 else {}, tuple(dict.fromkeys(remarks))
-    )
+    return Inspection(text, about, scene, seen, arrays if len(arrays) > 1 else {}, tuple(dict.fromkeys(remarks)))
 
 
 def write_quicklook(scene: Scene, path: Path) -> tuple[int, ...]:

@@ -38,9 +38,7 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
     counts = np.asarray(confusion, np.float64)
     k = len(classes)
     if counts.shape not in ((k, k), (k, k + 1)):
-        raise LabelError(
-            f"a confusion matrix of {k} classes is ({k}, {k}) or ({k}, {k + 1}), got {counts.shape}."
-        )
+        raise LabelError(f"a confusion matrix of {k} classes is ({k}, {k}) or ({k}, {k + 1}), got {counts.shape}.")
     names = [one_line(name, 28) for name in classes]
     columns = list(names)
     if counts.shape[1] > k and counts[:, k].any():
@@ -53,19 +51,12 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
     figure = blank(2.2 + cell * len(columns), 1.8 + cell * k)
     axes = figure.subplots()
     axes.imshow(
-        np.ma.masked_array(percent, np.repeat(rows[:, None] == 0, len(columns), 1)),
-        cmap="Blues",
-        vmin=0,
-        vmax=100,
+        np.ma.masked_array(percent, np.repeat(rows[:, None] == 0, len(columns), 1)), cmap="Blues", vmin=0, vmax=100
     )
     axes.set_facecolor("#eeeeee")  # a class without test pixels has no row of its own
     small = 10.0 if k <= 20 else max(5.0, 60 * cell)
-    axes.set_xticks(
-        range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor", fontsize=small
-    )
-    axes.set_yticks(
-        range(k), [f"{n} ({thousands(m)})" for n, m in zip(names, rows, strict=True)], fontsize=small
-    )
+    axes.set_xticks(range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor", fontsize=small)
+    axes.set_yticks(range(k), [f"{n} ({thousands(m)})" for n, m in zip(names, rows, strict=True)], fontsize=small)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)
     axes.set_xlabel("mapped as")
@@ -78,9 +69,7 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
     for (i, j), value in np.ndenumerate(percent):
         if value > 0 and cell > 0.3:
             text = "<1" if value < 0.5 else f"{value:.0f}"
-            axes.text(
-                j, i, text, ha="center", va="center", fontsize=9, color="white" if value > 55 else "black"
-            )
+            axes.text(j, i, text, ha="center", va="center", fontsize=9, color="white" if value > 55 else "black")
     return png(figure)
 
 
@@ -94,16 +83,12 @@ def training_figure(training: Mapping[str, Any]) -> bytes:
     scores = np.asarray(training.get("scores") or (), np.float64)
     heights = [3, 2] if validated else [1]
     figure = blank(9, 5.2 if validated else 3.2)
-    upper, *lower = figure.subplots(
-        len(heights), 1, sharex=True, squeeze=False, height_ratios=heights
-    ).ravel()
+    upper, *lower = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights).ravel()
     _draw_terms(upper, np.asarray(training["steps"]), training["terms"])
     for axes in lower:
         best = int(np.flatnonzero(scores == np.nanmax(scores))[-1]) if np.isfinite(scores).any() else 0
         axes.plot(validated, scores, marker="o", markersize=3.5, color=LINE_COLOURS[0])
-        axes.plot(
-            validated[best], scores[best], marker="o", markersize=8, color=LINE_COLOURS[1], linestyle="none"
-        )
+        axes.plot(validated[best], scores[best], marker="o", markersize=8, color=LINE_COLOURS[1], linestyle="none")
         axes.set_ylabel("validation score")
         axes.set_title(f"best: {scores[best]:.4g} at step {validated[best]}", fontsize=10, loc="left")
         tidy(axes)
@@ -165,9 +150,7 @@ def spectra_figure(
     for k, (axes, name) in enumerate(zip(grid, classes, strict=False)):
         axes.plot(position, np.delete(means, k, 0).T, color="#d5d5d5", linewidth=0.6)
         colour = tuple(c / 255 for c in colours[k])
-        axes.fill_between(
-            position, means[k] - spreads[k], means[k] + spreads[k], color=colour, alpha=0.3, linewidth=0
-        )
+        axes.fill_between(position, means[k] - spreads[k], means[k] + spreads[k], color=colour, alpha=0.3, linewidth=0)
         axes.plot(position, means[k], color=colour, linewidth=1.6)
         amount = f"{thousands(counts[k])} px" if counts[k] else "no training pixels"
         axes.set_title(f"{one_line(name, 30)}, {amount}", fontsize=9, loc="left", parse_math=False)
@@ -187,9 +170,7 @@ def in_order(
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
     """Spectra with an empty band appended, and which band stands where: gaps in the wavelengths stay gaps."""
     if spectra.ndim != 2 or labels.shape != spectra.shape[:1]:
-        raise SceneError(
-            f"spectra are (pixels, bands) with a label each, got {spectra.shape} and {labels.shape}."
-        )
+        raise SceneError(f"spectra are (pixels, bands) with a label each, got {spectra.shape} and {labels.shape}.")
     bands = spectra.shape[1]
     given = np.arange(bands) if wavelengths_nm is None else wavelengths_nm
     where = np.asarray(given, np.float64)

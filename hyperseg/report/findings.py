@@ -95,9 +95,7 @@ def scene_sentence(metrics: Metrics) -> str:
 def split_sentence(split: Metrics) -> str:
     """How many pixels trained, validated and tested, and how they were drawn."""
     kept = f"; a guard of {split['guard_px']} px was kept" if split.get("guard_px") else ""
-    parts = [
-        f"{counted(split[p], f'{word} pixel')}" for p, word in (("train", "training"), ("val", "validation"))
-    ]
+    parts = [f"{counted(split[p], f'{word} pixel')}" for p, word in (("train", "training"), ("val", "validation"))]
     return f"{', '.join(parts)} and {counted(split['test'], 'test pixel')}, drawn by {split['how']}{kept}."
 
 
@@ -158,9 +156,7 @@ def _better_and_worse(table: list[Row]) -> list[str]:
         said = before is best and after.final
         if _oa(after) < _oa(before) and values[0] != values[1] and not said:
             name = after.scores.get("by", after.name)
-            found.append(
-                f"{name} made the map worse on the test pixels: OA {values[0]} before it, {values[1]} after."
-            )
+            found.append(f"{name} made the map worse on the test pixels: OA {values[0]} before it, {values[1]} after.")
     return found
 
 

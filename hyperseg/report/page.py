@@ -66,9 +66,7 @@ def write_report(
         ) from error
 
 
-def render_report(
-    metrics: Metrics, *, figures: Mapping[str, bytes], sections: Sequence[Section], title: str
-) -> str:
+def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], sections: Sequence[Section], title: str) -> str:
     """The HTML text of `write_report`."""
     from jinja2 import Environment, StrictUndefined
 
@@ -80,9 +78,7 @@ def render_report(
     def count(n: int) -> str:
         return thousands(n, NARROW)
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "number": number,
         "spread": spread,
@@ -116,9 +112,7 @@ def render_report(
     )
 
 
-def print_summary(
-    metrics: Metrics, *, folder: str | os.PathLike[str], console: Console | None = None
-) -> None:
+def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: Console | None = None) -> None:
     """Print what a run found: split and leak, a table of accuracies, and where map and report are.
 
     Args:

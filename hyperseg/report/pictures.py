@@ -203,9 +203,7 @@ def error_figure(
         train: training pixels, shown in yellow: how near they are is what the leak measures.
     """
     if not labels.shape == ground_truth.shape == test.shape:
-        raise LabelError(
-            f"map {labels.shape}, ground truth {ground_truth.shape}, test {test.shape}: use one grid."
-        )
+        raise LabelError(f"map {labels.shape}, ground truth {ground_truth.shape}, test {test.shape}: use one grid.")
     middle = _middle(labels.shape)
     step, factor = zoom(labels[middle].shape)
     scored = test & (ground_truth != UNLABELLED)

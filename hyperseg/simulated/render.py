@@ -91,9 +91,7 @@ def simulate(
     labels = _checked_labels(label_map, spectra)
     snr = np.broadcast_to(np.asarray(noise_snr, np.float64), (spectra.n_bands,))
     if min(psf_sigma_px, variability, parcel_share, smooth_share, 1 - parcel_share - smooth_share) < 0:
-        raise SettingError(
-            "psf, variability and shares must be 0 or more, and the two shares 1 or less together."
-        )
+        raise SettingError("psf, variability and shares must be 0 or more, and the two shares 1 or less together.")
     if (snr <= 0).any():
         raise SettingError("noise_snr must be positive (numpy.inf for no noise).")
     cover, parcels, materials = _cover(labels, spectra, background)
@@ -223,11 +221,7 @@ def _illumination(
 
 
 def _add_noise(
-    cube: Float32,
-    noise_std: Float32,
-    wet: NDArray[np.bool_],
-    water: Literal["noise", "nan"],
-    rng: np.random.Generator,
+    cube: Float32, noise_std: Float32, wet: NDArray[np.bool_], water: Literal["noise", "nan"], rng: np.random.Generator
 ) -> None:
     """Add the noise in place, row block by row block, and take the signal out of the water bands."""
     cube[..., wet] *= _WATER_SIGNAL

@@ -16,13 +16,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, DataFileError, HypersegError, Scene, SettingError
 from hyperseg.simulated.potts import interaction, sample_field
 from hyperseg.simulated.render import Colours, Simulated, simulate, smooth_fields
-from hyperseg.simulated.spectra import (
-    PAVIA_CLASSES,
-    ClassSpectra,
-    make_up_spectra,
-    pavia_spectra,
-    snr_profile,
-)
+from hyperseg.simulated.spectra import PAVIA_CLASSES, ClassSpectra, make_up_spectra, pavia_spectra, snr_profile
 from hyperseg.simulated.usgs import USGS_NAMES, usgs_spectra
 
 # The pairs of `simulate_usgs_potts`, as indices into USGS_NAMES. Never neighbours:
@@ -49,9 +43,7 @@ def potts_labels(
     """
     if n_classes < 1 or n_classes > shape[0] * shape[1] or not 0 <= unlabelled < 1:
         raise SettingError(f"cannot draw {n_classes} classes with {unlabelled} unlabelled on {shape} pixels.")
-    fields = smooth_fields(n_classes, shape, smoothness_px, np.random.default_rng(seed)).reshape(
-        n_classes, -1
-    )
+    fields = smooth_fields(n_classes, shape, smoothness_px, np.random.default_rng(seed)).reshape(n_classes, -1)
     for step in np.geomspace(1.0, 0.05, 40):  # raise the classes that have too little area
         area = np.bincount(fields.argmax(0), minlength=n_classes) / fields.shape[1]
         fields += (step * (1 - n_classes * area)[:, None]).astype(np.float32)
@@ -78,17 +70,11 @@ def simulate_potts(
     Further options go to `simulate`.
     """
     used = spectra if n_classes is None else spectra.first(n_classes)
-    labels = potts_labels(
-        shape, used.n_classes, seed=seed, smoothness_px=smoothness_px, unlabelled=unlabelled
-    )
-    return simulate(
-        labels, used, seed=seed, **{"name": "potts", "source": "an invented label map", **options}
-    )
+    labels = potts_labels(shape, used.n_classes, seed=seed, smoothness_px=smoothness_px, unlabelled=unlabelled)
+    return simulate(labels, used, seed=seed, **{"name": "potts", "source": "an invented label map", **options})
 
 
-def toy_scene(
-    *, shape: tuple[int, int] = (32, 28), n_bands: int = 20, n_classes: int = 3, seed: int = 0
-) -> Scene:
+def toy_scene(*, shape: tuple[int, int] = (32, 28), n_bands: int = 20, n_classes: int = 3, seed: int = 0) -> Scene:
     """A small scene with made-up spectra, 15 % of it unlabelled; needs no data and takes milliseconds."""
     spectra = make_up_spectra(n_classes, n_bands, seed=seed)
     return simulate_potts(shape, spectra, seed=seed, unlabelled=0.15, noise_snr=15.0, name="toy").scene

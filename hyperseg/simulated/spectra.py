@@ -76,11 +76,7 @@ class ClassSpectra:
         if not 1 <= n <= self.n_classes:
             raise SettingError(f"{n} classes asked for, the spectra have {self.n_classes}.")
         return replace(
-            self,
-            names=self.names[:n],
-            mean=self.mean[:n],
-            factors=self.factors[:n],
-            residual_std=self.residual_std[:n],
+            self, names=self.names[:n], mean=self.mean[:n], factors=self.factors[:n], residual_std=self.residual_std[:n]
         )
 
     def with_background(self) -> ClassSpectra:
@@ -133,9 +129,7 @@ def fit_class_spectra(
         raise SettingError(f"rank {rank} for spectra of {x.shape[1]} bands: it must be 1 to {x.shape[1]}.")
     absent = [name for k, name in enumerate(names) if not w[y == k].any()]
     if absent:
-        raise LabelError(
-            f"no pixel to fit the spectra of {', '.join(absent)}: add pixels or leave the class out."
-        )
+        raise LabelError(f"no pixel to fit the spectra of {', '.join(absent)}: add pixels or leave the class out.")
     members = [np.flatnonzero(y == k) for k in range(len(names))]
     mean = np.stack([np.average(x[m], axis=0, weights=w[m]) for m in members])
     level = np.maximum(mean, 1e-3 * np.abs(mean).max())  # a band near zero must not blow up its ratio
@@ -168,9 +162,7 @@ def snr_profile(wavelengths_nm: ArrayLike, *, peak: float = 60.0, edge: float = 
     return peak * (1 - (1 - edge) * ((nm - (nm.min() + half)) / half) ** 2)
 
 
-def make_up_spectra(
-    n_classes: int, n_bands: int, *, seed: int, rank: int = 3, spread: float = 0.06
-) -> ClassSpectra:
+def make_up_spectra(n_classes: int, n_bands: int, *, seed: int, rank: int = 3, spread: float = 0.06) -> ClassSpectra:
     """Smooth invented spectra around 0.3 (as reflectance), needing no data at all.
 
     Every class is a shared continuum plus three bumps of its own; its factors are an overall brightness, a
@@ -214,9 +206,7 @@ def pavia_spectra(file: Path) -> ClassSpectra:
         cube, gt, share = (stored[n].astype(np.float64) for n in ("cube", "gt", "fractions"))
         wavelengths_nm = 1000.0 * stored["wavelength_um"]
     if share.shape != (*gt.shape, 10) or cube.shape[:2] != gt.shape:
-        raise DataFileError(
-            f"{file}: cube {cube.shape}, gt {gt.shape} and fractions {share.shape} do not fit."
-        )
+        raise DataFileError(f"{file}: cube {cube.shape}, gt {gt.shape} and fractions {share.shape} do not fit.")
     labels = gt.astype(np.int64) - 1
     purity = np.take_along_axis(share, gt.astype(np.int64)[..., None], -1)[..., 0]
     shadow = (labels < 0) & (share[..., 9] > 0.35)

@@ -42,11 +42,7 @@ _RESIDUAL = 0.01
 
 
 def usgs_spectra(
-    file_or_folder: str | Path,
-    names: Sequence[str] | None = None,
-    *,
-    n_bands: int = 120,
-    similar: float = 0.5,
+    file_or_folder: str | Path, names: Sequence[str] | None = None, *, n_bands: int = 120, similar: float = 0.5
 ) -> ClassSpectra:
     """Real reflectance spectra as classes, resampled to band averages; how much they vary is invented.
 
@@ -162,9 +158,7 @@ def _check_names(chosen: tuple[str, ...], stored: list[str], spectra: Float64, f
     whole = [n for n, s in zip(stored, spectra, strict=True) if np.isfinite(s).all()]
     wrong = [n for n in chosen if n not in whole]
     if wrong or not chosen:
-        what = (
-            "has no material called" if set(wrong) - set(stored) else "covers only part of 400 to 2450 nm for"
-        )
+        what = "has no material called" if set(wrong) - set(stored) else "covers only part of 400 to 2450 nm for"
         raise SettingError(f"{file} {what} {', '.join(wrong) or 'nothing'}. Choose from {', '.join(whole)}.")
     for i, a in enumerate(chosen):
         for b in chosen[:i]:

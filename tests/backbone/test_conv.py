@@ -96,17 +96,13 @@ def test_spectral_short_cut_is_the_3d_convolution(padding: str, kernel: int, str
     torch.testing.assert_close(got, want[:, :, : got.shape[2]])
 
 
-def assert_same_function(
-    layer: nn.Module, plain: Callable[..., torch.Tensor], x: torch.Tensor, *size: tuple
-) -> None:
+def assert_same_function(layer: nn.Module, plain: Callable[..., torch.Tensor], x: torch.Tensor, *size: tuple) -> None:
     """Equal values, and equal gradients of the input and of every parameter."""
     leaves = (x.requires_grad_(), *layer.parameters())
     got, want = layer(x, *size), plain(x)
     torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
     ahead = noise(*want.shape, seed=9)
-    pairs = zip(
-        torch.autograd.grad(got, leaves, ahead), torch.autograd.grad(want, leaves, ahead), strict=True
-    )
+    pairs = zip(torch.autograd.grad(got, leaves, ahead), torch.autograd.grad(want, leaves, ahead), strict=True)
     for a, b in pairs:
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
         assert a.abs().max() > 1e-3
@@ -229,9 +225,7 @@ def test_valid_block_on_a_patch_is_the_crop_of_the_scene(residual: bool, stride:
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("norm_name", ["batch", "none"])
 def test_residual_of_zero_weights_is_the_cropped_identity(padding: str, norm_name: str) -> None:
-    block = (
-        ResidualBlock(ConvSpec(2, norm=norm_name, act="none", padding=padding), 4, 4, (3, 5)).double().eval()
-    )
+    block = ResidualBlock(ConvSpec(2, norm=norm_name, act="none", padding=padding), 4, 4, (3, 5)).double().eval()
     nn.init.zeros_(block.conv.layer.weight)
     x = noise(2, 4, 11, 13)
     torch.testing.assert_close(block(x), x if padding == "same" else x[..., 2:-2, 4:-4], rtol=0, atol=0)
@@ -274,19 +268,14 @@ def test_spectral_norm_makes_the_largest_singular_value_one() -> None:
     assert torch.linalg.matrix_norm(conv(ConvSpec(2), 6, 8, 3).layer.weight.flatten(1), 2).item() > 1.2
 
 
-@pytest.mark.parametrize(
-    ("kernel", "bands"), [((7, 1, 1), 7), ((7, 1, 1), 9), ((1, 3, 3), 1), ((3, 3, 3), 5)]
-)
+@pytest.mark.parametrize(("kernel", "bands"), [((7, 1, 1), 7), ((7, 1, 1), 9), ((1, 3, 3), 1), ((3, 3, 3), 5)])
 def test_one_forward_is_one_step_of_the_power_iteration(kernel: tuple, bands: int) -> None:
     spec = ConvSpec(3, padding="valid", spectral_norm=True, **PLAIN)
     with seeded(0):
         down = conv(spec, 4, 5, kernel)
         up = conv_transpose(spec, 5, 4, kernel)
     size = (bands, 5, 6)
-    for layer, shape in (
-        (down, (1, 4, *size)),
-        (up, (1, 5, *(n - k + 1 for n, k in zip(size, kernel, strict=True)))),
-    ):
+    for layer, shape in ((down, (1, 4, *size)), (up, (1, 5, *(n - k + 1 for n, k in zip(size, kernel, strict=True))))):
         once = deepcopy(layer)
         _ = once.layer.weight  # what torch's own layer does in a forward
         layer(torch.zeros(shape), *([size] if layer is up else []))

@@ -62,8 +62,7 @@ def test_added_skip_with_nothing_from_below_is_the_skip() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bands", "depth", "extra"),
-    [(103, 49, 0), (144, 69, 1), (200, 97, 1), (204, 99, 1), (285, 140, 0)],
+    ("bands", "depth", "extra"), [(103, 49, 0), (144, 69, 1), (200, 97, 1), (204, 99, 1), (285, 140, 0)]
 )
 def test_published_band_counts(bands: int, depth: int, extra: int) -> None:
     spec = spectral_spatial(bands, 9)
@@ -95,9 +94,7 @@ def test_generator_gives_the_cube_for_every_band_count(side: int) -> None:
 def test_collapsing_generator_gives_the_cube(bands: int) -> None:
     spec = spectral_spatial(bands, 5)
     with torch.no_grad():
-        assert (
-            Decoder(spec, skips="none")(torch.zeros(1, 4, 1, 3, 3), shape=(bands, 5, 5))[0].shape[2] == bands
-        )
+        assert Decoder(spec, skips="none")(torch.zeros(1, 4, 1, 3, 3), shape=(bands, 5, 5))[0].shape[2] == bands
 
 
 def test_generator_is_the_adjoint_of_a_linear_encoder() -> None:

@@ -6,15 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hyperseg.backbone import (
-    BackboneSpec,
-    ConvBlock,
-    ConvSpec,
-    Encoder,
-    absorb_linear,
-    fuse_batch_norm,
-    seeded,
-)
+from hyperseg.backbone import BackboneSpec, ConvBlock, ConvSpec, Encoder, absorb_linear, fuse_batch_norm, seeded
 from hyperseg.core import SettingError
 
 

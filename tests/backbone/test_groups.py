@@ -8,15 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hyperseg.backbone import (
-    BackboneSpec,
-    BandGroups,
-    ConvSpec,
-    Encoder,
-    GroupEncoder,
-    fuse_batch_norm,
-    seeded,
-)
+from hyperseg.backbone import BackboneSpec, BandGroups, ConvSpec, Encoder, GroupEncoder, fuse_batch_norm, seeded
 from hyperseg.backbone.groups import group_index
 from hyperseg.core import SettingError
 

@@ -44,10 +44,7 @@ def test_pair_head_is_ordered_and_works_position_by_position() -> None:
 def test_deep_supervision_is_one_class_head_per_level() -> None:
     heads, pyramid = DeepSupervision(spec_of(2), 3), pyramid_of(2)
     assert [tuple(y.shape) for y in heads(pyramid)] == [(2, 3, 8, 8), (2, 3, 4, 4)]
-    assert [len(DeepSupervision(spec_of(2), 3, levels=levels).heads) for levels in ((0,), (0, 1, 2))] == [
-        1,
-        3,
-    ]
+    assert [len(DeepSupervision(spec_of(2), 3, levels=levels).heads) for levels in ((0,), (0, 1, 2))] == [1, 3]
     for head, y in zip(heads.heads, heads(pyramid), strict=True):
         assert torch.equal(head(pyramid), y)
 

@@ -25,9 +25,7 @@ def specs(draw: st.DrawFn) -> BackboneSpec:
     return BackboneSpec(
         in_channels=draw(st.integers(1, 2)),
         widths=tuple(draw(st.lists(st.integers(2, 3), min_size=levels, max_size=levels))),
-        strides=tuple(
-            draw(st.lists(st.tuples(*[st.integers(1, 3)] * ndim), min_size=levels, max_size=levels))
-        ),
+        strides=tuple(draw(st.lists(st.tuples(*[st.integers(1, 3)] * ndim), min_size=levels, max_size=levels))),
         kernels=tuple(draw(st.lists(axes, min_size=levels, max_size=levels))),
         depths=tuple(draw(st.lists(st.integers(1, 2), min_size=levels, max_size=levels))),
         conv=ConvSpec(
@@ -59,8 +57,7 @@ def test_sizes_are_those_of_the_encoder(spec: BackboneSpec, extra: list[int]) ->
 def test_receptive_field_and_margin_are_what_gradients_reach(spec: BackboneSpec) -> None:
     """One output of an all-positive valid net depends on exactly `receptive_field` pixels, and no fewer."""
     kernels = [
-        tuple(max(k, s) for k, s in zip(a, b, strict=True))
-        for a, b in zip(spec.kernels, spec.strides, strict=True)
+        tuple(max(k, s) for k, s in zip(a, b, strict=True)) for a, b in zip(spec.kernels, spec.strides, strict=True)
     ]
     spec = replace(spec, kernels=tuple(kernels), conv=replace(spec.conv, padding="valid", residual=False))
     if not affordable(spec):

@@ -33,12 +33,7 @@ from hyperseg.recipes.refiners.dense_crf import refine_with_crf
 from hyperseg.recipes.run.repeat import score_map
 from hyperseg.recipes.training.gan import GanSettings, augmenting, train_gan
 from hyperseg.recipes.training.network import TrainSettings, train_network
-from hyperseg.simulated.scenes import (
-    make_up_spectra,
-    simulate_pavia_university,
-    simulate_potts,
-    simulate_usgs_potts,
-)
+from hyperseg.simulated.scenes import make_up_spectra, simulate_pavia_university, simulate_potts, simulate_usgs_potts
 
 BASE = TrainSettings()
 NETWORKS: dict[str, tuple[str, TrainSettings, dict[str, Any]]] = {
@@ -82,12 +77,7 @@ GANS |= {name.replace("gan", "twin", 1): settings.twin for name, settings in GAN
 REFINED = {f"{kind} {variant}" for variant in get_args(Variant) for kind in ("gan", "twin")}
 POOLS = ("", ", pool of labelled ground", ", pool without test")  # after a GAN's name: what it may look at
 SCENES = ("indian-pines", "simulated-pavia-university", "simulated-regions", "simulated-usgs-potts")
-CLASSICAL = {
-    "svm": (fit_svm, 1),
-    "svm 3x3": (fit_svm, 3),
-    "rf": (fit_random_forest, 1),
-    "lda 3x3": (fit_lda, 3),
-}
+CLASSICAL = {"svm": (fit_svm, 1), "svm 3x3": (fit_svm, 3), "rf": (fit_random_forest, 1), "lda 3x3": (fit_lda, 3)}
 
 
 def data_folder() -> Path:
@@ -131,9 +121,7 @@ def make_gan_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[Segm
 def open_base(name: str) -> Scene:
     """Indian Pines, the stand-in for Pavia University made from its real ground truth, or invented regions."""
     if name == "simulated-regions":
-        return simulate_potts(
-            (96, 96), make_up_spectra(8, 60, seed=0), seed=0, unlabelled=0.15, name=name
-        ).scene
+        return simulate_potts((96, 96), make_up_spectra(8, 60, seed=0), seed=0, unlabelled=0.15, name=name).scene
     if name == "simulated-usgs-potts":
         return simulate_usgs_potts(data_folder(), seed=0).scene
     if name == "simulated-pavia-university":
@@ -141,18 +129,14 @@ def open_base(name: str) -> Scene:
     return open_card(load_card(name))
 
 
-def measure(
-    base: Scene, protocol: str, names: list[str], seeds: range, log: Path
-) -> Iterator[dict[str, Any]]:
+def measure(base: Scene, protocol: str, names: list[str], seeds: range, log: Path) -> Iterator[dict[str, Any]]:
     """One row per protocol, seed and method, with and without the CRF; rows in the log are not computed again."""
     known = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     for seed in seeds:
         for name in names:
             wanted = (base.name, protocol, seed, name)
             rows = [
-                r
-                for r in known
-                if (r.get("scene", "indian-pines"), r["protocol"], r["seed"], r["method"]) == wanted
+                r for r in known if (r.get("scene", "indian-pines"), r["protocol"], r["seed"], r["method"]) == wanted
             ]
             if not rows:
                 if protocol == "fixed":
@@ -195,9 +179,7 @@ def table(rows: list[dict[str, Any]], reference: str) -> str:
         cells = [spread(np.array([r[k] for r in mine])) for k in ("OA", "AA", "kappa", "boundary_OA", "ece")]
         leak = f"{np.mean([r['leak_a'] for r in mine]):.1f} / {np.mean([r['leak_b'] for r in mine]):.1f}"
         seconds = float(np.median([r["seconds"] for r in mine]))
-        lines.append(
-            f"| {step} | {mine[0]['window']} | {leak} | {' | '.join(cells)} | {against} | {seconds:.0f} |"
-        )
+        lines.append(f"| {step} | {mine[0]['window']} | {leak} | {' | '.join(cells)} | {against} | {seconds:.0f} |")
     return "\n".join(lines)
 
 
@@ -212,14 +194,8 @@ def difference(pairs: NDArray[np.float64]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--scene",
-        default="indian-pines",
-        choices=SCENES,
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scene", default="indian-pines", choices=SCENES)
     parser.add_argument("--protocol", nargs="+", default=["parcels"])
     parser.add_argument("--methods", nargs="+", default=["svm", "svm 3x3", "lda 3x3", "rf", "cnn3d"])
     parser.add_argument("--seeds", type=int, default=10)
@@ -231,10 +207,7 @@ def main() -> None:
     for protocol in options.protocol:
         seeds = range(options.first, options.first + options.seeds)
         rows = list(measure(base, protocol, options.methods, seeds, options.log))
-        print(
-            f"\n### {base.name}, {protocol}, {options.seeds} seeds\n\n{table(rows, options.reference)}",
-            flush=True,
-        )
+        print(f"\n### {base.name}, {protocol}, {options.seeds} seeds\n\n{table(rows, options.reference)}", flush=True)
 
 
 if __name__ == "__main__":

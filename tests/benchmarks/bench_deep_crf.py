@@ -49,9 +49,7 @@ def measure(method: str, height: int, width: int) -> dict[str, float]:
             started = time.perf_counter()
             pairwise = Pairwise(WIDTH, CLASSES).eval()
             pairwise.table.copy_(learn_tables(logs.exp().permute(2, 0, 1)))
-            made = apply_deep_crf(
-                map_, pairwise, lambda window: features[:, slice(*window[0]), slice(*window[1])], crf
-            )
+            made = apply_deep_crf(map_, pairwise, lambda window: features[:, slice(*window[0]), slice(*window[1])], crf)
             seconds.append(time.perf_counter() - started)
         grown = peak_mib() - before
         with torch.inference_mode():
@@ -91,9 +89,7 @@ def peak_mib() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs=2, default=(610, 340), help="rows and columns")
     parser.add_argument("--method", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -105,9 +101,7 @@ def main() -> None:
         table.add_column(column, justify="right")
     for method in ("dense-crf", "deep-crf"):
         words = [sys.executable, __file__, "--method", method, "--size", *map(str, options.size)]
-        found = json.loads(
-            subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-        )
+        found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
         numbers = [found[k] for k in ("seconds", "mib", "f_in", "f_out", "oa_in", "oa_out")]
         table.add_row(method, *(f"{n:.2f}" for n in numbers))
     Console().print(table)

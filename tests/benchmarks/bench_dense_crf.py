@@ -30,9 +30,7 @@ def make_scene(
 ) -> tuple[SegmentationMap, NDArray[np.float32], NDArray[np.int16]]:
     """A noisy map, a guide of three features and the truth."""
     rng = np.random.default_rng(0)
-    truth = (
-        gaussian_filter(rng.standard_normal((classes, height, width)), (0, 6, 6)).argmax(0).astype(np.int16)
-    )
+    truth = gaussian_filter(rng.standard_normal((classes, height, width)), (0, 6, 6)).argmax(0).astype(np.int16)
     guide = rng.uniform(0, 255, (classes, 3))[truth] + rng.normal(0, noise, (height, width, 3))
     scores = rng.normal(0, 1, (height, width, classes)) + 1.5 * np.eye(classes)[truth]
     probs = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
@@ -45,21 +43,8 @@ def main() -> None:
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     pydensecrf = importlib.util.find_spec("pydensecrf") is not None
     settings = DenseCRF(iterations=10)
-    table = Table(
-        title=f"dense CRF, 10 iterations, {torch.get_num_threads()} thread(s), medians of {REPEATS}"
-    )
-    columns = (
-        "scene",
-        "noise",
-        "engine",
-        "build s",
-        "infer s",
-        "corners",
-        "OA in",
-        "OA out",
-        "energy",
-        "differ",
-    )
+    table = Table(title=f"dense CRF, 10 iterations, {torch.get_num_threads()} thread(s), medians of {REPEATS}")
+    columns = ("scene", "noise", "engine", "build s", "infer s", "corners", "OA in", "OA out", "energy", "differ")
     for column in columns:
         table.add_column(column, justify="right")
     for (height, width, classes), noise in ((size, noise) for size in SIZES for noise in (10.0, 40.0)):
@@ -105,9 +90,7 @@ def main() -> None:
     console.print(f"chosen: {tuned.settings}")
 
 
-def gibbs(
-    after: SegmentationMap, before: SegmentationMap, guide: NDArray[np.float32], settings: DenseCRF
-) -> float:
+def gibbs(after: SegmentationMap, before: SegmentationMap, guide: NDArray[np.float32], settings: DenseCRF) -> float:
     """Energy of the labelling `after` in the model of `before`."""
     labels = torch.from_numpy(after.labels().ravel().astype(np.int64))
     unary = torch.from_numpy(-np.log(np.clip(before.probs, settings.floor, 1)).reshape(len(labels), -1))

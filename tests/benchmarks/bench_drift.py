@@ -68,21 +68,15 @@ def compare(scene: Any, spreads: list[float], seeds: range) -> None:
                 row.append(100 * (labels[split.test] == scene.labels[split.test]).mean())
             found[spread].append(row)
             print(seed, spread, np.round(row, 1), flush=True)
-    print(
-        f"| change | {' | '.join(f'illumination {s:g}' for s in spreads)} |\n|{'---|' * (len(spreads) + 1)}"
-    )
+    print(f"| change | {' | '.join(f'illumination {s:g}' for s in spreads)} |\n|{'---|' * (len(spreads) + 1)}")
     for k, name in enumerate(CHANGES):
         values = [np.array(found[s])[:, k] for s in spreads]
         print(f"| {name} | {' | '.join(f'{v.mean():.1f} ± {v.std(ddof=1):.1f}' for v in values)} |")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--run", type=Path, help="a finished run of Indian Pines, seed 0, parcels; made without"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, help="a finished run of Indian Pines, seed 0, parcels; made without")
     parser.add_argument("--illumination", type=float, nargs="+")
     parser.add_argument("--first", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=10)

@@ -63,9 +63,7 @@ def measure(
     if not wanted:
         return
     with tempfile.TemporaryDirectory() as folder:
-        settings = ClassifySettings(
-            method="deep-crf" if base_name == UNARY else base_name, split=protocol, seed=seed
-        )  # type: ignore[arg-type]
+        settings = ClassifySettings(method="deep-crf" if base_name == UNARY else base_name, split=protocol, seed=seed)  # type: ignore[arg-type]
         job = Job(
             scene, split, settings, seed=seed, pool=None, device="cpu", checkpoints=Path(folder) / "train", tag="",
             quiet=True,
@@ -76,9 +74,7 @@ def measure(
         for i, chain in enumerate(wanted):
             made, window, seconds = base.map, base.window, training
             if chain:
-                own = replace(
-                    job, settings=configured(settings, chain), checkpoints=Path(folder) / f"chain{i}"
-                )
+                own = replace(job, settings=configured(settings, chain), checkpoints=Path(folder) / f"chain{i}")
                 made, window, seconds = refined(own, base, chain)
             found = score_map(made, scene, split, window=window)
             kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece", "per_class")}
@@ -109,9 +105,7 @@ def refined(job: Job, base: Made, chain: str) -> tuple[Any, int, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scene", default="indian-pines", choices=SCENES)
     parser.add_argument("--protocol", nargs="+", default=["parcels"])
     parser.add_argument("--base", nargs="+", default=[UNARY])
@@ -131,18 +125,14 @@ def main() -> None:
             for name in options.base:
                 rows = [json.loads(line) for line in options.log.open()] if options.log.exists() else []
                 mine = {
-                    r["step"]
-                    for r in rows
-                    if (r["scene"], r["protocol"], r["seed"]) == (scene.name, protocol, seed)
+                    r["step"] for r in rows if (r["scene"], r["protocol"], r["seed"]) == (scene.name, protocol, seed)
                 }
                 for row in measure(scene, split, protocol, name, options.chains, seed, mine):
                     with options.log.open("a") as file:
                         file.write(json.dumps(row) + "\n")
         rows = [json.loads(line) for line in options.log.open()]
         seeds = range(options.first, options.first + options.seeds)
-        rows = [
-            r for r in rows if (r["scene"], r["protocol"]) == (scene.name, protocol) and r["seed"] in seeds
-        ]
+        rows = [r for r in rows if (r["scene"], r["protocol"]) == (scene.name, protocol) and r["seed"] in seeds]
         print(f"\n### {scene.name}, {protocol}, {options.seeds} seeds\n", flush=True)
         for name in options.base:
             print(table([r for r in rows if r["method"] == name], name), flush=True)

@@ -102,20 +102,14 @@ def patch_by_patch(net: SceneNet, scene: Scene, preprocess: Preprocess, batch: i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--stage", default="none")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(
-        f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {options.threads} threads\n"
-    )
-    print(
-        "| scene | whole scene s | patch by patch s | ratio | largest difference | conv. only s | share of peak |"
-    )
+    print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {options.threads} threads\n")
+    print("| scene | whole scene s | patch by patch s | ratio | largest difference | conv. only s | share of peak |")
     print("|---|---|---|---|---|---|---|")
     for scene in scenes():
         preprocess = prepared(scene)
@@ -141,9 +135,7 @@ def main() -> None:
         )
         with profile(activities=[ProfilerActivity.CPU]) as found, torch.inference_mode():
             lean(x)
-        shown = found.key_averages().table(
-            sort_by="self_cpu_time_total", row_limit=8, max_name_column_width=40
-        )
+        shown = found.key_averages().table(sort_by="self_cpu_time_total", row_limit=8, max_name_column_width=40)
         print("\n```\n" + shown + "```\n")
 
 

@@ -104,9 +104,7 @@ def rate(run: Path, folder: Path, gigabytes: float, interleave: str) -> None:
     mapper = make_mapper(loaded, refine=False, probabilities=False, device="cpu")
     windows = plan_windows(scene, halo_px=mapper.halo_px)
     pixels = int(np.prod(scene.shape))
-    print(
-        f"{size:.1f} GB {interleave}, {scene.shape[0]}x{scene.shape[1]}x{scene.n_bands}, {len(windows)} windows"
-    )
+    print(f"{size:.1f} GB {interleave}, {scene.shape[0]}x{scene.shape[1]}x{scene.n_bands}, {len(windows)} windows")
     inside = Scene(tiled(indian_pines().cube, 1024, 1024), name="in memory")
     apply_run(run, inside, out=folder / "warm.tif", device="cpu", quiet=True)
     started = time.perf_counter()
@@ -128,12 +126,8 @@ def rate(run: Path, folder: Path, gigabytes: float, interleave: str) -> None:
     print(f"| array in memory, 1024x1024 | {1024 * 1024 / memory_rate:.1f} | {memory_rate:,.0f} |")
     print(f"| file, everything | {seconds:.1f} | {pixels / seconds:,.0f} |")
     print(f"| reading all windows, nothing else | {reading:.1f} | {pixels / reading:,.0f} |")
-    print(
-        f"| computing all windows, nothing else (from {len(chosen)}) | {computing:.1f} | {pixels / computing:,.0f} |"
-    )
-    print(
-        f"\nrate of the file over rate in memory: {pixels / seconds / memory_rate:.0%}; peak RSS {peak:.0f} MiB"
-    )
+    print(f"| computing all windows, nothing else (from {len(chosen)}) | {computing:.1f} | {pixels / computing:,.0f} |")
+    print(f"\nrate of the file over rate in memory: {pixels / seconds / memory_rate:.0%}; peak RSS {peak:.0f} MiB")
 
 
 def same_files(folder: Path, one: str, other: str) -> bool:
@@ -167,9 +161,7 @@ def kill(run: Path, folder: Path, times: int, seed: int) -> None:
     finished(map_in_a_process(run, header, folder / "killed.tif", side=64))
     completed += 1
     equal += same_files(folder, "whole", "killed")
-    print(
-        f"{kills} kills (windows stored at each: {stored}); {completed} maps completed, {equal} equal byte for byte"
-    )
+    print(f"{kills} kills (windows stored at each: {stored}); {completed} maps completed, {equal} equal byte for byte")
 
 
 def workers(run: Path, folder: Path) -> None:
@@ -183,13 +175,7 @@ def workers(run: Path, folder: Path) -> None:
     scene = read_scene(header)
     started = time.perf_counter()
     apply.apply_run(
-        run,
-        scene,
-        out=folder / "two.tif",
-        side=64,
-        device="cpu",
-        quiet=True,
-        cluster=apply.Cluster(workers=2),
+        run, scene, out=folder / "two.tif", side=64, device="cpu", quiet=True, cluster=apply.Cluster(workers=2)
     )
     two = time.perf_counter() - started
     with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
@@ -203,9 +189,7 @@ def workers(run: Path, folder: Path) -> None:
 
         apply.UnfinishedMap.write = killing  # type: ignore[method-assign]
         there = apply.Cluster(cluster.scheduler_address)
-        apply.apply_run(
-            run, scene, out=folder / "three.tif", side=64, device="cpu", quiet=True, cluster=there
-        )
+        apply.apply_run(run, scene, out=folder / "three.tif", side=64, device="cpu", quiet=True, cluster=there)
     print(f"one process {one:.1f} s; two workers, starting them included, {two:.1f} s")
     print("two workers: same bytes:", same_files(folder, "one", "two"))
     print("two workers, one killed: same bytes:", same_files(folder, "one", "three"))
@@ -215,25 +199,13 @@ def workers(run: Path, folder: Path) -> None:
 def made_run(run: Path | None, folder: Path) -> Iterator[Path]:
     if run is None:
         run = folder / "run"
-        words = [
-            "classify",
-            "indian-pines",
-            "--repeats",
-            "1",
-            "--refine",
-            "none",
-            "--out",
-            str(run),
-            "--quiet",
-        ]
+        words = ["classify", "indian-pines", "--repeats", "1", "--refine", "none", "--out", str(run), "--quiet"]
         subprocess.run([sys.executable, "-m", "hyperseg", *words], check=True, stdout=subprocess.DEVNULL)
     yield run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("rate", "kill", "workers"))
     parser.add_argument("--run", type=Path, help="a finished run of Indian Pines; made anew without")
     parser.add_argument("--folder", type=Path, help="where the scene is written; a temporary one without")

@@ -266,9 +266,7 @@ def compare_case(case: Case, checkouts: list[Path], data: Path, folders: list[Pa
 
 
 def git(checkout: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "--no-optional-locks", "-C", str(checkout), *words], capture_output=True, text=True
-    )
+    done = subprocess.run(["git", "--no-optional-locks", "-C", str(checkout), *words], capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else sys.exit(done.stderr)
 
 

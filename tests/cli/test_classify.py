@@ -37,13 +37,7 @@ def test_a_first_map(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     assert answer.err == ""  # --quiet
     assert (tmp_path / "r" / "map.png").exists()
-    for said in (
-        "24 × 21 pixels, 16 bands, 3 classes",
-        "svm (baseline)",
-        "cnn3d",
-        "r/map.tif",
-        "r/report.html",
-    ):
+    for said in ("24 × 21 pixels, 16 bands, 3 classes", "svm (baseline)", "cnn3d", "r/map.tif", "r/report.html"):
         assert said in answer.out
     record = json.loads((tmp_path / "r" / "run.json").read_text())
     assert record["inputs"] == {
@@ -71,15 +65,8 @@ def test_folders_are_numbered_and_never_overwritten(hyperseg: Hyperseg, files: W
 def test_from_repeats_a_run(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
     options = ("--seed", "5", "--method", "cnn3d", "--no-flips")
     assert hyperseg("classify", *files, *QUICK, *options, "--out", "one").code == 0
-    assert (
-        hyperseg("classify", "--from", "one/run.json", "--quiet", "--no-pictures", "--out", "two").code == 0
-    )
-    assert (
-        hyperseg(
-            "classify", "--from", "one", "--seed", "6", "--quiet", "--no-pictures", "--out", "three"
-        ).code
-        == 0
-    )
+    assert hyperseg("classify", "--from", "one/run.json", "--quiet", "--no-pictures", "--out", "two").code == 0
+    assert hyperseg("classify", "--from", "one", "--seed", "6", "--quiet", "--no-pictures", "--out", "three").code == 0
     for name in ("map.tif", "model.safetensors", "run.json"):
         one, two, three = ((tmp_path / run / name).read_bytes() for run in ("one", "two", "three"))
         assert one == two
@@ -99,15 +86,11 @@ def test_from_takes_the_masks_along(hyperseg: Hyperseg, files: Words, toy: Scene
     assert hyperseg("classify", "--from", "one", "--quiet", "--no-pictures", "--out", "two").code == 0
     assert (tmp_path / "one/map.tif").read_bytes() == (tmp_path / "two/map.tif").read_bytes()
     other = ("--split", "random_per_class:8")  # leaves the masks behind
-    assert (
-        hyperseg("classify", "--from", "one", "--quiet", "--no-pictures", *other, "--out", "three").code == 0
-    )
+    assert hyperseg("classify", "--from", "one", "--quiet", "--no-pictures", *other, "--out", "three").code == 0
 
 
 @pytest.mark.parametrize("kind", [".mat", ".tif"])
-def test_other_files_give_the_same_map(
-    hyperseg: Hyperseg, files: Words, toy: Scene, tmp_path: Path, kind: str
-) -> None:
+def test_other_files_give_the_same_map(hyperseg: Hyperseg, files: Words, toy: Scene, tmp_path: Path, kind: str) -> None:
     assert toy.labels is not None
     cube, labels = np.asarray(toy.cube), toy.labels + 1
     if kind == ".mat":
@@ -195,9 +178,7 @@ def test_a_full_disk_is_told_with_the_way_on(
     assert hyperseg("classify", *files, *SVM, "--out", "r", "--resume").code == 0
 
 
-def test_a_damaged_training_state(
-    hyperseg: Hyperseg, files: Words, stop: halting.Stop, tmp_path: Path
-) -> None:
+def test_a_damaged_training_state(hyperseg: Hyperseg, files: Words, stop: halting.Stop, tmp_path: Path) -> None:
     words = ("classify", *files, *HALT, "--out", "r")
     stop.at = "fit"
     assert hyperseg(*words).code == 130

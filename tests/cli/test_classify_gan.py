@@ -93,11 +93,7 @@ def test_a_pool_from_a_file_and_the_run_repeated_from_its_record(
 
 
 def test_the_options_are_the_settings(hyperseg: Any, files: Words, started: list[Started]) -> None:
-    for words in (
-        (),
-        ("--conditional",),
-        ("--unconditional", "--variant", "conv", "--window", "13", "--epochs", "3"),
-    ):
+    for words in ((), ("--conditional",), ("--unconditional", "--variant", "conv", "--window", "13", "--epochs", "3")):
         hyperseg("classify", *files, "--method", "gan", *words)
     plain, conditional, other = (run.settings.gan for run in started)
     assert plain == ClassifySettings().gan
@@ -138,15 +134,9 @@ def test_options_beside_a_record_win(
         ("--method gan --illumination 0.1", "--illumination: not with --method gan."),
         ("--method twin --illumination 0.1", "--illumination: not with --method twin."),
         ("--method gan --pool absent.npy", "absent.npy"),
-        (
-            "--method gan --pool flip.npy",
-            "flip.npy: the mask has shape (21, 24), the scene's pixels are (24, 21)",
-        ),
+        ("--method gan --pool flip.npy", "flip.npy: the mask has shape (21, 24), the scene's pixels are (24, 21)"),
         ("--method gan --pool none.npy --variant conv", "the pool mask holds no valid pixel"),
-        (
-            "--method gan --variant ss",
-            "needs at least 19 of them, the scene has 16 usable: use --variant spa",
-        ),
+        ("--method gan --variant ss", "needs at least 19 of them, the scene has 16 usable: use --variant spa"),
     ],
 )
 def test_words_that_are_no_good(
@@ -169,8 +159,6 @@ def test_a_window_that_only_the_chosen_method_has(
     assert started, answer.err
 
 
-def test_a_window_without_a_middle_is_refused_for_what_it_is(
-    hyperseg: Any, files: Words, untrained: None
-) -> None:
+def test_a_window_without_a_middle_is_refused_for_what_it_is(hyperseg: Any, files: Words, untrained: None) -> None:
     error = hyperseg("classify", *files, "--method", "gan", "--variant", "spa", "--window", "8").error
     assert "its side must be odd, got 8" in error

@@ -60,10 +60,7 @@ def spoiled(what: str, scene: Scene, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        (
-            "transposed",
-            "gt.npy: the labels have shape (21, 24), the cube's pixels are (24, 21); it looks transposed",
-        ),
+        ("transposed", "gt.npy: the labels have shape (21, 24), the cube's pixels are (24, 21); it looks transposed"),
         ("other shape", "gt.npy: the labels have shape (23, 21)"),
         ("one class", "cube: 1 class is labelled (class 1), at least 2"),
         ("no class", "gt.npy: every pixel is unlabelled"),
@@ -96,36 +93,21 @@ def test_files_that_are_no_good(
         ("cube.npy --labels gtt.npy", "gtt.npy: no such file (did you mean gt.npy?)"),
         ("indian-pine", "no data set is called 'indian-pine'. Did you mean indian-pines?"),
         (". --labels gt.npy", "is a folder, a data file was expected"),
-        (
-            "cube.npy:key --labels gt.npy",
-            "cube.npy: a .npy file holds one array and no names; leave out 'key'",
-        ),
+        ("cube.npy:key --labels gt.npy", "cube.npy: a .npy file holds one array and no names; leave out 'key'"),
         ("cube.npy --labels gt.npy --split fixed", "--split fixed needs --train-mask FILE"),
         ("cube.npy --labels gt.npy --split parcels --train-mask gt.npy", "write 'fixed' to use them"),
-        (
-            "cube.npy --labels gt.npy --split fixed --train-mask flip.npy",
-            "flip.npy: the mask has shape (21, 24)",
-        ),
+        ("cube.npy --labels gt.npy --split fixed --train-mask flip.npy", "flip.npy: the mask has shape (21, 24)"),
         ("cube.npy --labels gt.npy --split fixed --train-mask lost.npy", "lost.npy: no such file"),
         ("cube.npy --labels gt.npy --split fixed --train-mask gt.npy", "leaves no test pixel"),
-        (
-            "cube.npy --labels gt.npy --split fixed --train-mask gt.npy --test-mask gt.npy",
-            "in both the training",
-        ),
+        ("cube.npy --labels gt.npy --split fixed --train-mask gt.npy --test-mask gt.npy", "in both the training"),
         ("cube.npy --labels gt.npy --split random_total:2", "give a number from 3 (one per class)"),
-        (
-            "cube.npy --labels gt.npy --split random_fraction",
-            "lacks fraction. It is spelled random_fraction:",
-        ),
+        ("cube.npy --labels gt.npy --split random_fraction", "lacks fraction. It is spelled random_fraction:"),
         ("cube.npy --labels gt.npy --split patches", "unknown split 'patches': choose from parcels, blocks"),
         ("cube.npy --labels gt.npy --device tpu", "device 'tpu' is unknown"),
         ("cube.npy --labels gt.npy --seed 4294967296", "the seed lies between 0 and"),
         ("cube.npy --labels gt.npy --out gt.npy", "gt.npy: exists and is not empty"),
         ("cube.npy --labels gt.npy --out gt.npy/r", "gt.npy/r: the folder cannot be created"),
-        (
-            "cube.npy --labels gt.npy --out absent --resume",
-            "absent: nothing to resume, this run does not exist",
-        ),
+        ("cube.npy --labels gt.npy --out absent --resume", "absent: nothing to resume, this run does not exist"),
         ("cube.npy --labels gt.npy --resume", "runs/cube-cnn3d: nothing to resume"),
         ("--from gt.npy", "gt.npy: not a JSON record of a run"),
         ("--from .", "run.json: No such file or directory. Give the folder of a finished run"),
@@ -162,8 +144,5 @@ def test_a_folder_where_nobody_may_write(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    assert (
-        "r: the folder cannot be created (Permission denied)"
-        in hyperseg("classify", *files, "--out", "r").error
-    )
+    assert "r: the folder cannot be created (Permission denied)" in hyperseg("classify", *files, "--out", "r").error
     assert "runs/cube-cnn3d: the folder cannot be created" in hyperseg("classify", *files).error

@@ -59,9 +59,7 @@ def fields(scene: Scene, draw: Draw) -> Path:
                 names.append(NAMES[found[0]])
     assert len(shapes) > 12
     codes = [NAMES.index(n) + 3 for n in names]
-    return draw(
-        "f.gpkg", shapes, {"crop": names, "code": codes, "owner": [str(k % 2) for k in range(len(names))]}
-    )
+    return draw("f.gpkg", shapes, {"crop": names, "code": codes, "owner": [str(k % 2) for k in range(len(names))]})
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -115,9 +113,7 @@ def test_from_repeats_it_with_its_options(hyperseg: Any, cube: str, fields: Path
     assert "class_column" not in record(tmp_path / "four")["inputs"]
 
 
-def test_masks_and_pool_may_be_drawn(
-    hyperseg: Any, cube: str, fields: Path, draw: Draw, tmp_path: Path
-) -> None:
+def test_masks_and_pool_may_be_drawn(hyperseg: Any, cube: str, fields: Path, draw: Draw, tmp_path: Path) -> None:
     draw("train.gpkg", [pixel(0, 0, 12, 21)])
     words = ("--split", "fixed", "--train-mask", "train.gpkg", "--class-column", "crop")
     assert hyperseg("classify", cube, "--labels", "f.gpkg", *SVM[:-2], *words, "--out", "r").code == 0
@@ -160,11 +156,7 @@ BOW = Polygon([(4e5, 5e6), (4e5 + 100, 5e6 - 100), (4e5 + 100, 5e6), (4e5, 5e6 -
         ([*TWO, None], {"crop": list("aba")}, "without a geometry: 1, skipped"),
         ([BOW, TWO[1]], {"crop": list("ab")}, "invalid geometries (crossing or repeated edges): 1, repaired"),
         ([*TWO, pixel(6, 5, 9, 9)], {"crop": list("abc")}, "overlap in 42 pixels, which stay unlabelled"),
-        (
-            [*TWO, Point(4e5 + 155, 5e6 - 15)],
-            {"crop": list("aba")},
-            "points without a buffer: 1, each labels",
-        ),
+        ([*TWO, Point(4e5 + 155, 5e6 - 15)], {"crop": list("aba")}, "points without a buffer: 1, each labels"),
         (
             [TWO[0], MultiPolygon([TWO[1]]), LineString([(4e5 + 120, 5e6), (4e5 + 120, 5e6 - 90)])],
             {"crop": list("aba")},
@@ -200,11 +192,7 @@ MALFORMED: dict[str, tuple[Callable[[Path, Draw], Any], Words, str]] = {
         (),
         "f.gpkg: no geometry falls in s.tif: they lie at x 400000 to 400090",
     ),
-    "all names empty": (
-        lambda d, draw: draw("f.gpkg", TWO, {"crop": ["", None]}),
-        (),
-        "names no class",
-    ),
+    "all names empty": (lambda d, draw: draw("f.gpkg", TWO, {"crop": ["", None]}), (), "names no class"),
     "one class": (lambda d, draw: draw("f.gpkg", TWO, {"crop": list("aa")}), (), "1 class is labelled (a)"),
     "no CRS, elsewhere": (
         lambda d, draw: draw("f.gpkg", [box(0, 0, 1, 1)] * 2, {"crop": list("ab")}, crs=None),
@@ -232,16 +220,8 @@ MALFORMED: dict[str, tuple[Callable[[Path, Draw], Any], Words, str]] = {
         (),
         "the layer 'f' is empty",
     ),
-    "no JSON": (
-        lambda d, draw: (d / "f.geojson").write_text('{"type": "Feat'),
-        (),
-        "cannot be read as vectors",
-    ),
-    "another JSON": (
-        lambda d, draw: (d / "f.json").write_text('{"a": [1, 2]}'),
-        (),
-        "cannot be read as vectors",
-    ),
+    "no JSON": (lambda d, draw: (d / "f.geojson").write_text('{"type": "Feat'), (), "cannot be read as vectors"),
+    "another JSON": (lambda d, draw: (d / "f.json").write_text('{"a": [1, 2]}'), (), "cannot be read as vectors"),
     "truncated": (
         lambda d, draw: os.truncate(draw("f.gpkg", TWO, {"crop": list("ab")}), 40_000),
         (),
@@ -282,9 +262,7 @@ def test_malformed_vectors_are_refused_in_one_line(
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_a_scene_that_is_nowhere(
-    hyperseg: Any, files: Words, draw: Draw, scene: Scene, tmp_path: Path
-) -> None:
+def test_a_scene_that_is_nowhere(hyperseg: Any, files: Words, draw: Draw, scene: Scene, tmp_path: Path) -> None:
     draw("f.gpkg", TWO, {"crop": list("ab")})
     error = hyperseg("classify", "cube.npy", "--labels", "f.gpkg", "--quiet").error
     assert "only be laid on a scene that says where its pixels are, but cube.npy has neither" in error
@@ -294,7 +272,4 @@ def test_a_scene_that_is_nowhere(
     assert "is in EPSG:32633, but bare.tif has no CRS" in error
     error = hyperseg("classify", "indian-pines", "--labels", "f.gpkg", "--quiet").error
     assert "f.gpkg: geometries can only be laid on a scene" in error
-    assert (
-        "layer: only for labels drawn"
-        in hyperseg("classify", "indian-pines", "--layer", "x", "--quiet").error
-    )
+    assert "layer: only for labels drawn" in hyperseg("classify", "indian-pines", "--layer", "x", "--quiet").error

@@ -74,9 +74,7 @@ def test_unknown_name_gives_the_nearest_and_no_traceback(command: str) -> None:
     assert "Traceback" not in result.output
 
 
-def test_fetch_without_network_ends_with_the_way_by_hand(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_fetch_without_network_ends_with_the_way_by_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pooch = pytest.importorskip("pooch")
 
     def unplugged(**options: Any) -> str:

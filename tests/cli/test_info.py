@@ -131,8 +131,7 @@ def test_of_twenty_gigabytes_a_sample_is_read(
 
     def counted(self: FlatWindows, key: tuple[slice | int, ...]) -> np.ndarray:
         counts = [
-            len(range(*k.indices(n))) if isinstance(k, slice) else 1
-            for k, n in zip(key, self.shape, strict=True)
+            len(range(*k.indices(n))) if isinstance(k, slice) else 1 for k, n in zip(key, self.shape, strict=True)
         ]
         touched.append(counts[0] * columns * bands * 2)  # whole lines at most
         return plain(self, key)

@@ -17,9 +17,7 @@ from hyperseg.recipes.run import outputs
 from hyperseg.recipes.run.classify import ClassifySettings, classify
 from hyperseg.recipes.training.network import TrainSettings
 
-NO_WAVELENGTHS = (
-    "Note: cube: it names no wavelengths; that its 16 bands are those of the run run cannot be checked\n"
-)
+NO_WAVELENGTHS = "Note: cube: it names no wavelengths; that its 16 bands are those of the run run cannot be checked\n"
 
 
 @pytest.fixture(params=["cnn3d", "svm"])
@@ -105,9 +103,7 @@ def test_a_damaged_model_is_named(hyperseg: Any, trained: Path, tmp_path: Path) 
     model.write_bytes(whole)
     record = json.loads((trained / "run.json").read_text())
     (trained / "run.json").write_text(json.dumps(record | {"classes": ["only one"]}))
-    assert (
-        "run: run.json and model.safetensors do not fit together" in hyperseg("map", "run", "cube.npy").error
-    )
+    assert "run: run.json and model.safetensors do not fit together" in hyperseg("map", "run", "cube.npy").error
     assert not list(tmp_path.glob("cube-map*"))
 
 
@@ -130,9 +126,7 @@ def test_interrupted_half_way_it_says_how_to_go_on(
     calls[0] = 0
     answer = hyperseg("map", "run", "cube.npy", "--side", "16", "--quiet")
     assert answer.code == 130
-    _, _, command = (
-        answer.err.removeprefix(NO_WAVELENGTHS).strip().partition("Interrupted. To go on: hyperseg ")
-    )
+    _, _, command = answer.err.removeprefix(NO_WAVELENGTHS).strip().partition("Interrupted. To go on: hyperseg ")
     assert command == "map run cube.npy --side 16 --quiet --out cube-map.tif --resume"
     assert [p.name for p in tmp_path.iterdir() if "map" in p.name] == ["cube-map.unfinished"]
     assert "an unfinished map lies here" in hyperseg("map", "run", "cube.npy", "--side", "16").error
@@ -142,9 +136,7 @@ def test_interrupted_half_way_it_says_how_to_go_on(
 
 
 def test_everything_beside_the_map(hyperseg: Any, trained: Path, tmp_path: Path) -> None:
-    answer = hyperseg(
-        "map", "run", "cube.npy", "--entropy", "--probabilities", "p.zarr", "--workers", "1", "--quiet"
-    )
+    answer = hyperseg("map", "run", "cube.npy", "--entropy", "--probabilities", "p.zarr", "--workers", "1", "--quiet")
     assert answer.code == 0, answer.err
     assert "cube-map-entropy.tif" in answer.out
     assert (tmp_path / "cube-map-entropy.tif").exists()

@@ -19,9 +19,7 @@ from hyperseg.io.write import write_map
 NAMES = ("water", "forest", "road")
 COLOURS = ((0, 0, 255), (0, 128, 0), (128, 128, 128))
 GRID = Grid((10.0, 10.0), "m", "EPSG:32633", (10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0))
-TRUTH = np.array(
-    [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1], [2, 2, -1, -1, 1, 1], [2, 2, -1, -1, 1, 1]], np.int16
-)
+TRUTH = np.array([[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1], [2, 2, -1, -1, 1, 1], [2, 2, -1, -1, 1, 1]], np.int16)
 
 Json = dict[str, Any]
 Write = Callable[..., str]
@@ -218,9 +216,7 @@ def test_labels_that_lie_elsewhere_are_refused(write: Write, elsewhere: Grid) ->
 
 
 def test_nothing_in_common_is_refused_with_both_lists(write: Write) -> None:
-    message = refused(
-        LabelError, write("map.tif", TRUTH), write("truth.tif", TRUTH, names=("urban", "soil", "sand"))
-    )
+    message = refused(LabelError, write("map.tif", TRUTH), write("truth.tif", TRUTH, names=("urban", "soil", "sand")))
     for words in ("share no class", "water (1)", "sand (3)", "--classes-from"):
         assert words in message
 

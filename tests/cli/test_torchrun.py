@@ -17,9 +17,7 @@ from hyperseg.io.write import read_map
 from hyperseg.recipes.run.record import load_model
 from hyperseg.simulated.scenes import toy_scene
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="the loopback device is called lo on Linux only"
-)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the loopback device is called lo on Linux only")
 
 # The command line as it is, but with layers that treat a patch alike in any batch: then the result is the same.
 # MISHAP makes process 1 stumble in training.
@@ -76,9 +74,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(
-    desk: Path, *words: str, processes: int = 2, script: bool = True, mishap: str = ""
-) -> tuple[int, str, str]:
+def start(desk: Path, *words: str, processes: int = 2, script: bool = True, mishap: str = "") -> tuple[int, str, str]:
     """Exit code, standard output and standard error of the command line under torchrun, or alone."""
     launcher = [sys.executable]
     if processes > 1:
@@ -86,9 +82,7 @@ def start(
     command = [*launcher, *(["command.py"] if script else ["-m", "hyperseg"]), *words]
     known = {k: v for k, v in os.environ.items() if k not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")}
     env = {**known, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "MISHAP": mishap}
-    done = subprocess.run(
-        command, cwd=desk, env=env, capture_output=True, text=True, timeout=200, check=False
-    )
+    done = subprocess.run(command, cwd=desk, env=env, capture_output=True, text=True, timeout=200, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -132,11 +126,7 @@ def test_interrupted_in_one_process_and_resumed_by_both(desk: Path, together: Pa
     assert code != 0
     assert errors.count("Interrupted.") == 1, errors
     assert "--out stopped --resume" in errors
-    assert sorted(p.name for p in (desk / "stopped").rglob("*")) == [
-        "started.json",
-        "train0-cnn3d.pt",
-        "unfinished",
-    ]
+    assert sorted(p.name for p in (desk / "stopped").rglob("*")) == ["started.json", "train0-cnn3d.pt", "unfinished"]
     code, _, errors = classify(desk, "stopped", "--resume")
     assert code == 0, errors
     for name in ("map.tif", "model.safetensors", "run.json"):

@@ -236,9 +236,7 @@ def test_values_are_read_from_text(text: str, hint: Any, value: Any) -> None:
     assert type(found) is type(value)
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"), [("3.5", int), ("fast", float), ("perhaps", bool), ("1,x", tuple[int, ...])]
-)
+@pytest.mark.parametrize(("text", "hint"), [("3.5", int), ("fast", float), ("perhaps", bool), ("1,x", tuple[int, ...])])
 def test_text_of_another_type_is_refused(text: str, hint: Any) -> None:
     with pytest.raises(SettingError, match=r"^rate is .*, got"):
         parsed(text, hint, "rate")

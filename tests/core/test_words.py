@@ -6,18 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperseg.core.words import (
-    counted,
-    did_you_mean,
-    listed,
-    nearest,
-    number,
-    one_line,
-    percent,
-    runs,
-    some,
-    thousands,
-)
+from hyperseg.core.words import counted, did_you_mean, listed, nearest, number, one_line, percent, runs, some, thousands
 
 
 def test_counts() -> None:

@@ -11,14 +11,7 @@ from numpy.typing import NDArray
 from pixels import decode
 
 from hyperseg.core import LabelError, SettingError
-from hyperseg.crf.adjacency import (
-    LEAST,
-    adjacency_figure,
-    agreement,
-    count_pairs,
-    expected_pairs,
-    preference,
-)
+from hyperseg.crf.adjacency import LEAST, adjacency_figure, agreement, count_pairs, expected_pairs, preference
 from hyperseg.simulated.potts import interaction, sample_field, touching
 
 Tables = dict[str, NDArray[Any]]
@@ -210,11 +203,7 @@ def test_pairs_that_never_meet_are_not_grey_where_some_were_to_be_expected() -> 
 def test_tables_that_do_not_fit_are_refused() -> None:
     seen = some_counts(3)
     learnt = as_shares(seen)
-    for wrong in (
-        {"right": learnt["right"]},
-        as_shares(some_counts(4)),
-        {name: t[:2] for name, t in learnt.items()},
-    ):
+    for wrong in ({"right": learnt["right"]}, as_shares(some_counts(4)), {name: t[:2] for name, t in learnt.items()}):
         with pytest.raises(LabelError, match="learnt and counted tables"):
             agreement(wrong, seen)
     with pytest.raises(LabelError, match="learnt and counted tables"):

@@ -43,9 +43,7 @@ def trained(seed: int = 0, **changes: Any) -> DeconvNet:
 # what a new network is
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"fuse": "mean"}, {"switches": False}, {"dropout": 0.5, "stages": 3}]
-)
+@pytest.mark.parametrize("changes", [{}, {"fuse": "mean"}, {"switches": False}, {"dropout": 0.5, "stages": 3}])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_new_network_is_the_identity(changes: dict[str, Any], training: bool) -> None:
     bands, log_probs = draw(13, 10, batch=2)
@@ -94,9 +92,7 @@ def test_coarse_marginals_survive_the_way_through_a_blocky_map() -> None:
     blocks = probs.repeat_interleave(4, 2).repeat_interleave(4, 3)[..., :15, :18]
     torch.testing.assert_close(coarsened(blocks.log(), 4), probs)
     constant = probs[:, :, :1, :1].expand(-1, -1, 4, 5)
-    torch.testing.assert_close(
-        upsampled(constant, 4, (15, 18)).exp(), probs[:, :, :1, :1].expand(-1, -1, 15, 18)
-    )
+    torch.testing.assert_close(upsampled(constant, 4, (15, 18)).exp(), probs[:, :, :1, :1].expand(-1, -1, 15, 18))
 
 
 def test_fusion_starts_as_the_mean_of_the_groups() -> None:

@@ -74,9 +74,7 @@ def same(one: NDArray[Any], other: NDArray[Any], atol: float = 1e-5) -> None:
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
 @pytest.mark.parametrize(("weight", "new"), [(0.0, False), (0.7, True)])
-def test_without_weight_or_without_anything_learnt_the_map_stays(
-    stride: int, weight: float, new: bool
-) -> None:
+def test_without_weight_or_without_anything_learnt_the_map_stays(stride: int, weight: float, new: bool) -> None:
     probs = random_map(9, 14).probs.copy()
     probs[0, 0] = (1.0, 0.0, 0.0)
     heads = Pairwise(WIDTH, K, hidden=8).eval() if new else talking()
@@ -88,9 +86,7 @@ def test_without_weight_or_without_anything_learnt_the_map_stays(
 
 
 @pytest.mark.parametrize("order", ["parallel", "checkerboard"])
-@pytest.mark.parametrize(
-    ("stride", "radius", "tile"), [(1, 1, 5), (2, 1, 4), (2, 1, 7), (1, 2, 5), (4, 1, 3)]
-)
+@pytest.mark.parametrize(("stride", "radius", "tile"), [(1, 1, 5), (2, 1, 4), (2, 1, 7), (1, 2, 5), (4, 1, 3)])
 def test_tiles_give_the_map_of_the_whole_scene(order: Any, stride: int, radius: int, tile: int) -> None:
     map, features, heads = random_map(37, 41), random_features(37, 41), talking()
     inference = MeanField(iterations=2, order=order, damping=0.2)
@@ -181,9 +177,7 @@ def mirrored(heads: Pairwise, towards: str) -> Pairwise:
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize(("towards", "axis"), [("right", 1), ("below", 0)])
-def test_a_mirrored_scene_with_exchanged_ends_gives_the_mirrored_map(
-    towards: str, axis: int, stride: int
-) -> None:
+def test_a_mirrored_scene_with_exchanged_ends_gives_the_mirrored_map(towards: str, axis: int, stride: int) -> None:
     map, features, heads = random_map(8, 12), random_features(8, 12), talking()
     settings = DeepCRF(stride=stride, hidden=8, inference=QUICK)
     straight = refined(map, heads, features, settings)
@@ -253,10 +247,7 @@ def test_what_never_touches_is_learnt_from_a_noisy_map_without_labels(
 
 
 def test_tables_with_a_side_find_the_field_again_and_turned_ones_do_not(
-    field: NDArray[np.int16],
-    noisy: SegmentationMap,
-    learnt: NDArray[np.float32],
-    energies: NDArray[np.float64],
+    field: NDArray[np.int16], noisy: SegmentationMap, learnt: NDArray[np.float32], energies: NDArray[np.float64]
 ) -> None:
     """(accuracy, accuracy at borders): a Potts table knows no side and lies between."""
     true, potts = -np.minimum(energies, 6.0), -np.where(energies > 0, 0.9, 0.0)

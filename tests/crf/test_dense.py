@@ -49,9 +49,7 @@ def guide(rng: np.random.Generator) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("engine", [*ENGINES, "pydensecrf"])
 @pytest.mark.parametrize(
-    "settings",
-    [DenseCRF(gaussian_weight=0, bilateral_weight=0), DenseCRF(iterations=0)],
-    ids=["weights", "iterations"],
+    "settings", [DenseCRF(gaussian_weight=0, bilateral_weight=0), DenseCRF(iterations=0)], ids=["weights", "iterations"]
 )
 def test_nothing_to_do_leaves_the_map_exactly(
     noisy: SegmentationMap, guide: NDArray[np.float32], settings: DenseCRF, engine: str
@@ -60,9 +58,7 @@ def test_nothing_to_do_leaves_the_map_exactly(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_vanishing_weights_approach_the_unary(
-    noisy: SegmentationMap, guide: NDArray[np.float32], engine: str
-) -> None:
+def test_vanishing_weights_approach_the_unary(noisy: SegmentationMap, guide: NDArray[np.float32], engine: str) -> None:
     settings = DenseCRF(gaussian_weight=1e-6, bilateral_weight=1e-6)
     after = refine(noisy, guide, settings, engine=engine)  # type: ignore[arg-type]
     np.testing.assert_allclose(after.probs, np.clip(noisy.probs, 1e-5, 1), atol=4e-5)
@@ -163,9 +159,7 @@ def test_lattice_is_close_to_exact(noisy: SegmentationMap, guide: NDArray[np.flo
 
 
 @pytest.mark.parametrize("engine", [*ENGINES, "pydensecrf"])
-def test_pixels_without_data_take_no_part(
-    noisy: SegmentationMap, guide: NDArray[np.float32], engine: str
-) -> None:
+def test_pixels_without_data_take_no_part(noisy: SegmentationMap, guide: NDArray[np.float32], engine: str) -> None:
     """What they hold, even NaN, changes nothing elsewhere, and they come back as they were."""
     if engine == "pydensecrf":
         pytest.importorskip("pydensecrf.densecrf")
@@ -197,9 +191,7 @@ def test_missing_pydensecrf_is_explained(
     noisy: SegmentationMap, guide: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
-    with pytest.raises(
-        SettingError, match=r'pip install "hyperseg\[crf\]".*engine="lattice" .* needs nothing'
-    ):
+    with pytest.raises(SettingError, match=r'pip install "hyperseg\[crf\]".*engine="lattice" .* needs nothing'):
         refine(noisy, guide, engine="pydensecrf")
 
 

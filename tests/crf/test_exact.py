@@ -31,10 +31,7 @@ def unary() -> np.ndarray:
 def looped_kernel(features: np.ndarray, *, symmetric: bool, self_included: bool) -> list[list[float]]:
     n = len(features)
     k = [
-        [
-            math.exp(-sum((a - b) ** 2 for a, b in zip(features[i], features[j], strict=True)) / 2)
-            for j in range(n)
-        ]
+        [math.exp(-sum((a - b) ** 2 for a, b in zip(features[i], features[j], strict=True)) / 2) for j in range(n)]
         for i in range(n)
     ]
     sums = [sum(row) for row in k]
@@ -64,8 +61,7 @@ def test_mean_field_equals_a_double_loop(
             softmax(
                 [
                     # Potts: the cost of class c is what the neighbours believe of all other classes
-                    -unary[i][c]
-                    - weight * sum(k[i][j] * q[j][o] for j in range(n) for o in range(K) if o != c)
+                    -unary[i][c] - weight * sum(k[i][j] * q[j][o] for j in range(n) for o in range(K) if o != c)
                     for c in range(K)
                 ]
             )
@@ -105,10 +101,7 @@ def test_energy_of_marginals_is_the_expected_energy() -> None:
 def test_no_update_raises_the_free_energy(features: np.ndarray, unary: np.ndarray) -> None:
     """With the own value included the kernel is positive semi-definite: parallel updates cannot oscillate."""
     kernel, u = ExactKernel(features), torch.from_numpy(unary)
-    steps = [
-        free_energy(mean_field(u, [kernel], [4.0], iterations=i), u, [kernel], [4.0]).item()
-        for i in range(30)
-    ]
+    steps = [free_energy(mean_field(u, [kernel], [4.0], iterations=i), u, [kernel], [4.0]).item() for i in range(30)]
     assert np.diff(steps).max() <= 1e-10
     assert steps[0] - steps[-1] > 0.1
 
@@ -121,8 +114,7 @@ def test_free_energy_bounds_the_log_partition_function() -> None:
         ExactKernel(rng.uniform(0, 2, (6, 2)), self_included=False),
     )
     energies = [
-        energy(torch.tensor(labels), unary, [kernel], [1.0])
-        for labels in itertools.product(range(2), repeat=6)
+        energy(torch.tensor(labels), unary, [kernel], [1.0]) for labels in itertools.product(range(2), repeat=6)
     ]
     log_partition = torch.logsumexp(-torch.stack(energies), 0)
     q = mean_field(unary, [kernel], [1.0], iterations=50)

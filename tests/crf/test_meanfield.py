@@ -51,9 +51,7 @@ def marginals_by_enumeration(unary: Tensor, tables: dict[Offset, Tensor]) -> tup
     return marginals / z, float(torch.tensor(z, dtype=torch.float64).log())
 
 
-def edges(
-    unary: Tensor, tables: dict[Offset, Tensor]
-) -> list[tuple[tuple[int, int], tuple[int, int], Tensor]]:
+def edges(unary: Tensor, tables: dict[Offset, Tensor]) -> list[tuple[tuple[int, int], tuple[int, int], Tensor]]:
     """(p, q, V[y_p, y_q]) of every edge, row by row."""
     _, h, w = unary.shape
     found = []
@@ -230,9 +228,7 @@ def test_known_neighbours_give_the_exact_conditional(radius: int) -> None:
         for label in torch.eye(3, dtype=torch.float64):
             changed = frozen.clone()
             changed[:, *node] = label
-            energies.append(
-                float(free_energy(changed, unary, tables))
-            )  # without entropy: all nodes are known
+            energies.append(float(free_energy(changed, unary, tables)))  # without entropy: all nodes are known
         conditional = torch.softmax(-torch.tensor(energies, dtype=torch.float64), 0)
         torch.testing.assert_close(q[:, *node], conditional, atol=1e-12, rtol=0)
 
@@ -295,8 +291,7 @@ def test_answers_are_stationary_points_of_the_free_energy() -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(
-    ("radius", "h", "w"),
-    [(1, 5, 7), (2, 5, 7), (3, 5, 4), (2, 1, 1), (1, 1, 6), (2, 7, 2), (3, 2, 9), (3, 4, 2)],
+    ("radius", "h", "w"), [(1, 5, 7), (2, 5, 7), (3, 5, 4), (2, 1, 1), (1, 1, 6), (2, 7, 2), (3, 2, 9), (3, 4, 2)]
 )
 def test_grids_equal_the_loop_over_edges(order: str, radius: int, h: int, w: int) -> None:
     unary, tables = field(3, h, w, radius=radius, seed=11)
@@ -341,17 +336,14 @@ def test_mirrored_scenes_give_mirrored_answers(axis: int, kind: Offset) -> None:
 @pytest.mark.parametrize("order", ["parallel", "checkerboard"])
 @pytest.mark.parametrize("radius", [1, 2])
 def test_the_inside_of_a_tile_equals_the_whole_grid(order: str, radius: int) -> None:
-    n = {("parallel", 1): 3, ("parallel", 2): 2, ("checkerboard", 1): 2, ("checkerboard", 2): 1}[
-        order, radius
-    ]
+    n = {("parallel", 1): 3, ("parallel", 2): 2, ("checkerboard", 1): 2, ("checkerboard", 2): 1}[order, radius]
     settings = sweeps(n, order)
     halo = settings.reach(radius)
     h, w, (y, x), (inner_h, inner_w) = 2 * halo + 11, 2 * halo + 8, (5, 2), (5, 4)
     unary, tables = field(2, h, w, radius=radius, seed=15)
     tile_h, tile_w = inner_h + 2 * halo, inner_w + 2 * halo
     crop = {
-        (dy, dx): table[..., y : y + tile_h - abs(dy), x : x + tile_w - abs(dx)]
-        for (dy, dx), table in tables.items()
+        (dy, dx): table[..., y : y + tile_h - abs(dy), x : x + tile_w - abs(dx)] for (dy, dx), table in tables.items()
     }
     part = infer(unary[:, y : y + tile_h, x : x + tile_w], crop, settings=settings, origin=(y, x)).q
     whole = infer(unary, tables, settings=settings).q[:, y : y + tile_h, x : x + tile_w]
@@ -381,15 +373,10 @@ def test_a_batch_is_one_by_one(order: str) -> None:
         own = {offset: table[i, j] for offset, table in tables.items()}
         alone = infer(unary[i, j], own, settings=settings)
         torch.testing.assert_close(together.q[i, j], alone.q, atol=1e-14, rtol=0)
-        torch.testing.assert_close(
-            free_energy(together.q, unary, tables)[i, j], free_energy(alone.q, unary[i, j], own)
-        )
+        torch.testing.assert_close(free_energy(together.q, unary, tables)[i, j], free_energy(alone.q, unary[i, j], own))
     shared = {offset: table[0, 0] for offset, table in tables.items()}
     spread = {offset: table.expand_as(tables[offset]) for offset, table in shared.items()}
-    for function in (
-        lambda t: infer(unary, t, settings=settings).q,
-        lambda t: free_energy(together.q, unary, t),
-    ):
+    for function in (lambda t: infer(unary, t, settings=settings).q, lambda t: free_energy(together.q, unary, t)):
         torch.testing.assert_close(function(shared), function(spread), atol=1e-12, rtol=0)
 
 

@@ -9,14 +9,7 @@ from torch import Tensor
 
 from hyperseg.core import LabelError
 from hyperseg.crf.grid import direction, ends, offsets
-from hyperseg.crf.piecewise import (
-    Pairwise,
-    edge_weights,
-    labelled_edges,
-    learn_tables,
-    node_labels,
-    pair_loss,
-)
+from hyperseg.crf.piecewise import Pairwise, edge_weights, labelled_edges, learn_tables, node_labels, pair_loss
 
 K = 3
 
@@ -70,9 +63,7 @@ def test_pairs_of_independent_neighbours_are_found_without_labels() -> None:
     seen = np.where(draw.random(classes.shape) < 0.75, classes, draw.integers(0, K, classes.shape))
     likelihood = 0.75 * np.eye(K)[seen] + 0.25 / K
     share = joint.sum(0) / 2 + joint.sum(1) / 2
-    probs = torch.from_numpy(
-        (likelihood * share / (likelihood * share).sum(-1, keepdims=True)).transpose(2, 0, 1)
-    )
+    probs = torch.from_numpy((likelihood * share / (likelihood * share).sum(-1, keepdims=True)).transpose(2, 0, 1))
     chance = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     wanted = np.log(joint[joint > 0] / chance[joint > 0])
     found = learn_tables(probs, steps=300)[0].numpy()
@@ -99,9 +90,7 @@ def test_transposing_a_map_exchanges_the_tables_and_mirroring_it_transposes_one(
 def test_nodes_without_data_do_not_count_for_the_table() -> None:
     probs, valid = random(K, 6, 7).softmax(0), torch.ones(6, 7, dtype=torch.bool)
     valid[:, 5:] = False
-    torch.testing.assert_close(
-        learn_tables(probs, valid=valid, steps=0)[0], learn_tables(probs[:, :, :5], steps=0)[0]
-    )
+    torch.testing.assert_close(learn_tables(probs, valid=valid, steps=0)[0], learn_tables(probs[:, :, :5], steps=0)[0])
 
 
 def test_the_loss_is_that_of_a_loop_over_labelled_edges() -> None:
@@ -180,9 +169,7 @@ def test_pairs_are_all_labelled_neighbours_in_reading_order() -> None:
     for towards, (dy, dx) in (("right", (0, 1)), ("below", (1, 0))):
         found = edges[towards]  # type: ignore[index]
         np.testing.assert_array_equal(found.second - found.first, np.tile((dy, dx), (len(found.first), 1)))
-        wanted = sum(
-            labels[y, x] >= 0 and labels[y + dy, x + dx] >= 0 for y in range(9 - dy) for x in range(11 - dx)
-        )
+        wanted = sum(labels[y, x] >= 0 and labels[y + dy, x + dx] >= 0 for y in range(9 - dy) for x in range(11 - dx))
         assert len(found.first) == wanted
 
 

@@ -23,11 +23,7 @@ def changes(*changed: int) -> list[dict[str, Any]]:
 
 
 def settings(weight: float) -> dict[str, Any]:
-    return {
-        "gaussian_weight": 3.0,
-        "bilateral_weight": weight,
-        "inference": {"iterations": 5, "order": "parallel"},
-    }
+    return {"gaussian_weight": 3.0, "bilateral_weight": weight, "inference": {"iterations": 5, "order": "parallel"}}
 
 
 def tried(weight: float, score: float, **more: float) -> dict[str, Any]:
@@ -67,13 +63,7 @@ def test_what_it_was_applied_with_what_it_changed_and_what_was_tried(numbers: di
         ("Woods", "1\u202f000", "42", "32", "2"),
         ("all classes", "4\u202f000", "83", "63", "4"),
     )
-    assert candidates.columns == (
-        "candidate",
-        "bilateral_weight",
-        "score (%)",
-        "log-likelihood",
-        "changed (%)",
-    )
+    assert candidates.columns == ("candidate", "bilateral_weight", "score (%)", "log-likelihood", "changed (%)")
     assert candidates.rows == (
         ("leave the map as it is", "–", "91.00", "–", "0.0"),
         ("1", "3", "92.25", "-0.250", "4.4"),
@@ -88,10 +78,7 @@ def test_what_it_was_applied_with_what_it_changed_and_what_was_tried(numbers: di
 
 def test_a_refiner_that_left_the_map_alone_says_why(numbers: dict[str, Any]) -> None:
     numbers |= {"settings": None, "table": [], "validation_pixels": 0, "changes": changes(0, 0, 0, 0)}
-    assert (
-        "no validation pixels to choose settings on, so it left the map as it is (engine: lattice)."
-        in said(numbers)
-    )
+    assert "no validation pixels to choose settings on, so it left the map as it is (engine: lattice)." in said(numbers)
     assert "It changed" not in said(numbers)
     assert section(numbers).tables == ()
     numbers["table"] = [ALONE, tried(3.0, 90.0)]
@@ -150,10 +137,7 @@ def test_what_the_deep_crf_learnt_from_and_cannot_know() -> None:
     found = " ".join(deep_crf_sentences(deep))
     assert "rank correlation of 0.71" in found
     assert "correlates with –." in found
-    assert (
-        "Without unequal pairs one above the other it can only have learnt that neighbours are alike."
-        in found
-    )
+    assert "Without unequal pairs one above the other it can only have learnt that neighbours are alike." in found
     assert "That is too little to learn borders from" in found
     assert "Fewer than" not in found
     assert deep_crf_sentences({}) == deconv_sentences({}) == []
@@ -170,8 +154,6 @@ def test_what_the_deep_crf_learnt_from_and_cannot_know() -> None:
         ({"band_groups": [[0, 5]]}, "in 1 group of 5 bands."),
     ],
 )
-def test_what_a_deconvolution_learnt_from_and_how_it_reads_spectra(
-    numbers: dict[str, Any], words: str
-) -> None:
+def test_what_a_deconvolution_learnt_from_and_how_it_reads_spectra(numbers: dict[str, Any], words: str) -> None:
     (found,) = deconv_sentences(numbers)
     assert words in found

@@ -69,9 +69,7 @@ def test_a_perfect_map_is_left_alone(truth: NDArray[np.int16], guide: NDArray[np
     assert tuned.settings is None
     assert tuned.table[0].settings is None
     assert tuned.table[0].score == 1.0
-    assert any(
-        row.score == 1.0 and row.log_likelihood > tuned.table[0].log_likelihood for row in tuned.table[1:]
-    )
+    assert any(row.score == 1.0 and row.log_likelihood > tuned.table[0].log_likelihood for row in tuned.table[1:])
 
 
 def test_harm_is_refused(truth: NDArray[np.int16]) -> None:
@@ -100,14 +98,10 @@ class Watched(Kernels):
 
 
 def test_each_kernel_is_built_once(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
-    shuffled = [
-        default_candidates()[i] for i in np.random.default_rng(0).permutation(len(default_candidates()))
-    ]
+    shuffled = [default_candidates()[i] for i in np.random.default_rng(0).permutation(len(default_candidates()))]
     kernels = Watched(guide)
     table = tune(map_of(truth), guide, truth, half(truth), candidates=shuffled, kernels=kernels).table
-    assert (
-        len({id(kernel) for kernel in kernels.asked}) == 1 + 6
-    )  # all are kept in `asked`: no id is used twice
+    assert len({id(kernel) for kernel in kernels.asked}) == 1 + 6  # all are kept in `asked`: no id is used twice
     assert [row.settings for row in table] == [None, *shuffled]
 
 

@@ -100,9 +100,7 @@ def test_shares_are_judged_by_that_of_the_own_scene() -> None:
 def test_the_sentence() -> None:
     report = DriftReport(900, 0.42, 0.02, ((3, 2.5), (7, -1.0)), 10.0, "warning")
     text = report.sentence(np.arange(10) * 100.0)
-    assert text.startswith(
-        "42 % of the sampled pixels lie outside what the model saw (1 % expected, 2 % in its own"
-    )
+    assert text.startswith("42 % of the sampled pixels lie outside what the model saw (1 % expected, 2 % in its own")
     assert "300 nm (+2.5), 700 nm (-1.0); values are about 10 times those trained on" in text
     assert text.endswith("do not trust its map without checking it")
     quiet = DriftReport(900, 0.01, 0.02, ((3, 0.1),), 1.0, "none").sentence()
@@ -161,9 +159,7 @@ def pines(shared_data: Path) -> tuple[Scene, Any]:
     return scene, make_split("parcels", labels, 16, seed=0)
 
 
-def measured(
-    scene: Scene, train: np.ndarray, *others: np.ndarray
-) -> tuple[DriftReference, list[DriftReport]]:
+def measured(scene: Scene, train: np.ndarray, *others: np.ndarray) -> tuple[DriftReference, list[DriftReport]]:
     assert scene.labels is not None
     preprocess: Preprocess = fit_preprocess(gather_spectra(scene, train), whiten_within=scene.labels[train])
     reference = scene_reference(scene, train, preprocess)
@@ -178,9 +174,7 @@ def test_indian_pines_against_itself(pines: tuple[Scene, Any]) -> None:
     cube = np.asarray(scene.cube)
     quarters = [cube[a : a + 72, b : b + 72] for a in (0, 73) for b in (0, 73)]
     next_bands = cube + np.gradient(cube, axis=2) / 2  # about 5 nm
-    _, reports = measured(
-        scene, split.train, cube, *quarters, 1.3 * cube, 1.05 * cube, cube + 300, next_bands
-    )
+    _, reports = measured(scene, split.train, cube, *quarters, 1.3 * cube, 1.05 * cube, cube + 300, next_bands)
     assert [r.level for r in reports] == ["none"] * 5 + ["warning"] * 4
     assert max(r.share for r in reports[:5]) < 0.05
     assert min(r.share for r in reports[5:]) > 0.9

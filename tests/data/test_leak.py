@@ -40,10 +40,7 @@ def brute_force(train: Mask, test: Mask, window: int) -> tuple[float, float]:
 
 @settings(max_examples=50, deadline=None)
 @given(
-    seed=st.integers(0, 10_000),
-    height=st.integers(1, 9),
-    width=st.integers(2, 9),
-    window=st.sampled_from([1, 3, 5, 7]),
+    seed=st.integers(0, 10_000), height=st.integers(1, 9), width=st.integers(2, 9), window=st.sampled_from([1, 3, 5, 7])
 )
 def test_leak_is_the_double_loop_over_windows(seed: int, height: int, width: int, window: int) -> None:
     rng = np.random.default_rng(seed)
@@ -85,18 +82,12 @@ def test_a_window_has_a_centre(window: int) -> None:
     with pytest.raises(SettingError, match="odd"):
         leak(as_split(np.eye(5, dtype=bool), np.ones((5, 5), bool)), window=window)
     with pytest.raises(LabelError, match="grid"):
-        leak(
-            as_split(np.eye(5, dtype=bool), np.ones((5, 5), bool)),
-            window=3,
-            labels=np.zeros((4, 5), np.int16),
-        )
+        leak(as_split(np.eye(5, dtype=bool), np.ones((5, 5), bool)), window=3, labels=np.zeros((4, 5), np.int16))
 
 
 @pytest.mark.parametrize("window", [5, 9, 13])
 def test_guards_do_what_they_say(window: int) -> None:
-    labels = np.kron(np.random.default_rng(1).integers(0, 4, (10, 10)), np.ones((12, 12), int)).astype(
-        np.int16
-    )
+    labels = np.kron(np.random.default_rng(1).integers(0, 4, (10, 10)), np.ones((12, 12), int)).astype(np.int16)
     strict = blocks(labels, 4, block=40, guard=window - 1, seed=0)
     assert leak(strict, window=window).b == 0.0
     hidden = parcels(labels, 4, guard=window // 2, seed=0)
@@ -121,9 +112,7 @@ def published(folder: Path, name: str) -> Split:
             return as_split(train, read(folder / "pavia_university" / "TSpaviaU_40002.mat", "TSpaviaU"))
         case _:
             houston = folder / "houston2013"
-            return as_split(
-                read(houston / "TRLabel.mat", "TRLabel"), read(houston / "TSLabel.mat", "TSLabel")
-            )
+            return as_split(read(houston / "TRLabel.mat", "TRLabel"), read(houston / "TSLabel.mat", "TSLabel"))
 
 
 WINDOWS = (7, 9, 11, 15, 25)

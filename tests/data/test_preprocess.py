@@ -10,13 +10,7 @@ import pytest
 
 from hyperseg.core import Scene, SceneError, SettingError, Split
 from hyperseg.data.fingerprint import fingerprint
-from hyperseg.data.preprocess import (
-    Preprocess,
-    fit_preprocess,
-    gather_spectra,
-    principal_components,
-    row_blocks,
-)
+from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra, principal_components, row_blocks
 
 
 class RowsOnly:
@@ -38,9 +32,9 @@ class RowsOnly:
 @pytest.fixture
 def spectra() -> np.ndarray:
     rng = np.random.default_rng(3)
-    return (
-        rng.normal(size=(60, 4)) @ rng.normal(size=(4, 12)) + 0.1 * rng.normal(size=(60, 12)) + 5.0
-    ).astype(np.float32)
+    return (rng.normal(size=(60, 4)) @ rng.normal(size=(4, 12)) + 0.1 * rng.normal(size=(60, 12)) + 5.0).astype(
+        np.float32
+    )
 
 
 def make_scene(cube: np.ndarray, seed: int = 0) -> tuple[Scene, Split]:
@@ -58,10 +52,7 @@ def test_statistics_ignore_every_pixel_outside_training() -> None:
     outside = np.flatnonzero(~split.train)
     spoiled.reshape(-1, 6)[outside[::2]] = np.nan
     spoiled.reshape(-1, 6)[outside[1::2]] = 1e9
-    fits = [
-        fit_preprocess(gather_spectra(s, split.train), n_components=3)
-        for s in (scene, scene.with_(cube=spoiled))
-    ]
+    fits = [fit_preprocess(gather_spectra(s, split.train), n_components=3) for s in (scene, scene.with_(cube=spoiled))]
     for name, array in fits[0].to_arrays().items():
         np.testing.assert_array_equal(array, fits[1].to_arrays()[name])
 
@@ -252,9 +243,7 @@ def test_restore_undoes_the_call(spectra: np.ndarray, how: str) -> None:
 
 
 @pytest.mark.parametrize("whiten", [True, False])
-def test_restore_gives_the_nearest_spectrum_where_components_are_missing(
-    spectra: np.ndarray, whiten: bool
-) -> None:
+def test_restore_gives_the_nearest_spectrum_where_components_are_missing(spectra: np.ndarray, whiten: bool) -> None:
     pre = fit_preprocess(spectra, n_components=3, whiten=whiten)
     assert pre.components is not None
     features = pre(spectra)

@@ -61,9 +61,7 @@ def train(folder: Path) -> dict:
         patience=3,
     )
     bare = nn.BatchNorm1d(4)  # a run without validation ends with averaged statistics too
-    phase = Phase(
-        "b", lambda b: {"l": bare(b[0]).square().mean()}, torch.optim.SGD(bare.parameters(), lr=0.1)
-    )
+    phase = Phase("b", lambda b: {"l": bare(b[0]).square().mean()}, torch.optim.SGD(bare.parameters(), lr=0.1))
     with training_progress(f"process {me}", 3, pace=Pace(quiet_s=0.0)) as report:
         fit([phase], batches, 3, modules={"bare": bare}, seed=0, report=report)
     return {
@@ -94,10 +92,7 @@ def two_processes(folder: Path) -> list[dict]:
         for r, process in enumerate(processes):
             _, said = process.communicate(timeout=60)
             assert process.returncode == 0, said
-            assert ("process " in said, "process 0: 3/3 steps" in said) == (
-                r == 0,
-                r == 0,
-            )  # only the first talks
+            assert ("process " in said, "process 0: 3/3 steps" in said) == (r == 0, r == 0)  # only the first talks
     finally:
         for process in processes:
             process.kill()
@@ -116,9 +111,7 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
         for name, value in first[part].items():
             assert torch.equal(value, second[part][name])  # all processes hold the same bytes
     # the mean of the shares' means is the mean of the batch
-    torch.testing.assert_close(
-        first["norm"]["running_mean"], alone["norm"]["running_mean"], atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(first["norm"]["running_mean"], alone["norm"]["running_mean"], atol=1e-6, rtol=0)
     assert first["scores"] == second["scores"] == [0.5] * 3  # one verdict for all
     assert first["best_step"] == second["best_step"]
 

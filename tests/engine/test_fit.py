@@ -18,16 +18,7 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import seeded
 from hyperseg.core import RunError, SettingError, TrainingError
-from hyperseg.engine import (
-    Ema,
-    History,
-    Phase,
-    choose_device,
-    choose_precision,
-    fit,
-    load_state,
-    save_state,
-)
+from hyperseg.engine import Ema, History, Phase, choose_device, choose_precision, fit, load_state, save_state
 
 STEPS = 12
 
@@ -65,17 +56,12 @@ class Rig:
         return fit([self.phase], **{**settings, **options})
 
     def weights(self) -> dict[str, Tensor]:
-        return {
-            **self.net.state_dict(),
-            **{f"ema.{k}": v for k, v in self.ema.module.state_dict().items()},
-        }
+        return {**self.net.state_dict(), **{f"ema.{k}": v for k, v in self.ema.module.state_dict().items()}}
 
 
 def rig(schedule: str = "cosine", *, lr: float = 0.05) -> Rig:
     with seeded(0):
-        net = nn.Sequential(
-            nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2)
-        )
+        net = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2))
     optimizer = torch.optim.AdamW(net.parameters(), lr=lr)
     schedulers: dict[str, Callable] = {
         "cosine": lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS),
@@ -94,11 +80,7 @@ def rig(schedule: str = "cosine", *, lr: float = 0.05) -> Rig:
     def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         return {"ce": F.cross_entropy(net(batch[0]), batch[1])}
 
-    return Rig(
-        net,
-        Ema(net, decay=0.9),
-        Phase("classify", loss, optimizer, scheduler=schedulers[schedule](optimizer)),
-    )
+    return Rig(net, Ema(net, decay=0.9), Phase("classify", loss, optimizer, scheduler=schedulers[schedule](optimizer)))
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -362,10 +344,7 @@ def test_terms_are_summed() -> None:
     [
         (lambda w: w if w > 2.5 else w * math.nan, "the loss"),
         (lambda w: w if w > 2.5 else w / 0.0, "the loss"),
-        (
-            lambda w: w if w > 2.5 else (w - 2).clamp(min=0).sqrt() * 0 + (w - w.detach()).sqrt(),
-            "the gradient",
-        ),
+        (lambda w: w if w > 2.5 else (w - 2).clamp(min=0).sqrt() * 0 + (w - w.detach()).sqrt(), "the gradient"),
     ],
 )
 def test_a_non_finite_loss_or_gradient_stops_with_phase_and_step(
@@ -438,9 +417,7 @@ def test_report_gets_every_step_and_the_validation() -> None:
 def test_bf16_computes_in_bf16_and_trains_float32_weights() -> None:
     kinds: list[torch.dtype] = []
     low, full = rig(), rig()
-    low.net.register_forward_hook(
-        lambda _m, _i, out: kinds.append(out.dtype) if torch.is_grad_enabled() else None
-    )
+    low.net.register_forward_hook(lambda _m, _i, out: kinds.append(out.dtype) if torch.is_grad_enabled() else None)
     history = low.fit(precision="bf16")
     reference = full.fit()
     assert set(kinds) == {torch.bfloat16}

@@ -23,9 +23,7 @@ def toy(shape: tuple[int, ...], *, channels: int, seed: int) -> Scene:
     labels = np.stack([gaussian_filter(rng.normal(size=shape), 3) for _ in range(K)]).argmax(0)
     means = np.random.default_rng(0).permuted(np.tile(np.arange(K) - 1.0, (channels, 1)), axis=1).T
     cube = means[labels] + rng.normal(size=(*shape, channels))
-    return Scene(
-        cube.astype(np.float32), labels.astype(np.int16), classes=tuple("abc"), colours=((0, 0, 0),) * K
-    )
+    return Scene(cube.astype(np.float32), labels.astype(np.int16), classes=tuple("abc"), colours=((0, 0, 0),) * K)
 
 
 def images() -> Task:
@@ -51,12 +49,7 @@ class Net(nn.Module):
     def __init__(self, ndim: int, channels: int, padding: Padding) -> None:
         super().__init__()
         spec = BackboneSpec(
-            channels,
-            (8, 16),
-            (1, 1 if padding == "valid" else 2),
-            (3, 3),
-            (1, 1),
-            ConvSpec(ndim, padding=padding),
+            channels, (8, 16), (1, 1 if padding == "valid" else 2), (3, 3), (1, 1), ConvSpec(ndim, padding=padding)
         )
         self.padded, self.margin = padding == "same", spec.margin
         self.encoder, self.decoder = Encoder(spec), Decoder(spec) if self.padded else nn.Identity()
@@ -69,9 +62,7 @@ class Net(nn.Module):
 def learn(net: Net, task: Task, *, radius: int, batch: int, steps: int) -> None:
     """Train on patches of all scenes; of a patch, what the network answers for and the split gives is learnt."""
     read = PatchSource([s.cube[:] for s in task.scenes], radius=radius, layout="channels")
-    known = [
-        np.where(x.train, s.labels, -1)[..., None] for s, x in zip(task.scenes, task.splits, strict=True)
-    ]
+    known = [np.where(x.train, s.labels, -1)[..., None] for s, x in zip(task.scenes, task.splits, strict=True)]
     truth = PatchSource(known, radius=tuple(radius - m for m in net.margin), layout="channels")
     places = [np.argwhere(split.train) for split in task.splits]
     pixels = torch.from_numpy(np.concatenate([np.insert(p, 0, i, axis=1) for i, p in enumerate(places)]))
@@ -107,17 +98,10 @@ def score(net: Net, task: Task) -> tuple[float, float]:
 
 @pytest.mark.parametrize(
     ("task", "padding", "radius", "batch"),
-    [
-        (images(), "valid", 2, 128),
-        (images(), "same", 8, 8),
-        (volume(), "valid", 2, 128),
-        (volume(), "same", 5, 8),
-    ],
+    [(images(), "valid", 2, 128), (images(), "same", 8, 8), (volume(), "valid", 2, 128), (volume(), "same", 5, 8)],
     ids=["images, valid", "images, U-Net", "volume, valid", "volume, U-Net"],
 )
-def test_images_and_volumes_are_learnt_and_mapped(
-    task: Task, padding: Padding, radius: int, batch: int
-) -> None:
+def test_images_and_volumes_are_learnt_and_mapped(task: Task, padding: Padding, radius: int, batch: int) -> None:
     with seeded(0):
         net = Net(len(task.scenes[0].shape), task.scenes[0].n_bands, padding)
     learn(net, task, radius=radius, batch=batch, steps=60)

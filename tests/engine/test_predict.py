@@ -16,13 +16,7 @@ from hyperseg.backbone.spec import Padding
 from hyperseg.core import Scene, SceneError, SettingError, tiles
 from hyperseg.core.tiles import PerAxis
 from hyperseg.data.patches import PatchSource
-from hyperseg.engine import (
-    blend_windows,
-    class_probabilities,
-    predict_scene,
-    predict_tiles,
-    window_features,
-)
+from hyperseg.engine import blend_windows, class_probabilities, predict_scene, predict_tiles, window_features
 from hyperseg.engine.blend import starts, weights
 from hyperseg.engine.lanes import in_order
 
@@ -86,9 +80,7 @@ SOLID = [(5, 7, 6), (1, 4, 9), (3, 1, 2), (1, 1, 1), (2, 3, 21)]
 CASES = [(2, "depth", FLAT), (3, "depth", FLAT), (2, "channels", FLAT), (3, "channels", SOLID)]
 
 
-@pytest.mark.parametrize(
-    ("ndim", "layout", "shape"), [(n, x, shape) for n, x, all_ in CASES for shape in all_]
-)
+@pytest.mark.parametrize(("ndim", "layout", "shape"), [(n, x, shape) for n, x, all_ in CASES for shape in all_])
 def test_scene_equals_patch_by_patch_at_every_pixel(ndim: int, layout: str, shape: tuple[int, ...]) -> None:
     model, where = net(ndim, layout=layout), scene(shape)
     expected = patch_by_patch(model, where)
@@ -99,9 +91,7 @@ def test_scene_equals_patch_by_patch_at_every_pixel(ndim: int, layout: str, shap
 
 
 @pytest.mark.parametrize(("padding", "tile"), [("valid", 4), ("valid", (1, 5, 3)), ("same", (1, 6, 6))])
-def test_a_network_that_looks_at_single_slices_maps_a_volume_slice_by_slice(
-    padding: Padding, tile: PerAxis
-) -> None:
+def test_a_network_that_looks_at_single_slices_maps_a_volume_slice_by_slice(padding: Padding, tile: PerAxis) -> None:
     conv = ConvSpec(3, padding=padding, residual=True)
     flat, solid = net(2, padding, "channels"), Net(3, padding, "channels")
     spec = BackboneSpec(BANDS, (8,), (1,), ((1, 3, 3),), (1,), conv)
@@ -218,9 +208,7 @@ def turn(x: np.ndarray, k: int, flip: bool) -> np.ndarray:
 def test_flips_average_the_eight_symmetries_and_make_prediction_equivariant(padding: Padding) -> None:
     model, where = net(3, padding), scene((9, 6))
     cube = np.asarray(where.cube)
-    plain = {
-        s: predict_scene(model, where.with_(cube=turn(cube, *s)), keep, made_by="x").probs for s in SYMMETRIES
-    }
+    plain = {s: predict_scene(model, where.with_(cube=turn(cube, *s)), keep, made_by="x").probs for s in SYMMETRIES}
     back = [np.rot90(p[::-1] if flip else p, -k, (0, 1)) for (k, flip), p in plain.items()]
     averaged = predict_scene(model, where, keep, made_by="x", flips=True).probs
     np.testing.assert_allclose(averaged, np.mean(back, axis=0), atol=1e-5)
@@ -260,9 +248,7 @@ class Padded(nn.Module):
         return torch.zeros_like(logits) + torch.arange(K)[:, None, None] if self.constant else logits
 
 
-@pytest.mark.parametrize(
-    ("shape", "tile"), [((20, 13), 8), ((20, 13), 7), ((5, 31), 16), ((9, 9), 1), ((1, 6), 4)]
-)
+@pytest.mark.parametrize(("shape", "tile"), [((20, 13), 8), ((20, 13), 7), ((5, 31), 16), ((9, 9), 1), ((1, 6), 4)])
 def test_blending_windows_that_agree_changes_nothing(shape: tuple[int, int], tile: int) -> None:
     where = scene(shape)
     constant = predict_scene(Padded(True).eval(), where, keep, made_by="x", tile=tile).probs
@@ -273,15 +259,9 @@ def test_blending_windows_that_agree_changes_nothing(shape: tuple[int, int], til
     np.testing.assert_allclose(own, softmax, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("shape", "layout"), [((21, 18), "depth"), ((21, 18), "channels"), ((13, 9, 11), "channels")]
-)
+@pytest.mark.parametrize(("shape", "layout"), [((21, 18), "depth"), ((21, 18), "channels"), ((13, 9, 11), "channels")])
 def test_blend_equals_the_weighted_mean_over_whole_windows(shape: tuple[int, ...], layout: str) -> None:
-    model, where, side = (
-        net(len(shape), "same", layout) if layout == "channels" else net(2, "same"),
-        scene(shape),
-        8,
-    )
+    model, where, side = (net(len(shape), "same", layout) if layout == "channels" else net(2, "same"), scene(shape), 8)
     cube, total, mass = np.asarray(where.cube), np.zeros((*shape, K)), np.zeros((*shape, 1))
     weight = weights((side,) * len(shape)).astype(float)
     for origin in product(*(starts(n, side) for n in shape)):
@@ -304,9 +284,7 @@ def test_windows_cover_the_axis_with_half_overlap() -> None:
             assert all(0 < b - a <= max(side // 2, 1) for a, b in pairwise(at))
 
 
-@pytest.mark.parametrize(
-    ("shape", "layout"), [((6, 5), "depth"), ((6, 5), "channels"), ((4, 6, 5), "channels")]
-)
+@pytest.mark.parametrize(("shape", "layout"), [((6, 5), "depth"), ((6, 5), "channels"), ((4, 6, 5), "channels")])
 def test_a_scene_smaller_than_a_window_is_one_window(shape: tuple[int, ...], layout: str) -> None:
     model, where = net(len(shape), "same", layout), scene(shape)
     whole = class_probabilities(model, torch.from_numpy(np.asarray(where.cube))[None])[0].numpy()
@@ -331,9 +309,7 @@ def test_no_data_goes_with_the_map_and_broken_values_reach_no_farther_than_the_m
 
 
 @pytest.mark.parametrize(("ndim", "layout", "shape"), [(2, "depth", (10, 11)), (3, "channels", (4, 5, 6))])
-def test_map_carries_the_scene_and_progress_ends_at_all_pixels(
-    ndim: int, layout: str, shape: tuple[int, ...]
-) -> None:
+def test_map_carries_the_scene_and_progress_ends_at_all_pixels(ndim: int, layout: str, shape: tuple[int, ...]) -> None:
     where, calls = scene(shape), []
     made = predict_scene(
         net(ndim, layout=layout), where, keep, made_by="cnn", tile=4, progress=lambda *of: calls.append(of)
@@ -418,10 +394,7 @@ def test_mistakes_are_named() -> None:
         predict_scene(model, scene((4, 4, 4)), keep, made_by="x")
     for wrong, message in (
         ({"layout": "bands"}, "depth or channels, got 'bands'"),
-        (
-            {"margin": 1},
-            r"maps of \(4, 4\) pixels .* of \(8, 8\), but by its margin of 1 they would be \(6, 6\)",
-        ),
+        ({"margin": 1}, r"maps of \(4, 4\) pixels .* of \(8, 8\), but by its margin of 1 they would be \(6, 6\)"),
         ({"margin": (2, 2, 2)}, "one for each of 2 axes"),
     ):
         liar = net()

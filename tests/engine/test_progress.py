@@ -46,9 +46,7 @@ def test_steps_between_two_refreshes_cost_no_drawing(monkeypatch: pytest.MonkeyP
 
     updates: list[int] = []
     plain = Progress.update
-    monkeypatch.setattr(
-        Progress, "update", lambda self, *a, **k: (updates.append(1), plain(self, *a, **k))[1]
-    )
+    monkeypatch.setattr(Progress, "update", lambda self, *a, **k: (updates.append(1), plain(self, *a, **k))[1])
     slow = Pace(refresh_s=1e9)
     with training_progress("fit", 500, console=console(terminal=True)[0], pace=slow) as report:
         for step in range(1, 501):
@@ -101,8 +99,5 @@ def test_it_fits_fit_and_errors_pass_through() -> None:
     with training_progress("fit", 10, console=where, pace=LOUD) as report:
         fit([phase], lambda s: None, 10, modules={"n": net}, seed=0, report=report)
     assert "fit: 10/10 steps loss" in out.getvalue()
-    with (
-        pytest.raises(ZeroDivisionError),
-        training_progress("fit", 10, console=console(terminal=True)[0]) as report,
-    ):
+    with pytest.raises(ZeroDivisionError), training_progress("fit", 10, console=console(terminal=True)[0]) as report:
         report(1, {"ce": 1 / 0})

@@ -51,9 +51,7 @@ def test_a_constant_generator_has_collapsed() -> None:
     assert "cannot tell" in found[-1]
 
 
-def test_the_ratio_of_spreads_is_that_of_a_generator_made_narrower_and_the_distance_that_of_its_shift() -> (
-    None
-):
+def test_the_ratio_of_spreads_is_that_of_a_generator_made_narrower_and_the_distance_that_of_its_shift() -> None:
     real = scene()
     mean, spread = real.mean(0), np.sqrt(((real - real.mean(0)) ** 2).mean(0).sum())
     shift = np.zeros(12)
@@ -81,9 +79,7 @@ def test_within_is_the_median_over_classes_with_enough_spectra() -> None:
     means = np.stack([real[k == CLASSES].mean(0) for k in range(4)])[CLASSES]
     generated = means + factors[CLASSES, None] * (real - means)
     assert look(real, generated, **both()).within == pytest.approx(1.25)
-    few = np.where(
-        (CLASSES == 3) & (np.arange(120) > 93), -1, CLASSES
-    )  # 4 spectra of the last class are left
+    few = np.where((CLASSES == 3) & (np.arange(120) > 93), -1, CLASSES)  # 4 spectra of the last class are left
     assert look(real, generated, **both(generated_classes=few)).within == pytest.approx(0.5)
     assert look(real, generated, **both(real_classes=few)).within == pytest.approx(0.5)
     assert math.isnan(look(real, generated, **both(generated_classes=np.full(120, -1))).within)
@@ -125,17 +121,11 @@ def test_classes_of_the_same_names_permuted_change_nothing() -> None:
         ({"within": 0.02}, ["repeats itself within the classes: there its spectra typically vary 2 % as"]),
         ({"diversity": 4.0}, ["makes noise: its spectra vary 4.0 times as"]),
         ({"distance": 2.34}, ["misses the scene: its mean spectrum is 2.3 times"]),
-        (
-            {"believed": 0.998, "doubted": 0.002},
-            ["apart without fail (99.8 % sure of generated ones, 99.8 %"],
-        ),
+        ({"believed": 0.998, "doubted": 0.002}, ["apart without fail (99.8 % sure of generated ones, 99.8 %"]),
         ({"believed": 0.998}, []),
         ({"believed": 0.5, "doubted": 0.49}, []),
         ({"believed": 0.06, "doubted": 0.05, "distance": 0.7}, ["cannot tell generated cubes"]),
-        (
-            {"believed": 0.2, "doubted": 0.9, "distance": 0.7},
-            ["cannot tell", "takes real pixels for generated"],
-        ),
+        ({"believed": 0.2, "doubted": 0.9, "distance": 0.7}, ["cannot tell", "takes real pixels for generated"]),
         ({"diversity": math.nan, "distance": math.nan}, ["values that are not finite"]),
     ],
 )
@@ -189,7 +179,5 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(LabelError, match="expected a class for each of 120 real"):
         look(real, real, **both(real_classes=CLASSES[1:]))
     for wrong in ([], [0.5, 1.5], [math.nan]):
-        with pytest.raises(
-            LabelError, match=r"P\(generated\) of generated cubes must be numbers from 0 to 1"
-        ):
+        with pytest.raises(LabelError, match=r"P\(generated\) of generated cubes must be numbers from 0 to 1"):
             look(real, real, p_fake_generated=wrong)

@@ -41,11 +41,7 @@ def drawn(*, conditional: bool = True, seed: int = 0) -> Batch:
 
 
 def game(
-    weights: Weights = FULL,
-    *,
-    conditional: bool = True,
-    disturb: Callable[[Tensor], Tensor] = plain,
-    **spec: Any,
+    weights: Weights = FULL, *, conditional: bool = True, disturb: Callable[[Tensor], Tensor] = plain, **spec: Any
 ) -> Game:
     """Two new players in training mode; the teacher is a copy of the discriminator as it is."""
     shape: dict[str, Any] = {"maps": 2, "width": 4, "window": SIDE, "noise": NOISE, "dropout": 0.0} | spec
@@ -198,17 +194,13 @@ def test_a_generator_of_pool_patches_matches_them_exactly() -> None:
     ],
 )
 @pytest.mark.parametrize("conditional", [True, False])
-def test_a_term_is_there_exactly_when_it_has_a_weight(
-    weights: Weights, terms: set[str], conditional: bool
-) -> None:
+def test_a_term_is_there_exactly_when_it_has_a_weight(weights: Weights, terms: set[str], conditional: bool) -> None:
     found = game(weights, conditional=conditional).discriminate(drawn(conditional=conditional))
     assert set(found) == (terms if conditional else terms - {"augment"})
     assert weights.supervised == (terms == {"L1"})
 
 
-@pytest.mark.parametrize(
-    ("aim", "terms"), [("match", {"match"}), ("fool", {"fool"}), ("both", {"match", "fool"})]
-)
+@pytest.mark.parametrize(("aim", "terms"), [("match", {"match"}), ("fool", {"fool"}), ("both", {"match", "fool"})])
 def test_what_the_generator_is_after(aim: Aim, terms: set[str]) -> None:
     assert set(game(Weights(aim=aim, told=1.0)).generate(drawn())) == terms | {"told"}
     assert set(game(Weights(aim=aim, told=0.0)).generate(drawn())) == terms

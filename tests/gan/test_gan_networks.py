@@ -73,13 +73,7 @@ def test_bands_after_the_first_convolution(n: int, left: int) -> None:
     assert tiny("spa", n).backbone.sizes((n, 7, 7))[0] == (1, 7, 7)
 
 
-@pytest.mark.parametrize(
-    ("variant", "n"),
-    [
-        *((v, 23) for v in VARIANTS),
-        *((v, 24) for v in VARIANTS),
-    ],
-)
+@pytest.mark.parametrize(("variant", "n"), [*((v, 23) for v in VARIANTS), *((v, 24) for v in VARIANTS)])
 def test_every_band_is_seen_and_made(variant: Variant, n: int) -> None:
     spec = tiny(variant, n)
     x = noise(2, 1, n, 7, 7).requires_grad_()
@@ -111,9 +105,7 @@ def test_a_scene_is_its_patches(variant: Variant, window: int, extra: dict[str, 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_padding_is_what_would_make_a_patch_another_thing_than_its_scene(
-    variant: Variant, padding: Padding
-) -> None:
+def test_padding_is_what_would_make_a_patch_another_thing_than_its_scene(variant: Variant, padding: Padding) -> None:
     """The same encoder with zeros around it: averaged over its square, a patch no longer gives the scene's value.
 
     Only "spc", whose kernels never look aside, does not notice.

@@ -118,9 +118,7 @@ def test_a_discriminator_at_chance(k: int, level: float) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("fake", [-200.0, 0.0, 200.0])
 @pytest.mark.parametrize("high", [(), (1,), (0, 1, 2, 3)])
-def test_huge_logits_keep_values_and_gradients_finite(
-    dtype: torch.dtype, fake: float, high: tuple[int, ...]
-) -> None:
+def test_huge_logits_keep_values_and_gradients_finite(dtype: torch.dtype, fake: float, high: tuple[int, ...]) -> None:
     classes = torch.full((1, K, 2, 2), -200.0, dtype=dtype)
     classes[:, list(high)] = 200.0
     fakes = torch.full((1, 2, 2), fake, dtype=dtype)

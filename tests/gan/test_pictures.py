@@ -66,11 +66,7 @@ def test_the_dashed_line_is_the_generated_mean_and_the_solid_one_the_real() -> N
 def test_titles_count_both_and_say_where_none_was_generated() -> None:
     figure = drawn(spectra(), LABELS, spectra()[:4], np.array([0, 0, 2, -1]), CLASSES, COLOURS)
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()]
-    assert titles == [
-        "Corn\n15 real, 2 generated",
-        "Woods\n15 real, none generated",
-        "Water\nno real, 1 generated",
-    ]
+    assert titles == ["Corn\n15 real, 2 generated", "Woods\n15 real, none generated", "Water\nno real, 1 generated"]
 
 
 def test_generated_spectra_far_off_leave_the_real_ones_readable() -> None:
@@ -109,9 +105,7 @@ def test_only_the_largest_of_very_many_classes_are_drawn() -> None:
     assert titles == names[5:]
     assert figure.get_supxlabel() == "band    (5 smaller classes not drawn)"
     sheet = decode(
-        generated_patches_figure(
-            flat((0, 0, 0), len(labels)), flat((0, 0, 0), 0), labels, NONE, names, colours
-        )
+        generated_patches_figure(flat((0, 0, 0), len(labels)), flat((0, 0, 0), 0), labels, NONE, names, colours)
     )
     assert [bool(places(sheet, colour)) for colour in colours] == [False] * 5 + [True] * 20
 

@@ -108,9 +108,7 @@ def test_blocks_of_a_lazy_cube_give_the_whole_map(scene: Scene, split: Split, fi
     whole = predict_map(model, scene.cube)
     done: list[tuple[int, int]] = []
     row_bytes = 4 * scene.cube.shape[1] * scene.n_bands
-    blocks = predict_map(
-        model, RowsOnly(scene.cube), max_bytes=5 * row_bytes, on_rows=lambda *r: done.append(r)
-    )
+    blocks = predict_map(model, RowsOnly(scene.cube), max_bytes=5 * row_bytes, on_rows=lambda *r: done.append(r))
     np.testing.assert_allclose(blocks, whole, atol=1e-5)
     assert done[-1] == (32, 32)
     assert len(done) == 7
@@ -133,9 +131,7 @@ def test_window_features_are_means_of_neighbours(scene: Scene, split: Split) -> 
     inside = np.zeros(scene.shape, bool)
     inside[7, 9] = True
     by_hand = pre(scene.cube)[6:9, 8:11].mean((0, 1))
-    np.testing.assert_allclose(
-        gather_features(scene, inside, preprocess=pre, window=3)[0], by_hand, atol=1e-5
-    )
+    np.testing.assert_allclose(gather_features(scene, inside, preprocess=pre, window=3)[0], by_hand, atol=1e-5)
 
 
 def test_test_pixels_cannot_change_the_svm(scene: Scene, split: Split) -> None:
@@ -158,9 +154,7 @@ def test_what_was_fitted_on_gives_the_same_classifier_again(scene: Scene, split:
     assert first.training is not None
     assert first.preprocess is not None
     features, labels = first.training
-    again = refit(
-        features, labels, fit_lda, seed=0, n_classes=4, preprocess=first.preprocess, window=first.window
-    )
+    again = refit(features, labels, fit_lda, seed=0, n_classes=4, preprocess=first.preprocess, window=first.window)
     np.testing.assert_array_equal(predict_map(again, scene.cube), predict_map(first, scene.cube))
 
 
@@ -182,10 +176,7 @@ def test_tuning_leaves_the_usual_settings_only_for_a_clear_gain() -> None:
     x = rng.uniform(-1, 1, (240, 2))
     checkerboard = (np.floor(4 * x).sum(1) % 2).astype(int)  # finer than the usual width can follow
     assert fit_svm(x, checkerboard, seed=0).settings["gamma"] > 3 / (2 * x.var())
-    x, y = (
-        rng.normal(size=(60, 4)),
-        np.repeat([0, 1], 30),
-    )  # nothing to learn: no pair is better but by chance
+    x, y = (rng.normal(size=(60, 4)), np.repeat([0, 1], 30))  # nothing to learn: no pair is better but by chance
     gains = [fit_svm(x, rng.permutation(y), seed=s).settings for s in range(6)]
     assert sum(g["C"] == 100 and g["gamma"] < 1.01 / (4 * x.var()) for g in gains) >= 3
 

@@ -15,10 +15,7 @@ from hyperseg.cli import main
 from hyperseg.core import DataFileError, HypersegError, LabelError, SceneError
 from hyperseg.io.read import read_array, read_labels, read_scene
 
-SUFFIXES = (
-    *[".mat", ".npy", ".npz", ".h5", ".hdf5", ".he5", ".nc", ".hdr", ".img", ".tif", ".tiff", ".xyz"],
-    "",
-)
+SUFFIXES = (*[".mat", ".npy", ".npz", ".h5", ".hdf5", ".he5", ".nc", ".hdr", ".img", ".tif", ".tiff", ".xyz"], "")
 
 
 def message(call: Callable[[], object], error: type[HypersegError], path: Path) -> str:
@@ -132,9 +129,7 @@ def test_arrays_that_are_no_numbers(tmp_path: Path) -> None:
         path = tmp_path / name
         message(lambda path=path: read_scene(path), DataFileError, path)  # type: ignore[misc]
     np.savez(tmp_path / "n.npz", words=np.array(["a", "b"]))
-    assert "no numeric array" in message(
-        lambda: read_array(tmp_path / "n.npz"), DataFileError, tmp_path / "n.npz"
-    )
+    assert "no numeric array" in message(lambda: read_array(tmp_path / "n.npz"), DataFileError, tmp_path / "n.npz")
 
 
 def test_vectors_are_no_array(tmp_path: Path) -> None:
@@ -293,19 +288,10 @@ MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "complex type": (lambda f: envi(f, old="data type = 12", new="data type = 6"), "complex"),
     "negative offset": (lambda f: envi(f, old="offset = 0", new="offset = -4"), "header offset = -4"),
     "offset in words": (lambda f: envi(f, old="offset = 0", new="offset = none"), "header offset = none"),
-    "ignore value": (
-        lambda f: envi(f, old="wavelength units", new="data ignore value = none\nx"),
-        "one number",
-    ),
-    "scale factor": (
-        lambda f: envi(f, old="wavelength units", new="reflectance scale factor = 0\nx"),
-        "positive",
-    ),
+    "ignore value": (lambda f: envi(f, old="wavelength units", new="data ignore value = none\nx"), "one number"),
+    "scale factor": (lambda f: envi(f, old="wavelength units", new="reflectance scale factor = 0\nx"), "positive"),
     "bbl in words": (lambda f: envi(f, old="wavelength units", new="bbl = {good, bad}\nx"), "12 numbers"),
-    "no wavelengths": (
-        lambda f: envi(f, old="wavelength units", new="wavelength = {red, nir}\nx"),
-        "12 numbers",
-    ),
+    "no wavelengths": (lambda f: envi(f, old="wavelength units", new="wavelength = {red, nir}\nx"), "12 numbers"),
     "unclosed brace": (lambda f: envi(f, old="wavelength units", new="wavelength = {1, 2\nx"), "ENVI header"),
     "header is none": (lambda f: envi(f, old="ENVI", new="DATA"), "first word is not ENVI"),
     "raw alone": (raw_alone, "no flight.hdr lies beside it"),
@@ -327,11 +313,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
 @pytest.mark.parametrize("command", ["info", "classify"])
 @pytest.mark.parametrize("fault", MALFORMED)
 def test_malformed_files_end_in_one_line(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    command: str,
-    fault: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, fault: str
 ) -> None:
     make, words = MALFORMED[fault]
     path = make(tmp_path)

@@ -12,16 +12,7 @@ import pytest
 from hyperseg.core import DataFileError, SettingError
 from hyperseg.io import catalog
 from hyperseg.io.card import Card, ClassEntry, FileEntry, read_card
-from hyperseg.io.catalog import (
-    cards,
-    find_card,
-    load_card,
-    locate,
-    open_card,
-    to_labels,
-    verify,
-    whereabouts,
-)
+from hyperseg.io.catalog import cards, find_card, load_card, locate, open_card, to_labels, verify, whereabouts
 from hyperseg.io.fetch import fetch
 from hyperseg.io.labels.colours import VISIONS, difference, palette, to_lab
 
@@ -228,9 +219,7 @@ def test_indian_pines_is_built_in_and_its_content_is_the_published_one() -> None
     assert scene.class_counts().tolist() == list(card.counts)
     assert scene.colours == card.colours
     assert scene.wavelengths_nm is not None
-    assert scene.wavelengths_nm[[102, 103]] == pytest.approx(
-        [1352.68, 1412.39]
-    )  # 104-108 of 220 are left out
+    assert scene.wavelengths_nm[[102, 103]] == pytest.approx([1352.68, 1412.39])  # 104-108 of 220 are left out
     assert "CC BY 3.0" in scene.source
 
 
@@ -296,9 +285,7 @@ def test_verify_says_what_was_found_and_expected(tiny: Card, tiny_arrays: dict[s
 
 
 def test_missing_files_are_named_with_the_way_to_get_them(tmp_path: Path, tiny: Card) -> None:
-    with pytest.raises(
-        DataFileError, match=r"Tiny\.npy, Tiny_gt\.npy not found.*fetch tiny.*ehu\.eus"
-    ) as caught:
+    with pytest.raises(DataFileError, match=r"Tiny\.npy, Tiny_gt\.npy not found.*fetch tiny.*ehu\.eus") as caught:
         open_card(tiny, cache=tmp_path)
     assert str(tmp_path) in str(caught.value)
 

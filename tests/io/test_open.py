@@ -39,9 +39,7 @@ def test_a_file_comes_before_a_data_set_of_its_name_and_a_folder_does_not(
         ("runs", "runs: is a folder, a data file was expected"),
     ],
 )
-def test_neither_tells_the_nearest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
-) -> None:
+def test_neither_tells_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     np.savez("cube.npz", cube=CUBE)

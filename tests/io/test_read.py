@@ -183,8 +183,7 @@ def test_label_codes_names_and_colours(tmp_path: Path) -> None:
         tmp_path,
         np.array([[[0], [1], [3]], [[3], [3], [2]]], np.uint8),
         "bsq",
-        "class names = {Unclassified, water, bare, forest}\n"
-        "class lookup = {0,0,0, 0,0,255, 99,99,0, 0,128,0}\n",
+        "class names = {Unclassified, water, bare, forest}\nclass lookup = {0,0,0, 0,0,255, 99,99,0, 0,128,0}\n",
     )
     labels = read_labels(header, (2, 3))
     assert labels.codes.tolist() == [[-1, 0, 2], [2, 2, 1]]
@@ -368,9 +367,7 @@ def test_landsat_windows(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0), (0, 2, 1), (2, 1, 0)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_windows_of_a_memory_map_are_its_slices(
-    tmp_path: Path, axes: tuple[int, int, int], order: str
-) -> None:
+def test_windows_of_a_memory_map_are_its_slices(tmp_path: Path, axes: tuple[int, int, int], order: str) -> None:
     path = tmp_path / "cube.npy"
     np.save(path, np.asarray(CUBE, order=order))  # type: ignore[call-overload]
     mapped = np.load(path, mmap_mode="r").transpose(axes)

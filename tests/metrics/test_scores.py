@@ -13,14 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, SettingError
-from hyperseg.metrics import (
-    boundary_accuracy,
-    confusion,
-    expected_calibration_error,
-    mean_and_std,
-    paired,
-    scores,
-)
+from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, mean_and_std, paired, scores
 
 
 def random_maps(seed: int, n: int = 400, k: int = 5) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
@@ -176,9 +169,7 @@ def test_calibration_error_at_its_limits() -> None:
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.ones(3), 60_000)
     truth = (rng.random(60_000)[:, None] > probs.cumsum(1)[:, :2]).sum(1)
-    assert expected_calibration_error(probs, truth) < 0.01, (
-        "labels drawn from the probabilities are calibrated"
-    )
+    assert expected_calibration_error(probs, truth) < 0.01, "labels drawn from the probabilities are calibrated"
     assert expected_calibration_error(probs.reshape(200, 300, 3), truth.reshape(200, 300)) < 0.01
     with pytest.raises(LabelError):
         expected_calibration_error(probs, truth[:10])

@@ -62,12 +62,7 @@ def test_a_map_of_four_pixels_is_four_squares_of_exactly_the_class_colours() -> 
 def test_every_picture_of_the_triptych_shows_its_own_labels() -> None:
     truth = np.array([[0, 0], [-1, 0]])
     png = pictures.map_figure(
-        np.array([[1, 1], [1, 1]]),
-        CLASSES,
-        COLOURS,
-        title="x",
-        scene=Scene(ramp()[:2, :2]),
-        ground_truth=truth,
+        np.array([[1, 1], [1, 1]]), CLASSES, COLOURS, title="x", scene=Scene(ramp()[:2, :2]), ground_truth=truth
     )
     picture = decode(png)
     side = boxes(picture, GREEN)[0][1] // 2
@@ -114,9 +109,7 @@ def test_labels_without_a_colour_are_refused() -> None:
     with pytest.raises(LabelError, match="do not fit 3 class names"):
         pictures.map_figure(np.array([[0, 3]]), CLASSES, COLOURS, title="x")
     with pytest.raises(LabelError, match="one grid"):
-        pictures.map_figure(
-            np.zeros((2, 2), int), CLASSES, COLOURS, title="x", ground_truth=np.zeros((2, 3), int)
-        )
+        pictures.map_figure(np.zeros((2, 2), int), CLASSES, COLOURS, title="x", ground_truth=np.zeros((2, 3), int))
 
 
 def test_false_colour_reads_three_bands_only() -> None:
@@ -188,9 +181,7 @@ def test_of_a_volume_the_middle_slice_is_drawn_and_the_whole_is_counted() -> Non
     shown, right, sure = (decode(page) for page in pages)
     side = boxes(shown, GREEN)[0][1]
     assert [box[1:3] for box in boxes(shown, GREEN)[:2]] == [(side, side * 5 // 4)] * 2  # map, ground truth
-    assert (
-        boxes(shown, RED)[0][0] < (side // 4) ** 2
-    )  # no pixel of it; the legend tells its share of the volume
+    assert boxes(shown, RED)[0][0] < (side // 4) ** 2  # no pixel of it; the legend tells its share of the volume
     assert boxes(right, (0, 114, 178))[0][0] == 20 * (side // 4) ** 2
     assert not boxes(right, (230, 90, 0))[1:]  # the legend alone
     # the heading of a panel names the slice, so a volume's sheet is taller than that of its slice
@@ -201,9 +192,7 @@ def test_of_a_volume_the_middle_slice_is_drawn_and_the_whole_is_counted() -> Non
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint16])
-@pytest.mark.parametrize(
-    "known", [{"rgb_bands": (4, 1, 0)}, {"wavelengths_nm": np.linspace(400, 800, 9)}, {}]
-)
+@pytest.mark.parametrize("known", [{"rgb_bands": (4, 1, 0)}, {"wavelengths_nm": np.linspace(400, 800, 9)}, {}])
 def test_spectra_of_a_scene_have_the_colours_of_its_picture(dtype: Any, known: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
     values = (rng.gamma(2.0, 300.0, (14, 15, 9)) * np.arange(1, 10)).astype(dtype)
@@ -288,9 +277,7 @@ def test_spectra_skip_gaps_bad_bands_and_classes_without_pixels() -> None:
     spectra[:, 3] = 1e6  # a bad band must not set the scale
     good = np.arange(12) != 3
     nm = np.r_[np.linspace(400, 900, 6), np.linspace(1500, 2000, 6)]
-    picture = decode(
-        charts.spectra_figure(spectra, labels, CLASSES, COLOURS, wavelengths_nm=nm, good_bands=good)
-    )
+    picture = decode(charts.spectra_figure(spectra, labels, CLASSES, COLOURS, wavelengths_nm=nm, good_bands=good))
     assert boxes(picture, RED)
     assert boxes(picture, GREEN)
     assert not boxes(picture, BLUE)

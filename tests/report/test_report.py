@@ -60,9 +60,7 @@ def step(
 @pytest.fixture
 def metrics() -> dict[str, Any]:
     """What a run on a scene like Indian Pines might write."""
-    per_class = {
-        n: {"train": 50, "val": 20, "test": t} for n, t in zip(NAMES, (0, 1384, 1195, 23), strict=True)
-    }
+    per_class = {n: {"train": 50, "val": 20, "test": t} for n, t in zip(NAMES, (0, 1384, 1195, 23), strict=True)}
     return {
         "scene": {
             "name": "indian-pines",
@@ -147,9 +145,7 @@ def rendered(metrics: dict[str, Any], *sections: Section, **pictures: bytes) -> 
 
 def row_of(reader_text: str, name: str) -> str:
     """The cells of the table row that starts with `name`, from the page's source."""
-    found = re.search(
-        rf"<tr[^>]*><td>{re.escape(name)}\s*(?:<span.*?</span>)?</td>(.*?)</tr>", reader_text, re.S
-    )
+    found = re.search(rf"<tr[^>]*><td>{re.escape(name)}\s*(?:<span.*?</span>)?</td>(.*?)</tr>", reader_text, re.S)
     assert found, name
     return " | ".join(re.findall(r"<td[^>]*>(.*?)</td>", found[1], re.S))
 
@@ -198,9 +194,7 @@ def test_names_are_text_and_never_markup(metrics: dict[str, Any]) -> None:
 
 def test_the_headline_numbers_stand_in_the_report(metrics: dict[str, Any]) -> None:
     page = rendered(metrics)
-    assert row_of(page, "svm").startswith(
-        "80.12 ± 0.40 | 78.03 ± 0.40 | 76.91 ± 0.40 | 71.1 ± 0.4 | 4.2 ± 0.4 | 0.0"
-    )
+    assert row_of(page, "svm").startswith("80.12 ± 0.40 | 78.03 ± 0.40 | 76.91 ± 0.40 | 71.1 ± 0.4 | 4.2 ± 0.4 | 0.0")
     assert row_of(page, "cnn3d").startswith("90.55 ± 0.40 | 88.64 ± 0.40 | 89.02 ± 0.40")
     assert row_of(page, "cnn3d + dense-crf").startswith("93.21 ± 0.40 | 90.07 ± 0.40 | 91.48 ± 0.40")
     text = Reader(page).text
@@ -301,10 +295,7 @@ def test_what_a_step_is_called_says_nothing_about_its_role(chained: dict[str, An
     """A refiner that left the map alone is not in the chain, yet its step is the final one."""
     chained |= {"chain": ["svm"], "final": "b"}
     chained["steps"] = {"a": step("refined", 80.0, 80.0, 80.0), "b": step("network", 80.0, 80.0, 80.0)}
-    assert [(r.name, r.role, r.final) for r in rows(chained)] == [
-        ("b", "network", True),
-        ("a", "refined", False),
-    ]
+    assert [(r.name, r.role, r.final) for r in rows(chained)] == [("b", "network", True), ("a", "refined", False)]
 
 
 def test_a_refiner_that_made_the_map_worse_is_named(chained: dict[str, Any]) -> None:
@@ -386,9 +377,8 @@ def test_a_baseline_that_wins_is_named(metrics: dict[str, Any]) -> None:
     assert not any("did better" in sentence for sentence in cautions(metrics))
     changed = copy.deepcopy(metrics)
     changed["steps"]["rf"]["OA"] = over(95.5)
-    assert (
-        "The baseline rf did better than the final map on the test pixels (OA 95.50 against 93.21)."
-        in cautions(changed)
+    assert "The baseline rf did better than the final map on the test pixels (OA 95.50 against 93.21)." in cautions(
+        changed
     )
     changed["steps"]["rf"]["OA"] = over(math.nan)
     changed["steps"]["cnn3d"]["OA"] = over(94.0)
@@ -432,10 +422,7 @@ def test_the_summary_fits_80_columns_and_says_what_matters(metrics: dict[str, An
     assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
     lines = text.splitlines()
-    find = {
-        key: next(line for line in lines if line.startswith(key))
-        for key in ("svm", "cnn3d +", "Map:", "Report:")
-    }
+    find = {key: next(line for line in lines if line.startswith(key)) for key in ("svm", "cnn3d +", "Map:", "Report:")}
     assert re.findall(r"\d+\.\d+ ± 0\.40", find["svm"]) == ["80.12 ± 0.40", "78.03 ± 0.40", "76.91 ± 0.40"]
     assert "svm (baseline) " in find["svm"]
     final = ["93.21 ± 0.40", "90.07 ± 0.40", "91.48 ± 0.40"]
@@ -471,16 +458,11 @@ def areas() -> dict[str, Any]:
     }
 
 
-def test_areas_have_a_section_that_says_what_they_rest_on(
-    metrics: dict[str, Any], areas: dict[str, Any]
-) -> None:
+def test_areas_have_a_section_that_says_what_they_rest_on(metrics: dict[str, Any], areas: dict[str, Any]) -> None:
     assert "How much of each class" not in rendered(metrics)
     page = rendered(metrics | {"areas": areas})
     part = section(page, "How much of each class there is")
-    assert (
-        row_of(part, "Woods")
-        == "1\u202f234 | 61.7 | 1\u202f100 | 1\u202f050 – 1\u202f150 | 88.0 ± 2.5 | 91.2"
-    )
+    assert row_of(part, "Woods") == "1\u202f234 | 61.7 | 1\u202f100 | 1\u202f050 – 1\u202f150 | 88.0 ± 2.5 | 91.2"
     assert row_of(part, "Alfalfa") == "0.0421 | 0.0 | – | – | – | –"
     text = Reader(part).text
     assert "Areas in ha of the map of the first repeat" in text

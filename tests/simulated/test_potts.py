@@ -17,13 +17,9 @@ from hyperseg.simulated.usgs import USGS_NAMES
 ENERGIES = interaction(6, apart=USGS_APART, order=USGS_ORDER)
 
 
-def enumerate_fields(
-    shape: tuple[int, int], right: np.ndarray, below: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def enumerate_fields(shape: tuple[int, int], right: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All K^(H W) maps and their probabilities."""
-    maps = np.array(list(itertools.product(range(len(right)), repeat=shape[0] * shape[1]))).reshape(
-        -1, *shape
-    )
+    maps = np.array(list(itertools.product(range(len(right)), repeat=shape[0] * shape[1]))).reshape(-1, *shape)
     energy = right[maps[:, :, :-1], maps[:, :, 1:]].sum((1, 2))
     energy += below[maps[:, :-1], maps[:, 1:]].sum((1, 2))
     weight = np.exp(-energy)
@@ -182,9 +178,7 @@ def test_scene_of_library_spectra_keeps_the_energies(shared_data: Path) -> None:
 
 
 def test_unlabelled_patches_change_labels_alone(shared_data: Path) -> None:
-    whole, patchy = (
-        simulate_usgs_potts(shared_data, shape=(48, 40), seed=3, unlabelled=u) for u in (0.0, 0.3)
-    )
+    whole, patchy = (simulate_usgs_potts(shared_data, shape=(48, 40), seed=3, unlabelled=u) for u in (0.0, 0.3))
     assert whole.scene.cube.tobytes() == patchy.scene.cube.tobytes()
     bare = patchy.scene.labels == -1
     assert bare.mean() == pytest.approx(0.3, abs=0.001)

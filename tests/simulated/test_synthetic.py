@@ -106,9 +106,7 @@ def test_class_pixels_follow_the_class_distribution() -> None:
 
 def test_parcel_share_one_makes_parcels_uniform_up_to_the_residual(spectra: ClassSpectra) -> None:
     options = {**PLAIN, "variability": 1.0, "parcel_share": 1.0, "smooth_share": 0.0}
-    flat = ClassSpectra(
-        spectra.names, spectra.wavelengths_nm, spectra.mean, spectra.factors, 0 * spectra.residual_std
-    )
+    flat = ClassSpectra(spectra.names, spectra.wavelengths_nm, spectra.mean, spectra.factors, 0 * spectra.residual_std)
     labels = np.zeros((9, 21), int)
     labels[:, 10] = 1  # two parcels of class 0
     cube = simulate(labels, flat, seed=0, **options).scene.cube
@@ -191,9 +189,7 @@ def test_fitted_classes_give_back_mean_and_covariance() -> None:
     np.testing.assert_allclose(found.covariance(), truth.covariance(), atol=0.05 * truth.covariance().max())
     low = fit_class_spectra(x, y, names=("a", "b"), wavelengths_nm=truth.wavelengths_nm, rank=1)
     np.testing.assert_allclose(  # the diagonal is kept whatever the rank
-        np.diagonal(low.covariance(), axis1=1, axis2=2),
-        np.diagonal(found.covariance(), axis1=1, axis2=2),
-        rtol=1e-3,
+        np.diagonal(low.covariance(), axis1=1, axis2=2), np.diagonal(found.covariance(), axis1=1, axis2=2), rtol=1e-3
     )
 
 

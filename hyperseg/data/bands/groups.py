@@ -59,9 +59,7 @@ def cut_bands(
             stops = _between_gaps(_checked(wavelengths_nm, n_bands), length)
         case "auto":
             known = wavelengths_nm is not None
-            return cut_bands(
-                n_bands, how="gaps" if known else "equal", length=length, wavelengths_nm=wavelengths_nm
-            )
+            return cut_bands(n_bands, how="gaps" if known else "equal", length=length, wavelengths_nm=wavelengths_nm)
         case "correlation":
             stops = _least_correlated(neighbour_correlation(_usable(spectra, n_bands)), length)
         case _:
@@ -125,9 +123,7 @@ def _least_correlated(correlation: NDArray[np.float64], length: int) -> Places:
 def _checked(wavelengths_nm: NDArray[Any] | None, n_bands: int) -> NDArray[np.float64]:
     """The band centres, if there is a finite one for each band."""
     if wavelengths_nm is None:
-        raise SettingError(
-            'cutting bands at "gaps" needs the wavelengths of the bands: give them or cut "equal".'
-        )
+        raise SettingError('cutting bands at "gaps" needs the wavelengths of the bands: give them or cut "equal".')
     centres = np.asarray(wavelengths_nm, np.float64)
     if centres.shape != (n_bands,) or not np.isfinite(centres).all():
         raise SettingError(
@@ -143,9 +139,7 @@ def _usable(spectra: NDArray[Any] | None, n_bands: int) -> NDArray[Any]:
         raise SettingError('cutting bands by "correlation" needs training spectra: give them or cut "equal".')
     values = np.asarray(spectra)
     if values.ndim != 2 or values.shape[1] != n_bands:
-        raise SettingError(
-            f"spectra must have shape (n, {n_bands}), one column per band, got {values.shape}."
-        )
+        raise SettingError(f"spectra must have shape (n, {n_bands}), one column per band, got {values.shape}.")
     values = values[np.isfinite(values).all(1)]
     if len(values) < 2:
         raise SettingError(

@@ -25,12 +25,7 @@ Flags = NDArray[np.bool_]
 
 
 def match_bands(
-    scene: Scene,
-    *,
-    wavelengths_nm: Bands | None,
-    keep: Flags,
-    scale: float | None = None,
-    model: str = "the model",
+    scene: Scene, *, wavelengths_nm: Bands | None, keep: Flags, scale: float | None = None, model: str = "the model"
 ) -> Scene:
     """`scene` with the bands that a model reads, in the model's order and on its reflectance scale.
 
@@ -95,13 +90,7 @@ def same_bands(wanted: Bands, given: Bands, *, keep: Flags, good: Flags) -> bool
 
 
 def plan_bands(
-    wanted: Bands,
-    given: Bands,
-    *,
-    keep: Flags,
-    good: Flags,
-    name: str = "the scene",
-    model: str = "the model",
+    wanted: Bands, given: Bands, *, keep: Flags, good: Flags, name: str = "the scene", model: str = "the model"
 ) -> BandMatch:
     """Interpolation weights from the good bands of a scene to the bands of a model.
 
@@ -185,6 +174,4 @@ def _spans(centres: Bands, spacing: Bands) -> str:
     centres, spacing = centres[order], spacing[order]
     runs = np.split(centres, np.flatnonzero(np.diff(centres) > 1.5 * spacing[:-1]) + 1)
     words = [f"{run[0]:.0f}" if len(run) == 1 else f"{run[0]:.0f}-{run[-1]:.0f}" for run in runs]
-    return ", ".join(words[:LISTED]) + (
-        f" and {len(words) - LISTED} more spans" if len(words) > LISTED else ""
-    )
+    return ", ".join(words[:LISTED]) + (f" and {len(words) - LISTED} more spans" if len(words) > LISTED else "")

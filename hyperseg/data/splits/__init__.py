@@ -22,8 +22,7 @@ SPLITS = Parts(
             "Connected fields, or drawn polygons, go whole to training or to test.",
         ),
         "blocks": Entry(
-            "hyperseg.data.splits.squares:BLOCKS",
-            "Square blocks of the scene go whole to training or to test.",
+            "hyperseg.data.splits.squares:BLOCKS", "Square blocks of the scene go whole to training or to test."
         ),
         "random_fraction": Entry(
             "hyperseg.data.splits.pixels:RANDOM_FRACTION", "A share of the pixels of every class, at random."

@@ -30,10 +30,7 @@ class ParcelSettings:
         low=0,
     )
     outer: float = option(
-        0.35,
-        "Share of a dominant parcel that trains when it is cut, whatever `fraction` says.",
-        above=0,
-        below=1,
+        0.35, "Share of a dominant parcel that trains when it is cut, whatever `fraction` says.", above=0, below=1
     )
     validation: Literal["parcels", "pixels"] = option(
         "parcels",
@@ -115,9 +112,7 @@ def parcels(draw: Draw, chosen: ParcelSettings) -> Split:
 PARCELS = Splitter("parcels", ParcelSettings, parcels)
 
 
-def _assign(
-    found: list[Pixels], draw: Draw, chosen: ParcelSettings, hold: bool, rng: np.random.Generator
-) -> _Sides:
+def _assign(found: list[Pixels], draw: Draw, chosen: ParcelSettings, hold: bool, rng: np.random.Generator) -> _Sides:
     """Deal the parcels of one class to its sides."""
     sizes = np.array([p.size for p in found])
     area, units = int(sizes.sum()), len(found)
@@ -138,9 +133,7 @@ def _units(pixels: Pixels, draw: Draw) -> list[Pixels]:
     if draw.parcels is None:
         return _components(pixels, draw)
     if draw.parcels.shape != draw.labels.shape:
-        raise LabelError(
-            f"the parcels have shape {draw.parcels.shape}, the labels {draw.labels.shape}: use one grid."
-        )
+        raise LabelError(f"the parcels have shape {draw.parcels.shape}, the labels {draw.labels.shape}: use one grid.")
     number = draw.parcels.reshape(-1)[pixels]
     drawn, loose = pixels[number >= 0], pixels[number < 0]
     order = np.argsort(number[number >= 0], kind="stable")
@@ -161,9 +154,7 @@ def _components(pixels: Pixels, draw: Draw) -> list[Pixels]:
     return np.split(pixels[order], np.cumsum(np.bincount(mine, minlength=n + 1)[1:])[:-1])
 
 
-def _share_out(
-    found: list[Pixels], target: float, rng: np.random.Generator
-) -> tuple[list[Pixels], list[Pixels]]:
+def _share_out(found: list[Pixels], target: float, rng: np.random.Generator) -> tuple[list[Pixels], list[Pixels]]:
     """Parcels in random order join while that brings their area nearer to `target`; never none, never all."""
     area, chosen = 0, []
     for k in rng.permutation(len(found)):
@@ -178,9 +169,7 @@ def _share_out(
     return [found[k] for k in chosen], [p for p, t in zip(found, taken, strict=True) if not t]
 
 
-def _cut(
-    pixels: Pixels, shape: tuple[int, ...], outer: float, rng: np.random.Generator
-) -> tuple[Pixels, Pixels]:
+def _cut(pixels: Pixels, shape: tuple[int, ...], outer: float, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
     """Cut a parcel across its principal axis: (a random end holding `outer` of the pixels, the rest)."""
     if pixels.size == 1:
         return pixels, pixels[:0]

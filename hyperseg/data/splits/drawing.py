@@ -59,9 +59,7 @@ class Draw:
                 f"labels {span}, expected -1 (unlabelled) or 0..{self.n_classes - 1}: translate file codes first."
             )
         if self.valid is not None and self.valid.shape != labels.shape:
-            raise LabelError(
-                f"the valid mask has shape {self.valid.shape}, the labels {labels.shape}: use one grid."
-            )
+            raise LabelError(f"the valid mask has shape {self.valid.shape}, the labels {labels.shape}: use one grid.")
 
     @cached_property
     def pixels(self) -> list[Pixels]:

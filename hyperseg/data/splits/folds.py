@@ -11,12 +11,7 @@ from hyperseg.core import SettingError, Split
 
 
 def folds(
-    split: Split,
-    labels: NDArray[np.int16],
-    n: int = 3,
-    *,
-    apart: bool = True,
-    parcels: NDArray[np.int32] | None = None,
+    split: Split, labels: NDArray[np.int16], n: int = 3, *, apart: bool = True, parcels: NDArray[np.int32] | None = None
 ) -> list[NDArray[np.bool_]]:
     """The training pixels in `n` parts, every class spread over all of them.
 

@@ -49,9 +49,7 @@ def fixed(draw: Draw, chosen: FixedSettings) -> Split:
     for name, mask in given.items():
         outside = int(np.count_nonzero(mask & ~known))
         if outside:
-            notes.append(
-                f"{outside} of {np.count_nonzero(mask)} given {name} pixels carry no label here: dropped"
-            )
+            notes.append(f"{outside} of {np.count_nonzero(mask)} given {name} pixels carry no label here: dropped")
     train, val, test = (mask & known for mask in given.values())
     share = chosen.val_fraction
     if share > 0:

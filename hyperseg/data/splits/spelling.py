@@ -50,12 +50,8 @@ class Splitter:
                 f"training or test masks were given, but the split is {self.name!r}: write {masked!r} to use them."
             )
         if self.needs_masks and train_mask is None:
-            raise SettingError(
-                f"the split {self.name!r} needs a training mask: give one, or choose another split."
-            )
-        return self.make(
-            Draw(labels, n_classes, seed, valid, parcels, train_mask, test_mask, val_mask), chosen
-        )
+            raise SettingError(f"the split {self.name!r} needs a training mask: give one, or choose another split.")
+        return self.make(Draw(labels, n_classes, seed, valid, parcels, train_mask, test_mask, val_mask), chosen)
 
     def spelling(self) -> str:
         """All its options with their defaults, as they are spelled; a capital stands for what must be given."""

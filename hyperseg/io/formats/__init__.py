@@ -82,6 +82,4 @@ def check_file(path: Path) -> None:
             hint = f"did you mean {close}?" if close else f"check the spelling; {path.parent} exists"
         raise DataFileError(f"{path}: no such file ({hint}).")
     if path.is_file() and path.stat().st_size == 0:
-        raise DataFileError(
-            f"{path}: is empty (0 bytes), expected {known_formats()}. Copy or download it again."
-        )
+        raise DataFileError(f"{path}: is empty (0 bytes), expected {known_formats()}. Copy or download it again.")

@@ -127,9 +127,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
             f"pip install {error.name}, or convert the file to .npy."
         ) from error
     except PermissionError as error:
-        raise DataFileError(
-            f"{path}: no permission to read this file; change its rights or copy it."
-        ) from error
+        raise DataFileError(f"{path}: no permission to read this file; change its rights or copy it.") from error
     except Exception as error:
         found = one_line(str(error), 200) or type(error).__name__
         raise DataFileError(
@@ -166,9 +164,7 @@ def choose_key(path: Path, entries: Mapping[str, ArrayEntry], choice: Choice) ->
         return next(iter(fits))
     wanted = "array" if ndim is None else f"{ndim}-D array"
     if not fits:
-        raise ArrayChoiceError(
-            f"{path}: holds no {wanted}; it holds {_listing(numeric)}. Choose another file."
-        )
+        raise ArrayChoiceError(f"{path}: holds no {wanted}; it holds {_listing(numeric)}. Choose another file.")
     example = max(fits, key=lambda k: int(np.prod(fits[k].shape)))
     raise ArrayChoiceError(
         f"{path}: holds {len(fits)} {wanted}s and only you know which is meant: {_listing(fits)}. "

@@ -15,18 +15,7 @@ from hyperseg.io.formats.windows import import_rasterio
 
 log = logging.getLogger(__name__)
 
-BAND_NAMES = (
-    "band",
-    "bands",
-    "wavelength",
-    "wavelengths",
-    "wl",
-    "lambda",
-    "channel",
-    "channels",
-    "spectral",
-    "z",
-)
+BAND_NAMES = ("band", "bands", "wavelength", "wavelengths", "wl", "lambda", "channel", "channels", "spectral", "z")
 ROW_NAMES = ("y", "row", "rows", "lat", "latitude", "line", "lines", "northing", "downtrack")
 COLUMN_NAMES = ("x", "column", "columns", "lon", "longitude", "sample", "samples", "easting", "crosstrack")
 
@@ -88,10 +77,7 @@ def make_grid(affine: tuple[float, ...] | None, crs: Any) -> Grid:
     metres = float(crs.linear_units_factor[1])
     a, b, _, d, e, _ = affine
     return Grid(
-        spacing=(float(np.hypot(b, e)) * metres, float(np.hypot(a, d)) * metres),
-        unit="m",
-        crs=name,
-        affine=affine,
+        spacing=(float(np.hypot(b, e)) * metres, float(np.hypot(a, d)) * metres), unit="m", crs=name, affine=affine
     )
 
 

@@ -71,9 +71,7 @@ class GltWindows:
     Nothing is interpolated: every pixel is a pixel of the swath, or `fill`.
     """
 
-    def __init__(
-        self, path: Path, key: str, shape: tuple[int, int, int], dtype: np.dtype[Any], fill: float
-    ) -> None:
+    def __init__(self, path: Path, key: str, shape: tuple[int, int, int], dtype: np.dtype[Any], fill: float) -> None:
         self.path, self.key, self.shape, self.dtype, self.fill = path, key, shape, dtype, fill
         self.tile = (SQUARE_PX, SQUARE_PX, shape[2])
         self._handles = Handles(self._open)
@@ -88,9 +86,7 @@ class GltWindows:
             file = self._handles.get()
             for row in range(top, bottom, SQUARE_PX):
                 for column in range(left, right, SQUARE_PX):
-                    square = np.s_[
-                        row : min(row + SQUARE_PX, bottom), column : min(column + SQUARE_PX, right)
-                    ]
+                    square = np.s_[row : min(row + SQUARE_PX, bottom), column : min(column + SQUARE_PX, right)]
                     x, y, seen = self._looked_up(file, square)
                     if not seen.any():
                         continue

@@ -60,9 +60,7 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
     about, image = enmap_pair(path) or (path, None)
     if image is None:
         stem = about.name[: -len("METADATA.XML")]
-        raise DataFileError(
-            f"{about}: the image {stem}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder."
-        )
+        raise DataFileError(f"{about}: the image {stem}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder.")
     root = _root(about)
     file = open_raster(image, choice)
     bands = int(file.array.shape[-1])
@@ -78,14 +76,10 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
             "or the image was cut: rename it to open it without its metadata."
         )
     good = _expected(root, numbers)
-    turn = np.flatnonzero(
-        np.diff(centres) < 0
-    )  # VNIR comes first; where the wavelength falls back SWIR starts
+    turn = np.flatnonzero(np.diff(centres) < 0)  # VNIR comes first; where the wavelength falls back SWIR starts
     if len(turn) == 1:
         start = turn[0] + 1
-        twice = (
-            (np.arange(bands) < start) & (centres >= centres[start:][good[start:]].min(initial=np.inf)) & good
-        )
+        twice = (np.arange(bands) < start) & (centres >= centres[start:][good[start:]].min(initial=np.inf)) & good
         if twice.any():
             log.info(
                 "%s: VNIR and SWIR overlap from %.0f to %.0f nm; there %d VNIR bands are marked bad",
@@ -123,9 +117,7 @@ def _root(about: Path) -> ElementTree.Element:
         raise DataFileError(f"{about}: is no whole XML file ({error}); download it again.") from error
 
 
-def _column(
-    about: Path, found: list[ElementTree.Element], name: str, default: float | None
-) -> NDArray[np.float64]:
+def _column(about: Path, found: list[ElementTree.Element], name: str, default: float | None) -> NDArray[np.float64]:
     values = []
     for node in found:
         text = node.findtext("{*}" + name)
@@ -158,6 +150,4 @@ def _scale(about: Path, gains: NDArray[np.float64], offsets: NDArray[np.float64]
     return None
 
 
-ENMAP = Format(
-    "EnMAP", (".xml", ".tif"), lambda path: enmap_pair(path) is not None, open_enmap, kind="product"
-)
+ENMAP = Format("EnMAP", (".xml", ".tif"), lambda path: enmap_pair(path) is not None, open_enmap, kind="product")

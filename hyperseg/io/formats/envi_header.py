@@ -86,9 +86,7 @@ def layout_of(header: Path, fields: dict[str, Any]) -> Layout:
         dtype = dtype.newbyteorder("<" if order == 0 else ">")
     interleave = str(_field(header, fields, "interleave")).strip().lower()
     if interleave not in ("bsq", "bil", "bip"):
-        raise DataFileError(
-            f"{header}: interleave = {interleave!r}, expected bsq, bil or bip; correct the header."
-        )
+        raise DataFileError(f"{header}: interleave = {interleave!r}, expected bsq, bil or bip; correct the header.")
     offset = _count(header, {"header offset": "0"} | fields, "header offset", least=0)
     library = str(fields.get("file type", "")).strip().lower() == "envi spectral library"
     return Layout(rows, columns, bands, dtype, interleave, offset, library)
@@ -96,9 +94,7 @@ def layout_of(header: Path, fields: dict[str, Any]) -> Layout:
 
 def _field(header: Path, fields: dict[str, Any], name: str) -> Any:
     if name not in fields:
-        raise DataFileError(
-            f"{header}: the field {name!r} is missing; add a line '{name} = ...' to the header."
-        )
+        raise DataFileError(f"{header}: the field {name!r} is missing; add a line '{name} = ...' to the header.")
     return fields[name]
 
 

@@ -64,9 +64,7 @@ def open_hdf5(path: Path, choice: Choice, *, reverse: bool = False) -> FileArray
                     wavelengths = to_nm(np.asarray(file[name][()], np.float64).ravel(), unit=text)
                     break
     fill = None if nodata is None else float(np.asarray(nodata).ravel()[0])
-    return FileArray(
-        cube, path, chosen, wavelengths_nm=wavelengths, bbl=bbl, nodata=fill, about="HDF5", in_chunks=True
-    )
+    return FileArray(cube, path, chosen, wavelengths_nm=wavelengths, bbl=bbl, nodata=fill, about="HDF5", in_chunks=True)
 
 
 def hdf5_arrays(path: Path, *, reverse: bool = False) -> dict[str, ArrayEntry]:

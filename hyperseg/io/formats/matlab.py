@@ -9,16 +9,7 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import (
-    ArrayEntry,
-    Choice,
-    FileArray,
-    Format,
-    by_suffix,
-    choose_key,
-    companions,
-    reading,
-)
+from hyperseg.io.formats.array import ArrayEntry, Choice, FileArray, Format, by_suffix, choose_key, companions, reading
 from hyperseg.io.formats.hdf5 import hdf5_arrays, is_hdf5, open_hdf5
 
 

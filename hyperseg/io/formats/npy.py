@@ -8,16 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import (
-    ArrayEntry,
-    Choice,
-    FileArray,
-    Format,
-    by_suffix,
-    choose_key,
-    companions,
-    reading,
-)
+from hyperseg.io.formats.array import ArrayEntry, Choice, FileArray, Format, by_suffix, choose_key, companions, reading
 
 
 def open_numpy(path: Path, choice: Choice) -> FileArray:
@@ -32,20 +23,14 @@ def open_npy(path: Path, choice: Choice) -> FileArray:
     with reading(path, "a NumPy .npy file"):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype.kind not in "biuf":
-        raise DataFileError(
-            f"{path}: holds {array.dtype} values, real numbers were expected; convert the array."
-        )
+        raise DataFileError(f"{path}: holds {array.dtype} values, real numbers were expected; convert the array.")
     return FileArray(array, path, about="NumPy")
 
 
 def open_npz(path: Path, choice: Choice) -> FileArray:
     """One array of a .npz file; only that array and its short companions are read."""
     # opened here, because numpy leaves a broken archive open
-    with (
-        reading(path, "a NumPy .npz file"),
-        path.open("rb") as file,
-        np.load(file, allow_pickle=False) as arrays,
-    ):
+    with reading(path, "a NumPy .npz file"), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         entries = numpy_arrays(path)
         chosen = choose_key(path, entries, choice)
         array = arrays[chosen]

@@ -171,10 +171,5 @@ def _grid(file: Any, rows: int, columns: int) -> Grid:
 
 
 PRISMA = Format(
-    "PRISMA",
-    (".he5",),
-    inside(lambda file: prisma_swath(file) is not None),
-    open_prisma,
-    hdf5_arrays,
-    kind="product",
+    "PRISMA", (".he5",), inside(lambda file: prisma_swath(file) is not None), open_prisma, hdf5_arrays, kind="product"
 )

@@ -36,9 +36,7 @@ def open_raster(path: Path, choice: Choice) -> FileArray:
     with reading(path, "a raster"), import_rasterio().open(name or path) as source:
         dtype = np.result_type(*source.dtypes)
         if dtype.kind not in "biuf":
-            raise DataFileError(
-                f"{path}: holds {dtype} values, real numbers were expected; convert the raster."
-            )
+            raise DataFileError(f"{path}: holds {dtype} values, real numbers were expected; convert the raster.")
         tile = (*(int(n) for n in source.block_shapes[0]), 1)
         shape = (source.height, source.width, source.count)
         return FileArray(
@@ -186,11 +184,7 @@ def _category_names(path: Path) -> dict[int, str]:
     except ElementTree.ParseError as error:
         log.warning("%s: is not XML (%s); class names are left out", sidecar, error)
         return {}
-    return {
-        code: node.text.strip() for code, node in enumerate(categories) if node.text and node.text.strip()
-    }
+    return {code: node.text.strip() for code, node in enumerate(categories) if node.text and node.text.strip()}
 
 
-GEOTIFF = Format(
-    "GeoTIFF", (".tif", ".tiff"), lambda path: not path.is_dir(), open_raster, raster_arrays, kind="any"
-)
+GEOTIFF = Format("GeoTIFF", (".tif", ".tiff"), lambda path: not path.is_dir(), open_raster, raster_arrays, kind="any")

@@ -44,9 +44,7 @@ class Handles:
     def get(self) -> Any:
         opened: dict[int, Any] = self._local.__dict__.setdefault("by_pid", {})
         pid = os.getpid()
-        if (
-            pid not in opened
-        ):  # a parent's handle stays untouched in the dict: closing it here would disturb it
+        if pid not in opened:  # a parent's handle stays untouched in the dict: closing it here would disturb it
             opened[pid] = self._opener()
         return opened[pid]
 
@@ -216,9 +214,7 @@ class FlatWindows:
 
 def windows_of(mapped: np.memmap[Any, Any]) -> LazyCube:
     """A whole memory map, its axes in any order, as a lazy cube."""
-    order = sorted(
-        range(mapped.ndim), key=lambda axis: -mapped.strides[axis]
-    )  # slowest axis first, as in the file
+    order = sorted(range(mapped.ndim), key=lambda axis: -mapped.strides[axis])  # slowest axis first, as in the file
     shape = tuple(mapped.shape[axis] for axis in order)
     reader = FlatWindows(Path(str(mapped.filename)), shape, mapped.dtype, mapped.offset)
     return LazyCube(reader, tuple(order.index(axis) for axis in range(mapped.ndim)))

@@ -52,11 +52,7 @@ def open_labelled(thing: Any, *, key: str | None, ndim: int | None) -> FileArray
     name = str(getattr(thing, "name", None) or key or "DataArray")
     if hasattr(thing, "data_vars"):
         name = "Dataset"
-        entries = {
-            str(k): ArrayEntry(tuple(v.shape), np.dtype(v.dtype))
-            for k, v in thing.data_vars.items()
-            if v.shape
-        }
+        entries = {str(k): ArrayEntry(tuple(v.shape), np.dtype(v.dtype)) for k, v in thing.data_vars.items() if v.shape}
         key = choose_key(Path(name), entries, Choice(key, ndim))
         thing = thing[key]
     elif key is not None:
@@ -111,9 +107,7 @@ def _axes(array: LabelledArray, name: str) -> tuple[int, ...]:
     )
 
 
-def _along(
-    array: LabelledArray, dim: Any, length: int
-) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
+def _along(array: LabelledArray, dim: Any, length: int) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
     """Wavelengths (nm) and good bands among the coordinates along an axis, or in a list of the attributes."""
     wavelengths, good = None, None
     for key, coordinate in array.coords.items():
@@ -143,9 +137,7 @@ def _grid(array: LabelledArray, order: tuple[int, ...]) -> Grid:
 
     x, y = coordinate(1, COLUMN_NAMES), coordinate(0, ROW_NAMES)
     attributes = dict(array.attrs)
-    mapping = getattr(array, "encoding", {}).get(
-        "grid_mapping", attributes.get("grid_mapping", "spatial_ref")
-    )
+    mapping = getattr(array, "encoding", {}).get("grid_mapping", attributes.get("grid_mapping", "spatial_ref"))
     if mapping in array.coords:
         attributes |= dict(array.coords[mapping].attrs)
     rio = getattr(array, "rio", None)

@@ -10,16 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import (
-    ArrayEntry,
-    Choice,
-    FileArray,
-    Format,
-    choose_key,
-    companions,
-    reading,
-    to_nm,
-)
+from hyperseg.io.formats.array import ArrayEntry, Choice, FileArray, Format, choose_key, companions, reading, to_nm
 from hyperseg.io.formats.axes import COLUMN_NAMES, ROW_NAMES, axes_of, fill_of, grid_from
 from hyperseg.io.formats.windows import LazyCube, StoredWindows
 

@@ -106,9 +106,7 @@ def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:
     styled = layer.style.column
     if styled is not None and styled in layer.columns:
         return styled, True
-    usable = {
-        c: _plain(c) for c, v in layer.columns.items() if _plain(c) not in COLOURS and _is_class_like(v)
-    }
+    usable = {c: _plain(c) for c, v in layer.columns.items() if _plain(c) not in COLOURS and _is_class_like(v)}
     usable = {c: p for c, p in usable.items() if p not in NUMBERS} or usable
     for among in (usable.keys(), *([c for c, p in usable.items() if p in row] for row in (TELLING, WEAK))):
         found = _one_of(layer, list(among))
@@ -139,9 +137,7 @@ def _same_classes(a: list[str], b: list[str]) -> bool:
     return len(set(zip(a, b, strict=True))) == len(set(a)) == len(set(b))
 
 
-def _names_of_codes(
-    layer: Layer, column: str, of: NDArray[np.int64], texts: tuple[str, ...]
-) -> tuple[str, ...]:
+def _names_of_codes(layer: Layer, column: str, of: NDArray[np.int64], texts: tuple[str, ...]) -> tuple[str, ...]:
     """Names of numbered classes: of a column that tells the same in words, else the style's, else "class 3"."""
     for other, values in layer.columns.items():
         if other == column or _plain(other) not in TELLING | WEAK or _whole_numbers(values) is not None:
@@ -162,14 +158,10 @@ def _colours(layer: Layer, of: NDArray[np.int64], texts: tuple[str, ...]) -> tup
         for k, value in zip(of.tolist(), values.tolist(), strict=True):
             if k >= 0 and (colour := parse_colour(value)) is not None:
                 votes[k][colour] += 1
-    found = [
-        v.most_common(1)[0][0] if v else layer.style.colours.get(t) for v, t in zip(votes, texts, strict=True)
-    ]
+    found = [v.most_common(1)[0][0] if v else layer.style.colours.get(t) for v, t in zip(votes, texts, strict=True)]
     without = [t for t, colour in zip(texts, found, strict=True) if colour is None]
     if without and len(without) < len(texts):
-        log.info(
-            "%s: no colour for %s; the colours of all classes are made up", layer.path, ", ".join(without[:8])
-        )
+        log.info("%s: no colour for %s; the colours of all classes are made up", layer.path, ", ".join(without[:8]))
     return None if without else tuple(colour for colour in found if colour is not None)
 
 

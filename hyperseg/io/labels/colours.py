@@ -162,9 +162,7 @@ def difference(lab1: Floats, lab2: Floats) -> Floats:
     )
     s_lightness = 1 + 0.015 * (lightness - 50) ** 2 / np.sqrt(20 + (lightness - 50) ** 2)
     s_chroma, s_hue = 1 + 0.045 * c, 1 + 0.015 * c * t
-    rotation = (
-        -2 * np.sqrt(c**7 / (c**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
-    )
+    rotation = -2 * np.sqrt(c**7 / (c**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
     dl, dc, dh = (lightness2 - lightness1) / s_lightness, (c2 - c1) / s_chroma, dhue / s_hue
     return np.sqrt(np.maximum(dl**2 + dc**2 + dh**2 + rotation * dc * dh, 0.0))
 

@@ -83,9 +83,7 @@ class Frame:
         except Exception:  # whatever PROJ has against it
             return None
         west, south, east, north = (float(v) for v in found)
-        return (
-            (west, south, east, north) if np.isfinite(found).all() and west < east and south < north else None
-        )
+        return (west, south, east, north) if np.isfinite(found).all() and west < east and south < north else None
 
     def window(self, bounds: Bounds, *, margin: int) -> tuple[slice, slice] | None:
         """Rows and columns that cover `bounds` (in this CRS) and `margin` pixels more; None if none does."""

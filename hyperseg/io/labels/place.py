@@ -16,9 +16,7 @@ from hyperseg.io.labels.vectors import Layer
 log = logging.getLogger(__name__)
 Shapes = NDArray[Any]
 
-INSIDE = (
-    0.9  # share of geometries within the scene from which unstated coordinates are believed to be the scene's
-)
+INSIDE = 0.9  # share of geometries within the scene from which unstated coordinates are believed to be the scene's
 CHORDS = 32  # an edge across the scene is cut into this many before it is bent by another projection
 ROUND = 16  # segments of a quarter circle: the buffer's radius is right within 0.25 %
 
@@ -44,11 +42,7 @@ def frame_for(layer: Layer, shape: tuple[int, ...], grid: Grid | None, scene: st
     """
     frame = Frame.of(shape, grid, scene)
     if frame is None:
-        lack = (
-            "neither coordinates nor a CRS"
-            if grid is None or grid.crs is None
-            else "no coordinates of its pixels"
-        )
+        lack = "neither coordinates nor a CRS" if grid is None or grid.crs is None else "no coordinates of its pixels"
         raise LabelError(
             f"{layer.path}: geometries can only be laid on a scene that says where its pixels are, but {scene} has "
             f"{lack}. Give a georeferenced scene (GeoTIFF, ENVI with map info), or labels as a raster of "
@@ -76,9 +70,7 @@ def place(layer: Layer, wanted: NDArray[np.bool_], frame: Frame, *, buffer_m: fl
     parts, feature = _explode(layer, wanted)
     crs, assumed = _crs_of(layer, parts, frame)
     if assumed:
-        log.info(
-            "%s: %s; its coordinates lie in the scene and are taken for the scene's", layer.path, assumed
-        )
+        log.info("%s: %s; its coordinates lie in the scene and are taken for the scene's", layer.path, assumed)
     total = len(parts)
     to_scene = None if same_crs(crs, frame.crs) else mover(crs, frame.crs, layer.path)
     if to_scene is not None:
@@ -125,9 +117,7 @@ def _explode(layer: Layer, wanted: NDArray[np.bool_]) -> tuple[Shapes, NDArray[n
     parts, feature = parts[usable], feature[usable]
     lost = int(np.count_nonzero(wanted)) - len(np.unique(feature))
     if len(parts) == 0:
-        raise LabelError(
-            f"{layer.path}: none of the {np.count_nonzero(wanted)} features with a class has a geometry."
-        )
+        raise LabelError(f"{layer.path}: none of the {np.count_nonzero(wanted)} features with a class has a geometry.")
     if lost:
         log.info("%s: features with a class but without a geometry: %d, skipped", layer.path, lost)
     return parts, feature
@@ -141,10 +131,7 @@ def _crs_of(layer: Layer, parts: Shapes, frame: Frame) -> tuple[str | None, str]
     if stated is not None and layer.path.suffix.lower() in (".geojson", ".geojsonl", ".json"):
         west, south, east, north = shapely.total_bounds(parts)
         if _is_geographic(stated) and (min(west, south) < -360 or max(east, north) > 360):
-            stated, why = (
-                None,
-                "is GeoJSON, which means longitudes and latitudes, but holds other coordinates",
-            )
+            stated, why = (None, "is GeoJSON, which means longitudes and latitudes, but holds other coordinates")
     if stated is not None:
         if frame.crs is None:
             raise LabelError(

@@ -62,9 +62,7 @@ def map_codes(
     if values.dtype.kind == "f":
         unlabelled |= ~np.isfinite(values)
         if not np.equal(np.mod(values[~unlabelled], 1), 0).all():
-            raise LabelError(
-                f"{origin}: holds fractions; labels are whole numbers, 0 = unlabelled, 1..K = classes."
-            )
+            raise LabelError(f"{origin}: holds fractions; labels are whole numbers, 0 = unlabelled, 1..K = classes.")
     negative = (values < 0) & ~unlabelled if values.dtype.kind in "if" else np.zeros(values.shape, bool)
     if negative.any() and (values == 0).any():
         raise LabelError(
@@ -76,9 +74,7 @@ def map_codes(
     if len(present) == 0:
         raise LabelError(f"{origin}: every pixel is unlabelled (0 or no-data); classes are codes 1..K.")
     if len(present) > MAX_CLASSES:
-        raise LabelError(
-            f"{origin}: holds {len(present)} different codes; that is a measurement, not a label raster."
-        )
+        raise LabelError(f"{origin}: holds {len(present)} different codes; that is a measurement, not a label raster.")
     codes = np.full(values.shape, UNLABELLED, np.int16)
     codes[~unlabelled] = np.searchsorted(present, values[~unlabelled].astype(np.int64)).astype(np.int16)
     named, coloured = names or {}, palette or {}
@@ -106,9 +102,7 @@ def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
             hint = "it looks transposed: swap rows and columns"
         else:
             hint = "both must lie on the same grid: crop or resample the labels (nearest neighbour)"
-        raise LabelError(
-            f"{origin}: the labels have shape {found}, the cube's pixels are {tuple(shape)}; {hint}."
-        )
+        raise LabelError(f"{origin}: the labels have shape {found}, the cube's pixels are {tuple(shape)}; {hint}.")
     values = np.asarray(file.array[...])
     names, palette = file.names, file.palette
     if not (names and palette):

@@ -127,9 +127,7 @@ def _burn_classes(placed: Placed, classes: Classes, frame: Frame, *, all_touched
     return burnt
 
 
-def _burn(
-    shapes: NDArray[Any], frame: Frame, *, all_touched: bool
-) -> tuple[tuple[slice, slice], NDArray[np.int32]]:
+def _burn(shapes: NDArray[Any], frame: Frame, *, all_touched: bool) -> tuple[tuple[slice, slice], NDArray[np.int32]]:
     """A window around the shapes and, in it, 1 + the index of the last shape at each pixel, 0 for none."""
     import shapely
     from rasterio.features import rasterize
@@ -141,12 +139,7 @@ def _burn(
     if not usable:
         return where, np.zeros(size, np.int32)
     numbers = rasterize(
-        usable,
-        out_shape=size,
-        transform=frame.transform(where),
-        fill=0,
-        all_touched=all_touched,
-        dtype="int32",
+        usable, out_shape=size, transform=frame.transform(where), fill=0, all_touched=all_touched, dtype="int32"
     )
     return where, numbers
 

@@ -52,10 +52,7 @@ class VectorOptions:
         off="centres",
     )
     buffer_m: float | None = option(
-        None,
-        "Of drawn labels: the surroundings of points and lines belong to them.",
-        above=0,
-        shown="buffer-m",
+        None, "Of drawn labels: the surroundings of points and lines belong to them.", above=0, shown="buffer-m"
     )
 
     def given(self) -> list[str]:
@@ -124,9 +121,7 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
     """
     file, spelt = split_layer(path)
     if spelt is not None and layer not in (None, spelt):
-        raise SettingError(
-            f"{path}: names the layer {spelt!r}, and so does the option layer {layer!r}: choose one."
-        )
+        raise SettingError(f"{path}: names the layer {spelt!r}, and so does the option layer {layer!r}: choose one.")
     if not (file.is_dir() and file.suffix.lower() == ".gdb"):
         check_file(file)
     _check_companions(file)
@@ -142,9 +137,7 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
         shapes = shapely.from_wkb(np.asarray(wkb, object), on_invalid="ignore")
         style = _style(file, name, {str(n) for n, kind in found if kind is None})
     if len(shapes) == 0:
-        raise LabelError(
-            f"{file}: the layer {name!r} is empty; draw polygons with a class, or choose another layer."
-        )
+        raise LabelError(f"{file}: the layer {name!r} is empty; draw polygons with a class, or choose another layer.")
     return Layer(file, name, meta["crs"], np.atleast_1d(shapes), np.asarray(ids, np.int64), columns, style)
 
 
@@ -189,9 +182,7 @@ def _style(path: Path, layer: str, tables: set[str]) -> Style:
         return style
     meta, _, _, values = pyogrio.raw.read(path, layer="layer_styles", read_geometry=False)
     table = dict(zip((str(c) for c in meta["fields"]), values, strict=True))
-    rows = zip(
-        table.get("f_table_name", ()), table.get("useAsDefault", ()), table.get("styleQML", ()), strict=False
-    )
+    rows = zip(table.get("f_table_name", ()), table.get("useAsDefault", ()), table.get("styleQML", ()), strict=False)
     for name, _, text in sorted(rows, key=lambda row: not row[1]):
         if name == layer and text:
             with suppress(ElementTree.ParseError):  # a style is a bonus

@@ -17,9 +17,7 @@ log = logging.getLogger(__name__)
 MARGIN = 2  # label pixels read around the scene: nearest neighbours of its border
 
 
-def labels_on(
-    file: FileArray, shape: tuple[int, ...], grid: Grid | None, *, scene: str = "the scene"
-) -> Labels:
+def labels_on(file: FileArray, shape: tuple[int, ...], grid: Grid | None, *, scene: str = "the scene") -> Labels:
     """Labels of an opened raster on the pixels of a scene.
 
     A raster on the scene's own grid (the same shape and CRS, corners within half a pixel) is taken as it is; so is one

@@ -85,9 +85,7 @@ def find_bad_bands(
     ]
     good = ~(marked | gaps | constant)
     if not good.any():
-        raise SceneError(
-            f"{name}: no usable band of {bands}: {'; '.join(reasons)}. Check the file and its no-data."
-        )
+        raise SceneError(f"{name}: no usable band of {bands}: {'; '.join(reasons)}. Check the file and its no-data.")
     return good, reasons
 
 
@@ -115,9 +113,7 @@ def find_valid(
     return None if valid.all() else valid
 
 
-def valid_in(
-    block: NDArray[Any], *, good: NDArray[np.bool_] | None = None, nodata: float | None
-) -> NDArray[np.bool_]:
+def valid_in(block: NDArray[Any], *, good: NDArray[np.bool_] | None = None, nodata: float | None) -> NDArray[np.bool_]:
     """Which pixels of a window hold data.
 
     A pixel is out where all good bands are no-data, or where any good band is NaN or infinite: a network
@@ -202,10 +198,7 @@ def _sampled(cube: Cube, valid: NDArray[np.bool_] | None, max_pixels: int) -> It
     count = min(rows, max(FEWEST_ROWS, max_pixels // max(1, columns)))
     skip = max(1, count * columns // max(1, max_pixels))
     spans = (
-        (
-            (int(row), slice(None, None, skip))
-            for row in np.unique(np.linspace(0, rows - 1, count).astype(int))
-        )
+        ((int(row), slice(None, None, skip)) for row in np.unique(np.linspace(0, rows - 1, count).astype(int)))
         if stored_together(cube)[0] == 1
         else row_spans(cube, max_pixels)
     )

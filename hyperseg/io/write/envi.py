@@ -19,12 +19,7 @@ FORBIDDEN = str.maketrans({",": ";", "{": "(", "}": ")", "\n": " ", "\r": " "}) 
 
 
 def write_envi_map(
-    path: AnyPath,
-    labels: NDArray[Any],
-    *,
-    classes: Sequence[str],
-    colours: Colours,
-    grid: Grid | None = None,
+    path: AnyPath, labels: NDArray[Any], *, classes: Sequence[str], colours: Colours, grid: Grid | None = None
 ) -> Path:
     """Write a map as an ENVI classification (`file type`, `class names`, `class lookup`, `map info`).
 
@@ -50,9 +45,7 @@ def write_envi_map(
     check_header_name(target)
     check_labels(labels, len(classes), target)
     if len(classes) != len(colours):
-        raise LabelError(
-            f"{target}: {len(classes)} class names, {len(colours)} colours; give as many of both."
-        )
+        raise LabelError(f"{target}: {len(classes)} class names, {len(colours)} colours; give as many of both.")
     dtype = np.dtype("u1" if len(classes) < 2**8 else "<u2")
     metadata: dict[str, Any] = {
         "description": "class map",

@@ -67,9 +67,7 @@ def write_json(path: AnyPath, obj: Any) -> None:
     write_text(path, json.dumps(_plain(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_raster(
-    path: AnyPath, array: NDArray[Any], grid: Grid | None = None, *, names: Sequence[str] = ()
-) -> None:
+def write_raster(path: AnyPath, array: NDArray[Any], grid: Grid | None = None, *, names: Sequence[str] = ()) -> None:
     """Write a float32 GeoTIFF, NaN meaning no data: confidence, entropy, probabilities.
 
     Args:
@@ -120,9 +118,7 @@ def create_raster(
         ) as raster:
             yield raster
     except rasterio.errors.RasterioError as error:
-        raise unwritable(
-            target, error.__cause__ if isinstance(error.__cause__, Exception) else error
-        ) from error
+        raise unwritable(target, error.__cause__ if isinstance(error.__cause__, Exception) else error) from error
 
 
 def check_whole(path: Path, target: Path, *, each: Callable[[NDArray[Any]], None] | None = None) -> None:

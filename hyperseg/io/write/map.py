@@ -56,9 +56,7 @@ class MapWriter:
         if len(shape) != 2 or min(shape) < 1:
             raise SettingError(f"{path}: a map has shape (rows, columns), got {tuple(shape)}.")
         if len(classes) != len(colours) or not 1 <= len(classes) < 2**15:
-            raise LabelError(
-                f"{path}: {len(classes)} class names, {len(colours)} colours; give as many of both."
-            )
+            raise LabelError(f"{path}: {len(classes)} class names, {len(colours)} colours; give as many of both.")
         self.path = Path(path)
         if self.path.suffix.lower() not in (".tif", ".tiff"):
             raise DataFileError(f"{path}: a map is written as GeoTIFF; name it {self.path.stem}.tif.")
@@ -115,17 +113,10 @@ class MapWriter:
         size = (rows[1] - rows[0], columns[1] - columns[0])
         for what, array in (("labels", labels), ("confidence", confidence), ("entropy", entropy)):
             if array is not None and array.shape != size:
-                raise SettingError(
-                    f"{self.path}: {what} of shape {array.shape} for a window of {size} pixels."
-                )
-        for what, array, file in (
-            ("confidence", confidence, self._confidence),
-            ("entropy", entropy, self._entropy),
-        ):
+                raise SettingError(f"{self.path}: {what} of shape {array.shape} for a window of {size} pixels.")
+        for what, array, file in (("confidence", confidence, self._confidence), ("entropy", entropy, self._entropy)):
             if (array is None) != (file is None):
-                raise SettingError(
-                    f"{self.path}: give {what}_path and {what} for every window, or neither of them."
-                )
+                raise SettingError(f"{self.path}: give {what}_path and {what} for every window, or neither of them.")
         codes = (labels.astype(np.int32) - UNLABELLED).astype(self._dtype)
         self._map.write(codes, 1, window=(rows, columns))
         if self._confidence is not None and confidence is not None:
@@ -139,9 +130,7 @@ class MapWriter:
             return None
         file = stack.enter_context(replacing(path))
         stack.push(_checked(file, path))
-        raster = stack.enter_context(
-            create_raster(file, path, (*self.shape, 1), "float32", self.grid, nodata=math.nan)
-        )
+        raster = stack.enter_context(create_raster(file, path, (*self.shape, 1), "float32", self.grid, nodata=math.nan))
         raster.set_band_description(1, meaning)
         return raster
 
@@ -174,15 +163,11 @@ def write_map(
     if classes is None or colours is None:
         raise SettingError(f"{path}: an array of labels needs classes and colours to become a map.")
     check_labels(labels, len(classes), path)
-    with MapWriter(
-        path, labels.shape, classes=classes, colours=colours, grid=grid, made_by=made_by
-    ) as writer:
+    with MapWriter(path, labels.shape, classes=classes, colours=colours, grid=grid, made_by=made_by) as writer:
         writer.write((slice(None), slice(None)), labels)
 
 
-def read_map(
-    path: AnyPath,
-) -> tuple[NDArray[np.int16], tuple[str, ...], tuple[tuple[int, int, int], ...], Grid]:
+def read_map(path: AnyPath) -> tuple[NDArray[np.int16], tuple[str, ...], tuple[tuple[int, int, int], ...], Grid]:
     """Read back a map that `write_map` or `MapWriter` wrote.
 
     Returns:
@@ -200,9 +185,7 @@ def read_map(
             f"names in {Path(path).name}.aux.xml beside it. Keep both files together, or read it as labels."
         )
     if int(codes.max()) > n:
-        raise DataFileError(
-            f"{path}: holds code {int(codes.max())} but names {n} classes; write the map again."
-        )
+        raise DataFileError(f"{path}: holds code {int(codes.max())} but names {n} classes; write the map again.")
     labels = (codes.astype(np.int32) + UNLABELLED).astype(np.int16)
     codes_of = range(1, n + 1)
     return (
@@ -234,9 +217,7 @@ def _checked(path: Path, target: Path, counts: NDArray[np.int64] | None = None) 
         if counts is not None:
             counts[:] += np.bincount(block.ravel(), minlength=len(counts))
 
-    def check(
-        kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def check(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             check_whole(path, target, each=count)
 
@@ -246,9 +227,7 @@ def _checked(path: Path, target: Path, counts: NDArray[np.int64] | None = None) 
 def _described(path: Path, classes: Sequence[str], colours: Colours, counts: NDArray[np.int64]) -> Any:
     """An exit callback: once the codes are counted, say what they mean."""
 
-    def describe(
-        kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def describe(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             path.write_text(categories_xml(classes, colours, counts.tolist()), encoding="utf-8")
 

@@ -11,9 +11,7 @@ from scipy.ndimage import label
 
 from hyperseg.core import UNLABELLED
 
-Edges = list[
-    dict[int, int]
-]  # per region: its neighbours and the length of the border with each, in pixel sides
+Edges = list[dict[int, int]]  # per region: its neighbours and the length of the border with each, in pixel sides
 
 
 def find_regions(labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:

@@ -47,18 +47,11 @@ def raster_qml(classes: Sequence[str], colours: Colours) -> str:
     """A QGIS style for a raster of codes: a palette with the class names."""
     root = ElementTree.Element("qgis", version="3.0")
     renderer = ElementTree.SubElement(
-        ElementTree.SubElement(root, "pipe"),
-        "rasterrenderer",
-        type="paletted",
-        band="1",
-        opacity="1",
-        alphaBand="-1",
+        ElementTree.SubElement(root, "pipe"), "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
     )
     entries = ElementTree.SubElement(renderer, "colorPalette")
     for code, (name, colour) in enumerate(zip(classes, colours, strict=True), start=1):
-        ElementTree.SubElement(
-            entries, "paletteEntry", value=str(code), label=name, color=_hex(colour), alpha="255"
-        )
+        ElementTree.SubElement(entries, "paletteEntry", value=str(code), label=name, color=_hex(colour), alpha="255")
     return "<!DOCTYPE qgis>\n" + _document(root)
 
 
@@ -66,13 +59,7 @@ def polygons_qml(classes: Sequence[str], colours: Colours, *, column: str) -> st
     """A QGIS style for polygons: filled in the colour of the class that `column` names."""
     root = ElementTree.Element("qgis", version="3.0", styleCategories="Symbology")
     renderer = ElementTree.SubElement(
-        root,
-        "renderer-v2",
-        type="categorizedSymbol",
-        attr=column,
-        symbollevels="0",
-        enableorderby="0",
-        forceraster="0",
+        root, "renderer-v2", type="categorizedSymbol", attr=column, symbollevels="0", enableorderby="0", forceraster="0"
     )
     categories = ElementTree.SubElement(renderer, "categories")
     symbols = ElementTree.SubElement(renderer, "symbols")
@@ -80,9 +67,7 @@ def polygons_qml(classes: Sequence[str], colours: Colours, *, column: str) -> st
         ElementTree.SubElement(
             categories, "category", value=name, label=name, symbol=str(k), render="true", type="string"
         )
-        symbol = ElementTree.SubElement(
-            symbols, "symbol", name=str(k), type="fill", alpha="1", clip_to_extent="1"
-        )
+        symbol = ElementTree.SubElement(symbols, "symbol", name=str(k), type="fill", alpha="1", clip_to_extent="1")
         layer = ElementTree.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "pass": "0"})
         for key, value in (
             ("color", f"{red},{green},{blue},255"),

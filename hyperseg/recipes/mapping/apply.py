@@ -117,17 +117,13 @@ def apply_run(
         "probabilities": None if probabilities is None else str(probabilities),
     }
     _make_folder(out.parent)
-    store = open_unfinished(
-        out.with_name(out.stem + ".unfinished"), scene.shape, layers, windows, plan, resume=resume
-    )
+    store = open_unfinished(out.with_name(out.stem + ".unfinished"), scene.shape, layers, windows, plan, resume=resume)
     maps = _going_on(store, mapper, scene, windows, run=run, cluster=cluster)
     probs = None
     if probabilities is not None:
         probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
     with _kept_for_resume(store, out):
-        _write_windows(
-            store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window
-        )
+        _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window)
     _assemble(store, writer)
     if probs is not None:
         probs.finish()
@@ -144,13 +140,7 @@ def map_here(mapper: Mapper, scene: Scene, windows: Iterable[tuple[int, Tile]]) 
 
 
 def _going_on(
-    store: UnfinishedMap,
-    mapper: Mapper,
-    scene: Scene,
-    windows: list[Tile],
-    *,
-    run: Path,
-    cluster: Cluster | None,
+    store: UnfinishedMap, mapper: Mapper, scene: Scene, windows: list[Tile], *, run: Path, cluster: Cluster | None
 ) -> Mapped:
     left = [(n, windows[n]) for n in store.missing()]
     if cluster is None or not left:

@@ -68,9 +68,7 @@ def prepare_scene(run: Transferable, scene: Scene, *, model: str = "the model") 
         report = measure_drift(run.drift, run.preprocess, matched)
         words = f"{scene.name}: {report.sentence(matched.wavelengths_nm)}"
         if report.level != "none":
-            words += (
-                f" (trained on {run.scene_name}). For scenes under another sun train with --illumination 0.05"
-            )
+            words += f" (trained on {run.scene_name}). For scenes under another sun train with --illumination 0.05"
         log.log(logging.DEBUG if report.level == "none" else logging.WARNING, "%s", words)
     return matched
 

@@ -76,6 +76,4 @@ def check_target(target: Path) -> None:
     if target.exists():
         raise DataFileError(f"{target}: exists; name another store for the probabilities, or remove it.")
     if find_spec("zarr") is None:
-        raise SettingError(
-            'probabilities are written with the package zarr: pip install "hyperseg[cluster]".'
-        )
+        raise SettingError('probabilities are written with the package zarr: pip install "hyperseg[cluster]".')

@@ -75,9 +75,7 @@ class Mapper:
         if self.refine:
             for fitted in self.run.refiners:
                 made = fitted.apply(made, part, self.runtime)
-        cut = SegmentationMap(
-            np.ascontiguousarray(made.probs[inside]), made.classes, made.colours, valid=valid
-        )
+        cut = SegmentationMap(np.ascontiguousarray(made.probs[inside]), made.classes, made.colours, valid=valid)
         entropy = cut.entropy() / np.float32(np.log(max(len(cut.classes), 2)))
         labels, confidence = cut.labels(), cut.confidence()
         if valid is not None:

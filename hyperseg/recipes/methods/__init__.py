@@ -18,8 +18,7 @@ METHODS = Parts(
             "HybridSN-like: 3-D then 2-D convolutions on 30 principal components",
         ),
         "twin": Entry(
-            "hyperseg.recipes.methods.twin:TWIN",
-            "few labels: CNN with averaged features and balanced batches",
+            "hyperseg.recipes.methods.twin:TWIN", "few labels: CNN with averaged features and balanced batches"
         ),
         "gan": Entry(
             "hyperseg.recipes.methods.gan:GAN",

@@ -73,18 +73,14 @@ class ClassicalModel:
             "name": self.name, "window": self.classifier.window, "seed": self.seed, "n_classes": self.n_classes,
             "chosen": self.classifier.settings,
         }  # fmt: skip
-        arrays = {"features": features, "labels": labels} | prefixed(
-            "preprocess", self.preprocess.to_arrays()
-        )
+        arrays = {"features": features, "labels": labels} | prefixed("preprocess", self.preprocess.to_arrays())
         return Saved(record, arrays)
 
     def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
         return None
 
 
-def classical_method(
-    name: str, fitter: Callable[[], Callable[..., Any]], *, window: int = 1, **more: Any
-) -> Method:
+def classical_method(name: str, fitter: Callable[[], Callable[..., Any]], *, window: int = 1, **more: Any) -> Method:
     """A method that classifies preprocessed spectra.
 
     Args:

@@ -111,9 +111,7 @@ def training_spectra(task: Task) -> tuple[Any, Any]:
     """(n, C) raw spectra and (n,) classes of all training pixels."""
     from hyperseg.data.preprocess import gather_spectra
 
-    spectra = [
-        gather_spectra(scene, split.train) for scene, split in zip(task.scenes, task.splits, strict=True)
-    ]
+    spectra = [gather_spectra(scene, split.train) for scene, split in zip(task.scenes, task.splits, strict=True)]
     classes = [
         scene.labels[split.train]
         for scene, split in zip(task.scenes, task.splits, strict=True)

@@ -23,9 +23,7 @@ class DiscriminatorSettings:
     """What a discriminator is and how it is trained on labels; see `hyperseg.gan.networks.GanSpec`."""
 
     variant: Variant = option(
-        "ss",
-        "Kernels: spectral-spatial (ss), spectral (spc), spatial (spa), plain 3-D (conv).",
-        shown="variant",
+        "ss", "Kernels: spectral-spatial (ss), spectral (spc), spatial (spa), plain 3-D (conv).", shown="variant"
     )
     maps: int = option(4, "Feature maps of the convolutions that keep a band axis.", low=1)
     width: int = option(64, "Feature maps once the bands are collapsed.", low=1)
@@ -37,27 +35,19 @@ class DiscriminatorSettings:
     norm: Norm = option("batch", "Normalisation of the discriminator.")
     spectral_norm: bool = option(False, "Bound the weights by their largest singular value.")
     dropout: float = option(0.3, "Of the features, in training only.", low=0, below=1)
-    epochs: int = option(
-        10, "Passes over the training pixels.", low=1, shown="epochs", also=lambda n: {"min_steps": 1}
-    )
+    epochs: int = option(10, "Passes over the training pixels.", low=1, shown="epochs", also=lambda n: {"min_steps": 1})
     min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1)
     batch: int = option(32, "Labelled patches per step; batch norm needs two.", low=2)
     lr: float = option(1e-3, "Peak learning rate of a one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
-    average: float = option(
-        0.98, "Decay of the weights' moving average, which is what predicts.", low=0, below=1
-    )
+    average: float = option(0.98, "Decay of the weights' moving average, which is what predicts.", low=0, below=1)
     whiten: bool = option(True, "Within-class whitening; false standardises the bands.")
-    noise: SpectralNoise = option(
-        NOISE, "Disturbance of every patch before the discriminator, real or generated."
-    )
+    noise: SpectralNoise = option(NOISE, "Disturbance of every patch before the discriminator, real or generated.")
     balanced: bool = option(True, "Draw labelled classes with equal probability.")
     flips: bool = flips_option()
 
 
-def describe(
-    n_features: int, n_classes: int, of: DiscriminatorSettings, *, conditional: bool = False
-) -> GanSpec:
+def describe(n_features: int, n_classes: int, of: DiscriminatorSettings, *, conditional: bool = False) -> GanSpec:
     """What the networks are built from.
 
     Raises:

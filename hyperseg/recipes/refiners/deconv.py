@@ -66,9 +66,7 @@ class DeconvSettings:
         if not self.strengths:
             raise SettingError("strengths: one at least is needed.")
         if self.crop < 2**self.stages:
-            raise SettingError(
-                f"crops of {self.crop} pixels are smaller than the coarse grid's {2**self.stages}."
-            )
+            raise SettingError(f"crops of {self.crop} pixels are smaller than the coarse grid's {2**self.stages}.")
 
 
 @dataclass(frozen=True)
@@ -145,13 +143,7 @@ def fit(map: SegmentationMap, task: Task, settings: DeconvSettings, context: Con
 
     def refined(chosen: Strength) -> SegmentationMap:
         return apply_deconv(
-            map,
-            network,
-            scene,
-            preprocess,
-            strength=chosen.strength,
-            device=runtime.device,
-            made_by=DECONV.name,
+            map, network, scene, preprocess, strength=chosen.strength, device=runtime.device, made_by=DECONV.name
         )
 
     tuned: Tuned[Strength] = Tuned(Strength(settings.strengths[-1]), (), 0)

@@ -45,10 +45,7 @@ class DeepCrfSettings:
     """How the deep CRF is set up and trained."""
 
     joint: bool = option(
-        False,
-        "Also train network and potentials together, through the inference.",
-        shown="joint",
-        off="piecewise",
+        False, "Also train network and potentials together, through the inference.", shown="joint", off="piecewise"
     )
     crf: DeepCRF = option(DeepCRF(), "The field itself; its weight and heads are the usual ones.")
     weights: tuple[float, ...] = option(
@@ -80,9 +77,7 @@ class DeepCrfSettings:
         200, "Pairs of each kind to learn from, see `hyperseg.crf.piecewise.labelled_edges`.", low=1
     )
     forced: bool = option(False, "Use the usual weight without asking validation pixels.")
-    through: JointSettings = option(
-        JointSettings(), "The training through the inference, where joint.", hides=True
-    )
+    through: JointSettings = option(JointSettings(), "The training through the inference, where joint.", hides=True)
     features: BandGroupSettings = option(
         BandGroupSettings(), "The network that features come from, after a method that has none.", hides=True
     )
@@ -219,16 +214,12 @@ def in_float32(runtime: Runtime) -> Runtime:
     return replace(runtime, quiet=True, precision="fp32")
 
 
-def jointly(
-    task: Task, model: Any, pairwise: Pairwise, settings: DeepCrfSettings, runtime: Runtime
-) -> NetworkModel:
+def jointly(task: Task, model: Any, pairwise: Pairwise, settings: DeepCrfSettings, runtime: Runtime) -> NetworkModel:
     """A copy of the run's network, trained through the inference together with the heads (in place)."""
     from hyperseg.recipes.training.joint import train_jointly
 
     network = deepcopy(model.network)
-    history = train_jointly(
-        network, pairwise, task, model.preprocess, settings.crf, settings.through, runtime=runtime
-    )
+    history = train_jointly(network, pairwise, task, model.preprocess, settings.crf, settings.through, runtime=runtime)
     found: NetworkModel = replace(model, network=network, history=history)
     return found
 
@@ -256,9 +247,7 @@ def load(saved: Saved, model: Any) -> FittedDeepCrf:
 def check(task: Task, settings: DeepCrfSettings, method: Method, place: int) -> None:
     """Joint training changes the unary network: this comes first then, after a network trained on labels alone."""
     if method.has_features and settings.features != BandGroupSettings():
-        raise SettingError(
-            f"features: the deep CRF reads those of {method.name} and trains no network of its own."
-        )
+        raise SettingError(f"features: the deep CRF reads those of {method.name} and trains no network of its own.")
     if settings.joint and (place > 0 or not method.trains_on or settings.crf.stride > 1):
         raise SettingError(
             "joint training changes the unary network: the deep CRF must come first, with nodes of one pixel, after a "

@@ -100,9 +100,7 @@ def fit(map: SegmentationMap, task: Task, settings: DenseCrfSettings, context: C
     tuned: Tuned[DenseCRF] = Tuned(None, (), 0)
     if split.val.any():
         guide = guide_from_components(values, valid=scene.valid, limits=limits)
-        tuned = tune(
-            map, guide, scene.labels, split.val, engine=settings.engine, device=context.runtime.device
-        )
+        tuned = tune(map, guide, scene.labels, split.val, engine=settings.engine, device=context.runtime.device)
     numbers = tuned_numbers(DENSE_CRF.name, tuned) | {"engine": settings.engine}
     return FittedDenseCrf(tuned.settings, components, limits, settings.engine, numbers)
 

@@ -18,9 +18,7 @@ def tuned_numbers(name: str, tuned: Tuned[Any]) -> dict[str, Any]:
         "name": name,
         "settings": None if tuned.settings is None else to_json(tuned.settings),
         "validation_pixels": tuned.n_pixels,
-        "table": [
-            {**to_json(row), "score": 100 * row.score, "changed": 100 * row.changed} for row in tuned.table
-        ],
+        "table": [{**to_json(row), "score": 100 * row.score, "changed": 100 * row.changed} for row in tuned.table],
     }
 
 

@@ -117,9 +117,7 @@ def _taken_up(results: list[RepeatResult], folder: RunFolder, repeat: int) -> bo
 def check_scene(scene: Scene) -> None:
     """Raise unless the scene can be classified."""
     if len(scene.shape) != 2:
-        raise SceneError(
-            f"{scene.name}: classify maps (rows, columns, bands) cubes, this one is {scene.cube.shape}."
-        )
+        raise SceneError(f"{scene.name}: classify maps (rows, columns, bands) cubes, this one is {scene.cube.shape}.")
     counts = scene.class_counts()
     if np.count_nonzero(counts) < 2:
         named = ", ".join(scene.classes[k] for k in np.flatnonzero(counts)) or "none"
@@ -178,9 +176,7 @@ def identity(tasks: Sequence[Task], settings: RunSettings) -> dict[str, Any]:
     """What a run to be resumed must have been started with, as JSON."""
     scene, pools = tasks[0].scene, tasks[0].pools
     assert scene.labels is not None
-    parts = b"".join(
-        np.packbits(m).tobytes() for t in tasks for m in (t.split.train, t.split.val, t.split.test)
-    )
+    parts = b"".join(np.packbits(m).tobytes() for t in tasks for m in (t.split.train, t.split.val, t.split.test))
     return {
         "settings": settings.to_json(),
         "scene": {"name": scene.name, "shape": list(scene.shape), "bands": scene.n_bands},

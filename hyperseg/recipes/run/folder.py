@@ -68,9 +68,7 @@ def open_run(out: Path | None, *, default: str, resume: bool, started: Mapping[s
             resume was started with something else.
     """
     if resume:
-        return _taken_up(
-            Path("runs") / default if out is None else out, named=out is not None, started=started
-        )
+        return _taken_up(Path("runs") / default if out is None else out, named=out is not None, started=started)
     folder = _numbered(default) if out is None else _created(out)
     try:
         folder.unfinished.mkdir()
@@ -155,9 +153,7 @@ def _taken_up(base: Path, *, named: bool, started: Mapping[str, Any]) -> RunFold
         found = max(runs, key=lambda p: p.stat().st_mtime, default=base)
     folder = RunFolder(found)
     if not folder.unfinished.is_dir():
-        state = (
-            "has ended" if (found / METRICS).exists() else "is no run" if found.exists() else "does not exist"
-        )
+        state = "has ended" if (found / METRICS).exists() else "is no run" if found.exists() else "does not exist"
         raise RunError(
             f"{found}: nothing to resume, this run {state}. Start it without --resume, or name another --out."
         )
@@ -167,9 +163,7 @@ def _taken_up(base: Path, *, named: bool, started: Mapping[str, Any]) -> RunFold
         return folder
     before, now = _flat(_read_json(file)), _flat(json.loads(json.dumps(started)))
     changed = [
-        f"{key} {before.get(key)} (now {now.get(key)})"
-        for key in {**before, **now}
-        if before.get(key) != now.get(key)
+        f"{key} {before.get(key)} (now {now.get(key)})" for key in {**before, **now} if before.get(key) != now.get(key)
     ]
     if changed:
         raise RunError(

@@ -69,9 +69,7 @@ def open_inputs(
     if not splitter.needs_masks:  # masks of the earlier run go with its split
         named |= {name: given.get(name) for name in ("train_mask", "test_mask")}
     elif named["train_mask"] is None:
-        raise SettingError(
-            f"--split {splitter.name} needs --train-mask FILE, a raster of the training pixels."
-        )
+        raise SettingError(f"--split {splitter.name} needs --train-mask FILE, a raster of the training pixels.")
     if not settings.chosen.unlabelled:
         named["pool"] = None
     vectors = from_json(VectorOptions, drawn, "drawn labels")

@@ -20,15 +20,7 @@ from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
 from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import gather_spectra
-from hyperseg.io.write import (
-    CONFIDENCE,
-    ENTROPY,
-    replacing,
-    share_of_largest,
-    write_json,
-    write_map,
-    write_raster,
-)
+from hyperseg.io.write import CONFIDENCE, ENTROPY, replacing, share_of_largest, write_json, write_map, write_raster
 from hyperseg.metrics import mean_and_std
 from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import save_model
@@ -78,27 +70,19 @@ def finish_run(
         with replacing(folder / "map.png") as temporary:
             temporary.write_bytes(shown["map"])
     metrics["times_s"]["all"] = round(time.monotonic() - began, 2)
-    write_report(
-        folder / "report.html", metrics, figures=shown, sections=first.sections, title=title_of(scene, final)
-    )
+    write_report(folder / "report.html", metrics, figures=shown, sections=first.sections, title=title_of(scene, final))
     write_json(folder / METRICS, metrics)
     shutil.rmtree(folder.unfinished, ignore_errors=True)
     return metrics
 
 
 def summarise(
-    task: Task,
-    settings: RunSettings,
-    summaries: Sequence[dict[str, Any]],
-    sections: Sequence[Section],
-    *,
-    device: str,
+    task: Task, settings: RunSettings, summaries: Sequence[dict[str, Any]], sections: Sequence[Section], *, device: str
 ) -> dict[str, Any]:
     """metrics.json: every accuracy as mean, spread and values over the repeats."""
     scene, split, first = task.scene, task.split, summaries[0]
     steps = {
-        name: merge([s["steps"][name] for s in summaries])
-        | {"seconds": [s["seconds"].get(name) for s in summaries]}
+        name: merge([s["steps"][name] for s in summaries]) | {"seconds": [s["seconds"].get(name) for s in summaries]}
         for name in first["steps"]
     }
     last, kept = steps[first["final"]], len(settings.refine or ())
@@ -173,9 +157,7 @@ def title_of(scene: Scene, final: SegmentationMap) -> str:
     return f"{scene.name}: {' + '.join(final.made_by)}"
 
 
-def draw_figures(
-    scene: Scene, split: Split, final: SegmentationMap, metrics: dict[str, Any]
-) -> dict[str, bytes]:
+def draw_figures(scene: Scene, split: Split, final: SegmentationMap, metrics: dict[str, Any]) -> dict[str, bytes]:
     """Every picture of the report, by name."""
     assert scene.labels is not None
     labels = final.labels()
@@ -223,12 +205,7 @@ def _record(
     return {
         "inputs": dict(inputs),
         "settings": settings.to_json(),
-        "scene": {
-            "name": scene.name,
-            "shape": list(scene.shape),
-            "bands": scene.n_bands,
-            "source": scene.source,
-        },
+        "scene": {"name": scene.name, "shape": list(scene.shape), "bands": scene.n_bands, "source": scene.source},
         "split": {"how": split.how, "seed": split.seed, "guard_px": split.guard_px},
         "classes": list(scene.classes),
         "colours": [list(c) for c in scene.colours],

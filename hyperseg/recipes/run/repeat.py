@@ -131,9 +131,7 @@ def load_repeat(folder: RunFolder, repeat: int) -> RepeatResult | None:
 
 
 def _section(data: Mapping[str, Any], i: int, tensors: dict[str, NDArray[Any]]) -> Section:
-    figures = tuple(
-        Figure(tensors.pop(_picture(i, j)).tobytes(), text) for j, text in enumerate(data["figures"])
-    )
+    figures = tuple(Figure(tensors.pop(_picture(i, j)).tobytes(), text) for j, text in enumerate(data["figures"]))
     plain = {k: v for k, v in data.items() if k != "figures"}
     return Section(**{**vars(from_json(Section, plain)), "figures": figures})
 

@@ -8,17 +8,7 @@ from typing import Any
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, Refiner
-from hyperseg.core.settings import (
-    changed,
-    converted,
-    find_leaf,
-    from_json,
-    leaves,
-    option,
-    parsed,
-    settings,
-    to_json,
-)
+from hyperseg.core.settings import changed, converted, find_leaf, from_json, leaves, option, parsed, settings, to_json
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.data.splits import SPLITS
 from hyperseg.recipes.methods import BASELINE, METHODS
@@ -37,16 +27,12 @@ class RunSettings:
     """
 
     method: str = option(METHODS.default, "What makes the map.")
-    split: str = option(
-        SPLITS.default, "How labelled pixels are divided, see `hyperseg.data.splits.make_split`."
-    )
+    split: str = option(SPLITS.default, "How labelled pixels are divided, see `hyperseg.data.splits.make_split`.")
     refine: tuple[str, ...] | None = option(
         None, "Refiners after the method, in order, each once; none is the method's own chain."
     )
     baselines: tuple[str, ...] = option((BASELINE,), "Methods measured beside it on the same split.")
-    repeats: int = option(
-        3, "Runs with seeds seed, seed + 1, ...: each draws its own split and weights.", low=1
-    )
+    repeats: int = option(3, "Runs with seeds seed, seed + 1, ...: each draws its own split and weights.", low=1)
     seed: int = option(0, "Of the first repeat, whose map is the one written.", low=0)
     method_settings: Any = None
     refiner_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -58,9 +44,7 @@ class RunSettings:
             raise SettingError(f"the seed lies between 0 and {LARGEST_SEED - self.repeats}, got {self.seed}.")
         for name in self.baselines:
             if METHODS[name].needs is not None:
-                raise SettingError(
-                    f"{name} is no baseline: its map is that of its refiners, not of a method alone."
-                )
+                raise SettingError(f"{name} is no baseline: its map is that of its refiners, not of a method alone.")
         if self.refine is None:
             usual = (REFINERS.default,) if method.refiners is None else method.refiners
             object.__setattr__(self, "refine", usual)
@@ -74,10 +58,7 @@ class RunSettings:
         object.__setattr__(self, "refiner_settings", filled)
         if self.method_settings is None:
             object.__setattr__(self, "method_settings", method.settings())
-        for part, cls in (
-            (self.method_settings, method.settings),
-            *((filled[n], c) for n, c in known.items()),
-        ):
+        for part, cls in ((self.method_settings, method.settings), *((filled[n], c) for n, c in known.items())):
             if not isinstance(part, cls):
                 raise SettingError(f"settings of the class {cls.__name__} are wanted, got {part!r}.")
         if method.needs is not None and names and method.needs not in names:
@@ -159,9 +140,7 @@ class RunSettings:
         """The settings of a run.json; unknown keys are refused."""
         try:
             method, names = METHODS[data["method"]], dict(data["refiner_settings"])
-            of_refiners = {
-                name: from_json(REFINERS[name].settings, part, name) for name, part in names.items()
-            }
+            of_refiners = {name: from_json(REFINERS[name].settings, part, name) for name, part in names.items()}
             of_method = from_json(method.settings, data["method_settings"], method.name)
             rest = {k: v for k, v in data.items() if not k.endswith("_settings")}
             refine = converted(rest.pop("refine"), tuple[str, ...], "refine")

@@ -100,14 +100,7 @@ def make_map(method: Method, chosen: Any, task: Task, runtime: Runtime, *, role:
 
 
 def refine(
-    made: Made,
-    method: Method,
-    chosen: Any,
-    chain: Chain,
-    task: Task,
-    runtime: Runtime,
-    *,
-    role: Role = "refined",
+    made: Made, method: Method, chosen: Any, chain: Chain, task: Task, runtime: Runtime, *, role: Role = "refined"
 ) -> list[Link]:
     """Fit the refiners in order, each on the map of the one before.
 

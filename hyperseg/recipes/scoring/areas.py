@@ -30,12 +30,7 @@ Sample = Literal["test", "labelled"]
 
 
 def describe_areas(
-    labels: NDArray[Any],
-    table: NDArray[np.integer[Any]],
-    classes: Sequence[str],
-    grid: Grid,
-    *,
-    sample: Sample,
+    labels: NDArray[Any], table: NDArray[np.integer[Any]], classes: Sequence[str], grid: Grid, *, sample: Sample
 ) -> dict[str, Any] | None:
     """Areas of the classes of a map, as JSON; None where no reference pixel lies on the map.
 

@@ -73,6 +73,4 @@ def translated(codes: NDArray[np.int16], places: Sequence[int]) -> NDArray[np.in
 
 def in_words(labels: Labels) -> str:
     """Classes with codes, for messages."""
-    return some(
-        [f"{name} ({code})" for name, code in zip(labels.classes, labels.file_codes, strict=True)], 20
-    )
+    return some([f"{name} ({code})" for name, code in zip(labels.classes, labels.file_codes, strict=True)], 20)

@@ -12,15 +12,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError
 from hyperseg.io.card import Card
-from hyperseg.io.catalog import (
-    built_in_files,
-    by_hand,
-    cache_folder,
-    locate,
-    read_file,
-    to_labels,
-    verify_labels,
-)
+from hyperseg.io.catalog import built_in_files, by_hand, cache_folder, locate, read_file, to_labels, verify_labels
 from hyperseg.io.formats.array import FileArray
 from hyperseg.io.labels.raster import Labels, labels_of
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
@@ -30,15 +22,7 @@ from hyperseg.io.read import open_array, read_labels
 from hyperseg.io.write import read_map
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
 from hyperseg.recipes.scoring.areas import describe_areas
-from hyperseg.recipes.scoring.matching import (
-    MatchedBy,
-    class_keys,
-    class_names,
-    has_names,
-    in_words,
-    named,
-    translated,
-)
+from hyperseg.recipes.scoring.matching import MatchedBy, class_keys, class_names, has_names, in_words, named, translated
 
 BORDER_PX = 2
 
@@ -219,15 +203,9 @@ def remarks(
         notes.append(f"The map has no class at {left_out} labelled pixels: they count as wrong.")
     if by == "code" and has_names(guess) != has_names(truth):
         other = "the map" if has_names(truth) else "the label raster"
-        pairs = (
-            zip(theirs, guess.classes, strict=True)
-            if has_names(guess)
-            else zip(ours, truth.classes, strict=True)
-        )
+        pairs = zip(theirs, guess.classes, strict=True) if has_names(guess) else zip(ours, truth.classes, strict=True)
         shown = ", ".join(f"{key} = {name}" for key, name in pairs)
-        notes.append(
-            f"Matched by code, as {other} has no class names: {shown}. If that is wrong, use --classes-from."
-        )
+        notes.append(f"Matched by code, as {other} has no class names: {shown}. If that is wrong, use --classes-from.")
     return notes
 
 

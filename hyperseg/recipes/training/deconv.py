@@ -57,9 +57,7 @@ def train_deconv(
         corner = torch.minimum((chosen[:, 1:] - shift).clamp(min=0), room)
         turns = torch.randint(0, 8, (settings.batch,), generator=generator)
         parts = []
-        for (part, _, _), (top, left), turn in zip(
-            chosen.tolist(), corner.tolist(), turns.tolist(), strict=True
-        ):
+        for (part, _, _), (top, left), turn in zip(chosen.tolist(), corner.tolist(), turns.tolist(), strict=True):
             at = (..., slice(top, top + side), slice(left, left + side))
             parts.append([_turned(x[at], turn) for x in (cube, logs[part], truth[part])])
         bands, inputs, targets = (torch.stack(list(x)) for x in zip(*parts, strict=True))
@@ -104,14 +102,10 @@ def apply_deconv(
         raise SettingError(f"tiles of {tile} pixels do not fit the coarse grid of {network.stride} pixels.")
     out = np.empty_like(map.probs)
     for part in tiles(map.shape, size=(tile, tile), halo=network.halo):
-        bands = (
-            torch.from_numpy(preprocess(np.asarray(scene.cube[part.read_slices]))).permute(2, 0, 1).to(device)
-        )
+        bands = torch.from_numpy(preprocess(np.asarray(scene.cube[part.read_slices]))).permute(2, 0, 1).to(device)
         logs = log_probs(map.probs[part.read_slices], device)
         scores = network(bands[None, None], logs[None], strength=strength)[0].float()
-        (top, bottom), (left, right) = (
-            (a - r, b - r) for (a, b), (r, _) in zip(part.core, part.read, strict=True)
-        )
+        (top, bottom), (left, right) = ((a - r, b - r) for (a, b), (r, _) in zip(part.core, part.read, strict=True))
         out[part.core_slices] = scores[:, top:bottom, left:right].softmax(0).permute(1, 2, 0).cpu().numpy()
     return map.refined(out, made_by)
 

@@ -26,12 +26,7 @@ BATCH = 128
 
 
 def tell_generated(
-    model: NetworkModel,
-    scene: Scene,
-    split: Split,
-    runtime: Runtime,
-    *,
-    pools: tuple[NDArray[np.bool_], ...] | None,
+    model: NetworkModel, scene: Scene, split: Split, runtime: Runtime, *, pools: tuple[NDArray[np.bool_], ...] | None
 ) -> Section:
     """What the report shows of a generator: its health beside the pool, and what it makes, drawn and counted.
 

@@ -74,9 +74,7 @@ def train_jointly(
 
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         features = network.features(drawn[0])
-        tables = pairwise.tables(
-            features, radius=crf.radius, weight=crf.weight, heads=crf.heads, form=crf.form
-        )
+        tables = pairwise.tables(features, radius=crf.radius, weight=crf.weight, heads=crf.heads, form=crf.form)
         q = infer(-network.head([features]), tables, settings=inference).q
         return {"marginals": F.nll_loss(q.clamp(min=1e-6).log(), drawn[1], ignore_index=UNLABELLED)}
 

@@ -106,12 +106,7 @@ class NetworkModel:
         arrays = prefixed("preprocess", self.preprocess.to_arrays()) | weights_of("network", self.network)
         for name, module in self.beside.items():
             arrays |= weights_of(name, module)
-        record = {
-            "name": self.name,
-            "spec": to_json(self.spec),
-            "n_classes": self.n_classes,
-            "flips": self.flips,
-        }
+        record = {"name": self.name, "spec": to_json(self.spec), "n_classes": self.n_classes, "flips": self.flips}
         return Saved(record, arrays)
 
     def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:

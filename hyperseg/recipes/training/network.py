@@ -116,9 +116,7 @@ def labelled_pixels(task: Task, part: str, device: torch.device) -> Batch:
     return next(found), next(found)
 
 
-def validator(
-    network: nn.Module, source: PatchSource, task: Task, *, batch: int = 512
-) -> Callable[[], float] | None:
+def validator(network: nn.Module, source: PatchSource, task: Task, *, batch: int = 512) -> Callable[[], float] | None:
     """A function that gives the OA on validation pixels in percent; None where there are none."""
     pixels, targets = labelled_pixels(task, "val", source.device)
     if not len(targets):

@@ -38,13 +38,7 @@ NEAR, FEW = 3, 3
 
 
 def learn_pairwise(
-    map: SegmentationMap,
-    scene: Scene,
-    split: Split,
-    features: Tensor,
-    settings: DeepCrfSettings,
-    *,
-    runtime: Runtime,
+    map: SegmentationMap, scene: Scene, split: Split, features: Tensor, settings: DeepCrfSettings, *, runtime: Runtime
 ) -> tuple[Pairwise, dict[str, Any]]:
     """The table of neighbouring classes from the map, and heads trained on pairs of labelled training nodes.
 
@@ -73,15 +67,11 @@ def learn_pairwise(
     logs = node_logs(map, stride, features.device)
     if settings.crf.form == "residual":
         pairwise.table.copy_(
-            learn_tables(
-                logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, stride, features.device)
-            )
+            learn_tables(logs.exp(), steps=settings.em_steps, valid=live_nodes(scene, stride, features.device))
         )
     if labels is None:
         return pairwise.eval(), {"pairs": {}, "nodes_per_class": {}, "heads_trusted": False}
-    train_heads(
-        pairwise, node_features(features, scene, stride), logs, labels, edges, settings, runtime=runtime
-    )
+    train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, runtime=runtime)
     pairs = {}
     for towards, found in edges.items():
         same = np.equal(*found.classes(labels))
@@ -90,12 +80,7 @@ def learn_pairwise(
     nodes = {name: int(n) for name, n in zip(scene.classes, counts, strict=True)}
     # heads that saw no two classes meet at close range know nothing of borders, and wipe out classes they never saw
     trusted = reach <= NEAR and min(n["different"] for n in pairs.values()) >= FEW
-    return pairwise, {
-        "pairs": pairs,
-        "pairs_within": reach,
-        "nodes_per_class": nodes,
-        "heads_trusted": trusted,
-    }
+    return pairwise, {"pairs": pairs, "pairs_within": reach, "nodes_per_class": nodes, "heads_trusted": trusted}
 
 
 def training_pairs(
@@ -204,9 +189,7 @@ def train_heads(
     def batches(step: int) -> dict[Direction, Tensor]:
         generator = step_generator(runtime.seed, step)
         return {
-            towards: torch.multinomial(
-                ends[towards][4], settings.batch, replacement=True, generator=generator
-            )
+            towards: torch.multinomial(ends[towards][4], settings.batch, replacement=True, generator=generator)
             for towards in DIRECTIONS
         }
 

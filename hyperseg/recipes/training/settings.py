@@ -15,9 +15,7 @@ NOISE = SpectralNoise(noise=0.3)
 class TrainSettings:
     """How a network is trained; every default is ours, chosen on parcel splits of Indian Pines."""
 
-    epochs: int = option(
-        30, "Passes over the training pixels.", low=1, shown="epochs", also=lambda n: {"min_steps": 1}
-    )
+    epochs: int = option(30, "Passes over the training pixels.", low=1, shown="epochs", also=lambda n: {"min_steps": 1})
     min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1)
     batch: int = option(64, "Patches per step.", low=1)
     lr: float = option(1e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
@@ -52,10 +50,7 @@ def window_option(help: str = "") -> int:
 def flips_option() -> bool:
     """Whether predictions are averaged over the symmetries of the square."""
     found: bool = option(
-        False,
-        "Average over eight flips and rotations: slower, slightly better.",
-        shown="flips",
-        off="no-flips",
+        False, "Average over eight flips and rotations: slower, slightly better.", shown="flips", off="no-flips"
     )
     return found
 

@@ -78,18 +78,13 @@ def test_gaps_are_cut_where_they_are() -> None:
 @pytest.mark.parametrize("missing", [0, 1, 2, 3, 4])
 def test_a_gap_is_three_missing_bands_whatever_the_rounding(missing: int) -> None:
     rng = np.random.default_rng(missing)
-    centres = (
-        0.4 + 0.01 * np.delete(np.arange(30), range(10, 10 + missing)) + rng.normal(0, 1e-4, 30 - missing)
-    )
+    centres = 0.4 + 0.01 * np.delete(np.arange(30), range(10, 10 + missing)) + rng.normal(0, 1e-4, 30 - missing)
     whole = len(cut_bands(len(centres), how="gaps", length=40, wavelengths_nm=centres))
     assert whole == (2 if missing >= 3 else 1)
 
 
 def test_detectors_that_overlap_are_no_gap() -> None:
-    first, second = (
-        400 + 10.0 * np.arange(30),
-        680 + 9.5 * np.arange(30),
-    )  # the second starts below the first's end
+    first, second = (400 + 10.0 * np.arange(30), 680 + 9.5 * np.arange(30))  # the second starts below the first's end
     both = np.r_[first, second]
     both[45] = both[44]  # and one centre is given twice
     assert cut_bands(60, how="gaps", length=60, wavelengths_nm=both) == ((0, 60),)

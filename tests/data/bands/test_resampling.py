@@ -86,9 +86,7 @@ def test_straight_spectra_are_resampled_exactly(caplog: pytest.LogCaptureFixture
     np.testing.assert_allclose(got.cube[:], linear(MODEL), rtol=1e-6)
     np.testing.assert_array_equal(got.wavelengths_nm, MODEL)
     assert caplog.text.count("\n") == 1
-    assert (
-        "resampled to the 60 bands that the model reads; the largest shift is 6.0 nm, 1 of 48" in caplog.text
-    )
+    assert "resampled to the 60 bands that the model reads; the largest shift is 6.0 nm, 1 of 48" in caplog.text
     shuffled = np.random.default_rng(1).permutation(centres)
     np.testing.assert_array_equal(matched(scene(shuffled)).cube[:], got.cube[:])
 
@@ -170,9 +168,7 @@ def test_without_wavelengths_only_the_number_is_checked(caplog: pytest.LogCaptur
     assert "names no wavelengths; that its 60 bands are those of the model cannot be checked" in caplog.text
     same = match_bands(scene(MODEL), wavelengths_nm=None, keep=ALL)
     assert same.wavelengths_nm is not None
-    with pytest.raises(
-        SceneError, match=r"other has 59 bands, the model was trained on 60 bands\. .*same bands"
-    ):
+    with pytest.raises(SceneError, match=r"other has 59 bands, the model was trained on 60 bands\. .*same bands"):
         matched(Scene(linear(MODEL[1:]), name="other"))
 
 

@@ -19,10 +19,7 @@ def drawn(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     number = (rows // 10) * 8 + columns // 10
     keep = (rows // 10) % 2 == 0  # three bands of eight polygons
     label = np.random.default_rng(seed).permutation(np.arange(48) % 3)
-    return (
-        np.where(keep, label[number], -1).astype(np.int16),
-        np.where(keep, number, -1).astype(np.int32),
-    )
+    return (np.where(keep, label[number], -1).astype(np.int16), np.where(keep, number, -1).astype(np.int32))
 
 
 def sides(split: Split) -> np.ndarray:
@@ -41,9 +38,7 @@ def test_no_polygon_is_on_both_sides(seed: int) -> None:
         found = set(sides(split)[number == k].tolist())
         assert len(found) == 1, k
     by_component = parcels(labels, 3, guard=0, cap=10_000, seed=seed)
-    assert any(
-        len(set(sides(by_component)[number == k].tolist())) == 1 for k in np.unique(number[number >= 0])
-    )
+    assert any(len(set(sides(by_component)[number == k].tolist())) == 1 for k in np.unique(number[number >= 0]))
 
 
 def test_touching_polygons_of_a_class_are_several() -> None:
@@ -99,10 +94,7 @@ def test_components_as_polygons_are_the_same_split() -> None:
         assert same(plain, parcels(labels, 3, seed=seed, parcels=number))
         shuffled = np.append(np.random.default_rng(0).permutation(number.max() + 1), -1)[number]
         assert same(plain, parcels(labels, 3, seed=seed, parcels=shuffled.astype(np.int32)))
-        assert same(
-            plain,
-            parcels(np.array([2, 0, 1, -1], np.int16)[labels], 3, seed=seed, parcels=number),
-        )
+        assert same(plain, parcels(np.array([2, 0, 1, -1], np.int16)[labels], 3, seed=seed, parcels=number))
 
 
 def test_one_polygon_of_a_class_is_cut() -> None:

@@ -97,9 +97,7 @@ TOY = Splitter("toy", ToySettings, first)
 """
 
 
-def test_a_split_is_one_file_and_one_line_of_the_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_split_is_one_file_and_one_line_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "toy_split.py").write_text(TOY)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(SPLITS.entries, "toy", Entry("toy_split:TOY", "The first pixels of every class."))

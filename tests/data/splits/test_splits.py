@@ -119,11 +119,7 @@ def test_untranslated_codes_are_refused(maker: Callable[..., Split]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    sizes=st.lists(st.integers(1, 90), min_size=2, max_size=6),
-    extra=st.integers(0, 200),
-    seed=st.integers(0, 9),
-)
+@given(sizes=st.lists(st.integers(1, 90), min_size=2, max_size=6), extra=st.integers(0, 200), seed=st.integers(0, 9))
 def test_random_total_draws_exactly_n(sizes: list[int], extra: int, seed: int) -> None:
     labels = np.repeat(np.arange(len(sizes)), sizes).astype(np.int16)[None]
     n = min(len(sizes) + extra, labels.size)
@@ -133,9 +129,7 @@ def test_random_total_draws_exactly_n(sizes: list[int], extra: int, seed: int) -
     assert train.min() >= 1
     assert (train + val + test).tolist() == sizes
     quota = n * np.array(sizes) / sum(sizes)
-    assert np.all(train <= np.maximum(np.ceil(quota), 1)), (
-        "nobody gets more than the quota rounded up, or one"
-    )
+    assert np.all(train <= np.maximum(np.ceil(quota), 1)), "nobody gets more than the quota rounded up, or one"
     if quota.min() >= 1:
         assert np.all(train >= np.floor(quota)), "largest remainder keeps the quota"
 
@@ -165,10 +159,7 @@ def test_random_fraction_counts() -> None:
 def test_validation_does_not_move_training_pixels() -> None:
     labels = fields()
     for with_val, without in (
-        (
-            random_fraction(labels, 4, fraction=0.2, seed=1),
-            random_fraction(labels, 4, fraction=0.2, val=0, seed=1),
-        ),
+        (random_fraction(labels, 4, fraction=0.2, seed=1), random_fraction(labels, 4, fraction=0.2, val=0, seed=1)),
         (random_per_class(labels, 4, n=9, seed=1), random_per_class(labels, 4, n=9, val=0, seed=1)),
         (random_total(labels, 4, n=90, seed=1), random_total(labels, 4, n=90, val=0, seed=1)),
     ):
@@ -303,9 +294,7 @@ def test_parcels_go_whole_and_keep_their_distance(seed: int, validation: str) ->
     assert val.max() <= 10
     for k in range(4):
         share = np.count_nonzero(material & (labels == k)) / np.count_nonzero(labels == k)
-        assert 0.2 < share < 0.4, (
-            "about the fraction asked for (every parcel was met at least by one drawn pixel)"
-        )
+        assert 0.2 < share < 0.4, "about the fraction asked for (every parcel was met at least by one drawn pixel)"
 
 
 @pytest.mark.parametrize("guard", [0, 1, 4])
@@ -412,8 +401,7 @@ def test_published_masks_of_real_scenes(shared_data: Path) -> None:
     pavia = shared_data / "hsi" / "pavia_university"
     labels = loadmat(pavia / "PaviaU_gt.mat")["hyperimg_gt"].astype(np.int16) - 1
     train, official, test = (
-        loadmat(pavia / f"{n}.mat")[n[:8]]
-        for n in ("TRpaviaU_in_gt2774", "TRpaviaU_official3921", "TSpaviaU_40002")
+        loadmat(pavia / f"{n}.mat")[n[:8]] for n in ("TRpaviaU_in_gt2774", "TRpaviaU_official3921", "TSpaviaU_40002")
     )
     split = fixed(labels, 9, train, test)
     assert (split.train.sum(), split.test.sum(), split.note) == (2774, 40002, "")

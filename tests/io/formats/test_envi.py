@@ -56,9 +56,7 @@ def test_what_the_header_says(tmp_path: Path) -> None:
     header = write(
         tmp_path,
         extra=f"wavelength units = Micrometers\nwavelength = {{{centres}}}\nbbl = {{1,1,1,0,1,1,1,1,1,1,0}}\n"
-        "data ignore value = -9999\nreflectance scale factor = 10000\ndefault bands = {5, 3, 1}\n"
-        + MAP
-        + UTM,
+        "data ignore value = -9999\nreflectance scale factor = 10000\ndefault bands = {5, 3, 1}\n" + MAP + UTM,
     )
     scene = read_scene(header)
     np.testing.assert_allclose(scene.wavelengths_nm, np.linspace(400, 2400, 11))
@@ -80,9 +78,7 @@ def test_pixels_at_the_ignore_value_are_out_and_half_a_pixel_is_not(tmp_path: Pa
     assert list(map(tuple, np.argwhere(~valid))) == [(1, 2)]
 
 
-def test_lists_of_another_length_are_left_out_with_a_remark(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_lists_of_another_length_are_left_out_with_a_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     header = write(tmp_path, extra="wavelength = {400, 500}\nbbl = {1, 1, 0}\n")
     scene = read_scene(header)
     assert scene.wavelengths_nm is None

@@ -76,9 +76,7 @@ def test_a_format_knows_its_files_opens_what_was_written_and_lists_it(tmp_path: 
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if FORMATS[name].kind == "product"])
-def test_a_product_is_asked_for_an_array_of_its_file_or_for_labels_as_any_file(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_product_is_asked_for_an_array_of_its_file_or_for_labels_as_any_file(tmp_path: Path, name: str) -> None:
     for path, _ in WRITERS[name](tmp_path):
         for choice in (Choice("anything"), Choice(ndim=2)):
             assert format_of(path, choice).kind != "product"
@@ -111,9 +109,7 @@ TOY = Format("toy", (".toy",), by_suffix(".toy"), open_toy, arrays)
 '''
 
 
-def test_a_new_format_is_a_file_and_a_line_of_the_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_format_is_a_file_and_a_line_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "toy_format.py").write_text(TOY)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(FORMATS.entries, "toy", Entry("toy_format:TOY", "numbers as text"))
@@ -134,10 +130,7 @@ def test_no_other_file_decides_by_the_name_of_a_format() -> None:
     package = Path(hyperseg.__file__).parent
     own = {entry.where.split(":")[0].split(".")[-1] for entry in FORMATS.entries.values()}
     for path in package.rglob("*.py"):
-        if path.parent == package / "io" / "formats" and {path.stem, path.stem.split("_")[0]} & {
-            *own,
-            "__init__",
-        }:
+        if path.parent == package / "io" / "formats" and {path.stem, path.stem.split("_")[0]} & {*own, "__init__"}:
             continue
         texts = {n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)}
         assert not texts & set(FORMATS), path

@@ -109,9 +109,7 @@ def test_emit_raw_swath_by_name(tmp_path: Path) -> None:
 
 def test_emit_whose_table_points_outside_is_refused(tmp_path: Path) -> None:
     path = write_emit(tmp_path, beyond=500)
-    with pytest.raises(
-        DataFileError, match=r"EMIT_L2A.*its GLT points to .* of a swath of 90 x 70"
-    ) as caught:
+    with pytest.raises(DataFileError, match=r"EMIT_L2A.*its GLT points to .* of a swath of 90 x 70") as caught:
         read_scene(path)
     assert "\n" not in str(caught.value)
 
@@ -132,11 +130,7 @@ VNIR[2, :, 3], SWIR[2, :, 3] = 0, 0
 
 
 def write_prisma(
-    folder: Path,
-    *,
-    vnir: tuple[float, float] = (0, 1.3),
-    swir: tuple[float, float] = (0, 1.3),
-    edges: bool = False,
+    folder: Path, *, vnir: tuple[float, float] = (0, 1.3), swir: tuple[float, float] = (0, 1.3), edges: bool = False
 ) -> Path:
     path = folder / "PRS_L2D_STD_20230101000000_20230101000004_0001.he5"
     with h5py.File(path, "w") as file:
@@ -218,9 +212,7 @@ ENMAP = RNG.integers(1, 9000, (8, 7, 13)).astype(np.int16)
 ENMAP[1, 1] = -32768
 
 
-def write_enmap(
-    folder: Path, *, image: str = "SPECTRAL_IMAGE.TIF", bands: int = 13, broken: bool = False
-) -> Path:
+def write_enmap(folder: Path, *, image: str = "SPECTRAL_IMAGE.TIF", bands: int = 13, broken: bool = False) -> Path:
     import rasterio
 
     stem = "ENMAP01-____L2A-DT0000000001_20230101T000000Z_001_V010303_20230102T000000Z"

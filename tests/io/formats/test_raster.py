@@ -34,9 +34,7 @@ def test_scale_wavelengths_and_good_bands(tmp_path: Path) -> None:
     assert scene.good_bands is not None
     assert list(np.flatnonzero(~scene.good_bands)) == [2, 11]
     assert read_scene(tagged(tmp_path / "b.tif")).scale is None
-    assert (
-        read_scene(tagged(tmp_path / "c.tif", scale=0.0001, offset=-0.1)).scale is None
-    )  # is no plain factor
+    assert read_scene(tagged(tmp_path / "c.tif", scale=0.0001, offset=-0.1)).scale is None  # is no plain factor
 
 
 @pytest.mark.parametrize("name", ["several.hdf", "several"])  # suffixes that leave it to GDAL

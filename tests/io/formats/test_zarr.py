@@ -94,9 +94,7 @@ def test_zarr_serves_windows_threads_and_pickles(tmp_path: Path) -> None:
     assert all(np.array_equal(row, CUBE[i]) for i, row in rows)
 
 
-def test_without_zarr_the_message_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_zarr_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c.zarr"
     zarr.save_array(str(path), CUBE)
     plain = builtins.__import__
@@ -150,9 +148,7 @@ def test_dask_computes_the_window_alone() -> None:
         return np.ascontiguousarray(CUBE[tuple(slice(*w) for w in where)])
 
     chunked = da.map_blocks(block, chunks=((3, 3, 3), (7,), (12,)), dtype=CUBE.dtype, meta=CUBE[:0])
-    scene = read_scene(
-        xr.DataArray(chunked, dims=("y", "x", "wavelength"), coords={"wavelength": NM}), scan=False
-    )
+    scene = read_scene(xr.DataArray(chunked, dims=("y", "x", "wavelength"), coords={"wavelength": NM}), scan=False)
     assert isinstance(scene.cube, LazyCube)
     computed.clear()
     np.testing.assert_array_equal(scene.cube[4:6, 1:3], CUBE[4:6, 1:3])

@@ -78,9 +78,7 @@ def test_a_pixel_belongs_to_the_polygon_its_centre_lies_in(draw: Draw, turn: flo
     middle = np.array([25.0, 20.0]) @ rotation.T + (X, Y)
     rng = np.random.default_rng(3)
     for k in range(4):
-        ring = middle + rng.uniform(40, 180, (9, 1)) * np.stack(
-            [np.cos(t := np.linspace(0, 6.1, 9)), np.sin(t)], 1
-        )
+        ring = middle + rng.uniform(40, 180, (9, 1)) * np.stack([np.cos(t := np.linspace(0, 6.1, 9)), np.sin(t)], 1)
         shape = Polygon(ring)
         path = draw(f"{k}.gpkg", [shape], {"crop": ["a"]})
         got = read(path, grid=Grid((SIZE, SIZE), "m", "EPSG:32633", affine)).codes >= 0
@@ -205,9 +203,7 @@ def test_overlap_of_classes_is_unlabelled_and_told(draw: Draw, caplog: pytest.Lo
 
 
 def test_overlap_within_a_class_is_no_conflict(draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
-    labels = read(
-        draw("f.gpkg", [cell(0, 0, 10, 10), cell(5, 0, 10, 10), cell(6, 1, 2, 2)], {"c": ["a"] * 3})
-    )
+    labels = read(draw("f.gpkg", [cell(0, 0, 10, 10), cell(5, 0, 10, 10), cell(6, 1, 2, 2)], {"c": ["a"] * 3}))
     assert np.count_nonzero(labels.codes == 0) == 150
     assert labels.parcels is not None
     assert np.bincount(labels.parcels[labels.parcels >= 0]).tolist() == [50, 96, 4]
@@ -224,9 +220,7 @@ def test_neighbours_with_a_common_edge_share_no_pixel(draw: Draw, caplog: pytest
 
 def test_parts_of_a_multipolygon_are_polygons_of_their_own(draw: Draw) -> None:
     many = MultiPolygon([cell(1, 1, 3, 3), cell(10, 1, 3, 3)])
-    nested = shapely.GeometryCollection(
-        [many, shapely.GeometryCollection([cell(20, 1, 2, 2), spot(30.5, 1.5)])]
-    )
+    nested = shapely.GeometryCollection([many, shapely.GeometryCollection([cell(20, 1, 2, 2), spot(30.5, 1.5)])])
     labels = read(draw("f.gpkg", [nested, cell(1, 20, 2, 2)], {"crop": ["a", "b"]}))
     assert labels.parcels is not None
     assert np.bincount(labels.parcels[labels.codes == 0]).tolist() == [9, 9, 4, 1]
@@ -251,9 +245,7 @@ def test_a_bow_tie_is_repaired(draw: Draw, caplog: pytest.LogCaptureFixture) -> 
     assert len(np.unique(labels.parcels)) == 2  # both wings are one polygon, and the ground
 
 
-def test_polygons_outside_are_counted_and_small_ones_told(
-    draw: Draw, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_polygons_outside_are_counted_and_small_ones_told(draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
     shapes = [cell(-20, 5, 5, 5), cell(-2, 5, 4, 2), cell(9.6, 9.6, 0.2, 0.2), cell(48, 38, 9, 9), None]
     labels = read(draw("f.gpkg", shapes, {"crop": ["a", "a", "b", "c", "c"]}))
     assert np.argwhere(labels.codes >= 0).tolist() == [[5, 0], [5, 1], [6, 0], [6, 1]] + [
@@ -291,9 +283,7 @@ def test_nothing_in_the_scene_is_refused(draw: Draw, shapes: list[Any], crs: str
 # coordinates ---------------------------------------------------------------------------------------------------
 
 
-def test_a_layer_without_crs_in_the_scene_is_taken_for_the_scenes(
-    draw: Draw, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_layer_without_crs_in_the_scene_is_taken_for_the_scenes(draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
     shapes, columns = [cell(3, 5, 7, 4)], {"crop": ["a"]}
     known = read(draw("a.shp", shapes, columns, kind="Polygon")).codes
     np.testing.assert_array_equal(read(draw("b.shp", shapes, columns, kind="Polygon", crs=None)).codes, known)
@@ -301,9 +291,7 @@ def test_a_layer_without_crs_in_the_scene_is_taken_for_the_scenes(
     np.testing.assert_array_equal(read(draw("c.geojson", shapes, columns, crs=None)).codes, known)
     assert "is GeoJSON, which means longitudes" in notes(caplog)
     affine_only = Grid(affine=GRID.affine)  # both are silent, and agree
-    np.testing.assert_array_equal(
-        read(tmp := draw("d.gpkg", shapes, columns, crs=None), grid=affine_only).codes, known
-    )
+    np.testing.assert_array_equal(read(tmp := draw("d.gpkg", shapes, columns, crs=None), grid=affine_only).codes, known)
     assert tmp.exists()
 
 
@@ -354,12 +342,8 @@ def test_the_column_is_guessed(draw: Draw, columns: dict[str, Any], taken: str) 
 
 
 def test_an_unclear_column_is_asked_for(draw: Draw) -> None:
-    path = draw(
-        "f.gpkg", FOUR, {"soil": ["x", "y", "y", "y"], "use": ["a", "b", "a", "c"], "n": [1, 2, 3, 4]}
-    )
-    with pytest.raises(
-        LabelError, match=r"unclear. Its columns: soil .x, y.; use .a, b, c.; n .1, 2, 3, 4.."
-    ):
+    path = draw("f.gpkg", FOUR, {"soil": ["x", "y", "y", "y"], "use": ["a", "b", "a", "c"], "n": [1, 2, 3, 4]})
+    with pytest.raises(LabelError, match=r"unclear. Its columns: soil .x, y.; use .a, b, c.; n .1, 2, 3, 4.."):
         read(path)
     assert read(path, class_column="use").classes == ("a", "b", "c")
     assert read(path, class_column="SOIL").classes == ("x", "y")
@@ -371,9 +355,7 @@ def test_an_unclear_column_is_asked_for(draw: Draw) -> None:
         read(draw("r.gpkg", FOUR, {"ndvi": [0.1, 0.2, 0.3, 0.4]}), class_column="ndvi")
 
 
-def test_empty_and_negative_classes_are_skipped_with_a_note(
-    draw: Draw, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_empty_and_negative_classes_are_skipped_with_a_note(draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
     assert read(draw("t.gpkg", FOUR, {"crop": ["a", " ", None, "b"]})).classes == ("a", "b")
     assert "features without a class in 'crop' (empty or negative): 2 of 4" in notes(caplog)
     numbers = read(draw("n.gpkg", FOUR, {"crop": [0, -9999, 7, 7]}))
@@ -388,9 +370,7 @@ def test_empty_and_negative_classes_are_skipped_with_a_note(
 
 
 def test_colours_come_from_a_column(draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
-    path = draw(
-        "f.gpkg", FOUR, {"crop": list("abac"), "colour": ["#ff0000", "0,128,0", "255,0,0", "1, 2, 3"]}
-    )
+    path = draw("f.gpkg", FOUR, {"crop": list("abac"), "colour": ["#ff0000", "0,128,0", "255,0,0", "1, 2, 3"]})
     assert read(path).colours == ((255, 0, 0), (0, 128, 0), (1, 2, 3))
     path = draw("g.gpkg", FOUR, {"crop": list("abac"), "color": ["#ff0000", "green", None, "1,2,3"]})
     assert read(path).colours is None

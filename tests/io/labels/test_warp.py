@@ -23,9 +23,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    def write(
-        name: str, codes: np.ndarray, affine: tuple[float, ...], crs: str | None = "EPSG:32633"
-    ) -> Path:
+    def write(name: str, codes: np.ndarray, affine: tuple[float, ...], crs: str | None = "EPSG:32633") -> Path:
         grid = Grid((1.0, 1.0), "px", crs, affine)
         write_map(tmp_path / name, codes, classes=NAMES, colours=COLOURS, grid=grid)
         return tmp_path / name
@@ -38,9 +36,7 @@ def shifted(rows: float, columns: float, pixel: float = 10.0) -> tuple[float, ..
     return (pixel, 0.0, 500000.0 + 10 * columns, 0.0, -pixel, 5000000.0 - 10 * rows)
 
 
-def test_the_same_grid_is_the_identity_also_a_little_beside(
-    write: Write, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_same_grid_is_the_identity_also_a_little_beside(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "hyperseg")
     for shift in (0.0, 1e-7, 0.4, -0.4):
         labels = read_labels(write("gt.tif", CODES, shifted(shift, shift)), CODES.shape, grid=GRID)
@@ -98,9 +94,7 @@ def test_it_is_told_and_only_what_is_there_counts(
     big = np.full((300, 300), 0, np.int16)
     big[:5] = 2  # far from the scene
     big[200:210, 100:110] = 1
-    write_raster(
-        tmp_path / "scene.tif", np.random.default_rng(0).random((40, 50, 12)).astype(np.float32), GRID
-    )
+    write_raster(tmp_path / "scene.tif", np.random.default_rng(0).random((40, 50, 12)).astype(np.float32), GRID)
     path = write("gt.tif", big, shifted(-190, -90))
     scene = read_scene(tmp_path / "scene.tif", labels=path)
     assert scene.shape == (40, 50)
@@ -110,20 +104,13 @@ def test_it_is_told_and_only_what_is_there_counts(
     assert (scene.labels[10:20, 10:20] == 1).all()
     assert (scene.labels == 1).sum() == 100
     (said,) = (r.getMessage() for r in caplog.records if "another grid" in r.getMessage())
-    assert said.startswith(
-        f"{path}: lies on another grid than {tmp_path / 'scene.tif'} (300x300 pixels of 10"
-    )
+    assert said.startswith(f"{path}: lies on another grid than {tmp_path / 'scene.tif'} (300x300 pixels of 10")
     assert "2000 of the scene's 2000 pixels are labelled" in said
 
 
 def test_nothing_in_the_scene_is_refused(write: Write) -> None:
-    for name, affine, crs in (
-        ("far.tif", shifted(1000, 0), "EPSG:32633"),
-        ("zone.tif", AFFINE, "EPSG:32634"),
-    ):
-        with pytest.raises(
-            LabelError, match=r"does not reach the scene: it covers x .* the scene x "
-        ) as caught:
+    for name, affine, crs in (("far.tif", shifted(1000, 0), "EPSG:32633"), ("zone.tif", AFFINE, "EPSG:32634")):
+        with pytest.raises(LabelError, match=r"does not reach the scene: it covers x .* the scene x ") as caught:
             read_labels(write(name, CODES, affine, crs), CODES.shape, grid=GRID)
         assert "\n" not in str(caught.value)
     empty = CODES.copy()

@@ -132,9 +132,7 @@ def test_a_scene_opened_without_a_scan(tmp_path: Path) -> None:
     np.testing.assert_array_equal(lazy.labelled(), full.labelled())
     np.testing.assert_array_equal(lazy.class_counts(), full.class_counts())
     part: Any = np.s_[50:70, 30:50]
-    np.testing.assert_array_equal(
-        valid_in(lazy.cube[part], good=lazy.good_bands, nodata=lazy.nodata), full.valid[part]
-    )
+    np.testing.assert_array_equal(valid_in(lazy.cube[part], good=lazy.good_bands, nodata=lazy.nodata), full.valid[part])
 
 
 def test_only_windows_with_labels_are_read() -> None:

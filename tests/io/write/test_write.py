@@ -230,9 +230,7 @@ for name, write in writers.items():
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     # a limit on the size of files fails where a full disk fails, inside GDAL too
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["refused", "map.tif", "refused", "raster.tif", "refused", "text.txt"]
     assert names(tmp_path) == set()
@@ -247,9 +245,7 @@ def test_a_raster_that_gdal_left_incomplete_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
-def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
 

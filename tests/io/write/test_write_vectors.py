@@ -69,12 +69,9 @@ def test_geojson_is_in_longitude_and_latitude(tmp_path: Path) -> None:
     assert -36 < west < east < -34
     assert -9 < south < north < -7
     back = [
-        shapely.geometry.shape(transform_geom("EPSG:4326", "EPSG:31985", shapely.geometry.mapping(s)))
-        for s in shapes
+        shapely.geometry.shape(transform_geom("EPSG:4326", "EPSG:31985", shapely.geometry.mapping(s))) for s in shapes
     ]
-    np.testing.assert_allclose(
-        [s.area for s in back], table["area_m2"], rtol=0.01
-    )  # seven decimals of a degree
+    np.testing.assert_allclose([s.area for s in back], table["area_m2"], rtol=0.01)  # seven decimals of a degree
     content = json.loads((tmp_path / "map.geojson").read_text(encoding="utf-8"))
     assert {f["properties"]["class"] for f in content["features"]} == set(CLASSES)
 
@@ -133,9 +130,7 @@ def test_the_style_names_every_class_and_its_colour(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.gpkg", "m.qml"]
 
 
-def test_what_stood_there_is_replaced_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_stood_there_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyogrio
 
     written(tmp_path / "m.gpkg")
@@ -173,9 +168,7 @@ for name in ("m.gpkg", "m.shp", "m.geojson"):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["refused", "m.gpkg", "refused", "m.shp", "refused", "m.geojson"]
     assert os.listdir(tmp_path) == []

@@ -48,15 +48,12 @@ def folders(toy: Scene, quick: Any, run: Any, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize("name", ["cnn3d", "flips", "hybrid", "ssrn", "svm", "rf"])
-def test_its_own_scene_gives_its_own_map(
-    folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str
-) -> None:
+def test_its_own_scene_gives_its_own_map(folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str) -> None:
     folder = folders[name]
     out = apply_run(folder, toy, out=tmp_path / "again.tif", device="cpu", quiet=True)
     assert out.read_bytes() == (folder / "map.tif").read_bytes()
     one, other = (
-        np.asarray(read_array(p, ndim=2)[...])
-        for p in (folder / "confidence.tif", tmp_path / "again-confidence.tif")
+        np.asarray(read_array(p, ndim=2)[...]) for p in (folder / "confidence.tif", tmp_path / "again-confidence.tif")
     )
     np.testing.assert_allclose(one, other, atol=1e-6)
     assert (tmp_path / "again.qml").read_bytes() == (folder / "map.qml").read_bytes()
@@ -111,9 +108,7 @@ def test_a_larger_scene_in_a_file_is_streamed(
     np.testing.assert_array_equal(made[28:44, 25:38], expected[4:20, 4:17])
 
 
-def test_an_envi_scene_keeps_its_place_on_the_map(
-    folders: dict[str, Path], toy: Scene, tmp_path: Path
-) -> None:
+def test_an_envi_scene_keeps_its_place_on_the_map(folders: dict[str, Path], toy: Scene, tmp_path: Path) -> None:
     cube = larger(toy)
     np.ascontiguousarray(cube).tofile(tmp_path / "s.img")
     (tmp_path / "s.hdr").write_text(
@@ -130,9 +125,7 @@ def test_an_envi_scene_keeps_its_place_on_the_map(
 
 
 @pytest.mark.parametrize("name", ["cnn3d", "svm", "crf"])
-def test_pixels_without_data_get_no_class(
-    folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str
-) -> None:
+def test_pixels_without_data_get_no_class(folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str) -> None:
     cube = np.asarray(toy.cube).copy()
     cube[2:6, 10:] = np.nan
     np.save(tmp_path / "gaps.npy", cube)

@@ -36,11 +36,7 @@ def scene(toy: Scene) -> Scene:
 
 @pytest.fixture(scope="module", params=["cnn3d", "hybrid", "svm"])
 def loaded(
-    scene: Scene,
-    quick: Any,
-    run: Any,
-    tmp_path_factory: pytest.TempPathFactory,
-    request: pytest.FixtureRequest,
+    scene: Scene, quick: Any, run: Any, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Loaded:
     """A run as it lies in its folder."""
     folder: Path = run(scene, quick(method=request.param), tmp_path_factory.mktemp("runs") / "run")
@@ -58,9 +54,7 @@ def test_its_own_scene_is_left_alone(loaded: Loaded, scene: Scene, caplog: pytes
     assert "of the sampled pixels lie outside what the model saw (1 % expected" in caplog.text
 
 
-def test_another_scene_is_resampled_and_judged(
-    loaded: Loaded, scene: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_scene_is_resampled_and_judged(loaded: Loaded, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     finer = np.linspace(440.0, 910.0, 95)
     cube = np.apply_along_axis(lambda s: np.interp(finer, scene.wavelengths_nm, s), 2, np.asarray(scene.cube))
     other = Scene(100 * cube, wavelengths_nm=finer, scale=100.0, name="other")

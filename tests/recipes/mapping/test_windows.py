@@ -146,9 +146,7 @@ def test_interrupted_and_resumed_to_the_same_bytes(
                 mapped(run, scene, out, side=SIDE, entropy=True, resume=n > 0)
             assert stop.value.folder == out
             assert not out.exists()
-        with pytest.raises(
-            RunError, match=r"m\.unfinished: an unfinished map lies here. Go on with --resume"
-        ):
+        with pytest.raises(RunError, match=r"m\.unfinished: an unfinished map lies here. Go on with --resume"):
             mapped(run, scene, out, side=SIDE, entropy=True)
         for changed in ({"side": 48}, {"entropy": False}):
             with pytest.raises(RunError, match="begun with another"):
@@ -156,9 +154,7 @@ def test_interrupted_and_resumed_to_the_same_bytes(
         with pytest.raises(RunError, match="begun with another run"):
             mapped(folders["svm"], scene, out, side=SIDE, entropy=True, resume=True)
     calls[0] = 0
-    monkeypatch.setattr(
-        windows.Mapper, "__call__", lambda *a: calls.__setitem__(0, calls[0] + 1) or plain(*a)
-    )
+    monkeypatch.setattr(windows.Mapper, "__call__", lambda *a: calls.__setitem__(0, calls[0] + 1) or plain(*a))
     mapped(run, scene, out, side=SIDE, entropy=True, resume=True)
     assert calls[0] == 1  # of nine windows two were stored each time
     for ending in (".tif", "-confidence.tif", "-entropy.tif", ".qml", ".tif.aux.xml"):
@@ -206,9 +202,7 @@ def test_a_full_disk_is_told_before_the_work_starts(
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     monkeypatch.setattr(windows.Mapper, "__call__", lambda *a: pytest.fail("the work started"))
-    with pytest.raises(
-        DataFileError, match=r"m\.unfinished: .*No space left on device.*takes 0 MB.*Make room"
-    ):
+    with pytest.raises(DataFileError, match=r"m\.unfinished: .*No space left on device.*takes 0 MB.*Make room"):
         mapped(folders["svm"], read_scene(large), tmp_path / "m.tif")
     assert list(tmp_path.iterdir()) == []
 
@@ -256,9 +250,7 @@ def test_killed_and_resumed_to_the_same_bytes(folders: dict[str, Path], large: P
 def test_probabilities_in_a_zarr_store(folders: dict[str, Path], large: Path, tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     store = tmp_path / "new" / "p.zarr"
-    out = mapped(
-        folders["cnn3d"], read_scene(large), tmp_path / "m.tif", side=SIDE, probabilities=store, entropy=True
-    )
+    out = mapped(folders["cnn3d"], read_scene(large), tmp_path / "m.tif", side=SIDE, probabilities=store, entropy=True)
     array = zarr.open_array(store, mode="r")
     probs, (labels, confidence) = np.asarray(array[...]), layers(out)
     assert array.chunks == (SIDE, SIDE, 3)

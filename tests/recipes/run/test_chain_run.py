@@ -154,9 +154,7 @@ def test_every_step_is_measured_and_the_control_beside_them(whole: Run, toy: Sce
     assert sizes[3] > 5
 
 
-def test_refiners_that_do_not_begin_with_the_deep_crf_have_no_control(
-    toy: Scene, run: Any, tmp_path: Path
-) -> None:
+def test_refiners_that_do_not_begin_with_the_deep_crf_have_no_control(toy: Scene, run: Any, tmp_path: Path) -> None:
     settings = replace(TINY, method="deep-crf", refine=("dense-crf", "deep-crf"))
     found = ran(run, toy, settings, tmp_path / "r").metrics
     assert list(found["steps"]) == ["unary", "unary + dense-crf", "unary + dense-crf + deep-crf"]
@@ -171,9 +169,7 @@ def test_what_was_trained_before_stays_bit_for_bit(whole: Run, joint: Run) -> No
             assert list(after) == list(before)
             assert all(after[k].tobytes() == before[k].tobytes() for k in before)
         tensors, _ = load_model(done.folder)
-        base = next(
-            w for m, w in zip(done.made, done.weights, strict=True) if m.name == done.metrics["chain"][0]
-        )
+        base = next(w for m, w in zip(done.made, done.weights, strict=True) if m.name == done.metrics["chain"][0])
         assert any("running" in name for name in base)
         assert all(tensors[f"network.{k}"].tobytes() == v.tobytes() for k, v in base.items())
     own = {k.removeprefix("refiner0.network."): v for k, v in tensors.items() if "refiner0.network." in k}
@@ -183,9 +179,7 @@ def test_what_was_trained_before_stays_bit_for_bit(whole: Run, joint: Run) -> No
     assert any("head" in name for name in moved)
 
 
-def test_a_later_refiner_leaves_the_earlier_ones_alone(
-    whole: Run, toy: Scene, run: Any, tmp_path: Path
-) -> None:
+def test_a_later_refiner_leaves_the_earlier_ones_alone(whole: Run, toy: Scene, run: Any, tmp_path: Path) -> None:
     settings = replace(TINY, method="deep-crf", refine=("deep-crf",))
     one, _ = load_model(ran(run, toy, settings, tmp_path / "r").folder)
     two, _ = load_model(whole.folder)
@@ -323,9 +317,7 @@ def test_a_scene_with_gaps(toy: Scene, run: Any, tmp_path: Path, stride: int) ->
     np.testing.assert_array_equal(again(done, scene, tmp_path / "m.tif", refine=True), labels)
 
 
-def test_features_do_not_depend_on_the_windows(
-    whole: Run, toy: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_features_do_not_depend_on_the_windows(whole: Run, toy: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     from hyperseg.hsi.networks import for_inference
 
     model: Any = next(m.model for m in whole.made if m.name == "unary")
@@ -445,9 +437,7 @@ def interrupted(where: str, step: int) -> Iterator[None]:
 BOTH = replace(TINY, refine=("deep-crf", "deconv"), deep=JOINT)
 
 
-def test_interrupted_everywhere_and_resumed_gives_the_same_bytes(
-    toy: Scene, run: Any, tmp_path: Path
-) -> None:
+def test_interrupted_everywhere_and_resumed_gives_the_same_bytes(toy: Scene, run: Any, tmp_path: Path) -> None:
     whole, out = run(toy, BOTH, tmp_path / "whole"), tmp_path / "out"
     for n, (where, step, left) in enumerate(
         (
@@ -496,9 +486,7 @@ def test_settings_survive_json(whole: Run) -> None:
     )  # fmt: skip
     for given in (settings, replace(settings, refine=None), TINY):
         assert ClassifySettings.from_json(json.loads(json.dumps(given.to_json()))) == given
-    assert ClassifySettings.from_json(record["settings"]) == replace(
-        TINY, method="deep-crf", baselines=("lda",)
-    )
+    assert ClassifySettings.from_json(record["settings"]) == replace(TINY, method="deep-crf", baselines=("lda",))
     for broken, said in (
         ({"deep": {"colour": 1}}, "colour"),
         ({"deep": {"crf": {"inference": {}, "stride": 3}}}, "1, 2, 4"),
@@ -525,10 +513,7 @@ def test_refiners_of_a_method() -> None:
         ({"method": "gan", "refine": ("deep-crf",), "deep": JOINT}, "number 1 after gan"),
         ({"method": "svm", "refine": ("deep-crf",), "deep": JOINT}, "number 1 after svm"),
         ({"refine": ("dense-crf", "deep-crf"), "deep": JOINT}, "number 2 after cnn3d"),
-        (
-            {"refine": ("deep-crf",), "deep": replace(JOINT, crf=DeepCRF(stride=2))},
-            "with a stride of 2",
-        ),
+        ({"refine": ("deep-crf",), "deep": replace(JOINT, crf=DeepCRF(stride=2))}, "with a stride of 2"),
     ],
 )
 def test_chains_that_cannot_be_are_refused_at_once(options: Any, said: str) -> None:

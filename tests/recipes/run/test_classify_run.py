@@ -77,9 +77,7 @@ def test_metrics_have_mean_spread_and_values_in_percent(ended: Ended) -> None:
 def test_the_confusion_holds_every_test_pixel_and_gives_the_accuracy(ended: Ended, toy: Scene) -> None:
     assert toy.labels is not None
     table = np.array(ended.metrics["confusion"])
-    tests = [
-        make_split(ended.settings.split, toy.labels, 3, seed=seed, valid=toy.valid).test for seed in (0, 1)
-    ]
+    tests = [make_split(ended.settings.split, toy.labels, 3, seed=seed, valid=toy.valid).test for seed in (0, 1)]
     assert table.sum() == sum(int(t.sum()) for t in tests)
     values = ended.metrics["OA"]["values"]
     weights = [t.sum() for t in tests]
@@ -199,9 +197,7 @@ def test_a_class_of_one_pixel_is_trained_and_named_untestable(toy: Scene, quick:
     labels[4, 4] = 2
     where = toy.with_(labels=labels)
     for split in ("random_per_class:8", "parcels"):
-        folder, metrics = classify(
-            where, quick(split=split, baselines=("svm",)), out=tmp_path / split[:3], quiet=True
-        )
+        folder, metrics = classify(where, quick(split=split, baselines=("svm",)), out=tmp_path / split[:3], quiet=True)
         assert toy.classes[2] in metrics["split"]["untestable"]
         assert metrics["split"]["per_class"][toy.classes[2]] == {"train": 1, "val": 0, "test": 0}
         assert metrics["steps"]["cnn3d"]["per_class"][toy.classes[2]]["mean"] is None
@@ -210,9 +206,7 @@ def test_a_class_of_one_pixel_is_trained_and_named_untestable(toy: Scene, quick:
 
 def test_one_pixel_per_class_is_enough_to_run(toy: Scene, quick: Any, run: Any, tmp_path: Path) -> None:
     for method in ("cnn3d", "svm"):
-        settings = quick(
-            method=method, split="random_per_class:1,val=0", baselines=("rf",), refine=("dense-crf",)
-        )
+        settings = quick(method=method, split="random_per_class:1,val=0", baselines=("rf",), refine=("dense-crf",))
         found = json.loads((run(toy, settings, tmp_path / method) / "metrics.json").read_text())
         assert found["split"]["train"] == 3
 
@@ -242,9 +236,7 @@ def test_dead_bands_do_not_stop_the_hybrid(toy: Scene, quick: Any, run: Any, tmp
     assert json.loads((made / "run.json").read_text())["model"]["network"]["n_features"] == 14
 
 
-def refused(
-    scene: Scene, settings: ClassifySettings, error: type[Exception], tmp_path: Path, **more: Any
-) -> str:
+def refused(scene: Scene, settings: ClassifySettings, error: type[Exception], tmp_path: Path, **more: Any) -> str:
     """The message of a run that must not start: nothing is trained and nothing written."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
@@ -307,9 +299,7 @@ def test_an_engine_that_is_not_installed(
     assert "pip install" in refused(toy, settings, SettingError, tmp_path)
 
 
-def test_cuda_where_there_is_none(
-    toy: Scene, quick: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cuda_where_there_is_none(toy: Scene, quick: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "no CUDA device" in refused(toy, quick(), SettingError, tmp_path, device="cuda")
 

@@ -100,10 +100,7 @@ def test_a_run_measures_baseline_twin_gan_and_refined_map(whole: Run) -> None:
     twin, gan = whole.models["twin"], whole.models["gan"]
     assert twin.generator is None
     assert twin.network.spec == gan.network.spec
-    assert any(
-        not torch.equal(a, b)
-        for a, b in zip(twin.network.parameters(), gan.network.parameters(), strict=True)
-    )
+    assert any(not torch.equal(a, b) for a, b in zip(twin.network.parameters(), gan.network.parameters(), strict=True))
     assert metrics["training"]["terms"].keys() == {
         "discriminator.L1", "discriminator.L2", "discriminator.L3", "generator.match", "generator.fool"
     }  # fmt: skip
@@ -179,14 +176,10 @@ def test_the_generator_read_back_makes_the_same_cubes(whole: Run) -> None:
     other, _ = generated_cubes(loaded.network, loaded.generator, seed=4, n=150)
     assert other.numpy().tobytes() != made.numpy().tobytes()
     restored = loaded.preprocess.restore(made[:, 0].permute(0, 2, 3, 1).numpy())
-    np.testing.assert_array_equal(
-        restored, trained.preprocess.restore(made[:, 0].permute(0, 2, 3, 1).numpy())
-    )
+    np.testing.assert_array_equal(restored, trained.preprocess.restore(made[:, 0].permute(0, 2, 3, 1).numpy()))
 
 
-def test_a_conditional_generator_with_an_implicit_score_and_a_pool(
-    toy: Scene, quiet_run: Any, tmp_path: Path
-) -> None:
+def test_a_conditional_generator_with_an_implicit_score_and_a_pool(toy: Scene, quiet_run: Any, tmp_path: Path) -> None:
     pool = np.zeros(toy.shape, np.uint8)
     pool[4:20, 5:15] = 3
     gan = replace(
@@ -198,8 +191,7 @@ def test_a_conditional_generator_with_an_implicit_score_and_a_pool(
     found = json.loads((folder / "metrics.json").read_text())["gan"]
     share = 100 * int((split.test & (pool > 0)).sum()) / int(split.test.sum())
     assert found["pool"] == (
-        f"the pool mask, 160 pixels, {share:.0f} % of the test pixels among them, without their labels "
-        "(transductive)"
+        f"the pool mask, 160 pixels, {share:.0f} % of the test pixels among them, without their labels (transductive)"
     )
     assert list(found["generated_per_class"].values()) == [342, 341, 341]  # told in turn
     loaded = load_gan(load_model(folder)[0], load_model(folder)[1]["model"])
@@ -256,9 +248,7 @@ def interrupted_gan(step: int) -> Iterator[None]:
         yield
 
 
-def test_an_interrupted_run_goes_on_with_its_own_pool_only(
-    toy: Scene, quiet_run: Any, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_goes_on_with_its_own_pool_only(toy: Scene, quiet_run: Any, tmp_path: Path) -> None:
     pool = np.zeros(toy.shape, bool)
     pool[4:20, 5:15] = True
     other = pool.copy()

@@ -84,13 +84,7 @@ def test_interrupted_in_training(
 
 @pytest.mark.parametrize("where", ["fit_baseline", "predict_scene", "refine_with_crf", "save_repeat"])
 def test_interrupted_outside_training(
-    toy: Scene,
-    settings: Any,
-    run: Any,
-    whole: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    where: str,
+    toy: Scene, settings: Any, run: Any, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def stop(*a: Any, **k: Any) -> Any:
         raise KeyboardInterrupt

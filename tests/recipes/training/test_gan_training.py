@@ -39,10 +39,7 @@ TINY = GanSettings(
     variant="conv", window=5, maps=2, width=8, epochs=1, min_steps=20, batch=6, pool_batch=4, weights=Weights(1, 1)
 )  # fmt: skip
 EVERYTHING = replace(
-    TINY,
-    conditional=True,
-    spectral_norm=True,
-    weights=Weights(0.5, 0.5, aim="both", agreement=0.5, augment=0.5),
+    TINY, conditional=True, spectral_norm=True, weights=Weights(0.5, 0.5, aim="both", agreement=0.5, augment=0.5)
 )
 
 
@@ -76,21 +73,13 @@ def parts(scene: Scene, split: Split, settings: GanSettings, seed: int) -> tuple
     spec = settings.spec(n_features=preprocess.n_out, n_classes=scene.n_classes)
     net, generator = build_discriminator(spec, seed=seed), build_generator(spec, seed=seed)
     source = PatchSource(preprocess(scene.cube[:]), radius=net.margin)
-    draw, steps = recipe._batches(
-        scene, split, settings, spec, source, pool=pool_mask(scene, None), seed=seed
-    )
+    draw, steps = recipe._batches(scene, split, settings, spec, source, pool=pool_mask(scene, None), seed=seed)
     average = Ema(net, decay=settings.average)
-    return (
-        Game(net, generator, settings.weights, average.module, settings.noise),
-        draw,
-        steps,
-        average,
-    )
+    return (Game(net, generator, settings.weights, average.module, settings.noise), draw, steps, average)
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"conditional": True, "spectral_norm": True}, {"fake_logit": "implicit", "variant": "spa"}],
+    "options", [{}, {"conditional": True, "spectral_norm": True}, {"fake_logit": "implicit", "variant": "spa"}]
 )
 def test_without_weights_a_discriminator_beside_a_generator_is_its_twin(
     scene: Scene, split: Split, options: dict[str, Any]
@@ -285,9 +274,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(
     assert again.history.scores == whole.history.scores
 
 
-def test_a_training_state_of_the_twin_is_not_taken_for_the_gans(
-    scene: Scene, split: Split, tmp_path: Path
-) -> None:
+def test_a_training_state_of_the_twin_is_not_taken_for_the_gans(scene: Scene, split: Split, tmp_path: Path) -> None:
     state = tmp_path / "state.pt"
     with interrupted(3), pytest.raises(KeyboardInterrupt):
         trained(scene, split, TINY.twin, checkpoint=state)
@@ -334,10 +321,7 @@ def test_the_twin_has_everything_of_its_gan_but_the_weights() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (
-            {"weights": Weights(augment=0.5)},
-            r"only where the generator was told their class: conditional=True",
-        ),
+        ({"weights": Weights(augment=0.5)}, r"only where the generator was told their class: conditional=True"),
         ({"window": 8}, "side must be odd, got 8"),
         ({"window": 3}, "window is 5 or more, got 3"),
         ({"variant": "sss"}, "variant"),
@@ -364,9 +348,7 @@ def test_batches_of_one_are_refused(options: dict[str, Any]) -> None:
 
 def test_too_few_bands_are_said_before_training(scene: Scene, split: Split) -> None:
     narrow = scene.with_(cube=np.asarray(scene.cube)[..., :12], wavelengths_nm=None)
-    with pytest.raises(
-        SettingError, match=r"ss convolves .* at least 19 of them, the scene has 12 .*--variant spa"
-    ):
+    with pytest.raises(SettingError, match=r"ss convolves .* at least 19 of them, the scene has 12 .*--variant spa"):
         trained(narrow, split, replace(TINY, variant="ss"))
 
 

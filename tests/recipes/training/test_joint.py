@@ -52,11 +52,7 @@ def models(scene: Scene, split: Split) -> tuple[SceneNet, Pairwise, Preprocess]:
 
 
 def trained(
-    scene: Scene,
-    split: Split,
-    settings: JointSettings = SETTINGS,
-    crf: DeepCRF = CRF,
-    checkpoint: Path | None = None,
+    scene: Scene, split: Split, settings: JointSettings = SETTINGS, crf: DeepCRF = CRF, checkpoint: Path | None = None
 ) -> tuple[SceneNet, Pairwise, History]:
     network, pairwise, preprocess = models(scene, split)
     where = Where(seed=1, quiet=True, checkpoint=checkpoint)
@@ -71,9 +67,7 @@ def moved(before: nn.Module, after: nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize("unrolled", [0, 1, 3])
-def test_the_first_loss_is_minus_log_of_the_marginals_after_inference(
-    toy: Scene, split: Split, unrolled: int
-) -> None:
+def test_the_first_loss_is_minus_log_of_the_marginals_after_inference(toy: Scene, split: Split, unrolled: int) -> None:
     """By hand, on the one crop around the only training pixel; without inference it is the cross-entropy."""
     assert toy.labels is not None
     y, x = (int(n) for n in np.argwhere(split.train)[split.train.sum() // 2])
