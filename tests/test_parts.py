@@ -455,3 +455,27 @@ def test_an_option_of_another_part_is_refused(hyperseg: Hyperseg, option: str, p
 def test_splits_are_listed_with_their_options() -> None:
     lines = splits_help().splitlines()
     assert [line.split(":")[0] for line in lines] == list(SPLITS)
+
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+HEADS = {
+    "method": "| `--method` | |",
+    "refiner": "| `--refine` | when |",
+    "split": "| `--split` | |",
+    "format": "| format | |",
+}
+
+
+@pytest.mark.parametrize("what", HEADS)
+def test_the_readme_lists_every_part_with_the_words_of_its_table(what: str) -> None:
+    table, lines = TABLES[what], README.read_text(encoding="utf-8").splitlines()
+    start = lines.index(HEADS[what]) + 2
+    rows = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in lines[start : start + len(table)]]
+    told = {name: SPLITS[name].spelling() if what == "split" else name for name in table}
+    default = {} if what == "format" else {table.default: " (default)"}
+    wanted = [
+        (f"`{told[name]}`" * (what != "format") + name * (what == "format") + default.get(name, ""), entry.help)
+        for name, entry in table.entries.items()
+    ]
+    assert rows == wanted
+    assert not lines[start + len(table)].startswith("|")
