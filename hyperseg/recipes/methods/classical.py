@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.core.parts import Method, Saved, prefixed
+from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
 from hyperseg.core.settings import settings
 from hyperseg.core.task import Task
-
-if TYPE_CHECKING:
-    from hyperseg.core.runtime import Runtime
-    from hyperseg.data.preprocess import Preprocess
-    from hyperseg.hsi.classical import SpectralClassifier
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.hsi.classical import Fit, SpectralClassifier, fit_spectral, predict_map, refit
 
 
 @settings
@@ -48,13 +45,11 @@ class ClassicalModel:
 
     @property
     def preprocess(self) -> Preprocess:
-        found = self.classifier.preprocess
-        assert found is not None
-        return found
+        assert self.classifier.preprocess is not None
+        return self.classifier.preprocess
 
     def map(self, scene: Scene, runtime: Runtime) -> SegmentationMap:
         from hyperseg.engine.progress import scene_progress
-        from hyperseg.hsi.classical import predict_map
 
         height, width = scene.shape
         with scene_progress(runtime.label(self.name), height * width, quiet=runtime.quiet) as progress:
@@ -80,32 +75,26 @@ class ClassicalModel:
         return None
 
 
-def classical_method(name: str, fitter: Callable[[], Callable[..., Any]], *, window: int = 1, **more: Any) -> Method:
-    """A method that classifies preprocessed spectra.
+def classical_method(name: str, fit: Fit, *, window: int = 1, **more: Any) -> Method:
+    """A method that classifies preprocessed spectra, averaged over squares of `window` pixels.
 
     Args:
         name: as in the table.
-        fitter: gives the function (features, labels, *, seed, n_classes) -> classifier; called when it is needed.
-        window: side of the square of pixels whose mean spectrum is classified.
+        fit: one of the `fit_` functions of `hyperseg.hsi.classical`.
+        window: see there.
         more: further fields of `Method`.
     """
 
-    def fit(task: Task, settings: NoSettings, runtime: Runtime) -> ClassicalModel:
-        from hyperseg.hsi.classical import fit_spectral
-
-        model = fit_spectral(task.scene, task.split, fitter(), window=window, seed=runtime.seed)
+    def fitted(task: Task, settings: NoSettings, runtime: Runtime) -> ClassicalModel:
+        model = fit_spectral(task.scene, task.split, fit, window=window, seed=runtime.seed)
         return ClassicalModel(name, model, runtime.seed)
 
     def load(saved: Saved) -> ClassicalModel:
-        from hyperseg.data.preprocess import Preprocess
-        from hyperseg.hsi.classical import refit
-
         record, seed = saved.record, int(saved.record["seed"])
         model = refit(
-            saved.arrays["features"], saved.arrays["labels"], fitter(), seed=seed,
-            n_classes=int(record["n_classes"]), window=int(record["window"]),
-            preprocess=Preprocess.from_arrays(saved.within("preprocess")),
+            saved.arrays["features"], saved.arrays["labels"], fit, seed=seed, n_classes=int(record["n_classes"]),
+            window=int(record["window"]), preprocess=Preprocess.from_arrays(saved.within("preprocess")),
         )  # fmt: skip
         return ClassicalModel(record["name"], model, seed)
 
-    return Method(name, NoSettings, fit, load, has_features=False, **more)
+    return Method(name, NoSettings, fitted, load, has_features=False, **more)

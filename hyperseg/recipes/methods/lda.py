@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from hyperseg.core import SettingError
 from hyperseg.core.task import Task
+from hyperseg.hsi.classical import fit_lda
 from hyperseg.recipes.methods.classical import classical_method
-
-
-def fitter() -> Callable[..., Any]:
-    from hyperseg.hsi.classical import fit_lda
-
-    return fit_lda
 
 
 def check(task: Task, settings: Any) -> None:
@@ -26,4 +20,4 @@ def check(task: Task, settings: Any) -> None:
         )
 
 
-LDA = classical_method("lda", fitter, window=3, check=check)
+LDA = classical_method("lda", fit_lda, window=3, check=check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from hyperseg.engine import History, predict_scene, scene_progress, window_featu
 from hyperseg.hsi.networks import for_inference
 
 Window = tuple[tuple[int, int], ...]  # (start, stop) per axis
-CELL = 128  # side of the cells in which features are computed: those of a pixel never depend on who asks
+CELL, KEPT = 128, 32  # side of the cells in which features are computed, and how many are kept
 
 
 @dataclass(frozen=True)
@@ -73,30 +73,34 @@ class NetworkModel:
     def features(self, scene: Scene, runtime: Runtime) -> Callable[[Window], Tensor] | None:
         """A window of the scene -> (F, h, w) features of its pixels, on the device.
 
-        They are computed on a fixed grid of cells and kept, so that a pixel has the same ones in every window.
+        They are computed in cells of a fixed grid, the latest ones kept: a pixel has the same features in every window.
         """
         if not hasattr(self.network, "features"):
             return None
         network, preprocess = self.lean
         network = network.to(runtime.device)
-        known: dict[Window, Tensor] = {}
+        grid = [part.core for part in tiles(scene.shape, size=CELL, halo=0)]
 
+        @lru_cache(maxsize=KEPT)
         def cell(core: Window) -> Tensor:
-            if core not in known:
-                part = around(core, scene.shape, halo=network.margin)
-                known[core] = window_features(network, scene, preprocess, part, device=runtime.device)
-            return known[core]
+            part = around(core, scene.shape, halo=network.margin)
+            return window_features(network, scene, preprocess, part, device=runtime.device)
 
         def look(window: Window) -> Tensor:
-            parts = [part.core for part in tiles(scene.shape, size=(CELL,) * len(scene.shape), halo=0)]
-            met = [core for core in parts if _overlap(core, window)]
-            out = cell(met[0]).new_empty(len(cell(met[0])), *(b - a for a, b in window))
-            for core in met:
-                both = _overlap(core, window)
-                assert both is not None
-                to = tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(both, window, strict=True))
-                of = tuple(slice(a - c, b - c) for (a, b), (c, _) in zip(both, core, strict=True))
-                out[:, *to] = cell(core)[:, *of]
+            out: Tensor | None = None
+            for core in grid:
+                both = [(max(a, c), min(b, d)) for (a, b), (c, d) in zip(window, core, strict=True)]
+                if any(start >= stop for start, stop in both):
+                    continue
+                values = cell(core)
+                if out is None:
+                    out = values.new_empty(len(values), *(b - a for a, b in window))
+                to, of = (
+                    tuple(slice(a - o, b - o) for (a, b), (o, _) in zip(both, origin, strict=True))
+                    for origin in (window, core)
+                )
+                out[:, *to] = values[:, *of]
+            assert out is not None
             return out
 
         return look
@@ -135,8 +139,3 @@ def load_weights(network: nn.Module, prefix: str, arrays: Mapping[str, NDArray[A
     """Give a network the state under `prefix` and put it into evaluation mode."""
     network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in unprefixed(prefix, arrays).items()})
     network.eval()
-
-
-def _overlap(a: Window, b: Window) -> Window | None:
-    both = tuple((max(s, u), min(t, v)) for (s, t), (u, v) in zip(a, b, strict=True))
-    return both if all(start < stop for start, stop in both) else None
