@@ -150,6 +150,14 @@ def test_files_stay_readable() -> None:
     assert max(lengths.values()) <= 300, f"beyond 250 lines, and at least one beyond 300: {long}"
 
 
+def test_the_main_command_declares_what_no_part_has() -> None:
+    """The options of parts come from their settings: few are left to be spelled out."""
+    text = (PACKAGE / "cli" / "classify.py").read_text(encoding="utf-8")
+    (command,) = (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name == "classify")
+    assert len(text.splitlines()) <= 130
+    assert len(command.decorator_list) - 3 <= 16  # beside the command itself, its argument and its context
+
+
 def test_folders_stay_small() -> None:
     counts = Counter(p.parent for p in FILES)
     assert {str(folder): n for folder, n in counts.items() if n > MOST_FILES} == {}
