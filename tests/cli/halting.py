@@ -31,9 +31,9 @@ class Stop:
 
     def reach(self, at: str) -> None:
         if self.at == at:
-            self.passes -= 1
-            if self.passes < 0:
+            if self.passes == 0:
                 raise KeyboardInterrupt
+            self.passes -= 1
 
 
 STOP = Stop()
