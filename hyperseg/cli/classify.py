@@ -10,12 +10,12 @@ import click
 
 from hyperseg.cli.device import device_option
 from hyperseg.cli.options import NONE, Choice, PartsCommand, chosen_settings, in_group
-from hyperseg.cli.vectors import vector_options
+from hyperseg.cli.vectors import GROUP, vector_options
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS
 
 PATH = click.Path(path_type=Path)
-labels, parts, run = (partial(in_group, title) for title in ("Labels and their split", "Parts", "The run"))
+labels, parts, run = (partial(in_group, title) for title in (GROUP, "Parts", "The run"))
 
 
 @click.command(cls=PartsCommand)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import click
-
+from hyperseg.cli.options import in_group
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.io.labels.vectors import AS_DRAWN
 
+GROUP = "Labels and their split"
 OPTIONS = tuple(leaves(AS_DRAWN))
 
 
@@ -24,10 +24,10 @@ def as_click(leaf: Leaf) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The click option of one field: a switch, a number of metres or a name."""
     rule = leaf.rule
     if leaf.hint is bool:
-        return click.option(f"--{rule.shown}/--{rule.off}", default=None, help=rule.help)
+        return in_group(GROUP, f"--{rule.shown}/--{rule.off}", default=None, help=rule.help)
     number = leaf.hint == float | None
     kind, metavar = (float, "METRES") if number else (str, "NAME")
-    return click.option(f"--{rule.shown}", type=kind, metavar=metavar, help=rule.help)
+    return in_group(GROUP, f"--{rule.shown}", type=kind, metavar=metavar, help=rule.help)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Hyperseg
+from running import Hyperseg
 
 from hyperseg.core.parts import Entry, Method, Refiner, Saved
 from hyperseg.core.sections import Section
@@ -19,6 +19,7 @@ from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 
 Started = Callable[..., dict[str, Any]]
+UNTRAINED = ("--baseline", "halt", "--quiet")  # words of a run that ends with the first training
 
 
 @dataclass
@@ -30,9 +31,9 @@ class Stop:
 
     def reach(self, at: str) -> None:
         if self.at == at:
-            self.passes -= 1
-            if self.passes < 0:
+            if self.passes == 0:
                 raise KeyboardInterrupt
+            self.passes -= 1
 
 
 STOP = Stop()
@@ -94,7 +95,7 @@ def started(hyperseg: Hyperseg, stop: Stop, tmp_path: Path) -> Started:
     """Words of classify -> what that run was started with; it is stopped before anything is trained."""
 
     def started(*words: str) -> dict[str, Any]:
-        answer = hyperseg("classify", *words, "--baseline", "halt", "--out", "begun", "--quiet")
+        answer = hyperseg("classify", *words, *UNTRAINED, "--out", "begun")
         assert answer.code == 130, answer.err
         found: dict[str, Any] = json.loads((tmp_path / "begun/unfinished/started.json").read_text())
         shutil.rmtree(tmp_path / "begun")

@@ -16,7 +16,7 @@ from typing import Any
 import halting
 import numpy as np
 import pytest
-from conftest import Hyperseg
+from running import Hyperseg
 
 from hyperseg.cli.main import resume_command
 from hyperseg.core import Grid, Scene

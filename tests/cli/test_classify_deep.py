@@ -2,83 +2,60 @@
 
 from __future__ import annotations
 
-import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
+import halting
 import pytest
+from running import Hyperseg
 
-from hyperseg.cli import classify as command
 from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.data.bands.groups import Cut
 from hyperseg.io.write import read_map
+from hyperseg.recipes.methods.band_groups import BandGroupSettings
 from hyperseg.recipes.refiners.deconv import DeconvSettings
 from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
-from hyperseg.recipes.run import classify as recipe
-from hyperseg.recipes.run import outputs
-from hyperseg.recipes.run.settings import METHODS, REFINERS, ClassifySettings
-from hyperseg.recipes.training.joint import JointSettings
+from hyperseg.recipes.run.settings import RunSettings
+from hyperseg.recipes.training.settings import TrainSettings
 
+stop, started = halting.stop, halting.started
 Words = tuple[str, ...]
-QUICK = ("--repeats", "1", "--epochs", "1", "--split", "random_per_class:8", "--baseline", "lda", "--quiet")
-TINY = ClassifySettings(
-    deep=DeepCrfSettings(
-        crf=DeepCRF(hidden=8, weight=2.0, inference=MeanField(iterations=3)),
-        steps=6, batch=16, least_edges=20, forced=True, joint=JointSettings(steps=0, batch=8, half=2),
-    ),
-    deconv=DeconvSettings(width=4, stages=1, steps=6, batch=2, crop=8, lr=0.02, strengths=(4.0,), forced=True),
+Write = Callable[[str, RunSettings], Words]
+SHORT = ("--repeats", "1", "--split", "random_per_class:8", "--baseline", "lda", "--quiet", "--no-pictures")
+NETWORK = BandGroupSettings(window=5, train=TrainSettings(epochs=1, min_steps=1, batch=16))
+DEEP = DeepCrfSettings(
+    crf=DeepCRF(hidden=8, weight=2.0, inference=MeanField(iterations=3)), steps=6, batch=16, least_edges=20,
+    forced=True,
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than these runs."""
-    from matplotlib.image import imsave
-
-    png = io.BytesIO()
-    imsave(png, [[0.0, 1.0]], format="png")
-    monkeypatch.setattr(outputs, "draw_figures", lambda *a, **k: {"map": png.getvalue()})
+DECONV = DeconvSettings(width=4, stages=1, steps=6, batch=2, crop=8, lr=0.02, strengths=(4.0,), forced=True)
+WHOLE = RunSettings(method="deep-crf", method_settings=NETWORK, refiner_settings={"deep-crf": DEEP, "deconv": DECONV})
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Words:
-    """Words that start a run from a record whose refiners are small."""
-    settings = replace(TINY, train=replace(TINY.train, batch=16, window=5))
-    record = {"settings": settings.to_json(), "inputs": {"scene": "cube.npy", "labels": "gt.npy"}}
-    (tmp_path / "tiny.json").write_text(json.dumps(record))
-    return ("--from", "tiny.json", *QUICK)
+def write(files: Words, tmp_path: Path) -> Write:
+    """Write the record of a run of cube.npy with these settings; the words that start from it."""
+
+    def write(name: str, settings: RunSettings) -> Words:
+        inputs = {"scene": "cube.npy", "labels": "gt.npy"}
+        record = {"format": 2, "settings": settings.to_json(), "inputs": inputs}
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+        return ("--from", f"{name}.json")
+
+    return write
 
 
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[ClassifySettings]:
-    """What every run is started with; none is trained."""
-    found: list[ClassifySettings] = []
-
-    def stop(scene: Any, settings: ClassifySettings, **_: Any) -> Any:
-        found.append(settings)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(recipe, "classify", stop)
-    return found
-
-
-def test_the_words_of_the_command_are_those_of_the_settings() -> None:
-    assert command.METHODS == METHODS
-    assert command.REFINERS == REFINERS
-
-
-def test_help_names_methods_refiners_and_how_to_chain_them(hyperseg: Any) -> None:
-    answer = hyperseg("classify", "--help")
+def test_help_names_methods_refiners_and_how_to_chain_them(hyperseg: Hyperseg) -> None:
+    answer = hyperseg("classify", "--method", "deep-crf", "--help")
     assert answer.code == 0
     text = " ".join(answer.out.split())
     for words in (
-        "[cnn3d|ssrn|hybrid|gan|twin|deep-crf|svm|rf]",
+        "[cnn3d|ssrn|hybrid|twin|gan|deep-crf|svm|rf|lda]",
         "[dense-crf|deep-crf|deconv|none]",
         "--refine deep-crf --refine deconv",
-        "[default: dense-crf; of --method deep-crf: deep-crf, deconv]",
-        "hyperseg classify indian-pines --method deep-crf",
+        "Settings of deep-crf and deconv: --groups",
         "--joint / --piecewise",
         f"--groups [{'|'.join(get_args(Cut))}]",
     ):
@@ -86,9 +63,9 @@ def test_help_names_methods_refiners_and_how_to_chain_them(hyperseg: Any) -> Non
 
 
 def test_the_method_with_its_refiners_and_the_run_repeated_and_applied(
-    hyperseg: Any, files: Words, tiny: Words, tmp_path: Path
+    hyperseg: Hyperseg, write: Write, tmp_path: Path
 ) -> None:
-    answer = hyperseg("classify", *tiny, "--method", "deep-crf", "--out", "one")
+    answer = hyperseg("classify", *write("deep", WHOLE), *SHORT, "--out", "one")
     assert answer.code == 0, answer.err
     metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
     control, deep, deconv = "unary + dense-crf", "unary + deep-crf", "unary + deep-crf + deconv"
@@ -96,9 +73,10 @@ def test_the_method_with_its_refiners_and_the_run_repeated_and_applied(
     for step in (control, deep, deconv):
         assert step in answer.out
     record = json.loads((tmp_path / "one" / "run.json").read_text())
-    assert (record["settings"]["method"], record["settings"]["refine"]) == ("deep-crf", None)
+    settings = record["settings"]
+    assert (settings["method"], settings["refine"]) == ("deep-crf", ["deep-crf", "deconv"])
     assert record["chain"] == ["unary", "deep-crf", "deconv"]
-    again = hyperseg("classify", "--from", "one/run.json", "--quiet", "--out", "two")
+    again = hyperseg("classify", "--from", "one/run.json", "--quiet", "--no-pictures", "--out", "two")
     assert again.code == 0, again.err
     for name in ("map.tif", "model.safetensors", "run.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
@@ -107,86 +85,71 @@ def test_the_method_with_its_refiners_and_the_run_repeated_and_applied(
     assert (read_map(tmp_path / "m.tif")[0] == read_map(tmp_path / "one" / "map.tif")[0]).all()
 
 
-def test_refiners_are_applied_in_the_order_of_the_words(
-    hyperseg: Any, files: Words, tiny: Words, tmp_path: Path
-) -> None:
-    words = ("--method", "svm", "--refine", "deep-crf", "--refine", "deconv", "--out", "r")
-    answer = hyperseg("classify", *tiny, *words)
+def test_refiners_are_applied_in_the_order_of_the_words(hyperseg: Hyperseg, write: Write, tmp_path: Path) -> None:
+    chain = {"deconv": DECONV, "deep-crf": replace(DEEP, features=NETWORK)}
+    words = write("svm", RunSettings(method="svm", refine=tuple(chain), refiner_settings=chain))
+    answer = hyperseg("classify", *words, *SHORT, "--refine", "deep-crf", "--refine", "deconv", "--out", "r")
     assert answer.code == 0, answer.err
     metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
     assert list(metrics["steps"]) == ["lda", "svm", "svm + deep-crf", "svm + deep-crf + deconv"]
     assert metrics["chain"] == ["svm", "deep-crf", "deconv"]
 
 
-def test_the_options_are_the_settings(hyperseg: Any, files: Words, started: list[ClassifySettings]) -> None:
-    for words in (
-        "",
-        "--method deep-crf",
-        "--method deep-crf --refine none",
-        "--refine none",
-        "--refine deconv --refine dense-crf",
-        "--method deep-crf --joint --groups correlation --window 5",
-        "--method deep-crf --piecewise",
-        "--refine deconv --groups equal",
-    ):
-        hyperseg("classify", *files, *words.split())
-    plain, deep, unrefined, none, chain, joint, piecewise, groups = started
-    assert (plain.refine, plain.refiners) == (None, ("dense-crf",))
-    assert (deep.refine, deep.refiners, deep.base) == (None, ("deep-crf", "deconv"), "unary")
+def test_the_options_are_the_settings(files: Words, started: halting.Started) -> None:
+    plain, deep, unrefined, none, chain, joint, piecewise, groups = (
+        RunSettings.from_json(started(*files, *words.split())["settings"])
+        for words in (
+            "",
+            "--method deep-crf",
+            "--method deep-crf --refine none",
+            "--refine none",
+            "--refine deconv --refine dense-crf",
+            "--method deep-crf --joint --groups correlation --window 5",
+            "--method deep-crf --piecewise",
+            "--refine deconv --groups equal",
+        )
+    )
+    assert plain.refine == ("dense-crf",)
+    assert (deep.refine, deep.chosen.step_name) == (("deep-crf", "deconv"), "unary")
     assert (unrefined.refine, none.refine) == ((), ())
     assert chain.refine == ("deconv", "dense-crf")
-    assert joint.deep.joint.steps == command.JOINT_STEPS > 0
-    assert (joint.train.groups, joint.deconv.groups, joint.train.window) == ("correlation", "correlation", 5)
-    assert replace(joint.deep, joint=deep.deep.joint) == deep.deep
+    assert joint.refiner_settings["deep-crf"] == DeepCrfSettings(joint=True)
+    assert joint.refiner_settings["deconv"] == DeconvSettings(groups="correlation")
+    assert joint.method_settings == BandGroupSettings(groups="correlation", window=5)
     assert piecewise == deep
-    assert groups.deconv.groups == "equal"
+    assert groups.refiner_settings["deconv"].groups == "equal"
 
 
 def test_options_beside_a_record_win_and_another_method_has_its_own_refiners(
-    hyperseg: Any, files: Words, tmp_path: Path, started: list[ClassifySettings]
+    write: Write, started: halting.Started
 ) -> None:
-    inputs = {"scene": "cube.npy", "labels": "gt.npy"}
-    chosen = replace(TINY, refine=("deconv",))
-    joint = replace(TINY.deep, joint=JointSettings(steps=40))
-    for name, settings in (
-        ("plain", TINY), ("chosen", chosen), ("deep", replace(TINY, method="deep-crf", deep=joint)),
-    ):  # fmt: skip
-        record = {"settings": settings.to_json(), "inputs": inputs}
-        (tmp_path / f"{name}.json").write_text(json.dumps(record))
-    for words in (
-        "chosen.json",
-        "chosen.json --method cnn3d",
-        "chosen.json --method deep-crf",
-        "chosen.json --method svm",
-        "chosen.json --method svm --refine deconv",
-        "chosen.json --refine none",
-        "deep.json",
-        "deep.json --method ssrn",
-        "deep.json --method gan",
-        "deep.json --piecewise",
-        "plain.json --method deep-crf",
-    ):
-        answer = hyperseg("classify", "--from", *words.split())
-        assert answer.code == 130 or started, (words, answer.err)
-    found = [(s.method, s.refiners) for s in started]
-    assert found == [
-        ("cnn3d", ("deconv",)),
-        ("cnn3d", ("deconv",)),
-        ("deep-crf", ("deep-crf", "deconv")),
-        ("svm", ("dense-crf",)),
-        ("svm", ("deconv",)),
-        ("cnn3d", ()),
-        ("deep-crf", ("deep-crf", "deconv")),
-        ("ssrn", ("dense-crf",)),
-        ("gan", ("dense-crf",)),
-        ("deep-crf", ("deep-crf", "deconv")),
-        ("deep-crf", ("deep-crf", "deconv")),
-    ]
-    assert started[0] == chosen
-    assert [s.deep.joint.steps for s in started[6:10]] == [40, 40, 40, 0]
-    assert started[9].deep == replace(joint, joint=replace(joint.joint, steps=0))
+    chosen = RunSettings(refine=("deconv",), refiner_settings={"deconv": DECONV})
+    joint = {"deep-crf": replace(DEEP, joint=True), "deconv": DECONV}
+    write("plain", RunSettings())
+    write("chosen", chosen)
+    write("deep", replace(WHOLE, refiner_settings=joint))
+    expected = {
+        "chosen.json": ("cnn3d", ("deconv",)),
+        "chosen.json --method cnn3d": ("cnn3d", ("deconv",)),
+        "chosen.json --method deep-crf": ("deep-crf", ("deep-crf", "deconv")),
+        "chosen.json --method svm": ("svm", ("dense-crf",)),
+        "chosen.json --method svm --refine deconv": ("svm", ("deconv",)),
+        "chosen.json --refine none": ("cnn3d", ()),
+        "deep.json": ("deep-crf", ("deep-crf", "deconv")),
+        "deep.json --method ssrn": ("ssrn", ("dense-crf",)),
+        "deep.json --method gan --variant spa": ("gan", ("dense-crf",)),
+        "deep.json --piecewise": ("deep-crf", ("deep-crf", "deconv")),
+        "plain.json --method deep-crf": ("deep-crf", ("deep-crf", "deconv")),
+    }
+    found = {words: RunSettings.from_json(started("--from", *words.split())["settings"]) for words in expected}
+    assert {words: (s.method, s.refine) for words, s in found.items()} == expected
+    assert found["chosen.json"] == replace(chosen, baselines=("halt",))
+    assert found["chosen.json --method svm --refine deconv"].refiner_settings == {"deconv": DECONV}
+    assert found["deep.json"].refiner_settings == joint
+    assert found["deep.json --piecewise"].refiner_settings == WHOLE.refiner_settings
 
 
+@pytest.mark.usefixtures("stop")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -195,20 +158,17 @@ def test_options_beside_a_record_win_and_another_method_has_its_own_refiners(
         ("--refine deep-crf --refine deep-crf", "every refiner once: got deep-crf, deep-crf."),
         ("--refine polish", "'polish'"),
         ("--method deep-crf --refine dense-crf", "name deep-crf among them"),
-        ("--joint", "--joint: only with --method deep-crf or --refine deep-crf."),
+        ("--baseline deep-crf", "deep-crf is no baseline"),
         ("--method svm --refine deep-crf --joint", "number 1 after svm"),
-        ("--method gan --refine deep-crf --joint", "number 1 after gan"),
+        ("--method gan --variant spa --refine deep-crf --joint", "number 1 after gan"),
         ("--refine dense-crf --refine deep-crf --joint", "number 2 after cnn3d"),
-        ("--groups equal", "--groups: only with --method deep-crf or --refine deconv."),
         ("--method deep-crf --groups gaps", "wavelength"),
     ],
 )
-def test_words_that_are_no_good(
-    hyperseg: Any, files: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, said: str
-) -> None:
-    monkeypatch.setattr(recipe, "_run_repeat", lambda *a, **k: pytest.fail("training started"))
+def test_words_that_are_no_good(hyperseg: Hyperseg, files: Words, tmp_path: Path, words: str, said: str) -> None:
+    """Told before the first training, which `halt` would stop with another exit code."""
     before = sorted(p.name for p in tmp_path.iterdir())
-    answer = hyperseg("classify", *files, "--split", "random_per_class:8", *words.split(), "--quiet")
+    answer = hyperseg("classify", *files, "--split", "random_per_class:8", *words.split(), *halting.UNTRAINED)
     assert answer.code == 2
     assert said in answer.err
     assert "Traceback" not in answer.err

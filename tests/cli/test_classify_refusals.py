@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import halting
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from halting import UNTRAINED
+from running import Hyperseg
 
 from hyperseg.cli.main import group
 from hyperseg.core import Scene
-from hyperseg.recipes.run import classify as recipe
 
+pytestmark = pytest.mark.usefixtures("stop")
+stop = halting.stop
 Words = tuple[str, ...]
 
 
-@pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bad input is found before any training."""
-    monkeypatch.setattr(recipe, "_run_repeat", lambda *a, **k: pytest.fail("training started"))
-
-
-def spoiled(what: str, scene: Scene, folder: Path) -> None:
+def spoiled(what: str, toy: Scene, folder: Path) -> None:
     """Write a cube.npy or gt.npy that is no good."""
-    assert scene.labels is not None
-    cube, labels = np.asarray(scene.cube), scene.labels + 1
+    assert toy.labels is not None
+    cube, labels = np.asarray(toy.cube), toy.labels + 1
     match what:
         case "transposed":
             np.save(folder / "gt.npy", labels.T)
@@ -76,10 +77,10 @@ def spoiled(what: str, scene: Scene, folder: Path) -> None:
     ],
 )
 def test_files_that_are_no_good(
-    hyperseg: Any, files: Words, scene: Scene, tmp_path: Path, untrained: None, what: str, said: str
+    hyperseg: Hyperseg, files: Words, toy: Scene, tmp_path: Path, what: str, said: str
 ) -> None:
-    spoiled(what, scene, tmp_path)
-    assert said in hyperseg("classify", *files, "--quiet").error
+    spoiled(what, toy, tmp_path)
+    assert said in hyperseg("classify", *files, *UNTRAINED).error
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cube.npy", "gt.npy"]
 
 
@@ -110,39 +111,84 @@ def test_files_that_are_no_good(
         ("cube.npy --labels gt.npy --out absent --resume", "absent: nothing to resume, this run does not exist"),
         ("cube.npy --labels gt.npy --resume", "runs/cube-cnn3d: nothing to resume"),
         ("--from gt.npy", "gt.npy: not a JSON record of a run"),
+        ("--from nowhere.json", "nowhere.json: No such file or directory"),
         ("--from .", "run.json: No such file or directory. Give the folder of a finished run"),
     ],
 )
-def test_words_that_are_no_good(
-    hyperseg: Any, files: Words, tmp_path: Path, untrained: None, words: str, said: str
-) -> None:
+def test_words_that_are_no_good(hyperseg: Hyperseg, files: Words, tmp_path: Path, words: str, said: str) -> None:
     np.save(tmp_path / "flip.npy", np.ones((21, 24), np.uint8))
     before = sorted(p.name for p in tmp_path.iterdir())
-    assert said in hyperseg("classify", *words.split(), "--quiet").error
+    assert said in hyperseg("classify", *words.split(), *UNTRAINED).error
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_cuda_where_there_is_none(
-    hyperseg: Any, files: Words, untrained: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cuda_where_there_is_none(hyperseg: Hyperseg, files: Words, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    error = hyperseg("classify", *files, "--device", "cuda").error
+    error = hyperseg("classify", *files, *UNTRAINED, "--device", "cuda").error
     assert "sees no CUDA device: use auto or cpu" in error
 
 
 def test_options_that_click_refuses() -> None:
-    for words in (["--method", "resnet"], ["--repeats", "0"], ["--seed", "-1"], ["--from", "nowhere.json"]):
+    for words in (["--method", "resnet"], ["--repeats", "0"], ["--seed", "-1"], ["--refine", "polish"]):
         result = CliRunner().invoke(group, ["classify", "x.npy", *words])
         assert result.exit_code == 2
         assert result.output.splitlines()[-1].startswith("Error: Invalid value for")
 
 
 def test_a_folder_where_nobody_may_write(
-    hyperseg: Any, files: Words, tmp_path: Path, untrained: None, monkeypatch: pytest.MonkeyPatch
+    hyperseg: Hyperseg, files: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(self: Path, *a: Any, **k: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    assert "r: the folder cannot be created (Permission denied)" in hyperseg("classify", *files, "--out", "r").error
-    assert "runs/cube-cnn3d: the folder cannot be created" in hyperseg("classify", *files).error
+    assert (
+        "r: the folder cannot be created (Permission denied)"
+        in hyperseg("classify", *files, *UNTRAINED, "--out", "r").error
+    )
+    assert "runs/cube-cnn3d: the folder cannot be created" in hyperseg("classify", *files, *UNTRAINED).error
+
+
+# CPU seconds since the process began: unlike the clock on the wall, other jobs do not lengthen them
+COMMAND = """
+import atexit, sys, time
+atexit.register(lambda: print("torch" in sys.modules, time.process_time()))
+from hyperseg.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("classify indian-pine", "Did you mean indian-pines?"),
+        ("classify cube.npy --method cnn3", "Did you mean cnn3d?"),
+        ("classify cube.npy --refine deconf", "Did you mean deconv?"),
+        ("classify cube.npy --baseline swm", "Did you mean svm?"),
+        ("classify cube.npy --split parcel", "Did you mean parcels?"),
+        ("classify cube.npy --set lrr=1", "Did you mean lr?"),
+        ("classify cube.npy --set lr=-1", "lr is above 0, got -1"),
+        ("classify cube.npy --window 8", "window is 1, 5, 9, 13, 17, ... pixels"),
+        ("classify cube.npy --joint", "it belongs to the refiner deep-crf"),
+        ("classify cube.npy --labels absent.tif", "absent.tif: no such file"),
+        ("classify cube.npy --labels gt.npy --device cpuu", "device 'cpuu' is unknown"),
+        ("map run indian-pine", "Did you mean indian-pines?"),
+        ("map nowhere cube.npy", "nowhere: No such file or directory"),
+        ("map run cube.npy --device cpuu", "device 'cpuu' is unknown"),
+        ("classify --help", "--refine"),
+        ("classify --method gan --help", "--conditional / --unconditional"),
+    ],
+)
+def test_wrong_words_and_help_are_answered_without_torch(files: Words, tmp_path: Path, words: str, said: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"format": 2, "settings": {}}))
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *words.split()], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    *shown, last = done.stdout.splitlines()
+    helped = "--help" in words
+    assert done.returncode == (0 if helped else 2), done.stderr
+    assert said in ("\n".join(shown) if helped else done.stderr)
+    torch, seconds = last.split()
+    assert torch == "False"
+    assert float(seconds) < 1.0

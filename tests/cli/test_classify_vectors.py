@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import halting
 import numpy as np
 import pytest
 import shapely
+from running import Hyperseg
 from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
 
 from hyperseg.core import Grid, Scene
 from hyperseg.io.write import read_map, write_map, write_raster
-from hyperseg.recipes.run import classify as recipe
-from hyperseg.recipes.run import outputs
 
+stop = halting.stop
 Draw = Callable[..., Path]
 Words = tuple[str, ...]
-SVM = ("--method", "svm", "--repeats", "1", "--refine", "none", "--quiet", "--split", "parcels,guard=1")
+AGAIN = ("--quiet", "--no-pictures")
+SVM = ("--method", "svm", "--repeats", "1", "--refine", "none", *AGAIN, "--split", "parcels,guard=1")
 GRID = Grid((10.0, 10.0), "m", "EPSG:32633", (10.0, 0.0, 4e5, 0.0, -10.0, 5e6))
 NAMES = ("oak", "fir", "ash")
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than these runs."""
-    from matplotlib.image import imsave
-
-    png = io.BytesIO()
-    imsave(png, [[0.0, 1.0]], format="png")
-    monkeypatch.setattr(outputs, "draw_figures", lambda *a, **k: {"map": png.getvalue()})
-
-
 @pytest.fixture
-def cube(scene: Scene, tmp_path: Path) -> str:
-    write_raster(tmp_path / "s.tif", np.asarray(scene.cube), GRID)
+def cube(toy: Scene, tmp_path: Path) -> str:
+    write_raster(tmp_path / "s.tif", np.asarray(toy.cube), GRID)
     return "s.tif"
 
 
@@ -47,13 +38,13 @@ def pixel(r: int, c: int, height: int = 1, width: int = 1) -> Polygon:
 
 
 @pytest.fixture
-def fields(scene: Scene, draw: Draw) -> Path:
+def fields(toy: Scene, draw: Draw) -> Path:
     """Squares of 3 x 3 pixels of one class as polygons, with a name, a code and another column."""
-    assert scene.labels is not None
+    assert toy.labels is not None
     shapes, names = [], []
     for r in range(0, 24, 3):
         for c in range(0, 21, 3):
-            found = np.unique(scene.labels[r : r + 3, c : c + 3])
+            found = np.unique(toy.labels[r : r + 3, c : c + 3])
             if len(found) == 1 and found[0] >= 0:
                 shapes.append(pixel(r, c, 3, 3))
                 names.append(NAMES[found[0]])
@@ -67,14 +58,14 @@ def record(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_from_polygons_to_a_map(hyperseg: Any, cube: str, fields: Path, scene: Scene, tmp_path: Path) -> None:
+def test_from_polygons_to_a_map(hyperseg: Hyperseg, cube: str, fields: Path, toy: Scene, tmp_path: Path) -> None:
     answer = hyperseg("classify", cube, "--labels", "f.gpkg", *SVM, "--out", "r", "--class-column", "crop")
     assert answer.code == 0, answer.err
     labels, classes, _, grid = read_map(tmp_path / "r/map.tif")
     assert classes == ("ash", "fir", "oak")
     assert grid == GRID
-    assert scene.labels is not None
-    right = (np.array([2, 1, 0, -1])[scene.labels] == labels)[scene.labels >= 0].mean()
+    assert toy.labels is not None
+    right = (np.array([2, 1, 0, -1])[toy.labels] == labels)[toy.labels >= 0].mean()
     assert right > 0.5
     found = record(tmp_path / "r")
     assert "by=polygons" in found["split"]["how"]
@@ -83,7 +74,7 @@ def test_from_polygons_to_a_map(hyperseg: Any, cube: str, fields: Path, scene: S
 
 
 def test_a_raster_of_the_same_pixels_trains_the_same_map(
-    hyperseg: Any, cube: str, fields: Path, tmp_path: Path
+    hyperseg: Hyperseg, cube: str, fields: Path, tmp_path: Path
 ) -> None:
     """What the polygons label is what a raster of them labels; only the split knows more."""
     from hyperseg.io.labels.rasterise import read_vectors
@@ -96,24 +87,24 @@ def test_a_raster_of_the_same_pixels_trains_the_same_map(
     np.testing.assert_array_equal(read_map(tmp_path / "a/map.tif")[0], read_map(tmp_path / "b/map.tif")[0])
 
 
-def test_from_repeats_it_with_its_options(hyperseg: Any, cube: str, fields: Path, tmp_path: Path) -> None:
+def test_from_repeats_it_with_its_options(hyperseg: Hyperseg, cube: str, fields: Path, tmp_path: Path) -> None:
     options = ("--class-column", "owner", "--all-touched", "--buffer-m", "7")
     assert hyperseg("classify", cube, "--labels", "f.gpkg", *SVM, *options, "--out", "one").code == 0
     inputs = record(tmp_path / "one")["inputs"]
     assert (inputs["class_column"], inputs["all_touched"], inputs["buffer_m"]) == ("owner", True, 7.0)
-    assert hyperseg("classify", "--from", "one", "--quiet", "--out", "two").code == 0
+    assert hyperseg("classify", "--from", "one", *AGAIN, "--out", "two").code == 0
     assert (tmp_path / "one/map.tif").read_bytes() == (tmp_path / "two/map.tif").read_bytes()
     assert record(tmp_path / "two")["inputs"] == inputs
-    again = ("--from", "one", "--quiet", "--class-column", "code", "--centres")
+    again = ("--from", "one", *AGAIN, "--class-column", "code", "--centres")
     assert hyperseg("classify", *again, "--out", "three").code == 0
     assert read_map(tmp_path / "three/map.tif")[1] == ("oak", "fir", "ash")  # named by the column beside
     np.save(tmp_path / "gt.npy", np.tile([1, 2, 2], (24, 7)))  # other labels leave the options behind
     plain = ("--split", "random_per_class:5", "--labels", "gt.npy")
-    assert hyperseg("classify", "--from", "one", "--quiet", *plain, "--out", "four").code == 0
+    assert hyperseg("classify", "--from", "one", *AGAIN, *plain, "--out", "four").code == 0
     assert "class_column" not in record(tmp_path / "four")["inputs"]
 
 
-def test_masks_and_pool_may_be_drawn(hyperseg: Any, cube: str, fields: Path, draw: Draw, tmp_path: Path) -> None:
+def test_masks_and_pool_may_be_drawn(hyperseg: Hyperseg, cube: str, fields: Path, draw: Draw, tmp_path: Path) -> None:
     draw("train.gpkg", [pixel(0, 0, 12, 21)])
     words = ("--split", "fixed", "--train-mask", "train.gpkg", "--class-column", "crop")
     assert hyperseg("classify", cube, "--labels", "f.gpkg", *SVM[:-2], *words, "--out", "r").code == 0
@@ -124,22 +115,22 @@ def test_masks_and_pool_may_be_drawn(hyperseg: Any, cube: str, fields: Path, dra
     assert (metrics["train"], metrics["test"]) == (labelled[:12].sum(), labelled[12:].sum())
 
 
-def test_score_takes_polygons(hyperseg: Any, fields: Path, scene: Scene, tmp_path: Path) -> None:
-    assert scene.labels is not None
-    write_map(tmp_path / "m.tif", scene.labels, classes=NAMES, colours=((1, 2, 3),) * 3, grid=GRID)
+def test_score_takes_polygons(hyperseg: Hyperseg, fields: Path, toy: Scene, tmp_path: Path) -> None:
+    assert toy.labels is not None
+    write_map(tmp_path / "m.tif", toy.labels, classes=NAMES, colours=((1, 2, 3),) * 3, grid=GRID)
     answer = hyperseg("score", "m.tif", "f.gpkg", "--json", "s.json", "--class-column", "crop")
     assert answer.code == 0, answer.err
     found = json.loads((tmp_path / "s.json").read_text())
     assert (found["OA"], found["matched_by"]) == (100, "name")
-    assert "does not reach" in hyperseg("score", moved(tmp_path, scene), "m.tif").error
+    assert "does not reach" in hyperseg("score", moved(tmp_path, toy), "m.tif").error
     assert "no column 'x'" in hyperseg("score", "m.tif", "f.gpkg", "--class-column", "x").error
     assert "layer: only for labels drawn" in hyperseg("score", "m.tif", "m.tif", "--layer", "x").error
 
 
-def moved(folder: Path, scene: Scene) -> str:
+def moved(folder: Path, toy: Scene) -> str:
     grid = Grid((10.0, 10.0), "m", "EPSG:32633", (10.0, 0.0, 7e5, 0.0, -10.0, 5e6))
-    assert scene.labels is not None
-    write_map(folder / "far.tif", scene.labels, classes=NAMES, colours=((1, 2, 3),) * 3, grid=grid)
+    assert toy.labels is not None
+    write_map(folder / "far.tif", toy.labels, classes=NAMES, colours=((1, 2, 3),) * 3, grid=grid)
     return "far.tif"
 
 
@@ -170,7 +161,7 @@ BOW = Polygon([(4e5, 5e6), (4e5 + 100, 5e6 - 100), (4e5 + 100, 5e6), (4e5, 5e6 -
     ],
 )
 def test_odd_polygons_are_dealt_with_and_told(
-    hyperseg: Any, cube: str, draw: Draw, shapes: list[Any], columns: dict[str, Any], said: str
+    hyperseg: Hyperseg, cube: str, draw: Draw, shapes: list[Any], columns: dict[str, Any], said: str
 ) -> None:
     draw("f.gpkg", shapes, columns)
     answer = hyperseg("classify", cube, "--labels", "f.gpkg", *SVM, "--out", "r")
@@ -248,26 +239,26 @@ MALFORMED: dict[str, tuple[Callable[[Path, Draw], Any], Words, str]] = {
 }
 
 
+@pytest.mark.usefixtures("stop")
 @pytest.mark.parametrize("what", MALFORMED)
 def test_malformed_vectors_are_refused_in_one_line(
-    hyperseg: Any, cube: str, draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    hyperseg: Hyperseg, cube: str, draw: Draw, tmp_path: Path, what: str
 ) -> None:
     make, words, said = MALFORMED[what]
-    monkeypatch.setattr(recipe, "_run_repeat", lambda *a, **k: pytest.fail("training started"))
     make(tmp_path, draw)
     (file,) = (p.name for p in tmp_path.glob("f.*") if p.suffix not in (".dbf", ".shx", ".prj", ".cpg"))
     before = sorted(p.name for p in tmp_path.iterdir())
-    error = hyperseg("classify", cube, "--labels", file, "--quiet", *words).error
+    error = hyperseg("classify", cube, "--labels", file, *halting.UNTRAINED, *words).error
     assert said in error
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_a_scene_that_is_nowhere(hyperseg: Any, files: Words, draw: Draw, scene: Scene, tmp_path: Path) -> None:
+def test_a_scene_that_is_nowhere(hyperseg: Hyperseg, files: Words, draw: Draw, toy: Scene, tmp_path: Path) -> None:
     draw("f.gpkg", TWO, {"crop": list("ab")})
     error = hyperseg("classify", "cube.npy", "--labels", "f.gpkg", "--quiet").error
     assert "only be laid on a scene that says where its pixels are, but cube.npy has neither" in error
     affine = Grid((10.0, 10.0), "px", None, GRID.affine)
-    write_raster(tmp_path / "bare.tif", np.asarray(scene.cube), affine)
+    write_raster(tmp_path / "bare.tif", np.asarray(toy.cube), affine)
     error = hyperseg("classify", "bare.tif", "--labels", "f.gpkg", "--quiet").error
     assert "is in EPSG:32633, but bare.tif has no CRS" in error
     error = hyperseg("classify", "indian-pines", "--labels", "f.gpkg", "--quiet").error

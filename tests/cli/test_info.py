@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Hyperseg
+from running import Hyperseg
 
 from hyperseg.io.formats.windows import FlatWindows
 

@@ -5,35 +5,33 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
+import halting
 import numpy as np
 import pytest
+from running import Hyperseg, Quick, Run
 
 from hyperseg.core import Scene
 from hyperseg.io.write import read_map
-from hyperseg.recipes.mapping import windows
-from hyperseg.recipes.run import outputs
-from hyperseg.recipes.run.classify import ClassifySettings, classify
-from hyperseg.recipes.training.network import TrainSettings
 
+stop = halting.stop
+Words = tuple[str, ...]
 NO_WAVELENGTHS = "Note: cube: it names no wavelengths; that its 16 bands are those of the run run cannot be checked\n"
 
 
 @pytest.fixture(params=["cnn3d", "svm"])
-def trained(
-    request: pytest.FixtureRequest, scene: Scene, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def method(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def trained(method: str, toy: Scene, files: Words, quick: Quick, run: Run, tmp_path: Path) -> Path:
     """A run of cube.npy in the folder `run`; cube.npy and gt.npy lie beside it."""
-    monkeypatch.setattr(outputs, "draw_figures", lambda *a, **k: {"map": b""})
-    settings = ClassifySettings(
-        method=request.param, split="random_per_class:8", repeats=1, refine=(), baselines=(),
-        train=TrainSettings(epochs=1, min_steps=4, batch=16),
-    )  # fmt: skip
-    return classify(scene, settings, out=tmp_path / "run", device="cpu", quiet=True)[0].root
+    return run(toy, quick(method=method), tmp_path / "run")
 
 
-def test_its_own_scene(hyperseg: Any, trained: Path, tmp_path: Path) -> None:
+def test_its_own_scene(hyperseg: Hyperseg, trained: Path, tmp_path: Path) -> None:
     answer = hyperseg("map", "run", "cube.npy", "--quiet")
     assert answer.code == 0
     assert answer.err == NO_WAVELENGTHS
@@ -43,8 +41,8 @@ def test_its_own_scene(hyperseg: Any, trained: Path, tmp_path: Path) -> None:
         assert (tmp_path / name).exists()
 
 
-def test_a_larger_scene_into_a_new_folder(hyperseg: Any, trained: Path, scene: Scene, tmp_path: Path) -> None:
-    np.save(tmp_path / "large.npy", np.tile(np.asarray(scene.cube), (4, 3, 1)))
+def test_a_larger_scene_into_a_new_folder(hyperseg: Hyperseg, trained: Path, toy: Scene, tmp_path: Path) -> None:
+    np.save(tmp_path / "large.npy", np.tile(np.asarray(toy.cube), (4, 3, 1)))
     answer = hyperseg("map", "run", "large.npy", "--out", "maps/large.tif", "--device", "cpu")
     assert answer.code == 0, answer.err
     made, expected = read_map(tmp_path / "maps" / "large.tif"), read_map(trained / "map.tif")
@@ -53,13 +51,13 @@ def test_a_larger_scene_into_a_new_folder(hyperseg: Any, trained: Path, scene: S
     np.testing.assert_array_equal(made[0][28:44, 25:38], expected[0][4:20, 4:17])
 
 
-def test_a_run_without_crf_says_so_when_asked_to_refine(hyperseg: Any, trained: Path) -> None:
+def test_a_run_without_crf_says_so_when_asked_to_refine(hyperseg: Hyperseg, trained: Path) -> None:
     answer = hyperseg("map", "run", "cube.npy", "--refine", "--quiet")
     assert answer.code == 0
     assert answer.err.startswith(NO_WAVELENGTHS + "Note: run: this run has no refiner")
 
 
-def test_an_unfinished_run_is_to_be_resumed(hyperseg: Any, trained: Path) -> None:
+def test_an_unfinished_run_is_to_be_resumed(hyperseg: Hyperseg, trained: Path) -> None:
     (trained / "run.json").unlink()
     (trained / "unfinished").mkdir()
     assert "continue it with --out run --resume" in hyperseg("map", "run", "cube.npy").error
@@ -82,17 +80,17 @@ def test_an_unfinished_run_is_to_be_resumed(hyperseg: Any, trained: Path) -> Non
     ],
 )
 def test_words_that_are_no_good(
-    hyperseg: Any, trained: Path, scene: Scene, tmp_path: Path, words: str, said: str
+    hyperseg: Hyperseg, trained: Path, toy: Scene, tmp_path: Path, words: str, said: str
 ) -> None:
-    np.save(tmp_path / "nine.npy", np.asarray(scene.cube)[..., :9])
-    np.save(tmp_path / "cut.npy", np.asarray(scene.cube))
+    np.save(tmp_path / "nine.npy", np.asarray(toy.cube)[..., :9])
+    np.save(tmp_path / "cut.npy", np.asarray(toy.cube))
     os.truncate(tmp_path / "cut.npy", 9000)
     before = sorted(p.name for p in tmp_path.iterdir())
     assert said in hyperseg("map", *words.split(), "--quiet").error
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_a_damaged_model_is_named(hyperseg: Any, trained: Path, tmp_path: Path) -> None:
+def test_a_damaged_model_is_named(hyperseg: Hyperseg, trained: Path, tmp_path: Path) -> None:
     model = trained / "model.safetensors"
     whole = model.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"x" * 100):
@@ -108,34 +106,30 @@ def test_a_damaged_model_is_named(hyperseg: Any, trained: Path, tmp_path: Path) 
 
 
 def test_interrupted_half_way_it_says_how_to_go_on(
-    hyperseg: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain, calls = windows.Mapper.__call__, [0]
-
-    def second_time(self: Any, *a: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == 2:
-            raise KeyboardInterrupt
-        return plain(self, *a)
-
-    monkeypatch.setattr(windows.Mapper, "__call__", second_time)
-    calls[0] = 1  # before anything was mapped: nothing to go on with
-    answer = hyperseg("map", "run", "cube.npy", "--side", "16", "--quiet")
+    hyperseg: Hyperseg, files: Words, stop: halting.Stop, method: str, toy: Scene, quick: Quick, run: Run,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """By a refiner that leaves every map as it is, but may stop at a window."""
+    run(toy, quick(method=method, refine=("halt",)), tmp_path / "run")
+    words = ("map", "run", "cube.npy", "--refine", "--side", "16", "--quiet")
+    stop.at = "apply"  # before anything was mapped: nothing to go on with
+    answer = hyperseg(*words)
     assert (answer.code, answer.err) == (130, NO_WAVELENGTHS + "\nInterrupted.\n")
     assert not [p for p in tmp_path.iterdir() if "map" in p.name]
-    calls[0] = 0
-    answer = hyperseg("map", "run", "cube.npy", "--side", "16", "--quiet")
+    stop.passes = 1
+    answer = hyperseg(*words)
     assert answer.code == 130
     _, _, command = answer.err.removeprefix(NO_WAVELENGTHS).strip().partition("Interrupted. To go on: hyperseg ")
-    assert command == "map run cube.npy --side 16 --quiet --out cube-map.tif --resume"
+    assert command == "map run cube.npy --refine --side 16 --quiet --out cube-map.tif --resume"
     assert [p.name for p in tmp_path.iterdir() if "map" in p.name] == ["cube-map.unfinished"]
-    assert "an unfinished map lies here" in hyperseg("map", "run", "cube.npy", "--side", "16").error
+    assert "an unfinished map lies here" in hyperseg(*words).error
+    stop.at = ""
     assert hyperseg(*command.split()).code == 0
-    np.testing.assert_array_equal(read_map(tmp_path / "cube-map.tif")[0], read_map(trained / "map.tif")[0])
+    np.testing.assert_array_equal(read_map(tmp_path / "cube-map.tif")[0], read_map(tmp_path / "run" / "map.tif")[0])
     assert not list(tmp_path.glob("*.unfinished"))
 
 
-def test_everything_beside_the_map(hyperseg: Any, trained: Path, tmp_path: Path) -> None:
+def test_everything_beside_the_map(hyperseg: Hyperseg, trained: Path, tmp_path: Path) -> None:
     answer = hyperseg("map", "run", "cube.npy", "--entropy", "--probabilities", "p.zarr", "--workers", "1", "--quiet")
     assert answer.code == 0, answer.err
     assert "cube-map-entropy.tif" in answer.out
@@ -144,6 +138,6 @@ def test_everything_beside_the_map(hyperseg: Any, trained: Path, tmp_path: Path)
     assert (tmp_path / "cube-map.tif").read_bytes() == (trained / "map.tif").read_bytes()
 
 
-def test_workers_here_or_there(hyperseg: Any, trained: Path) -> None:
+def test_workers_here_or_there(hyperseg: Hyperseg, trained: Path) -> None:
     error = hyperseg("map", "run", "cube.npy", "--workers", "2", "--dask", "tcp://127.0.0.1:9").error
     assert "give one of them" in error

@@ -12,64 +12,49 @@ import numpy as np
 import pytest
 
 from hyperseg.cli.several import refuse_several, talks
-from hyperseg.core import SettingError
+from hyperseg.core import Scene, SettingError
 from hyperseg.io.write import read_map
 from hyperseg.recipes.run.record import load_model
-from hyperseg.simulated.scenes import toy_scene
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the loopback device is called lo on Linux only")
 
-# The command line as it is, but with layers that treat a patch alike in any batch: then the result is the same.
-# MISHAP makes process 1 stumble in training.
+# The command line as it is, but with layers that treat a patch alike in any batch, in full precision: then the result
+# is the same. MISHAP makes process 1 stumble in training.
 COMMAND = """
-import importlib, io, os, signal
-from contextlib import contextmanager
+import os, signal
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from hyperseg.core import DataFileError
-from hyperseg.recipes.run import make
-from hyperseg.recipes.run import outputs
-from hyperseg.recipes.training import network as train
-from matplotlib.image import imsave
 
-class Frozen(nn.BatchNorm2d):
-    def train(self, mode=True):
-        return super().train(False)
-
-importlib.import_module("hyperseg.backbone.conv")._BATCH_NORM[2] = Frozen
+nn.BatchNorm2d.train = lambda self, mode=True: nn.Module.train(self, False)
 nn.Dropout2d.forward = lambda self, x: x
-make.choose_precision = lambda device: "fp32"
-picture = io.BytesIO()
-imsave(picture, [[0.0, 1.0]], format="png")
-outputs.draw_figures = lambda *words, **options: {"map": picture.getvalue()}
-mishap = os.environ.get("MISHAP") if os.environ.get("RANK") == "1" else None
+torch.cpu._is_avx512_bf16_supported = torch.cpu._is_amx_tile_supported = lambda: False
+mishap, steps = os.environ.get("MISHAP") if os.environ.get("RANK") == "1" else None, []
 
-@contextmanager
-def progress(label, steps, quiet):
-    def report(done, values):
-        if done == 7 and mishap == "ctrl-c":
-            os.kill(os.getpid(), signal.SIGINT)
-        if done == 7 and mishap == "error":
-            raise DataFileError("the disk of process 1 is gone.")
-    yield report
+def stumble(*given):
+    steps.append(given)
+    if len(steps) == 7 and mishap == "ctrl-c":
+        os.kill(os.getpid(), signal.SIGINT)
+    if len(steps) == 7 and mishap == "error":
+        raise DataFileError("the disk of process 1 is gone.")
 
-train.training_progress = progress
+register_optimizer_step_post_hook(stumble)
 from hyperseg.cli import main
 main()
 """
 OPTIONS = [
     "--split", "random_per_class:10", "--repeats", "2", "--epochs", "40", "--baseline", "lda", "--refine", "none",
-    "--device", "cpu",
+    "--device", "cpu", "--no-pictures",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def desk(tmp_path_factory: pytest.TempPathFactory, toy: Scene) -> Path:
     folder = tmp_path_factory.mktemp("torchrun")
-    scene = toy_scene(shape=(24, 21), n_bands=16)
-    assert scene.labels is not None
-    np.save(folder / "toy.npy", np.asarray(scene.cube))
-    np.save(folder / "gt.npy", scene.labels + 1)
+    assert toy.labels is not None
+    np.save(folder / "toy.npy", np.asarray(toy.cube))
+    np.save(folder / "gt.npy", toy.labels + 1)
     (folder / "command.py").write_text(COMMAND)
     return folder
 
