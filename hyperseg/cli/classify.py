@@ -28,8 +28,6 @@ labels, parts, run = (partial(in_group, title) for title in (GROUP, "Parts", "Th
 )
 @vector_options
 @labels("--split", metavar="SPLIT", help="How labelled pixels are divided, see below.  [default: parcels]")
-@labels("--train-mask", metavar="FILE", help="For --split fixed: raster of training pixels.")
-@labels("--test-mask", metavar="FILE", help="For --split fixed: raster of test pixels; default: the rest.")
 @parts("--method", type=Choice(METHODS), help=f"What makes the map.  [default: {METHODS.default}]")
 @parts(
     "--refine",

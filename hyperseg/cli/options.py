@@ -13,13 +13,19 @@ from hyperseg.core import SettingError
 from hyperseg.core.parts import Parts
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.core.words import did_you_mean, listed
-from hyperseg.data.splits import splits_help
+from hyperseg.data.splits import SPLITS, parse_split, splits_help
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.settings import RunSettings
 
 NONE = "none"  # no refiner
-POOL = "pool"  # option of methods that learn from pixels without labels
+FILES = {  # options that name files beside the labels: field of the part that has it -> option -> help
+    "unlabelled": {"pool": "Pixels to learn from without labels, raster or polygons.  [default: the whole scene]"},
+    "needs_masks": {
+        "train-mask": "Raster of training pixels, 0 = not among them.",
+        "test-mask": "Raster of test pixels.  [default: all other labelled pixels]",
+    },
+}
 
 
 class Choice(click.ParamType):
@@ -127,9 +133,9 @@ class PartsCommand(click.Command):
         base: RunSettings = ctx.meta.get("base") or RunSettings()
         *own, help = super().get_params(ctx)
         more: list[click.Parameter] = [item.option() for item in shown(list(base.parts))]
-        if base.chosen.unlabelled:
-            text = "Pixels to learn from without labels, raster or polygons.  [default: the whole scene]"
-            more.append(GroupedOption([f"--{POOL}"], metavar="FILE", help=text, group=f"Settings of {base.method}"))
+        for part in (base.chosen, parse_split(base.split)[0]):
+            title = f"Settings of {part.name}"
+            more += [GroupedOption([f"--{n}"], metavar="FILE", help=h, group=title) for n, h in files_of(part).items()]
         return [*own, *more, help]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -161,6 +167,9 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     known: dict[str, Any] = {}
     if method is not None and method != settings.method:  # an earlier run's refiners were chosen for its method
         known = {"method": checked(METHODS, "method", method), "method_settings": None, "refine": None}
+    split = last(args, "split")
+    if split is not None:
+        known["split"] = split
     if refine:
         known["refine"] = tuple(checked(REFINERS, "refine", n) for n in refine if n != NONE)
     if not known:
@@ -169,7 +178,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     plain = {k: getattr(settings, k) for k in ("split", "baselines", "repeats", "seed")}
     kept = {n: s for n, s in settings.refiner_settings.items() if names is not None and n in names}
     current = {"method": settings.method, "method_settings": settings.method_settings, "refine": names}
-    return RunSettings(**plain, refiner_settings=kept, **current | known)
+    return RunSettings(refiner_settings=kept, **plain | current | known)
 
 
 def checked(table: Parts, option: str, name: str) -> str:
@@ -198,22 +207,26 @@ def last(args: Sequence[str], name: str) -> str | None:
 def refusal(option: str, base: RunSettings) -> str:
     """Why an option is not taken: another part has it, or none."""
     name = option.removeprefix("--")
-    owners = {
-        table.what: [part for part in table if name in option_names(table[part])] for table in (METHODS, REFINERS)
-    }
+    tables = (METHODS, REFINERS, SPLITS)
+    owners = {table.what: [part for part in table if name in option_names(table[part])] for table in tables}
     words = [f"the {what}{'s' * (len(names) > 1)} {listed(names)}" for what, names in owners.items() if names]
-    chosen = listed(dict.fromkeys(part for part, _ in base.parts))
+    chosen = listed(dict.fromkeys([*(part for part, _ in base.parts), parse_split(base.split)[0].name]))
     if words:
         return f"--{name} is no option of {chosen}: it belongs to {listed(words)}."
     known = [n for _, s in base.parts for n in option_names_of(s)]
     return f"no such option: {option}.{did_you_mean(name, known)} `hyperseg classify --help` lists them."
 
 
+def files_of(part: Any) -> dict[str, str]:
+    """Options of a part that name files, with their help."""
+    return {n: h for field, names in FILES.items() if getattr(part, field, False) for n, h in names.items()}
+
+
 def option_names(part: Any) -> Iterator[str]:
-    """Names of a part's options, without dashes."""
-    yield from option_names_of(part.settings())
-    if getattr(part, "unlabelled", False):
-        yield POOL
+    """Names of a part's options, without dashes; those of a split stand in its spelling."""
+    if part.name not in SPLITS:
+        yield from option_names_of(part.settings())
+    yield from files_of(part)
 
 
 def option_names_of(settings: Any) -> Iterator[str]:

@@ -96,7 +96,10 @@ def test_files_that_are_no_good(
         (". --labels gt.npy", "is a folder, a data file was expected"),
         ("cube.npy:key --labels gt.npy", "cube.npy: a .npy file holds one array and no names; leave out 'key'"),
         ("cube.npy --labels gt.npy --split fixed", "--split fixed needs --train-mask FILE"),
-        ("cube.npy --labels gt.npy --split parcels --train-mask gt.npy", "write 'fixed' to use them"),
+        (
+            "cube.npy --labels gt.npy --split parcels --train-mask gt.npy",
+            "--train-mask is no option of cnn3d, dense-crf and parcels: it belongs to the split fixed",
+        ),
         ("cube.npy --labels gt.npy --split fixed --train-mask flip.npy", "flip.npy: the mask has shape (21, 24)"),
         ("cube.npy --labels gt.npy --split fixed --train-mask lost.npy", "lost.npy: no such file"),
         ("cube.npy --labels gt.npy --split fixed --train-mask gt.npy", "leaves no test pixel"),
