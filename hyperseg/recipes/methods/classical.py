@@ -11,6 +11,7 @@ from hyperseg.core.parts import Method, Saved, prefixed
 from hyperseg.core.sections import Section
 from hyperseg.core.settings import settings
 from hyperseg.core.task import Task
+from hyperseg.recipes.methods.network import standardised
 
 if TYPE_CHECKING:
     from hyperseg.core.runtime import Runtime
@@ -83,7 +84,12 @@ class ClassicalModel:
 
 
 def classical_method(
-    name: str, fitter: Callable[[], Callable[..., Any]], *, window: int = 1, **more: Any
+    name: str,
+    fitter: Callable[[], Callable[..., Any]],
+    *,
+    window: int = 1,
+    check: Callable[[Task, Any], None] = lambda task, settings: None,
+    **more: Any,
 ) -> Method:
     """A method that classifies preprocessed spectra.
 
@@ -91,8 +97,13 @@ def classical_method(
         name: as in the table.
         fitter: gives the function (features, labels, *, seed, n_classes) -> classifier; called when it is needed.
         window: side of the square of pixels whose mean spectrum is classified.
+        check: what else would stop it; that no band is left to look at is checked for all.
         more: further fields of `Method`.
     """
+
+    def checked(task: Task, settings: NoSettings) -> None:
+        standardised(task)
+        check(task, settings)
 
     def fit(task: Task, settings: NoSettings, runtime: Runtime) -> ClassicalModel:
         from hyperseg.hsi.classical import fit_spectral
@@ -112,4 +123,4 @@ def classical_method(
         )  # fmt: skip
         return ClassicalModel(record["name"], model, seed)
 
-    return Method(name, NoSettings, fit, load, has_features=False, **more)
+    return Method(name, NoSettings, fit, load, checked, has_features=False, **more)
