@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from hyperseg.core.settings import settings
 from hyperseg.core.task import Task
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.hsi.classical import Fit, SpectralClassifier, fit_spectral, predict_map, refit
+from hyperseg.recipes.methods.network import standardised
 
 
 @settings
@@ -75,15 +77,23 @@ class ClassicalModel:
         return None
 
 
-def classical_method(name: str, fit: Fit, *, window: int = 1, **more: Any) -> Method:
+def classical_method(
+    name: str, fit: Fit, *, window: int = 1, check: Callable[[Task, Any], None] | None = None, **more: Any
+) -> Method:
     """A method that classifies preprocessed spectra, averaged over squares of `window` pixels.
 
     Args:
         name: as in the table.
         fit: one of the `fit_` functions of `hyperseg.hsi.classical`.
         window: see there.
+        check: what else would stop it; that no band is left to look at is checked for all.
         more: further fields of `Method`.
     """
+
+    def checked(task: Task, settings: NoSettings) -> None:
+        standardised(task)
+        if check is not None:
+            check(task, settings)
 
     def fitted(task: Task, settings: NoSettings, runtime: Runtime) -> ClassicalModel:
         model = fit_spectral(task.scene, task.split, fit, window=window, seed=runtime.seed)
@@ -97,4 +107,4 @@ def classical_method(name: str, fit: Fit, *, window: int = 1, **more: Any) -> Me
         )  # fmt: skip
         return ClassicalModel(record["name"], model, seed)
 
-    return Method(name, NoSettings, fitted, load, has_features=False, **more)
+    return Method(name, NoSettings, fitted, load, checked, has_features=False, **more)

@@ -147,7 +147,7 @@ def check_parts(task: Task, settings: RunSettings) -> None:
     method = settings.chosen
     if "scene" not in method.takes:
         raise SettingError(f"the method {method.name} takes {listed(sorted(method.takes))}, no scenes.")
-    for _, part, chosen in fitted_parts(settings):
+    for _, part, chosen in reversed(fitted_parts(settings)):  # what is too large is told before it is read
         part.check(task, chosen)
     for place, (refiner, chosen) in enumerate(settings.chain):
         refiner.check(task, chosen, method, place)

@@ -14,40 +14,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes import line, stopping
 
-from hyperseg.core import DataFileError, HypersegError, RunError, Scene
-from hyperseg.recipes.run import chain, make
-from hyperseg.recipes.run import classify as recipe
+from hyperseg.core import HypersegError, RunError, Scene
+from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.folder import Interrupted, open_run
+from hyperseg.recipes.run.load import load_run
 from hyperseg.recipes.run.record import load_model
-from hyperseg.recipes.training import network as train
 
 SAME = ("map.tif", "confidence.tif", "model.safetensors", "run.json", "map.qml", "map.tif.aux.xml")
 
 
 def same(one: Path, other: Path) -> bool:
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in SAME)
-
-
-@contextmanager
-def interrupted_training(*, repeat: int, step: int) -> Iterator[None]:
-    """Ctrl-C at a step of the training of one repeat."""
-    began = 0
-
-    @contextmanager
-    def progress(label: str, steps: int, *, quiet: bool) -> Iterator[Any]:
-        nonlocal began
-        began += 1
-
-        def report(done: int, values: Any) -> None:
-            if began == repeat + 1 and done == step:
-                raise KeyboardInterrupt
-
-        yield report
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "training_progress", progress)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +47,8 @@ def test_interrupted_in_training(
     toy: Scene, settings: Any, run: Any, whole: Path, tmp_path: Path, repeat: int, step: int
 ) -> None:
     out = tmp_path / "out"
-    with interrupted_training(repeat=repeat, step=step), pytest.raises(Interrupted) as caught:
-        run(toy, settings, out)
+    with pytest.raises(Interrupted) as caught:
+        run(toy, settings, out, on_step=stopping(step, f"repeat {repeat + 1}/2"))
     assert caught.value.folder == out
     assert [p.name for p in out.iterdir()] == ["unfinished"]
     kept = {p.name for p in (out / "unfinished").iterdir()}
@@ -82,26 +62,38 @@ def test_interrupted_in_training(
         assert one[name] == other[name]
 
 
-@pytest.mark.parametrize("where", ["fit_baseline", "predict_scene", "refine_with_crf", "save_repeat"])
-def test_interrupted_outside_training(
-    toy: Scene, settings: Any, run: Any, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    def stop(*a: Any, **k: Any) -> Any:
-        raise KeyboardInterrupt
+class Stops:
+    """A part, or what was fitted with it; asking it for `what` is Ctrl-C."""
 
-    with monkeypatch.context() as patch:
-        patch.setattr(next(m for m in (make, chain, recipe) if hasattr(m, where)), where, stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(toy, settings, tmp_path / "out")
+    def __init__(self, of: Any, what: str) -> None:
+        self.of, self.what = of, what
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self.what:
+            raise KeyboardInterrupt
+        return getattr(self.of, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("lda", "fit"), ("cnn3d", "map"), ("dense-crf", "fit"), ("dense-crf", "apply"), ("dense-crf", "saved")],
+)
+def test_interrupted_outside_training(
+    toy: Scene, settings: Any, run: Any, whole: Path, tmp_path: Path, name: str, what: str
+) -> None:
+    table = METHODS if name in METHODS else REFINERS
+    part = table[name]
+    stops = Stops(part, what) if what == "fit" else replace(part, fit=lambda *a: Stops(part.fit(*a), what))
+    with line(table, name, stops), pytest.raises(KeyboardInterrupt):
+        run(toy, settings, tmp_path / "out")
     run(toy, settings, tmp_path / "out", resume=True)
     assert same(whole, tmp_path / "out")
 
 
 def test_interrupted_twice(toy: Scene, settings: Any, run: Any, whole: Path, tmp_path: Path) -> None:
-    for first, (repeat, step) in enumerate([(0, 3), (0, 4), (1, 2)]):
-        # a resumed training is the first that this process begins
-        with interrupted_training(repeat=repeat if first != 1 else 0, step=step), pytest.raises(Interrupted):
-            run(toy, settings, tmp_path / "out", resume=first > 0)
+    for n, (repeat, step) in enumerate([(1, 3), (1, 4), (2, 2)]):
+        with pytest.raises(Interrupted):
+            run(toy, settings, tmp_path / "out", resume=n > 0, on_step=stopping(step, f"repeat {repeat}/2"))
     run(toy, settings, tmp_path / "out", resume=True)
     assert same(whole, tmp_path / "out")
 
@@ -110,16 +102,16 @@ def test_a_run_is_resumed_with_what_it_was_started_with(
     toy: Scene, settings: Any, run: Any, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    with interrupted_training(repeat=0, step=3), pytest.raises(Interrupted):
-        run(toy, settings, out)
+    with pytest.raises(Interrupted):
+        run(toy, settings, out, on_step=stopping(3))
     assert toy.labels is not None
     relabelled = toy.labels.copy()
     relabelled[relabelled == 0] = -1
     relabelled[0, 0] = 0
     for scene, changed, words in (
         (toy, replace(settings, seed=4), r"settings\.seed 0 \(now 4\)"),
-        (toy, replace(settings, refine=()), r"settings\.refine .*dense-crf.*now \[\]"),
-        (toy, replace(settings, train=replace(settings.train, lr=0.5)), r"settings\.train\.lr .*now 0\.5"),
+        (toy, replace(settings, refine=(), refiner_settings={}), r"settings\.refine .*dense-crf.*now \[\]"),
+        (toy, settings.with_({"lr": 0.5}), r"settings\.method_settings\.train\.lr .*now 0\.5"),
         (toy.with_(name="other"), settings, r"scene\.name .*now other"),
         (toy.with_(labels=relabelled), settings, "checksum"),
         (toy.with_(classes=("a", "b", "c")), settings, "classes"),
@@ -158,14 +150,12 @@ def test_nothing_is_overwritten(toy: Scene, settings: Any, run: Any, tmp_path: P
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "mine", "notes.txt"]
 
 
-def test_an_empty_folder_is_used_and_survives_a_failure(
-    toy: Scene, settings: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_folder_is_used_and_survives_a_failure(toy: Scene, settings: Any, run: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    monkeypatch.setattr(make, "fit_baseline", lambda *a, **k: 1 / 0)
+    fails = replace(METHODS["lda"], fit=lambda *given: 1 / 0)
     for folder, left in ((out, True), (tmp_path / "new", False)):
-        with pytest.raises(ZeroDivisionError):
+        with line(METHODS, "lda", fails), pytest.raises(ZeroDivisionError):
             run(toy, settings, folder)
         assert folder.exists() == left
     assert list(out.iterdir()) == []
@@ -199,8 +189,8 @@ def damage(path: Path) -> None:
 @pytest.mark.parametrize("name", ["train1-cnn3d.pt", "repeat0.npz", "repeat0.json", "started.json"])
 def test_damaged_state_is_named(toy: Scene, settings: Any, run: Any, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
-    with interrupted_training(repeat=1, step=4), pytest.raises(Interrupted):
-        run(toy, settings, out)
+    with pytest.raises(Interrupted):
+        run(toy, settings, out, on_step=stopping(4, "repeat 2/2"))
     damage(out / "unfinished" / name)
     with pytest.raises(RunError, match=name.split(".")[0]) as caught:
         run(toy, settings, out, resume=True)
@@ -231,7 +221,7 @@ def test_a_full_disk_at_the_end(toy: Scene, settings: Any, run: Any, whole: Path
     last = ("map.png", "report.html", "metrics.json")
     for k, name in enumerate(("map.tif", "confidence.tif", "model.safetensors", "run.json", *last)):
         with full_disk(name) as tried, pytest.raises(HypersegError, match="No space left") as caught:
-            run(toy, settings, out, resume=k > 0)
+            run(toy, settings, out, resume=k > 0, pictures=name == "map.png")
         assert name in tried
         assert not any(file.startswith(("train", "repeat")) for file in tried) or k == 0
         assert str(out / name) in str(caught.value)
@@ -257,24 +247,11 @@ def test_a_full_disk_before_the_end(
     assert same(whole, out)
 
 
-def test_a_full_disk_while_a_map_is_written(
-    toy: Scene, settings: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from hyperseg.io.write import map as write_map
-
-    def no_room(self: Any, *a: Any, **k: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(write_map.MapWriter, "write", no_room)
-    with pytest.raises(DataFileError, match=r"/map\..*No space left"):
-        run(toy, settings, tmp_path / "out")
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["unfinished"]
-
-
 def test_weights_that_cannot_be_read_back(whole: Path, tmp_path: Path) -> None:
     whole = Path(shutil.copytree(whole, tmp_path / "copy"))
     tensors, record = load_model(whole)
-    assert {name.split(".")[0] for name in tensors} == {"network", "preprocess", "drift", "refiner0"}
+    assert {name.split(".")[0] for name in tensors} == {"model", "drift", "refiner0"}
+    assert np.isfinite(tensors["model.preprocess.mean"]).all()
     assert record["settings"]["repeats"] == 2
     damage(whole / "model.safetensors")
     with pytest.raises(RunError, match=r"model\.safetensors: missing or damaged"):
@@ -294,4 +271,15 @@ def test_weights_that_cannot_be_read_back(whole: Path, tmp_path: Path) -> None:
     (whole / "unfinished").mkdir()
     with pytest.raises(RunError, match=r"has not ended.*--resume"):
         load_model(whole)
-    assert np.isfinite(tensors["preprocess.mean"]).all()
+
+
+def test_a_run_of_an_earlier_version_is_refused_with_a_remedy(whole: Path, tmp_path: Path) -> None:
+    """Its record had no format; a later one will have another."""
+    record = json.loads((whole / "run.json").read_text())
+    assert record.pop("format") == 2
+    for more, told in (({}, "format 1"), ({"format": 3}, "format 3")):
+        (tmp_path / "run.json").write_text(json.dumps(record | more | {"versions": {"hyperseg": "0.7"}}))
+        with pytest.raises(RunError, match=rf"run\.json: a record of {told}, .*reads format 2\.") as caught:
+            load_run(tmp_path)
+        assert "Classify the scene again with the same options" in str(caught.value)
+        assert "the version that made the run (0.7)" in str(caught.value)
