@@ -12,110 +12,83 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from hyperseg.recipes.run.make import map_scene
 from numpy.typing import NDArray
 
-from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.data.augment import SpectralNoise
+from hyperseg.core import Scene, Split
+from hyperseg.core.parts import Method, Step
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import changed
+from hyperseg.core.task import Task
 from hyperseg.data.splits import make_split
-from hyperseg.gan.settings import Variant, Weights
-from hyperseg.hsi.classical import fit_lda, fit_random_forest, fit_spectral, fit_svm, predict_map
+from hyperseg.gan.settings import Variant
 from hyperseg.io.catalog import load_card, open_card
 from hyperseg.metrics import mean_and_std, paired
-from hyperseg.recipes.refiners.dense_crf import refine_with_crf
-from hyperseg.recipes.run.repeat import score_map
-from hyperseg.recipes.training.gan import GanSettings, augmenting, train_gan
-from hyperseg.recipes.training.network import TrainSettings, train_network
+from hyperseg.recipes.methods import METHODS, svm
+from hyperseg.recipes.methods.classical import classical_method
+from hyperseg.recipes.methods.gan import told
+from hyperseg.recipes.methods.network import network_method, spectral_spatial, whitened
+from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.run.classify import pool_mask
+from hyperseg.recipes.run.repeat import score_step
+from hyperseg.recipes.run.steps import make_map, refine
 from hyperseg.simulated.scenes import make_up_spectra, simulate_pavia_university, simulate_potts, simulate_usgs_potts
 
-BASE = TrainSettings()
-NETWORKS: dict[str, tuple[str, TrainSettings, dict[str, Any]]] = {
-    "cnn3d": ("cnn3d", BASE, {}),
-    "cnn3d, not whitened": ("cnn3d", replace(BASE, whiten=False), {}),
-    "cnn3d, no noise": ("cnn3d", replace(BASE, noise=SpectralNoise()), {}),
-    "cnn3d, no average": ("cnn3d", replace(BASE, average=0.0), {}),
-    "cnn3d, He start": ("cnn3d", BASE, {"initial_scale": 1.0}),
-    "cnn3d, best by validation": ("cnn3d", replace(BASE, keep="best"), {}),
-    "cnn3d, 5x5": ("cnn3d", replace(BASE, window=5), {}),
-    "cnn3d, 1x1": ("cnn3d", replace(BASE, window=1), {}),
-    "cnn3d, 17x17": ("cnn3d", replace(BASE, window=17), {}),
-    "ssrn": ("ssrn", BASE, {}),
-    "hybrid": ("hybrid", BASE, {}),
+
+def of(method: Method, **changes: Any) -> tuple[Method, Any]:
+    """A method with its settings changed, by the ends of their paths."""
+    return method, changed(method.settings(), changes)
+
+
+HE_START = network_method(
+    "cnn3d", METHODS["cnn3d"].settings, prepare=whitened, **spectral_spatial("none", initial_scale=lambda *given: 1.0)
+)
+PAPER = {"unlabelled": 1.0, "generated": 1.0}
+KINDS = {name: of(METHODS[name]) for name in ("svm", "rf", "cnn3d", "ssrn", "hybrid")} | {
+    "svm 3x3": of(classical_method("svm", svm.fitter, window=3)),
+    "lda 3x3": of(METHODS["lda"]),
+    "cnn3d, He start": of(HE_START),
+    "gan spa, no norm": of(METHODS["gan"], variant="spa", norm="none", aim="match", **PAPER),
 }
-GANS = {f"gan {variant}": GanSettings(variant=variant) for variant in get_args(Variant)}
-SS = GANS["gan ss"]
-GANS |= {
-    "gan ss, cond": replace(SS, conditional=True),
-    "gan ss, augment": augmenting(SS),
-    "gan spa, augment": augmenting(GANS["gan spa"]),
-    "gan spa, no norm": replace(
-        GANS["gan spa"], norm="none", weights=Weights(unlabelled=1.0, generated=1.0, aim="match")
-    ),
-    "gan ss, fool": replace(SS, weights=Weights(aim="fool")),
-    "gan ss, match": replace(SS, weights=Weights(aim="match")),
-    "gan ss, weights 1": replace(SS, weights=Weights(unlabelled=1.0, generated=1.0)),
-    "gan ss, weights 0.1": replace(SS, weights=Weights(unlabelled=0.1, generated=0.1)),
-    "gan ss, no L2": replace(SS, weights=Weights(unlabelled=0.0)),
-    "gan ss, agreement": replace(SS, weights=Weights(agreement=0.3)),
-    "gan ss, implicit": replace(SS, fake_logit="implicit"),
-    "gan ss, spectral norm": replace(SS, norm="none", spectral_norm=True),
-    "gan ss, no norm": replace(SS, norm="none"),
-    "gan ss, no average": replace(SS, average=0.0),
-    "gan ss, unbalanced": replace(SS, balanced=False),
-    "gan ss, no noise": replace(SS, noise=SpectralNoise()),
-    "gan ss, not whitened": replace(SS, whiten=False),
-    "gan ss, 24 maps": replace(SS, maps=24, width=128),
+KINDS |= {f"gan {variant}": of(METHODS["gan"], variant=variant) for variant in get_args(Variant)}
+VARIATIONS: dict[str, dict[str, Any]] = {
+    "1x1": {"window": 1},
+    "5x5": {"window": 5},
+    "17x17": {"window": 17},
+    "flips": {"flips": True},
+    "best by validation": {"keep": "best"},
+    "not whitened": {"whiten": False},
+    "no noise": {"noise": 0.0},
+    "no average": {"average": 0.0},
+    "unbalanced": {"balanced": False},
+    "24 maps": {"maps": 24, "width": 128},
+    "no norm": {"norm": "none"},
+    "spectral norm": {"norm": "none", "spectral_norm": True},
+    "implicit": {"fake_logit": "implicit"},
+    "cond": {"conditional": True},
+    "augment": {"conditional": True, **told(True)},
+    "fool": {"aim": "fool"},
+    "match": {"aim": "match"},
+    "weights 1": PAPER,
+    "weights 0.1": {"unlabelled": 0.1, "generated": 0.1},
+    "no L2": {"unlabelled": 0.0},
+    "agreement": {"agreement": 0.3},
 }
-GANS |= {name.replace("gan", "twin", 1): settings.twin for name, settings in GANS.items()}
-REFINED = {f"{kind} {variant}" for variant in get_args(Variant) for kind in ("gan", "twin")}
-POOLS = ("", ", pool of labelled ground", ", pool without test")  # after a GAN's name: what it may look at
+POOLS: dict[str, Callable[[Scene, Split], Any]] = {  # what a GAN may look at
+    "pool of labelled ground": lambda scene, split: scene.labelled,
+    "pool without test": lambda scene, split: ~split.test,
+}
+REFINED = {"cnn3d", *(f"{kind} {variant}" for variant in get_args(Variant) for kind in ("gan", "twin"))}
 SCENES = ("indian-pines", "simulated-pavia-university", "simulated-regions", "simulated-usgs-potts")
-CLASSICAL = {"svm": (fit_svm, 1), "svm 3x3": (fit_svm, 3), "rf": (fit_random_forest, 1), "lda 3x3": (fit_lda, 3)}
 
 
 def data_folder() -> Path:
     return Path(os.environ.get("HYPERSEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
-
-def published(scene: Scene) -> tuple[Scene, Split]:
-    """The 695/9671 split; its 256 pixels that the public ground truth leaves out keep the label of the masks."""
-    with np.load(data_folder() / "hsi" / "indian_pines" / "disjoint_split_stdids.npz") as masks:
-        train, test = masks["train"], masks["test"]
-    labels = np.maximum(train, test).astype(np.int16) - 1
-    masks = {"train_mask": train > 0, "test_mask": test > 0}
-    return scene.with_(labels=labels), make_split("fixed", labels, scene.n_classes, seed=0, **masks)
-
-
-def make_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[SegmentationMap, int]:
-    """A map of the scene and the side of the window the method looks at."""
-    if name in CLASSICAL:
-        fit, window = CLASSICAL[name]
-        model = fit_spectral(scene, split, fit, window=window, seed=seed)
-        probs = predict_map(model, scene.cube)
-        return SegmentationMap(probs, scene.classes, scene.colours, made_by=(name,)), model.window
-    if name.startswith(("gan", "twin")):
-        return make_gan_map(name, scene, split, seed)
-    plain = name.removesuffix(", flips")
-    kind, settings, shape = NETWORKS[plain]
-    trained = train_network(scene, split, kind=kind, settings=settings, network=shape, seed=seed, quiet=True)  # type: ignore[arg-type]
-    made = map_scene(trained, scene, made_by=name, flips=name != plain)
-    return made, 2 * trained.network.margin + 1
-
-
-def make_gan_map(name: str, scene: Scene, split: Split, seed: int) -> tuple[SegmentationMap, int]:
-    ending = next(e for e in reversed(POOLS) if name.endswith(e))
-    assert scene.labels is not None
-    pool = {POOLS[0]: None, POOLS[1]: scene.labels >= 0, POOLS[2]: ~split.test}[ending]
-    settings = GANS[name.removesuffix(ending)]
-    trained = train_gan(scene, split, settings=settings, pool=pool, seed=seed, quiet=True)
-    return map_scene(trained, scene, made_by=name), settings.window
 
 
 def open_base(name: str) -> Scene:
@@ -129,42 +102,83 @@ def open_base(name: str) -> Scene:
     return open_card(load_card(name))
 
 
+def task_of(base: Scene, protocol: str, seed: int) -> Task:
+    """The scene with a split drawn by the seed.
+
+    "fixed" is the 695/9671 split; its 256 pixels that the public ground truth leaves out keep the label of the masks.
+    """
+    masks, scene = {}, base
+    if protocol == "fixed":
+        with np.load(data_folder() / "hsi" / "indian_pines" / "disjoint_split_stdids.npz") as file:
+            train, test = file["train"], file["test"]
+        masks = {"train_mask": train > 0, "test_mask": test > 0}
+        scene, seed = base.with_(labels=np.maximum(train, test).astype(np.int16) - 1), 0
+    assert scene.labels is not None
+    return Task((scene,), (make_split(protocol, scene.labels, scene.n_classes, seed=seed, **masks),))
+
+
 def measure(base: Scene, protocol: str, names: list[str], seeds: range, log: Path) -> Iterator[dict[str, Any]]:
     """One row per protocol, seed and method, with and without the CRF; rows in the log are not computed again."""
-    known = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    known = read_log(log, base, protocol)
     for seed in seeds:
         for name in names:
-            wanted = (base.name, protocol, seed, name)
-            rows = [
-                r for r in known if (r.get("scene", "indian-pines"), r["protocol"], r["seed"], r["method"]) == wanted
-            ]
+            rows = [r for r in known if (r["seed"], r["method"]) == (seed, name)]
             if not rows:
-                if protocol == "fixed":
-                    scene, split = published(base)
-                else:
-                    assert base.labels is not None
-                    scene, split = base, make_split(protocol, base.labels, base.n_classes, seed=seed)
-                rows = list(run(protocol, name, scene, split, seed))
-                with log.open("a") as file:
-                    file.writelines(json.dumps(r) + "\n" for r in rows)
+                rows = list(run(task_of(base, protocol, seed), protocol, name, seed))
+                write_log(log, rows)
             yield from rows
 
 
-def run(protocol: str, name: str, scene: Scene, split: Split, seed: int) -> Iterator[dict[str, Any]]:
-    started = time.perf_counter()
-    made, window = make_map(name, scene, split, seed)
-    seconds = time.perf_counter() - started
-    maps: dict[str, Callable[[], SegmentationMap]] = {"": lambda: made}
-    if (name == "cnn3d" or name in REFINED) and split.val.any():
-        maps[" + dense-crf"] = lambda: refine_with_crf(made, scene, split, engine="lattice", device="cpu").map
-    for suffix, get in maps.items():
-        found = score_map(get(), scene, split, window=window)
-        kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece", "per_class")}
-        leak = found["leak"]
-        yield {
-            "scene": scene.name, "protocol": protocol, "seed": seed, "method": name, "step": name + suffix, **kept,
-            "leak_a": leak["a"], "leak_b": leak["b"], "window": window, "seconds": seconds,
-        }  # fmt: skip
+def run(task: Task, protocol: str, name: str, seed: int) -> Iterator[dict[str, Any]]:
+    (method, chosen), pool = part(name)
+    if pool is not None:
+        task = replace(task, pools=(pool_mask(task.scene, pool(task.scene, task.split)),))
+    runtime = Runtime(seed, quiet=True)
+    made = make_map(method, chosen, task, runtime)
+    steps = {name: made.step}
+    if name in REFINED and task.split.val.any():
+        crf = REFINERS["dense-crf"]
+        (link,) = refine(made, method, chosen, [(crf, crf.settings())], task, runtime)
+        steps[f"{name} + {crf.name}"] = link.step
+    for shown, step in steps.items():
+        yield row(task, protocol, seed, name, shown, step, made.step.seconds)
+
+
+def part(name: str) -> tuple[tuple[Method, Any], Callable[[Scene, Split], NDArray[np.bool_]] | None]:
+    """What a name means, a kind and variations of it ("cnn3d, 5x5, flips"): method, settings, pool.
+
+    "twin" is the supervised twin of the GAN whose name follows.
+    """
+    whole = name.replace("twin", "gan", 1)
+    kind = max((k for k in KINDS if whole.startswith(k)), key=len)
+    (method, settings), pool = KINDS[kind], None
+    for variation in whole.removeprefix(kind).split(", ")[1:]:
+        if variation in POOLS:
+            pool = POOLS[variation]
+        else:
+            settings = changed(settings, VARIATIONS[variation])
+    return (method, settings) if whole == name else method.beside(settings)[0], pool
+
+
+def row(task: Task, protocol: str, seed: int, method: str, name: str, step: Step, seconds: float) -> dict[str, Any]:
+    """A line of the log."""
+    found = score_step(step, task.scene, task.split)
+    kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece", "per_class")}
+    return {
+        "scene": task.scene.name, "protocol": protocol, "seed": seed, "method": method, "step": name, **kept,
+        "leak_a": found["leak"]["a"], "leak_b": found["leak"]["b"], "window": step.window_px, "seconds": seconds,
+    }  # fmt: skip
+
+
+def read_log(log: Path, base: Scene, protocol: str) -> list[dict[str, Any]]:
+    """Its rows of this scene and protocol."""
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [r for r in rows if (r.get("scene", "indian-pines"), r["protocol"]) == (base.name, protocol)]
+
+
+def write_log(log: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with log.open("a") as file:
+        file.writelines(json.dumps(r) + "\n" for r in rows)
 
 
 def table(rows: list[dict[str, Any]], reference: str) -> str:

@@ -19,14 +19,15 @@ import numpy as np
 from bench_stream import made_run
 from numpy.typing import NDArray
 
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import changed
+from hyperseg.core.task import Task
 from hyperseg.data.drift import measure_drift
 from hyperseg.data.splits import make_split
-from hyperseg.engine import predict_scene
-from hyperseg.hsi.networks import for_inference
 from hyperseg.io.catalog import load_card, open_card
 from hyperseg.recipes.mapping.windows import make_mapper, plan_windows
+from hyperseg.recipes.methods.cnn3d import CNN3D
 from hyperseg.recipes.run.load import load_run
-from hyperseg.recipes.training.network import TrainSettings, train_network
 
 Floats = NDArray[np.float32]
 
@@ -57,14 +58,13 @@ def compare(scene: Any, spreads: list[float], seeds: range) -> None:
     cube, found = np.asarray(scene.cube, np.float32), {spread: [] for spread in spreads}
     for seed in seeds:
         split = make_split("parcels", scene.labels, scene.n_classes, seed=seed, valid=scene.valid)
+        runtime = Runtime(seed, quiet=True)
         for spread in spreads:
-            settings = TrainSettings(illumination=spread)
-            trained = train_network(scene, split, settings=settings, seed=seed, quiet=True)
-            network, preprocess = for_inference(trained.network, trained.preprocess)
+            settings = changed(CNN3D.settings(), {"illumination": spread})
+            model = CNN3D.fit(Task((scene,), (split,)), settings, runtime)
             row = []
             for change in CHANGES.values():
-                other = scene.with_(cube=change(cube))
-                labels = predict_scene(network, other, preprocess, made_by="cnn3d").labels()
+                labels = model.map(scene.with_(cube=change(cube)), runtime).labels()
                 row.append(100 * (labels[split.test] == scene.labels[split.test]).mean())
             found[spread].append(row)
             print(seed, spread, np.round(row, 1), flush=True)

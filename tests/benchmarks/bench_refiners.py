@@ -13,127 +13,90 @@ line in --log, and a run that is started again goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench_accuracy import SCENES, open_base, published, table
-from hyperseg.recipes.run.chain import refine
-from hyperseg.recipes.run.make import Job, Made, make_map
+from bench_accuracy import SCENES, open_base, read_log, row, table, task_of, write_log
 
-from hyperseg.core import Scene, Split
-from hyperseg.data.splits import make_split
-from hyperseg.recipes.refiners.deconv import DeconvSettings
-from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
-from hyperseg.recipes.run.repeat import score_map
-from hyperseg.recipes.run.settings import UNARY, ClassifySettings
-from hyperseg.recipes.training.joint import JointSettings
+from hyperseg.core.parts import Refiner
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import changed
+from hyperseg.core.task import Task
+from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.run.steps import make_map, refine
 
-DEEP, DECONV = DeepCrfSettings(), DeconvSettings()
+BASES = {METHODS[name].step_name: name for name in METHODS}
+UNARY = METHODS["deep-crf"].step_name
 CHAINS = ("dense-crf", "deep-crf", "deep-crf + deconv")
-ABLATIONS: dict[str, DeepCrfSettings | DeconvSettings] = {
-    "deep-crf": DEEP,
-    "deep-crf (as published)": replace(DEEP, crf=replace(DEEP.crf, form="joint"), same_share=0.5),
-    "deep-crf (table alone)": replace(DEEP, heads=(0.0,)),
-    "deep-crf (half equal)": replace(DEEP, same_share=0.5),
-    "deep-crf (em 0)": replace(DEEP, em_steps=0),
-    "deep-crf (em 10)": replace(DEEP, em_steps=10),
-    "deep-crf (nodes of 2 px)": replace(DEEP, crf=replace(DEEP.crf, stride=2)),
-    "deep-crf (nodes of 4 px)": replace(DEEP, crf=replace(DEEP.crf, stride=4)),
-    "deep-crf (radius 2)": replace(DEEP, crf=replace(DEEP.crf, radius=2)),
-    "deep-crf (forced)": replace(DEEP, forced=True),
-    "deep-crf (through inference)": replace(DEEP, joint=JointSettings(steps=300)),
-    "deconv": DECONV,
-    "deconv (not cross-fitted)": replace(DECONV, parts=1),
-    "deconv (no switches)": replace(DECONV, switches=False),
-    "deconv (mean of masks)": replace(DECONV, fuse="mean"),
-    "deconv (forced)": replace(DECONV, strengths=(1.0,), forced=True),
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "dense-crf": {},
+    "deep-crf": {},
+    "deep-crf (as published)": {"form": "joint", "same_share": 0.5},
+    "deep-crf (table alone)": {"heads": (0.0,)},
+    "deep-crf (half equal)": {"same_share": 0.5},
+    "deep-crf (em 0)": {"em_steps": 0},
+    "deep-crf (em 10)": {"em_steps": 10},
+    "deep-crf (nodes of 2 px)": {"stride": 2},
+    "deep-crf (nodes of 4 px)": {"stride": 4},
+    "deep-crf (radius 2)": {"radius": 2},
+    "deep-crf (forced)": {"forced": True},
+    "deep-crf (through inference)": {"joint": True},
+    "deconv": {},
+    "deconv (not cross-fitted)": {"parts": 1},
+    "deconv (no switches)": {"switches": False},
+    "deconv (mean of masks)": {"fuse": "mean"},
+    "deconv (forced)": {"strengths": (1.0,), "forced": True},
 }
 
 
 def measure(
-    scene: Scene, split: Split, protocol: str, base_name: str, chains: list[str], seed: int, known: set[str]
+    task: Task, protocol: str, base: str, chains: list[str], seed: int, known: set[str]
 ) -> Iterator[dict[str, Any]]:
-    """One row for the method alone and one per chain, those already known left out."""
-    wanted = [c for c in ("", *chains) if f"{base_name} + {c}".removesuffix(" + ") not in known]
+    """One row for the method alone and one per chain, those already known left out; seconds are of the last step."""
+    wanted = [c for c in ("", *chains) if f"{base} + {c}".removesuffix(" + ") not in known]
     if not wanted:
         return
-    with tempfile.TemporaryDirectory() as folder:
-        settings = ClassifySettings(method="deep-crf" if base_name == UNARY else base_name, split=protocol, seed=seed)  # type: ignore[arg-type]
-        job = Job(
-            scene, split, settings, seed=seed, pool=None, device="cpu", checkpoints=Path(folder) / "train", tag="",
-            quiet=True,
-        )  # fmt: skip
-        started = time.perf_counter()
-        base = make_map(job, base_name)
-        training = time.perf_counter() - started
-        for i, chain in enumerate(wanted):
-            made, window, seconds = base.map, base.window, training
-            if chain:
-                own = replace(job, settings=configured(settings, chain), checkpoints=Path(folder) / f"chain{i}")
-                made, window, seconds = refined(own, base, chain)
-            found = score_map(made, scene, split, window=window)
-            kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece", "per_class")}
-            step = f"{base_name} + {chain}" if chain else base_name
-            yield {
-                "scene": scene.name, "protocol": protocol, "seed": seed, "method": base_name, "step": step, **kept,
-                "leak_a": found["leak"]["a"], "leak_b": found["leak"]["b"], "window": window, "seconds": seconds,
-            }  # fmt: skip
+    runtime, method = Runtime(seed, quiet=True), METHODS[BASES[base]]
+    made = make_map(method, method.settings(), task, runtime)
+    for chain in wanted:
+        step, name = made.step, base
+        if chain:
+            links, name = [link(word) for word in chain.split(" + ")], f"{base} + {chain}"
+            for place, (refiner, chosen) in enumerate(links):
+                refiner.check(task, chosen, method, place)
+            step = refine(made, method, method.settings(), links, task, runtime)[-1].step
+        yield row(task, protocol, seed, base, name, step, step.seconds)
 
 
-def configured(settings: ClassifySettings, chain: str) -> ClassifySettings:
-    """The run's settings with the options that a chain's brackets name."""
-    for name in chain.split(" + "):
-        match ABLATIONS.get(name):
-            case DeepCrfSettings() as deep:
-                settings = replace(settings, deep=deep)
-            case DeconvSettings() as deconv:
-                settings = replace(settings, deconv=deconv)
-            case None if name != "dense-crf":
-                raise SystemExit(f"unknown refiner {name!r}: dense-crf, {', '.join(ABLATIONS)}.")
-    return settings
-
-
-def refined(job: Job, base: Made, chain: str) -> tuple[Any, int, float]:
-    """The last link's map and window, and the seconds of that link alone."""
-    links = refine(job, base, [name.split(" (")[0] for name in chain.split(" + ")])  # type: ignore[misc]
-    return links[-1].map, links[-1].window, links[-1].seconds
+def link(name: str) -> tuple[Refiner, Any]:
+    """A refiner with the settings that its brackets name."""
+    if name not in ABLATIONS:
+        raise SystemExit(f"unknown refiner {name!r}: {', '.join(ABLATIONS)}.")
+    refiner = REFINERS[name.split(" (")[0]]
+    return refiner, changed(refiner.settings(), ABLATIONS[name])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scene", default="indian-pines", choices=SCENES)
     parser.add_argument("--protocol", nargs="+", default=["parcels"])
-    parser.add_argument("--base", nargs="+", default=[UNARY])
+    parser.add_argument("--base", nargs="+", default=[UNARY], choices=BASES)
     parser.add_argument("--chains", nargs="+", default=list(CHAINS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--log", type=Path, default=Path("bench_refiners.jsonl"))
     options = parser.parse_args()
-    base = open_base(options.scene)
+    base, seeds = open_base(options.scene), range(options.first, options.first + options.seeds)
     for protocol in options.protocol:
-        for seed in range(options.first, options.first + options.seeds):
-            if protocol == "fixed":
-                scene, split = published(base)
-            else:
-                assert base.labels is not None
-                scene, split = base, make_split(protocol, base.labels, base.n_classes, seed=seed)
+        for seed in seeds:
+            known = {r["step"] for r in read_log(options.log, base, protocol) if r["seed"] == seed}
             for name in options.base:
-                rows = [json.loads(line) for line in options.log.open()] if options.log.exists() else []
-                mine = {
-                    r["step"] for r in rows if (r["scene"], r["protocol"], r["seed"]) == (scene.name, protocol, seed)
-                }
-                for row in measure(scene, split, protocol, name, options.chains, seed, mine):
-                    with options.log.open("a") as file:
-                        file.write(json.dumps(row) + "\n")
-        rows = [json.loads(line) for line in options.log.open()]
-        seeds = range(options.first, options.first + options.seeds)
-        rows = [r for r in rows if (r["scene"], r["protocol"]) == (scene.name, protocol) and r["seed"] in seeds]
-        print(f"\n### {scene.name}, {protocol}, {options.seeds} seeds\n", flush=True)
+                for found in measure(task_of(base, protocol, seed), protocol, name, options.chains, seed, known):
+                    write_log(options.log, [found])
+        rows = [r for r in read_log(options.log, base, protocol) if r["seed"] in seeds]
+        print(f"\n### {base.name}, {protocol}, {options.seeds} seeds\n", flush=True)
         for name in options.base:
             print(table([r for r in rows if r["method"] == name], name), flush=True)
 

@@ -32,6 +32,10 @@ import numpy as np
 
 from hyperseg.core import Scene
 from hyperseg.io.catalog import load_card, open_card
+from hyperseg.io.read import read_scene
+from hyperseg.recipes.mapping.apply import Cluster, apply_run
+from hyperseg.recipes.mapping.windows import make_mapper, plan_windows
+from hyperseg.recipes.run.load import load_run
 
 MAP = """
 import resource, sys, time
@@ -92,11 +96,6 @@ def finished(process: subprocess.Popen[str]) -> tuple[float, float]:
 
 
 def rate(run: Path, folder: Path, gigabytes: float, interleave: str) -> None:
-    from hyperseg.io.read import read_scene
-    from hyperseg.recipes.mapping.apply import apply_run
-    from hyperseg.recipes.mapping.windows import make_mapper, plan_windows
-    from hyperseg.recipes.run.load import load_run
-
     header = write_scene(folder, gigabytes, interleave)
     scene = read_scene(header)
     size = (folder / "large.img").stat().st_size / 1e9
@@ -167,29 +166,23 @@ def kill(run: Path, folder: Path, times: int, seed: int) -> None:
 def workers(run: Path, folder: Path) -> None:
     from distributed import LocalCluster
 
-    from hyperseg.io.read import read_scene
-    from hyperseg.recipes.mapping import apply
-
     header = write_scene(folder, 0.2, "bil")
     one, _ = finished(map_in_a_process(run, header, folder / "one.tif", side=64))
     scene = read_scene(header)
+    how: dict[str, Any] = {"side": 64, "device": "cpu", "quiet": True}
     started = time.perf_counter()
-    apply.apply_run(
-        run, scene, out=folder / "two.tif", side=64, device="cpu", quiet=True, cluster=apply.Cluster(workers=2)
-    )
+    apply_run(run, scene, out=folder / "two.tif", cluster=Cluster(workers=2), **how)
     two = time.perf_counter() - started
-    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
-        write, count = apply.UnfinishedMap.write, [0]
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as there:
+        kept: list[int] = []
 
-        def killing(*a: Any) -> None:
-            write(*a)
-            count[0] += 1
-            if count[0] == 40:
-                os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+        def killing(number: int) -> None:
+            kept.append(number)
+            if len(kept) == 40:
+                os.kill(next(iter(there.workers.values())).pid, signal.SIGKILL)
 
-        apply.UnfinishedMap.write = killing  # type: ignore[method-assign]
-        there = apply.Cluster(cluster.scheduler_address)
-        apply.apply_run(run, scene, out=folder / "three.tif", side=64, device="cpu", quiet=True, cluster=there)
+        address = Cluster(there.scheduler_address)
+        apply_run(run, scene, out=folder / "three.tif", cluster=address, on_window=killing, **how)
     print(f"one process {one:.1f} s; two workers, starting them included, {two:.1f} s")
     print("two workers: same bytes:", same_files(folder, "one", "two"))
     print("two workers, one killed: same bytes:", same_files(folder, "one", "three"))
