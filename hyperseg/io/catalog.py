@@ -30,11 +30,7 @@ def cards() -> dict[str, Card]:
 
 def find_card(name_or_alias: str) -> Card | None:
     """The card of that name, title or alias (case, blanks and dashes do not matter), or None."""
-    wanted = _plain(name_or_alias)
-    for card in _cards().values():
-        if wanted in {_plain(known) for known in (card.name, card.title, *card.aliases)}:
-            return card
-    return None
+    return _known().get(_plain(name_or_alias))
 
 
 def load_card(name: str) -> Card:
@@ -51,9 +47,8 @@ def load_card(name: str) -> Card:
 
 def unknown_card(name: str) -> str:
     """That no data set is called so, with the nearest name and all of them."""
-    known = {_plain(word): c.name for c in _cards().values() for word in (c.name, c.title, *c.aliases)}
-    near = nearest(_plain(name), known, cutoff=0.5)
-    hint = f" Did you mean {known[near]}?" if near else ""
+    near = nearest(_plain(name), _known(), cutoff=0.5)
+    hint = f" Did you mean {_known()[near].name}?" if near else ""
     return f"no data set is called {name!r}.{hint} Known: {', '.join(_cards())}."
 
 
@@ -91,10 +86,8 @@ def built_in_files(card: Card) -> dict[str, Path]:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return {}
-    paths = [Path(spec.origin).parent / folder / name for name in names]
-    if not all(path.is_file() for path in paths):
-        return {}
-    return {entry.name: path for entry, path in zip(card.files, paths, strict=True)}
+    paths = {e.name: Path(spec.origin).parent / folder / name for e, name in zip(card.files, names, strict=True)}
+    return paths if all(path.is_file() for path in paths.values()) else {}
 
 
 Whereabouts = Literal["built in", "in cache", "incomplete", "not here"]
@@ -130,16 +123,11 @@ def open_card(card: Card, *, cache: Path | str | None = None) -> Scene:
     if missing:
         folder = (cache_folder() / card.name) if cache is None else Path(cache).expanduser()
         raise DataFileError(f"{card.title}: {', '.join(missing)} not found. {by_hand(card, folder)}")
-    cube: Any = None
-    raw: list[NDArray[Any]] = []
-    for entry in card.files:
-        array = read_file(entry, found[entry.name])
-        if entry.role == "cube":
-            cube = array
-        else:
-            raw.append(np.asarray(array))
-    labels = to_labels(card, raw)
-    verify(card, cube, labels)
+    (cube,) = (read_file(entry, found[entry.name]) for entry in card.files if entry.role == "cube")
+    parts = [np.asarray(read_file(e, found[e.name])) for e in card.files if e.role == "labels"]
+    labels = to_labels(card, parts)
+    verify_cube(card, cube)
+    verify_labels(card, labels)
     where = ", ".join(str(found[entry.name]) for entry in card.files)
     approximate = " Band centres are approximate." if card.wavelength_kind == "approximate" else ""
     return Scene(
@@ -210,18 +198,12 @@ def to_labels(card: Card, raw: list[NDArray[Any]]) -> NDArray[np.int16]:
     return labels
 
 
-def verify(card: Card, cube: Any, labels: NDArray[np.int16]) -> None:
-    """Check that cube and labels (-1, 0..K-1) are the published ones.
+def verify_cube(card: Card, cube: Any) -> None:
+    """Check shape and values of the cube: the exact extremes where the card knows them, else only bounds.
 
     Raises:
-        DataFileError: with what was found and what was expected: shape, value range or label histogram.
+        DataFileError: with what was found and what was expected; so does `verify_labels`.
     """
-    verify_cube(card, cube)
-    verify_labels(card, labels)
-
-
-def verify_cube(card: Card, cube: Any) -> None:
-    """Check shape and values of the cube: the exact extremes where the card knows them, else only bounds."""
     shape, expected = tuple(cube.shape), (*card.size, card.bands)
     if shape != expected:
         hint = " The axes look permuted." if sorted(shape) == sorted(expected) else ""
@@ -250,6 +232,11 @@ def verify_labels(card: Card, labels: NDArray[np.int16]) -> None:
             f"{card.title}: {int(found.sum())} labelled pixels, expected {card.labelled} ({wrong}). "
             f"This is another version of the ground truth, or a damaged file.{doubt}"
         )
+
+
+def _known() -> dict[str, Card]:
+    """Cards by name, title and alias, as `_plain` spells them."""
+    return {_plain(word): card for card in _cards().values() for word in (card.name, card.title, *card.aliases)}
 
 
 def _plain(name: str) -> str:

@@ -12,7 +12,17 @@ import pytest
 from hyperseg.core import DataFileError, SettingError
 from hyperseg.io import catalog
 from hyperseg.io.card import Card, ClassEntry, FileEntry, read_card
-from hyperseg.io.catalog import cards, find_card, load_card, locate, open_card, to_labels, verify, whereabouts
+from hyperseg.io.catalog import (
+    cards,
+    find_card,
+    load_card,
+    locate,
+    open_card,
+    to_labels,
+    verify_cube,
+    verify_labels,
+    whereabouts,
+)
 from hyperseg.io.fetch import fetch
 from hyperseg.io.labels.colours import VISIONS, difference, palette, to_lab
 
@@ -265,23 +275,24 @@ def test_label_files_are_merged(tiny: Card, tiny_arrays: dict[str, np.ndarray]) 
 
 def test_verify_says_what_was_found_and_expected(tiny: Card, tiny_arrays: dict[str, np.ndarray]) -> None:
     cube, labels = tiny_arrays["Tiny.npy"], to_labels(tiny, [tiny_arrays["Tiny_gt.npy"]])
-    verify(tiny, cube, labels)
+    verify_cube(tiny, cube)
+    verify_labels(tiny, labels)
     with pytest.raises(DataFileError, match=r"\(4, 3, 2\), expected \(3, 4, 2\).*permuted"):
-        verify(tiny, cube.transpose(1, 0, 2), labels)
+        verify_cube(tiny, cube.transpose(1, 0, 2))
     with pytest.raises(DataFileError, match="0 to 46, expected exactly 0 to 23"):
-        verify(tiny, cube * 2, labels)
+        verify_cube(tiny, cube * 2)
     with pytest.raises(DataFileError, match="corn: 3 pixels, expected 2"):
-        verify(tiny, cube, np.where(labels == 1, 0, np.where(labels == 0, 0, -1)).astype(np.int16))
+        verify_labels(tiny, np.where(labels == 1, 0, np.where(labels == 0, 0, -1)).astype(np.int16))
     measured = replace(tiny, counts_measured=True)
     for card, doubt in ((tiny, True), (measured, False)):
         with pytest.raises(DataFileError) as caught:
-            verify(card, cube, np.full((3, 4), -1, np.int16))
+            verify_labels(card, np.full((3, 4), -1, np.int16))
         assert ("the card is wrong" in str(caught.value)) == doubt
     loose = replace(tiny, exact=False, low=0, high=65535)
-    verify(loose, cube * 2, labels)
+    verify_cube(loose, cube * 2)
     for useless in (np.zeros_like(cube), np.full(cube.shape, np.nan)):
         with pytest.raises(DataFileError, match="different values within"):
-            verify(loose, useless, labels)
+            verify_cube(loose, useless)
 
 
 def test_missing_files_are_named_with_the_way_to_get_them(tmp_path: Path, tiny: Card) -> None:
@@ -309,7 +320,7 @@ def test_real_label_files_have_the_counts_of_the_cards(shared_data: Path) -> Non
         found = locate(card, cache=shared_data / "hsi" / folder)
         entries = [entry for entry in card.files if entry.role == "labels"]
         raw = [np.asarray(catalog.read_file(entry, found[entry.name])) for entry in entries]
-        catalog.verify_labels(card, to_labels(card, raw))
+        verify_labels(card, to_labels(card, raw))
 
 
 def test_published_mat_files_of_indian_pines_open(shared_data: Path) -> None:

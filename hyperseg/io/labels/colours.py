@@ -45,6 +45,7 @@ _MACHADO: dict[str, Floats] = {
 }
 
 
+@lru_cache(maxsize=32)
 def palette(n: int, seed: int = 0) -> tuple[Triple, ...]:
     """Choose n colours whose smallest difference over all visions is large.
 
@@ -63,11 +64,6 @@ def palette(n: int, seed: int = 0) -> tuple[Triple, ...]:
     """
     if not 1 <= n <= LARGEST:
         raise SettingError(f"a palette has 1 to {LARGEST} colours, {n} were asked for: merge classes first.")
-    return _palette(n, seed)
-
-
-@lru_cache(maxsize=32)
-def _palette(n: int, seed: int) -> tuple[Triple, ...]:
     candidates = _candidates()
     labs = np.stack([to_lab(candidates, vision=vision) for vision in VISIONS])
     rng = np.random.default_rng(seed)

@@ -111,6 +111,23 @@ def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
     return map_codes(values, origin=origin, nodata=file.nodata, names=names, palette=palette)
 
 
+def only_present(labels: Labels, origin: object) -> Labels:
+    """The labels with the classes that have a pixel, numbered 0..K-1; `origin` is the file, for messages."""
+    present = np.unique(labels.codes[labels.codes >= 0])
+    lost = [name for k, name in enumerate(labels.classes) if k not in present]
+    if lost:
+        log.info("%s: no pixel of the scene is %s; left out", origin, ", ".join(lost[:8]))
+    table = np.full(len(labels.classes) + 1, UNLABELLED, np.int16)
+    table[present] = np.arange(len(present))
+    return Labels(
+        table[labels.codes],  # -1 reads the last entry, which is -1
+        tuple(labels.classes[k] for k in present),
+        None if labels.colours is None else tuple(labels.colours[k] for k in present),
+        tuple(labels.file_codes[k] for k in present),
+        labels.parcels,
+    )
+
+
 def with_labels(scene: Scene, found: Labels) -> Scene:
     """The scene with these labels, their names and colours; colours are made up where the file has none."""
     from hyperseg.io.labels.colours import LARGEST, palette

@@ -5,6 +5,7 @@ GeoPackage, GeoJSON, Shapefile and whatever else pyogrio opens; neither pandas n
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import warnings
@@ -55,13 +56,9 @@ class VectorOptions:
         None, "Of drawn labels: the surroundings of points and lines belong to them.", above=0, shown="buffer-m"
     )
 
-    def given(self) -> list[str]:
-        """Names of the options that are not at their default."""
-        return [f.name for f in fields(self) if getattr(self, f.name) != f.default]
-
     def refuse(self, labels: object) -> None:
         """Raise if any option is given although `labels` are no vectors."""
-        if named := self.given():
+        if named := [f.name for f in fields(self) if getattr(self, f.name) != f.default]:
             what = "no labels were given" if labels is None else f"{labels} holds none"
             raise SettingError(
                 f"{', '.join(named)}: only for labels drawn as vectors ({KNOWN_VECTORS}), and {what}. "
@@ -159,18 +156,13 @@ def _check_companions(path: Path) -> None:
     """A Shapefile is three files; without one of them readers fail in words nobody understands."""
     if path.suffix.lower() != ".shp":
         return
-    present = {p.suffix.lower() for p in path.parent.glob(f"{_literal(path.stem)}.*")}
+    present = {p.suffix.lower() for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
     missing = [path.stem + suffix for suffix in (".shx", ".dbf") if suffix not in present]
     if missing:
         raise DataFileError(
             f"{path}: {listed(missing)} {'is' if len(missing) == 1 else 'are'} missing beside it. "
             "A Shapefile is .shp, .shx, .dbf and .prj together: copy all of them."
         )
-
-
-def _literal(stem: str) -> str:
-    """A file's stem for glob, brackets and stars meant as they are."""
-    return "".join(f"[{c}]" if c in "[*?" else c for c in stem)
 
 
 def _style(path: Path, layer: str, tables: set[str]) -> Style:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, DataFileError, Grid, HypersegError, LabelError, SceneError, replaced
+from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, SceneError, replaced
 from hyperseg.core.words import one_line
 from hyperseg.io.formats.windows import import_rasterio
 
@@ -34,15 +34,19 @@ def replacing(path: AnyPath) -> Iterator[Path]:
         DataFileError: the file cannot be written (no such folder, no permission, disk full).
     """
     target = Path(path)
+    with writing(target), replaced(target) as temporary:
+        yield temporary
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Refuse a place that cannot be written, and tell what the system has against it later as `unwritable`."""
     try:
         if target.is_dir():
             raise IsADirectoryError(f"{target.name} is a folder")
         if not target.parent.is_dir():
             raise FileNotFoundError(f"the folder {target.parent} does not exist")
-        with replaced(target) as temporary:
-            yield temporary
-    except HypersegError:
-        raise
+        yield
     except OSError as error:
         raise unwritable(target, error) from error
 
@@ -121,21 +125,19 @@ def create_raster(
         raise unwritable(target, error.__cause__ if isinstance(error.__cause__, Exception) else error) from error
 
 
-def check_whole(path: Path, target: Path, *, each: Callable[[NDArray[Any]], None] | None = None) -> None:
-    """Read a raster back block by block: GDAL may meet a full disk when closing, and then says nothing.
+def check_whole(path: Path, target: Path) -> None:
+    """Read a raster, in messages called `target`, back: GDAL may meet a full disk when closing, and says nothing."""
+    for _ in blocks_of(path, target):
+        pass
 
-    Args:
-        path: the raster.
-        target: what to call it in messages.
-        each: called with every block, (bands, h, w).
-    """
+
+def blocks_of(path: Path, target: Path) -> Iterator[NDArray[Any]]:
+    """Every block (bands, h, w) of a raster, as in `check_whole`."""
     rasterio = import_rasterio()
     try:
         with rasterio.open(path) as raster:
             for _, window in raster.block_windows(1):
-                block = raster.read(window=window)
-                if each is not None:
-                    each(block)
+                yield raster.read(window=window)
     except rasterio.errors.RasterioError as error:
         raise unwritable(target, OSError("the disk took only a part of it; it may be full")) from error
 
