@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +24,15 @@ CACHE_VARIABLE = "HYPERSEG_CACHE"
 _BUILT_IN = {"indian-pines": ("tensorly", "datasets/data", ("Indian_pines_corrected.npy", "Indian_pines_gt.npy"))}
 
 
-def cards() -> dict[str, Card]:
-    """All cards by name, in alphabetical order."""
-    return dict(_cards())
+@lru_cache(maxsize=1)
+def cards() -> Mapping[str, Card]:
+    """All cards by name, in alphabetical order; read once."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "datasets", package.parent / "datasets"):  # in a wheel; in a checkout
+        paths = sorted(folder.glob("*.toml"))
+        if paths:
+            return {card.name: card for card in map(read_card, paths)}
+    raise DataFileError(f"no data set cards in {package / 'datasets'}: the installation is incomplete.")
 
 
 def find_card(name_or_alias: str) -> Card | None:
@@ -49,7 +56,7 @@ def unknown_card(name: str) -> str:
     """That no data set is called so, with the nearest name and all of them."""
     near = nearest(_plain(name), _known(), cutoff=0.5)
     hint = f" Did you mean {_known()[near].name}?" if near else ""
-    return f"no data set is called {name!r}.{hint} Known: {', '.join(_cards())}."
+    return f"no data set is called {name!r}.{hint} Known: {', '.join(cards())}."
 
 
 def cache_folder() -> Path:
@@ -70,11 +77,10 @@ def locate(card: Card, *, cache: Path | str | None = None) -> dict[str, Path]:
     folder = cache_folder() if cache is None else Path(cache).expanduser()
     found = {}
     for entry in card.files:
-        stems = (Path(entry.name), Path(entry.name).with_suffix(".npy"))
-        candidates = [where / name for where in (folder / card.name, folder) for name in stems]
-        present = next((path for path in candidates if path.is_file()), None)
-        if present is not None:
-            found[entry.name] = present
+        names = (Path(entry.name), Path(entry.name).with_suffix(".npy"))
+        present = [p for where in (folder / card.name, folder) for p in map(where.joinpath, names) if p.is_file()]
+        if present:
+            found[entry.name] = present[0]
     return found
 
 
@@ -106,10 +112,8 @@ def whereabouts(card: Card, *, cache: Path | str | None = None) -> Whereabouts:
 def open_card(card: Card, *, cache: Path | str | None = None) -> Scene:
     """Load cube and labels of a data set and check that they are what the card says.
 
-    Args:
-        card: from `load_card`.
-        cache: a folder with the files of the card. Where it holds none of them, and by default, the copy
-            that an installed package carries is taken; by default, the cache folder comes after that.
+    Files come from the folder `cache`. Where it holds none of them, and by default, the copy that an installed
+    package carries is taken; by default, the cache folder comes after that.
 
     Returns:
         A scene with int16 labels (file code 0 becomes -1), classes, colours, wavelengths and licence.
@@ -236,18 +240,8 @@ def verify_labels(card: Card, labels: NDArray[np.int16]) -> None:
 
 def _known() -> dict[str, Card]:
     """Cards by name, title and alias, as `_plain` spells them."""
-    return {_plain(word): card for card in _cards().values() for word in (card.name, card.title, *card.aliases)}
+    return {_plain(word): card for card in cards().values() for word in (card.name, card.title, *card.aliases)}
 
 
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-@lru_cache(maxsize=1)
-def _cards() -> dict[str, Card]:
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "datasets", package.parent / "datasets"):  # in a wheel; in a checkout
-        paths = sorted(folder.glob("*.toml"))
-        if paths:
-            return {card.name: card for card in map(read_card, paths)}
-    raise DataFileError(f"no data set cards in {package / 'datasets'}: the installation is incomplete.")

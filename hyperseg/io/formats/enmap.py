@@ -37,13 +37,11 @@ def enmap_pair(path: Path) -> tuple[Path, Path | None] | None:
     given = IMAGE.fullmatch(path.name) or ABOUT.fullmatch(path.name)
     if given is None or path.is_dir():
         return None
-    images: list[Path] = []
-    abouts: list[Path] = []
-    for other in sorted(path.parent.iterdir()):
-        for pattern, found in ((IMAGE, images), (ABOUT, abouts)):
-            match = pattern.fullmatch(other.name)
-            if match and match.group(1).casefold() == given.group(1).casefold():
-                found.append(other)
+    stem, beside = given[1].casefold(), sorted(path.parent.iterdir())
+    images, abouts = (
+        [p for p in beside if (match := pattern.fullmatch(p.name)) and match[1].casefold() == stem]
+        for pattern in (IMAGE, ABOUT)
+    )
     if IMAGE.fullmatch(path.name):
         return (abouts[0], path) if abouts and _is_enmap(abouts[0]) else None
     return (path, next(iter(images), None)) if _is_enmap(path) else None

@@ -24,12 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def open_raster(path: Path, choice: Choice) -> FileArray:
-    """A raster as a lazy (H, W, C) array; only its header is read.
-
-    Args:
-        path: the file.
-        choice: its `key` is the end of a subdataset's name in a file that holds several; None for the file itself.
-    """
+    """A raster, or the subdataset whose name ends in the wanted key, as a lazy (H, W, C) array."""
     with without_header(path), reading(path, f"a raster (known: {known_formats()})"):
         source = _opened(path)
     with source, reading(path, "a raster"):

@@ -50,11 +50,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
     """The classes of a layer's features: text in alphabetical order, numbers in ascending order.
 
     Text that is numbers throughout counts as numbers. Negative numbers and empty text are no class and are skipped
-    with a note; 0 is a class like any other, as nobody draws a polygon to say nothing.
-
-    Args:
-        layer: with its columns.
-        column: the user's choice, or None to guess.
+    with a note; 0 is a class like any other, as nobody draws a polygon to say nothing. No `column`: guessed.
 
     Raises:
         LabelError: no such column, none or several to guess from, fractions, or no class in it.
@@ -140,9 +136,8 @@ def _same_classes(a: list[str], b: list[str]) -> bool:
 def _names_of_codes(layer: Layer, column: str, of: NDArray[np.int64], texts: tuple[str, ...]) -> tuple[str, ...]:
     """Names of numbered classes: of a column that tells the same in words, else the style's, else "class 3"."""
     for other, values in layer.columns.items():
-        if other == column or _plain(other) not in TELLING | WEAK or _whole_numbers(values) is not None:
-            continue
-        if values.dtype.kind not in "OUS":
+        text = values.dtype.kind in "OUS" and _whole_numbers(values) is None
+        if other == column or _plain(other) not in TELLING | WEAK or not text:
             continue
         words = _words(values)
         pairs = {(k, w) for k, w in zip(of.tolist(), words, strict=True) if k >= 0 and w}

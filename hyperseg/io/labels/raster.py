@@ -47,13 +47,9 @@ def map_codes(
     names: Mapping[int, str] | None = None,
     palette: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> Labels:
-    """Translate file codes: 0, the no-data value, NaN and negative codes are unlabelled.
+    """Translate file codes (H, W): 0, `nodata`, NaN and negative codes are unlabelled.
 
-    Args:
-        values: (H, W) whole numbers of any type.
-        origin: the file, for messages.
-        nodata: a further code that means unlabelled, or None.
-        names, palette: name and colour by file code.
+    `names` and `palette` are by file code; `origin` is the file, for messages.
 
     Raises:
         LabelError: fractions, no labelled pixel, too many codes, or 0 beside undeclared negative codes.

@@ -24,21 +24,13 @@ SHOWN = 5
 
 @dataclass
 class _Burnt:
-    """Pixels as they are burnt, class after class.
+    """Pixels as they are burnt, class after class."""
 
-    Attributes:
-        codes: (H, W) class, -1 none.
-        parcels: (H, W) number of the geometry, -1 none.
-        disputed: (H, W) geometries of several classes claim the pixel.
-        seen: (m,) the geometry got a pixel.
-        pairs: pixels by (geometry that was there, geometry of another class).
-    """
-
-    codes: NDArray[np.int16]
-    parcels: NDArray[np.int32]
-    disputed: NDArray[np.bool_]
-    seen: NDArray[np.bool_]
-    pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
+    codes: NDArray[np.int16]  # (H, W) class, -1 none
+    parcels: NDArray[np.int32]  # (H, W) number of the geometry, -1 none
+    disputed: NDArray[np.bool_]  # (H, W) geometries of several classes claim the pixel
+    seen: NDArray[np.bool_]  # (m,) the geometry got a pixel
+    pairs: Counter[tuple[int, int]] = field(default_factory=Counter)  # pixels by (geometry there, one that came later)
 
 
 def read_vectors(
@@ -54,13 +46,6 @@ def read_vectors(
     A pixel belongs to the polygon its centre lies in (with `all_touched` to every polygon that touches it), to the
     lines through it and to the points in it. Where geometries of different classes overlap the pixel stays
     unlabelled, and a warning names them; among those of one class the last of the file wins.
-
-    Args:
-        path: GeoPackage, GeoJSON, Shapefile, ... or "FILE:LAYER".
-        shape: (rows, columns) of the scene.
-        grid: where its pixels are.
-        options: column, layer and how to rasterise.
-        scene: what the scene is called in messages.
 
     Returns:
         Labels with `parcels`: every simple geometry (each part of a multi-geometry) has a number of its own.

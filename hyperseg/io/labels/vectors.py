@@ -9,8 +9,8 @@ import glob
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,7 @@ def is_vector(labels: object) -> bool:
 
 
 def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Layer:
-    """Read one layer of a vector file.
-
-    Args:
-        path: the file, or "FILE:LAYER".
-        layer: the layer's name; None takes the only one with geometries.
+    """Read one layer of a vector file ("FILE" or "FILE:LAYER"); without a name, the only one with geometries.
 
     Raises:
         DataFileError: the file is missing, incomplete or unreadable, or the layer is unclear.
@@ -122,7 +118,9 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
     if not (file.is_dir() and file.suffix.lower() == ".gdb"):
         check_file(file)
     _check_companions(file)
-    with _quiet(), reading(file, "vectors"):
+    # what foreign readers remark on the side is not shown; what matters is checked and told here
+    logging.getLogger("pyogrio").addHandler(logging.NullHandler())
+    with warnings.catch_warnings(action="ignore"), reading(file, "vectors"):
         import_rasterio()  # with h5py before any GDAL, pyogrio's too
         import pyogrio
         import shapely
@@ -180,12 +178,3 @@ def _style(path: Path, layer: str, tables: set[str]) -> Style:
             with suppress(ElementTree.ParseError):  # a style is a bonus
                 return parse_qml(str(text))
     return Style()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What foreign readers remark on the side; what matters is checked and told here."""
-    logging.getLogger("pyogrio").addHandler(logging.NullHandler())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -23,12 +23,6 @@ def labels_on(file: FileArray, shape: tuple[int, ...], grid: Grid | None, *, sce
     of the same shape where either side does not say where it lies. Any other is reprojected: a pixel gets the label at
     its centre, and the raster need not cover the scene.
 
-    Args:
-        file: the label raster.
-        shape: (rows, columns) of the scene.
-        grid: where its pixels are.
-        scene: what the scene is called in messages.
-
     Raises:
         LabelError: another shape without coordinates, nothing in the scene, or as in `map_codes`.
     """

@@ -50,11 +50,7 @@ def survey(
 ) -> Survey:
     """Look at about `max_pixels` pixels of a cube (H, W, C), lazy or not, so that a large one is not read whole.
 
-    Args:
-        cube: the cube.
-        good: (C,) bands to judge, or None for all.
-        nodata: value that stands for "no data", or None.
-        max_pixels: about how many pixels to look at.
+    `good` (C,) are the bands to judge, None for all; `nodata` is the value that stands for "no data", or None.
     """
     chosen = np.arange(cube.shape[-1]) if good is None else np.flatnonzero(good)
     seen, pixels, near = [], 0, []
@@ -68,14 +64,9 @@ def survey(
     values, steps = np.concatenate(seen), np.concatenate(near)
     if not len(values):
         return Survey(pixels, 1.0, (np.nan,) * 5, (), ())
-    low, p2, middle, p98, high = (float(v) for v in np.percentile(values, (0, 2, 50, 98, 100)))
-    return Survey(
-        pixels,
-        1 - len(values) / pixels,
-        (low, p2, middle, p98, high),
-        tuple(int(b) for b in chosen[_noisy(values, steps)]),
-        tuple(int(b) for b in chosen[_saturated(values)]),
-    )
+    low, p2, middle, p98, high = np.percentile(values, (0, 2, 50, 98, 100)).tolist()
+    noisy, saturated = (tuple(chosen[which].tolist()) for which in (_noisy(values, steps), _saturated(values)))
+    return Survey(pixels, 1 - len(values) / pixels, (low, p2, middle, p98, high), noisy, saturated)
 
 
 def _noisy(values: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.bool_]:

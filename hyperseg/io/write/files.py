@@ -72,14 +72,7 @@ def write_json(path: AnyPath, obj: Any) -> None:
 
 
 def write_raster(path: AnyPath, array: NDArray[Any], grid: Grid | None = None, *, names: Sequence[str] = ()) -> None:
-    """Write a float32 GeoTIFF, NaN meaning no data: confidence, entropy, probabilities.
-
-    Args:
-        path: file to write.
-        array: (H, W) or (H, W, C).
-        grid: coordinates, or None.
-        names: one description per band.
-    """
+    """Write (H, W) or (H, W, C) as a float32 GeoTIFF, NaN meaning no data; `names` describe the bands."""
     values = np.asarray(array, np.float32)
     if values.ndim not in (2, 3):
         raise SceneError(f"{path}: a raster is (rows, columns[, bands]), this has shape {values.shape}.")
@@ -149,13 +142,9 @@ def write_png(
     *,
     unlabelled: tuple[int, int, int] = (0, 0, 0),
 ) -> None:
-    """Write a plain picture of a label map, small maps enlarged to about 600 px by repeating pixels.
+    """Write a plain picture of labels (H, W) 0..K-1 in K sRGB colours 0..255; -1 is drawn in `unlabelled`.
 
-    Args:
-        path: file to write.
-        labels: (H, W), -1 = unlabelled, classes 0..K-1.
-        colours: K sRGB triples 0..255.
-        unlabelled: colour of -1.
+    Small maps are enlarged to about 600 px by repeating pixels.
     """
     from matplotlib.image import imsave
 

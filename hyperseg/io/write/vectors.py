@@ -68,8 +68,7 @@ def write_polygons(
     with replacing(target.with_suffix(".qml")) as style, _together(target) as inside:
         style.write_text(polygons_qml(classes, colours, column="class"), encoding="utf-8")
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that there is no CRS, which the map says already
+            with warnings.catch_warnings(action="ignore"):  # that there is no CRS, which the map says already
                 pyogrio.raw.write(
                     inside, shapes, [values[order] for values in columns.values()], list(columns),
                     driver=driver, layer=target.stem, geometry_type="Polygon", crs=place.crs, **options,
