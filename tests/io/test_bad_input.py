@@ -127,7 +127,7 @@ def test_arrays_that_are_no_numbers(tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", np.array([["text"]]))
     for name in ("o.npy", "c.npy", "s.npy"):
         path = tmp_path / name
-        message(lambda path=path: read_scene(path), DataFileError, path)  # type: ignore[misc]
+        message(lambda path=path: read_scene(path), DataFileError, path)
     np.savez(tmp_path / "n.npz", words=np.array(["a", "b"]))
     assert "no numeric array" in message(lambda: read_array(tmp_path / "n.npz"), DataFileError, tmp_path / "n.npz")
 

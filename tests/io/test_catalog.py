@@ -113,7 +113,7 @@ def test_red_and_green_are_close_for_the_red_green_blind_only() -> None:
 
 def test_unknown_vision_is_refused() -> None:
     with pytest.raises(SettingError, match="protan"):
-        to_lab([(10, 200, 30)], vision="cat")  # type: ignore[arg-type]
+        to_lab([(10, 200, 30)], vision="cat")
 
 
 @pytest.mark.parametrize("n", [1, 5, 16])
@@ -228,7 +228,6 @@ def test_indian_pines_is_built_in_and_its_content_is_the_published_one() -> None
     assert scene.n_bands == 200
     assert scene.class_counts().tolist() == list(card.counts)
     assert scene.colours == card.colours
-    assert scene.wavelengths_nm is not None
     assert scene.wavelengths_nm[[102, 103]] == pytest.approx([1352.68, 1412.39])  # 104-108 of 220 are left out
     assert "CC BY 3.0" in scene.source
 
@@ -249,10 +248,8 @@ def test_built_in_files_are_found_without_importing_the_package() -> None:
 def test_codes_become_classes(tmp_path: Path, tiny: Card, tiny_arrays: dict[str, np.ndarray]) -> None:
     _save(tmp_path, tiny_arrays)
     scene = open_card(tiny, cache=tmp_path)
-    assert scene.labels is not None
     assert scene.labels.tolist() == [[0, 0, -1, -1], [-1] * 4, [-1, -1, -1, 1]]
     assert scene.labels.dtype == np.int16
-    assert scene.good_bands is not None
     assert scene.good_bands.tolist() == [True, False]
     assert scene.grid.spacing == (tiny.pixel_m, tiny.pixel_m)
     assert "none stated" in scene.source

@@ -10,7 +10,7 @@ import pytest
 
 from hyperseg.core import DataFileError
 from hyperseg.io.formats.envi_header import DATA_TYPES
-from hyperseg.io.read import open_array, read_scene
+from hyperseg.io.read import open_array, read_array, read_scene
 
 CUBE = np.random.default_rng(0).integers(1, 120, (6, 5, 11))
 ORDERS = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
@@ -58,13 +58,25 @@ def test_what_the_header_says(tmp_path: Path) -> None:
         extra=f"wavelength units = Micrometers\nwavelength = {{{centres}}}\nbbl = {{1,1,1,0,1,1,1,1,1,1,0}}\n"
         "data ignore value = -9999\nreflectance scale factor = 10000\ndefault bands = {5, 3, 1}\n" + MAP + UTM,
     )
+    (tmp_path / "cube.img").rename(tmp_path / "cube")  # a data file needs no suffix
+    for path in (header, tmp_path / "cube"):
+        scene = read_scene(path)
+        np.testing.assert_allclose(scene.wavelengths_nm, np.linspace(400, 2400, 11))
+        assert list(np.flatnonzero(~scene.good_bands)) == [3, 10]
+        assert (scene.scale, scene.nodata, scene.rgb_bands) == (10000.0, -9999.0, (4, 2, 0))
+        assert (scene.grid.crs, scene.grid.spacing) == ("EPSG:32611", (20.0, 20.0))
+
+
+def test_emit_example(shared_data: Path) -> None:
+    header = shared_data / "hsi" / "emit_envi" / "emit20250324t221005_jpl_unmix_ex.hdr"
     scene = read_scene(header)
-    np.testing.assert_allclose(scene.wavelengths_nm, np.linspace(400, 2400, 11))
-    assert scene.good_bands is not None
-    assert list(np.flatnonzero(~scene.good_bands)) == [3, 10]
-    assert (scene.scale, scene.nodata, scene.rgb_bands) == (10000.0, -9999.0, (4, 2, 0))
-    assert scene.grid.crs == "EPSG:32611"
-    assert scene.grid.spacing == (20.0, 20.0)
+    assert isinstance(scene.cube, np.memmap)
+    raw = np.fromfile(header.with_suffix(""), np.float32).reshape(10, 285, 10)
+    np.testing.assert_array_equal(scene.cube, raw.transpose(0, 2, 1))
+    np.testing.assert_array_equal(read_array(header.with_suffix("")), scene.cube)
+    assert scene.wavelengths_nm[0] == pytest.approx(381.0055927)
+    scene = read_scene(header, scan=False)
+    assert (scene.valid, scene.nodata) == (None, -9999)
 
 
 def test_pixels_at_the_ignore_value_are_out_and_half_a_pixel_is_not(tmp_path: Path) -> None:
@@ -74,7 +86,6 @@ def test_pixels_at_the_ignore_value_are_out_and_half_a_pixel_is_not(tmp_path: Pa
     data[4, 0, :5] = -9999
     data.flush()
     valid = read_scene(header).valid
-    assert valid is not None
     assert list(map(tuple, np.argwhere(~valid))) == [(1, 2)]
 
 
@@ -108,9 +119,3 @@ def test_a_negative_no_data_of_unsigned_numbers_takes_no_pixel_out(
     assert scene.valid is None
     assert scene.nodata == -9999
     assert "no-data value -9999 is none of uint16" in caplog.text
-
-
-def test_emit_example(shared_data: Path) -> None:
-    scene = read_scene(shared_data / "hsi/emit_envi/emit20250324t221005_jpl_unmix_ex.hdr", scan=False)
-    assert scene.valid is None
-    assert scene.nodata == -9999

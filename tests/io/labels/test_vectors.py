@@ -63,7 +63,6 @@ def test_a_rectangle_on_pixel_borders_is_exactly_its_pixels(draw: Draw) -> None:
     np.testing.assert_array_equal(labels.codes, expected)
     assert (labels.classes, labels.file_codes, labels.codes.dtype) == (("oat", "rye"), (1, 2), np.int16)
     np.testing.assert_array_equal(labels.parcels, np.where(expected == 1, 0, np.where(expected == 0, 1, -1)))
-    assert labels.parcels is not None
     assert labels.parcels.dtype == np.int32
 
 
@@ -194,7 +193,6 @@ def test_overlap_of_classes_is_unlabelled_and_told(draw: Draw, caplog: pytest.Lo
     )
     several = np.isin(claims, (11, 101, 110, 111))
     assert (labels.codes[several] == -1).all()
-    assert labels.parcels is not None
     assert (labels.parcels[several] == -1).all()
     assert (labels.codes[np.isin(claims, (1, 10, 100))] >= 0).all()
     said = notes(caplog)
@@ -205,7 +203,6 @@ def test_overlap_of_classes_is_unlabelled_and_told(draw: Draw, caplog: pytest.Lo
 def test_overlap_within_a_class_is_no_conflict(draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
     labels = read(draw("f.gpkg", [cell(0, 0, 10, 10), cell(5, 0, 10, 10), cell(6, 1, 2, 2)], {"c": ["a"] * 3}))
     assert np.count_nonzero(labels.codes == 0) == 150
-    assert labels.parcels is not None
     assert np.bincount(labels.parcels[labels.parcels >= 0]).tolist() == [50, 96, 4]
     assert "overlap in" not in notes(caplog)
 
@@ -222,7 +219,6 @@ def test_parts_of_a_multipolygon_are_polygons_of_their_own(draw: Draw) -> None:
     many = MultiPolygon([cell(1, 1, 3, 3), cell(10, 1, 3, 3)])
     nested = shapely.GeometryCollection([many, shapely.GeometryCollection([cell(20, 1, 2, 2), spot(30.5, 1.5)])])
     labels = read(draw("f.gpkg", [nested, cell(1, 20, 2, 2)], {"crop": ["a", "b"]}))
-    assert labels.parcels is not None
     assert np.bincount(labels.parcels[labels.codes == 0]).tolist() == [9, 9, 4, 1]
     assert np.count_nonzero(labels.codes == 1) == 4
 
@@ -241,7 +237,6 @@ def test_a_bow_tie_is_repaired(draw: Draw, caplog: pytest.LogCaptureFixture) -> 
     assert "outside" not in said
     assert np.count_nonzero(labels.codes == 0) * SIZE**2 == pytest.approx(50 * SIZE**2, abs=10 * SIZE**2)
     assert labels.classes == ("a",)
-    assert labels.parcels is not None
     assert len(np.unique(labels.parcels)) == 2  # both wings are one polygon, and the ground
 
 
@@ -438,7 +433,6 @@ def test_a_scene_with_drawn_labels(draw: Draw, tmp_path: Path) -> None:
     scene: Scene = read_scene(scene_file(tmp_path), labels=path, vectors=VectorOptions("n"))
     assert scene.classes == ("class 1", "class 2", "class 3", "class 4")
     assert len(scene.colours) == 4
-    assert scene.parcels is not None
     assert scene.grid == GRID
     np.testing.assert_array_equal(scene.parcels, scene.labels)
     again = read_labels(path, SHAPE, grid=GRID)
