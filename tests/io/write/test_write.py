@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -53,19 +54,13 @@ def test_map_is_what_other_programs_expect(tmp_path: Path) -> None:
 
     write_map(tmp_path / "map.tif", LABELS, **NAMED, grid=GRID)
     with rasterio.open(tmp_path / "map.tif") as file:
-        assert file.dtypes == ("uint8",)
-        assert file.nodata == 0
-        assert file.crs.to_epsg() == 31985
-        assert file.profile["compress"] == "deflate"
-        assert file.profile["tiled"]
+        assert (file.dtypes, file.nodata, file.crs.to_epsg()) == (("uint8",), 0, 31985)
+        assert (file.profile["compress"], file.profile["tiled"]) == ("deflate", True)
         assert file.colormap(1)[2][:3] == COLOURS[1]
         np.testing.assert_array_equal(file.read(1), LABELS + 1)
     # GDAL hands category names on only where it has read them itself
     copy(tmp_path / "map.tif", tmp_path / "copy.img", driver="ENVI")
-    header = (tmp_path / "copy.hdr").read_text(encoding="utf-8")
-    assert "class names = {\nunlabelled, water, " in header
-    from xml.etree import ElementTree
-
+    assert "class names = {\nunlabelled, water, " in (tmp_path / "copy.hdr").read_text(encoding="utf-8")
     entries = ElementTree.parse(tmp_path / "map.qml").findall(".//paletteEntry")
     assert [e.get("label") for e in entries] == list(CLASSES)
     assert [e.get("value") for e in entries] == ["1", "2", "3"]
@@ -92,9 +87,7 @@ def test_codes_fit_their_type(tmp_path: Path, n: int) -> None:
     write_map(tmp_path / "m.tif", labels, classes=[f"c{i}" for i in range(n)], colours=colours)
     back = read_map(tmp_path / "m.tif")
     np.testing.assert_array_equal(back[0], labels)
-    assert len(back[1]) == n
-    assert list(back[2]) == colours
-    assert back[3] == Grid()
+    assert (len(back[1]), list(back[2]), back[3]) == (n, colours, Grid())
 
 
 def test_segmentation_map_is_written_with_its_own_names(tmp_path: Path) -> None:
@@ -142,19 +135,14 @@ def test_entropy_goes_beside_and_says_what_it_is(tmp_path: Path) -> None:
     assert names(tmp_path) == {"m.tif", "m.tif.aux.xml", "m.qml", "c.tif", "e.tif"}
     assert share_of_largest(np.zeros(2), 1).tolist() == [0, 0]  # of one class there is no doubt
 
-    def without() -> None:
-        with MapWriter(tmp_path / "n.tif", LABELS.shape, **NAMED, **paths) as writer:
-            writer.write((slice(None), slice(None)), LABELS, probs.max(-1))
-
-    with pytest.raises(SettingError, match="give entropy_path and entropy for every window"):
-        without()
+    refused = pytest.raises(SettingError, match="give entropy_path and entropy for every window")
+    with refused, MapWriter(tmp_path / "n.tif", LABELS.shape, **NAMED, **paths) as writer:
+        writer.write((slice(None), slice(None)), LABELS, probs.max(-1))
     assert "n.tif" not in names(tmp_path)
 
 
 def test_the_table_beside_a_map_counts_what_is_in_the_file(tmp_path: Path) -> None:
     """Also where windows were written twice, or not at all."""
-    from xml.etree import ElementTree
-
     with MapWriter(tmp_path / "m.tif", (600, 300), **NAMED) as writer:
         writer.write((slice(0, 5), slice(0, 5)), np.ones((5, 5), int))
         writer.write((slice(0, 3), slice(0, 5)), np.full((3, 5), 2))
@@ -196,7 +184,6 @@ from hyperseg.io.write import MapWriter, write_raster, write_text
 from hyperseg.io.write.envi import write_envi_map
 from hyperseg.io.write.vectors import write_polygons
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 rng = np.random.default_rng(0)
 speckle = rng.integers(0, 3, (150, 150)).astype(np.int16)
 named = {"classes": ["c"] * 3, "colours": [(0, 0, 0)] * 3}
@@ -212,10 +199,12 @@ writers = {
     **{"m." + kind: lambda path: write_polygons(path, speckle, **named) for kind in ("gpkg", "shp", "geojson")},
 }
 for name, write in writers.items():
+    limit = 50000 if name in ("m.gpkg", "m.shp", "m.geojson") else 20000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         write(sys.argv[1] + "/" + name)
     except DataFileError as error:
-        assert name[:2] in str(error) and chr(10) not in str(error), error
+        assert name.removesuffix("hdr") in str(error) and chr(10) not in str(error), error
         print("refused", name)
 """
 
@@ -298,13 +287,9 @@ def test_wrong_maps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="no class map"):
         read_map(path)
 
-    def write_window(window: tuple[slice, slice], confidence: Any = None) -> None:
-        with MapWriter(path, LABELS.shape, **NAMED) as writer:
+    for window, confidence in ((np.s_[0:3, 0:5], None), (np.s_[0:3, 0:4], np.ones((3, 4)))):
+        with pytest.raises(SettingError), MapWriter(path, LABELS.shape, **NAMED) as writer:
             writer.write(window, LABELS[:3, :4], confidence)
-
-    for arguments in (((slice(0, 3), slice(0, 5)),), ((slice(0, 3), slice(0, 4)), np.ones((3, 4)))):
-        with pytest.raises(SettingError):
-            write_window(*arguments)
     assert names(tmp_path) == {"m.tif"}
 
 
