@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import Hyperseg
 from written import CUBE, KINDS, write_any, write_envi, write_tiff
 
-from hyperseg.cli import main
 from hyperseg.core import DataFileError, HypersegError, LabelError, SceneError
 from hyperseg.io.read import read_array, read_labels, read_scene
 
@@ -247,7 +246,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no data type": (lambda f: envi(f, old="data type = 12\n"), "'data type' is missing"),
     "byte order": (lambda f: envi(f, old="byte order = 0", new="byte order = 2"), "byte order = 2"),
     "no byte order": (lambda f: envi(f, old="byte order = 0\n"), "'byte order' is missing"),
-    "interleave": (lambda f: envi(f, old="interleave = bsq", new="interleave = tile"), "bsq, bil or bip"),
+    "interleave": (lambda f: envi(f, old="interleave = BSQ", new="interleave = tile"), "bsq, bil or bip"),
     "unknown type": (lambda f: envi(f, old="data type = 12", new="data type = 42"), "no type of ENVI"),
     "complex type": (lambda f: envi(f, old="data type = 12", new="data type = 6"), "complex"),
     "negative offset": (lambda f: envi(f, old="offset = 0", new="offset = -4"), "header offset = -4"),
@@ -276,24 +275,12 @@ MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 @pytest.mark.parametrize("command", ["info", "classify"])
 @pytest.mark.parametrize("fault", MALFORMED)
-def test_malformed_files_end_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, fault: str
-) -> None:
+def test_malformed_files_end_in_one_line(hyperseg: Hyperseg, tmp_path: Path, command: str, fault: str) -> None:
     make, words = MALFORMED[fault]
     path = make(tmp_path)
     np.save(tmp_path / "gt.npy", np.ones((7, 5), np.uint8))
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
-    more = ["--labels", "gt.npy"] if command == "classify" else []
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["hyperseg", command, path.name, *more])
-    with pytest.raises(SystemExit) as end:
-        main()
-    said = capsys.readouterr()
-    lines = [line for line in said.err.splitlines() if not line.startswith("Note: ")]
-    assert end.value.code == 2
-    assert said.out == ""
-    assert len(lines) == 1, said.err
-    assert lines[0].startswith("Error: ")
-    assert path.stem in lines[0]
-    assert words in lines[0]
+    error = hyperseg(command, path.name, *(["--labels", "gt.npy"] if command == "classify" else [])).error
+    assert path.stem in error
+    assert words in error
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before

@@ -40,22 +40,9 @@ def tiny() -> Card:
         FileEntry("cube", "Tiny.npy", "tiny", "http://nowhere.invalid/Tiny.npy"),
         FileEntry("labels", "Tiny_gt.npy", "tiny_gt", "http://nowhere.invalid/Tiny_gt.npy"),
     )
-    return replace(
-        load_card("salinas"),
-        name="tiny",
-        title="Tiny",
-        aliases=(),
-        size=(3, 4),
-        bands=2,
-        low=0,
-        high=23,
-        exact=True,
-        rgb_bands=(1, 0, 0),
-        wavelengths_nm=(500.0, 600.0),
-        drop_bands=(1,),
-        classes=classes,
-        files=files,
-    )
+    card = replace(load_card("salinas"), name="tiny", title="Tiny", aliases=(), classes=classes, files=files)
+    card = replace(card, size=(3, 4), bands=2, rgb_bands=(1, 0, 0), wavelengths_nm=(500.0, 600.0), drop_bands=(1,))
+    return replace(card, low=0, high=23, exact=True)
 
 
 @pytest.fixture

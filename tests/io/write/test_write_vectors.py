@@ -9,7 +9,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyogrio
 import pytest
+import rasterio
+import shapely
+from rasterio.features import rasterize
+from rasterio.warp import transform_geom
 from written import COLOURS, LABELS
 
 from hyperseg.core import DataFileError, Grid, LabelError
@@ -23,9 +28,6 @@ CLASSES = ("water", 'a <b> & "c"', "Wald & Fläche, nass")
 
 def written(path: Path, labels: Any = LABELS, **options: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Geometries, columns and what the file says of itself, after writing."""
-    pyogrio = pytest.importorskip("pyogrio")
-    import shapely
-
     options = {"classes": CLASSES, "colours": COLOURS, "grid": GRID} | options
     n = write_polygons(path, labels, **options)
     meta, _, geometries, columns = pyogrio.raw.read(path)
@@ -36,10 +38,6 @@ def written(path: Path, labels: Any = LABELS, **options: Any) -> tuple[Any, dict
 
 @pytest.mark.parametrize("name", ["map.gpkg", "map.shp"])
 def test_polygons_cover_the_map_and_each_is_of_its_class(tmp_path: Path, name: str) -> None:
-    import rasterio
-    import shapely
-    from rasterio.features import rasterize
-
     shapes, table, meta = written(tmp_path / name)
     assert rasterio.crs.CRS.from_user_input(meta["crs"]) == rasterio.crs.CRS.from_epsg(31985)
     assert shapely.is_valid(shapes).all()
@@ -47,27 +45,20 @@ def test_polygons_cover_the_map_and_each_is_of_its_class(tmp_path: Path, name: s
     np.testing.assert_allclose(shapely.area(shapes), table["area_m2"], rtol=1e-9)
     np.testing.assert_allclose(table["area_ha"], table["area_m2"] / 1e4)
     np.testing.assert_array_equal(table["pixels"] * 200, table["area_m2"].round())
-    drawn = rasterize(
-        zip(shapes, table["code"].tolist(), strict=True),
-        out_shape=LABELS.shape,
-        transform=rasterio.Affine(*(GRID.affine or ())),
-    )
+    coded = zip(shapes, table["code"].tolist(), strict=True)
+    drawn = rasterize(coded, out_shape=LABELS.shape, transform=rasterio.Affine(*GRID.affine))
     np.testing.assert_array_equal(drawn, LABELS + 1)
     assert [CLASSES[c - 1] for c in table["code"]] == table["class"].tolist()
 
 
 def test_geojson_is_in_longitude_and_latitude(tmp_path: Path) -> None:
-    import shapely
-    from rasterio.warp import transform_geom
-
     shapes, table, meta = written(tmp_path / "map.geojson")
     assert meta["crs"] == "EPSG:4326"
     west, south, east, north = shapely.total_bounds(shapes)
     assert -36 < west < east < -34
     assert -9 < south < north < -7
-    back = [
-        shapely.geometry.shape(transform_geom("EPSG:4326", "EPSG:31985", shapely.geometry.mapping(s))) for s in shapes
-    ]
+    mapping, shape = shapely.geometry.mapping, shapely.geometry.shape
+    back = [shape(transform_geom("EPSG:4326", "EPSG:31985", mapping(s))) for s in shapes]
     np.testing.assert_allclose([s.area for s in back], table["area_m2"], rtol=0.01)  # seven decimals of a degree
     content = json.loads((tmp_path / "map.geojson").read_text(encoding="utf-8"))
     assert {f["properties"]["class"] for f in content["features"]} == set(CLASSES)
@@ -115,8 +106,7 @@ def test_an_empty_map_gives_an_empty_layer(tmp_path: Path) -> None:
 def test_the_style_names_every_class_and_its_colour(tmp_path: Path) -> None:
     written(tmp_path / "m.gpkg")
     style = ElementTree.parse(tmp_path / "m.qml")
-    renderer = style.find("renderer-v2")
-    assert renderer.get("attr") == "class"
+    assert style.find("renderer-v2").get("attr") == "class"
     found = {c.get("value"): c.get("symbol") for c in style.findall(".//category")}
     assert list(found) == list(CLASSES)
     colour = style.find(f".//symbol[@name='{found['water']}']/layer/prop[@k='color']")
@@ -125,8 +115,6 @@ def test_the_style_names_every_class_and_its_colour(tmp_path: Path) -> None:
 
 
 def test_what_stood_there_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyogrio
-
     written(tmp_path / "m.gpkg")
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
