@@ -59,17 +59,11 @@ class FileArray:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which array of a file is wanted.
+    """Which array of a file is wanted."""
 
-    Attributes:
-        key: its name, or None for the only one that fits.
-        ndim: number of its axes: 3 for a cube, 2 for labels, None for any.
-        shape: preferred where several fit; not insisted on.
-    """
-
-    key: str | None = None
-    ndim: int | None = None
-    shape: tuple[int, ...] | None = None
+    key: str | None = None  # its name, or None for the only one that fits
+    ndim: int | None = None  # number of its axes: 3 for a cube, 2 for labels, None for any
+    shape: tuple[int, ...] | None = None  # preferred where several fit; not insisted on
 
 
 ANY = Choice()

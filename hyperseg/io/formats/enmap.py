@@ -59,7 +59,10 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
     if image is None:
         stem = about.name[: -len("METADATA.XML")]
         raise DataFileError(f"{about}: the image {stem}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder.")
-    root = _root(about)
+    try:
+        root = ElementTree.parse(about).getroot()
+    except (ElementTree.ParseError, OSError) as error:
+        raise DataFileError(f"{about}: is no whole XML file ({error}); download it again.") from error
     file = open_raster(image, choice)
     bands = int(file.array.shape[-1])
     found = root.findall(".//{*}bandCharacterisation/{*}bandID")
@@ -106,13 +109,6 @@ def _is_enmap(about: Path) -> bool:
         return b"bandCharacterisation" in about.read_bytes()
     except OSError:
         return False
-
-
-def _root(about: Path) -> ElementTree.Element:
-    try:
-        return ElementTree.parse(about).getroot()
-    except (ElementTree.ParseError, OSError) as error:
-        raise DataFileError(f"{about}: is no whole XML file ({error}); download it again.") from error
 
 
 def _column(about: Path, found: list[ElementTree.Element], name: str, default: float | None) -> NDArray[np.float64]:

@@ -31,19 +31,12 @@ COLOURS = ("colour", "color")
 
 @dataclass(frozen=True)
 class Classes:
-    """Which class every feature belongs to.
+    """Which class every feature belongs to, and what classes are called."""
 
-    Attributes:
-        column: where that stands.
-        of: (n,) 0..K-1, -1 for features without a class.
-        names, codes, colours: per class; colours None unless every class has one.
-    """
-
-    column: str
-    of: NDArray[np.int64]
+    of: NDArray[np.int64]  # (n,) 0..K-1, -1 for features without a class
     names: tuple[str, ...]
     codes: tuple[int, ...]
-    colours: tuple[Triple, ...] | None
+    colours: tuple[Triple, ...] | None  # None unless every class has one
 
 
 def classes_of(layer: Layer, column: str | None) -> Classes:
@@ -86,7 +79,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
             f"{layer.path}: the column {name!r} holds {len(present)} different values; these are no classes."
         )
     _remark(layer, name, guessed, of, present)
-    return Classes(name, of, names, codes, _colours(layer, of, texts))
+    return Classes(of, names, codes, _colours(layer, of, texts))
 
 
 def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:

@@ -63,12 +63,9 @@ def palette(n: int, seed: int = 0) -> tuple[Triple, ...]:
     candidates = _candidates()
     labs = np.stack([to_lab(candidates, vision=vision) for vision in VISIONS])
     rng = np.random.default_rng(seed)
-    best: tuple[float, list[int]] = (-1.0, [])
-    for _ in range(RESTARTS):
-        floor, chosen = _spread(labs, n, int(rng.integers(len(candidates))))
-        if floor > best[0]:
-            best = (floor, chosen)
-    return tuple((int(r), int(g), int(b)) for r, g, b in candidates[best[1]])
+    found = [_spread(labs, n, int(rng.integers(len(candidates)))) for _ in range(RESTARTS)]
+    _, chosen = max(found, key=lambda spread: spread[0])
+    return tuple((int(r), int(g), int(b)) for r, g, b in candidates[chosen])
 
 
 def _candidates() -> NDArray[np.int64]:

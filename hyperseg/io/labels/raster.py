@@ -92,12 +92,11 @@ def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
     origin = str(file.path) if file.key is None else f"{file.path}:{file.key}"
     found = tuple(file.array.shape)
     if found != tuple(shape):
+        hint = "both must lie on the same grid: crop or resample the labels (nearest neighbour)"
         if len(found) == 3:
             hint = f"it has {found[-1]} bands, a label raster has one"
         elif found == tuple(shape)[::-1]:
             hint = "it looks transposed: swap rows and columns"
-        else:
-            hint = "both must lie on the same grid: crop or resample the labels (nearest neighbour)"
         raise LabelError(f"{origin}: the labels have shape {found}, the cube's pixels are {tuple(shape)}; {hint}.")
     values = np.asarray(file.array[...])
     names, palette = file.names, file.palette

@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -71,24 +71,14 @@ AS_DRAWN = VectorOptions()
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer as it stands in its file.
-
-    Attributes:
-        path, name: where it comes from.
-        crs: as "EPSG:n" or WKT, or None.
-        shapes: (n,) shapely geometries, 2-D; None where a feature has none.
-        ids: (n,) the file's own feature numbers, as a GIS shows them.
-        columns: (n,) values by column name.
-        style: names and colours that a style beside it (or in it) gives.
-    """
+    """A layer as it stands in its file."""
 
     path: Path
-    name: str
-    crs: str | None
-    shapes: AnyArray
-    ids: NDArray[np.int64]
-    columns: Mapping[str, AnyArray]
-    style: Style = field(default_factory=Style)
+    crs: str | None  # as "EPSG:n" or WKT
+    shapes: AnyArray  # (n,) shapely geometries, 2-D; None where a feature has none
+    ids: NDArray[np.int64]  # (n,) the file's own feature numbers, as a GIS shows them
+    columns: Mapping[str, AnyArray]  # (n,) values by column name
+    style: Style  # names and colours that a style beside it (or in it) gives
 
 
 def split_layer(text: str | os.PathLike[str]) -> tuple[Path, str | None]:
@@ -133,21 +123,21 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
         style = _style(file, name, {str(n) for n, kind in found if kind is None})
     if len(shapes) == 0:
         raise LabelError(f"{file}: the layer {name!r} is empty; draw polygons with a class, or choose another layer.")
-    return Layer(file, name, meta["crs"], np.atleast_1d(shapes), np.asarray(ids, np.int64), columns, style)
+    return Layer(file, meta["crs"], np.atleast_1d(shapes), np.asarray(ids, np.int64), columns, style)
 
 
 def _choose_layer(path: Path, names: list[str], wanted: str | None) -> str:
-    if wanted is not None and wanted not in names:
+    if wanted in names or (wanted is None and len(names) == 1):
+        return wanted or names[0]
+    if wanted is not None:
         held = f"it holds {', '.join(names) or 'none'}.{did_you_mean(wanted, names)}"
         raise DataFileError(f"{path}: holds no layer {wanted!r}; {held}")
-    if wanted is None and len(names) != 1:
-        if not names:
-            raise DataFileError(f"{path}: holds no layer with geometries, only tables; choose another file.")
-        raise DataFileError(
-            f"{path}: holds {len(names)} layers and only you know which is meant: {some(names, 12)}. "
-            f"Choose one with --layer {names[0]!r}, or as FILE:LAYER."
-        )
-    return names[0] if wanted is None else wanted
+    if not names:
+        raise DataFileError(f"{path}: holds no layer with geometries, only tables; choose another file.")
+    raise DataFileError(
+        f"{path}: holds {len(names)} layers and only you know which is meant: {some(names, 12)}. "
+        f"Choose one with --layer {names[0]!r}, or as FILE:LAYER."
+    )
 
 
 def _check_companions(path: Path) -> None:

@@ -28,21 +28,13 @@ RULES = {
 
 @dataclass(frozen=True)
 class Survey:
-    """What a sample of a cube's pixels says.
+    """What a sample of a cube's pixels says."""
 
-    Attributes:
-        pixels: how many were looked at.
-        empty: share of them without data.
-        values: smallest value, 2nd percentile, median, 98th percentile and largest, over good bands.
-        noisy: good bands that look noisy or striped, by the rule in `RULES`.
-        saturated: good bands with too many pixels at their largest value, by the rule in `RULES`.
-    """
-
-    pixels: int
-    empty: float
-    values: tuple[float, float, float, float, float]
-    noisy: tuple[int, ...]
-    saturated: tuple[int, ...]
+    pixels: int  # how many were looked at
+    empty: float  # share of them without data
+    values: tuple[float, float, float, float, float]  # smallest, 2nd percentile, median, 98th, largest, of good bands
+    noisy: tuple[int, ...]  # good bands that look noisy or striped, by the rule in `RULES`
+    saturated: tuple[int, ...]  # good bands with too many pixels at their largest value, by the rule in `RULES`
 
 
 def survey(
