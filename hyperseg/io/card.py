@@ -118,11 +118,7 @@ class Card:
 
     def good_bands(self) -> NDArray[np.bool_] | None:
         """(bands,) bool, or None where nothing is to be dropped."""
-        if not self.drop_bands:
-            return None
-        good = np.ones(self.bands, bool)
-        good[list(self.drop_bands)] = False
-        return good
+        return ~np.isin(np.arange(self.bands), self.drop_bands) if self.drop_bands else None
 
 
 def read_card(path: Path) -> Card:
@@ -146,8 +142,7 @@ def read_card(path: Path) -> Card:
         raise DataFileError(f"{path}: card field {error} is missing or has a wrong value.") from error
     if fields:
         raise DataFileError(f"{path}: unknown card fields {', '.join(sorted(fields))}: check the spelling.")
-    fault = _fault(card)
-    if fault:
+    if fault := _fault(card):
         raise DataFileError(f"{path}: {fault}.")
     return card
 
@@ -191,13 +186,8 @@ def _file(entry: Mapping[str, Any]) -> FileEntry:
 
 
 def _split(entry: Mapping[str, Any]) -> SplitEntry:
-    return SplitEntry(
-        name=str(entry["name"]),
-        train=tuple(int(n) for n in entry["train"]),
-        test=tuple(int(n) for n in entry["test"]),
-        file=str(entry["file"]),
-        remark=str(entry.get("remark", "")),
-    )
+    train, test = (tuple(int(n) for n in entry[part]) for part in ("train", "test"))
+    return SplitEntry(str(entry["name"]), train, test, str(entry["file"]), str(entry.get("remark", "")))
 
 
 def _fault(card: Card) -> str:
@@ -211,7 +201,7 @@ def _fault(card: Card) -> str:
         return 'wavelengths_nm is empty exactly when wavelength_kind is "range"'
     if card.wavelengths_nm and len(card.wavelengths_nm) != card.bands:
         return f"{len(card.wavelengths_nm)} wavelengths for {card.bands} bands"
-    if len({entry.code for entry in card.classes}) != n or 0 in {entry.code for entry in card.classes}:
+    if len({entry.code for entry in card.classes} - {0}) != n:
         return "class codes must differ and 0 is kept for unlabelled"
     if [entry.role for entry in card.files].count("cube") != 1 or len(card.files) < 2:
         return "a card lists one cube file and at least one label file"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,18 +24,20 @@ CACHE_VARIABLE = "HYPERSEG_CACHE"
 _BUILT_IN = {"indian-pines": ("tensorly", "datasets/data", ("Indian_pines_corrected.npy", "Indian_pines_gt.npy"))}
 
 
-def cards() -> dict[str, Card]:
-    """All cards by name, in alphabetical order."""
-    return dict(_cards())
+@lru_cache(maxsize=1)
+def cards() -> Mapping[str, Card]:
+    """All cards by name, in alphabetical order; read once."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "datasets", package.parent / "datasets"):  # in a wheel; in a checkout
+        paths = sorted(folder.glob("*.toml"))
+        if paths:
+            return {card.name: card for card in map(read_card, paths)}
+    raise DataFileError(f"no data set cards in {package / 'datasets'}: the installation is incomplete.")
 
 
 def find_card(name_or_alias: str) -> Card | None:
     """The card of that name, title or alias (case, blanks and dashes do not matter), or None."""
-    wanted = _plain(name_or_alias)
-    for card in _cards().values():
-        if wanted in {_plain(known) for known in (card.name, card.title, *card.aliases)}:
-            return card
-    return None
+    return _known().get(_plain(name_or_alias))
 
 
 def load_card(name: str) -> Card:
@@ -51,10 +54,9 @@ def load_card(name: str) -> Card:
 
 def unknown_card(name: str) -> str:
     """That no data set is called so, with the nearest name and all of them."""
-    known = {_plain(word): c.name for c in _cards().values() for word in (c.name, c.title, *c.aliases)}
-    near = nearest(_plain(name), known, cutoff=0.5)
-    hint = f" Did you mean {known[near]}?" if near else ""
-    return f"no data set is called {name!r}.{hint} Known: {', '.join(_cards())}."
+    near = nearest(_plain(name), _known(), cutoff=0.5)
+    hint = f" Did you mean {_known()[near].name}?" if near else ""
+    return f"no data set is called {name!r}.{hint} Known: {', '.join(cards())}."
 
 
 def cache_folder() -> Path:
@@ -75,11 +77,10 @@ def locate(card: Card, *, cache: Path | str | None = None) -> dict[str, Path]:
     folder = cache_folder() if cache is None else Path(cache).expanduser()
     found = {}
     for entry in card.files:
-        stems = (Path(entry.name), Path(entry.name).with_suffix(".npy"))
-        candidates = [where / name for where in (folder / card.name, folder) for name in stems]
-        present = next((path for path in candidates if path.is_file()), None)
-        if present is not None:
-            found[entry.name] = present
+        names = (Path(entry.name), Path(entry.name).with_suffix(".npy"))
+        present = [p for where in (folder / card.name, folder) for p in map(where.joinpath, names) if p.is_file()]
+        if present:
+            found[entry.name] = present[0]
     return found
 
 
@@ -91,10 +92,8 @@ def built_in_files(card: Card) -> dict[str, Path]:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return {}
-    paths = [Path(spec.origin).parent / folder / name for name in names]
-    if not all(path.is_file() for path in paths):
-        return {}
-    return {entry.name: path for entry, path in zip(card.files, paths, strict=True)}
+    paths = {e.name: Path(spec.origin).parent / folder / name for e, name in zip(card.files, names, strict=True)}
+    return paths if all(path.is_file() for path in paths.values()) else {}
 
 
 Whereabouts = Literal["built in", "in cache", "incomplete", "not here"]
@@ -113,10 +112,8 @@ def whereabouts(card: Card, *, cache: Path | str | None = None) -> Whereabouts:
 def open_card(card: Card, *, cache: Path | str | None = None) -> Scene:
     """Load cube and labels of a data set and check that they are what the card says.
 
-    Args:
-        card: from `load_card`.
-        cache: a folder with the files of the card. Where it holds none of them, and by default, the copy
-            that an installed package carries is taken; by default, the cache folder comes after that.
+    Files come from the folder `cache`. Where it holds none of them, and by default, the copy that an installed
+    package carries is taken; by default, the cache folder comes after that.
 
     Returns:
         A scene with int16 labels (file code 0 becomes -1), classes, colours, wavelengths and licence.
@@ -130,16 +127,11 @@ def open_card(card: Card, *, cache: Path | str | None = None) -> Scene:
     if missing:
         folder = (cache_folder() / card.name) if cache is None else Path(cache).expanduser()
         raise DataFileError(f"{card.title}: {', '.join(missing)} not found. {by_hand(card, folder)}")
-    cube: Any = None
-    raw: list[NDArray[Any]] = []
-    for entry in card.files:
-        array = read_file(entry, found[entry.name])
-        if entry.role == "cube":
-            cube = array
-        else:
-            raw.append(np.asarray(array))
-    labels = to_labels(card, raw)
-    verify(card, cube, labels)
+    (cube,) = (read_file(entry, found[entry.name]) for entry in card.files if entry.role == "cube")
+    parts = [np.asarray(read_file(e, found[e.name])) for e in card.files if e.role == "labels"]
+    labels = to_labels(card, parts)
+    verify_cube(card, cube)
+    verify_labels(card, labels)
     where = ", ".join(str(found[entry.name]) for entry in card.files)
     approximate = " Band centres are approximate." if card.wavelength_kind == "approximate" else ""
     return Scene(
@@ -210,18 +202,12 @@ def to_labels(card: Card, raw: list[NDArray[Any]]) -> NDArray[np.int16]:
     return labels
 
 
-def verify(card: Card, cube: Any, labels: NDArray[np.int16]) -> None:
-    """Check that cube and labels (-1, 0..K-1) are the published ones.
+def verify_cube(card: Card, cube: Any) -> None:
+    """Check shape and values of the cube: the exact extremes where the card knows them, else only bounds.
 
     Raises:
-        DataFileError: with what was found and what was expected: shape, value range or label histogram.
+        DataFileError: with what was found and what was expected; so does `verify_labels`.
     """
-    verify_cube(card, cube)
-    verify_labels(card, labels)
-
-
-def verify_cube(card: Card, cube: Any) -> None:
-    """Check shape and values of the cube: the exact extremes where the card knows them, else only bounds."""
     shape, expected = tuple(cube.shape), (*card.size, card.bands)
     if shape != expected:
         hint = " The axes look permuted." if sorted(shape) == sorted(expected) else ""
@@ -252,15 +238,10 @@ def verify_labels(card: Card, labels: NDArray[np.int16]) -> None:
         )
 
 
+def _known() -> dict[str, Card]:
+    """Cards by name, title and alias, as `_plain` spells them."""
+    return {_plain(word): card for card in cards().values() for word in (card.name, card.title, *card.aliases)}
+
+
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-@lru_cache(maxsize=1)
-def _cards() -> dict[str, Card]:
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "datasets", package.parent / "datasets"):  # in a wheel; in a checkout
-        paths = sorted(folder.glob("*.toml"))
-        if paths:
-            return {card.name: card for card in map(read_card, paths)}
-    raise DataFileError(f"no data set cards in {package / 'datasets'}: the installation is incomplete.")

@@ -64,7 +64,8 @@ def fetch(
                 aside.rename(path)
             raise
         tell(f"{entry.name}: fetched to {paths[entry.name]}")
-    _check_together(card, paths)
+    parts = [np.asarray(read_file(e, paths[e.name])) for e in card.files if e.role == "labels"]
+    verify_labels(card, to_labels(card, parts))
     return paths
 
 
@@ -79,15 +80,8 @@ def _download(card: Card, entry: FileEntry, folder: Path, *, tries: int, wait_s:
         if attempt:
             time.sleep(wait_s * 2 ** (attempt - 1))
         try:
-            path = Path(
-                pooch.retrieve(
-                    url=entry.url,
-                    known_hash=None,  # the content is checked instead
-                    fname=entry.name,
-                    path=folder,
-                    downloader=pooch.HTTPDownloader(progressbar=progress or False),
-                )
-            )
+            how = {"known_hash": None, "downloader": pooch.HTTPDownloader(progressbar=progress or False)}
+            path = Path(pooch.retrieve(url=entry.url, fname=entry.name, path=folder, **how))  # the content is checked
             break
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
             failure = error
@@ -112,16 +106,10 @@ def _fault(card: Card, entry: FileEntry, path: Path) -> str:
         array = read_file(entry, path)
         if entry.role == "cube":
             verify_cube(card, array)
-        elif sum(other.role == "labels" for other in card.files) == 1:
-            verify_labels(card, to_labels(card, [np.asarray(array)]))
         else:
-            to_labels(card, [np.asarray(array)])
+            labels = to_labels(card, [np.asarray(array)])
+            if len(card.files) == 2:  # label files that make up one ground truth are right only together
+                verify_labels(card, labels)
     except DataFileError as error:
         return str(error)
     return ""
-
-
-def _check_together(card: Card, paths: dict[str, Path]) -> None:
-    """Label files that make up one ground truth are right only together."""
-    entries = [entry for entry in card.files if entry.role == "labels"]
-    verify_labels(card, to_labels(card, [np.asarray(read_file(e, paths[e.name])) for e in entries]))

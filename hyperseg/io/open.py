@@ -71,12 +71,8 @@ def open_scene(
                 f"{text}: a scene of your own needs labels: give --labels FILE, polygons with a class (.gpkg, "
                 ".geojson, .shp) or a raster of the same size with 0 = unlabelled."
             )
-        return read_scene(
-            text,
-            labels=labels,
-            scan=need_labels,  # a scene that is only mapped may be of any size
-            vectors=vectors,
-        )
+        # a scene that is only mapped may be of any size
+        return read_scene(text, labels=labels, scan=need_labels, vectors=vectors)
     if labels is None:
         vectors.refuse(labels)
     scene = open_card(card, cache=folder)

@@ -22,10 +22,6 @@ def pixel_areas(grid: Grid, shape: tuple[int, ...]) -> NDArray[np.float64] | Non
     a pixel is the piece of the ellipsoid WGS 84 around its centre: its extent in longitude times that in
     latitude, times M N cos(latitude) with the two radii of curvature M (along the meridian) and N (across). That
     other ellipsoids are meant changes areas by less than 0.1 %. Of a rotated grid the middle column counts.
-
-    Args:
-        grid: where pixels are; a transform (a, b, c, d, e, f) and its CRS, or a spacing in metres.
-        shape: (rows, columns) of the raster.
     """
     if grid.crs in WEB_MERCATOR and grid.affine is not None:
         return _web_mercator(_middle(grid.affine, shape), grid.affine)
@@ -42,12 +38,8 @@ def pixel_areas(grid: Grid, shape: tuple[int, ...]) -> NDArray[np.float64] | Non
 
 
 def mean_pixel_area(labels: NDArray[Any], n_classes: int, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K) mean area of the pixels mapped as each class; that of all rows where a class has none.
-
-    Args:
-        labels: (H, W) classes 0..K-1, -1 = none.
-        n_classes: K.
-        rows: (H) area of a pixel of each row.
+    """(K) mean area of the pixels mapped as each class, from (H, W) labels 0..K-1, -1 = none, and the (H) area of a
+    pixel of each row; that of all rows where a class has none.
     """
     if np.ptp(rows) == 0:
         return np.full(n_classes, rows[0])

@@ -36,6 +36,7 @@ def test_a_file_comes_before_a_data_set_of_its_name_and_a_folder_does_not(
         ("indian-pinse", "indian-pinse: no such file, and no data set .* Did you mean indian-pines.*salinas"),
         ("cub.npz", r"cub\.npz: no such file .*did you mean cube\.npz"),
         ("cub.npz:cube", r"cub\.npz: no such file .*did you mean cube\.npz"),
+        ("nowhere/a.npy", r"a\.npy: no such file .the folder nowhere does not exist either"),
         ("runs", "runs: is a folder, a data file was expected"),
     ],
 )

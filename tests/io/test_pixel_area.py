@@ -14,7 +14,6 @@ EARTH_KM2 = 510_065_621.7  # surface of the ellipsoid WGS 84
 def test_the_pixels_of_a_globe_add_up_to_the_earth() -> None:
     grid = Grid(crs="EPSG:4326", affine=(0.25, 0, -180, 0, -0.25, 90))
     rows = pixel_areas(grid, (720, 1440))
-    assert rows is not None
     assert rows.sum() * 1440 / 1e6 == pytest.approx(EARTH_KM2, rel=2e-6)
     np.testing.assert_allclose(rows, rows[::-1])
     assert rows[0] < rows[359] / 100
@@ -22,12 +21,11 @@ def test_the_pixels_of_a_globe_add_up_to_the_earth() -> None:
 
 def test_a_plane_map_has_one_area() -> None:
     rows = pixel_areas(Grid((30.0, 20.0), "m"), (4, 5))
-    assert rows is not None
     assert rows.tolist() == [600.0] * 4
     rotated = Grid((10.0, 10.0), "m", "EPSG:32633", (8.0, 6.0, 5e5, 6.0, -8.0, 5e6))
-    np.testing.assert_allclose(pixel_areas(rotated, (2, 2)), 100)  # type: ignore[arg-type]
+    np.testing.assert_allclose(pixel_areas(rotated, (2, 2)), 100)
     sheared = Grid((2.0, 1.0), "m", None, (1.0, 3**0.5, 0, 0, -1.0, 0))
-    np.testing.assert_allclose(pixel_areas(sheared, (1, 1)), 1)  # type: ignore[arg-type]
+    np.testing.assert_allclose(pixel_areas(sheared, (1, 1)), 1)
 
 
 def test_nothing_is_made_up_where_nothing_is_known() -> None:
@@ -47,7 +45,6 @@ def test_projections_agree_with_a_plane_one(crs: str) -> None:
     a, b, d, e = x[1] - x[0], x[3] - x[2], y[1] - y[0], y[3] - y[2]
     affine = (a / n, b / n, x.mean() - (a + b) / 2, d / n, e / n, y.mean() - (d + e) / 2)
     rows = pixel_areas(Grid(crs=crs, unit="px", affine=affine), (n, n))
-    assert rows is not None
     expected = 1e8 / 0.9996**2  # UTM shows its middle this much too small
     assert rows.sum() * n == pytest.approx(expected, rel=1e-4)
 

@@ -74,11 +74,9 @@ def check_file(path: Path) -> None:
         hint = f"; it holds {', '.join(inside)}" if inside else "; it is empty"
         raise DataFileError(f"{path}: is a folder, a data file was expected{hint}. Name one file.")
     if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = nearest(path.name, siblings)
-        if not path.parent.is_dir():
-            hint = f"the folder {path.parent} does not exist either"
-        else:
+        hint = f"the folder {path.parent} does not exist either"
+        if path.parent.is_dir():
+            close = nearest(path.name, (p.name for p in path.parent.iterdir()))
             hint = f"did you mean {close}?" if close else f"check the spelling; {path.parent} exists"
         raise DataFileError(f"{path}: no such file ({hint}).")
     if path.is_file() and path.stat().st_size == 0:

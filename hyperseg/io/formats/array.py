@@ -59,17 +59,11 @@ class FileArray:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which array of a file is wanted.
+    """Which array of a file is wanted."""
 
-    Attributes:
-        key: its name, or None for the only one that fits.
-        ndim: number of its axes: 3 for a cube, 2 for labels, None for any.
-        shape: preferred where several fit; not insisted on.
-    """
-
-    key: str | None = None
-    ndim: int | None = None
-    shape: tuple[int, ...] | None = None
+    key: str | None = None  # its name, or None for the only one that fits
+    ndim: int | None = None  # number of its axes: 3 for a cube, 2 for labels, None for any
+    shape: tuple[int, ...] | None = None  # preferred where several fit; not insisted on
 
 
 ANY = Choice()
@@ -137,12 +131,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
 
 
 def choose_key(path: Path, entries: Mapping[str, ArrayEntry], choice: Choice) -> str:
-    """The array to take from a file of several.
-
-    Args:
-        path: the file, for messages.
-        entries: every array of the file.
-        choice: which one is wanted.
+    """The name of the wanted array among all `entries` of a file.
 
     Raises:
         DataFileError: no array or more than one fits; the message lists them with shapes and types.
@@ -154,7 +143,9 @@ def choose_key(path: Path, entries: Mapping[str, ArrayEntry], choice: Choice) ->
             if candidate in numeric:
                 return candidate
         raise DataFileError(f"{path}: holds no numeric array {key!r}; it holds {_listing(numeric)}.")
-    fits = numeric if ndim is None else {k: e for k, e in numeric.items() if _fits(e, ndim)}
+    fits = numeric
+    if ndim is not None:  # MATLAB has no vectors: they come as 1xN and are no label rasters
+        fits = {k: e for k, e in fits.items() if len(e.shape) == ndim and (ndim < 2 or min(e.shape) > 1)}
     if shape is not None and any(e.shape == shape for e in fits.values()):
         fits = {k: e for k, e in fits.items() if e.shape == shape}
     if ndim == 3 and len(fits) > 1:
@@ -173,14 +164,11 @@ def choose_key(path: Path, entries: Mapping[str, ArrayEntry], choice: Choice) ->
 
 
 def companions(
-    entries: Mapping[str, ArrayEntry], load: Mapping[str, Any] | Any, shape: tuple[int, ...]
+    entries: Mapping[str, ArrayEntry], load: Any, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
-    """Wavelengths (nm) and good-band list lying beside a cube of `shape` in the same file.
+    """Wavelengths (nm) and good-band list lying beside a cube in the same file, as long as one axis of its `shape`.
 
-    Args:
-        entries: every array of the file.
-        load: `load[key]` gives an array.
-        shape: shape of the cube; a companion is as long as one of its axes.
+    `load[key]` gives the array of one of the `entries`.
     """
     wavelengths, good = None, None
     for key, entry in entries.items():
@@ -196,11 +184,9 @@ def companions(
 
 
 def to_nm(values: NDArray[np.float64], *, unit: str | None) -> NDArray[np.float64] | None:
-    """Band centres in nanometres; None where they are no wavelengths (band numbers, say).
+    """(C,) band centres in nanometres; None where they are no wavelengths (band numbers, say).
 
-    Args:
-        values: (C,) centres in `unit`.
-        unit: as spelt in the file; without one, values below 100 are taken for micrometres.
+    `unit` is as spelt in the file; without one, values below 100 are taken for micrometres.
     """
     text = (unit or "").strip().lower()
     if not np.isfinite(values).all() or values.size == 0 or values.max() <= 0:
@@ -218,11 +204,6 @@ def to_nm(values: NDArray[np.float64], *, unit: str | None) -> NDArray[np.float6
     if text not in ("", "unknown"):
         return None
     return values * 1e3 if values.max() < 100 else values
-
-
-def _fits(entry: ArrayEntry, ndim: int) -> bool:
-    # MATLAB has no vectors: they come as 1xN and are no label rasters
-    return len(entry.shape) == ndim and (ndim < 2 or min(entry.shape) > 1)
 
 
 def _listing(entries: Mapping[str, ArrayEntry]) -> str:

@@ -36,11 +36,8 @@ def axes_of(names: Sequence[Any]) -> tuple[int, ...] | None:
 
 
 def grid_from(x: NDArray[Any] | None, y: NDArray[Any] | None, attributes: Mapping[str, Any]) -> Grid:
-    """A grid from what CF and GDAL write beside an array.
-
-    Args:
-        x, y: coordinates of the pixels' centres, evenly spaced; or None.
-        attributes: of the grid mapping: `GeoTransform` (GDAL's order) and `crs_wkt` or `spatial_ref`.
+    """A grid from what CF and GDAL write beside an array: evenly spaced coordinates of the pixels' centres, or None,
+    and the attributes of the grid mapping: `GeoTransform` (GDAL's order) and `crs_wkt` or `spatial_ref`.
     """
     affine = None
     numbers = str(attributes.get("GeoTransform", "")).split()

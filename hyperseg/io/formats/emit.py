@@ -12,6 +12,7 @@ No product was at hand to check this against: tested on small files of this layo
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,12 @@ def open_emit(path: Path, choice: Choice) -> FileArray:
             )
         fill = float(np.ravel(cube.attrs.get("_FillValue", FILL))[0])
         reader = GltWindows(path, name, (*glt.shape, cube.shape[2]), np.dtype(cube.dtype), fill)
-        wavelengths = to_nm(np.asarray(file[BANDS][()], np.float64), unit="nm")
         good = file.get("sensor_band_parameters/good_wavelengths")
         return FileArray(
             LazyCube(reader, (0, 1, 2)),
             path,
             axes_known=True,
-            wavelengths_nm=wavelengths,
+            wavelengths_nm=to_nm(np.asarray(file[BANDS][()], np.float64), unit="nm"),
             bbl=None if good is None else np.asarray(good[()]).ravel() > 0,
             nodata=fill,
             grid=_grid(file),
@@ -74,10 +74,7 @@ class GltWindows:
     def __init__(self, path: Path, key: str, shape: tuple[int, int, int], dtype: np.dtype[Any], fill: float) -> None:
         self.path, self.key, self.shape, self.dtype, self.fill = path, key, shape, dtype, fill
         self.tile = (SQUARE_PX, SQUARE_PX, shape[2])
-        self._handles = Handles(self._open)
-
-    def _open(self) -> Any:
-        return opened(self.path, cache_bytes=CHUNK_CACHE_BYTES)
+        self._handles = Handles(partial(opened, path, cache_bytes=CHUNK_CACHE_BYTES))
 
     def read(self, window: Window) -> NDArray[Any]:
         (top, bottom), (left, right), (first, last) = window

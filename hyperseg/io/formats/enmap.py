@@ -37,13 +37,11 @@ def enmap_pair(path: Path) -> tuple[Path, Path | None] | None:
     given = IMAGE.fullmatch(path.name) or ABOUT.fullmatch(path.name)
     if given is None or path.is_dir():
         return None
-    images: list[Path] = []
-    abouts: list[Path] = []
-    for other in sorted(path.parent.iterdir()):
-        for pattern, found in ((IMAGE, images), (ABOUT, abouts)):
-            match = pattern.fullmatch(other.name)
-            if match and match.group(1).casefold() == given.group(1).casefold():
-                found.append(other)
+    stem, beside = given[1].casefold(), sorted(path.parent.iterdir())
+    images, abouts = (
+        [p for p in beside if (match := pattern.fullmatch(p.name)) and match[1].casefold() == stem]
+        for pattern in (IMAGE, ABOUT)
+    )
     if IMAGE.fullmatch(path.name):
         return (abouts[0], path) if abouts and _is_enmap(abouts[0]) else None
     return (path, next(iter(images), None)) if _is_enmap(path) else None
@@ -61,7 +59,10 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
     if image is None:
         stem = about.name[: -len("METADATA.XML")]
         raise DataFileError(f"{about}: the image {stem}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder.")
-    root = _root(about)
+    try:
+        root = ElementTree.parse(about).getroot()
+    except (ElementTree.ParseError, OSError) as error:
+        raise DataFileError(f"{about}: is no whole XML file ({error}); download it again.") from error
     file = open_raster(image, choice)
     bands = int(file.array.shape[-1])
     found = root.findall(".//{*}bandCharacterisation/{*}bandID")
@@ -108,13 +109,6 @@ def _is_enmap(about: Path) -> bool:
         return b"bandCharacterisation" in about.read_bytes()
     except OSError:
         return False
-
-
-def _root(about: Path) -> ElementTree.Element:
-    try:
-        return ElementTree.parse(about).getroot()
-    except (ElementTree.ParseError, OSError) as error:
-        raise DataFileError(f"{about}: is no whole XML file ({error}); download it again.") from error
 
 
 def _column(about: Path, found: list[ElementTree.Element], name: str, default: float | None) -> NDArray[np.float64]:

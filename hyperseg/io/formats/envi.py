@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,7 @@ from numpy.typing import NDArray
 from hyperseg.core import DataFileError
 from hyperseg.io.formats.array import Choice, FileArray, Format, reading, to_nm
 from hyperseg.io.formats.axes import raster_grid
-from hyperseg.io.formats.envi_header import (
-    Layout,
-    layout_of,
-    number_in,
-    numbers_in,
-    read_fields,
-    scale_in,
-    starts_as_envi,
-)
+from hyperseg.io.formats.envi_header import ORDERS, Header, Layout, starts_as_envi
 
 log = logging.getLogger(__name__)
 
@@ -82,48 +74,41 @@ def open_envi(path: Path, choice: Choice) -> FileArray:
     "data ignore value" becomes the no-data value, "bbl" the good bands and "reflectance scale factor" the
     scale. All real types (data type 1-5 and 12-15), both byte orders, any header offset.
     """
-    header = header_of(path) or path
-    data = data_of(header) if header == path else path
+    place = header_of(path) or path
+    data = data_of(place) if place == path else path
     if choice.key is not None:
         raise DataFileError(f"{data}: an ENVI file holds one array and no names; leave out {choice.key!r}.")
-    fields = read_fields(header)
-    layout = layout_of(header, fields)
-    _check_size(header, data, layout)
+    header = Header.read(place)
+    layout = header.layout()
+    _check_size(place, data, layout)
     array = _memory_map(data, layout)
     bands = array.shape[-1]
-    with reading(header, "an ENVI header"):
+    with reading(place, "an ENVI header"):
+        unit = header.fields.get("wavelength units")
+        wavelengths, good = header.numbers("wavelength", bands), header.numbers("bbl", bands)
         return FileArray(
             array,
             data,
             axes_known=True,
-            wavelengths_nm=_wavelengths(header, fields, bands),
-            bbl=_good_bands(header, fields, bands),
-            nodata=number_in(header, fields, "data ignore value"),
+            wavelengths_nm=None if wavelengths is None else to_nm(wavelengths, unit=unit),
+            bbl=None if good is None else good > 0,
+            nodata=header.number("data ignore value"),
             grid=raster_grid(data),
-            names=_class_names(fields),
-            palette=_palette(fields),
-            rgb_bands=_default_bands(fields, bands),
-            scale=scale_in(header, fields),
+            names=_class_names(header.fields),
+            palette=_palette(header.fields),
+            rgb_bands=_default_bands(header.fields, bands),
+            scale=header.scale(),
             about=f"ENVI {'spectral library' if layout.library else layout.interleave.upper()}",
         )
 
 
 def _memory_map(data: Path, it: Layout) -> NDArray[Any]:
-    def mapped(*shape: int) -> NDArray[Any]:
-        return np.memmap(data, it.dtype, "r", it.offset, shape)
-
+    size, stored = (it.rows, it.columns, it.bands), ORDERS[it.interleave]  # axes as the file has them, slowest first
     with reading(data, "ENVI data"):
-        match it.interleave:
-            case _ if it.library:
-                return mapped(it.rows, it.columns)
-            case "bsq":
-                return mapped(it.bands, it.rows, it.columns).transpose(1, 2, 0)
-            case "bil":
-                return mapped(it.rows, it.bands, it.columns).transpose(0, 2, 1)
-            case "bip":
-                return mapped(it.rows, it.columns, it.bands)
-            case other:
-                raise ValueError(f"interleave {other!r}")
+        if it.library:
+            return np.memmap(data, it.dtype, "r", it.offset, size[:2])
+        mapped = np.memmap(data, it.dtype, "r", it.offset, tuple(size[axis] for axis in stored))
+        return mapped.transpose([stored.index(axis) for axis in range(3)])
 
 
 def _check_size(header: Path, data: Path, layout: Layout) -> None:
@@ -143,22 +128,12 @@ def _check_size(header: Path, data: Path, layout: Layout) -> None:
         log.warning("%s: %d bytes after the last pixel are left out", data, size - needed)
 
 
-def _wavelengths(header: Path, fields: dict[str, Any], bands: int) -> NDArray[np.float64] | None:
-    values = numbers_in(header, fields, "wavelength", bands)
-    return None if values is None else to_nm(np.asarray(values), unit=fields.get("wavelength units"))
-
-
-def _good_bands(header: Path, fields: dict[str, Any], bands: int) -> NDArray[np.bool_] | None:
-    values = numbers_in(header, fields, "bbl", bands)
-    return None if values is None else np.asarray(values) > 0
-
-
-def _palette(fields: dict[str, Any]) -> dict[int, tuple[int, int, int]]:
+def _palette(fields: Mapping[str, Any]) -> dict[int, tuple[int, int, int]]:
     flat = [int(float(v)) for v in fields.get("class lookup", ())]
     return {i // 3: (flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat) - 2, 3)}
 
 
-def _default_bands(fields: dict[str, Any], bands: int) -> tuple[int, int, int] | None:
+def _default_bands(fields: Mapping[str, Any], bands: int) -> tuple[int, int, int] | None:
     values = fields.get("default bands")
     if not isinstance(values, list) or len(values) != 3:
         return None
@@ -166,7 +141,7 @@ def _default_bands(fields: dict[str, Any], bands: int) -> tuple[int, int, int] |
     return (red, green, blue) if min(red, green, blue) >= 0 and max(red, green, blue) < bands else None
 
 
-def _class_names(fields: dict[str, Any]) -> dict[int, str]:
+def _class_names(fields: Mapping[str, Any]) -> dict[int, str]:
     names = fields.get("class names", [])
     return {code: name for code, name in enumerate(names) if name} if isinstance(names, list) else {}
 

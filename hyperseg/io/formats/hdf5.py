@@ -32,13 +32,7 @@ SUFFIXES = (".h5", ".hdf5", ".he5", ".nc")
 
 
 def open_hdf5(path: Path, choice: Choice, *, reverse: bool = False) -> FileArray:
-    """One dataset of an HDF5 file, lazily.
-
-    Args:
-        path: the file.
-        choice: which one; names are paths inside the file.
-        reverse: True for MATLAB, which stores the axes in reversed order.
-    """
+    """One dataset of an HDF5 file, lazily, by its path inside; `reverse` for MATLAB, which stores axes in reverse."""
     with reading(path, "HDF5"):
         if not is_hdf5(path):
             with path.open("rb") as file:
@@ -53,7 +47,7 @@ def open_hdf5(path: Path, choice: Choice, *, reverse: bool = False) -> FileArray
             axes = tuple(range(dataset.ndim))
             cube = LazyCube(reader, axes[::-1] if reverse else axes)
             short = {k: e for k, e in entries.items() if max(e.shape) == np.prod(e.shape)}
-            wavelengths, bbl = companions(short, {k: file[k][()] for k in short}, cube.shape)
+            wavelengths, bbl = companions(short, file, cube.shape)
             nodata = dataset.attrs.get("_FillValue")
             for name in short:
                 unit = file[name].attrs.get("units")

@@ -13,22 +13,14 @@ from hyperseg.io.formats.array import ArrayEntry, Choice, FileArray, Format, by_
 
 def open_numpy(path: Path, choice: Choice) -> FileArray:
     """The array of a .npy file as a memory map; of a .npz file the one wanted, read with its short companions alone."""
-    return open_npz(path, choice) if _is_archive(path) else open_npy(path, choice)
-
-
-def open_npy(path: Path, choice: Choice) -> FileArray:
-    """The array of a .npy file as a memory map."""
-    if choice.key is not None:
-        raise DataFileError(f"{path}: a .npy file holds one array and no names; leave out {choice.key!r}.")
-    with reading(path, "a NumPy .npy file"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if array.dtype.kind not in "biuf":
-        raise DataFileError(f"{path}: holds {array.dtype} values, real numbers were expected; convert the array.")
-    return FileArray(array, path, about="NumPy")
-
-
-def open_npz(path: Path, choice: Choice) -> FileArray:
-    """One array of a .npz file; only that array and its short companions are read."""
+    if not _is_archive(path):
+        if choice.key is not None:
+            raise DataFileError(f"{path}: a .npy file holds one array and no names; leave out {choice.key!r}.")
+        with reading(path, "a NumPy .npy file"):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.dtype.kind not in "biuf":
+            raise DataFileError(f"{path}: holds {array.dtype} values, real numbers were expected; convert the array.")
+        return FileArray(array, path, about="NumPy")
     # opened here, because numpy leaves a broken archive open
     with reading(path, "a NumPy .npz file"), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         entries = numpy_arrays(path)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,22 +62,20 @@ def open_prisma(path: Path, choice: Choice) -> FileArray:
     """
     with reading(path, "a PRISMA product"), opened(path) as file:
         swath = str(prisma_swath(file))
-        bands = [*_bands(path, file, f"{swath}/Data Fields", "VNIR")]
-        swir = [*_bands(path, file, f"{swath}/Data Fields", "SWIR")]
-        rows, _, columns = file[bands[0].key].shape
+        vnir, swir = (_bands(path, file, f"{swath}/Data Fields", detector) for detector in ("VNIR", "SWIR"))
+        rows, _, columns = file[vnir[0].key].shape
         if (rows, columns) != (file[swir[0].key].shape[0], file[swir[0].key].shape[2]):
             raise DataFileError(f"{path}: VNIR and SWIR have different pixels; name one array as FILE:KEY.")
         start = min((b.centre_nm for b in swir if b.good), default=np.inf)
-        twice = [b for b in bands if b.good and b.centre_nm >= start]
+        twice = [b for b in vnir if b.good and b.centre_nm >= start]
         if twice:
             log.info(
                 "%s: VNIR and SWIR overlap from %.0f to %.0f nm; there %d VNIR bands are marked bad",
                 path, start, max(b.centre_nm for b in twice), len(twice),
             )  # fmt: skip
-        joined = tuple(sorted((*bands, *swir), key=lambda b: b.centre_nm))
-        scales = {(b.low, b.high) for b in joined}
-        low, high = next(iter(scales))
-        plain = len(scales) == 1 and low == 0
+        joined = tuple(sorted((*vnir, *swir), key=lambda b: b.centre_nm))
+        high = joined[0].high
+        plain = {(b.low, b.high) for b in joined} == {(0, high)}
         reader = DetectorWindows(path, (rows, columns), joined, scaled=not plain)
         return FileArray(
             LazyCube(reader, (0, 1, 2)),
@@ -100,10 +99,7 @@ class DetectorWindows:
         self.path, self.pixels, self.bands, self.scaled = path, pixels, bands, scaled
         self.shape = (*pixels, len(bands))
         self.dtype = np.dtype(np.float32 if scaled else np.uint16)
-        self._handles = Handles(self._open)
-
-    def _open(self) -> Any:
-        return opened(self.path, cache_bytes=CHUNK_CACHE_BYTES)
+        self._handles = Handles(partial(opened, path, cache_bytes=CHUNK_CACHE_BYTES))
 
     def read(self, window: Window) -> NDArray[Any]:
         (top, bottom), (left, right), (first, last) = window
@@ -159,8 +155,7 @@ def _grid(file: Any, rows: int, columns: int) -> Grid:
     if "Epsg_Code" not in file.attrs or "Product_ULcorner_easting" not in file.attrs:
         return Grid()
     left, top = corner("ULcorner_easting"), corner("ULcorner_northing")
-    step_x = step_y = PIXEL_M
-    centres = True
+    step_x, step_y, centres = PIXEL_M, PIXEL_M, True
     if "Product_LRcorner_easting" in file.attrs and min(rows, columns) > 1:
         wide, high = corner("LRcorner_easting") - left, top - corner("LRcorner_northing")
         centres = abs(wide / columns - PIXEL_M) > abs(wide / (columns - 1) - PIXEL_M)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -23,24 +24,17 @@ log = logging.getLogger(__name__)
 
 
 def open_raster(path: Path, choice: Choice) -> FileArray:
-    """A raster as a lazy (H, W, C) array; only its header is read.
-
-    Args:
-        path: the file.
-        choice: its `key` is the end of a subdataset's name in a file that holds several; None for the file itself.
-    """
+    """A raster, or the subdataset whose name ends in the wanted key, as a lazy (H, W, C) array."""
     with without_header(path), reading(path, f"a raster (known: {known_formats()})"):
-        source = import_rasterio().open(path)
+        source = _opened(path)
     with source, reading(path, "a raster"):
-        name = _subdataset(path, source, choice.key)
-    with reading(path, "a raster"), import_rasterio().open(name or path) as source:
+        name = _subdataset(path, source, choice.key) or path
+    with reading(path, "a raster"), _opened(name) as source:
         dtype = np.result_type(*source.dtypes)
         if dtype.kind not in "biuf":
             raise DataFileError(f"{path}: holds {dtype} values, real numbers were expected; convert the raster.")
-        tile = (*(int(n) for n in source.block_shapes[0]), 1)
-        shape = (source.height, source.width, source.count)
         return FileArray(
-            LazyCube(RasterWindows(path, shape, dtype, name, tile), (0, 1, 2)),
+            LazyCube(RasterWindows(path, name, source, dtype), (0, 1, 2)),
             path,
             key=choice.key,
             axes_known=True,
@@ -57,7 +51,7 @@ def open_raster(path: Path, choice: Choice) -> FileArray:
 
 def raster_arrays(path: Path) -> dict[str, None]:
     """The rasters of a file that has no band of its own, by the ends of their names; else nothing to choose from."""
-    with reading(path, "a raster"), import_rasterio().open(path) as source:
+    with reading(path, "a raster"), _opened(path) as source:
         return {} if source.count else dict.fromkeys(map(_last, source.subdatasets))
 
 
@@ -65,24 +59,16 @@ class RasterWindows:
     """Windows of a raster file, axes (rows, columns, bands), through GDAL.
 
     Attributes:
-        path, shape, dtype: of the file; `dtype` is what comes out.
-        name: what GDAL opens where that is not the file (one of several subdatasets), or None.
-        tile: (rows, columns, bands) that the file stores, and so decodes, together; or None.
+        path, shape: of the file.
+        dtype: what comes out.
+        tile: (rows, columns, bands) that the file stores, and so decodes, together.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        shape: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        name: str | None = None,
-        tile: tuple[int, ...] | None = None,
-    ) -> None:
-        self.path, self.shape, self.dtype, self.name, self.tile = path, shape, dtype, name, tile
-        self._handles = Handles(self._open)
-
-    def _open(self) -> Any:
-        return import_rasterio().open(self.name or self.path)
+    def __init__(self, path: Path, name: str | Path, source: Any, dtype: np.dtype[Any]) -> None:
+        self.path, self.dtype = path, dtype
+        self.shape = (source.height, source.width, source.count)
+        self.tile = (*(int(n) for n in source.block_shapes[0]), 1)
+        self._handles = Handles(partial(_opened, name))
 
     def read(self, window: Window) -> NDArray[Any]:
         rows, columns, (first, last) = window
@@ -97,6 +83,10 @@ class RasterWindows:
         shape = tuple(-(-n // step) for n in self.shape[:2])
         with reading(self.path, "a raster"):
             return np.asarray(self._handles.get().read(band + 1, out_shape=shape, out_dtype=self.dtype))
+
+
+def _opened(name: str | Path) -> Any:
+    return import_rasterio().open(name)
 
 
 def _last(name: str) -> str:
@@ -121,11 +111,16 @@ def _subdataset(path: Path, source: Any, key: str | None) -> str | None:
     )
 
 
+def _tags(source: Any, band: int = 0, ns: str | None = None) -> dict[str, str]:
+    """Tags of a band, or of the file, by their names in lower case."""
+    return {k.lower(): v for k, v in source.tags(band, ns=ns).items()}
+
+
 def _wavelengths(source: Any) -> NDArray[np.float64] | None:
     centres = []
     unit = None
     for band in source.indexes:
-        tags = {k.lower(): v for k, v in source.tags(band).items()}
+        tags = _tags(source, band)
         micrometres = source.tags(band, ns="IMAGERY").get("CENTRAL_WAVELENGTH_UM")
         text = micrometres or tags.get("wavelength") or tags.get("central_wavelength")
         unit = "um" if micrometres else tags.get("wavelength_units", unit)
@@ -138,12 +133,11 @@ def _wavelengths(source: Any) -> NDArray[np.float64] | None:
 
 def _good_bands(source: Any) -> NDArray[np.bool_] | None:
     """From a list in the tags of the file (as ENVI's bbl), or from a tag of every band."""
-    for tags in (source.tags(), source.tags(ns=GDAL_DOMAIN)):
-        text = {k.lower(): v for k, v in tags.items()}.get("bbl", "")
-        values = text.strip("{} ").replace(",", " ").split()
+    for tags in (_tags(source), _tags(source, ns=GDAL_DOMAIN)):
+        values = tags.get("bbl", "").strip("{} ").replace(",", " ").split()
         if len(values) == source.count and all(v in ("0", "1", "0.0", "1.0") for v in values):
             return np.asarray([float(v) > 0 for v in values])
-    found = [{k.lower(): v for k, v in source.tags(band).items()} for band in source.indexes]
+    found = [_tags(source, band) for band in source.indexes]
     marks = [next((t[k] for k in ("bbl", "good_band", "good_wavelengths") if k in t), None) for t in found]
     if any(mark is None for mark in marks):
         return None
@@ -156,8 +150,8 @@ def _scale(source: Any) -> float | None:
     if len(scales) == 1 and not any(source.offsets) and scales != {1.0}:
         (scale,) = scales
         return round(1 / scale, 6) if np.isfinite(scale) and scale > 0 else None
-    for tags in (source.tags(), source.tags(ns=GDAL_DOMAIN)):
-        text = {k.lower().replace(" ", "_"): v for k, v in tags.items()}.get("reflectance_scale_factor", "")
+    for tags in (_tags(source), _tags(source, ns=GDAL_DOMAIN)):
+        text = {k.replace(" ", "_"): v for k, v in tags.items()}.get("reflectance_scale_factor", "")
         try:
             return float(text) if float(text) > 0 else None
         except ValueError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +35,7 @@ class WindowReader(Protocol):
 class Handles:
     """An opened file per process and thread: nothing opened is shared after a fork or between threads, or pickled.
 
-    Args:
-        opener: opens it; this travels in pickles, so no lambda.
+    What opens it travels in pickles, so it is no lambda.
     """
 
     def __init__(self, opener: Callable[[], Any]) -> None:
@@ -222,9 +223,6 @@ def windows_of(mapped: np.memmap[Any, Any]) -> LazyCube:
 
 def import_rasterio() -> Any:
     """rasterio, loaded after h5py (both carry an HDF5 library; the other order can fail)."""
-    import contextlib
-    import warnings
-
     with contextlib.suppress(ImportError):
         import h5py  # noqa: F401
     import rasterio

@@ -23,12 +23,7 @@ def is_zarr(path: Path) -> bool:
 
 
 def open_zarr(path: Path, choice: Choice) -> FileArray:
-    """One array of a Zarr store, lazily; names of axes as xarray writes them tell where the bands are.
-
-    Args:
-        path: the store's folder.
-        choice: which array; names are paths inside the store.
-    """
+    """One array of a Zarr store, lazily, by its path inside; names of axes as xarray writes them tell the bands."""
     root = _opened(path)
     with reading(path, "a Zarr store"):
         arrays = _arrays(root)
@@ -45,7 +40,7 @@ def open_zarr(path: Path, choice: Choice) -> FileArray:
         reader = StoredWindows(path, "a Zarr store", partial(_array, path, chosen), array)
         cube = LazyCube(reader, order or tuple(range(len(array.shape))))
         beside = {k: arrays[k] for k, e in entries.items() if k != chosen and len(e.shape) == 1}
-        wavelengths, bbl = companions({k: entries[k] for k in beside}, _Loads(beside), cube.shape)
+        wavelengths, bbl = companions({k: entries[k] for k in beside}, beside, cube.shape)
         if wavelengths is None and "wavelengths" in array.attrs:
             listed = np.asarray(array.attrs["wavelengths"], np.float64)
             wavelengths = to_nm(listed, unit=array.attrs.get("wavelength_units"))
@@ -72,16 +67,6 @@ def zarr_arrays(path: Path) -> dict[str, ArrayEntry]:
     with reading(path, "a Zarr store"):
         found = _arrays(root)
         return {k: ArrayEntry(tuple(a.shape), np.dtype(a.dtype)) for k, a in found.items() if k}
-
-
-class _Loads:
-    """Arrays by name, read when asked for."""
-
-    def __init__(self, arrays: dict[str, Any]) -> None:
-        self._arrays = arrays
-
-    def __getitem__(self, key: str) -> NDArray[Any]:
-        return np.asarray(self._arrays[key][...])
 
 
 def _opened(path: Path) -> Any:

@@ -31,30 +31,19 @@ COLOURS = ("colour", "color")
 
 @dataclass(frozen=True)
 class Classes:
-    """Which class every feature belongs to.
+    """Which class every feature belongs to, and what classes are called."""
 
-    Attributes:
-        column: where that stands.
-        of: (n,) 0..K-1, -1 for features without a class.
-        names, codes, colours: per class; colours None unless every class has one.
-    """
-
-    column: str
-    of: NDArray[np.int64]
+    of: NDArray[np.int64]  # (n,) 0..K-1, -1 for features without a class
     names: tuple[str, ...]
     codes: tuple[int, ...]
-    colours: tuple[Triple, ...] | None
+    colours: tuple[Triple, ...] | None  # None unless every class has one
 
 
 def classes_of(layer: Layer, column: str | None) -> Classes:
     """The classes of a layer's features: text in alphabetical order, numbers in ascending order.
 
     Text that is numbers throughout counts as numbers. Negative numbers and empty text are no class and are skipped
-    with a note; 0 is a class like any other, as nobody draws a polygon to say nothing.
-
-    Args:
-        layer: with its columns.
-        column: the user's choice, or None to guess.
+    with a note; 0 is a class like any other, as nobody draws a polygon to say nothing. No `column`: guessed.
 
     Raises:
         LabelError: no such column, none or several to guess from, fractions, or no class in it.
@@ -90,7 +79,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
             f"{layer.path}: the column {name!r} holds {len(present)} different values; these are no classes."
         )
     _remark(layer, name, guessed, of, present)
-    return Classes(name, of, names, codes, _colours(layer, of, texts))
+    return Classes(of, names, codes, _colours(layer, of, texts))
 
 
 def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:
@@ -140,9 +129,8 @@ def _same_classes(a: list[str], b: list[str]) -> bool:
 def _names_of_codes(layer: Layer, column: str, of: NDArray[np.int64], texts: tuple[str, ...]) -> tuple[str, ...]:
     """Names of numbered classes: of a column that tells the same in words, else the style's, else "class 3"."""
     for other, values in layer.columns.items():
-        if other == column or _plain(other) not in TELLING | WEAK or _whole_numbers(values) is not None:
-            continue
-        if values.dtype.kind not in "OUS":
+        text = values.dtype.kind in "OUS" and _whole_numbers(values) is None
+        if other == column or _plain(other) not in TELLING | WEAK or not text:
             continue
         words = _words(values)
         pairs = {(k, w) for k, w in zip(of.tolist(), words, strict=True) if k >= 0 and w}

@@ -45,38 +45,27 @@ _MACHADO: dict[str, Floats] = {
 }
 
 
+@lru_cache(maxsize=32)
 def palette(n: int, seed: int = 0) -> tuple[Triple, ...]:
     """Choose n colours whose smallest difference over all visions is large.
 
     Greedy farthest-point choice from a lattice of sRGB, then exchange: each colour in turn moves to the place
     farthest from the others, until none gains. The best of a few random starts is returned.
 
-    Args:
-        n: number of colours, 1 to 64.
-        seed: of the random starts; the same seed gives the same colours.
-
     Returns:
-        n sRGB triples 0..255, neither near white nor near black.
+        n (1 to 64) sRGB triples 0..255, neither near white nor near black; the same seed gives the same colours.
 
     Raises:
         SettingError: for n outside 1..64.
     """
     if not 1 <= n <= LARGEST:
         raise SettingError(f"a palette has 1 to {LARGEST} colours, {n} were asked for: merge classes first.")
-    return _palette(n, seed)
-
-
-@lru_cache(maxsize=32)
-def _palette(n: int, seed: int) -> tuple[Triple, ...]:
     candidates = _candidates()
     labs = np.stack([to_lab(candidates, vision=vision) for vision in VISIONS])
     rng = np.random.default_rng(seed)
-    best: tuple[float, list[int]] = (-1.0, [])
-    for _ in range(RESTARTS):
-        floor, chosen = _spread(labs, n, int(rng.integers(len(candidates))))
-        if floor > best[0]:
-            best = (floor, chosen)
-    return tuple((int(r), int(g), int(b)) for r, g, b in candidates[best[1]])
+    found = [_spread(labs, n, int(rng.integers(len(candidates)))) for _ in range(RESTARTS)]
+    _, chosen = max(found, key=lambda spread: spread[0])
+    return tuple((int(r), int(g), int(b)) for r, g, b in candidates[chosen])
 
 
 def _candidates() -> NDArray[np.int64]:
@@ -101,15 +90,15 @@ def _spread(labs: Floats, n: int, first: int) -> tuple[float, list[int]]:
     while len(chosen) < n:
         chosen.append(int(np.min(columns, axis=0).argmax()))
         columns.append(column(chosen[-1]))
-    gained = n > 1
-    sweeps = 0
-    while gained and sweeps < 12:
-        gained, sweeps = False, sweeps + 1
+    for _ in range(12 if n > 1 else 0):
+        gained = False
         for i in range(n):
             rest = np.min([c for k, c in enumerate(columns) if k != i], axis=0)
             better = int(rest.argmax())
             if rest[better] > rest[chosen[i]] + 1e-9:
                 chosen[i], columns[i], gained = better, column(better), True
+        if not gained:
+            break
     floor = min((columns[i][chosen[k]] for i in range(n) for k in range(i)), default=np.inf)
     return float(floor), chosen
 
@@ -118,13 +107,10 @@ def to_lab(colours: ArrayLike, *, vision: Vision = "normal") -> Floats:
     """(..., 3) CIELAB (D65) of (..., 3) sRGB 0..255 as seen with `vision`."""
     coded = np.asarray(colours, np.float64) / 255.0
     linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
-    match vision:
-        case "normal":
-            pass
-        case "protan" | "deutan" | "tritan":
-            linear = np.clip(linear @ _MACHADO[vision].T, 0.0, 1.0)
-        case _:
-            raise SettingError(f"vision {vision!r} is unknown: use one of {', '.join(VISIONS)}.")
+    if vision in _MACHADO:
+        linear = np.clip(linear @ _MACHADO[vision].T, 0.0, 1.0)
+    elif vision != "normal":
+        raise SettingError(f"vision {vision!r} is unknown: use one of {', '.join(VISIONS)}.")
     white = _RGB_TO_XYZ.sum(1)
     ratio = linear @ _RGB_TO_XYZ.T / white
     f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)

@@ -20,19 +20,12 @@ Bounds = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Frame:
-    """A grid with a size.
+    """A grid with a size."""
 
-    Attributes:
-        name: the file, for messages.
-        shape: (rows, columns).
-        affine: the six numbers (a, b, c, d, e, f) of the pixel-to-map transform.
-        crs: as in `Grid`.
-    """
-
-    name: str
-    shape: tuple[int, int]
-    affine: tuple[float, ...]
-    crs: str | None
+    name: str  # the file, for messages
+    shape: tuple[int, int]  # rows, columns
+    affine: tuple[float, ...]  # the six numbers (a, b, c, d, e, f) of the pixel-to-map transform
+    crs: str | None  # as in `Grid`
 
     @classmethod
     def of(cls, shape: tuple[int, ...], grid: Grid | None, name: str) -> Frame | None:

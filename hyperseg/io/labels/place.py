@@ -23,12 +23,7 @@ ROUND = 16  # segments of a quarter circle: the buffer's radius is right within 
 
 @dataclass(frozen=True)
 class Placed:
-    """Geometries in the scene's CRS that meet the scene.
-
-    Attributes:
-        shapes: (m,) polygons, lines and points; one geometry per drawn part.
-        feature: (m,) index of the feature each belongs to.
-    """
+    """(m,) polygons, lines and points in the scene's CRS that meet the scene, and the feature each is a part of."""
 
     shapes: Shapes
     feature: NDArray[np.intp]
@@ -52,15 +47,9 @@ def frame_for(layer: Layer, shape: tuple[int, ...], grid: Grid | None, scene: st
 
 
 def place(layer: Layer, wanted: NDArray[np.bool_], frame: Frame, *, buffer_m: float | None) -> Placed:
-    """Bring the wanted features of a layer onto the scene's frame.
+    """Bring the wanted (n,) features of a layer onto the scene's frame, points and lines with `buffer_m` metres around.
 
     Collections and multi-geometries fall into their parts: a ring drawn is a polygon of its own.
-
-    Args:
-        layer: as read.
-        wanted: (n,) features to take.
-        frame: the scene's.
-        buffer_m: metres around points and lines, or None.
 
     Raises:
         LabelError: no geometry, an unknown place, or nothing in the scene.
@@ -106,12 +95,9 @@ def _explode(layer: Layer, wanted: NDArray[np.bool_]) -> tuple[Shapes, NDArray[n
 
     feature = np.flatnonzero(wanted)
     parts = layer.shapes[feature]
-    while True:
-        collected = np.isin(shapely.get_type_id(parts), (4, 5, 6, 7))
-        if not collected.any():
-            break
-        inner, at = shapely.get_parts(parts, return_index=True)
-        parts, feature = inner, feature[at]
+    while np.isin(shapely.get_type_id(parts), (4, 5, 6, 7)).any():  # collections, perhaps of collections
+        parts, at = shapely.get_parts(parts, return_index=True)
+        feature = feature[at]
     usable = ~shapely.is_missing(parts) & ~shapely.is_empty(parts)
     usable &= np.isfinite(np.where(usable[:, None], shapely.bounds(parts), np.nan)).all(1)
     parts, feature = parts[usable], feature[usable]

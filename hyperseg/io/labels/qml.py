@@ -23,15 +23,9 @@ DECIMAL = re.compile(r"\(?\s*(\d{1,3})\s*[,; ]\s*(\d{1,3})\s*[,; ]\s*(\d{1,3})\s
 
 @dataclass(frozen=True)
 class Style:
-    """What a style says about classes.
+    """What a style says about classes: names and sRGB triples by value as text, as far as there are any."""
 
-    Attributes:
-        column: the column a vector style tells classes by, or None.
-        names: the label of a class, by its value as text; only where there is one.
-        colours: sRGB triple of a class, by its value as text.
-    """
-
-    column: str | None = None
+    column: str | None = None  # the column a vector style tells classes by
     names: Mapping[str, str] = field(default_factory=dict)
     colours: Mapping[str, Triple] = field(default_factory=dict)
 
@@ -55,11 +49,7 @@ def read_qml(path: Path) -> Style:
 
 
 def parse_qml(text: str) -> Style:
-    """The style that `text` spells.
-
-    Raises:
-        xml.etree.ElementTree.ParseError: no XML.
-    """
+    """The style that `text` spells; raises `xml.etree.ElementTree.ParseError` where it is no XML."""
     root = ElementTree.fromstring(text.lstrip("\ufeff \r\n\t"))
     for renderer in root.iter("renderer-v2"):
         if renderer.get("type") == "categorizedSymbol":
@@ -113,8 +103,7 @@ def _symbol_colour(symbol: ElementTree.Element) -> Triple | None:
 def _paletted(renderer: ElementTree.Element) -> Style:
     names, colours = {}, {}
     for entry in renderer.findall("./colorPalette/paletteEntry"):
-        value = entry.get("value", "").strip()
-        value = value[:-2] if value.endswith(".0") else value
+        value = entry.get("value", "").strip().removesuffix(".0")
         if label := entry.get("label", "").strip():
             names[value] = label
         if (colour := parse_colour(entry.get("color"))) is not None:

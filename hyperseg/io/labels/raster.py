@@ -47,13 +47,9 @@ def map_codes(
     names: Mapping[int, str] | None = None,
     palette: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> Labels:
-    """Translate file codes: 0, the no-data value, NaN and negative codes are unlabelled.
+    """Translate file codes (H, W): 0, `nodata`, NaN and negative codes are unlabelled.
 
-    Args:
-        values: (H, W) whole numbers of any type.
-        origin: the file, for messages.
-        nodata: a further code that means unlabelled, or None.
-        names, palette: name and colour by file code.
+    `names` and `palette` are by file code; `origin` is the file, for messages.
 
     Raises:
         LabelError: fractions, no labelled pixel, too many codes, or 0 beside undeclared negative codes.
@@ -96,12 +92,11 @@ def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
     origin = str(file.path) if file.key is None else f"{file.path}:{file.key}"
     found = tuple(file.array.shape)
     if found != tuple(shape):
+        hint = "both must lie on the same grid: crop or resample the labels (nearest neighbour)"
         if len(found) == 3:
             hint = f"it has {found[-1]} bands, a label raster has one"
         elif found == tuple(shape)[::-1]:
             hint = "it looks transposed: swap rows and columns"
-        else:
-            hint = "both must lie on the same grid: crop or resample the labels (nearest neighbour)"
         raise LabelError(f"{origin}: the labels have shape {found}, the cube's pixels are {tuple(shape)}; {hint}.")
     values = np.asarray(file.array[...])
     names, palette = file.names, file.palette
@@ -109,6 +104,23 @@ def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
         styled, coloured = read_qml(file.path.with_suffix(".qml")).by_code()
         names, palette = names or styled, palette or coloured
     return map_codes(values, origin=origin, nodata=file.nodata, names=names, palette=palette)
+
+
+def only_present(labels: Labels, origin: object) -> Labels:
+    """The labels with the classes that have a pixel, numbered 0..K-1; `origin` is the file, for messages."""
+    present = np.unique(labels.codes[labels.codes >= 0])
+    lost = [name for k, name in enumerate(labels.classes) if k not in present]
+    if lost:
+        log.info("%s: no pixel of the scene is %s; left out", origin, ", ".join(lost[:8]))
+    table = np.full(len(labels.classes) + 1, UNLABELLED, np.int16)
+    table[present] = np.arange(len(present))
+    return Labels(
+        table[labels.codes],  # -1 reads the last entry, which is -1
+        tuple(labels.classes[k] for k in present),
+        None if labels.colours is None else tuple(labels.colours[k] for k in present),
+        tuple(labels.file_codes[k] for k in present),
+        labels.parcels,
+    )
 
 
 def with_labels(scene: Scene, found: Labels) -> Scene:

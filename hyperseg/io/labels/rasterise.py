@@ -15,7 +15,7 @@ from hyperseg.core import UNLABELLED, Grid, LabelError
 from hyperseg.io.labels.classes import Classes, classes_of
 from hyperseg.io.labels.frame import Frame
 from hyperseg.io.labels.place import Placed, frame_for, place
-from hyperseg.io.labels.raster import Labels
+from hyperseg.io.labels.raster import Labels, only_present
 from hyperseg.io.labels.vectors import AS_DRAWN, Layer, VectorOptions, open_layer
 
 log = logging.getLogger(__name__)
@@ -24,21 +24,13 @@ SHOWN = 5
 
 @dataclass
 class _Burnt:
-    """Pixels as they are burnt, class after class.
+    """Pixels as they are burnt, class after class."""
 
-    Attributes:
-        codes: (H, W) class, -1 none.
-        parcels: (H, W) number of the geometry, -1 none.
-        disputed: (H, W) geometries of several classes claim the pixel.
-        seen: (m,) the geometry got a pixel.
-        pairs: pixels by (geometry that was there, geometry of another class).
-    """
-
-    codes: NDArray[np.int16]
-    parcels: NDArray[np.int32]
-    disputed: NDArray[np.bool_]
-    seen: NDArray[np.bool_]
-    pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
+    codes: NDArray[np.int16]  # (H, W) class, -1 none
+    parcels: NDArray[np.int32]  # (H, W) number of the geometry, -1 none
+    disputed: NDArray[np.bool_]  # (H, W) geometries of several classes claim the pixel
+    seen: NDArray[np.bool_]  # (m,) the geometry got a pixel
+    pairs: Counter[tuple[int, int]] = field(default_factory=Counter)  # pixels by (geometry there, one that came later)
 
 
 def read_vectors(
@@ -54,13 +46,6 @@ def read_vectors(
     A pixel belongs to the polygon its centre lies in (with `all_touched` to every polygon that touches it), to the
     lines through it and to the points in it. Where geometries of different classes overlap the pixel stays
     unlabelled, and a warning names them; among those of one class the last of the file wins.
-
-    Args:
-        path: GeoPackage, GeoJSON, Shapefile, ... or "FILE:LAYER".
-        shape: (rows, columns) of the scene.
-        grid: where its pixels are.
-        options: column, layer and how to rasterise.
-        scene: what the scene is called in messages.
 
     Returns:
         Labels with `parcels`: every simple geometry (each part of a multi-geometry) has a number of its own.
@@ -150,13 +135,8 @@ def _note_thin(layer: Layer, placed: Placed) -> None:
     dimension = shapely.get_dimensions(placed.shapes)
     for d, what, pixels in ((0, "points", "the pixel it falls in"), (1, "lines", "the pixels it passes")):
         if n := int(np.count_nonzero(dimension == d)):
-            log.info(
-                "%s: %s without a buffer: %d, each labels %s; --buffer-m METRES labels the surroundings too",
-                layer.path,
-                what,
-                n,
-                pixels,
-            )
+            log.info("%s: %s without a buffer: %d, each labels %s; --buffer-m METRES labels the surroundings too",
+                     layer.path, what, n, pixels)  # fmt: skip
 
 
 def _report_disputes(layer: Layer, placed: Placed, classes: Classes, burnt: _Burnt) -> None:
@@ -177,26 +157,14 @@ def _report_disputes(layer: Layer, placed: Placed, classes: Classes, burnt: _Bur
 
 
 def _labels(layer: Layer, placed: Placed, classes: Classes, burnt: _Burnt) -> Labels:
-    """Classes that have a pixel, numbered 0..K-1."""
-    present = np.unique(burnt.codes[burnt.codes >= 0])
-    if len(present) == 0:
+    if (burnt.codes < 0).all():
         raise LabelError(
             f"{layer.path}: no pixel is left to label: its {len(placed.shapes)} geometries in the scene are smaller "
             "than a pixel or overlap others of another class. Try --all-touched, or draw them larger."
         )
-    absent = [name for k, name in enumerate(classes.names) if k not in present]
-    if absent:
-        log.info("%s: no pixel of the scene is %s; left out", layer.path, ", ".join(absent[:8]))
-    table = np.full(len(classes.names) + 1, UNLABELLED, np.int16)
-    table[present] = np.arange(len(present))
-    codes = table[burnt.codes]  # -1 reads the last entry, which is -1
-    drawn = len(np.unique(burnt.parcels[burnt.parcels >= 0]))
+    drawn = Labels(burnt.codes, classes.names, classes.colours, classes.codes, burnt.parcels)
+    found = only_present(drawn, layer.path)
+    geometries = len(np.unique(burnt.parcels[burnt.parcels >= 0]))
     log.info("%s: %d pixels labelled, classes: %d, geometries: %d",
-             layer.path, np.count_nonzero(codes >= 0), len(present), drawn)  # fmt: skip
-    return Labels(
-        codes,
-        tuple(classes.names[k] for k in present),
-        None if classes.colours is None else tuple(classes.colours[k] for k in present),
-        tuple(classes.codes[k] for k in present),
-        burnt.parcels,
-    )
+             layer.path, np.count_nonzero(found.codes >= 0), len(found.classes), geometries)  # fmt: skip
+    return found

@@ -5,12 +5,13 @@ GeoPackage, GeoJSON, Shapefile and whatever else pyogrio opens; neither pandas n
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -55,13 +56,9 @@ class VectorOptions:
         None, "Of drawn labels: the surroundings of points and lines belong to them.", above=0, shown="buffer-m"
     )
 
-    def given(self) -> list[str]:
-        """Names of the options that are not at their default."""
-        return [f.name for f in fields(self) if getattr(self, f.name) != f.default]
-
     def refuse(self, labels: object) -> None:
         """Raise if any option is given although `labels` are no vectors."""
-        if named := self.given():
+        if named := [f.name for f in fields(self) if getattr(self, f.name) != f.default]:
             what = "no labels were given" if labels is None else f"{labels} holds none"
             raise SettingError(
                 f"{', '.join(named)}: only for labels drawn as vectors ({KNOWN_VECTORS}), and {what}. "
@@ -74,24 +71,14 @@ AS_DRAWN = VectorOptions()
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer as it stands in its file.
-
-    Attributes:
-        path, name: where it comes from.
-        crs: as "EPSG:n" or WKT, or None.
-        shapes: (n,) shapely geometries, 2-D; None where a feature has none.
-        ids: (n,) the file's own feature numbers, as a GIS shows them.
-        columns: (n,) values by column name.
-        style: names and colours that a style beside it (or in it) gives.
-    """
+    """A layer as it stands in its file."""
 
     path: Path
-    name: str
-    crs: str | None
-    shapes: AnyArray
-    ids: NDArray[np.int64]
-    columns: Mapping[str, AnyArray]
-    style: Style = field(default_factory=Style)
+    crs: str | None  # as "EPSG:n" or WKT
+    shapes: AnyArray  # (n,) shapely geometries, 2-D; None where a feature has none
+    ids: NDArray[np.int64]  # (n,) the file's own feature numbers, as a GIS shows them
+    columns: Mapping[str, AnyArray]  # (n,) values by column name
+    style: Style  # names and colours that a style beside it (or in it) gives
 
 
 def split_layer(text: str | os.PathLike[str]) -> tuple[Path, str | None]:
@@ -109,11 +96,7 @@ def is_vector(labels: object) -> bool:
 
 
 def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Layer:
-    """Read one layer of a vector file.
-
-    Args:
-        path: the file, or "FILE:LAYER".
-        layer: the layer's name; None takes the only one with geometries.
+    """Read one layer of a vector file ("FILE" or "FILE:LAYER"); without a name, the only one with geometries.
 
     Raises:
         DataFileError: the file is missing, incomplete or unreadable, or the layer is unclear.
@@ -125,7 +108,9 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
     if not (file.is_dir() and file.suffix.lower() == ".gdb"):
         check_file(file)
     _check_companions(file)
-    with _quiet(), reading(file, "vectors"):
+    # what foreign readers remark on the side is not shown; what matters is checked and told here
+    logging.getLogger("pyogrio").addHandler(logging.NullHandler())
+    with warnings.catch_warnings(action="ignore"), reading(file, "vectors"):
         import_rasterio()  # with h5py before any GDAL, pyogrio's too
         import pyogrio
         import shapely
@@ -138,39 +123,34 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
         style = _style(file, name, {str(n) for n, kind in found if kind is None})
     if len(shapes) == 0:
         raise LabelError(f"{file}: the layer {name!r} is empty; draw polygons with a class, or choose another layer.")
-    return Layer(file, name, meta["crs"], np.atleast_1d(shapes), np.asarray(ids, np.int64), columns, style)
+    return Layer(file, meta["crs"], np.atleast_1d(shapes), np.asarray(ids, np.int64), columns, style)
 
 
 def _choose_layer(path: Path, names: list[str], wanted: str | None) -> str:
-    if wanted is not None and wanted not in names:
+    if wanted in names or (wanted is None and len(names) == 1):
+        return wanted or names[0]
+    if wanted is not None:
         held = f"it holds {', '.join(names) or 'none'}.{did_you_mean(wanted, names)}"
         raise DataFileError(f"{path}: holds no layer {wanted!r}; {held}")
-    if wanted is None and len(names) != 1:
-        if not names:
-            raise DataFileError(f"{path}: holds no layer with geometries, only tables; choose another file.")
-        raise DataFileError(
-            f"{path}: holds {len(names)} layers and only you know which is meant: {some(names, 12)}. "
-            f"Choose one with --layer {names[0]!r}, or as FILE:LAYER."
-        )
-    return names[0] if wanted is None else wanted
+    if not names:
+        raise DataFileError(f"{path}: holds no layer with geometries, only tables; choose another file.")
+    raise DataFileError(
+        f"{path}: holds {len(names)} layers and only you know which is meant: {some(names, 12)}. "
+        f"Choose one with --layer {names[0]!r}, or as FILE:LAYER."
+    )
 
 
 def _check_companions(path: Path) -> None:
     """A Shapefile is three files; without one of them readers fail in words nobody understands."""
     if path.suffix.lower() != ".shp":
         return
-    present = {p.suffix.lower() for p in path.parent.glob(f"{_literal(path.stem)}.*")}
+    present = {p.suffix.lower() for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
     missing = [path.stem + suffix for suffix in (".shx", ".dbf") if suffix not in present]
     if missing:
         raise DataFileError(
             f"{path}: {listed(missing)} {'is' if len(missing) == 1 else 'are'} missing beside it. "
             "A Shapefile is .shp, .shx, .dbf and .prj together: copy all of them."
         )
-
-
-def _literal(stem: str) -> str:
-    """A file's stem for glob, brackets and stars meant as they are."""
-    return "".join(f"[{c}]" if c in "[*?" else c for c in stem)
 
 
 def _style(path: Path, layer: str, tables: set[str]) -> Style:
@@ -188,12 +168,3 @@ def _style(path: Path, layer: str, tables: set[str]) -> Style:
             with suppress(ElementTree.ParseError):  # a style is a bonus
                 return parse_qml(str(text))
     return Style()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What foreign readers remark on the side; what matters is checked and told here."""
-    logging.getLogger("pyogrio").addHandler(logging.NullHandler())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -6,12 +6,11 @@ import logging
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, Grid, LabelError
 from hyperseg.io.formats.array import FileArray
 from hyperseg.io.labels.frame import Frame, extent, same_crs, short
-from hyperseg.io.labels.raster import Labels, labels_of
+from hyperseg.io.labels.raster import Labels, labels_of, only_present
 
 log = logging.getLogger(__name__)
 MARGIN = 2  # label pixels read around the scene: nearest neighbours of its border
@@ -23,12 +22,6 @@ def labels_on(file: FileArray, shape: tuple[int, ...], grid: Grid | None, *, sce
     A raster on the scene's own grid (the same shape and CRS, corners within half a pixel) is taken as it is; so is one
     of the same shape where either side does not say where it lies. Any other is reprojected: a pixel gets the label at
     its centre, and the raster need not cover the scene.
-
-    Args:
-        file: the label raster.
-        shape: (rows, columns) of the scene.
-        grid: where its pixels are.
-        scene: what the scene is called in messages.
 
     Raises:
         LabelError: another shape without coordinates, nothing in the scene, or as in `map_codes`.
@@ -86,7 +79,7 @@ def _warped(file: FileArray, theirs: Frame, ours: Frame) -> Labels:
         file.path, ours.name, theirs.describe(), ours.describe(), labelled, codes.size,
         np.count_nonzero(found.codes >= 0),
     )  # fmt: skip
-    return _present_only(found, codes, file)
+    return only_present(replace(found, codes=codes), file.path)
 
 
 def _any_code(cut: FileArray) -> bool:
@@ -94,22 +87,6 @@ def _any_code(cut: FileArray) -> bool:
     values = np.asarray(cut.array)
     known = (values > 0) & (np.isfinite(values) if values.dtype.kind == "f" else True)
     return bool((known if cut.nodata is None else known & (values != cut.nodata)).any())
-
-
-def _present_only(found: Labels, codes: NDArray[np.int16], file: FileArray) -> Labels:
-    """Classes that came through, numbered 0..K-1."""
-    present = np.unique(codes[codes >= 0])
-    lost = [name for k, name in enumerate(found.classes) if k not in present]
-    if lost:
-        log.info("%s: no pixel of the scene is %s; left out", file.path, ", ".join(lost[:8]))
-    table = np.full(len(found.classes) + 1, UNLABELLED, np.int16)
-    table[present] = np.arange(len(present))
-    return Labels(
-        table[codes],  # -1 reads the last entry, which is -1
-        tuple(found.classes[k] for k in present),
-        None if found.colours is None else tuple(found.colours[k] for k in present),
-        tuple(found.file_codes[k] for k in present),
-    )
 
 
 def _elsewhere(theirs: Frame, ours: Frame, what: str) -> str:

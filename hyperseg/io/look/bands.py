@@ -114,18 +114,10 @@ def find_valid(
 
 
 def valid_in(block: NDArray[Any], *, good: NDArray[np.bool_] | None = None, nodata: float | None) -> NDArray[np.bool_]:
-    """Which pixels of a window hold data.
+    """(h, w) bool: which pixels of a window (h, w, C) hold data; `good` (C,) are the bands that count, None for all.
 
     A pixel is out where all good bands are no-data, or where any good band is NaN or infinite: a network
     would turn one such value into a map of them.
-
-    Args:
-        block: (h, w, C) window of a cube.
-        good: (C,) bool bands that count, or None for all.
-        nodata: value that stands for "no data", or None.
-
-    Returns:
-        (h, w) bool.
     """
     if not _can_lack(block.dtype, nodata):
         return np.ones(block.shape[:-1], bool)
@@ -145,13 +137,11 @@ def without_data(
     dtype = np.dtype(cube.dtype)
     if not _can_lack(dtype, nodata):
         return empty
+    step = max(1, BLOCK_BYTES // (LABEL_ROWS * bands * dtype.itemsize))
     for start in range(0, rows, LABEL_ROWS):
-        drawn = np.flatnonzero((labels[start : start + LABEL_ROWS] >= 0).any(0))
-        if not len(drawn):
-            continue
-        step = max(1, BLOCK_BYTES // (LABEL_ROWS * bands * dtype.itemsize))
-        end = int(drawn[-1]) + 1
-        for left in range(int(drawn[0]), end, step):
+        drawn = np.flatnonzero((labels[start : start + LABEL_ROWS] >= 0).any(0)).tolist()
+        end = drawn[-1] + 1 if drawn else 0
+        for left in range(drawn[0] if drawn else 0, end, step):
             at = np.s_[start : start + LABEL_ROWS, left : min(left + step, end)]
             if (labels[at] >= 0).any():
                 empty[at] = (labels[at] >= 0) & ~valid_in(np.asarray(cube[at]), good=good, nodata=nodata)
@@ -213,10 +203,7 @@ def _can_lack(dtype: np.dtype[Any], nodata: float | None) -> bool:
 
 
 def _missing(pixels: NDArray[np.generic], nodata: float | None) -> NDArray[np.bool_]:
-    if pixels.dtype.kind == "f":
-        absent = ~np.isfinite(pixels)
-    else:
-        absent = np.zeros(pixels.shape, bool)
+    absent = ~np.isfinite(pixels) if pixels.dtype.kind == "f" else np.zeros(pixels.shape, bool)
     if nodata is not None and _holds(pixels.dtype, nodata):
         absent |= pixels == pixels.dtype.type(nodata)
     return absent

@@ -28,21 +28,13 @@ RULES = {
 
 @dataclass(frozen=True)
 class Survey:
-    """What a sample of a cube's pixels says.
+    """What a sample of a cube's pixels says."""
 
-    Attributes:
-        pixels: how many were looked at.
-        empty: share of them without data.
-        values: smallest value, 2nd percentile, median, 98th percentile and largest, over good bands.
-        noisy: good bands that look noisy or striped, by the rule in `RULES`.
-        saturated: good bands with too many pixels at their largest value, by the rule in `RULES`.
-    """
-
-    pixels: int
-    empty: float
-    values: tuple[float, float, float, float, float]
-    noisy: tuple[int, ...]
-    saturated: tuple[int, ...]
+    pixels: int  # how many were looked at
+    empty: float  # share of them without data
+    values: tuple[float, float, float, float, float]  # smallest, 2nd percentile, median, 98th, largest, of good bands
+    noisy: tuple[int, ...]  # good bands that look noisy or striped, by the rule in `RULES`
+    saturated: tuple[int, ...]  # good bands with too many pixels at their largest value, by the rule in `RULES`
 
 
 def survey(
@@ -50,11 +42,7 @@ def survey(
 ) -> Survey:
     """Look at about `max_pixels` pixels of a cube (H, W, C), lazy or not, so that a large one is not read whole.
 
-    Args:
-        cube: the cube.
-        good: (C,) bands to judge, or None for all.
-        nodata: value that stands for "no data", or None.
-        max_pixels: about how many pixels to look at.
+    `good` (C,) are the bands to judge, None for all; `nodata` is the value that stands for "no data", or None.
     """
     chosen = np.arange(cube.shape[-1]) if good is None else np.flatnonzero(good)
     seen, pixels, near = [], 0, []
@@ -68,14 +56,9 @@ def survey(
     values, steps = np.concatenate(seen), np.concatenate(near)
     if not len(values):
         return Survey(pixels, 1.0, (np.nan,) * 5, (), ())
-    low, p2, middle, p98, high = (float(v) for v in np.percentile(values, (0, 2, 50, 98, 100)))
-    return Survey(
-        pixels,
-        1 - len(values) / pixels,
-        (low, p2, middle, p98, high),
-        tuple(int(b) for b in chosen[_noisy(values, steps)]),
-        tuple(int(b) for b in chosen[_saturated(values)]),
-    )
+    low, p2, middle, p98, high = np.percentile(values, (0, 2, 50, 98, 100)).tolist()
+    noisy, saturated = (tuple(chosen[which].tolist()) for which in (_noisy(values, steps), _saturated(values)))
+    return Survey(pixels, 1 - len(values) / pixels, (low, p2, middle, p98, high), noisy, saturated)
 
 
 def _noisy(values: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -15,17 +15,11 @@ from hyperseg.io.look.bands import stored_together
 
 @dataclass(frozen=True, eq=False)
 class ThinCube:
-    """Every `step`-th row and column of a cube as a float32 cube of its own, read one band at a time.
+    """Every `step`-th row and column of a cube as a float32 cube of its own, read one band at a time."""
 
-    Attributes:
-        cube: (H, W, C), lazy or not.
-        step: 1 for every pixel.
-        nodata: value that becomes NaN, or None.
-    """
-
-    cube: Cube
-    step: int
-    nodata: float | None = None
+    cube: Cube  # (H, W, C), lazy or not
+    step: int  # 1 for every pixel
+    nodata: float | None = None  # value that becomes NaN
 
     @property
     def shape(self) -> tuple[int, ...]:

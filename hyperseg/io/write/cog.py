@@ -20,11 +20,6 @@ def write_cog(path: AnyPath, source: AnyPath, *, classes: Sequence[str], colours
     Overviews show the class that most of the pixels below have. Palette, no-data value, coordinates and class
     names (`<map>.aux.xml`, `<stem>.qml`) come along.
 
-    Args:
-        path: .tif to write.
-        source: the map, with its .aux.xml beside it.
-        classes, colours: for the style.
-
     Raises:
         DataFileError: no .tif, or it cannot be written.
     """

@@ -27,13 +27,13 @@ def write_envi_map(
     hold in a name, become semicolons and brackets. The codes are written block by block.
 
     Args:
-        path: the header, .hdr; the data file beside it is called `<stem>.img`.
+        path: the header, .hdr.
         labels: (H, W) classes 0..K-1, -1 = none.
         classes, colours: K names and sRGB triples.
         grid: coordinates, or None; rows must run southwards and columns eastwards, as ENVI has no other maps.
 
     Returns:
-        The data file.
+        The data file beside the header, `<stem>.img`.
 
     Raises:
         DataFileError: another suffix, a grid that ENVI cannot hold, or a file that cannot be written.

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, DataFileError, Grid, HypersegError, LabelError, SceneError, replaced
+from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, SceneError, replaced
 from hyperseg.core.words import one_line
 from hyperseg.io.formats.windows import import_rasterio
 
@@ -34,15 +34,19 @@ def replacing(path: AnyPath) -> Iterator[Path]:
         DataFileError: the file cannot be written (no such folder, no permission, disk full).
     """
     target = Path(path)
+    with writing(target), replaced(target) as temporary:
+        yield temporary
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Refuse a place that cannot be written, and tell what the system has against it later as `unwritable`."""
     try:
         if target.is_dir():
             raise IsADirectoryError(f"{target.name} is a folder")
         if not target.parent.is_dir():
             raise FileNotFoundError(f"the folder {target.parent} does not exist")
-        with replaced(target) as temporary:
-            yield temporary
-    except HypersegError:
-        raise
+        yield
     except OSError as error:
         raise unwritable(target, error) from error
 
@@ -68,14 +72,7 @@ def write_json(path: AnyPath, obj: Any) -> None:
 
 
 def write_raster(path: AnyPath, array: NDArray[Any], grid: Grid | None = None, *, names: Sequence[str] = ()) -> None:
-    """Write a float32 GeoTIFF, NaN meaning no data: confidence, entropy, probabilities.
-
-    Args:
-        path: file to write.
-        array: (H, W) or (H, W, C).
-        grid: coordinates, or None.
-        names: one description per band.
-    """
+    """Write (H, W) or (H, W, C) as a float32 GeoTIFF, NaN meaning no data; `names` describe the bands."""
     values = np.asarray(array, np.float32)
     if values.ndim not in (2, 3):
         raise SceneError(f"{path}: a raster is (rows, columns[, bands]), this has shape {values.shape}.")
@@ -121,21 +118,19 @@ def create_raster(
         raise unwritable(target, error.__cause__ if isinstance(error.__cause__, Exception) else error) from error
 
 
-def check_whole(path: Path, target: Path, *, each: Callable[[NDArray[Any]], None] | None = None) -> None:
-    """Read a raster back block by block: GDAL may meet a full disk when closing, and then says nothing.
+def check_whole(path: Path, target: Path) -> None:
+    """Read a raster, in messages called `target`, back: GDAL may meet a full disk when closing, and says nothing."""
+    for _ in blocks_of(path, target):
+        pass
 
-    Args:
-        path: the raster.
-        target: what to call it in messages.
-        each: called with every block, (bands, h, w).
-    """
+
+def blocks_of(path: Path, target: Path) -> Iterator[NDArray[Any]]:
+    """Every block (bands, h, w) of a raster, as in `check_whole`."""
     rasterio = import_rasterio()
     try:
         with rasterio.open(path) as raster:
             for _, window in raster.block_windows(1):
-                block = raster.read(window=window)
-                if each is not None:
-                    each(block)
+                yield raster.read(window=window)
     except rasterio.errors.RasterioError as error:
         raise unwritable(target, OSError("the disk took only a part of it; it may be full")) from error
 
@@ -147,13 +142,9 @@ def write_png(
     *,
     unlabelled: tuple[int, int, int] = (0, 0, 0),
 ) -> None:
-    """Write a plain picture of a label map, small maps enlarged to about 600 px by repeating pixels.
+    """Write a plain picture of labels (H, W) 0..K-1 in K sRGB colours 0..255; -1 is drawn in `unlabelled`.
 
-    Args:
-        path: file to write.
-        labels: (H, W), -1 = unlabelled, classes 0..K-1.
-        colours: K sRGB triples 0..255.
-        unlabelled: colour of -1.
+    Small maps are enlarged to about 600 px by repeating pixels.
     """
     from matplotlib.image import imsave
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, SegmentationMap, SettingError
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.read import open_array
-from hyperseg.io.write.files import AnyPath, check_labels, check_whole, create_raster, replacing
+from hyperseg.io.write.files import AnyPath, blocks_of, check_labels, create_raster, replacing
 from hyperseg.io.write.style import Colours, categories_xml, raster_qml
 
 SIZE = "pixel_size_m"  # the tag of a map without coordinates whose pixels have a known size
@@ -73,12 +73,14 @@ class MapWriter:
             map_file = stack.enter_context(replacing(self.path))
             sidecar = stack.enter_context(replacing(self.path.with_name(self.path.name + ".aux.xml")))
             counts = np.zeros(len(self.classes) + 1, np.int64)
-            stack.push(_described(sidecar, self.classes, self.colours, counts))
+            stack.enter_context(_described(sidecar, self.classes, self.colours, counts))
             style = stack.enter_context(replacing(self.path.with_suffix(".qml")))
             style.write_text(raster_qml(self.classes, self.colours), encoding="utf-8")
-            self._confidence = self._values(stack, self.confidence_path, CONFIDENCE)
-            self._entropy = self._values(stack, self.entropy_path, ENTROPY)
-            stack.push(_checked(map_file, self.path, counts))
+            self._values = {
+                "confidence": self._opened(stack, self.confidence_path, CONFIDENCE),
+                "entropy": self._opened(stack, self.entropy_path, ENTROPY),
+            }
+            stack.enter_context(_checked(map_file, self.path, counts))
             self._map = stack.enter_context(
                 create_raster(map_file, self.path, (*self.shape, 1), self._dtype, self.grid, nodata=0)
             )
@@ -111,25 +113,25 @@ class MapWriter:
             (s.start or 0, n if s.stop is None else s.stop) for s, n in zip(window, self.shape, strict=True)
         )
         size = (rows[1] - rows[0], columns[1] - columns[0])
-        for what, array in (("labels", labels), ("confidence", confidence), ("entropy", entropy)):
+        values = {"confidence": confidence, "entropy": entropy}
+        for what, array in {"labels": labels, **values}.items():
             if array is not None and array.shape != size:
                 raise SettingError(f"{self.path}: {what} of shape {array.shape} for a window of {size} pixels.")
-        for what, array, file in (("confidence", confidence, self._confidence), ("entropy", entropy, self._entropy)):
-            if (array is None) != (file is None):
+        for what, array in values.items():
+            if (array is None) != (self._values[what] is None):
                 raise SettingError(f"{self.path}: give {what}_path and {what} for every window, or neither of them.")
         codes = (labels.astype(np.int32) - UNLABELLED).astype(self._dtype)
         self._map.write(codes, 1, window=(rows, columns))
-        if self._confidence is not None and confidence is not None:
-            self._confidence.write(confidence.astype(np.float32), 1, window=(rows, columns))
-        if self._entropy is not None and entropy is not None:
-            self._entropy.write(entropy.astype(np.float32), 1, window=(rows, columns))
+        for what, array in values.items():
+            if array is not None:
+                self._values[what].write(array.astype(np.float32), 1, window=(rows, columns))
 
-    def _values(self, stack: ExitStack, path: Path | None, meaning: str) -> Any:
+    def _opened(self, stack: ExitStack, path: Path | None, meaning: str) -> Any:
         """An open float32 raster of the map's grid at `path`, or None without a path."""
         if path is None:
             return None
         file = stack.enter_context(replacing(path))
-        stack.push(_checked(file, path))
+        stack.enter_context(_checked(file, path))
         raster = stack.enter_context(create_raster(file, path, (*self.shape, 1), "float32", self.grid, nodata=math.nan))
         raster.set_band_description(1, meaning)
         return raster
@@ -187,13 +189,8 @@ def read_map(path: AnyPath) -> tuple[NDArray[np.int16], tuple[str, ...], tuple[t
     if int(codes.max()) > n:
         raise DataFileError(f"{path}: holds code {int(codes.max())} but names {n} classes; write the map again.")
     labels = (codes.astype(np.int32) + UNLABELLED).astype(np.int16)
-    codes_of = range(1, n + 1)
-    return (
-        labels,
-        tuple(file.names.get(c, f"class {c}") for c in codes_of),
-        tuple(file.palette[c] for c in codes_of),
-        _sized(file.grid, Path(path)),
-    )
+    classes = tuple(file.names.get(c, f"class {c}") for c in range(1, n + 1))
+    return labels, classes, tuple(file.palette[c] for c in range(1, n + 1)), _sized(file.grid, Path(path))
 
 
 def _sized(grid: Grid, path: Path) -> Grid:
@@ -210,25 +207,17 @@ def share_of_largest(entropy: NDArray[Any], n_classes: int) -> NDArray[np.float3
     return (entropy / np.log(max(n_classes, 2))).astype(np.float32)
 
 
-def _checked(path: Path, target: Path, counts: NDArray[np.int64] | None = None) -> Any:
-    """An exit callback: once the raster is closed without an error, read it back; count codes into `counts`."""
-
-    def count(block: NDArray[Any]) -> None:
+@contextmanager
+def _checked(path: Path, target: Path, counts: NDArray[np.int64] | None = None) -> Iterator[None]:
+    """Once the raster is closed without an error, read it back; count codes into `counts`."""
+    yield
+    for block in blocks_of(path, target):
         if counts is not None:
-            counts[:] += np.bincount(block.ravel(), minlength=len(counts))
-
-    def check(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            check_whole(path, target, each=count)
-
-    return check
+            counts += np.bincount(block.ravel(), minlength=len(counts))
 
 
-def _described(path: Path, classes: Sequence[str], colours: Colours, counts: NDArray[np.int64]) -> Any:
-    """An exit callback: once the codes are counted, say what they mean."""
-
-    def describe(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            path.write_text(categories_xml(classes, colours, counts.tolist()), encoding="utf-8")
-
-    return describe
+@contextmanager
+def _described(path: Path, classes: Sequence[str], colours: Colours, counts: NDArray[np.int64]) -> Iterator[None]:
+    """Once the codes are counted, say what they mean."""
+    yield
+    path.write_text(categories_xml(classes, colours, counts.tolist()), encoding="utf-8")

@@ -15,10 +15,7 @@ Edges = list[dict[int, int]]  # per region: its neighbours and the length of the
 
 
 def find_regions(labels: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """Regions of one class whose pixels are connected over their sides (diagonal neighbours are not).
-
-    Args:
-        labels: (H, W) classes 0..K-1, -1 = none.
+    """Regions of one class, of labels (H, W), -1 = none, whose pixels are connected over sides (not diagonally).
 
     Returns:
         (H, W) numbers 1..n of the regions, 0 where there is no class; (n + 1) class of every number, -1 for 0.
@@ -51,12 +48,8 @@ def merge_small(
     """Give every region below a size to the class that most of its border is with, the smallest region first.
 
     Pixels without a class keep none and are no neighbours: a small region among nothing else stays. Afterwards no
-    region is smaller than `smallest`, but for those. Ties go to the lower class.
-
-    Args:
-        labels: (H, W) classes 0..K-1, -1 = none.
-        smallest: least size to keep, in pixels, or in the unit of `row_areas`.
-        row_areas: (H) size of a pixel of each row; 1 without it.
+    region is smaller than `smallest`, but for those. Ties go to the lower class. Sizes are in pixels, or in the unit of
+    `row_areas`, (H) the size of a pixel of each row.
     """
     numbers, classes = find_regions(labels)
     sizes = region_sums(numbers, row_areas, len(classes)).tolist()

@@ -21,10 +21,7 @@ COLUMNS = (
 def categories_xml(classes: Sequence[str], colours: Colours, counts: Sequence[int]) -> str:
     """The .aux.xml of a map: class names by code, and a table with name, pixels and colour of every code.
 
-    Args:
-        classes: K names; class k has code k + 1, code 0 is "unlabelled".
-        colours: K sRGB triples.
-        counts: pixels of the codes 0..K.
+    Class k of K has code k + 1, code 0 is "unlabelled"; `counts` are pixels of the codes 0..K.
     """
     root = ElementTree.Element("PAMDataset")
     band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
@@ -51,7 +48,9 @@ def raster_qml(classes: Sequence[str], colours: Colours) -> str:
     )
     entries = ElementTree.SubElement(renderer, "colorPalette")
     for code, (name, colour) in enumerate(zip(classes, colours, strict=True), start=1):
-        ElementTree.SubElement(entries, "paletteEntry", value=str(code), label=name, color=_hex(colour), alpha="255")
+        ElementTree.SubElement(
+            entries, "paletteEntry", value=str(code), label=name, color=f"#{bytes(colour).hex()}", alpha="255"
+        )
     return "<!DOCTYPE qgis>\n" + _document(root)
 
 
@@ -84,8 +83,3 @@ def polygons_qml(classes: Sequence[str], colours: Colours, *, column: str) -> st
 def _document(root: ElementTree.Element) -> str:
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
-
-
-def _hex(colour: tuple[int, int, int]) -> str:
-    red, green, blue = colour
-    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, DataFileError, Grid
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.pixel_area import pixel_areas
-from hyperseg.io.write.files import AnyPath, check_labels, replacing, unwritable
+from hyperseg.io.write.files import AnyPath, check_labels, replacing, unwritable, writing
 from hyperseg.io.write.regions import find_regions, region_sums
 from hyperseg.io.write.style import Colours, polygons_qml
 
@@ -63,16 +62,13 @@ def write_polygons(
     numbers, of_region = find_regions(labels)
     columns = _columns(numbers, of_region, classes, place, confidence)
     shapes, order = _outlines(numbers, place)
-    options: dict[str, Any] = {}
+    options = {"encoding": "UTF-8"} if driver == "ESRI Shapefile" else {}
     if driver == "GeoJSON" and place.crs is not None:
         options["RFC7946"] = "YES"
-    if driver == "ESRI Shapefile":
-        options["encoding"] = "UTF-8"
     with replacing(target.with_suffix(".qml")) as style, _together(target) as inside:
         style.write_text(polygons_qml(classes, colours, column="class"), encoding="utf-8")
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that there is no CRS, which the map says already
+            with warnings.catch_warnings(action="ignore"):  # that there is no CRS, which the map says already
                 pyogrio.raw.write(
                     inside, shapes, [values[order] for values in columns.values()], list(columns),
                     driver=driver, layer=target.stem, geometry_type="Polygon", crs=place.crs, **options,
@@ -149,19 +145,8 @@ def _together(target: Path) -> Iterator[Path]:
 
     A shapefile is several files, and a layer is named after its file: one temporary name would not do.
     """
-    folder = None
-    try:
-        if not target.parent.is_dir():
-            raise FileNotFoundError(f"the folder {target.parent} does not exist")
-        if target.is_dir():
-            raise IsADirectoryError(f"{target.name} is a folder")
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.stem}.", dir=target.parent))
-        yield folder / target.name
-        made = sorted(folder.iterdir(), key=lambda p: p.name == target.name)
-        for file in made:
+    prefix = f".{target.stem}."
+    with writing(target), TemporaryDirectory(prefix=prefix, dir=target.parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / target.name
+        for file in sorted(Path(folder).iterdir(), key=lambda p: p.name == target.name):
             os.replace(file, target.with_name(file.name))
-    except OSError as error:
-        raise unwritable(target, error) from error
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)

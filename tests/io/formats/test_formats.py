@@ -121,7 +121,6 @@ def test_a_new_format_is_a_file_and_a_line_of_the_table(tmp_path: Path, monkeypa
     assert inspect_file(str(path)).about == "file of several arrays"
     seen = inspect_file(f"{path}:plain")
     assert (seen.about, list(seen.arrays)) == ("toy", ["plain", "double"])
-    assert seen.scene is not None
     assert seen.scene.shape == (7, 5)
     sys.modules.pop("toy_format")
 

@@ -31,7 +31,6 @@ def test_scale_wavelengths_and_good_bands(tmp_path: Path) -> None:
     scene = read_scene(tagged(tmp_path / "a.tif", scale=0.0001, bbl="{1,1,0,1,1,1,1,1,1,1,1,0}"))
     assert scene.scale == 10000.0
     np.testing.assert_allclose(scene.wavelengths_nm, 400 + 50 * np.arange(1, 13))
-    assert scene.good_bands is not None
     assert list(np.flatnonzero(~scene.good_bands)) == [2, 11]
     assert read_scene(tagged(tmp_path / "b.tif")).scale is None
     assert read_scene(tagged(tmp_path / "c.tif", scale=0.0001, offset=-0.1)).scale is None  # is no plain factor

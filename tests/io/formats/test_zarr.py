@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import pickle
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from written import serves_threads_and_pickles
 
 from hyperseg.core import DataFileError, SceneError
 from hyperseg.io.formats.windows import LazyCube
@@ -25,7 +24,7 @@ AFFINE = (20.0, 0.0, 500000.0, 0.0, -20.0, 4100000.0)
 
 def labelled(**attrs: Any) -> Any:
     """CUBE as (band, y, x), as rioxarray opens rasters."""
-    array = xr.DataArray(
+    return xr.DataArray(
         CUBE.transpose(2, 0, 1),
         dims=("band", "y", "x"),
         coords={
@@ -37,7 +36,6 @@ def labelled(**attrs: Any) -> Any:
         name="reflectance",
         attrs=attrs,
     )
-    return array
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -59,7 +57,6 @@ def test_an_array_and_a_group(tmp_path: Path, version: int) -> None:
     scene = read_scene(store)
     np.testing.assert_array_equal(np.asarray(scene.cube), CUBE)
     np.testing.assert_allclose(scene.wavelengths_nm, NM)
-    assert scene.good_bands is not None
     assert list(np.flatnonzero(~scene.good_bands)) == [11]
     assert scene.nodata == -9999
     root.create_array("b/other", data=CUBE.astype(np.float32))
@@ -88,10 +85,7 @@ def test_zarr_serves_windows_threads_and_pickles(tmp_path: Path) -> None:
     assert isinstance(lazy, LazyCube)
     for key in (np.s_[2:5, 1:3, 4:9], np.s_[8, ::-1, 3], np.s_[[0, 5], 2]):
         np.testing.assert_array_equal(lazy[key], CUBE[key])
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(lazy))[1:3], CUBE[1:3])
-    with ThreadPoolExecutor(4) as pool:
-        rows = list(pool.map(lambda i: (i % 9, lazy[i % 9]), range(60)))
-    assert all(np.array_equal(row, CUBE[i]) for i, row in rows)
+    serves_threads_and_pickles(lazy, CUBE)
 
 
 def test_without_zarr_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,17 +100,6 @@ def test_without_zarr_the_message_says_what_to_install(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(DataFileError, match=r'c\.zarr: .*pip install "hyperseg\[cluster\]"'):
-        read_scene(path)
-
-
-def test_a_broken_store(tmp_path: Path) -> None:
-    path = tmp_path / "c.zarr"
-    path.mkdir()
-    (path / "zarr.json").write_text("{")
-    with pytest.raises(DataFileError, match=r"c\.zarr: cannot be read as a Zarr store"):
-        read_scene(path)
-    (path / "zarr.json").unlink()
-    with pytest.raises(DataFileError, match="folder"):
         read_scene(path)
 
 
@@ -153,17 +136,11 @@ def test_dask_computes_the_window_alone() -> None:
     computed.clear()
     np.testing.assert_array_equal(scene.cube[4:6, 1:3], CUBE[4:6, 1:3])
     assert [tuple(where[0]) for where in computed] == [(3, 6)]
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(xr.DataArray(CUBE))).values, CUBE)
 
 
 def test_data_sets_and_axes_nobody_knows() -> None:
-    both = xr.Dataset(
-        {
-            "cube": labelled(),
-            "other": labelled().astype(np.float32),
-            "mask": labelled()[0].drop_vars(["wavelength", "band"]) > 0,
-        }
-    )
+    mask = labelled()[0].drop_vars(["wavelength", "band"]) > 0
+    both = xr.Dataset({"cube": labelled(), "other": labelled().astype(np.float32), "mask": mask})
     with pytest.raises(DataFileError, match=r"cube \(12x9x7 int16\), other"):
         read_scene(both)
     assert read_scene(both, key="other").cube.dtype == np.float32

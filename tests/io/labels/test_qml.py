@@ -103,11 +103,8 @@ def test_a_style_kept_in_the_geopackage(draw: Callable[..., Path]) -> None:
     import pyogrio
 
     path = draw("f.gpkg", SHAPES, {"crop": ["rye", "oat", "elm", "rye"]}, layer="fields")
-    rows = [
-        np.array(["fields", "other"], object),
-        np.array([True, True]),
-        np.array([VECTOR.format(attr="crop"), "<qgis/>"], object),
-    ]
+    styles = np.array([VECTOR.format(attr="crop"), "<qgis/>"], object)
+    rows = [np.array(["fields", "other"], object), np.array([True, True]), styles]
     columns = ["f_table_name", "useAsDefault", "styleQML"]
     pyogrio.raw.write(path, None, rows, columns, geometry_type=None, crs=None, layer="layer_styles", append=True)
     assert read_vectors(path, (20, 30), GRID).colours == ((1, 2, 3), (26, 150, 65), (215, 25, 28))

@@ -100,7 +100,6 @@ def test_it_is_told_and_only_what_is_there_counts(
     assert scene.shape == (40, 50)
     assert scene.classes == ("ash", "oak")
     assert scene.parcels is None
-    assert scene.labels is not None
     assert (scene.labels[10:20, 10:20] == 1).all()
     assert (scene.labels == 1).sum() == 100
     (said,) = (r.getMessage() for r in caplog.records if "another grid" in r.getMessage())
