@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import seeded
 from hyperseg.core import RunError, SettingError, TrainingError
-from hyperseg.engine import Ema, History, Phase, choose_device, choose_precision, fit, load_state, save_state
+from hyperseg.engine import Ema, History, Phase, choose_device, choose_precision, fit
+from hyperseg.engine.checkpoint import load_state, save_state
 
 STEPS = 12
 

@@ -16,8 +16,9 @@ from hyperseg.backbone.spec import Padding
 from hyperseg.core import Scene, SceneError, SettingError, tiles
 from hyperseg.core.tiles import PerAxis
 from hyperseg.data.patches import PatchSource
-from hyperseg.engine import blend_windows, class_probabilities, predict_scene, predict_tiles, window_features
+from hyperseg.engine import predict_scene, predict_tiles, window_features
 from hyperseg.engine.blend import starts, weights
+from hyperseg.engine.forward import class_probabilities
 from hyperseg.engine.lanes import in_order
 
 BANDS, K = 6, 3
@@ -269,7 +270,7 @@ def test_blend_equals_the_weighted_mean_over_whole_windows(shape: tuple[int, ...
         probs = class_probabilities(model, torch.from_numpy(cube[window][None].copy()))
         total[window] += weight * probs[0].numpy()
         mass[window] += weight
-    slabs = list(blend_windows(model, where, keep, tile=side))
+    slabs = list(predict_tiles(model, where, keep, tile=side))
     assert [p.core[0][0] for p, _ in slabs] == starts(shape[0], side)  # yielded in order, as soon as closed
     assert all(p.core[1:] == tuple((0, n) for n in shape[1:]) for p, _ in slabs)
     np.testing.assert_allclose(np.concatenate([v for _, v in slabs]), total / mass, atol=1e-5)
@@ -384,8 +385,6 @@ def test_a_lone_tile_is_not_sent_alone_unless_it_is_large() -> None:
 
 def test_mistakes_are_named() -> None:
     model, where = net(), scene((6, 6))
-    with pytest.raises(SettingError, match="padded network"):
-        next(predict_tiles(net(2, "same"), where, keep))
     with pytest.raises(SettingError, match="1 pixel or more, got 0"):
         predict_scene(model, where, keep, made_by="x", tile=0)
     with pytest.raises(SettingError, match="scores 3 classes, but scene names 0"):
