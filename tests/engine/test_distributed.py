@@ -13,20 +13,8 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import seeded
 from hyperseg.core import SettingError
-from hyperseg.engine import (
-    Ema,
-    Phase,
-    average_buffers,
-    average_gradients,
-    fit,
-    join_processes,
-    leave_processes,
-    rank,
-    share,
-    training_progress,
-    world_size,
-)
-from hyperseg.engine.distributed import average_number, copy_from_first
+from hyperseg.engine import Ema, Phase, fit, join_processes, leave_processes, rank, share, training_progress
+from hyperseg.engine.distributed import average_buffers, average_gradients, average_number, copy_from_first, world_size
 from hyperseg.engine.progress import Pace
 
 
