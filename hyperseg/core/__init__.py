@@ -9,7 +9,7 @@ from hyperseg.core.errors import (
     SettingError,
     SplitError,
     TrainingError,
-)
+)  # fmt: skip
 from hyperseg.core.files import replaced
 from hyperseg.core.maps import SegmentationMap
 from hyperseg.core.scene import UNLABELLED, Cube, Grid, Scene
@@ -17,22 +17,6 @@ from hyperseg.core.split import Split
 from hyperseg.core.tiles import Tile, around, tiles
 
 __all__ = [
-    "UNLABELLED",
-    "Cube",
-    "DataFileError",
-    "Grid",
-    "HypersegError",
-    "LabelError",
-    "RunError",
-    "Scene",
-    "SceneError",
-    "SegmentationMap",
-    "SettingError",
-    "Split",
-    "SplitError",
-    "Tile",
-    "TrainingError",
-    "around",
-    "replaced",
-    "tiles",
-]
+    "UNLABELLED", "Cube", "DataFileError", "Grid", "HypersegError", "LabelError", "RunError", "Scene", "SceneError",
+    "SegmentationMap", "SettingError", "Split", "SplitError", "Tile", "TrainingError", "around", "replaced", "tiles",
+]  # fmt: skip

@@ -22,6 +22,7 @@ from hyperseg.core.task import Task
 from hyperseg.core.words import did_you_mean
 
 Arrays = dict[str, NDArray[Any]]
+Chain = tuple[str, ...]
 Kind = Literal["scene", "images", "volumes"]
 Role = Literal["baseline", "twin", "network", "control", "refined"]
 
@@ -36,22 +37,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Parts(Mapping[str, Any]):
-    """A table of parts; each is imported when it is first asked for. The first one is the default.
+    """A table of parts called `what` in messages; each is imported when first asked for. The first is the default.
 
-    Attributes:
-        what: what they are called in messages, e.g. "method".
-        entries: name -> line of the table.
+    Raises:
+        SettingError: on asking for a name that is not there; the nearest one is told.
     """
 
     what: str
     entries: dict[str, Entry]
 
     def __getitem__(self, name: str) -> Any:
-        """The part called `name`.
-
-        Raises:
-            SettingError: there is none; the nearest name is told.
-        """
         if name not in self.entries:
             close = did_you_mean(name, self.entries)
             raise SettingError(f"unknown {self.what} {name!r}: choose from {', '.join(self.entries)}.{close}")
@@ -80,22 +75,21 @@ class Saved:
     arrays: Arrays = field(default_factory=dict)
 
     def within(self, prefix: str) -> Arrays:
-        """The arrays under `prefix`, without it; empty where there are none."""
         return unprefixed(prefix, self.arrays)
 
 
 def prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    """The arrays with `prefix.` before their names; `unprefixed` is the inverse."""
+    """The arrays with `prefix.` before their names."""
     return {f"{prefix}.{name}": array for name, array in arrays.items()}
 
 
 def unprefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    """The arrays under `prefix`, without it; empty where there are none."""
+    """The arrays under `prefix.`, without it; empty where there are none."""
     return {n.removeprefix(prefix + "."): a for n, a in arrays.items() if n.startswith(prefix + ".")}
 
 
 class Model(Protocol):
-    """A fitted method, or one taken up again: the same object either way.
+    """What `Method.fit` makes and `Method.load` takes up again: the same object either way.
 
     Attributes:
         name: first link of the chain of its maps.
@@ -107,16 +101,12 @@ class Model(Protocol):
 
     @property
     def name(self) -> str: ...
-
     @property
     def n_classes(self) -> int: ...
-
     @property
     def margin_px(self) -> int: ...
-
     @property
     def history(self) -> Any: ...
-
     @property
     def preprocess(self) -> Any: ...
 
@@ -126,9 +116,7 @@ class Model(Protocol):
     def features(self, scene: Scene, runtime: Runtime) -> Callable[[Any], Any] | None:
         """A window of the scene -> (F, h, w) features of its pixels; None where the method has none."""
 
-    def saved(self) -> Saved:
-        """Everything `Method.load` needs."""
-
+    def saved(self) -> Saved: ...
     def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
         """What the report shows of it beside its training, or None."""
 
@@ -139,10 +127,8 @@ class Method:
 
     Attributes:
         name: as in the table.
-        settings: class of its settings; made without arguments they are the defaults.
-        fit: (task, settings, runtime) -> model.
-        load: saved -> model.
-        check: (task, settings) -> None; raises for whatever would stop `fit` later, after minutes of training.
+        settings: their class; made without arguments they are the defaults.
+        check: raises for whatever would stop `fit` later, after minutes of training.
         takes: what it can be fitted on.
         step: what its own step is called, where that is not the method's name.
         title: what progress bars call it, where that is not the step's name.
@@ -164,10 +150,10 @@ class Method:
     takes: frozenset[Kind] = frozenset({"scene"})
     step: str = ""
     title: str = ""
-    refiners: tuple[str, ...] | None = None
+    refiners: Chain | None = None
     needs: str | None = None
     beside: Callable[[Any], tuple[tuple[Method, Any], ...]] = lambda settings: ()
-    controls: Callable[[tuple[str, ...]], tuple[tuple[str, tuple[str, ...]], ...]] = lambda refiners: ()
+    controls: Callable[[Chain], tuple[tuple[str, Chain], ...]] = lambda refiners: ()
     has_features: bool = True
     unlabelled: bool = False
     trains_on: bool = False
@@ -178,29 +164,24 @@ class Method:
 
 
 class Fitted(Protocol):
-    """A fitted refiner, or one taken up again: the same object either way.
+    """What `Refiner.fit` makes and `Refiner.load` takes up again: the same object either way.
 
     Attributes:
-        name: as in the table of refiners.
+        name: as in the table.
         reach_px: how far apart two pixels of the map may lie and still have to do with each other.
         margin_px: how much further it looks in the scene itself.
-        window_px: by how much the side of the window grows that a decision rests on.
         exact: False where pixels beyond the reach count a little.
         changes_nothing: it leaves every map as it is: nothing beat that on validation pixels.
     """
 
     @property
     def name(self) -> str: ...
-
     @property
     def reach_px(self) -> int: ...
-
     @property
     def margin_px(self) -> int: ...
-
     @property
     def exact(self) -> bool: ...
-
     @property
     def changes_nothing(self) -> bool: ...
 
@@ -210,11 +191,8 @@ class Fitted(Protocol):
     def apply(self, map: SegmentationMap, scene: Scene, runtime: Runtime) -> SegmentationMap:
         """The refined map; the same map where it changes nothing."""
 
-    def saved(self) -> Saved:
-        """Everything `Refiner.load` needs."""
-
-    def section(self, before: SegmentationMap, after: SegmentationMap, scene: Scene, split: Split) -> Section:
-        """What the report shows of it."""
+    def saved(self) -> Saved: ...
+    def section(self, before: SegmentationMap, after: SegmentationMap, scene: Scene, split: Split) -> Section: ...
 
 
 @dataclass(frozen=True)
@@ -225,7 +203,6 @@ class Context:
         model: what made the first map of the chain.
         first: whether the map is the model's own, not one already refined.
         window_px: side of the square of pixels that a decision of the map rests on.
-        runtime: where, and how visibly.
         again: (split, runtime) -> the map that method and earlier refiners make when fitted on another split.
     """
 
@@ -242,10 +219,9 @@ class Refiner:
 
     Attributes:
         name: as in the table.
-        settings: class of its settings.
-        fit: (map, task, settings, context) -> fitted; the map is the one to refine.
-        load: (saved, model) -> fitted.
-        check: (task, settings, method, place in the chain) -> None; raises before any training.
+        settings: their class; made without arguments they are the defaults.
+        fit: of the map to refine.
+        check: raises before any training; it is told the refiner's place in the chain.
         title: what a sentence calls it.
     """
 
@@ -264,7 +240,6 @@ class Step:
     Attributes:
         name: the chain that made it, as "cnn3d + dense-crf".
         role: what it is to the reader.
-        map: the map.
         window_px: side of the square of pixels that a decision rests on.
         seconds: it took.
         training_s: of these, before mapping; None where the two are not told apart.

@@ -19,10 +19,8 @@ class Cube(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]: ...
-
     @property
     def dtype(self) -> Any: ...
-
     def __getitem__(self, key: Any) -> Any: ...
 
 
@@ -95,17 +93,15 @@ class Scene:
         for what, bands in (("wavelengths", self.wavelengths_nm), ("good-band list", self.good_bands)):
             if bands is not None and len(bands) != shape[-1]:
                 raise SceneError(f"{self.name}: {len(bands)} {what} for a cube of {shape[-1]} bands.")
-        if self.labels is not None:
-            self._check_labels(self.labels)
-
-    def _check_labels(self, labels: NDArray[np.int16]) -> None:
+        labels = self.labels
+        if labels is None:
+            return
         if labels.dtype != np.int16:
             raise LabelError(f"{self.name}: labels must be int16 (classes 0..K-1, -1 unlabelled), got {labels.dtype}.")
-        low, high = int(labels.min()), int(labels.max())
-        if low < UNLABELLED or high >= len(self.classes):
+        if labels.min() < UNLABELLED or labels.max() >= len(self.classes):
             raise LabelError(
-                f"{self.name}: labels run from {low} to {high}, but there are {len(self.classes)} class names "
-                f"(labels must be -1 or 0..{len(self.classes) - 1})."
+                f"{self.name}: labels run from {labels.min()} to {labels.max()}, but there are {len(self.classes)} "
+                f"class names (labels must be -1 or 0..{len(self.classes) - 1})."
             )
 
     @property
@@ -130,9 +126,7 @@ class Scene:
 
     def class_counts(self) -> NDArray[np.int64]:
         """(K,) number of labelled pixels per class."""
-        labelled = self.labelled()
-        assert self.labels is not None
-        return np.bincount(self.labels[labelled], minlength=self.n_classes)
+        return np.bincount(np.asarray(self.labels)[self.labelled()], minlength=self.n_classes)
 
     def with_(self, **changes: Any) -> Scene:
         """A copy with some fields replaced."""

@@ -6,7 +6,9 @@ The command line, `run.json`, the documentation and the errors are derived from 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
@@ -16,7 +18,7 @@ from hyperseg.core.words import did_you_mean, listed
 
 S = TypeVar("S")
 RULE = "rule"  # key of a field's `Rule` among its metadata
-YES, NO = ("true", "yes", "on"), ("false", "no", "off")
+SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,7 @@ def hints_of(cls: Any) -> dict[str, Any]:
 
 def rule_of(f: Field[Any]) -> Rule | None:
     """The rule of a field declared with `option`."""
-    found: Rule | None = f.metadata.get(RULE)
-    return found
+    return f.metadata.get(RULE)
 
 
 def converted(value: Any, hint: Any, name: str, rule: Rule | None = None) -> Any:
@@ -113,11 +114,10 @@ def converted(value: Any, hint: Any, name: str, rule: Rule | None = None) -> Any
         close = did_you_mean(value, map(str, inner)) if isinstance(value, str) else ""
         raise SettingError(f"{name} is one of {', '.join(map(str, inner))}, got {value!r}.{close}")
     if origin is tuple and isinstance(value, list | tuple):
-        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
+        kinds = inner[:1] * len(value) if inner[1:] == (...,) else inner
         if len(kinds) != len(value):
             raise SettingError(f"{name} has {len(kinds)} entries, got {value!r}.")
-        entries = enumerate(zip(value, kinds, strict=True))
-        return tuple(converted(v, kind, f"{name}[{i}]", rule) for i, (v, kind) in entries)
+        return tuple(converted(v, kinds[i], f"{name}[{i}]", rule) for i, v in enumerate(value))
     if is_dataclass(hint) and isinstance(value, Mapping):
         return from_json(hint, value, name)  # type: ignore[arg-type]
     plain = {int: int, float: (int, float), bool: bool, str: str}
@@ -132,13 +132,11 @@ def _either(value: Any, kinds: tuple[Any, ...], name: str, rule: Rule | None) ->
         return None
     many = isinstance(value, list | tuple)  # one value or several: the error is about the kind that was meant
     every = [kind for kind in kinds if kind is not NoneType]
-    rest = [kind for kind in every if (get_origin(kind) is tuple) == many] or every
-    for kind in rest[:-1]:
-        try:
+    *others, last = [kind for kind in every if (get_origin(kind) is tuple) == many] or every
+    for kind in others:
+        with suppress(SettingError):
             return converted(value, kind, name, rule)
-        except SettingError:
-            continue
-    return converted(value, rest[-1], name, rule)
+    return converted(value, last, name, rule)
 
 
 def _bounded(value: Any, name: str, rule: Rule | None) -> Any:
@@ -175,8 +173,8 @@ def from_json(cls: type[S], data: Mapping[str, Any], what: str = "") -> S:
     if unknown := [str(key) for key in data if key not in known]:
         close = did_you_mean(unknown[0], known)
         raise SettingError(f"{what} has no setting named {listed(unknown)}.{close}")
-    required = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
-    if lacking := [name for name in required if name not in data]:
+    optional = {n for n, f in known.items() if f.default is not MISSING or f.default_factory is not MISSING}
+    if lacking := [n for n in known if n not in optional and n not in data]:
         raise SettingError(f"{what} lacks {listed(lacking)}.")
     hints = hints_of(cls)
     return cls(**{k: converted(v, hints[k], k, rule_of(known[k])) for k, v in data.items()})
@@ -187,7 +185,7 @@ class Leaf:
     """A single setting: its path ("train.noise.gain"), type, value in the settings asked, and rule.
 
     Attributes:
-        within: path of the hiding group it belongs to; its end alone does not name it then.
+        within: path of the hiding group it belongs to, with a dot; its end alone does not name it then.
     """
 
     path: str
@@ -207,9 +205,9 @@ def leaves(of: Any, prefix: str = "") -> Iterator[Leaf]:
     for f in fields(of):
         value, rule = getattr(of, f.name), rule_of(f) or Rule("")
         if is_dataclass(value):
-            for leaf in leaves(value, f"{prefix}{f.name}."):
-                hidden = replace(leaf, rule=replace(leaf.rule, shown=None), within=prefix + f.name)
-                yield hidden if rule.hides else leaf
+            group = f"{prefix}{f.name}."
+            for leaf in leaves(value, group):
+                yield replace(leaf, rule=replace(leaf.rule, shown=None), within=group) if rule.hides else leaf
         else:
             yield Leaf(prefix + f.name, hints[f.name], value, rule)
 
@@ -225,18 +223,11 @@ def find_leaf(of: Any, name: str) -> Leaf | None:
     every = {leaf.path: leaf for leaf in leaves(of)}
     if name in every:
         return every[name]
-    ends = [path for path, leaf in every.items() if _ends(leaf, name)]
+    open_to = [leaf for leaf in every.values() if name.startswith(leaf.within)]
+    ends = [leaf for leaf in open_to if leaf.path.endswith(f".{name.removeprefix(leaf.within)}")]
     if len(ends) > 1:
-        raise SettingError(f"{name} may be {listed(ends, last='or')}: give more of its path.")
-    return every[ends[0]] if ends else None
-
-
-def _ends(leaf: Leaf, name: str) -> bool:
-    if leaf.within:
-        if not name.startswith(f"{leaf.within}."):
-            return False
-        name = name.removeprefix(f"{leaf.within}.")
-    return leaf.path.endswith(f".{name}")
+        raise SettingError(f"{name} may be {listed((leaf.path for leaf in ends), last='or')}: give more of its path.")
+    return ends[0] if ends else None
 
 
 def changed(of: S, changes: Mapping[str, Any]) -> S:
@@ -257,16 +248,11 @@ def changed(of: S, changes: Mapping[str, Any]) -> S:
 
 def _replaced(of: Any, values: Mapping[str, Any]) -> Any:
     """All values at once: what several of them say together is checked when all are there."""
-    groups: dict[str, dict[str, Any]] = {}
-    new: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = defaultdict(dict)
     for path, value in values.items():
         first, _, rest = path.partition(".")
-        if rest:
-            groups.setdefault(first, {})[rest] = value
-        else:
-            new[first] = value
-    new |= {first: _replaced(getattr(of, first), inner) for first, inner in groups.items()}
-    return replace(of, **new)
+        groups[first][rest] = value
+    return replace(of, **{n: v[""] if "" in v else _replaced(getattr(of, n), v) for n, v in groups.items()})
 
 
 def parsed(text: str, hint: Any, name: str) -> Any:
@@ -284,14 +270,8 @@ def parsed(text: str, hint: Any, name: str) -> Any:
         return tuple(parsed(word.strip(), inner[0], name) for word in text.split(",") if word.strip())
     if origin is Literal:
         return next((choice for choice in inner if str(choice) == text), text)
-    if hint is bool:
-        if text.lower() in (*YES, *NO):
-            return text.lower() in YES
-    elif hint in (int, float):
-        try:
-            return hint(text)
-        except ValueError:
-            pass
-    else:
+    if hint not in (bool, int, float):
         return text
+    with suppress(KeyError, ValueError):
+        return SWITCHES[text.lower()] if hint is bool else hint(text)
     raise SettingError(f"{name} is {_described(hint)}, got {text!r}.")

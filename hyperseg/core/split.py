@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,20 +44,11 @@ class Split:
         for mask in (self.train, self.val, self.test):
             if mask.dtype != np.bool_:
                 raise SplitError(f"split masks must be bool, got {mask.dtype}.")
-        for (a, left), (b, right) in (
-            (("train", self.train), ("val", self.val)),
-            (("train", self.train), ("test", self.test)),
-            (("val", self.val), ("test", self.test)),
-        ):
-            shared = int(np.count_nonzero(left & right))
-            if shared:
+        for a, b in combinations(("train", "val", "test"), 2):
+            if shared := np.count_nonzero(getattr(self, a) & getattr(self, b)):
                 raise SplitError(f"{shared} pixels are in both {a} and {b}: the masks must be disjoint.")
 
     def counts(self, labels: NDArray[np.int16], n_classes: int) -> NDArray[np.int64]:
         """(3, K) pixels per class in train, val and test."""
-        return np.stack(
-            [
-                np.bincount(labels[m & (labels != UNLABELLED)], minlength=n_classes)
-                for m in (self.train, self.val, self.test)
-            ]
-        )
+        parts = [labels[mask & (labels != UNLABELLED)] for mask in (self.train, self.val, self.test)]
+        return np.stack([np.bincount(part, minlength=n_classes) for part in parts])

@@ -17,11 +17,11 @@ Layout = Literal["depth", "channels"]
 
 @dataclass(frozen=True)
 class Tile:
-    """A window to write (`core`) and the larger window to read for it.
+    """A window to write and the larger window to read for it.
 
     Attributes:
         core: half-open (start, stop) per axis: the pixels this tile is responsible for.
-        read: (start, stop) per axis inside the scene: `core` grown by the halo, clipped at the border.
+        read: the same of `core` grown by the halo, clipped at the scene's border.
         pad: (before, after) per axis: how many pixels the clipping took, to be filled by reflection.
     """
 
@@ -39,9 +39,7 @@ class Tile:
 
 
 def tiles(shape: tuple[int, ...], *, size: PerAxis, halo: PerAxis) -> Iterator[Tile]:
-    """Cover `shape` once with tiles of at most `size`, each with a halo of `halo` pixels.
-
-    The cores partition the scene: every pixel is written by exactly one tile.
+    """Tiles whose cores partition a scene of this shape: every pixel is written by exactly one of them.
 
     Args:
         shape: spatial shape of the scene.
@@ -49,9 +47,8 @@ def tiles(shape: tuple[int, ...], *, size: PerAxis, halo: PerAxis) -> Iterator[T
         halo: pixels to read beyond the core on both sides of an axis (a valid network's `margin`).
     """
     sides = per_axis("the side of a tile", size, len(shape), low=1)
-    starts = [range(0, n, side) for n, side in zip(shape, sides, strict=True)]
-    for origin in product(*starts):
-        core = tuple((o, min(o + side, n)) for o, side, n in zip(origin, sides, shape, strict=True))
+    cuts = [[(a, min(a + side, n)) for a in range(0, n, side)] for n, side in zip(shape, sides, strict=True)]
+    for core in product(*cuts):
         yield around(core, shape, halo=halo)
 
 

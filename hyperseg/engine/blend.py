@@ -39,19 +39,13 @@ def weights(side: tuple[int, ...]) -> Float32:
 def blend(
     values: Iterable[Float32], shape: tuple[int, ...], side: tuple[int, ...], n_channels: int
 ) -> Iterator[tuple[Tile, Float32]]:
-    """Weighted means of what overlapping windows say.
+    """Weighted means of the (*side, n_channels) values of each of `windows(shape, side)`.
 
     Yields slabs along the first axis (bands of rows of an image, slices of a volume) as soon as no later window
     reaches them, and holds no more than one window's length of them.
-
-    Args:
-        values: (*side, n_channels) of each of `windows(shape, side)`.
-        shape, side: spatial shape of the map and of a window.
-        n_channels: of the values.
     """
     weight, stream = weights(side), iter(values)
-    total = np.zeros((side[0], *shape[1:], n_channels), np.float32)
-    mass = np.zeros((side[0], *shape[1:], 1), np.float32)
+    total, mass = (np.zeros((side[0], *shape[1:], n), np.float32) for n in (n_channels, 1))
     first = starts(shape[0], side[0])
     for top, following in zip(first, [*first[1:], shape[0]], strict=True):
         for across in windows(shape[1:], side[1:]):

@@ -33,13 +33,11 @@ def load_state(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is absent, cut off, or not a training state.
     """
+    what = f"{path}: not a training state of this program"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen types here, depending on where the file is damaged
-        raise RunError(
-            f"{path}: not a training state of this program ({one_line(str(error), 200)}). Remove the file to start "
-            "afresh."
-        ) from error
+        raise RunError(f"{what} ({one_line(str(error), 200)}). Remove the file to start afresh.") from error
     if not isinstance(state, dict):
-        raise RunError(f"{path}: not a training state of this program. Remove the file to start afresh.")
+        raise RunError(f"{what}. Remove the file to start afresh.")
     return state

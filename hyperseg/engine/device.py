@@ -34,11 +34,8 @@ def choose_device(name: str = "auto") -> torch.device:
                 "or cpu, or install a CUDA build of PyTorch and check the driver with nvidia-smi."
             )
         index = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
-        if index >= torch.cuda.device_count():
-            raise SettingError(
-                f"device cuda:{index} asked for, but there are {torch.cuda.device_count()} CUDA devices, "
-                "numbered from 0."
-            )
+        if index >= (n := torch.cuda.device_count()):
+            raise SettingError(f"device cuda:{index} asked for, but there are {n} CUDA devices, numbered from 0.")
         return torch.device("cuda", index)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise SettingError("device 'mps' asked for, but this machine has none: use auto or cpu.")
@@ -53,13 +50,11 @@ def choose_precision(device: torch.device | str, *, cpu: Any = torch.cpu) -> Pre
     about the CPU's features.
     """
     device = torch.device(device)
-    match device.type:
-        case "cuda":
-            fast = torch.cuda.get_device_capability(device)[0] >= 8
-        case "cpu":
-            # these questions are not public API, so their absence means no
-            asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-            fast = any(bool(getattr(cpu, name, bool)()) for name in asked)
-        case _:
-            fast = False
+    fast = False
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device)[0] >= 8
+    elif device.type == "cpu":
+        # these questions are not public API, so their absence means no
+        asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        fast = any(getattr(cpu, name, bool)() for name in asked)
     return "bf16" if fast else "fp32"

@@ -78,9 +78,7 @@ def share(batch: Tensor) -> Tensor:
 @torch.no_grad()
 def copy_from_first(modules: Iterable[nn.Module]) -> None:
     """Overwrite parameters and buffers with those of process 0."""
-    if world_size() == 1:
-        return
-    for module in modules:
+    for module in modules if world_size() > 1 else ():
         for tensor in chain(module.parameters(), module.buffers()):
             with _together():
                 dist.broadcast(tensor.detach(), src=0)
@@ -89,9 +87,7 @@ def copy_from_first(modules: Iterable[nn.Module]) -> None:
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over processes, in one message."""
-    if world_size() == 1:
-        return
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None] if world_size() > 1 else []
     if not gradients:
         return
     flat = torch.cat([g.flatten() for g in gradients])
@@ -105,14 +101,11 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 @torch.no_grad()
 def average_buffers(modules: Iterable[nn.Module]) -> None:
     """Average floating buffers (batch statistics) over processes, so that all hold the same model."""
-    if world_size() == 1:
-        return
-    for module in modules:
-        for buffer in module.buffers():
-            if buffer.is_floating_point():
-                with _together():
-                    dist.all_reduce(buffer)
-                buffer /= world_size()
+    for module in modules if world_size() > 1 else ():
+        for buffer in filter(torch.is_floating_point, module.buffers()):
+            with _together():
+                dist.all_reduce(buffer)
+            buffer /= world_size()
 
 
 def average_number(value: float) -> float:

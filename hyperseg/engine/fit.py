@@ -28,8 +28,6 @@ from hyperseg.engine.ema import Ema
 from hyperseg.engine.interrupt import Interrupt
 from hyperseg.engine.training import History, Phase, Training
 
-__all__ = ["History", "Phase", "Precision", "Report", "fit"]
-
 Report = Callable[[int, Mapping[str, float]], None]
 """Called with (steps done, latest value of every loss term and of "validation")."""
 
@@ -67,8 +65,7 @@ def fit(
         batches: step -> batch; a pure function of the step. Under torchrun torch's random numbers are the same in
             every process here and differ in the losses: make the whole batch, then take `share`.
         steps: number of steps.
-        modules: everything with weights, by name; put into training mode, checkpointed, and left in
-            evaluation mode.
+        modules: everything with weights, by name; trained, checkpointed, and left in evaluation mode.
         seed: of dropout and other layers' randomness, not negative.
         averages: moving averages to update after every step; `keep` holds for them too.
         precision: "bf16" runs the losses under autocast; weights stay float32.
@@ -87,15 +84,14 @@ def fit(
         RunError: the checkpoint belongs to another run.
         SettingError: options that contradict each other.
     """
-    _check(phases, steps, seed, precision, validate, validate_every, patience)
+    _check(precision, validate, validate_every, patience)
     device = torch.device(device)
     everything = {**modules, **{f"average{i}": a.module for i, a in enumerate(averages)}}
     run = Training(phases, averages, everything, steps, seed)
     if checkpoint is not None and _all_see(checkpoint, resume):
         run.restore(checkpoint)
     copy_from_first(everything.values())
-    for module in modules.values():
-        module.train()
+    _set_training(modules, True)
     agreed = False  # that all processes stop here
     between = True  # no part of a step has been done that the state does not hold whole
     with torch.random.fork_rng([device] if device.type == "cuda" else []), Interrupt() as interrupt:
@@ -131,8 +127,7 @@ def fit(
     if keep == "best":
         run.recall_best()
     run.save(checkpoint)
-    for module in everything.values():
-        module.eval()
+    _set_training(everything, False)
     return run.history
 
 
@@ -147,20 +142,7 @@ def _all_see(checkpoint: Path, resume: bool) -> bool:
     return seen == 1
 
 
-def _check(
-    phases: Sequence[Phase],
-    steps: int,
-    seed: int,
-    precision: str,
-    validate: Callable[[], float] | None,
-    validate_every: int,
-    patience: int | None,
-) -> None:
-    names = [phase.name for phase in phases]
-    if not names or len(set(names)) < len(names):
-        raise SettingError(f"training needs at least one phase and a name for each, got {listed(names) or 'none'}.")
-    if steps < 0 or seed < 0:
-        raise SettingError(f"steps and seed must not be negative, got steps={steps}, seed={seed}.")
+def _check(precision: str, validate: Callable[[], float] | None, validate_every: int, patience: int | None) -> None:
     if precision not in get_args(Precision):
         raise SettingError(f"precision is {listed(get_args(Precision), last='or')}, got {precision!r}.")
     if validate is not None and validate_every < 1:
@@ -221,10 +203,13 @@ def _validate(
 ) -> float:
     """The score in evaluation mode, the same number in every process."""
     average_buffers(everything.values())
-    for module in modules.values():
-        module.eval()
+    _set_training(modules, False)
     with torch.no_grad():
         score = average_number(float(validate()))
-    for module in modules.values():
-        module.train()
+    _set_training(modules, True)
     return score
+
+
+def _set_training(modules: Mapping[str, nn.Module], mode: bool) -> None:
+    for module in modules.values():
+        module.train(mode)

@@ -5,6 +5,7 @@ Here and in `hyperseg.data.patches`, nowhere else, NumPy's channels last become 
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Protocol, get_args
 
 import torch
@@ -34,10 +35,8 @@ class SceneModel(Protocol):
 
     @property
     def margin(self) -> PerAxis: ...
-
     @property
     def padded(self) -> bool: ...
-
     def __call__(self, x: Tensor) -> Tensor: ...
 
 
@@ -46,49 +45,32 @@ class FeatureModel(Protocol):
 
     @property
     def margin(self) -> PerAxis: ...
-
     def features(self, x: Tensor) -> Tensor: ...
 
 
 @torch.inference_mode()
 def class_probabilities(model: SceneModel, x: Tensor, *, precision: Precision = "fp32", flips: bool = False) -> Tensor:
-    """Probabilities from a network in evaluation mode.
+    """(B, *(S - 2 margin), K) float32 probabilities of (B, *S, L) features, from a network in evaluation mode.
 
-    Args:
-        model: see `SceneModel`.
-        x: (B, *S, L) features.
-        precision: "bf16" runs the network under autocast; the softmax is float32 always.
-        flips: average over the eight symmetries, each turned back; see `predict_scene`.
-
-    Returns:
-        (B, *(S - 2 margin), K) float32.
-
-    Raises:
-        SettingError: the network, or a part of it, is in training mode; or quarter turns of an image for a network
-            whose margin differs between the axes.
+    Args and Raises are those of `predict_scene`; the softmax is float32 always, each symmetry is turned back.
     """
     if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
         raise SettingError("the network is in training mode: call model.eval() before predicting.")
     ndim = x.ndim - 2
     if flips and ndim == 2 and len(set(per_axis("the margin of a network", model.margin, ndim))) > 1:
         raise SettingError(f"flips turn an image by quarters: they need one margin, not {model.margin}.")
-    x = channels_first(x, layout_of(model))
-    mean: Tensor | None = None
-    for k in range(8 if flips else 1):
+    x, n = channels_first(x, layout_of(model)), 8 if flips else 1
+
+    def seen(k: int) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(_turned(x, k, ndim))
-        probs = _turned(logits.float().softmax(1), k, ndim, back=True)
-        mean = probs if mean is None else mean + probs
-    assert mean is not None
-    return (mean / (8 if flips else 1)).movedim(1, -1)
+        return _turned(logits.float().softmax(1), k, ndim, back=True)
+
+    return (reduce(torch.add, map(seen, range(n))) / n).movedim(1, -1)
 
 
 def layout_of(model: object) -> Layout:
-    """How the network reads bands.
-
-    Raises:
-        SettingError: its `layout` is not one.
-    """
+    """How the network reads bands; refuses (SettingError) what is no layout."""
     layout: Layout = getattr(model, "layout", "depth")
     if layout not in get_args(Layout):
         raise SettingError(f"the layout of a network is {listed(get_args(Layout), last='or')}, got {layout!r}.")

@@ -53,10 +53,9 @@ def train(
     validate: Callable[[], float] | None = None,
     keep: Literal["best", "last"] = "last",
 ) -> History:
-    """Train `modules` in place; those with an average end with it, all of them in evaluation mode.
+    """Train `modules` in place, see `fit`; those with an average end with it, all of them in evaluation mode.
 
     Args:
-        phases, batches, steps, modules, validate, keep: see `hyperseg.engine.fit`.
         averages: moving averages, by the name of the module they belong to.
         runtime: where; an unfinished training that lies there is continued.
         name: of the training state's file.
@@ -95,15 +94,7 @@ def train_one_cycle(
     name: str,
     title: str,
 ) -> History:
-    """Train `modules` together on one objective, in float32; they end with averaged weights.
-
-    Args:
-        modules: everything with weights, by name.
-        loss: batch -> named terms.
-        batches: step -> batch, a pure function of the step.
-        steps, lr, weight_decay: see `one_cycle`.
-        runtime, name, title: see `train`.
-    """
+    """`train` all `modules` on one objective over `one_cycle`, in float32; they end with averaged weights."""
     weights = [weight for module in modules.values() for weight in module.parameters()]
     phase = one_cycle(" and ".join(modules), loss, weights, steps=steps, lr=lr, weight_decay=weight_decay)
     return train(

@@ -9,6 +9,7 @@ and are blended.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from math import prod
 
@@ -26,6 +27,8 @@ from hyperseg.engine.lanes import in_order
 
 Float32 = NDArray[np.float32]
 Preprocessing = Callable[[ArrayLike], Float32]
+Sides = tuple[int, ...]
+Device = torch.device | str
 
 # Sides of a tile by device and number of axes. 48 x 80 keeps a tile's activations in a core's cache and the halo's
 # extra work small (measured 10 % faster than 48 x 48 and 64 x 64 on both benchmark scenes); a GPU wants large tiles
@@ -43,39 +46,37 @@ def predict_scene(
     *,
     made_by: str,
     tile: PerAxis | None = None,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
     precision: Precision = "fp32",
     flips: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> SegmentationMap:
-    """Class probabilities of every pixel of `scene`, those without data included (`valid` goes with the map).
+    """(*S, K) class probabilities of every pixel, those without data included (`valid` goes with the map).
 
     The map itself is 4 K bytes a pixel; where that is too much, write what `predict_tiles` yields to a file.
 
     Args:
-        model: windows -> logits, in evaluation mode; see `SceneModel`.
+        model: windows -> logits, in evaluation mode.
         scene: (*S, C) of any size; its cube is read window by window.
         preprocess: (..., C) raw values -> (..., L) float32.
         made_by: name of the method, first link of the map's chain.
-        tile: sides of a tile in pixels, one number or one per axis; None chooses what suits the cache.
+        tile: sides of a tile in pixels, one number or one per axis; None chooses what suits the cache, and for a padded
+            network windows of 128, in volumes 64 (best are those it was trained on).
         device: where the model is.
         precision: "bf16" runs the network under autocast.
         flips: average over eight symmetries (eight times the work): all flips and quarter turns of an image; of a
             volume its reflections along any of the three axes, since pixels of a turned one would have other sides.
         progress: called with (pixels done, pixels in all).
 
-    Returns:
-        The map, probabilities (*S, K).
-
     Raises:
-        SettingError: the network is in training mode, scores other classes than the scene names, or gives maps of
-            another size than it says.
+        SettingError: the network, or a part of it, is in training mode, scores other classes than the scene names, or
+            gives maps of another size than it says; or flips of an image where its margin differs between the axes.
         SceneError: a volume for a network with bands as depth.
     """
     probs, pixels = np.empty((*scene.shape, scene.n_classes), np.float32), prod(scene.shape)
-    run = blend_windows if model.padded else predict_tiles
+    stream = predict_tiles(model, scene, preprocess, tile=tile, device=device, precision=precision, flips=flips)
     done = 0
-    for part, values in run(model, scene, preprocess, tile=tile, device=device, precision=precision, flips=flips):
+    for part, values in stream:
         probs[part.core_slices] = values
         done += prod(values.shape[:-1])
         if progress is not None:
@@ -89,63 +90,45 @@ def predict_tiles(
     preprocess: Preprocessing,
     *,
     tile: PerAxis | None = None,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
     precision: Precision = "fp32",
     flips: bool = False,
 ) -> Iterator[tuple[Tile, Float32]]:
     """Yield (tile, (*core, K) probabilities) over the scene: the stream that maps of any size are made from.
 
-    Every pixel is in exactly one tile. Arguments and errors are those of `predict_scene`.
+    Every pixel is in exactly one tile. Of a padded network they are bands of rows, or slabs of a volume, of the whole
+    scene's width, blended from its windows (see `engine.blend`) as soon as no later window reaches them; no more than
+    one window's length of them is held: length x width [x width] x (K + 1) numbers.
+
+    Arguments and errors are those of `predict_scene`.
     """
-    if model.padded:
-        raise SettingError("a padded network is not exact in tiles: use blend_windows or predict_scene.")
     margin = margin_of(model, scene)
+    run = partial(class_probabilities, model, precision=precision, flips=flips)
+    if model.padded:
+        side = _sides(scene, tile, WINDOWS[len(margin)])
+        images = (preprocess(np.asarray(scene.cube[window])) for window in windows(scene.shape, side))
+        stream = _stream(model, scene, images, side, device, run)
+        yield from blend(stream, scene.shape, side, scene.n_classes)
+        return
     usual = (CPU_TILES if _on_cpu(device) else GPU_TILES)[len(margin)]
-    default = tuple(max(side, 4 * m) for side, m in zip(usual, margin, strict=True))
-    largest = _sides(scene, tile, default)
+    largest = _sides(scene, tile, tuple(max(side, 4 * m) for side, m in zip(usual, margin, strict=True)))
     size = tuple(-(-n // -(-n // side)) for n, side in zip(scene.shape, largest, strict=True))  # no slivers
     ahead, parts = (tiles(scene.shape, size=size, halo=margin) for _ in range(2))
     images = (_read(scene, part, size, margin, preprocess) for part in ahead)
-    stream = _stream(model, scene, images, size, device, precision, flips)
-    for part, values in zip(parts, stream, strict=True):
+    for part, values in zip(parts, _stream(model, scene, images, size, device, run), strict=True):
         yield part, values[tuple(slice(b - a) for a, b in part.core)]
-
-
-def blend_windows(
-    model: SceneModel,
-    scene: Scene,
-    preprocess: Preprocessing,
-    *,
-    tile: PerAxis | None = None,
-    device: torch.device | str = "cpu",
-    precision: Precision = "fp32",
-    flips: bool = False,
-) -> Iterator[tuple[Tile, Float32]]:
-    """Sliding windows of a padded network, half overlapping, weighted by a Gaussian; see `engine.blend`.
-
-    Yields bands of rows, or slabs of a volume, of the whole scene's width as soon as no later window reaches them,
-    and holds no more than one window's length of them: length x width [x width] x (K + 1) numbers.
-
-    Arguments and errors are those of `predict_scene`; `tile` are the sides of a window (128, of volumes 64), best
-    those the network was trained on.
-    """
-    side = _sides(scene, tile, WINDOWS[len(margin_of(model, scene))])
-    images = (preprocess(np.asarray(scene.cube[window])) for window in windows(scene.shape, side))
-    stream = _stream(model, scene, images, side, device, precision, flips)
-    yield from blend(stream, scene.shape, side, scene.n_classes)
 
 
 @torch.inference_mode()
 def window_features(
-    model: FeatureModel, scene: Scene, preprocess: Preprocessing, window: Tile, *, device: torch.device | str = "cpu"
+    model: FeatureModel, scene: Scene, preprocess: Preprocessing, window: Tile, *, device: Device = "cpu"
 ) -> Tensor:
     """(F, *core) float32 features of every pixel of a window, on the device; what lies outside is reflected.
 
     Args:
         model: a network in evaluation mode, unpadded.
-        scene, preprocess: as in `predict_scene`.
+        scene, preprocess, device: as in `predict_scene`.
         window: of `tiles(..., halo=model.margin)`: its core is what comes back.
-        device: where the model is.
     """
     size = tuple(b - a for a, b in window.core)
     x = torch.from_numpy(_read(scene, window, size, margin_of(model, scene), preprocess)).to(device)
@@ -156,10 +139,9 @@ def _stream(
     model: SceneModel,
     scene: Scene,
     images: Iterator[Float32],
-    size: tuple[int, ...],
-    device: torch.device | str,
-    precision: Precision,
-    flips: bool,
+    size: Sides,
+    device: Device,
+    run: Callable[[Tensor], Tensor],
 ) -> Iterator[Float32]:
     """Images of one size, halo not counted, drawn as they are needed -> (*S, K) probabilities, in order."""
     on_cpu, margin = _on_cpu(device), margin_of(model, scene)
@@ -171,7 +153,7 @@ def _stream(
         # PyTorch's CPU convolution for a single small image is the slow one: a lone image goes twice
         lone = len(group) == 1 < together
         x = torch.from_numpy(np.stack([*group, *group] if lone else group)).to(device)
-        probs = class_probabilities(model, x, precision=precision, flips=flips)
+        probs = run(x)
         if probs.shape[-1] != scene.n_classes:
             raise SettingError(
                 f"the network scores {probs.shape[-1]} classes, but {scene.name} names {scene.n_classes}: "
@@ -191,9 +173,7 @@ def _stream(
         yield from values
 
 
-def _read(
-    scene: Scene, part: Tile, size: tuple[int, ...], margin: tuple[int, ...], preprocess: Preprocessing
-) -> Float32:
+def _read(scene: Scene, part: Tile, size: Sides, margin: Sides, preprocess: Preprocessing) -> Float32:
     """One tile with its halo, reflected at the scene's border and grown to the common size."""
     window = preprocess(np.asarray(scene.cube[part.read_slices]))
     pads = [
@@ -203,11 +183,11 @@ def _read(
     return np.pad(window, (*pads, (0, 0)), mode="reflect") if any(map(any, pads)) else window
 
 
-def _sides(scene: Scene, tile: PerAxis | None, default: tuple[int, ...]) -> tuple[int, ...]:
+def _sides(scene: Scene, tile: PerAxis | None, default: Sides) -> Sides:
     """Largest window per axis, never larger than the scene."""
     sides = default if tile is None else per_axis("the side of a tile", tile, len(scene.shape), low=1)
     return tuple(map(min, sides, scene.shape))
 
 
-def _on_cpu(device: torch.device | str) -> bool:
+def _on_cpu(device: Device) -> bool:
     return torch.device(device).type == "cpu"

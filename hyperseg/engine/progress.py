@@ -39,20 +39,16 @@ class Pace:
 
 
 USUAL = Pace()
+Show = Callable[[int, str], None]  # what is done, and words for the end of the line
 
 
 @contextmanager
 def training_progress(
     label: str, steps: int, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
 ) -> Iterator[Report]:
-    """A bar with loss, validation score and time left; yields the `report` for `fit`.
+    """A bar with loss, validation score and time left, on standard error if no console is given.
 
-    Args:
-        label: what is trained.
-        steps: steps of the run; a resumed run starts the bar where it continues.
-        console: where to write; None is the standard error stream, so that results stay pipeable.
-        quiet: show nothing.
-        pace: how often to show something.
+    Yields the `report` for `fit`. The bar of a resumed run starts where that continues.
     """
     with _shown(label, steps, console, quiet, pace, unit="steps") as show:
         yield lambda done, values: show(done, _describe(values))
@@ -62,14 +58,9 @@ def training_progress(
 def scene_progress(
     label: str, pixels: int, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
 ) -> Iterator[Callable[[int, int], None]]:
-    """A bar of pixels done with speed and time left; yields the `progress` for `predict_scene`.
+    """A bar of so many pixels with speed and time left, else like `training_progress`.
 
-    Args:
-        label: what is done to the scene.
-        pixels: pixels of the scene.
-        console: where to write; None is the standard error stream.
-        quiet: show nothing.
-        pace: how often to show something.
+    Yields the `progress` for `predict_scene`.
     """
     with _shown(label, pixels, console, quiet, pace, unit="pixels") as show:
         began: tuple[float, int] | None = None
@@ -98,25 +89,20 @@ def _describe(values: Mapping[str, float]) -> str:
 
 
 @contextmanager
-def _shown(
-    label: str, total: int, console: Console | None, quiet: bool, pace: Pace, *, unit: str
-) -> Iterator[Callable[[int, str], None]]:
+def _shown(label: str, total: int, console: Console | None, quiet: bool, pace: Pace, *, unit: str) -> Iterator[Show]:
     if quiet or rank() != 0:
         yield lambda done, words: None
         return
     from rich.console import Console
 
-    console = Console(stderr=True) if console is None else console
-    if console.is_terminal:
-        shown = _bar(label, total, console, pace)
-    else:
-        shown = _lines(label, total, console, pace, unit)
-    with shown as show:
+    console = Console(stderr=True) if console is None else console  # so that results stay pipeable
+    bar = _bar if console.is_terminal else _lines
+    with bar(label, total, console, pace, unit) as show:
         yield show
 
 
 @contextmanager
-def _bar(label: str, total: int, console: Console, pace: Pace) -> Iterator[Callable[[int, str], None]]:
+def _bar(label: str, total: int, console: Console, pace: Pace, unit: str) -> Iterator[Show]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
@@ -139,7 +125,7 @@ def _bar(label: str, total: int, console: Console, pace: Pace) -> Iterator[Calla
 
 
 @contextmanager
-def _lines(label: str, total: int, console: Console, pace: Pace, unit: str) -> Iterator[Callable[[int, str], None]]:
+def _lines(label: str, total: int, console: Console, pace: Pace, unit: str) -> Iterator[Show]:
     began, last = pace.clock(), -1
 
     def show(done: int, words: str) -> None:

@@ -89,7 +89,7 @@ class History:
     def latest(self) -> dict[str, float]:
         """The last value of every term, and of "validation" once there was one."""
         row = {name: values[-1] for name, values in self.terms.items()}
-        return {**row, "validation": self.scores[-1]} if self.scores else row
+        return row | {"validation": self.scores[-1]} if self.scores else row
 
     def stale(self) -> int:
         """Validations since the best score was first reached."""
@@ -117,6 +117,13 @@ class Training:
     step: int = 0
     best: dict[str, Any] | None = None
     began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        names = [phase.name for phase in self.phases]
+        if not names or len(set(names)) < len(names):
+            raise SettingError(f"training needs at least one phase and a name for each, got {listed(names) or 'none'}.")
+        if self.steps < 0 or self.seed < 0:
+            raise SettingError(f"steps and seed must not be negative, got steps={self.steps}, seed={self.seed}.")
 
     @property
     def running(self) -> bool:
@@ -160,14 +167,13 @@ class Training:
         self.history.seconds = time.monotonic() - self.began
         if path is None or rank() != 0:
             return
-        schedulers = {p.name: p.scheduler.state_dict() for p in self.phases if p.scheduler is not None}
         state = {
             "step": self.step,
             "steps": self.steps,
             "seed": self.seed,
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizers": {p.name: p.optimizer.state_dict() for p in self.phases},
-            "schedulers": schedulers,
+            "schedulers": {p.name: p.scheduler.state_dict() for p in self.phases if p.scheduler is not None},
             "updates": [a.updates for a in self.averages],
             "history": vars(self.history),
             "best": self.best,

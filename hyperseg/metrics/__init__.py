@@ -1,8 +1,7 @@
 """Scores of maps and their comparison. NumPy and SciPy only, no torch."""
 
-from hyperseg.metrics.comparison import Paired, paired
+from hyperseg.metrics.comparison import paired
 from hyperseg.metrics.scores import (
-    Repeats,
     Scores,
     boundary_accuracy,
     confusion,
@@ -12,13 +11,5 @@ from hyperseg.metrics.scores import (
 )
 
 __all__ = [
-    "Paired",
-    "Repeats",
-    "Scores",
-    "boundary_accuracy",
-    "confusion",
-    "expected_calibration_error",
-    "mean_and_std",
-    "paired",
-    "scores",
-]
+    "Scores", "boundary_accuracy", "confusion", "expected_calibration_error", "mean_and_std", "paired", "scores"
+]  # fmt: skip

@@ -22,8 +22,7 @@ class Areas:
 
     Attributes:
         mapped: (K) area as mapped.
-        estimated: (K) area corrected for the errors of the map.
-        error: (K) standard error of `estimated`.
+        estimated, error: (K) area corrected for the errors of the map, and its standard error.
         low, high: (K) 95 % confidence interval of the area.
         users, users_error: (K) user's accuracy (precision) and its standard error.
         producers, producers_error: (K) producer's accuracy (recall) over the mapped area, and its standard error.
@@ -98,12 +97,12 @@ def adjusted_areas(
     estimated, squared = part.sum(0), (strata**2) @ variances
     right, wrong = np.diagonal(part), np.diagonal(shares)
     unassessed, unseen = (area > 0) & ~known, counts.sum(1) == 0
-    telling = ~unseen & ~unassessed & (estimated > 0)
+    blank = unseen | unassessed
+    telling = ~blank & (estimated > 0)
     own = strata**2 * np.diagonal(variances)
     recall = np.divide(right, estimated, out=np.full(k, np.nan), where=telling)
     spread = (1 - recall) ** 2 * own + recall**2 * (squared - own)
     recall_error = np.divide(np.sqrt(spread), estimated, out=np.full(k, np.nan), where=telling)
-    blank = unseen | unassessed
     error = np.where(blank, np.nan, np.sqrt(squared))
     estimated = np.where(blank, np.nan, estimated)
     return Areas(

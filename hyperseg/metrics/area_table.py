@@ -38,13 +38,11 @@ def unit_of(areas: Mapping[str, Any]) -> str:
 
 def area_line(areas: Mapping[str, Any]) -> str:
     """The largest classes by their estimate, with intervals, on one line."""
-    known = [
-        (entry["estimated"], name, entry) for name, entry in areas["per_class"].items() if _known(entry["estimated"])
-    ]
-    largest = sorted(known, key=lambda item: (-item[0], item[1]))[:SHOWN]
+    known = [(name, entry) for name, entry in areas["per_class"].items() if _known(entry["estimated"])]
+    largest = sorted(known, key=lambda item: (-item[1]["estimated"], item[0]))[:SHOWN]
     if not largest:
         return "Areas, corrected for the errors of the map: none can be estimated."
-    said = [f"{name} {amount(value)} ({_interval(entry)})" for value, name, entry in largest]
+    said = [f"{name} {amount(entry['estimated'])} ({_interval(entry)})" for name, entry in largest]
     more = len(areas["per_class"]) - len(largest)
     rest = f"; {more} more in areas.csv" if more else ""
     return f"Areas in {unit_of(areas)}, corrected for the errors of the map (95 %): {', '.join(said)}{rest}."

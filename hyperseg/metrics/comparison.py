@@ -12,14 +12,13 @@ from hyperseg.core import SettingError
 
 @dataclass(frozen=True)
 class Paired:
-    """Method a against method b on the same splits.
+    """Method a against method b on the same n splits.
 
     Attributes:
         mean_difference: mean of a - b, in the unit of the values.
         standard_error: of that mean.
         wins, losses, ties: splits where a is above, below, equal to b.
         p_value: Wilcoxon signed-rank, two-sided; 1.0 where all pairs tie.
-        n: number of pairs.
     """
 
     mean_difference: float
@@ -32,14 +31,10 @@ class Paired:
 
 
 def paired(a_values: Sequence[float], b_values: Sequence[float]) -> Paired:
-    """Compare two methods split by split: value k of both comes from the same split and seed.
+    """Compare the scores of two methods split by split: value k of both comes from the same split and seed.
 
     The spread over spatial splits is far larger than the gap between methods, so unpaired means say little;
     use at least 10 splits (with 5 the p value cannot fall below 0.06 whatever happens).
-
-    Args:
-        a_values: scores of method a.
-        b_values: scores of method b, in the same order.
 
     Raises:
         SettingError: lists of different length, fewer than two pairs, or values that are not finite.

@@ -13,6 +13,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from hyperseg.core import UNLABELLED, LabelError, SettingError
 
 Labels = NDArray[np.integer[Any]]
+NOTHING = "no labelled pixel to score: the test mask or the ground truth is empty."
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,10 @@ class Scores:
 
     @property
     def mean_f1(self) -> float:
-        """Mean F1 over the scored classes, percent."""
         return float(np.mean([self.f1[k] for k in self.scored]))
 
     @property
     def mean_iou(self) -> float:
-        """Mean IoU over the scored classes, percent."""
         return float(np.mean([self.iou[k] for k in self.scored]))
 
 
@@ -59,37 +58,28 @@ class Repeats(TypedDict):
 
 
 def confusion(truth: Labels, predicted: Labels, n_classes: int) -> NDArray[np.int64]:
-    """Count pixels by true and predicted class.
+    """(K, K + 1) pixels: row = true class, column = predicted class, last column = no prediction.
 
     Only the *true* label decides what is scored: -1 in `truth` is skipped, -1 in `predicted` (no prediction)
     is an error of the method and counts as wrong.
 
     Args:
-        truth: any shape, classes 0..K-1, -1 = not scored.
-        predicted: same shape, classes 0..K-1, -1 = no prediction.
+        truth, predicted: of one shape, classes 0..K-1 or -1.
         n_classes: K.
-
-    Returns:
-        (K, K + 1) counts: row = true class, column = predicted class, last column = no prediction.
 
     Raises:
         LabelError: other shapes or labels outside -1..K-1.
     """
     _check_labels(truth, predicted, n_classes)
     scored = truth != UNLABELLED
-    rows = truth[scored].astype(np.int64)
-    columns = predicted[scored].astype(np.int64)
-    columns = np.where(columns == UNLABELLED, n_classes, columns)
-    size = n_classes * (n_classes + 1)
-    return np.bincount(rows * (n_classes + 1) + columns, minlength=size).reshape(n_classes, n_classes + 1)
+    rows, columns = truth[scored].astype(np.int64), predicted[scored].astype(np.int64)
+    columns[columns == UNLABELLED] = n_classes
+    shape = (n_classes, n_classes + 1)
+    return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def scores(confusion: NDArray[np.int64]) -> Scores:
-    """Accuracies of a confusion matrix.
-
-    Args:
-        confusion: (K, K) or (K, K + 1) counts, rows true, columns predicted, a last column for "no
-            prediction".
+    """Accuracies of a confusion matrix: (K, K), or (K, K + 1) with a last column for "no prediction".
 
     Raises:
         LabelError: another shape, or nothing to score.
@@ -99,7 +89,7 @@ def scores(confusion: NDArray[np.int64]) -> Scores:
         raise LabelError(f"a confusion matrix is (K, K) or (K, K + 1), got shape {confusion.shape}.")
     n = int(confusion.sum())
     if n == 0:
-        raise LabelError("no labelled pixel to score: the test mask or the ground truth is empty.")
+        raise LabelError(NOTHING)
     right = np.diagonal(confusion).astype(np.float64)
     true, said = confusion.sum(1).astype(np.float64), confusion[:, :k].sum(0).astype(np.float64)
     present = true > 0
@@ -122,12 +112,8 @@ def boundary_accuracy(truth: Labels, predicted: Labels, *, within_px: int = 2) -
     """Overall accuracy, in percent, near the borders between classes.
 
     A labelled pixel is near a border when a pixel of *another class* lies within a Chebyshev distance of
-    `within_px` in the ground truth; the border to unlabelled ground is none. NaN where no pixel is near one.
-
-    Args:
-        truth: (*S) classes, -1 = not scored.
-        predicted: (*S) classes, -1 = no prediction, counted as wrong.
-        within_px: distance in pixels, at least 1.
+    `within_px` (at least 1) in the ground truth; the border to unlabelled ground is none. NaN where no pixel is near
+    one. Maps are (*S) classes as in `confusion`.
 
     Raises:
         LabelError: other shapes. SettingError: a distance below 1.
@@ -151,7 +137,7 @@ def expected_calibration_error(probs: NDArray[np.floating[Any]], truth: Labels, 
     Args:
         probs: (*S, K) class probabilities.
         truth: (*S) classes, -1 = not scored.
-        bins: number of bins; bin i holds confidences in ]i / bins, (i + 1) / bins].
+        bins: bin i holds confidences in ]i / bins, (i + 1) / bins].
 
     Raises:
         LabelError: other shapes, labels beyond K, or nothing to score. SettingError: fewer than one bin.
@@ -164,12 +150,11 @@ def expected_calibration_error(probs: NDArray[np.floating[Any]], truth: Labels, 
         raise LabelError(f"probabilities of shape {probs.shape} do not fit labels {truth.shape}: expected (*S, K).")
     known = truth != UNLABELLED
     if not known.any():
-        raise LabelError("no labelled pixel to score: the test mask or the ground truth is empty.")
+        raise LabelError(NOTHING)
     p, t = probs[known].astype(np.float64), truth[known]
     _check_labels(t, t, probs.shape[-1])
     sure, right = p.max(-1), (p.argmax(-1) == t).astype(np.float64)
-    edges = np.arange(1, bins) / bins
-    which = np.searchsorted(edges, sure, side="left")
+    which = np.searchsorted(np.arange(1, bins) / bins, sure, side="left")
     gap = np.bincount(which, right - sure, minlength=bins)
     return float(np.abs(gap).sum() / t.size)
 

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Numbers = NDArray[np.float64]
+Labels = NDArray[np.integer[Any]]
+
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 QUIET = "#8a8a8a"
 
 
 def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
-    """What the test pixels of every class were mapped as, in percent of the class; returns a PNG file.
+    """What the test pixels of every class were mapped as, in percent of the class.
 
     Args:
         confusion: (K, K) or (K, K + 1) counts; row = true, column = mapped, last column = no prediction
@@ -40,19 +43,15 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
     if counts.shape not in ((k, k), (k, k + 1)):
         raise LabelError(f"a confusion matrix of {k} classes is ({k}, {k}) or ({k}, {k + 1}), got {counts.shape}.")
     names = [one_line(name, 28) for name in classes]
-    columns = list(names)
-    if counts.shape[1] > k and counts[:, k].any():
-        columns.append("no prediction")
-    else:
-        counts = counts[:, :k]
+    columns = [*names, "no prediction"] if counts[:, k:].any() else names
+    counts = counts[:, : len(columns)]
     rows = counts.sum(1)
     percent = 100 * counts / np.maximum(rows, 1)[:, None]
     cell = 0.52 if k <= 20 else max(0.16, 11 / k)
     figure = blank(2.2 + cell * len(columns), 1.8 + cell * k)
     axes = figure.subplots()
-    axes.imshow(
-        np.ma.masked_array(percent, np.repeat(rows[:, None] == 0, len(columns), 1)), cmap="Blues", vmin=0, vmax=100
-    )
+    absent = np.repeat(rows[:, None] == 0, len(columns), 1)
+    axes.imshow(np.ma.masked_array(percent, absent), cmap="Blues", vmin=0, vmax=100)
     axes.set_facecolor("#eeeeee")  # a class without test pixels has no row of its own
     small = 10.0 if k <= 20 else max(5.0, 60 * cell)
     axes.set_xticks(range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor", fontsize=small)
@@ -74,7 +73,7 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
 
 
 def training_figure(training: Mapping[str, Any]) -> bytes:
-    """Loss terms over the steps and, below, the validation score with its best step; returns a PNG file.
+    """Loss terms over the steps and, below, the validation score with its best step.
 
     Args:
         training: "steps" and "terms" (name -> values at these steps), "validated" (steps) and "scores".
@@ -118,22 +117,20 @@ def _draw_terms(axes: Axes, steps: NDArray[Any], terms: Mapping[str, ArrayLike])
 
 def spectra_figure(
     spectra: ArrayLike,
-    labels: NDArray[np.integer[Any]],
+    labels: Labels,
     classes: Sequence[str],
     colours: Sequence[tuple[int, int, int]],
     *,
     wavelengths_nm: ArrayLike | None = None,
     good_bands: NDArray[np.bool_] | None = None,
 ) -> bytes:
-    """Mean and standard deviation of the training spectra, a small chart per class; returns a PNG file.
+    """Mean and standard deviation of the training spectra, a small chart per class.
 
     In every chart the means of the other classes stand in grey, all on the same axes.
 
     Args:
-        spectra: (n, C) raw spectra of the training pixels.
-        labels: (n,) their classes 0..K-1.
-        classes: K names.
-        colours: K sRGB triples.
+        spectra, labels: (n, C) raw spectra of the training pixels, (n,) their classes 0..K-1.
+        classes, colours: K names and sRGB triples.
         wavelengths_nm: (C,) band centres; the axis counts bands without them.
         good_bands: (C,) bool, bands to draw.
 
@@ -163,17 +160,13 @@ def spectra_figure(
 
 
 def in_order(
-    spectra: NDArray[np.float64],
-    labels: NDArray[np.integer[Any]],
-    wavelengths_nm: ArrayLike | None,
-    good_bands: NDArray[np.bool_] | None,
-) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
+    spectra: Numbers, labels: Labels, wavelengths_nm: ArrayLike | None, good_bands: NDArray[np.bool_] | None
+) -> tuple[Numbers, NDArray[np.intp], Numbers]:
     """Spectra with an empty band appended, and which band stands where: gaps in the wavelengths stay gaps."""
     if spectra.ndim != 2 or labels.shape != spectra.shape[:1]:
         raise SceneError(f"spectra are (pixels, bands) with a label each, got {spectra.shape} and {labels.shape}.")
     bands = spectra.shape[1]
-    given = np.arange(bands) if wavelengths_nm is None else wavelengths_nm
-    where = np.asarray(given, np.float64)
+    where = np.asarray(np.arange(bands) if wavelengths_nm is None else wavelengths_nm, np.float64)
     if where.shape != (bands,) or (good_bands is not None and good_bands.shape != (bands,)):
         raise SettingError(f"wavelengths and good bands must have one entry for each of the {bands} bands.")
     order = np.argsort(where, kind="stable")  # spectrometers of one instrument may overlap
@@ -183,13 +176,11 @@ def in_order(
     steps = np.diff(position)
     holes = np.flatnonzero(steps > 4 * np.median(steps)) + 1 if len(steps) else np.array([], np.intp)
     middle = (position[holes - 1] + position[holes]) / 2
-    empty = np.full((len(spectra), 1), np.nan)
-    return np.hstack([spectra, empty]), np.insert(order, holes, bands), np.insert(position, holes, middle)
+    with_empty = np.hstack([spectra, np.full((len(spectra), 1), np.nan)])
+    return with_empty, np.insert(order, holes, bands), np.insert(position, holes, middle)
 
 
-def statistics(
-    values: NDArray[np.float64], labels: NDArray[np.integer[Any]], n_classes: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+def statistics(values: Numbers, labels: Labels, n_classes: int) -> tuple[Numbers, Numbers, NDArray[np.int64]]:
     """(K, C) mean and standard deviation, NaN for a class without pixels, and (K,) pixels."""
     means, spreads = np.full((2, n_classes, values.shape[1]), np.nan)
     for k in range(n_classes):
@@ -199,7 +190,7 @@ def statistics(
     return means, spreads, np.bincount(labels[labels >= 0], minlength=n_classes)
 
 
-def _running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
+def _running_mean(values: Numbers, width: int) -> Numbers:
     """Mean over the values at most `width` before and after; fewer at the ends."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
@@ -224,7 +215,6 @@ def tidy(axes: Axes) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

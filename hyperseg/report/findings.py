@@ -28,11 +28,10 @@ class Row:
     """One step of the run in the table of accuracies.
 
     Attributes:
-        name: the step's key in `metrics["steps"]`.
+        name, scores: the step's key and entry in `metrics["steps"]`.
         role: a baseline, the network trained on the labels alone, the network itself, a control (the network
             with refiners that did not make the final map), or the network with refiners on the way to it.
         final: True for the step whose map was written.
-        scores: the step's entry in `metrics["steps"]`.
     """
 
     name: str
@@ -83,10 +82,9 @@ def scene_sentence(metrics: Metrics) -> str:
     parts = []
     if scene.get("shape"):
         parts.append(f"{' × '.join(map(str, scene['shape']))} pixels")
-    if scene.get("bands"):
-        usable = scene.get("bands_usable", scene["bands"])
-        used = "" if usable == scene["bands"] else f" ({usable} usable)"
-        parts.append(f"{counted(scene['bands'], 'band')}{used}")
+    if bands := scene.get("bands"):
+        usable = scene.get("bands_usable", bands)
+        parts.append(counted(bands, "band") + ("" if usable == bands else f" ({usable} usable)"))
     if split.get("per_class"):
         parts.append(counted(len(split["per_class"]), "class", "classes"))
     return ", ".join(parts)
@@ -108,24 +106,20 @@ def leak_sentence(leak: Metrics) -> str:
         text = f"Leak: none of the test pixels has a training pixel in its {side} × {side} window."
         return f"{text} Accuracies are those of ground apart from the training pixels."
     text = f"Leak: {percent(share)} of the test pixels have a training pixel in their {side} × {side} window."
-    if share < HIGH_LEAK:
-        return text
-    return f"{text} Expect lower accuracies away from the training pixels."
+    return text if share < HIGH_LEAK else f"{text} Expect lower accuracies away from the training pixels."
 
 
 def cautions(metrics: Metrics, sections: Sequence[Section] = ()) -> list[str]:
     """What a reader must know before believing the numbers, each a full sentence; those of parts are said once."""
     split, repeats = metrics.get("split") or {}, int(metrics.get("repeats") or 1)
     found = []
-    if split.get("untestable"):
-        names = list(split["untestable"])
+    if names := split.get("untestable"):
         found.append(
             f"No test pixels: {listed(names)}. How well {'it is' if len(names) == 1 else 'they are'} mapped "
             "is not known; AA is the mean of the other classes."
         )
-    if split.get("untrainable"):
-        unseen = listed(list(split["untrainable"]))
-        found.append(f"No training pixels: {unseen}. The map cannot show what was never seen.")
+    if unseen := split.get("untrainable"):
+        found.append(f"No training pixels: {listed(unseen)}. The map cannot show what was never seen.")
     found += _better_and_worse(rows(metrics))
     told = [sentence for section in sections for sentence in section.cautions]
     found += dict.fromkeys([*(metrics.get("cautions") or ()), *told])

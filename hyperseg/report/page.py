@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from hyperseg.report.findings import Metrics, Row
 if TYPE_CHECKING:
     from rich.console import Console
 
-# where a figure stands in the report, and what is said below it
+WITH_THE_MAP = ("map", "errors", "confidence")
 CAPTIONS = {
     "map": "The scene in false colour, the ground truth where there is any, and the map. "
     "Percentages are shares of the mapped area.",
@@ -71,21 +72,14 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], sections: S
     from jinja2 import Environment, StrictUndefined
 
     repeats = int(metrics.get("repeats") or 1)
-
-    def spread(value: Any, digits: int = 2) -> str:
-        return findings.spread(value, repeats, digits)
-
-    def count(n: int) -> str:
-        return thousands(n, NARROW)
-
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "number": number,
-        "spread": spread,
-        "count": count,
+        "spread": lambda value, digits=2: findings.spread(value, repeats, digits),
+        "count": partial(thousands, space=NARROW),
         "seconds": _seconds,
         "setting": findings.setting,
-        "data_url": _data_url,
+        "data_url": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}",
     }
     source = resources.files("hyperseg.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     table = findings.rows(metrics)
@@ -106,18 +100,17 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], sections: S
         says_areas=area_table,
         pictures=figures,
         captions=CAPTIONS,
-        with_the_map=[n for n in ("map", "errors", "confidence") if n in figures]
-        + [n for n in figures if n not in CAPTIONS],
+        with_the_map=[n for n in WITH_THE_MAP if n in figures] + [n for n in figures if n not in CAPTIONS],
         extra={k: metrics[k] for k in ("settings", "versions", "times_s") if metrics.get(k)},
     )
 
 
 def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: Console | None = None) -> None:
-    """Print what a run found: split and leak, a table of accuracies, and where map and report are.
+    """Print what a run found: split and leak, a table of accuracies, and where in its folder map and report are.
 
     Args:
         metrics: as in `metrics.json`.
-        folder: the run's folder.
+        folder: the run's.
         console: where to print; by default standard output, plain where that is no terminal.
     """
     from rich.console import Console
@@ -137,13 +130,14 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
         say(findings.split_sentence(split))
     if split.get("leak"):
         say(findings.leak_sentence(split["leak"]))
+    scored = ("OA", "AA", "kappa")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("percent, on test pixels", overflow="fold")
-    for column in ("OA", "AA", "kappa"):
+    for column in scored:
         table.add_column(column, justify="right", no_wrap=True)
     for row in findings.rows(metrics):
         label = f"{row.name} ({row.role})" if row.role in ("baseline", "control") else row.title
-        cells = [label, *(findings.spread(row.scores.get(key), repeats) for key in ("OA", "AA", "kappa"))]
+        cells = [label, *(findings.spread(row.scores.get(key), repeats) for key in scored)]
         table.add_row(*(Text(_printable(c, out.encoding)) for c in cells), style="bold" if row.final else "")
     out.print()
     out.print(table, highlight=False)
@@ -165,17 +159,9 @@ def _classes(metrics: Metrics, table: list[Row]) -> list[dict[str, Any]]:
     parts = (metrics.get("split") or {}).get("per_class") or {}
     names = list(parts) or list((table[-1].scores.get("per_class")) or {})
     return [
-        {
-            "name": name,
-            "pixels": parts.get(name, {}),
-            "steps": [(row.scores.get("per_class") or {}).get(name) for row in table],
-        }
-        for name in names
+        {"name": n, "pixels": parts.get(n, {}), "steps": [(row.scores.get("per_class") or {}).get(n) for row in table]}
+        for n in names
     ]
-
-
-def _data_url(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 def _seconds(value: Any) -> str:

@@ -69,6 +69,13 @@ def _middle(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0] // 2,) if len(shape) == 3 else ()
 
 
+def _drawn(shape: tuple[int, ...]) -> tuple[tuple[Any, ...], int, int]:
+    """Index of the pixels to draw, the step between them, and how often each is repeated."""
+    middle = _middle(shape)
+    step, factor = zoom(shape[len(middle) :])
+    return (*middle, *[slice(None, None, step)] * 2), step, factor
+
+
 def _named(panel: str, shape: tuple[int, ...]) -> str:
     """The name of a panel, with the slice it shows of a volume."""
     which = [f"slice {i + 1} of {shape[0]}" for i in _middle(shape)]
@@ -88,13 +95,13 @@ def _three_bands(scene: Scene) -> tuple[int, int, int]:
     good = np.arange(scene.n_bands) if scene.good_bands is None else np.flatnonzero(scene.good_bands)
     if scene.n_bands <= 2:
         return (int(good[0]),) * 3
+    found = np.rint(np.array([5, 3, 1]) / 6 * (len(good) - 1)).astype(int)
     if scene.wavelengths_nm is not None:
         distance = np.abs(np.asarray(scene.wavelengths_nm)[good, None] - RED_GREEN_BLUE_NM)
         if (distance.min(0) <= NEAREST_NM).all():
-            red, green, blue = good[distance.argmin(0)]
-            return int(red), int(green), int(blue)
-    red, green, blue = good[np.rint(np.array([5, 3, 1]) / 6 * (len(good) - 1)).astype(int)]
-    return int(red), int(green), int(blue)
+            found = distance.argmin(0)
+    red, green, blue = map(int, good[found])
+    return red, green, blue
 
 
 def map_figure(
@@ -112,33 +119,27 @@ def map_figure(
         labels: (H, W) or (D, H, W), the map, classes 0..K-1, -1 = no data.
         classes: K names; one called "undefined" and the like is drawn as unlabelled.
         colours: K sRGB triples.
-        title: heading.
+        title: heading; the legend below the panels gives every class's share of the mapped pixels.
         scene: for the false-colour picture and its no-data pixels.
         ground_truth: like the map, -1 = unlabelled.
-
-    Returns:
-        A PNG file. The legend gives every class's share of the mapped pixels.
     """
     valid = np.ones(labels.shape, bool) if scene is None or scene.valid is None else scene.valid
     for what, other in (("ground truth", ground_truth), ("scene", valid)):
         if other is not None and other.shape != labels.shape:
             raise LabelError(f"the {what} has shape {other.shape}, the map {labels.shape}: use one grid.")
     _check(labels, classes, colours)
-    middle = _middle(labels.shape)
-    step, factor = zoom(labels[middle].shape)
+    places, step, factor = _drawn(labels.shape)
     panels = []
     if scene is not None:
-        seen = enlarge(false_colour(scene, step=step), factor)
-        panels.append((_named("false colour", labels.shape), seen))
+        panels.append((_named("false colour", labels.shape), enlarge(false_colour(scene, step=step), factor)))
     nothing = ~valid | (labels == UNLABELLED)
-    pictures = [(f"map (shares {'of all slices ' if middle else ''}below)", labels, nothing)]
+    pictures = [(f"map (shares {'of all slices ' if labels.ndim == 3 else ''}below)", labels, nothing)]
     if ground_truth is not None:
         _check(ground_truth, classes, colours)
         pictures.insert(0, ("ground truth", ground_truth, ~valid))
     for name, array, empty in pictures:
-        painted = _paint(array[middle][::step, ::step], classes, colours)
-        nowhere = enlarge(empty[middle][::step, ::step], factor)
-        panels.append((_named(name, labels.shape), chequer(enlarge(painted, factor), nowhere)))
+        painted = enlarge(_paint(array[places], classes, colours), factor)
+        panels.append((_named(name, labels.shape), chequer(painted, enlarge(empty[places], factor))))
     without = np.isin(labels, [k for k, name in enumerate(classes) if _is_nothing(name)])
     mapped = labels[~nothing & ~without]
     share = np.bincount(mapped, minlength=len(classes)) / max(mapped.size, 1)
@@ -153,10 +154,8 @@ def map_figure(
     return sheet(panels, keys, title=title)
 
 
-def confidence_figure(
-    confidence: ArrayLike, *, title: str = "Confidence of the map", valid: Mask | None = None
-) -> bytes:
-    """The (*S) probability (0..1) of the mapped class, dark where the map is unsure; returns a PNG file.
+def confidence_figure(confidence: ArrayLike, *, valid: Mask | None = None) -> bytes:
+    """The (*S) probability (0..1) of the mapped class, dark where the map is unsure.
 
     The scale ends at the 2nd percentile, rounded down to 10 %, so that differences between sure pixels show.
     """
@@ -171,29 +170,22 @@ def confidence_figure(
     def painted(share: NDArray[np.float64]) -> Picture:
         return np.asarray(colour(((share - start) / (1 - start)).clip(0, 1), bytes=True))[..., :3]
 
-    middle = _middle(values.shape)
-    step, factor = zoom(values[middle].shape)
-    thin = np.where(shown, values, 1.0)[middle][::step, ::step]
-    picture = chequer(enlarge(painted(thin), factor), enlarge(~shown[middle][::step, ::step], factor))
+    places, _, factor = _drawn(values.shape)
+    thin = np.where(shown, values, 1.0)[places]
+    picture = chequer(enlarge(painted(thin), factor), enlarge(~shown[places], factor))
     levels = np.linspace(start, 1, round((1 - start) * 10) + 1)
     keys = [
         Key(_triple(painted(np.array(level))), f"{'≤ ' if i == 0 and start > 0 else ''}{100 * level:.0f} %")
         for i, level in enumerate(levels)
     ]
     keys += [] if shown.all() else [Key(None, "no data")]
-    return sheet([(_named("", values.shape), picture)], keys, title=title)
+    return sheet([(_named("", values.shape), picture)], keys, title="Confidence of the map")
 
 
 def error_figure(
-    labels: Labels,
-    ground_truth: Labels,
-    test: Mask,
-    *,
-    title: str = "Test pixels, right and wrong",
-    scene: Scene | None = None,
-    train: Mask | None = None,
+    labels: Labels, ground_truth: Labels, test: Mask, *, scene: Scene | None = None, train: Mask | None = None
 ) -> bytes:
-    """Test pixels in blue (right) and orange (wrong) over a grey picture of the scene; returns a PNG file.
+    """Test pixels in blue (right) and orange (wrong) over a grey picture of the scene.
 
     Args:
         labels: (H, W) or (D, H, W), the map.
@@ -204,24 +196,22 @@ def error_figure(
     """
     if not labels.shape == ground_truth.shape == test.shape:
         raise LabelError(f"map {labels.shape}, ground truth {ground_truth.shape}, test {test.shape}: use one grid.")
-    middle = _middle(labels.shape)
-    step, factor = zoom(labels[middle].shape)
+    places, step, factor = _drawn(labels.shape)
     scored = test & (ground_truth != UNLABELLED)
     right = scored & (labels == ground_truth)
-    grey = np.full((*labels[middle][::step, ::step].shape, 3), 235, np.uint8)
+    grey = np.full((*labels[places].shape, 3), 235, np.uint8)
     if scene is not None:
         bright = false_colour(scene, step=step).mean(-1, keepdims=True)
         grey[:] = np.rint(90 + 0.6 * bright)  # pale, so that the colours stand out
-    keys = []
-    total = max(int(scored.sum()), 1)
+    keys, total = [], max(int(scored.sum()), 1)
     for mask, colour, name in ((right, RIGHT, "right"), (scored & ~right, WRONG, "wrong")):
-        grey[mask[middle][::step, ::step]] = colour
+        grey[mask[places]] = colour
         count = int(mask.sum())
         keys.append(Key(colour, f"{name}: {thousands(count)} ({percent(100 * (count / total))})"))
     if train is not None:
-        grey[train[middle][::step, ::step]] = TRAINED
+        grey[train[places]] = TRAINED
         keys.append(Key(TRAINED, f"training: {thousands(int(train.sum()))}"))
-    return sheet([(_named("", labels.shape), enlarge(grey, factor))], keys, title=title)
+    return sheet([(_named("", labels.shape), enlarge(grey, factor))], keys, title="Test pixels, right and wrong")
 
 
 def _check(labels: Labels, classes: Sequence[str], colours: Sequence[Colour]) -> None:

@@ -43,7 +43,6 @@ def zoom(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def enlarge(array: NDArray[Any], factor: int) -> NDArray[Any]:
-    """Repeat every pixel `factor` times along rows and columns."""
     return array.repeat(factor, 0).repeat(factor, 1)
 
 
@@ -54,20 +53,13 @@ def chequer(picture: Picture, where: Mask) -> Picture:
 
 
 def sheet(panels: Sequence[tuple[str, Picture]], keys: Sequence[Key], *, title: str) -> bytes:
-    """Panels side by side (one above the other where they are wide) and a legend below; returns a PNG file.
-
-    Args:
-        panels: (name, (h, w, 3) picture), all of one size.
-        keys: entries of the legend.
-        title: heading.
-    """
+    """A PNG file: (name, (h, w, 3) picture) of one size side by side, wide ones in a column, and a legend below."""
     height, width = panels[0][1].shape[:2]
     stacked = width > 1.8 * height
     across, down = (1, len(panels)) if stacked else (len(panels), 1)
     em = max(14, round((across * width) / 85))
     gap, line = em, round(1.6 * em)
-    texts = [key.text for key in keys]
-    column = max((text_width(text, em) for text in texts), default=0) + 3 * em
+    column = max((text_width(key.text, em) for key in keys), default=0) + 3 * em
     heading = one_line(title, 90)
     wide = max(across * (width + gap) - gap, column, text_width(heading, 1.25 * em, bold=True))
     columns = max(1, (wide + em) // column)
@@ -83,14 +75,14 @@ def sheet(panels: Sequence[tuple[str, Picture]], keys: Sequence[Key], *, title: 
         page[y - 1 : y + height + 1, x - 1 : x + width + 1] = 150  # a thin frame
         page[y : y + height, x : x + width] = picture
         words.append((x, y - 0.6 * line, name, em, False))
-    for i, (key, text) in enumerate(zip(keys, texts, strict=True)):
+    for i, key in enumerate(keys):
         x, y = gap + i // rows * column, top + down * (band + gap) + i % rows * line
         swatch = np.full((em, round(1.4 * em), 3), 255 if key.colour is None else key.colour, np.uint8)
         if key.colour is None:
             swatch = chequer(swatch, np.ones(swatch.shape[:2], bool))
         page[y - 1 : y + em + 1, x - 1 : x + swatch.shape[1] + 1] = 150
         page[y : y + em, x : x + swatch.shape[1]] = swatch
-        words.append((x + 1.9 * em, y + em / 2, text, em, False))
+        words.append((x + 1.9 * em, y + em / 2, key.text, em, False))
     return lettered(page, words)
 
 
@@ -103,22 +95,15 @@ def lettered(page: Picture, words: Iterable[tuple[float, float, str, float, bool
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     figure.figimage(page, origin="upper")
     for x, y, text, size, bold in words:
-        figure.text(
-            x / width,
-            1 - y / height,
-            text,
-            fontsize=size * 72 / DPI,
-            fontweight="bold" if bold else "normal",
-            va="center_baseline",
-            parse_math=False,  # a class may be called "$CaCO_3$"
-        )
+        font = {"fontsize": size * 72 / DPI, "fontweight": "bold" if bold else "normal"}
+        # a class may be called "$CaCO_3$"
+        figure.text(x / width, 1 - y / height, text, va="center_baseline", parse_math=False, **font)
     with io.BytesIO() as file:
         FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
         return file.getvalue()
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> int:
-    """Width of a text in pixels."""
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from hyperseg.core import LabelError, Scene, SceneError, SegmentationMap, Split, SplitError
+from hyperseg.core.split import Mask
 
 
 def cube(shape: tuple[int, ...] = (4, 5, 6)) -> np.ndarray:
@@ -29,41 +32,35 @@ def test_a_scene_knows_its_size_and_counts_its_labels() -> None:
     assert scene.class_counts().tolist() == [4, 2]  # a label without data does not count
 
 
-@pytest.mark.parametrize("shape", [(4, 5), (1, 2, 3, 4, 5)])
-def test_an_array_that_is_no_cube_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(SceneError, match="rows, columns, bands"):
-        Scene(cube(shape))
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"cube": cube((4, 5))}, SceneError, "rows, columns, bands"),
+        ({"cube": cube((1, 2, 3, 4, 5))}, SceneError, "rows, columns, bands"),
+        ({"labels": np.zeros((5, 4), np.int16)}, LabelError, "transposed: swap rows and columns"),
+        ({"labels": np.full((4, 5), 2, np.int16)}, LabelError, "run from 2 to 2, but there are 2 class names"),
+        ({"labels": np.full((4, 5), -2, np.int16)}, LabelError, "run from -2 to -2"),
+        ({"labels": np.zeros((4, 5), np.uint8)}, LabelError, "must be int16"),
+        ({"wavelengths_nm": np.arange(5.0)}, SceneError, "5 wavelengths for a cube of 6 bands"),
+        ({}, LabelError, "has no labels"),
+    ],
+)
+def test_a_scene_refuses_what_does_not_fit(given: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Scene(**{"cube": cube(), "classes": ("a", "b")} | given).labelled()
 
 
-def test_transposed_labels_are_recognised() -> None:
-    with pytest.raises(LabelError, match="transposed: swap rows and columns"):
-        Scene(cube(), np.zeros((5, 4), np.int16), classes=("a",))
-
-
-@pytest.mark.parametrize(("value", "dtype"), [(2, np.int16), (-2, np.int16), (0, np.uint8)])
-def test_labels_outside_the_classes_or_of_another_type_are_refused(value: int, dtype: type) -> None:
-    with pytest.raises(LabelError):
-        Scene(cube(), np.full((4, 5), value, dtype), classes=("a", "b"))
-
-
-def test_band_lists_of_another_length_are_refused() -> None:
-    with pytest.raises(SceneError, match="5 wavelengths for a cube of 6 bands"):
-        Scene(cube(), wavelengths_nm=np.arange(5.0))
-
-
-def test_a_scene_without_labels_says_so() -> None:
-    with pytest.raises(LabelError, match="has no labels"):
-        Scene(cube()).labelled()
-
-
-def test_split_parts_must_be_disjoint_bool_and_of_one_shape() -> None:
-    Split(mask((0, 0)), mask((0, 1)), mask((0, 2)), how="by hand", seed=0)
-    with pytest.raises(SplitError, match="1 pixels are in both train and test"):
-        Split(mask((0, 0)), mask(), mask((0, 0)), how="by hand", seed=0)
-    with pytest.raises(SplitError, match="must be bool"):
-        Split(mask().astype(int), mask(), mask(), how="by hand", seed=0)
-    with pytest.raises(SplitError, match="differ in shape"):
-        Split(mask()[:2], mask(), mask(), how="by hand", seed=0)
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (mask((0, 0)), mask((0, 0)), "1 pixels are in both train and test"),
+        (mask().astype(int), mask(), "must be bool"),
+        (mask()[:2], mask(), "differ in shape"),
+    ],
+)
+def test_split_parts_must_be_disjoint_bool_and_of_one_shape(train: Mask, test: Mask, message: str) -> None:
+    with pytest.raises(SplitError, match=message):
+        Split(train, mask(), test, how="by hand", seed=0)
 
 
 def test_split_counts_per_class() -> None:
@@ -73,21 +70,14 @@ def test_split_counts_per_class() -> None:
     assert split.counts(labels, 2).tolist() == [[1, 0], [1, 0], [0, 2]]
 
 
-def test_a_map_takes_the_most_probable_class_and_leaves_no_data_out() -> None:
-    probs = np.array([[[0.7, 0.3], [0.2, 0.8]]], np.float32)
-    made = SegmentationMap(probs, ("a", "b"), ((0, 0, 0),) * 2, valid=np.array([[True, False]]))
-    assert made.labels().tolist() == [[0, -1]]
-    np.testing.assert_allclose(made.confidence(), [[0.7, 0.8]])
-
-
-def test_entropy_runs_from_zero_to_log_k() -> None:
-    probs = np.array([[[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]]], np.float32)
-    made = SegmentationMap(probs, ("a", "b", "c"), ((0, 0, 0),) * 3)
-    np.testing.assert_allclose(made.entropy(), [[0.0, np.log(3)]], atol=1e-6)
-
-
-def test_refining_appends_to_the_chain() -> None:
-    made = SegmentationMap(np.ones((1, 1, 1), np.float32), ("a",), ((0, 0, 0),), made_by=("net",))
+def test_a_map_knows_its_classes_where_there_is_data_and_how_sure_it_is() -> None:
+    probs = np.array([[[1, 0, 0], [0.1, 0.2, 0.7], [1 / 3] * 3]], np.float32)
+    made = SegmentationMap(
+        probs, tuple("abc"), ((0, 0, 0),) * 3, made_by=("net",), valid=np.array([[True, True, False]])
+    )
+    assert made.labels().tolist() == [[0, 2, -1]]
+    np.testing.assert_allclose(made.confidence(), [[1, 0.7, 1 / 3]])
+    np.testing.assert_allclose(made.entropy()[:, ::2], [[0.0, np.log(3)]], atol=1e-6)  # from zero to log K
     assert made.refined(made.probs, "crf").made_by == ("net", "crf")
-    with pytest.raises(SceneError, match="2 channels cannot carry 1 class"):
-        SegmentationMap(np.ones((1, 1, 2), np.float32), ("a",), ((0, 0, 0),))
+    with pytest.raises(SceneError, match="3 channels cannot carry 1 class"):
+        SegmentationMap(probs, ("a",), ((0, 0, 0),))

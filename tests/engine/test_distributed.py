@@ -13,20 +13,8 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import seeded
 from hyperseg.core import SettingError
-from hyperseg.engine import (
-    Ema,
-    Phase,
-    average_buffers,
-    average_gradients,
-    fit,
-    join_processes,
-    leave_processes,
-    rank,
-    share,
-    training_progress,
-    world_size,
-)
-from hyperseg.engine.distributed import average_number, copy_from_first
+from hyperseg.engine import Ema, Phase, fit, join_processes, leave_processes, rank, share, training_progress
+from hyperseg.engine.distributed import average_buffers, average_gradients, average_number, copy_from_first, world_size
 from hyperseg.engine.progress import Pace
 
 
@@ -47,31 +35,18 @@ def train(folder: Path) -> dict:
         norm(batch[0])
         return {"ce": F.cross_entropy(net(batch[0]), batch[1])}
 
+    phase = Phase("c", loss, torch.optim.Adam(net.parameters(), lr=0.05), clip=0.5)
     history = fit(
-        [Phase("c", loss, torch.optim.Adam(net.parameters(), lr=0.05), clip=0.5)],
-        batches,
-        5,
-        modules={"net": net, "norm": norm},
-        averages=[ema],
-        seed=0,
-        checkpoint=folder / f"state{me}.pt",
-        checkpoint_every=2,
-        validate=lambda: 1.0 - me,
-        validate_every=2,
-        patience=3,
-    )
+        [phase], batches, 5, modules={"net": net, "norm": norm}, averages=[ema], seed=0, validate=lambda: 1.0 - me,
+        validate_every=2, patience=3, checkpoint=folder / f"state{me}.pt", checkpoint_every=2,
+    )  # fmt: skip
     bare = nn.BatchNorm1d(4)  # a run without validation ends with averaged statistics too
     phase = Phase("b", lambda b: {"l": bare(b[0]).square().mean()}, torch.optim.SGD(bare.parameters(), lr=0.1))
     with training_progress(f"process {me}", 3, pace=Pace(quiet_s=0.0)) as report:
         fit([phase], batches, 3, modules={"bare": bare}, seed=0, report=report)
-    return {
-        "bare": bare.state_dict(),
-        "net": net.state_dict(),
-        "ema": ema.module.state_dict(),
-        "norm": norm.state_dict(),
-        "scores": history.scores,
-        "best_step": history.best_step,
-    }
+    parts = {"bare": bare, "net": net, "ema": ema.module, "norm": norm}
+    weights = {name: module.state_dict() for name, module in parts.items()}
+    return weights | {"scores": history.scores, "best_step": history.best_step}
 
 
 def two_processes(folder: Path) -> list[dict]:

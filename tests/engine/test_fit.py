@@ -15,10 +15,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import lr_scheduler as by
 
 from hyperseg.backbone import seeded
 from hyperseg.core import RunError, SettingError, TrainingError
-from hyperseg.engine import Ema, History, Phase, choose_device, choose_precision, fit, load_state, save_state
+from hyperseg.engine import Ema, History, Phase, choose_device, choose_precision, fit
+from hyperseg.engine.checkpoint import load_state, save_state
 
 STEPS = 12
 
@@ -44,36 +46,23 @@ class Rig:
             assert not self.net.training
             return float((self.ema.module(x).argmax(1) == y).float().mean())
 
-        settings: dict = {
-            "batches": data,
-            "steps": STEPS,
-            "modules": {"net": self.net},
-            "averages": [self.ema],
-            "seed": 3,
-            "validate": validate,
-            "validate_every": 5,
-        }
-        return fit([self.phase], **{**settings, **options})
+        settings: dict = {"modules": {"net": self.net}, "averages": [self.ema], "seed": 3, "validate": validate}
+        return fit([self.phase], **settings | {"batches": data, "steps": STEPS, "validate_every": 5} | options)
 
     def weights(self) -> dict[str, Tensor]:
-        return {**self.net.state_dict(), **{f"ema.{k}": v for k, v in self.ema.module.state_dict().items()}}
+        return self.net.state_dict() | {f"ema.{k}": v for k, v in self.ema.module.state_dict().items()}
 
 
-def rig(schedule: str = "cosine", *, lr: float = 0.05) -> Rig:
+def rig(schedule: str = "cosine") -> Rig:
     with seeded(0):
         net = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=lr)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.05)
     schedulers: dict[str, Callable] = {
-        "cosine": lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS),
-        "one-cycle": lambda o: torch.optim.lr_scheduler.OneCycleLR(o, lr, total_steps=STEPS),
-        "steps": lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [3, 6]),
-        "warm-up": lambda o: torch.optim.lr_scheduler.SequentialLR(
-            o,
-            [
-                torch.optim.lr_scheduler.LinearLR(o, 0.1, total_iters=3),
-                torch.optim.lr_scheduler.CosineAnnealingLR(o, STEPS),
-            ],
-            [3],
+        "cosine": lambda o: by.CosineAnnealingLR(o, STEPS),
+        "one-cycle": lambda o: by.OneCycleLR(o, 0.05, total_steps=STEPS),
+        "steps": lambda o: by.MultiStepLR(o, [3, 6]),
+        "warm-up": lambda o: by.SequentialLR(
+            o, [by.LinearLR(o, 0.1, total_iters=3), by.CosineAnnealingLR(o, STEPS)], [3]
         ),
     }
 
@@ -91,20 +80,25 @@ def facts(history: History) -> dict:
     return {k: v for k, v in vars(history).items() if k != "seconds"}
 
 
-def stop_at(step: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+def stop_at(step: int, error: type[BaseException] = KeyboardInterrupt) -> Callable[[int], tuple[Tensor, Tensor]]:
     def batches(now: int) -> tuple[Tensor, Tensor]:
         if now == step:
-            raise KeyboardInterrupt
+            raise error
         return data(now)
 
     return batches
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A checkpoint."""
+    return tmp_path / "state.pt"
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "steps", "warm-up"])
-def test_resumed_after_ctrl_c_equals_uninterrupted(tmp_path: Path, schedule: str) -> None:
+def test_resumed_after_ctrl_c_equals_uninterrupted(file: Path, schedule: str) -> None:
     whole = rig(schedule)
     history = whole.fit()
-    file = tmp_path / "state.pt"
     for step in (1, 5, 7, STEPS - 1) if schedule == "cosine" else (4,):
         first = rig(schedule)
         with pytest.raises(KeyboardInterrupt):
@@ -118,18 +112,11 @@ def test_resumed_after_ctrl_c_equals_uninterrupted(tmp_path: Path, schedule: str
         file.unlink()
 
 
-def test_resumed_after_a_kill_equals_uninterrupted(tmp_path: Path) -> None:
+def test_resumed_after_a_kill_equals_uninterrupted(file: Path) -> None:
     whole = rig()
     history = whole.fit()
-    file = tmp_path / "state.pt"
-
-    def die(step: int) -> tuple[Tensor, Tensor]:
-        if step == 8:
-            raise SystemExit  # nothing of the run gets to clean up
-        return data(step)
-
-    with pytest.raises(SystemExit):
-        rig().fit(batches=die, checkpoint=file, checkpoint_every=3)
+    with pytest.raises(SystemExit):  # nothing of the run gets to clean up
+        rig().fit(batches=stop_at(8, SystemExit), checkpoint=file, checkpoint_every=3)
     assert load_state(file)["step"] == 6
     second = rig()
     assert facts(second.fit(checkpoint=file, checkpoint_every=3, resume=True)) == facts(history)
@@ -137,6 +124,19 @@ def test_resumed_after_a_kill_equals_uninterrupted(tmp_path: Path) -> None:
     again = rig()  # a finished run resumed is the finished run
     assert facts(again.fit(checkpoint=file, resume=True, batches=stop_at(0))) == facts(history)
     assert same(again.weights(), whole.weights())
+
+
+def in_step(run: Rig, step: int, act: Callable[[], None]) -> Rig:
+    """The rig, which does this in the middle of a step."""
+    quiet = run.phase.loss
+
+    def loss(batch: object) -> dict[str, Tensor]:
+        if run.ema.updates == step:
+            act()
+        return dict(quiet(batch))
+
+    run.phase.loss = loss
+    return run
 
 
 @pytest.fixture
@@ -148,38 +148,23 @@ def ctrl_c() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_inside_a_step_waits_for_its_end(tmp_path: Path) -> None:
-    file, whole = tmp_path / "state.pt", rig()
+def test_ctrl_c_inside_a_step_waits_for_its_end(file: Path) -> None:
+    whole, second = rig(), rig()
     whole.fit()
-    first = rig()
-    quiet_loss = first.phase.loss
-
-    def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        if first.phase.scheduler is not None and first.phase.scheduler.last_epoch == 4:
-            os.kill(os.getpid(), signal.SIGINT)
-        return dict(quiet_loss(batch))
-
-    first.phase.loss = loss
     with pytest.raises(KeyboardInterrupt):
-        first.fit(checkpoint=file)
+        in_step(rig(), 4, lambda: os.kill(os.getpid(), signal.SIGINT)).fit(checkpoint=file)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert load_state(file)["step"] == 5
-    second = rig()
     second.fit(checkpoint=file, resume=True)
     assert same(second.weights(), whole.weights())
 
 
-def test_a_step_torn_in_half_is_never_saved(tmp_path: Path) -> None:
-    file, first = tmp_path / "state.pt", rig()
+def test_a_step_torn_in_half_is_never_saved(file: Path) -> None:
+    def torn() -> None:
+        raise KeyboardInterrupt  # as a second Ctrl-C does
 
-    def torn(batch: object) -> dict[str, Tensor]:
-        if len(first.ema.source.state_dict()) and first.ema.updates == 7:
-            raise KeyboardInterrupt  # as a second Ctrl-C does
-        return {"ce": F.cross_entropy(first.net(batch[0]), batch[1])}  # type: ignore[index]
-
-    first.phase.loss = torn
     with pytest.raises(KeyboardInterrupt):
-        first.fit(checkpoint=file, checkpoint_every=5)
+        in_step(rig(), 7, torn).fit(checkpoint=file, checkpoint_every=5)
     assert load_state(file)["step"] == 5
 
 
@@ -209,14 +194,13 @@ def test_randomness_is_new_at_every_step_and_known_from_seed_and_step() -> None:
     ("options", "message"),
     [({"steps": STEPS + 1}, "13 steps"), ({"seed": 4}, "seed 4"), ({"averages": []}, "average0")],
 )
-def test_a_state_of_another_run_is_refused(tmp_path: Path, options: dict, message: str) -> None:
-    rig().fit(checkpoint=tmp_path / "state.pt")
+def test_a_state_of_another_run_is_refused(file: Path, options: dict, message: str) -> None:
+    rig().fit(checkpoint=file)
     with pytest.raises(RunError, match=message):
-        rig().fit(checkpoint=tmp_path / "state.pt", resume=True, **options)
+        rig().fit(checkpoint=file, resume=True, **options)
 
 
-def test_a_state_of_other_sizes_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "state.pt"
+def test_a_state_of_other_sizes_or_a_damaged_one_is_refused(file: Path) -> None:
     rig().fit(checkpoint=file)
     other = rig()
     other.net = nn.Linear(4, 2)
@@ -228,8 +212,7 @@ def test_a_state_of_other_sizes_or_a_damaged_one_is_refused(tmp_path: Path) -> N
         rig().fit(checkpoint=file, resume=True)
 
 
-def test_a_failed_write_leaves_the_last_state_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "state.pt"
+def test_a_failed_write_leaves_the_last_state_whole(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_state(file, {"step": 1})
 
     def full_disk(state: object, path: Path) -> None:
@@ -240,13 +223,12 @@ def test_a_failed_write_leaves_the_last_state_whole(tmp_path: Path, monkeypatch:
     with pytest.raises(RunError, match="no space left"):
         save_state(file, {"step": 2})
     assert load_state(file) == {"step": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+    assert list(file.parent.iterdir()) == [file]
 
 
-def two_nets(norm: bool = True) -> tuple[nn.Sequential, nn.Sequential]:
+def two_nets() -> tuple[nn.Sequential, nn.Sequential]:
     def net(width: int, out: int) -> nn.Sequential:
-        layers = [nn.Linear(width, 8), *([nn.BatchNorm1d(8)] if norm else []), nn.ReLU(), nn.Linear(8, out)]
-        return nn.Sequential(*layers)
+        return nn.Sequential(nn.Linear(width, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, out))
 
     with seeded(1):
         return net(4, 1), net(3, 4)  # discriminator, generator
@@ -290,44 +272,34 @@ def test_a_phase_leaves_the_other_network_alone() -> None:
     assert history.terms["G.fool"][0] == history.terms["G.fool"][1]  # not due: the last value stands
 
 
-def test_two_phases_resume_to_the_same_bytes(tmp_path: Path) -> None:
-    file = tmp_path / "state.pt"
-
-    def run(**options: object) -> tuple[dict, dict, dict]:
-        critic, maker = two_nets()
-        phases = adversaries(critic, maker, lambda _: None)
-        settings: dict = {"batches": lambda s: data(s)[0], "steps": 9, "modules": {"D": critic, "G": maker}}
-        history = fit(phases, seed=0, checkpoint=file, **{**settings, **options})  # type: ignore[arg-type]
-        return critic.state_dict(), maker.state_dict(), facts(history)
+def test_two_phases_resume_to_the_same_bytes(file: Path) -> None:
+    def run(batches: Callable[[int], tuple[Tensor, Tensor]] = data, **options: bool) -> tuple[dict, dict]:
+        both = nn.ModuleList(two_nets())
+        phases, modules = adversaries(*both, lambda _: None), dict(zip("DG", both, strict=True))
+        history = fit(phases, lambda s: batches(s)[0], 9, modules=modules, seed=0, checkpoint=file, **options)
+        return both.state_dict(), facts(history)
 
     whole = run()
     with pytest.raises(KeyboardInterrupt):
-        run(batches=lambda s: stop_at(5)(s)[0])
-    critic, maker, history = run(resume=True)
-    assert same(critic, whole[0])
-    assert same(maker, whole[1])
-    assert history == whole[2]
+        run(stop_at(5))
+    weights, history = run(resume=True)
+    assert same(weights, whole[0])
+    assert history == whole[1]
 
 
 def line(start: float, loss: Callable[[Tensor], Tensor], **options: object) -> tuple[nn.Module, Phase]:
     """One number w, plain gradient descent with step 1."""
     net = nn.Linear(1, 1, bias=False)
     nn.init.constant_(net.weight, start)
-    return net, Phase(
-        "line",
-        lambda batch: {"loss": loss(net.weight.sum())},
-        torch.optim.SGD(net.parameters(), lr=1.0),
-        **options,  # type: ignore[arg-type]
-    )
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    return net, Phase("line", lambda batch: {"loss": loss(net.weight.sum())}, optimizer, **options)  # type: ignore[arg-type]
 
 
-def test_gradient_descent_and_clipping_are_what_they_say() -> None:
-    net, phase = line(5.0, lambda w: 3 * w)
+@pytest.mark.parametrize(("clip", "step", "off"), [(None, 3, 0), (0.5, 0.5, 1e-5)])
+def test_gradient_descent_and_clipping_are_what_they_say(clip: float | None, step: float, off: float) -> None:
+    net, phase = line(5.0, lambda w: 3 * w, clip=clip)
     fit([phase], lambda s: None, 2, modules={"net": net}, seed=0)
-    assert net.weight.item() == 5.0 - 2 * 3
-    net, phase = line(5.0, lambda w: 3 * w, clip=0.5)
-    fit([phase], lambda s: None, 2, modules={"net": net}, seed=0)
-    assert net.weight.item() == pytest.approx(5.0 - 2 * 0.5, abs=1e-5)
+    assert abs(net.weight.item() - (5.0 - 2 * step)) <= off
 
 
 def test_terms_are_summed() -> None:
@@ -348,10 +320,9 @@ def test_terms_are_summed() -> None:
     ],
 )
 def test_a_non_finite_loss_or_gradient_stops_with_phase_and_step(
-    tmp_path: Path, loss: Callable[[Tensor], Tensor], what: str
+    file: Path, loss: Callable[[Tensor], Tensor], what: str
 ) -> None:
     net, phase = line(5.0, loss)  # w = 5, 4, 3, then 2 at step 3
-    file = tmp_path / "state.pt"
     with pytest.raises(TrainingError, match=f"'line', step 3: {what} is not finite"):
         fit([phase], lambda s: None, 9, modules={"n": net}, seed=0, checkpoint=file, checkpoint_every=1)
     state = load_state(file)
@@ -388,10 +359,9 @@ def test_patience_counts_validations_without_improvement() -> None:
     assert validated([0.0] * STEPS)[0].ended == "all steps done"
 
 
-def test_patience_survives_resumption(tmp_path: Path) -> None:
+def test_patience_survives_resumption(file: Path) -> None:
     scores = [0.5, 0.4, 0.3, 0.2, 0.1, *[0.9] * 7]
     whole, net, _ = validated(scores, patience=4)
-    file = tmp_path / "state.pt"
     with pytest.raises(KeyboardInterrupt):
         validated(scores, patience=4, batches=stop_at(3), checkpoint=file)
     resumed, other, _ = validated(scores[3:], patience=4, checkpoint=file, resume=True)
@@ -493,20 +463,15 @@ def test_fit_does_not_need_rich() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_run_on_cuda_learns_and_resumes(tmp_path: Path) -> None:
-    def on_gpu() -> tuple[nn.Module, Phase]:
-        run = rig()
-        net = run.net.cuda()
-        return net, Phase(
-            "c",
-            lambda b: {"ce": F.cross_entropy(net(b[0].cuda()), b[1].cuda())},
-            torch.optim.Adam(net.parameters(), lr=0.05),
-        )
+def test_a_run_on_cuda_learns_and_resumes(file: Path) -> None:
+    def run(batches: Callable[[int], tuple[Tensor, Tensor]]) -> History:
+        net = rig().net.cuda()
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
+        phase = Phase("c", lambda b: {"ce": F.cross_entropy(net(b[0].cuda()), b[1].cuda())}, optimizer)
+        where: dict = {"device": "cuda", "precision": "bf16", "checkpoint": file, "resume": file.exists()}
+        return fit([phase], batches, 40, modules={"net": net}, seed=0, **where)
 
-    net, phase = on_gpu()
-    file, options = tmp_path / "state.pt", {"seed": 0, "device": "cuda", "precision": "bf16"}
     with pytest.raises(KeyboardInterrupt):
-        fit([phase], stop_at(20), 40, modules={"net": net}, checkpoint=file, **options)  # type: ignore[arg-type]
-    net, phase = on_gpu()
-    history = fit([phase], data, 40, modules={"net": net}, checkpoint=file, resume=True, **options)  # type: ignore[arg-type]
+        run(stop_at(20))
+    history = run(data)
     assert sum(history.terms["ce"][-5:]) < sum(history.terms["ce"][:5])

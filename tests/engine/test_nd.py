@@ -48,10 +48,9 @@ class Net(nn.Module):
 
     def __init__(self, ndim: int, channels: int, padding: Padding) -> None:
         super().__init__()
-        spec = BackboneSpec(
-            channels, (8, 16), (1, 1 if padding == "valid" else 2), (3, 3), (1, 1), ConvSpec(ndim, padding=padding)
-        )
-        self.padded, self.margin = padding == "same", spec.margin
+        self.padded, conv = padding == "same", ConvSpec(ndim, padding=padding)
+        spec = BackboneSpec(channels, (8, 16), (1, 2 if self.padded else 1), (3, 3), (1, 1), conv)
+        self.margin = spec.margin
         self.encoder, self.decoder = Encoder(spec), Decoder(spec) if self.padded else nn.Identity()
         self.head = ClassHead(spec, K, level=0 if self.padded else -1)
 
@@ -75,13 +74,8 @@ def learn(net: Net, task: Task, *, radius: int, batch: int, steps: int) -> None:
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         return {"ce": F.cross_entropy(net(drawn[0]), drawn[1], ignore_index=-1)}
 
-    fit(
-        [Phase("learn", loss, torch.optim.AdamW(net.parameters(), lr=0.01))],
-        batches,
-        steps,
-        modules={"net": net},
-        seed=0,
-    )
+    phase = Phase("learn", loss, torch.optim.AdamW(net.parameters(), lr=0.01))
+    fit([phase], batches, steps, modules={"net": net}, seed=0)
 
 
 def score(net: Net, task: Task) -> tuple[float, float]:
@@ -93,7 +87,8 @@ def score(net: Net, task: Task) -> tuple[float, float]:
             assert made.probs.shape == (*scene.shape, K)
             right.append((made.labels() == scene.labels)[split.test])
             truth.append(scene.labels[split.test])
-    return np.concatenate(right).mean(), np.bincount(np.concatenate(truth)).max() / len(np.concatenate(truth))
+    every = np.concatenate(truth)
+    return np.concatenate(right).mean(), np.bincount(every).max() / len(every)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """Scenes through networks: tiled = patch by patch, whatever the size of scene and tile."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import combinations, pairwise, product
 from typing import Any
 
@@ -16,8 +17,9 @@ from hyperseg.backbone.spec import Padding
 from hyperseg.core import Scene, SceneError, SettingError, tiles
 from hyperseg.core.tiles import PerAxis
 from hyperseg.data.patches import PatchSource
-from hyperseg.engine import blend_windows, class_probabilities, predict_scene, predict_tiles, window_features
+from hyperseg.engine import predict_scene, predict_tiles, window_features
 from hyperseg.engine.blend import starts, weights
+from hyperseg.engine.forward import class_probabilities
 from hyperseg.engine.lanes import in_order
 
 BANDS, K = 6, 3
@@ -66,6 +68,10 @@ def keep(x: Any) -> np.ndarray:
     return np.asarray(x, np.float32)
 
 
+def mapped(model: Any, where: Scene, **options: Any) -> np.ndarray:
+    return predict_scene(model, where, keep, made_by="x", **options).probs
+
+
 def patch_by_patch(model: Any, where: Scene) -> np.ndarray:
     source = PatchSource(np.asarray(where.cube[:]), radius=model.margin, layout=model.layout)
     pixels = torch.cartesian_prod(*map(torch.arange, where.shape)).reshape(-1, len(where.shape))
@@ -86,7 +92,7 @@ def test_scene_equals_patch_by_patch_at_every_pixel(ndim: int, layout: str, shap
     expected = patch_by_patch(model, where)
     assert np.ptp(expected) > 0.05 or set(shape) == {1}
     for tile in (*range(1, max(shape) + 2), tuple(range(2, 2 + len(shape))), None):
-        got = predict_scene(model, where, keep, made_by="net", tile=tile).probs
+        got = mapped(model, where, tile=tile)
         np.testing.assert_allclose(got, expected, atol=1e-4, err_msg=f"tile {tile}")
 
 
@@ -99,10 +105,10 @@ def test_a_network_that_looks_at_single_slices_maps_a_volume_slice_by_slice(padd
     given, ours = flat.state_dict(), solid.state_dict()
     solid.load_state_dict({name: given[name].reshape(of.shape) for name, of in ours.items()})
     where = scene((4, 9, 8))
-    got = predict_scene(solid.eval(), where, keep, made_by="x", tile=tile).probs
+    got = mapped(solid.eval(), where, tile=tile)
     side = tile if isinstance(tile, int) else tile[1:]
     for values, cube in zip(got, np.asarray(where.cube), strict=True):
-        image = predict_scene(flat, where.with_(cube=cube), keep, made_by="x", tile=side).probs
+        image = mapped(flat, where.with_(cube=cube), tile=side)
         np.testing.assert_allclose(values, image, atol=1e-5)
 
 
@@ -148,7 +154,7 @@ def test_a_network_that_looks_at_the_centre_returns_its_input(margin: tuple[int,
     model = Middle(margin, layout).eval()
     expected = torch.from_numpy(np.asarray(where.cube)).softmax(-1).numpy()
     for tile in (1, 3, 5, None):
-        got = predict_scene(model, where, keep, made_by="x", tile=tile).probs
+        got = mapped(model, where, tile=tile)
         np.testing.assert_allclose(got, expected, atol=1e-6)
     for part in tiles(where.shape, size=5, halo=margin):
         found = window_features(model, where, keep, part).movedim(0, -1).numpy()
@@ -179,59 +185,50 @@ def test_a_lazy_cube_is_read_in_windows_only() -> None:
         (solid, net(3, "same", "channels"), tile**3),
     ):
         lazy = Lazy(np.asarray(where.cube))
-        got = predict_scene(model, where.with_(cube=lazy), keep, made_by="x", tile=tile).probs
+        got = mapped(model, where.with_(cube=lazy), tile=tile)
         assert 0 < lazy.largest <= most
-        np.testing.assert_array_equal(got, predict_scene(model, where, keep, made_by="x", tile=tile).probs)
+        np.testing.assert_array_equal(got, mapped(model, where, tile=tile))
 
 
 def test_the_stream_is_lazy_too() -> None:
-    lazy = Lazy(np.asarray(scene((40, 30)).cube))
-    reads: list[int] = []
+    reads: list[Any] = []
 
-    def counted(x: Any) -> np.ndarray:
-        reads.append(1)
+    def noted(x: Any) -> np.ndarray:
+        reads.append(x)
         return keep(x)
 
-    next(iter(predict_tiles(net(2), scene((40, 30)).with_(cube=lazy), counted, tile=8)))
+    next(predict_tiles(net(2), scene((40, 30)), noted, tile=8))
     assert len(reads) <= 2 * (torch.get_num_threads() + 1) < 20  # pairs of the 20 tiles
 
 
-SYMMETRIES = [(k, flip) for k in range(4) for flip in (False, True)]
+Turn = Callable[[np.ndarray], np.ndarray]
 
 
-def turn(x: np.ndarray, k: int, flip: bool) -> np.ndarray:
-    x = np.rot90(x, k, (0, 1))
-    return np.ascontiguousarray(x[::-1] if flip else x)
-
-
-@pytest.mark.parametrize("padding", ["valid", "same"])
-def test_flips_average_the_eight_symmetries_and_make_prediction_equivariant(padding: Padding) -> None:
-    model, where = net(3, padding), scene((9, 6))
-    cube = np.asarray(where.cube)
-    plain = {s: predict_scene(model, where.with_(cube=turn(cube, *s)), keep, made_by="x").probs for s in SYMMETRIES}
-    back = [np.rot90(p[::-1] if flip else p, -k, (0, 1)) for (k, flip), p in plain.items()]
-    averaged = predict_scene(model, where, keep, made_by="x", flips=True).probs
-    np.testing.assert_allclose(averaged, np.mean(back, axis=0), atol=1e-5)
-    assert np.abs(averaged - plain[0, False]).max() > 1e-3
-    for s in SYMMETRIES:
-        turned = predict_scene(model, where.with_(cube=turn(cube, *s)), keep, made_by="x", flips=True).probs
-        np.testing.assert_allclose(turned, turn(averaged, *s), atol=1e-5)
+def symmetries(ndim: int) -> list[tuple[Turn, Turn]]:
+    """Flips and quarter turns of an image, reflections of a volume, each with its inverse."""
+    if ndim == 3:
+        axes = [a for n in range(4) for a in combinations(range(3), n)]
+        return [(partial(np.flip, axis=a), partial(np.flip, axis=a)) for a in axes]
+    turns: list[tuple[Turn, Turn]] = [(partial(np.rot90, k=k), partial(np.rot90, k=-k)) for k in range(4)]
+    flipped: list[tuple[Turn, Turn]] = [(lambda x, t=t: t(x)[::-1], lambda x, b=b: b(x[::-1])) for t, b in turns]
+    return turns + flipped
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_flips_of_a_volume_average_its_eight_reflections(padding: Padding) -> None:
-    model, where = net(3, padding, "channels"), scene((5, 7, 6))
-    cube, every = np.asarray(where.cube), [a for n in range(4) for a in combinations(range(3), n)]
+@pytest.mark.parametrize(("layout", "shape"), [("depth", (9, 6)), ("channels", (5, 7, 6))])
+def test_flips_average_eight_symmetries_and_make_prediction_equivariant(
+    layout: str, shape: tuple[int, ...], padding: Padding
+) -> None:
+    model, where, every = net(3, padding, layout), scene(shape), symmetries(len(shape))
 
-    def of(axes: tuple[int, ...], **options: Any) -> np.ndarray:
-        turned = where.with_(cube=np.flip(cube, axes).copy())
-        return np.flip(predict_scene(model, turned, keep, made_by="x", **options).probs, axes)
+    def seen(turn: Turn, back: Turn, **options: Any) -> np.ndarray:
+        return back(mapped(model, where.with_(cube=turn(np.asarray(where.cube)).copy()), **options))
 
-    averaged = of((), flips=True)
-    np.testing.assert_allclose(averaged, np.mean([of(axes) for axes in every], axis=0), atol=1e-5)
-    assert np.abs(averaged - of(())).max() > 1e-3
-    for axes in every:
-        np.testing.assert_allclose(of(axes, flips=True), averaged, atol=1e-5)
+    averaged = mapped(model, where, flips=True)
+    np.testing.assert_allclose(averaged, np.mean([seen(*s) for s in every], axis=0), atol=1e-5)
+    assert np.abs(averaged - mapped(model, where)).max() > 1e-3
+    for s in every:
+        np.testing.assert_allclose(seen(*s, flips=True), averaged, atol=1e-5)
 
 
 class Padded(nn.Module):
@@ -251,17 +248,17 @@ class Padded(nn.Module):
 @pytest.mark.parametrize(("shape", "tile"), [((20, 13), 8), ((20, 13), 7), ((5, 31), 16), ((9, 9), 1), ((1, 6), 4)])
 def test_blending_windows_that_agree_changes_nothing(shape: tuple[int, int], tile: int) -> None:
     where = scene(shape)
-    constant = predict_scene(Padded(True).eval(), where, keep, made_by="x", tile=tile).probs
+    constant = mapped(Padded(True).eval(), where, tile=tile)
     expected = torch.arange(K).float().softmax(0).numpy()
     np.testing.assert_allclose(constant, np.broadcast_to(expected, constant.shape), atol=1e-6)
-    own = predict_scene(Padded(False).eval(), where, keep, made_by="x", tile=tile).probs
+    own = mapped(Padded(False).eval(), where, tile=tile)
     softmax = torch.from_numpy(np.asarray(where.cube)[..., :K]).softmax(-1).numpy()
     np.testing.assert_allclose(own, softmax, atol=1e-6)
 
 
 @pytest.mark.parametrize(("shape", "layout"), [((21, 18), "depth"), ((21, 18), "channels"), ((13, 9, 11), "channels")])
 def test_blend_equals_the_weighted_mean_over_whole_windows(shape: tuple[int, ...], layout: str) -> None:
-    model, where, side = (net(len(shape), "same", layout) if layout == "channels" else net(2, "same"), scene(shape), 8)
+    model, where, side = net(len(shape), "same", layout), scene(shape), 8
     cube, total, mass = np.asarray(where.cube), np.zeros((*shape, K)), np.zeros((*shape, 1))
     weight = weights((side,) * len(shape)).astype(float)
     for origin in product(*(starts(n, side) for n in shape)):
@@ -269,7 +266,7 @@ def test_blend_equals_the_weighted_mean_over_whole_windows(shape: tuple[int, ...
         probs = class_probabilities(model, torch.from_numpy(cube[window][None].copy()))
         total[window] += weight * probs[0].numpy()
         mass[window] += weight
-    slabs = list(blend_windows(model, where, keep, tile=side))
+    slabs = list(predict_tiles(model, where, keep, tile=side))
     assert [p.core[0][0] for p, _ in slabs] == starts(shape[0], side)  # yielded in order, as soon as closed
     assert all(p.core[1:] == tuple((0, n) for n in shape[1:]) for p, _ in slabs)
     np.testing.assert_allclose(np.concatenate([v for _, v in slabs]), total / mass, atol=1e-5)
@@ -288,7 +285,7 @@ def test_windows_cover_the_axis_with_half_overlap() -> None:
 def test_a_scene_smaller_than_a_window_is_one_window(shape: tuple[int, ...], layout: str) -> None:
     model, where = net(len(shape), "same", layout), scene(shape)
     whole = class_probabilities(model, torch.from_numpy(np.asarray(where.cube))[None])[0].numpy()
-    np.testing.assert_allclose(predict_scene(model, where, keep, made_by="x").probs, whole, atol=1e-6)
+    np.testing.assert_allclose(mapped(model, where), whole, atol=1e-6)
 
 
 def test_no_data_goes_with_the_map_and_broken_values_reach_no_farther_than_the_margin() -> None:
@@ -311,9 +308,8 @@ def test_no_data_goes_with_the_map_and_broken_values_reach_no_farther_than_the_m
 @pytest.mark.parametrize(("ndim", "layout", "shape"), [(2, "depth", (10, 11)), (3, "channels", (4, 5, 6))])
 def test_map_carries_the_scene_and_progress_ends_at_all_pixels(ndim: int, layout: str, shape: tuple[int, ...]) -> None:
     where, calls = scene(shape), []
-    made = predict_scene(
-        net(ndim, layout=layout), where, keep, made_by="cnn", tile=4, progress=lambda *of: calls.append(of)
-    )
+    model, report = net(ndim, layout=layout), lambda *of: calls.append(of)
+    made = predict_scene(model, where, keep, made_by="cnn", tile=4, progress=report)
     assert (made.made_by, made.classes, made.grid) == (("cnn",), where.classes, where.grid)
     assert made.shape == shape
     np.testing.assert_allclose(made.probs.sum(-1), 1, atol=1e-5)
@@ -323,8 +319,8 @@ def test_map_carries_the_scene_and_progress_ends_at_all_pixels(ndim: int, layout
 
 def test_bf16_is_close_and_probabilities_are_float32() -> None:
     model, where = net(3), scene((9, 9))
-    low = predict_scene(model, where, keep, made_by="x", precision="bf16").probs
-    full = predict_scene(model, where, keep, made_by="x").probs
+    low = mapped(model, where, precision="bf16")
+    full = mapped(model, where)
     assert low.dtype == np.float32
     assert 0 < np.abs(low - full).max() < 0.05
 
@@ -336,7 +332,7 @@ def test_tiles_in_several_threads_are_the_same_tiles(padding: Padding) -> None:
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            maps.append(predict_scene(model, where, keep, made_by="x", tile=6, flips=True).probs)
+            maps.append(mapped(model, where, tile=6, flips=True))
             assert torch.get_num_threads() == threads
             with ThreadPoolExecutor(1) as later:  # nor is the setting of the lanes left to others
                 assert later.submit(torch.get_num_threads).result() == threads
@@ -346,21 +342,15 @@ def test_tiles_in_several_threads_are_the_same_tiles(padding: Padding) -> None:
 
 
 def test_lanes_keep_the_order_and_do_not_run_ahead() -> None:
-    drawn: list[int] = []
-
-    def jobs() -> Iterator[int]:
-        for i in range(12):
-            drawn.append(i)
-            yield i
-
     def work(i: int) -> tuple[int, int]:
         time.sleep(0.01 * (i % 3 == 0))  # later jobs overtake
         return i, torch.get_num_threads()
 
-    stream = in_order(work, jobs(), lanes=3)
+    jobs = iter(range(12))
+    stream = in_order(work, jobs, lanes=3)
     assert next(stream) == (0, 1)
-    assert len(drawn) == 4
-    assert list(stream) == [(i, 1) for i in range(1, 12)]
+    assert next(jobs) == 4
+    assert list(stream) == [(i, 1) for i in range(1, 12) if i != 4]
 
 
 def test_an_error_in_a_lane_comes_out() -> None:
@@ -377,21 +367,19 @@ def test_a_lone_tile_is_not_sent_alone_unless_it_is_large() -> None:
         (net(3, "same", "channels"), (64, 64, 64), None),
     ):
         handle = model.register_forward_pre_hook(lambda _m, x: seen.append(len(x[0])))
-        predict_scene(model, scene(shape), keep, made_by="x", tile=tile)
+        mapped(model, scene(shape), tile=tile)
         handle.remove()
     assert seen == [2, *[2, 2, 2], *[2, 2], 1]  # one tile; five; three of a volume; one large window
 
 
 def test_mistakes_are_named() -> None:
     model, where = net(), scene((6, 6))
-    with pytest.raises(SettingError, match="padded network"):
-        next(predict_tiles(net(2, "same"), where, keep))
     with pytest.raises(SettingError, match="1 pixel or more, got 0"):
-        predict_scene(model, where, keep, made_by="x", tile=0)
+        mapped(model, where, tile=0)
     with pytest.raises(SettingError, match="scores 3 classes, but scene names 0"):
-        predict_scene(model, where.with_(classes=(), colours=()), keep, made_by="x")
+        mapped(model, where.with_(classes=(), colours=()))
     with pytest.raises(SceneError, match="rows, columns, bands"):
-        predict_scene(model, scene((4, 4, 4)), keep, made_by="x")
+        mapped(model, scene((4, 4, 4)))
     for wrong, message in (
         ({"layout": "bands"}, "depth or channels, got 'bands'"),
         ({"margin": 1}, r"maps of \(4, 4\) pixels .* of \(8, 8\), but by its margin of 1 they would be \(6, 6\)"),
@@ -400,9 +388,9 @@ def test_mistakes_are_named() -> None:
         liar = net()
         vars(liar).update(wrong)
         with pytest.raises(SettingError, match=message):
-            predict_scene(liar, where, keep, made_by="x", tile=6)
+            mapped(liar, where, tile=6)
     with pytest.raises(SettingError, match=r"need one margin, not \(3, 1\)"):
-        predict_scene(Middle((3, 1), "channels").eval(), where, keep, made_by="x", flips=True)
+        mapped(Middle((3, 1), "channels").eval(), where, flips=True)
     next(m for m in model.modules() if isinstance(m, nn.BatchNorm3d)).train()
     with pytest.raises(SettingError, match="training mode"):
-        predict_scene(model, where, keep, made_by="x")
+        mapped(model, where)

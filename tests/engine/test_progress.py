@@ -67,9 +67,9 @@ def test_short_work_prints_no_lines() -> None:
             now += 0.5
             done(pixels, 10)
     lines = out.getvalue().splitlines()
+    assert [line.split(" pixels")[0] for line in lines] == [f"map: {n}/10" for n in range(4, 11)]
     assert lines[0] == "map: 4/10 pixels 2 px/s (2 s)"
     assert lines[-1] == "map: 10/10 pixels 2 px/s (5 s)"
-    assert len(lines) == 7
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -80,16 +80,6 @@ def test_quiet_is_silent(terminal: bool) -> None:
     with scene_progress("map", 10, console=where, quiet=True, pace=LOUD) as done:
         done(10, 10)
     assert out.getvalue() == ""
-
-
-def test_pixels_of_a_scene() -> None:
-    where, out = console(terminal=False)
-    with scene_progress("map", 400, console=where, pace=LOUD) as done:
-        for pixels in range(100, 401, 100):
-            done(pixels, 400)
-    assert [line.split(" pixels")[0] for line in out.getvalue().splitlines()] == [
-        f"map: {n}/400" for n in (100, 200, 300, 400)
-    ]
 
 
 def test_it_fits_fit_and_errors_pass_through() -> None:

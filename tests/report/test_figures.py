@@ -40,7 +40,7 @@ class OnlyBands:
         self.read |= set(bands.tolist())
         return self.values[key]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("the whole cube was asked for")
 
 
@@ -60,11 +60,8 @@ def test_a_map_of_four_pixels_is_four_squares_of_exactly_the_class_colours() -> 
 
 
 def test_every_picture_of_the_triptych_shows_its_own_labels() -> None:
-    truth = np.array([[0, 0], [-1, 0]])
-    png = pictures.map_figure(
-        np.array([[1, 1], [1, 1]]), CLASSES, COLOURS, title="x", scene=Scene(ramp()[:2, :2]), ground_truth=truth
-    )
-    picture = decode(png)
+    labels, truth, scene = np.ones((2, 2), int), np.array([[0, 0], [-1, 0]]), Scene(ramp()[:2, :2])
+    picture = decode(pictures.map_figure(labels, CLASSES, COLOURS, title="x", scene=scene, ground_truth=truth))
     side = boxes(picture, GREEN)[0][1] // 2
     assert boxes(picture, GREEN)[0] == (4 * side * side, 2 * side, 2 * side, True)
     assert boxes(picture, RED)[0][0] == 3 * side * side
@@ -112,29 +109,24 @@ def test_labels_without_a_colour_are_refused() -> None:
         pictures.map_figure(np.zeros((2, 2), int), CLASSES, COLOURS, title="x", ground_truth=np.zeros((2, 3), int))
 
 
-def test_false_colour_reads_three_bands_only() -> None:
-    cube = OnlyBands(ramp(40))
-    pictures.false_colour(Scene(cube, rgb_bands=(30, 20, 10)))
-    assert cube.read == {30, 20, 10}
+NM = np.linspace(400, 2400, 201)  # 10 nm apart: 650 is band 25, 550 band 15, 470 band 7
 
 
-def test_false_colour_takes_the_bands_nearest_to_red_green_and_blue_among_the_good() -> None:
-    nm = np.linspace(400, 2400, 201)  # 10 nm apart: 650 is band 25, 550 band 15, 470 band 7
-    cube = OnlyBands(ramp(201))
-    pictures.false_colour(Scene(cube, wavelengths_nm=nm))
-    assert cube.read == {25, 15, 7}
-    good = np.ones(201, bool)
-    good[[25, 26]] = False
-    cube = OnlyBands(ramp(201))
-    pictures.false_colour(Scene(cube, wavelengths_nm=nm, good_bands=good))
-    assert cube.read == {24, 15, 7}
-
-
-def test_false_colour_without_visible_bands_spreads_three_bands_evenly() -> None:
-    cube = OnlyBands(ramp(13))
-    pictures.false_colour(Scene(cube, wavelengths_nm=np.linspace(1000, 2500, 13)))
-    assert cube.read == {2, 6, 10}
-    assert pictures.false_colour(Scene(ramp(1))).shape == (4, 5, 3)
+@pytest.mark.parametrize(
+    ("bands", "known", "read"),
+    [
+        (40, {"rgb_bands": (30, 20, 10)}, {30, 20, 10}),
+        (201, {"wavelengths_nm": NM}, {25, 15, 7}),
+        (201, {"wavelengths_nm": NM, "good_bands": ~np.isin(range(201), [25, 26])}, {24, 15, 7}),
+        (13, {"wavelengths_nm": np.linspace(1000, 2500, 13)}, {2, 6, 10}),  # nothing visible: evenly spread
+    ],
+)
+def test_false_colour_reads_the_bands_named_or_nearest_to_red_green_and_blue_only(
+    bands: int, known: dict[str, Any], read: set[int]
+) -> None:
+    cube = OnlyBands(ramp(bands))
+    pictures.false_colour(Scene(cube, **known))
+    assert cube.read == read
 
 
 def test_false_colour_stretches_from_black_to_white_and_greys_what_is_no_data() -> None:
@@ -145,10 +137,8 @@ def test_false_colour_stretches_from_black_to_white_and_greys_what_is_no_data() 
     values[3, 4] = 1e9  # must not push everything else into the dark
     picture = pictures.false_colour(Scene(values, valid=valid, rgb_bands=(4, 1, 0)))
     assert picture.dtype == np.uint8
-    assert (picture[0, 0] == 128).all()
-    assert (picture[3, 4] == 128).all()
-    assert (picture[0, 1] == 0).all()
-    assert (picture[3, 3] == 255).all()
+    for (row, column), shade in {(0, 0): 128, (3, 4): 128, (0, 1): 0, (3, 3): 255}.items():
+        assert (picture[row, column] == shade).all()
     # all bands are the same ramp on another scale: the stretch makes them equal
     assert (np.ptp(picture.astype(int), axis=-1) <= 1).all()
 
@@ -158,7 +148,7 @@ def test_a_scene_of_one_or_two_channels_is_grey(bands: int) -> None:
     scene = Scene(ramp(bands) * [1, -1][:bands], wavelengths_nm=np.array([600.0, 470.0][:bands]))
     picture = pictures.false_colour(scene)
     assert (picture == picture[..., :1]).all()
-    assert (picture[0, 0, 0], picture[-1, -1, 0]) == (0, 255)
+    assert (picture.shape, picture[0, 0, 0], picture[-1, -1, 0]) == ((4, 5, 3), 0, 255)
     spectra = false_colours(np.asarray(scene.cube[:]), scene)
     assert np.abs(255 * spectra - picture).max() <= 0.51
 
@@ -261,12 +251,8 @@ def test_confusion_ignores_the_scale_of_a_row_and_an_empty_column_of_missing_pre
 def test_training_is_drawn_with_and_without_validation() -> None:
     steps = list(range(1, 301))
     terms = {"cross-entropy": (2 / np.sqrt(steps)).tolist(), "late": [0.5] * 100}
-    alone = decode(charts.training_figure({"steps": steps, "terms": terms}))
-    both = decode(
-        charts.training_figure(
-            {"steps": steps, "terms": terms, "validated": [100, 200, 300], "scores": [70.0, None, 80.0]}
-        )
-    )
+    training, scores = {"steps": steps, "terms": terms}, {"validated": [100, 200, 300], "scores": [70.0, None, 80.0]}
+    alone, both = (decode(charts.training_figure(x)) for x in (training, training | scores))
     assert both.shape[0] > alone.shape[0]
     assert boxes(both, (0, 114, 178))  # the first term's colour
 
