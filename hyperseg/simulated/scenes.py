@@ -119,14 +119,13 @@ def simulate_usgs_potts(
 ) -> Simulated:
     """A scene of real library spectra on a label map whose pairwise energies are known. Not a benchmark.
 
-    The six classes are `USGS_NAMES`; `usgs_spectra` says what of their spectra is measured and what is
-    invented. The map is a draw by `sample_field` from `interaction(6, apart=USGS_APART, order=USGS_ORDER)`,
-    for right and for below: unequal pairs cost 1.6; grass and chalcedony never touch, nor do kaolinite and
-    dolomite with sodium clay, nor jarosite and dolomite with calcium clay; from left to right and from top
-    to bottom kaolinite may follow grass, jarosite kaolinite and grass jarosite, and likewise sodium clay
-    chalcedony, calcium clay sodium clay and chalcedony calcium clay, but never the other way round. An
-    external field (`balance` 1) keeps areas about equal. All of that is invented, without any geology behind
-    it, so that neighbours tell what a noisy spectrum does not.
+    The six classes are `USGS_NAMES`; `usgs_spectra` says what of their spectra is measured and what is invented. The
+    map is a draw by `sample_field` from `interaction(6, apart=USGS_APART, order=USGS_ORDER)`, for right and for below:
+    unequal pairs cost 1.6; grass and chalcedony never touch, nor do kaolinite and dolomite with sodium clay, nor
+    jarosite and dolomite with calcium clay; from left to right and from top to bottom kaolinite may follow grass,
+    jarosite kaolinite and grass jarosite, and likewise sodium clay chalcedony, calcium clay sodium clay and chalcedony
+    calcium clay, but never the other way round. An external field (`balance` 1) keeps areas about equal. All of that is
+    invented, without any geology behind it, so that neighbours tell what a noisy spectrum does not.
 
     The defaults below are ours: noise (signal-to-noise ratio 3.5) and overlap of the classes make an RBF-SVM
     trained on 5 % random pixels right on 70 to 76 % of the rest (six seeds).

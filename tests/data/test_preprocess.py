@@ -101,16 +101,6 @@ def test_guide_keeps_the_ratio_of_variances(spectra: np.ndarray) -> None:
     assert principal_components(spectra[:3], 3).n_out == 2  # three spectra span a plane, not a space
 
 
-@pytest.mark.parametrize("n_components", [None, 5])
-def test_affine_form_equals_the_call(spectra: np.ndarray, n_components: int | None) -> None:
-    good = np.ones(12, bool)
-    good[[2, 7]] = False
-    pre = fit_preprocess(spectra, good_bands=good, n_components=n_components)
-    matrix, offset = pre.as_affine()
-    assert matrix.shape == (pre.n_out, 12)
-    np.testing.assert_allclose(spectra @ matrix.T + offset, pre(spectra), atol=2e-4)
-
-
 @pytest.mark.parametrize("n_components", [None, 2])
 def test_arrays_round_trip(spectra: np.ndarray, n_components: int | None) -> None:
     spectra[:, 4] = 1.0

@@ -46,9 +46,8 @@ def cut_bands(
     Raises:
         SettingError: nothing to cut, a `length` below 1, or missing or unusable wavelengths or spectra.
 
-    Source: Alam et al., "Conditional Random Field and Deep Feature Learning for Hyperspectral Image
-        Classification", TGRS 2019: the spectrum in groups of bands. The rules and the length of 20 are a
-        reconstruction.
+    Source: Alam et al., "Conditional Random Field and Deep Feature Learning for Hyperspectral Image Classification",
+        TGRS 2019: the spectrum in groups of bands. The rules and the length of 20 are a reconstruction.
     """
     if n_bands < 1 or length < 1:
         raise SettingError(f"band groups need at least 1 band and length 1, got {n_bands} bands, {length=}.")
