@@ -28,10 +28,8 @@ def cut_bands(
 ) -> tuple[tuple[int, int], ...]:
     """Cut bands into contiguous groups: every band is in one group, their order stays.
 
-    All arguments are about the bands a network gets to see, those that preprocessing keeps.
-
     Args:
-        n_bands: N.
+        n_bands: N, of the bands that preprocessing keeps; so are the wavelengths and spectra.
         how: "equal": groups of `length`, the last one shorter where N is no multiple. "gaps": first a cut wherever
             neighbouring bands lie far apart (water vapour bands were dropped there), then each piece in parts of
             equal size, give or take a band. "correlation": cuts where neighbouring bands correlate least, groups
