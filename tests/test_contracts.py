@@ -1,9 +1,10 @@
-"""One contract for every consumer of the backbone. To add one: write a function, name it in CONSUMERS."""
+"""One contract for every consumer of the backbone. To add one, name it in CONSUMERS."""
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from hyperseg.backbone import (
     GroupEncoder,
     PairHead,
     seeded,
-)
+)  # fmt: skip
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.gan.networks import Discriminator, GanSpec, Generator
 
@@ -41,7 +42,7 @@ class Consumer:
 
     specs: tuple[Spec, ...]
     build: Callable[..., nn.Module]
-    cases: tuple[tuple[tuple[Shape, ...], Shape], ...] = field(default_factory=tuple)
+    cases: tuple[tuple[tuple[Shape, ...], Shape], ...] = ()
 
     def make(self, seed: int = 0) -> nn.Module:
         with seeded(seed):
@@ -115,94 +116,72 @@ class UNet(nn.Module):
         return torch.cat([y.flatten(1) for y in out], 1) if isinstance(out, list) else out
 
 
-def cnn_3d() -> Consumer:
-    conv = ConvSpec(3, padding=("same", "valid", "valid"), dropout=0.1)
-    strides, kernels = ((2, 1, 1), 1, (2, 1, 1)), ((7, 1, 1), (5, 1, 1), (3, 3, 3))
-    spec = BackboneSpec(1, (8, 8, 16), strides, kernels, (1, 1, 2), conv)
-    cases = ((((1, 21, 9, 7),), (K, 5, 3)), (((1, 20, 5, 5),), (K, 1, 1)))
-    return Consumer((spec,), SpectralSpatial, cases)
-
-
-def hybrid() -> Consumer:
-    spectral = BackboneSpec(1, (4,), ((3, 1, 1),), ((7, 1, 1),), (1,), ConvSpec(3, padding="valid"))
-    spatial = BackboneSpec(20, (16, 16), (1, 1), (3, 3), (1, 1), ConvSpec(2, padding="valid", residual=True))
-    return Consumer((spectral, spatial), Hybrid, ((((1, 20, 11, 13),), (K, 3, 5)),))
+VALID, FLAT = ConvSpec(3, padding="valid"), ConvSpec(2, padding="valid")
+GAN: dict[str, Any] = {"maps": 4, "width": 8, "window": 7}
 
 
 def band_groups(*, shared: bool) -> Consumer:
-    bands = BackboneSpec(1, (6,), ((2, 1, 1),), ((3, 3, 3),), (1,), ConvSpec(3, padding="valid"))
-    plane = BackboneSpec(3 * 6 * 4, (8,), (1,), (3,), (1,), ConvSpec(2, padding="valid"))
+    bands = BackboneSpec(1, (6,), ((2, 1, 1),), ((3, 3, 3),), (1,), VALID)
+    plane = BackboneSpec(3 * 6 * 4, (8,), (1,), (3,), (1,), FLAT)
     cases = ((((1, 21, 9, 7),), (K, 5, 3)), (((1, 21, 5, 6),), (K, 1, 2)))
     return Consumer((bands, plane), partial(GroupedBands, shared=shared), cases)
 
 
-def siamese() -> Consumer:
-    conv = ConvSpec(3, norm="group", act="leaky_relu", padding="valid")
-    spec = BackboneSpec(1, (4, 8), ((2, 1, 1), (2, 1, 1)), ((7, 1, 1), (8, 3, 3)), (1, 1), conv)
-    return Consumer((spec,), Siamese, ((((1, 21, 5, 7),) * 2, (K * K, 1, 3, 5)),))
-
-
-def u_net_2d() -> Consumer:
-    spec = BackboneSpec(5, (8, 12, 16), (1, 2, 2), (3, 3, 3), (2, 1, 1), ConvSpec(2))
-    return Consumer((spec,), UNet, ((((5, 13, 11),), (K, 13, 11)), (((5, 9, 7),), (K, 9, 7))))
-
-
-def u_net_3d() -> Consumer:
-    conv = ConvSpec(3, norm="instance", act="leaky_relu", residual=True)
-    spec = BackboneSpec(1, (4, 8, 8), (1, (1, 2, 2), 2), ((1, 3, 3), 3, 3), (1, 1, 1), conv)
-
-    def build(spec: BackboneSpec) -> nn.Module:
-        return UNet(spec, supervised=True, skips="add", up="interpolate")
-
-    voxels = 5 * 11 * 9 + 5 * 6 * 5
-    return Consumer((spec,), build, ((((1, 5, 11, 9),), (K * voxels,)),))
-
-
-def u_net_film() -> Consumer:
-    conv = ConvSpec(2, norm="group", act="silu", residual=True, cond_dim=6)
-    spec = BackboneSpec(2, (8, 16), (1, 2), (3, 3), (1, 1), conv)
-    return Consumer((spec,), UNet, ((((2, 11, 7), (6,)), (K, 11, 7)),))
-
-
-def generator() -> Consumer:
-    spec = GanSpec("ss", 24, K, maps=4, width=8, window=7, noise=6)
-    return Consumer((spec,), Generator, ((((6,),), (1, 24, 7, 7)),))
-
-
-def generator_of_all_bands() -> Consumer:
-    spec = GanSpec("spa", 11, K, maps=4, width=8, window=7, noise=6)
-    return Consumer((spec,), Generator, ((((6,),), (1, 11, 7, 7)),))
-
-
-def discriminator() -> Consumer:
-    spec = GanSpec("ss", 23, K, maps=4, width=8, window=7, norm="none", spectral_norm=True, dropout=0.2)
-    return Consumer((spec,), Discriminator, ((((1, 23, 7, 9),), (K, 1, 3)), (((1, 24, 11, 8),), (K, 5, 2))))
-
-
-def discriminator_3d() -> Consumer:
-    spec = GanSpec("conv", 23, K, maps=4, width=8, window=7, norm="batch", dropout=0.2)
-    return Consumer((spec,), Discriminator, ((((1, 23, 7, 9),), (K, 1, 3)),))
-
-
-CONSUMERS: dict[str, Callable[[], Consumer]] = {
-    "3-D CNN": cnn_3d,
-    "hybrid": hybrid,
-    "band groups": partial(band_groups, shared=True),
-    "band groups, one encoder each": partial(band_groups, shared=False),
-    "siamese": siamese,
-    "U-Net 2-D": u_net_2d,
-    "U-Net 3-D": u_net_3d,
-    "U-Net FiLM": u_net_film,
-    "generator": generator,
-    "generator of all bands": generator_of_all_bands,
-    "discriminator": discriminator,
-    "discriminator 3-D": discriminator_3d,
-}
+CONSUMERS = {
+    "3-D CNN": Consumer(
+        (BackboneSpec(
+            1, (8, 8, 16), ((2, 1, 1), 1, (2, 1, 1)), ((7, 1, 1), (5, 1, 1), (3, 3, 3)), (1, 1, 2),
+            ConvSpec(3, padding=("same", "valid", "valid"), dropout=0.1),
+        ),),
+        SpectralSpatial, ((((1, 21, 9, 7),), (K, 5, 3)), (((1, 20, 5, 5),), (K, 1, 1))),
+    ),
+    "hybrid": Consumer(
+        (BackboneSpec(1, (4,), ((3, 1, 1),), ((7, 1, 1),), (1,), VALID),
+         BackboneSpec(20, (16, 16), (1, 1), (3, 3), (1, 1), ConvSpec(2, padding="valid", residual=True))),
+        Hybrid, ((((1, 20, 11, 13),), (K, 3, 5)),),
+    ),
+    "band groups": band_groups(shared=True),
+    "band groups, one encoder each": band_groups(shared=False),
+    "siamese": Consumer(
+        (BackboneSpec(
+            1, (4, 8), ((2, 1, 1), (2, 1, 1)), ((7, 1, 1), (8, 3, 3)), (1, 1),
+            ConvSpec(3, norm="group", act="leaky_relu", padding="valid"),
+        ),),
+        Siamese, ((((1, 21, 5, 7),) * 2, (K * K, 1, 3, 5)),),
+    ),
+    "U-Net 2-D": Consumer(
+        (BackboneSpec(5, (8, 12, 16), (1, 2, 2), (3, 3, 3), (2, 1, 1), ConvSpec(2)),),
+        UNet, ((((5, 13, 11),), (K, 13, 11)), (((5, 9, 7),), (K, 9, 7))),
+    ),
+    "U-Net 3-D": Consumer(
+        (BackboneSpec(
+            1, (4, 8, 8), (1, (1, 2, 2), 2), ((1, 3, 3), 3, 3), (1, 1, 1),
+            ConvSpec(3, norm="instance", act="leaky_relu", residual=True),
+        ),),
+        partial(UNet, supervised=True, skips="add", up="interpolate"),
+        ((((1, 5, 11, 9),), (K * (5 * 11 * 9 + 5 * 6 * 5),)),),
+    ),
+    "U-Net FiLM": Consumer(
+        (BackboneSpec(2, (8, 16), (1, 2), (3, 3), (1, 1), ConvSpec(2, "group", "silu", residual=True, cond_dim=6)),),
+        UNet, ((((2, 11, 7), (6,)), (K, 11, 7)),),
+    ),
+    "generator": Consumer((GanSpec("ss", 24, K, noise=6, **GAN),), Generator, ((((6,),), (1, 24, 7, 7)),)),
+    "generator of all bands": Consumer(
+        (GanSpec("spa", 11, K, noise=6, **GAN),), Generator, ((((6,),), (1, 11, 7, 7)),)
+    ),
+    "discriminator": Consumer(
+        (GanSpec("ss", 23, K, norm="none", spectral_norm=True, dropout=0.2, **GAN),),
+        Discriminator, ((((1, 23, 7, 9),), (K, 1, 3)), (((1, 24, 11, 8),), (K, 5, 2))),
+    ),
+    "discriminator 3-D": Consumer(
+        (GanSpec("conv", 23, K, norm="batch", dropout=0.2, **GAN),), Discriminator, ((((1, 23, 7, 9),), (K, 1, 3)),)
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(params=CONSUMERS.values(), ids=CONSUMERS.keys())
 def consumer(request: pytest.FixtureRequest) -> Consumer:
-    return request.param()
+    return request.param
 
 
 def state(net: nn.Module) -> dict[str, Tensor]:

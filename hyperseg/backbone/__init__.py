@@ -22,63 +22,24 @@ Who uses what:
 | denoiser, two encoders     | `Stage` by stage, fused between stages; `Decoder`                       |
 | contrastive pre-training   | `Encoder`, `Decoder` with `finest=l`; `save_encoder`, `load_encoder`    |
 | FocalMix detector          | `Encoder`, `Decoder`; anchor heads from `conv` on chosen levels         |
-| survey zoo                 | `Encoder`; necks and heads of their own from `conv` and `ConvBlock`     |
+| survey zoo                 | `Encoder`; necks and heads of their own from `Conv` and `ConvBlock`     |
 
 Random initial weights come from torch's generator: build nets inside `with seeded(seed):`.
 """
 
 from hyperseg.backbone.blocks import ConvBlock, FiLM, ResidualBlock, UpBlock
-from hyperseg.backbone.conv import (
-    Conv,
-    ConvTranspose,
-    activation,
-    conv,
-    conv_transpose,
-    dropout,
-    norm,
-    scale_weights,
-    seeded,
-)
+from hyperseg.backbone.conv import Conv, ConvTranspose, dropout, own_statistics, scale_weights, seeded
 from hyperseg.backbone.decoder import Decoder
 from hyperseg.backbone.encoder import Encoder, Pyramid, Stage
 from hyperseg.backbone.fusion import absorb_linear, fuse_batch_norm
 from hyperseg.backbone.groups import BandGroups, GroupEncoder, Groups
 from hyperseg.backbone.heads import ClassHead, DeepSupervision, PairHead, PoolHead
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec, StageSpec
-from hyperseg.backbone.statistics import own_statistics
 from hyperseg.backbone.transfer import load_encoder, save_encoder
 
 __all__ = [
-    "BackboneSpec",
-    "BandGroups",
-    "ClassHead",
-    "Conv",
-    "ConvBlock",
-    "ConvSpec",
-    "ConvTranspose",
-    "Decoder",
-    "DeepSupervision",
-    "Encoder",
-    "FiLM",
-    "GroupEncoder",
-    "Groups",
-    "PairHead",
-    "PoolHead",
-    "Pyramid",
-    "ResidualBlock",
-    "Stage",
-    "StageSpec",
-    "UpBlock",
-    "absorb_linear",
-    "activation",
-    "conv",
-    "conv_transpose",
-    "dropout",
-    "fuse_batch_norm",
-    "load_encoder",
-    "norm",
-    "own_statistics",
-    "save_encoder",
-    "scale_weights",
-    "seeded",
-]
+    "BackboneSpec", "BandGroups", "ClassHead", "Conv", "ConvBlock", "ConvSpec", "ConvTranspose", "Decoder",
+    "DeepSupervision", "Encoder", "FiLM", "GroupEncoder", "Groups", "PairHead", "PoolHead", "Pyramid", "ResidualBlock",
+    "Stage", "StageSpec", "UpBlock", "absorb_linear", "dropout", "fuse_batch_norm", "load_encoder", "own_statistics",
+    "save_encoder", "scale_weights", "seeded",
+]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from hyperseg.backbone.conv import activation, conv, conv_transpose, dropout, norm
+from hyperseg.backbone.conv import Conv, ConvTranspose, activation, dropout, norm
 from hyperseg.backbone.spec import ConvSpec, PerAxis, out_size, per_axis
 from hyperseg.core import SettingError
 
@@ -68,7 +68,7 @@ class ConvBlock(nn.Module):
         self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1
     ) -> None:
         super().__init__()
-        self.conv = conv(spec, in_channels, out_channels, kernel, stride)
+        self.conv = Conv(spec, in_channels, out_channels, kernel, stride)
         self.finish = Finish(spec, out_channels)
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
@@ -83,7 +83,7 @@ class UpBlock(nn.Module):
         self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1
     ) -> None:
         super().__init__()
-        self.conv = conv_transpose(spec, in_channels, out_channels, kernel, stride)
+        self.conv = ConvTranspose(spec, in_channels, out_channels, kernel, stride)
         self.finish = Finish(spec, out_channels)
 
     def forward(self, x: Tensor, size: Sequence[int], cond: Tensor | None = None) -> Tensor:
@@ -109,10 +109,10 @@ class ResidualBlock(nn.Module):
         self.kernel, self.stride = (per_axis("kernel", kernel, spec.ndim), per_axis("stride", stride, spec.ndim))
         self.valid = spec.valid
         self.first = ConvBlock(spec, in_channels, out_channels, kernel, stride)
-        self.conv = conv(spec, out_channels, out_channels, kernel)
+        self.conv = Conv(spec, out_channels, out_channels, kernel)
         self.finish = Finish(spec, out_channels)
         changes = in_channels != out_channels or max(self.stride) > 1
-        self.project = conv(spec, in_channels, out_channels, 1, stride) if changes else None
+        self.project = Conv(spec, in_channels, out_channels, 1, stride) if changes else None
         self.project_norm = norm(spec, out_channels) if changes else None
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:

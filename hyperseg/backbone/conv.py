@@ -1,9 +1,8 @@
 """Convolutions in one, two or three dimensions: the only place of the package where they are made.
 
-`Conv` and `ConvTranspose` add three things to torch's layers: "same" padding that gives ceil(n / stride) for
-every kernel, transposed convolutions that give any size their convolution could have come from, and a short
-cut for spectral kernels (k, 1, 1): the same numbers from a 2-D convolution on a view, up to several times
-faster on a CPU.
+`Conv` and `ConvTranspose` add three things to torch's layers: "same" padding that gives ceil(n / stride) for every
+kernel, transposed convolutions that give any size their convolution could have come from, and a short cut for spectral
+kernels (k, 1, 1): the same numbers from a 2-D convolution on a view, up to several times faster on a CPU.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from hyperseg.backbone.spec import Act, ConvSpec, PerAxis, Size, out_size, per_axis, same_padding
+from hyperseg.backbone.spec import ConvSpec, PerAxis, Size, out_size, per_axis, same_padding
 from hyperseg.core import SettingError
 
 LEAK = 0.01
 _CONV: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSED: dict[int, Callable[..., nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-_BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BATCH_NORM = dict(enumerate(BATCH_NORMS, 1))
 _INSTANCE_NORM = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 _DROPOUT = {1: nn.Dropout1d, 2: nn.Dropout2d, 3: nn.Dropout3d}
 
@@ -46,6 +46,23 @@ def scale_weights(net: nn.Module, factor: float) -> None:
             weight.mul_(factor)
 
 
+@contextmanager
+def own_statistics(net: nn.Module) -> Iterator[None]:
+    """Batch norms normalise by each batch alone inside this block; what they keep for prediction stays.
+
+    Without it, batches of another kind (generated ones, unlabelled ones) would move the statistics that the
+    network predicts with. Nets without batch norm, or in evaluation mode, are not affected.
+    """
+    kept = {m: m.momentum for m in net.modules() if isinstance(m, BATCH_NORMS)}
+    for m in kept:
+        m.momentum = 0.0
+    try:
+        yield
+    finally:
+        for m, momentum in kept.items():
+            m.momentum = momentum
+
+
 @dataclass(frozen=True)
 class Window:
     """How a kernel moves over the axes.
@@ -64,12 +81,6 @@ class Window:
     flat: bool
     plane: bool
 
-    @property
-    def arguments(self) -> tuple[Size, Size, Size]:
-        """Kernel, stride and padding of the torch layer."""
-        cut = 2 if self.flat else len(self.kernel)
-        return self.kernel[:cut], self.stride[:cut], self.pads[:cut]
-
 
 def window(spec: ConvSpec, kernel: PerAxis, stride: PerAxis) -> Window:
     """The window of these settings, each of kernel and stride one number or one per axis."""
@@ -85,22 +96,20 @@ class Conv(nn.Module):
     Args:
         spec: number of axes, padding, spectral norm and the rule for the bias.
         in_channels, out_channels: channels before and after.
-        moves: kernel, stride and padding.
+        kernel, stride: one number or one per axis.
         bias: None gives a bias unless a normalisation follows (`spec.norm`), whose own shift would cancel it.
     """
 
     def __init__(
-        self, spec: ConvSpec, in_channels: int, out_channels: int, moves: Window, *, bias: bool | None = None
-    ) -> None:
+        self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1,
+        *, bias: bool | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.window = moves
+        self.window = w = window(spec, kernel, stride)
         # torch pads both sides alike; forward adds what the last window can need beyond that
-        axes = zip(moves.kernel, moves.pads, moves.valid, strict=True)
-        self.uneven = any(not v and 2 * p < k - 1 for k, p, v in axes)
-        with_bias = spec.norm == "none" if bias is None else bias
-        layer = _CONV[len(moves.arguments[0])](in_channels, out_channels, *moves.arguments, bias=with_bias)
-        _initialise(layer, spec.act, fan_in=in_channels * math.prod(moves.kernel))
-        self.layer = spectral_norm(layer) if spec.spectral_norm else layer
+        self.uneven = any(not v and 2 * p < k - 1 for k, p, v in zip(w.kernel, w.pads, w.valid, strict=True))
+        fan_in = in_channels * math.prod(w.kernel)
+        self.layer = _layer(_CONV, spec, in_channels, out_channels, w, fan_in=fan_in, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.uneven:
@@ -127,21 +136,19 @@ class Conv(nn.Module):
 class ConvTranspose(nn.Module):
     """The mirror of `Conv`, (B, in, *T) -> (B, out, *S) for any S that `Conv` maps to T.
 
-    With the weight of a `Conv` and no bias it is that convolution's adjoint: <conv(x), y> = <x, mirror(y)>.
+    With the weight of a `Conv` and no bias it is that convolution's adjoint: <Conv(x), y> = <x, mirror(y)>.
     Arguments as for `Conv`; kernel, stride and padding are those of the mirrored convolution.
     """
 
     def __init__(
-        self, spec: ConvSpec, in_channels: int, out_channels: int, moves: Window, *, bias: bool | None = None
-    ) -> None:
+        self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1,
+        *, bias: bool | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.window = moves
-        with_bias = spec.norm == "none" if bias is None else bias
-        layer = _TRANSPOSED[len(moves.arguments[0])](in_channels, out_channels, *moves.arguments, bias=with_bias)
+        self.window = w = window(spec, kernel, stride)
         # an output is reached by in * kernel / stride weights, not by all of them
-        fan_in = max(1, in_channels * math.prod(moves.kernel) // math.prod(moves.stride))
-        _initialise(layer, spec.act, fan_in=fan_in)
-        self.layer = spectral_norm(layer) if spec.spectral_norm else layer
+        fan_in = max(1, in_channels * math.prod(w.kernel) // math.prod(w.stride))
+        self.layer = _layer(_TRANSPOSED, spec, in_channels, out_channels, w, fan_in=fan_in, bias=bias)
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Upsample to the spatial size `size`.
@@ -190,30 +197,19 @@ def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
     return weight, bias if isinstance(bias, Tensor) else None
 
 
-def conv(
-    spec: ConvSpec,
-    in_channels: int,
-    out_channels: int,
-    kernel: PerAxis,
-    stride: PerAxis = 1,
-    *,
-    bias: bool | None = None,
-) -> Conv:
-    """A `Conv`; kernel and stride are one number or one per axis."""
-    return Conv(spec, in_channels, out_channels, window(spec, kernel, stride), bias=bias)
-
-
-def conv_transpose(
-    spec: ConvSpec,
-    in_channels: int,
-    out_channels: int,
-    kernel: PerAxis,
-    stride: PerAxis = 1,
-    *,
-    bias: bool | None = None,
-) -> ConvTranspose:
-    """A `ConvTranspose`; kernel and stride are one number or one per axis, those of the mirrored `conv`."""
-    return ConvTranspose(spec, in_channels, out_channels, window(spec, kernel, stride), bias=bias)
+def _layer(
+    kinds: dict[int, Callable[..., nn.Module]], spec: ConvSpec, in_channels: int, out_channels: int, w: Window,
+    *, fan_in: int, bias: bool | None,
+) -> nn.Module:  # fmt: skip
+    """Torch's layer with He normal weights; its own default shrinks the signal in nets without a normalisation."""
+    axes = 2 if w.flat else len(w.kernel)
+    with_bias = spec.norm == "none" if bias is None else bias
+    layer = kinds[axes](in_channels, out_channels, w.kernel[:axes], w.stride[:axes], w.pads[:axes], bias=with_bias)
+    weight, shift = _parameters(layer)
+    nn.init.normal_(weight, std=(1.0 if spec.act == "none" else math.sqrt(2.0)) / math.sqrt(fan_in))
+    if shift is not None:
+        nn.init.zeros_(shift)
+    return spectral_norm(layer) if spec.spectral_norm else layer
 
 
 def norm(spec: ConvSpec, channels: int) -> nn.Module | None:
@@ -260,13 +256,3 @@ def activation(spec: ConvSpec) -> nn.Module | None:
 def dropout(spec: ConvSpec) -> nn.Module | None:
     """Dropout of whole channels, or None."""
     return _DROPOUT[spec.ndim](spec.dropout) if spec.dropout > 0 else None
-
-
-def _initialise(layer: nn.Module, act: Act, *, fan_in: int) -> None:
-    """He normal initialisation; torch's default shrinks the signal in nets without a normalisation."""
-    gain = 1.0 if act == "none" else math.sqrt(2.0)
-    weight, bias = layer.weight, layer.bias
-    assert isinstance(weight, Tensor)
-    nn.init.normal_(weight, std=gain / math.sqrt(fan_in))
-    if isinstance(bias, Tensor):
-        nn.init.zeros_(bias)

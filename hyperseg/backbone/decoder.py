@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock, UpBlock
-from hyperseg.backbone.conv import conv, conv_transpose
+from hyperseg.backbone.conv import Conv, ConvTranspose
 from hyperseg.backbone.encoder import Pyramid, check_condition
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec, Size
 from hyperseg.core import SettingError
@@ -122,9 +122,9 @@ class Merge(nn.Module):
         match up:
             case "transpose":
                 stride = coarser.stride
-                self.up = conv_transpose(spec.conv, coarser.width, stage.width, stride, stride, bias=True)
+                self.up = ConvTranspose(spec.conv, coarser.width, stage.width, stride, stride, bias=True)
             case "interpolate":  # the 1x1 convolution commutes with interpolation and is cheaper before it
-                self.up = conv(spec.conv, coarser.width, stage.width, 1, bias=True)
+                self.up = Conv(spec.conv, coarser.width, stage.width, 1, bias=True)
             case _:
                 raise SettingError(f"up must be transpose or interpolate, got {up!r}.")
         block = ResidualBlock if spec.conv.residual else ConvBlock
@@ -156,15 +156,12 @@ class Mirror(nn.Module):
         self.valid = spec.conv.valid
         self.blocks = nn.ModuleList(UpBlock(spec.conv, stage.width, stage.width, k) for k, _ in others)
         self.grows = tuple(k - 1 if v else 0 for k, v in zip(kernel, self.valid, strict=True))
-        last = spec.conv if level else _linear(spec.conv)
+        last = spec.conv
+        if level == 0:  # a generator ends with a convolution and nothing after it
+            last = ConvSpec(last.ndim, norm="none", act="none", padding=last.padding, spectral_norm=last.spectral_norm)
         self.last = UpBlock(last, stage.width, stage.in_channels, kernel, stride)
 
     def forward(self, x: Tensor, size: Size, cond: Tensor | None = None) -> Tensor:
         for block in self.blocks:
             x = block(x, [n + g for n, g in zip(x.shape[2:], self.grows, strict=True)], cond)
         return self.last(x, size, cond)
-
-
-def _linear(spec: ConvSpec) -> ConvSpec:
-    """The same convolution with nothing after it: what a generator ends with."""
-    return ConvSpec(spec.ndim, norm="none", act="none", padding=spec.padding, spectral_norm=spec.spectral_norm)

@@ -39,8 +39,8 @@ class Stage(nn.Module):
 class Encoder(nn.Module):
     """The encoder that `spec` describes.
 
-    On valid axes there is no padding at all: the map of a scene holds, at every pixel, what the patch around
-    that pixel gives (with stride 1; float rounding apart). `spec.margin` says how many pixels that costs.
+    On valid axes the map of a scene holds, at every pixel, what the patch around that pixel gives (with stride 1; float
+    rounding apart). `spec.margin` says how many pixels that costs.
     """
 
     def __init__(self, spec: BackboneSpec) -> None:

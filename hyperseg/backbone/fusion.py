@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
-from hyperseg.backbone.conv import Conv
+from hyperseg.backbone.conv import BATCH_NORMS, Conv
 from hyperseg.core import SettingError
 
 M = TypeVar("M", bound=nn.Module)
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def fuse_batch_norm(net: M) -> M:

@@ -1,7 +1,6 @@
 """Heads: what is read off a pyramid. All of them give logits; none holds an encoder.
 
-`level` counts from the finest map, 0; -1 is the coarsest, which is what a classification net without decoder
-reads.
+`level` counts from the finest map, 0; -1 is the coarsest, which is what a classification net without decoder reads.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone.blocks import ConvBlock
-from hyperseg.backbone.conv import conv
+from hyperseg.backbone.conv import Conv
 from hyperseg.backbone.encoder import Pyramid
 from hyperseg.backbone.spec import POSITIVE, BackboneSpec, ConvSpec
 from hyperseg.core import SettingError
@@ -26,7 +25,7 @@ class ClassHead(nn.Module):
         super().__init__()
         converted(n_classes, int, "n_classes", POSITIVE)
         self.level = level
-        self.score = conv(spec.conv, width_at(spec, level), n_classes, 1, bias=True)
+        self.score = Conv(spec.conv, width_at(spec, level), n_classes, 1, bias=True)
 
     def forward(self, pyramid: Pyramid) -> Tensor:
         """Pyramid -> (B, K, *S_level)."""
@@ -65,7 +64,7 @@ class PairHead(nn.Module):
         # no normalisation and no condition between the two layers: a pair is scored by itself
         plain = ConvSpec(spec.conv.ndim, norm="none", spectral_norm=spec.conv.spectral_norm)
         self.mix = ConvBlock(plain, 2 * width_at(spec, level), hidden, 1)
-        self.score = conv(plain, hidden, n_classes * n_classes, 1, bias=True)
+        self.score = Conv(plain, hidden, n_classes * n_classes, 1, bias=True)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Two maps (B, width, *S) -> (B, K * K, *S)."""

@@ -80,11 +80,8 @@ def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _check_tensors(source: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-    faults = []
-    if missing := sorted(set(wanted) - set(given)):
-        faults.append(f"missing {listed(missing)}")
-    if unexpected := sorted(set(given) - set(wanted)):
-        faults.append(f"unexpected {listed(unexpected)}")
+    names = {"missing": set(wanted) - set(given), "unexpected": set(given) - set(wanted)}
+    faults = [f"{what} {listed(sorted(found))}" for what, found in names.items() if found]
     for name in sorted(set(given) & set(wanted)):
         for what in ("shape", "dtype"):
             theirs, ours = getattr(given[name], what), getattr(wanted[name], what)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.backbone import Conv, ConvBlock, ConvSpec, UpBlock, conv, dropout, seeded
+from hyperseg.backbone import Conv, ConvBlock, ConvSpec, UpBlock, dropout, seeded
 from hyperseg.backbone.groups import BandGroups, Groups
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, required, settings
@@ -112,8 +112,8 @@ class DeconvNet(nn.Module):
         self.up = nn.ModuleList(UpBlock(plain, width, width, 3) for _ in range(spec.stages))
         self.drop = dropout(ConvSpec(2, dropout=spec.dropout))
         self.see = ConvBlock(plain, width + k, width, 1)
-        self.score = conv(plain, width, k, 1, bias=True)
-        self.fuse = conv(plain, n_groups * k, k, 1, bias=False) if spec.fuse == "conv" else None
+        self.score = Conv(plain, width, k, 1, bias=True)
+        self.fuse = Conv(plain, n_groups * k, k, 1, bias=False) if spec.fuse == "conv" else None
         _set_weight(self.score, torch.zeros(k, width))
         if self.fuse is not None:
             _set_weight(self.fuse, torch.eye(k).repeat(1, n_groups) / n_groups)

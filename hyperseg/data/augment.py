@@ -1,7 +1,4 @@
-"""How spectra vary between parcels, as a disturbance of patches.
-
-The symmetries of the square are applied where patches are gathered (`PatchSource.gather`), at no cost.
-"""
+"""How spectra vary between parcels, as a disturbance of patches; `PatchSource.gather` turns and flips them."""
 
 from __future__ import annotations
 

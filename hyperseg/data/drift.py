@@ -168,16 +168,11 @@ def standardised(preprocess: Preprocess, spectra: ArrayLike) -> NDArray[np.float
     return replace(preprocess, components=None)(spectra)
 
 
-def is_outside(reference: DriftReference, features: ArrayLike) -> NDArray[np.bool_]:
-    """(n,) bool for (n, F) features: beyond either limit."""
+def share_outside(reference: DriftReference, features: ArrayLike) -> float:
+    """Share of (n, F) features that lie beyond either limit, from 0 to 1."""
     r = reference
     found = _distances((r.mean, r.axes, r.variances, r.rest), np.asarray(features, np.float64))
-    return np.asarray((found > r.limits).any(1))
-
-
-def share_outside(reference: DriftReference, features: ArrayLike) -> float:
-    """Share of (n, F) features that lie outside, from 0 to 1."""
-    return float(is_outside(reference, features).mean())
+    return float((found > r.limits).any(1).mean())
 
 
 def sample_spectra(scene: Scene, *, max_pixels: int = SAMPLED_PIXELS) -> NDArray[Any]:
@@ -204,16 +199,9 @@ def sample_spectra(scene: Scene, *, max_pixels: int = SAMPLED_PIXELS) -> NDArray
 
 
 def measure_drift(reference: DriftReference, preprocess: Preprocess, scene: Scene) -> DriftReport:
-    """Compare pixels all over a scene with what a model saw.
-
-    Args:
-        reference: kept with the model.
-        preprocess: of the model.
-        scene: with the model's bands; about 20 000 of its pixels are read.
-    """
+    """Compare about 20 000 pixels all over a scene that has the model's bands with what the model saw."""
     spectra = sample_spectra(scene)
-    share = share_outside(reference, standardised(preprocess, spectra))
-    own = reference.own_share.item()
+    share, own = share_outside(reference, standardised(preprocess, spectra)), reference.own_share.item()
     own = EXPECTED if np.isnan(own) else own
     median = np.nanmedian(spectra[:, preprocess.keep].astype(np.float64), axis=0)
     mean, spread = preprocess.mean.astype(np.float64), preprocess.std.astype(np.float64)
@@ -229,8 +217,7 @@ def measure_drift(reference: DriftReference, preprocess: Preprocess, scene: Scen
 def judge(share: float, own_share: float) -> Level:
     """What a share of pixels outside means, given the share of the model's own scene that lies outside.
 
-    A warning is due 30 % of the way from the share of the own scene to 1: above 30 % where nothing of the own scene
-    lies outside, above 65 % where half of it does. A note is due 10 % of that way.
+    A warning is due 30 % of the way from the share of the own scene to 1, a note 10 % of that way.
     """
     room = 1 - own_share
     if share > own_share + WARNING * room:

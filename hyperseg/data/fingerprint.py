@@ -1,4 +1,4 @@
-"""What a report says about a scene: size, labels, range of values, noise."""
+"""What a report says about a scene in numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ def fingerprint(scene: Scene, split: Split) -> dict[str, Any]:
     counts = dict(zip(("train", "val", "test"), split.counts(labels, scene.n_classes), strict=True))
     levels = (1, 25, 50, 75, 99)
     quantiles = np.percentile(values, levels) if values.size else np.full(len(levels), np.nan)
-    noise = _band_noise(values, labels[split.train])
     return {
         "name": scene.name,
         "shape": list(scene.shape),
@@ -40,7 +39,7 @@ def fingerprint(scene: Scene, split: Split) -> dict[str, Any]:
             name: {part: int(c[k]) for part, c in counts.items()} for k, name in enumerate(scene.classes)
         },
         "value_percentiles": {str(p): float(q) for p, q in zip(levels, quantiles, strict=True)},
-        "band_noise": [None if s is None else float(s) for s in noise],
+        "band_noise": _band_noise(values, labels[split.train]),
         "band_noise_index": np.flatnonzero(usable)[1:-1].tolist(),
     }
 

@@ -17,8 +17,7 @@ class Leak:
 
     Attributes:
         window: side of the patch or receptive field in pixels (odd).
-        a: share (0..1) of test pixels with a training pixel inside their own window: what the model can read
-            off.
+        a: share (0..1) of test pixels with a training pixel inside their own window: what the model can read off.
         b: share (0..1) of test pixels whose window shares any pixel with a training pixel's window; b >= a.
         n_test: number of test pixels; with none, a and b are NaN.
         a_per_class: `a` of every class (NaN for a class without test pixels), where labels were given.

@@ -1,13 +1,9 @@
-"""Standardisation, band selection and PCA fitted on training spectra, and nothing but training spectra.
-
-The functions that learn a statistic take an (n, C) array of training spectra rather than a scene: pixels that
-are not in the array cannot leak into the statistic.
-"""
+"""Standardisation, band selection and PCA, learnt from (n, C) training spectra and not from scenes: nothing leaks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -95,27 +91,9 @@ class Preprocess:
         out[..., self.keep] = values * self.std + self.mean
         return out
 
-    def as_affine(self) -> tuple[Float32, Float32]:
-        """(n_out, C) matrix and (n_out,) offset with `matrix @ spectrum + offset` equal to calling this.
-
-        Equal for finite spectra only: a NaN in a dropped band would still spread through its zero column.
-        """
-        rows = np.diag(1.0 / self.std.astype(np.float64))
-        if self.components is not None:
-            rows = self.components.astype(np.float64) @ rows
-        matrix = np.zeros((len(rows), self.n_bands))
-        matrix[:, self.keep] = rows
-        return matrix.astype(np.float32), (-rows @ self.mean.astype(np.float64)).astype(np.float32)
-
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Named arrays for a safetensors file; `from_arrays` is the inverse."""
-        arrays: dict[str, NDArray[Any]] = {
-            "keep": self.keep,
-            "mean": self.mean,
-            "std": self.std,
-            "dropped_code": self.dropped_code,
-        }
-        return arrays if self.components is None else {**arrays, "components": self.components}
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Preprocess:
@@ -123,14 +101,10 @@ class Preprocess:
         missing = {"keep", "mean", "std"} - set(arrays)
         if missing:
             raise SceneError(f"these are not the arrays of a Preprocess: {sorted(missing)} missing.")
-        keep = np.asarray(arrays["keep"], bool)
-        return cls(
-            keep=keep,
-            mean=np.asarray(arrays["mean"], np.float32),
-            std=np.asarray(arrays["std"], np.float32),
-            components=np.asarray(arrays["components"], np.float32) if "components" in arrays else None,
-            dropped_code=np.asarray(arrays.get("dropped_code", (~keep)), np.uint8),
-        )
+        components = np.asarray(arrays["components"], np.float32) if "components" in arrays else None
+        mean, std = (np.asarray(arrays[name], np.float32) for name in ("mean", "std"))
+        code = np.asarray(arrays.get("dropped_code", ()), np.uint8)
+        return cls(np.asarray(arrays["keep"], bool), mean, std, components, code)
 
 
 def fit_preprocess(
@@ -145,7 +119,7 @@ def fit_preprocess(
 
     Args:
         spectra: (n, C) raw spectra of training pixels.
-        good_bands: (C,) bool, False for bands to drop; None keeps all that are usable.
+        good_bands: (C,) bool, False for bands to drop.
         n_components: P principal components of the standardised bands; None keeps the bands themselves.
         whiten: give every component unit variance; False keeps the components orthonormal.
         whiten_within: (n,) class of each spectrum. The spread *within* classes is whitened, by the symmetric inverse

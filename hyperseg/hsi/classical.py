@@ -1,7 +1,6 @@
 """Classical baselines: RBF support vector machine, random forest and LDA, on spectra alone or on means of a window.
 
-They are what a network has to beat. All read preprocessed spectra (`hyperseg.data.preprocess`), take seconds
-on one core, and predict whole scenes block by block, so the cube never has to fit into memory.
+They are what a network has to beat. All predict scenes block by block: the cube never has to fit into memory.
 """
 
 from __future__ import annotations
@@ -14,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import Cube, LabelError, Scene, SceneError, Split
-from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra, row_blocks
+from hyperseg.data.preprocess import BLOCK_BYTES, Preprocess, fit_preprocess, gather_spectra, row_blocks
 from hyperseg.hsi.svm_tuning import DEFAULT_COST, decisions, draw_folds, softmax, tune_svm
 
 Float32 = NDArray[np.float32]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,26 +144,16 @@ def fit_spectral(scene: Scene, split: Split, fit: Fit, *, window: int = 1, seed:
 
 
 def refit(
-    features: NDArray[Any],
-    labels: NDArray[Any],
-    fit: Fit,
-    *,
-    seed: int,
-    n_classes: int,
-    preprocess: Preprocess,
+    features: NDArray[Any], labels: NDArray[Any], fit: Fit, *, seed: int, n_classes: int, preprocess: Preprocess,
     window: int,
-) -> SpectralClassifier:
+) -> SpectralClassifier:  # fmt: skip
     """The classifier of (n, C') preprocessed, averaged training spectra; from stored ones the same again."""
     model = fit(features, labels, seed=seed, n_classes=n_classes)
     return replace(model, preprocess=preprocess, window=window, training=(features, labels))
 
 
 def predict_map(
-    model: SpectralClassifier,
-    cube: Cube,
-    *,
-    max_bytes: int = 64 << 20,
-    on_rows: Callable[[int, int], None] | None = None,
+    model: SpectralClassifier, cube: Cube, *, max_bytes: int = BLOCK_BYTES, on_rows: Progress | None = None
 ) -> Float32:
     """(*S, K) float32 class probabilities of every pixel, in blocks of rows of at most `max_bytes`.
 
@@ -190,11 +180,8 @@ def gather_features(
     if window == 1:
         spectra = gather_spectra(scene, mask)
         return spectra if preprocess is None else preprocess(spectra)
-    parts = [
-        _features(scene.cube, rows, preprocess, window)[mask[rows]]
-        for rows in row_blocks(scene.cube)
-        if mask[rows].any()
-    ]
+    wanted = [rows for rows in row_blocks(scene.cube) if mask[rows].any()]
+    parts = [_features(scene.cube, rows, preprocess, window)[mask[rows]] for rows in wanted]
     return np.concatenate(parts) if parts else np.empty((0, scene.n_bands), np.float32)
 
 

@@ -118,12 +118,11 @@ class SpectralSpatialNet(nn.Module):
     Source: Zhong et al., "Spectral-Spatial Residual Network for Hyperspectral Image Classification", TGRS 2018:
     convolutions along the bands, one convolution over all that is left of them, then 3x3 residual blocks; 7 bands
     and stride 2 along them are SSRN's.
-    Differs: unpadded in space; after the collapse the data are 2-D, the same arithmetic as depth-1 3-D
-    convolutions and several times faster; a 1x1 head at the centre instead of pooling; 16 spectral maps and one
-    spectral residual block instead of 24 and two. The stage "none" leaves the short spectral convolutions out, so that
-    the collapse, a (L, 1, 1) convolution, is all that reads the spectrum: they cost several times the training time,
-    and what they gain on leaky splits a wider window gains too. The stage "groups" puts a `GroupEncoder` in their
-    place.
+    Differs: unpadded in space; after the collapse the data are 2-D, the same arithmetic as depth-1 3-D convolutions and
+    several times faster; a 1x1 head at the centre instead of pooling; 16 spectral maps and one spectral residual block
+    instead of 24 and two. The stage "none" leaves the short spectral convolutions out, so that the collapse, a (L, 1,
+    1) convolution, is all that reads the spectrum: they cost several times the training time, and what they gain on
+    leaky splits a wider window gains too. The stage "groups" puts a `GroupEncoder` in their place.
     """
 
     padded = False

@@ -19,15 +19,10 @@ FORBIDDEN = 100.0
 _LEAST = 1e-15
 
 Energies = NDArray[np.float64]
+Pairs = Sequence[tuple[int, int]]
 
 
-def interaction(
-    n_classes: int,
-    *,
-    smoothness: float = 1.6,
-    apart: Sequence[tuple[int, int]] = (),
-    order: Sequence[tuple[int, int]] = (),
-) -> Energies:
+def interaction(n_classes: int, *, smoothness: float = 1.6, apart: Pairs = (), order: Pairs = ()) -> Energies:
     """(K, K) pairwise energies, index [left, right] or [upper, lower].
 
     Equal classes cost 0, unequal ones `smoothness` (the Potts model), pairs that never touch `FORBIDDEN`.
@@ -35,7 +30,7 @@ def interaction(
     Args:
         n_classes: K.
         smoothness: energy of an unequal pair. Above ln(1 + sqrt(K)) (1.24 for 6 classes) one class would
-            fill an endless map in equilibrium; `sample_field` says what this means for a map.
+            fill an endless map in equilibrium; `sample_fields` says what this means for a map.
         apart: pairs of classes that never touch.
         order: pairs (a, b): b may lie to the right of or below a, a never to the right of or below b.
 
@@ -64,28 +59,21 @@ def interaction(
     return energies
 
 
-def sample_field(
-    shape: tuple[int, int],
-    right: ArrayLike,
-    below: ArrayLike | None = None,
-    *,
-    seed: int,
-    sweeps: int = 60,
+def sample_fields(
+    n: int, shape: tuple[int, int], right: ArrayLike, below: ArrayLike | None = None, *, seed: int, sweeps: int = 60,
     balance: float = 0.0,
-) -> NDArray[np.int16]:
-    """(H, W) int16 label map from P(y) ∝ exp(-sum right[y_p, y_q] - sum below[y_p, y_q]).
+) -> NDArray[np.int16]:  # fmt: skip
+    """(n, H, W) int16 independent label maps from P(y) ∝ exp(-sum right[y_p, y_q] - sum below[y_p, y_q]).
 
     The sums run over the horizontal (left, right) and vertical (upper, lower) neighbours of a 4-neighbour
     grid without wrap-around. Checkerboard Gibbs sampling: no two pixels of one colour are neighbours, so one
     half of the grid is drawn at once given the other.
 
-    The start and the first half of the sweeps see to it that no forbidden pair comes up and stays:
-        - All pixels start in the class that has fewest forbidden neighbours. That map holds no forbidden pair
-          (where the class may touch itself), so at every pixel there is always a choice without one, and the
-          chain never makes any. From a random start they can survive: the straight edge between two classes
-          in the wrong order is stable when no third class is at hand.
-        - All energies but forbidden ones (`FORBIDDEN` / 2 and more) rise linearly to their full value during
-          the first half of the sweeps: all classes appear in the hot map, and regions grow while it cools.
+    All pixels start in the class that has fewest forbidden neighbours. That map holds no forbidden pair (where the
+    class may touch itself), so at every pixel there is always a choice without one, and the chain never makes any.
+    (From a random start they can survive: a straight edge between two classes in the wrong order is stable.) All
+    energies but forbidden ones (`FORBIDDEN` / 2 and more) rise linearly to their full value during the first half of
+    the sweeps: all classes appear in the hot map, and regions grow while it cools.
 
     The second half samples the stated distribution. The chain converges to it as `sweeps` grows, if every allowed map
     can be reached from every other by changing one pixel after the other; a class that may touch no other class
@@ -94,32 +82,19 @@ def sample_field(
     growth, and the pairs along its borders follow the energies.
 
     Args:
+        n: number of maps, drawn at once.
         shape: H, W.
         right: (K, K) energies, index [left, right]; may be asymmetric.
         below: (K, K) energies, index [upper, lower]; None = `right`.
-        seed: same seed, same map.
+        seed: same seed, same maps.
         sweeps: visits to every pixel.
-        balance: strength of an external field that keeps areas about equal: class k costs every pixel
-            `balance` (K area_k - 1), with its present share of the area. 0.5 to 1 keeps six classes on 96 x 96
-            pixels within a factor of two. Any value but 0 samples a distribution other than the one above.
+        balance: strength of an external field that keeps areas about equal: class k costs every pixel `balance`
+            (K area_k - 1), with its present share of the area. 0.5 to 1 keeps six classes on 96 x 96 pixels within a
+            factor of two. Any value but 0 samples a distribution other than the one above.
 
     Raises:
         SettingError: energies that are not finite or not square, or options outside their range.
     """
-    return sample_fields(1, shape, right, below, seed=seed, sweeps=sweeps, balance=balance)[0]
-
-
-def sample_fields(
-    n: int,
-    shape: tuple[int, int],
-    right: ArrayLike,
-    below: ArrayLike | None = None,
-    *,
-    seed: int,
-    sweeps: int = 60,
-    balance: float = 0.0,
-) -> NDArray[np.int16]:
-    """(n, H, W) int16 independent maps at once; for the rest see `sample_field`."""
     horizontal = _checked(right, "right")
     vertical = horizontal if below is None else _checked(below, "below")
     k = len(horizontal)
@@ -138,7 +113,7 @@ def sample_fields(
     offsets = (-1, 1, -width, width)
     for sweep in range(sweeps):
         heat = min(1.0, 2 * (sweep + 1) / sweeps)
-        tables = _neighbour_tables(_heated(horizontal, heat), _heated(vertical, heat))
+        tables = _neighbour_tables(horizontal, vertical, heat)
         for sites in colours:
             energy = np.zeros((n, len(sites), k))
             for table, offset in zip(tables, offsets, strict=True):
@@ -195,14 +170,10 @@ def _most_tolerant(horizontal: Energies, vertical: Energies) -> int:
     return int(np.argmin(forbidden.sum((0, 1)) + forbidden.sum((0, 2)) + 4 * len(itself) * itself))
 
 
-def _heated(energies: Energies, heat: float) -> Energies:
-    return np.where(energies < FORBIDDEN / 2, heat * energies, energies)
-
-
-def _neighbour_tables(horizontal: Energies, vertical: Energies) -> list[Energies]:
+def _neighbour_tables(horizontal: Energies, vertical: Energies, heat: float) -> list[Energies]:
     """Four (K + 1, K) tables [neighbour, own]: neighbour left, right, above, below; row K, no neighbour, is 0."""
-    each = (horizontal, horizontal.T, vertical, vertical.T)
-    return [np.vstack([table, np.zeros(len(table))]) for table in each]
+    right, below = (np.where(e < FORBIDDEN / 2, heat * e, e) for e in (horizontal, vertical))
+    return [np.vstack([table, np.zeros(len(table))]) for table in (right, right.T, below, below.T)]
 
 
 def _excess(maps: NDArray[np.int16], k: int) -> Energies:

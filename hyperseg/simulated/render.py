@@ -1,8 +1,8 @@
 """Simulated scenes whose labels and abundances are known exactly.
 
-label map -> one-hot abundances -> point-spread function -> class spectra drawn per pixel and mixed ->
-illumination per parcel -> sensor noise -> water bands. Every stage has a random stream of its own, so
-switching one off leaves the others as they were. A simulated scene says so in its name and its source.
+label map -> one-hot abundances -> point-spread function -> class spectra drawn per pixel and mixed -> illumination per
+parcel -> sensor noise -> water bands. Every stage has a random stream of its own, so switching one off leaves the
+others as they were. A simulated scene says so in its name and its source.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, HypersegError, Scene, SettingError
-from hyperseg.simulated.potts import interaction, sample_field
+from hyperseg.simulated.potts import interaction, sample_fields
 from hyperseg.simulated.render import Colours, Simulated, simulate, smooth_fields
 from hyperseg.simulated.spectra import PAVIA_CLASSES, ClassSpectra, make_up_spectra, pavia_spectra, snr_profile
 from hyperseg.simulated.usgs import USGS_NAMES, usgs_spectra
@@ -56,22 +56,11 @@ def potts_labels(
 
 
 def simulate_potts(
-    shape: tuple[int, int],
-    spectra: ClassSpectra,
-    *,
-    seed: int,
-    n_classes: int | None = None,
-    smoothness_px: float = 3.5,
-    unlabelled: float = 0.0,
-    **options: Any,
+    shape: tuple[int, int], spectra: ClassSpectra, *, seed: int, unlabelled: float = 0.0, **options: Any
 ) -> Simulated:
-    """A simulated scene on an invented label map (`potts_labels`) with the first `n_classes` of the spectra.
-
-    Further options go to `simulate`.
-    """
-    used = spectra if n_classes is None else spectra.first(n_classes)
-    labels = potts_labels(shape, used.n_classes, seed=seed, smoothness_px=smoothness_px, unlabelled=unlabelled)
-    return simulate(labels, used, seed=seed, **{"name": "potts", "source": "an invented label map", **options})
+    """A simulated scene on an invented label map (`potts_labels`). Further options go to `simulate`."""
+    labels = potts_labels(shape, spectra.n_classes, seed=seed, unlabelled=unlabelled)
+    return simulate(labels, spectra, seed=seed, **{"name": "potts", "source": "an invented label map", **options})
 
 
 def toy_scene(*, shape: tuple[int, int] = (32, 28), n_bands: int = 20, n_classes: int = 3, seed: int = 0) -> Scene:
@@ -110,29 +99,21 @@ def simulate_pavia_university(data_folder: str | Path, *, seed: int = 0, **optio
 
 
 def simulate_usgs_potts(
-    data_folder: str | Path,
-    *,
-    shape: tuple[int, int] = (96, 96),
-    seed: int = 0,
-    unlabelled: float = 0.0,
+    data_folder: str | Path, *, shape: tuple[int, int] = (96, 96), seed: int = 0, unlabelled: float = 0.0,
     **options: Any,
-) -> Simulated:
+) -> Simulated:  # fmt: skip
     """A scene of real library spectra on a label map whose pairwise energies are known. Not a benchmark.
 
-    The six classes are `USGS_NAMES`; `usgs_spectra` says what of their spectra is measured and what is
-    invented. The map is a draw by `sample_field` from `interaction(6, apart=USGS_APART, order=USGS_ORDER)`,
-    for right and for below: unequal pairs cost 1.6; grass and chalcedony never touch, nor do kaolinite and
-    dolomite with sodium clay, nor jarosite and dolomite with calcium clay; from left to right and from top
-    to bottom kaolinite may follow grass, jarosite kaolinite and grass jarosite, and likewise sodium clay
-    chalcedony, calcium clay sodium clay and chalcedony calcium clay, but never the other way round. An
-    external field (`balance` 1) keeps areas about equal. All of that is invented, without any geology behind
-    it, so that neighbours tell what a noisy spectrum does not.
+    The six classes are `USGS_NAMES`; `usgs_spectra` says what of their spectra is measured and what is invented. The
+    map is a draw by `sample_fields` from `interaction(6, apart=USGS_APART, order=USGS_ORDER)`, for right and for below;
+    an external field (`balance` 1) keeps areas about equal. All of that is invented, without any geology behind it, so
+    that neighbours tell what a noisy spectrum does not.
 
     The defaults below are ours: noise (signal-to-noise ratio 3.5) and overlap of the classes make an RBF-SVM
     trained on 5 % random pixels right on 70 to 76 % of the rest (six seeds).
 
     Args:
-        data_folder: the folder with `hsi/usgs_splib07/`, that folder itself, or its .npz file.
+        data_folder: the one with `hsi/usgs_splib07/`, that folder itself, or its .npz file.
         shape: rows and columns.
         seed: same seed, same bytes.
         unlabelled: share of pixels whose label is set to -1, in smooth patches that do not follow the classes, like
@@ -147,7 +128,7 @@ def simulate_usgs_potts(
         raise SettingError(f"unlabelled={unlabelled}: expected a share of the pixels from 0 to below 1.")
     spectra = usgs_spectra(data_folder)
     energies = interaction(len(USGS_NAMES), apart=USGS_APART, order=USGS_ORDER)
-    labels = sample_field(shape, energies, seed=seed, sweeps=120, balance=1.0)
+    (labels,) = sample_fields(1, shape, energies, seed=seed, sweeps=120, balance=1.0)
     defaults: dict[str, Any] = {
         "psf_sigma_px": 0.5,
         "parcel_share": 0.1,

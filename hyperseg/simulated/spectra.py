@@ -13,16 +13,9 @@ from hyperseg.core import DataFileError, LabelError, SceneError, SettingError
 Float32 = NDArray[np.float32]
 
 PAVIA_CLASSES = (
-    "Asphalt",
-    "Meadows",
-    "Gravel",
-    "Trees",
-    "Painted metal sheets",
-    "Bare Soil",
-    "Bitumen",
-    "Self-Blocking Bricks",
+    "Asphalt", "Meadows", "Gravel", "Trees", "Painted metal sheets", "Bare Soil", "Bitumen", "Self-Blocking Bricks",
     "Shadows",
-)
+)  # fmt: skip
 # A class is as sure of its own covariance as of the pooled one when it has this many pixels.
 _PRIOR_PIXELS = 10.0
 
@@ -71,14 +64,6 @@ class ClassSpectra:
         diagonal = self.residual_std.astype(np.float64) ** 2
         return np.einsum("krl,krm->klm", f, f) + diagonal[:, :, None] * np.eye(self.n_bands)
 
-    def first(self, n: int) -> ClassSpectra:
-        """The same with the first `n` classes only."""
-        if not 1 <= n <= self.n_classes:
-            raise SettingError(f"{n} classes asked for, the spectra have {self.n_classes}.")
-        return replace(
-            self, names=self.names[:n], mean=self.mean[:n], factors=self.factors[:n], residual_std=self.residual_std[:n]
-        )
-
     def with_background(self) -> ClassSpectra:
         """One more material, "background": the mean of the class means, as variable as these differ."""
         mean, rank = self.mean.mean(0), self.factors.shape[1]
@@ -96,15 +81,9 @@ class ClassSpectra:
 
 
 def fit_class_spectra(
-    spectra: ArrayLike,
-    labels: ArrayLike,
-    *,
-    names: tuple[str, ...],
-    wavelengths_nm: ArrayLike,
-    weights: ArrayLike | None = None,
-    rank: int = 6,
-    source: str = "",
-) -> ClassSpectra:
+    spectra: ArrayLike, labels: ArrayLike, *, names: tuple[str, ...], wavelengths_nm: ArrayLike,
+    weights: ArrayLike | None = None, rank: int = 6, source: str = "",
+) -> ClassSpectra:  # fmt: skip
     """Mean, low-rank factors and residual spread of every class from labelled pixels.
 
     The covariance of a class is shrunk towards what all classes share: the pooled covariance of the
@@ -190,14 +169,12 @@ def make_up_spectra(n_classes: int, n_bands: int, *, seed: int, rank: int = 3, s
 def pavia_spectra(file: Path) -> ClassSpectra:
     """Spectra of the nine Pavia University classes from the 80 x 50 x 103 low-resolution cube.
 
-    How each is obtained:
-        - all but shadows: mean of the pixels projected onto the class (0.60 and more of their area), weighted
-          by the fourth power of that share. 71, 103, 9, 2, 48, 243, 51 and 3 pixels: gravel, trees and bricks
-          rest on very few, and up to a third of what they saw is their surroundings.
-        - shadows: no pixel is projected onto them. Mean of the 10 pixels with the largest shadow share (above
-          0.35, at most 0.60), halved: their surroundings are much brighter. The factor is our guess.
-        - covariances: within-class, shrunk (`fit_class_spectra`); those of the small classes come mostly from
-          the large ones. A low-resolution pixel averages many real ones, so the spread is too small.
+    Means of all but shadows: the pixels projected onto the class (0.60 and more of their area), weighted by the fourth
+    power of that share. 71, 103, 9, 2, 48, 243, 51 and 3 pixels: gravel, trees and bricks rest on very few, and up to a
+    third of what they saw is their surroundings. Shadows: no pixel is projected onto them; mean of the 10 pixels with
+    the largest shadow share (above 0.35, at most 0.60), halved, because their surroundings are much brighter. The
+    factor is our guess. Covariances: within-class, shrunk (`fit_class_spectra`); those of the small classes come mostly
+    from the large ones. A low-resolution pixel averages many real ones, so the spread is too small.
 
     Plain least squares on the area fractions was tried and not used: "background" is not one material, and
     the estimates of trees and shadows became zero or negative over most of the visible range.
@@ -213,11 +190,8 @@ def pavia_spectra(file: Path) -> ClassSpectra:
     labels[shadow], purity[shadow] = 8, share[shadow][:, 9]
     cube[shadow] *= 0.5
     known = labels >= 0
+    source = f"class spectra reconstructed from {file.name} (low-resolution cube, no licence stated)"
     return fit_class_spectra(
-        cube[known],
-        labels[known],
-        names=PAVIA_CLASSES,
-        wavelengths_nm=wavelengths_nm,
-        weights=purity[known] ** 4,
-        source=f"class spectra reconstructed from {file.name} (low-resolution cube, no licence stated)",
-    )
+        cube[known], labels[known], names=PAVIA_CLASSES, wavelengths_nm=wavelengths_nm, weights=purity[known] ** 4,
+        source=source,
+    )  # fmt: skip

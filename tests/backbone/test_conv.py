@@ -11,17 +11,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from hyperseg.backbone import (
+    Conv,
     ConvBlock,
     ConvSpec,
+    ConvTranspose,
     FiLM,
     ResidualBlock,
     UpBlock,
-    conv,
-    conv_transpose,
     fuse_batch_norm,
-    norm,
     seeded,
-)
+)  # fmt: skip
+from hyperseg.backbone.conv import norm
 from hyperseg.backbone.spec import out_size
 from hyperseg.core import SettingError
 
@@ -35,7 +35,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 @settings(max_examples=80, deadline=None)
 @given(n=st.integers(1, 24), k=st.integers(1, 8), s=st.integers(1, 5))
 def test_same_padding_gives_ceil_and_sees_every_pixel(n: int, k: int, s: int) -> None:
-    layer = conv(ConvSpec(1, **PLAIN), 1, 1, k, s)
+    layer = Conv(ConvSpec(1, **PLAIN), 1, 1, k, s)
     nn.init.ones_(layer.layer.weight)
     x = torch.zeros(1, 1, n, requires_grad=True)
     y = layer(x)
@@ -47,7 +47,7 @@ def test_same_padding_gives_ceil_and_sees_every_pixel(n: int, k: int, s: int) ->
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
 def test_same_at_stride_one_is_torchs_same(k: int) -> None:
-    layer = conv(ConvSpec(2, **PLAIN), 2, 3, k).double()
+    layer = Conv(ConvSpec(2, **PLAIN), 2, 3, k).double()
     x = noise(1, 2, 7, 6)
     before, behind = (k - 1) // 2, k // 2  # what torch's padding="same" does
     want = F.conv2d(F.pad(x, (before, behind) * 2), layer.layer.weight, layer.layer.bias)
@@ -64,8 +64,8 @@ def test_same_at_stride_one_is_torchs_same(k: int) -> None:
 )
 def test_transposed_convolution_is_the_adjoint(n, k, s, padding, axes) -> None:
     spec = ConvSpec(axes, padding=padding[:axes], **PLAIN)
-    down = conv(spec, 2, 3, k[:axes], s[:axes], bias=False).double()
-    up = conv_transpose(spec, 3, 2, k[:axes], s[:axes], bias=False).double()
+    down = Conv(spec, 2, 3, k[:axes], s[:axes], bias=False).double()
+    up = ConvTranspose(spec, 3, 2, k[:axes], s[:axes], bias=False).double()
     up.layer.weight = down.layer.weight
     x = noise(2, 2, *n[:axes])
     fx = down(x)
@@ -76,24 +76,11 @@ def test_transposed_convolution_is_the_adjoint(n, k, s, padding, axes) -> None:
 
 
 def test_impossible_target_size_is_refused() -> None:
-    up = conv_transpose(ConvSpec(1), 2, 2, 3, 2)
+    up = ConvTranspose(ConvSpec(1), 2, 2, 3, 2)
     assert [up(torch.zeros(1, 2, 4), (n,)).shape[2] for n in (7, 8)] == [7, 8]
     for n in (6, 9):
         with pytest.raises(SettingError, match="cannot be upsampled"):
             up(torch.zeros(1, 2, 4), (n,))
-
-
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize(("kernel", "stride"), [(7, 2), (4, 3), (1, 1), (2, 2)])
-def test_spectral_short_cut_is_the_3d_convolution(padding: str, kernel: int, stride: int) -> None:
-    layer = conv(ConvSpec(3, padding=padding, **PLAIN), 2, 3, (kernel, 1, 1), (stride, 1, 1)).double()
-    assert isinstance(layer.layer, nn.Conv2d)
-    x = noise(2, 2, 12, 3, 4)
-    left = layer.window.pads[0]
-    want = F.conv3d(F.pad(x, (0, 0, 0, 0, left, kernel if padding == "same" else 0)),
-                    layer.layer.weight.unsqueeze(-1), layer.layer.bias, (stride, 1, 1))  # fmt: skip
-    got = layer(x)
-    torch.testing.assert_close(got, want[:, :, : got.shape[2]])
 
 
 def assert_same_function(layer: nn.Module, plain: Callable[..., torch.Tensor], x: torch.Tensor, *size: tuple) -> None:
@@ -101,9 +88,7 @@ def assert_same_function(layer: nn.Module, plain: Callable[..., torch.Tensor], x
     leaves = (x.requires_grad_(), *layer.parameters())
     got, want = layer(x, *size), plain(x)
     torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
-    ahead = noise(*want.shape, seed=9)
-    pairs = zip(torch.autograd.grad(got, leaves, ahead), torch.autograd.grad(want, leaves, ahead), strict=True)
-    for a, b in pairs:
+    for a, b in zip(*(torch.autograd.grad(y, leaves, noise(*want.shape, seed=9)) for y in (got, want)), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
         assert a.abs().max() > 1e-3
 
@@ -130,6 +115,7 @@ def drawn(layer: nn.Module) -> nn.Module:
         ("same", 1, (1, 3, 3), (1, 1, 1)),
         ("same", 1, (1, 4, 3), (1, 1, 2)),
         ("same", 2, (1, 3, 3), (1, 1, 1)),  # depth 2: no short cut
+        *[(p, 12, (k, 1, 1), (s, 1, 1)) for p in ("same", "valid") for k, s in ((7, 2), (4, 3), (1, 1), (2, 2))],
     ],
 )
 def test_short_cuts_are_the_3d_convolution(
@@ -137,7 +123,8 @@ def test_short_cuts_are_the_3d_convolution(
 ) -> None:
     spec = ConvSpec(3, padding=padding, spectral_norm=spectral_norm, **PLAIN)
     with seeded(0):
-        layer = drawn(conv(spec, 2, 3, kernel, stride, bias=bias))
+        layer = drawn(Conv(spec, 2, 3, kernel, stride, bias=bias))
+    assert isinstance(layer.layer, nn.Conv2d if kernel[1:] == (1, 1) else nn.Conv3d)
     x = noise(2, 2, bands, 5, 6)
 
     def plain(x: torch.Tensor) -> torch.Tensor:
@@ -173,7 +160,7 @@ def test_short_cuts_back_are_the_3d_transposed_convolution(
 ) -> None:
     spec = ConvSpec(3, padding=padding, spectral_norm=spectral_norm, **PLAIN)
     with seeded(0):
-        layer = drawn(conv_transpose(spec, 3, 2, kernel, stride, bias=bias))
+        layer = drawn(ConvTranspose(spec, 3, 2, kernel, stride, bias=bias))
     out = tuple(map(out_size, size, kernel, stride, spec.valid))
 
     def plain(x: torch.Tensor) -> torch.Tensor:
@@ -259,21 +246,21 @@ def test_film_starts_as_the_identity_and_scales_and_shifts_exactly() -> None:
 
 def test_spectral_norm_makes_the_largest_singular_value_one() -> None:
     with seeded(0):
-        down = conv(ConvSpec(2, spectral_norm=True), 6, 8, 3)
-        up = conv_transpose(ConvSpec(2, spectral_norm=True), 6, 8, 3)
+        down = Conv(ConvSpec(2, spectral_norm=True), 6, 8, 3)
+        up = ConvTranspose(ConvSpec(2, spectral_norm=True), 6, 8, 3)
     for _ in range(300):  # power iteration runs in training forwards
         down(torch.zeros(1, 6, 5, 5)), up(torch.zeros(1, 6, 5, 5), (5, 5))
     for matrix in (down.layer.weight.flatten(1), up.layer.weight.transpose(0, 1).flatten(1)):
         assert torch.linalg.matrix_norm(matrix, 2).item() == pytest.approx(1, abs=1e-3)
-    assert torch.linalg.matrix_norm(conv(ConvSpec(2), 6, 8, 3).layer.weight.flatten(1), 2).item() > 1.2
+    assert torch.linalg.matrix_norm(Conv(ConvSpec(2), 6, 8, 3).layer.weight.flatten(1), 2).item() > 1.2
 
 
 @pytest.mark.parametrize(("kernel", "bands"), [((7, 1, 1), 7), ((7, 1, 1), 9), ((1, 3, 3), 1), ((3, 3, 3), 5)])
 def test_one_forward_is_one_step_of_the_power_iteration(kernel: tuple, bands: int) -> None:
     spec = ConvSpec(3, padding="valid", spectral_norm=True, **PLAIN)
     with seeded(0):
-        down = conv(spec, 4, 5, kernel)
-        up = conv_transpose(spec, 5, 4, kernel)
+        down = Conv(spec, 4, 5, kernel)
+        up = ConvTranspose(spec, 5, 4, kernel)
     size = (bands, 5, 6)
     for layer, shape in ((down, (1, 4, *size)), (up, (1, 5, *(n - k + 1 for n, k in zip(size, kernel, strict=True))))):
         once = deepcopy(layer)
@@ -303,7 +290,7 @@ def test_norms_that_cannot_work_say_so() -> None:
 
 @pytest.mark.parametrize(("norm_name", "has_bias"), [("none", True), ("batch", False), ("instance", False)])
 def test_bias_only_where_no_norm_follows(norm_name: str, has_bias: bool) -> None:
-    assert (conv(ConvSpec(1, norm=norm_name), 2, 3, 1).layer.bias is not None) is has_bias
+    assert (Conv(ConvSpec(1, norm=norm_name), 2, 3, 1).layer.bias is not None) is has_bias
 
 
 @pytest.mark.parametrize("ndim", [1, 2, 3])
@@ -330,10 +317,10 @@ def test_gradients_through_activations_in_place(act: str, norm_name: str) -> Non
 def test_seeded_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
     with seeded(0):
-        first = conv(ConvSpec(2), 2, 3, 3)
+        first = Conv(ConvSpec(2), 2, 3, 3)
     assert torch.equal(before, torch.random.get_rng_state())
     with seeded(0):
-        second = conv(ConvSpec(2), 2, 3, 3)
+        second = Conv(ConvSpec(2), 2, 3, 3)
     assert torch.equal(first.layer.weight, second.layer.weight)
 
 

@@ -12,7 +12,7 @@ from pixels import decode
 
 from hyperseg.core import LabelError, SettingError
 from hyperseg.crf.adjacency import LEAST, adjacency_figure, agreement, count_pairs, expected_pairs, preference
-from hyperseg.simulated.potts import interaction, sample_field, touching
+from hyperseg.simulated.potts import interaction, sample_fields, touching
 
 Tables = dict[str, NDArray[Any]]
 
@@ -156,7 +156,7 @@ def test_too_few_pairs_say_nothing() -> None:
 def test_what_was_put_into_a_field_is_found_in_its_pairs() -> None:
     """Classes 0 and 1 never touch, 3 may lie right of or below 2 and never the other way round."""
     energies = interaction(4, smoothness=1.0, apart=[(0, 1)], order=[(2, 3)])
-    labels = sample_field((60, 60), energies, seed=0, sweeps=30)
+    labels = sample_fields(1, (60, 60), energies, seed=0, sweeps=30)[0]
     seen = count_pairs(labels, 4)
     for table in seen.values():
         shown = preference(table)

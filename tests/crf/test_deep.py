@@ -17,7 +17,7 @@ from hyperseg.crf.deep import FLOOR, Window, apply_deep_crf, class_tables, poole
 from hyperseg.crf.meanfield import infer
 from hyperseg.crf.piecewise import Pairwise, learn_tables
 from hyperseg.crf.settings import DeepCRF, MeanField
-from hyperseg.simulated.potts import interaction, sample_field, touching
+from hyperseg.simulated.potts import interaction, sample_fields, touching
 
 K, WIDTH = 3, 4
 QUICK = MeanField(iterations=3, damping=0.3)
@@ -208,7 +208,7 @@ def energies() -> NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def field(energies: NDArray[np.float64]) -> NDArray[np.int16]:
-    return sample_field((96, 96), energies, seed=0, balance=1.0)
+    return sample_fields(1, (96, 96), energies, seed=0, balance=1.0)[0]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,6 @@ def drawn() -> np.ndarray:
 
 def fitted(values: np.ndarray, **options: Any) -> DriftReference:
     reference = fit_reference(values, np.arange(len(values)) // 500, **options)
-    assert reference is not None
     return reference
 
 
@@ -70,7 +69,6 @@ def test_few_or_equal_pixels(drawn: np.ndarray) -> None:
     assert fit_reference(drawn[:19], np.zeros(19, int)) is None
     assert fit_reference(drawn[:20], np.arange(20)) is not None
     same = fit_reference(np.ones((30, 4)), np.zeros(30, int))
-    assert same is not None
     assert share_outside(same, np.ones((5, 4))) == 0.0
     assert share_outside(same, np.ones((5, 4)) + 1) == 1.0
 
@@ -78,7 +76,6 @@ def test_few_or_equal_pixels(drawn: np.ndarray) -> None:
 def test_it_is_stored(drawn: np.ndarray) -> None:
     reference = fitted(drawn)
     again = DriftReference.from_arrays(reference.to_arrays())
-    assert again is not None
     assert share_outside(again, drawn + 1) == share_outside(reference, drawn + 1)
     assert DriftReference.from_arrays({}) is None
     arrays = reference.to_arrays()
@@ -127,11 +124,9 @@ def test_pixels_without_data_are_not_looked_at() -> None:
 
 def test_the_band_that_moved_is_named() -> None:
     scene = toy_scene()
-    assert scene.labels is not None
     split = make_split("random_per_class:40", scene.labels, scene.n_classes, seed=0)
     preprocess = fit_preprocess(gather_spectra(scene, split.train))
     reference = scene_reference(scene, split.train, preprocess)
-    assert reference is not None
     own = measure_drift(reference, preprocess, scene)
     assert (own.level, own.share) == ("none", own.own_share)
     assert own.share < 0.1
@@ -160,10 +155,8 @@ def pines(shared_data: Path) -> tuple[Scene, Any]:
 
 
 def measured(scene: Scene, train: np.ndarray, *others: np.ndarray) -> tuple[DriftReference, list[DriftReport]]:
-    assert scene.labels is not None
     preprocess: Preprocess = fit_preprocess(gather_spectra(scene, train), whiten_within=scene.labels[train])
     reference = scene_reference(scene, train, preprocess)
-    assert reference is not None
     return reference, [measure_drift(reference, preprocess, Scene(cube, name="other")) for cube in others]
 
 
@@ -184,7 +177,6 @@ def test_indian_pines_against_itself(pines: tuple[Scene, Any]) -> None:
 def test_the_other_half_of_indian_pines_is_no_alarm(pines: tuple[Scene, Any]) -> None:
     scene, split = pines
     cube, labels = np.asarray(scene.cube), scene.labels
-    assert labels is not None
     west = scene.with_(cube=cube[:, :72], labels=labels[:, :72])
     _, (east, far) = measured(west, split.train[:, :72], cube[:, 72:], 1.3 * cube[:, 72:])
     assert east.level == "none"

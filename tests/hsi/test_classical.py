@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
+from watched import Watched
 
 from hyperseg.core import LabelError, Scene, SceneError, Split
 from hyperseg.data.preprocess import fit_preprocess, gather_spectra
@@ -21,25 +22,12 @@ from hyperseg.hsi.classical import (
     gather_features,
     predict_map,
     refit,
-)
+)  # fmt: skip
 from hyperseg.hsi.svm_tuning import draw_folds, temperature
 from hyperseg.simulated.scenes import toy_scene
 
 
-class RowsOnly:
-    """A cube that can only be read in slices, as a file would be."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self._array, self.shape, self.dtype = array, array.shape, array.dtype
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        assert isinstance(key, slice)
-        assert key.stop - key.start < self.shape[0]
-        return self._array[key]
-
-
 def random_split(scene: Scene, per_class: int, seed: int = 0) -> Split:
-    assert scene.labels is not None
     rng = np.random.default_rng(seed)
     train = np.zeros(scene.shape, bool)
     for k in range(scene.n_classes):
@@ -75,8 +63,7 @@ def test_forest_argmax_is_the_forest_itself() -> None:
     y = np.repeat(np.arange(3), 12)
     model = fit_random_forest(rng.normal(size=(36, 5)) + y[:, None], y, seed=0, n_trees=15)
     z = rng.normal(size=(200, 5))
-    probs = model.estimator.predict_proba(z)
-    np.testing.assert_allclose(model.probabilities(z), probs, atol=1e-6)
+    np.testing.assert_allclose(model.probabilities(z), model.estimator.predict_proba(z), atol=1e-6)
 
 
 @pytest.mark.parametrize("fit", [fit_svm, fit_random_forest])
@@ -89,17 +76,14 @@ def test_classes_without_training_pixels_get_probability_zero(fit: Any) -> None:
     np.testing.assert_allclose(probs[:, [1, 4]].sum(1), 1, atol=1e-5)
 
 
-def test_separable_classes_are_learnt_by_every_baseline() -> None:
-    scene = toy_scene(n_classes=4, seed=1)
-    labels = scene.labels
-    assert labels is not None
+def test_separable_classes_are_learnt_by_every_baseline(scene: Scene) -> None:
     cube = 0.05 * np.random.default_rng(0).normal(size=(*scene.shape, 4)).astype(np.float32)
-    cube += np.eye(4, dtype=np.float32)[labels]  # unlabelled pixels look like the last band
+    cube += np.eye(4, dtype=np.float32)[scene.labels]  # unlabelled pixels look like the last band
     scene = scene.with_(cube=cube, wavelengths_nm=None)
     split = random_split(scene, 8)
     for fit in (fit_svm, fit_random_forest, fit_lda):
         found = predict_map(fit_spectral(scene, split, fit, seed=0), scene.cube).argmax(-1)
-        assert (found == labels)[split.test].all()
+        assert (found == scene.labels)[split.test].all()
 
 
 @pytest.mark.parametrize(("fit", "window"), [(fit_svm, 1), (fit_lda, 3), (fit_random_forest, 1)])
@@ -108,7 +92,7 @@ def test_blocks_of_a_lazy_cube_give_the_whole_map(scene: Scene, split: Split, fi
     whole = predict_map(model, scene.cube)
     done: list[tuple[int, int]] = []
     row_bytes = 4 * scene.cube.shape[1] * scene.n_bands
-    blocks = predict_map(model, RowsOnly(scene.cube), max_bytes=5 * row_bytes, on_rows=lambda *r: done.append(r))
+    blocks = predict_map(model, Watched(scene.cube), max_bytes=5 * row_bytes, on_rows=lambda *r: done.append(r))
     np.testing.assert_allclose(blocks, whole, atol=1e-5)
     assert done[-1] == (32, 32)
     assert len(done) == 7
@@ -116,11 +100,8 @@ def test_blocks_of_a_lazy_cube_give_the_whole_map(scene: Scene, split: Split, fi
 
 def test_raw_and_preprocessed_cubes_give_the_same_map(scene: Scene, split: Split) -> None:
     model = fit_spectral(scene, split, fit_svm, seed=0)
-    assert model.preprocess is not None
-    plain = replace(model, preprocess=None)
-    np.testing.assert_allclose(
-        predict_map(model, scene.cube), predict_map(plain, model.preprocess(scene.cube)), atol=1e-6
-    )
+    plain = predict_map(replace(model, preprocess=None), model.preprocess(scene.cube))
+    np.testing.assert_allclose(predict_map(model, scene.cube), plain, atol=1e-6)
 
 
 def test_window_features_are_means_of_neighbours(scene: Scene, split: Split) -> None:
@@ -151,8 +132,6 @@ def test_same_seed_same_forest(scene: Scene, split: Split) -> None:
 
 def test_what_was_fitted_on_gives_the_same_classifier_again(scene: Scene, split: Split) -> None:
     first = fit_spectral(scene, split, fit_lda, window=3, seed=0)
-    assert first.training is not None
-    assert first.preprocess is not None
     features, labels = first.training
     again = refit(features, labels, fit_lda, seed=0, n_classes=4, preprocess=first.preprocess, window=first.window)
     np.testing.assert_array_equal(predict_map(again, scene.cube), predict_map(first, scene.cube))

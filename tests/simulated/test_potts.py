@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hyperseg.core import DataFileError, LabelError, SettingError
 from hyperseg.data.splits import make_split
-from hyperseg.simulated.potts import FORBIDDEN, interaction, sample_field, sample_fields, touching
+from hyperseg.simulated.potts import FORBIDDEN, interaction, sample_fields, touching
 from hyperseg.simulated.scenes import USGS_APART, USGS_ORDER, simulate_usgs_potts
 from hyperseg.simulated.usgs import USGS_NAMES
 
 ENERGIES = interaction(6, apart=USGS_APART, order=USGS_ORDER)
+
+
+def one_map(shape: tuple[int, int], *energies: Any, **options: Any) -> np.ndarray:
+    return sample_fields(1, shape, *energies, **options)[0]
 
 
 def enumerate_fields(shape: tuple[int, int], right: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,15 +66,15 @@ def test_marginals_and_pairs_of_two_by_three_pixels_and_three_classes(forbidden:
 
 def test_below_defaults_to_right_and_transposing_exchanges_them() -> None:
     e = np.array([[0.0, 1.0], [0.2, 0.0]])
-    a, b = (sample_field((9, 8), e, below, seed=0) for below in (None, e))
+    a, b = (one_map((9, 8), e, below, seed=0) for below in (None, e))
     np.testing.assert_array_equal(a, b)
     apart = np.array([[0.0, FORBIDDEN], [FORBIDDEN, 0.0]])
-    rows = sample_field((40, 30), apart, 0 * apart, seed=0, balance=0.5)
+    rows = one_map((40, 30), apart, 0 * apart, seed=0, balance=0.5)
     assert np.ptp(rows, axis=1).max() == 0  # all rows uniform: nothing may change to the right
 
 
 def test_no_energies_mean_independent_fair_pixels() -> None:
-    labels = sample_field((100, 100), np.zeros((4, 4)), seed=0, sweeps=1)
+    labels = one_map((100, 100), np.zeros((4, 4)), seed=0, sweeps=1)
     share = touching(labels, 4) / (99 * 100)
     np.testing.assert_allclose(share, 1 / 16, atol=0.02)
 
@@ -77,13 +82,13 @@ def test_no_energies_mean_independent_fair_pixels() -> None:
 @pytest.mark.parametrize("sweeps", [1, 2, 7, 60])
 def test_forbidden_pairs_never_occur_however_few_the_sweeps(sweeps: int) -> None:
     for seed in range(3):
-        counts = touching(sample_field((48, 40), ENERGIES, seed=seed, sweeps=sweeps), 6)
+        counts = touching(one_map((48, 40), ENERGIES, seed=seed, sweeps=sweeps), 6)
         assert counts[:, ENERGIES == FORBIDDEN].sum() == 0
         assert counts.sum() == 48 * 39 + 47 * 40
 
 
 def test_order_is_one_way_and_both_ways_are_apart() -> None:
-    counts = touching(sample_field((96, 96), ENERGIES, seed=4, balance=0.5), 6)
+    counts = touching(one_map((96, 96), ENERGIES, seed=4, balance=0.5), 6)
     for a, b in USGS_ORDER:
         assert (counts[:, a, b] > 10).all()
         assert (counts[:, b, a] == 0).all()
@@ -99,7 +104,7 @@ def test_two_ordered_classes_without_a_third_make_a_staircase() -> None:
 
 
 def test_same_seed_same_map_and_zero_is_a_seed() -> None:
-    a, b, c = (sample_field((20, 21), ENERGIES, seed=s) for s in (0, 0, 1))
+    a, b, c = (one_map((20, 21), ENERGIES, seed=s) for s in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
     assert a.dtype == np.int16
@@ -108,7 +113,7 @@ def test_same_seed_same_map_and_zero_is_a_seed() -> None:
 @pytest.mark.parametrize("energies", [interaction(6), ENERGIES], ids=["potts", "constrained"])
 def test_areas_balance_and_regions_are_several_pixels_large(energies: np.ndarray) -> None:
     for seed in range(3):
-        labels = sample_field((96, 96), energies, seed=seed, balance=1.0)
+        labels = one_map((96, 96), energies, seed=seed, balance=1.0)
         area = np.bincount(labels.ravel(), minlength=6)
         assert area.max() < 2 * area.min()
         counts = touching(labels, 6).sum(0)
@@ -148,7 +153,7 @@ def test_mistakes_are_refused() -> None:
             interaction(3, **pairs)
     for bad in (np.zeros((2, 3)), np.full((2, 2), np.inf), np.full((2, 2), np.nan), np.zeros((0, 0))):
         with pytest.raises(SettingError, match="FORBIDDEN"):
-            sample_field((4, 4), bad, seed=0)
+            one_map((4, 4), bad, seed=0)
     good = np.zeros((2, 2))
     for shape, below, options in (
         ((0, 4), good, {}),
@@ -157,7 +162,7 @@ def test_mistakes_are_refused() -> None:
         ((4, 4), good, {"balance": -0.1}),
     ):
         with pytest.raises(SettingError):
-            sample_field(shape, good, below, seed=0, **options)
+            one_map(shape, good, below, seed=0, **options)
     for labels in (np.zeros((2, 2)), np.zeros(3, int), np.full((2, 2), -2), np.full((2, 2), 4)):
         with pytest.raises(LabelError):
             touching(labels, 4)

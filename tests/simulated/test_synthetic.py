@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from hyperseg.core import DataFileError, LabelError, SceneError, SettingError
 from hyperseg.simulated.render import simulate, smooth_fields
-from hyperseg.simulated.scenes import potts_labels, simulate_pavia_university, simulate_potts, toy_scene
+from hyperseg.simulated.scenes import potts_labels, simulate_pavia_university, toy_scene
 from hyperseg.simulated.spectra import ClassSpectra, fit_class_spectra, make_up_spectra, snr_profile
 
 PLAIN: dict[str, Any] = {
@@ -228,8 +228,6 @@ def test_toy_scenes_are_usable_for_every_seed() -> None:
         assert scene.class_counts().min() >= 60
         assert scene.name == "simulated-toy"
     assert toy_scene(shape=(9, 8), n_bands=5, n_classes=2).n_classes == 2
-    few = simulate_potts((24, 24), make_up_spectra(6, 20, seed=0), seed=0, n_classes=2)
-    assert few.scene.n_classes == 2
 
 
 def test_pavia_university_stand_in(shared_data: Path) -> None:

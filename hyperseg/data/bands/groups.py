@@ -28,10 +28,8 @@ def cut_bands(
 ) -> tuple[tuple[int, int], ...]:
     """Cut bands into contiguous groups: every band is in one group, their order stays.
 
-    All arguments are about the bands a network gets to see, those that preprocessing keeps.
-
     Args:
-        n_bands: N.
+        n_bands: N, of the bands that preprocessing keeps; so are the wavelengths and spectra.
         how: "equal": groups of `length`, the last one shorter where N is no multiple. "gaps": first a cut wherever
             neighbouring bands lie far apart (water vapour bands were dropped there), then each piece in parts of
             equal size, give or take a band. "correlation": cuts where neighbouring bands correlate least, groups
@@ -46,9 +44,8 @@ def cut_bands(
     Raises:
         SettingError: nothing to cut, a `length` below 1, or missing or unusable wavelengths or spectra.
 
-    Source: Alam et al., "Conditional Random Field and Deep Feature Learning for Hyperspectral Image
-        Classification", TGRS 2019: the spectrum in groups of bands. The rules and the length of 20 are a
-        reconstruction.
+    Source: Alam et al., "Conditional Random Field and Deep Feature Learning for Hyperspectral Image Classification",
+        TGRS 2019: the spectrum in groups of bands. The rules and the length of 20 are a reconstruction.
     """
     if n_bands < 1 or length < 1:
         raise SettingError(f"band groups need at least 1 band and length 1, got {n_bands} bands, {length=}.")

@@ -57,28 +57,13 @@ class ResampledCube:
     def dtype(self) -> np.dtype[np.float32]:
         return np.dtype(np.float32)
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape))
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.dtype.itemsize
-
     def __reduce__(self) -> tuple[Any, ...]:
         # a memory map would travel as the array it maps
         cube = windows_of(self.cube) if isinstance(self.cube, np.memmap) else self.cube
         return ResampledCube, (cube, self.match, self.factor, self.nodata)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def __getitem__(self, key: Any) -> NDArray[np.float32]:
-        pixels, bands = _split_key(key, self.ndim)
+        pixels, bands = _split_key(key, len(self.shape))
         if not isinstance(bands, slice) and np.ndim(bands):
             if any(np.ndim(k) for k in pixels if not isinstance(k, slice)):
                 raise IndexError("a resampled cube takes index arrays for pixels or for bands, not for both.")

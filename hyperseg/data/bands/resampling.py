@@ -29,11 +29,9 @@ def match_bands(
 ) -> Scene:
     """`scene` with the bands that a model reads, in the model's order and on its reflectance scale.
 
-    Nothing is done where the bands are the same already. Otherwise each band is interpolated linearly between
-    the two nearest good bands of the scene; what was done is logged in one line. Bands that the model does not
-    read are filled with the nearest good band and marked bad.
-
-    Without wavelengths on either side only the number of bands can be compared, which is logged too.
+    Nothing is done where the bands are the same already. Otherwise each band is interpolated linearly between the two
+    nearest good bands of the scene, which is logged. Bands that the model does not read are filled with the nearest
+    good band and marked bad. Without wavelengths on either side only the number of bands is compared; it is logged too.
 
     Args:
         scene: to be mapped; read window by window later on.
@@ -50,8 +48,7 @@ def match_bands(
     averaging them over the model's response (a Gaussian of its FWHM) would keep more of the signal.
     """
     factor = 1.0 if scale is None or scene.scale is None else scale / scene.scale
-    if np.isclose(factor, 1.0, rtol=1e-6):
-        factor = 1.0
+    factor = 1.0 if np.isclose(factor, 1.0, rtol=1e-6) else factor
     if wavelengths_nm is None or scene.wavelengths_nm is None:
         if scene.n_bands != len(keep):
             raise SceneError(
@@ -72,12 +69,8 @@ def match_bands(
         "%s: resampled to the %d bands that %s reads; the largest shift is %.1f nm, %d of %d bands are not used",
         scene.name, np.count_nonzero(keep), model, match.largest_shift_nm, match.unused, scene.n_bands,
     )  # fmt: skip
-    resampled = scene.with_(
-        cube=ResampledCube(scene.cube, match, nodata=scene.nodata),
-        wavelengths_nm=wanted,
-        good_bands=keep.copy(),
-        rgb_bands=None,
-    )
+    cube = ResampledCube(scene.cube, match, nodata=scene.nodata)
+    resampled = scene.with_(cube=cube, wavelengths_nm=wanted, good_bands=keep.copy(), rgb_bands=None)
     return _rescaled(resampled, factor, scale)
 
 
@@ -92,13 +85,11 @@ def same_bands(wanted: Bands, given: Bands, *, keep: Flags, good: Flags) -> bool
 def plan_bands(
     wanted: Bands, given: Bands, *, keep: Flags, good: Flags, name: str = "the scene", model: str = "the model"
 ) -> BandMatch:
-    """Interpolation weights from the good bands of a scene to the bands of a model.
+    """Interpolation weights from the good bands of a scene to those a model reads.
 
     Args:
-        wanted: (C,) band centres of the model, in nm, in any order.
-        given: (C2,) band centres of the scene, in nm, in any order.
-        keep: (C,) bool, bands the model reads.
-        good: (C2,) bool, bands of the scene to use.
+        wanted, keep: (C,) band centres of the model in nm, in any order, and whether it reads them.
+        given, good: (C2,) band centres of the scene in nm, in any order, and whether to use them.
         name, model: in messages.
 
     Raises:

@@ -14,31 +14,15 @@ from hyperseg.data.splits.drawing import Draw
 from hyperseg.data.splits.folds import folds, without
 from hyperseg.data.splits.spelling import Splitter, make_split, parse_split, splits_help
 
-SPLITS = Parts(
-    "split",
-    {
-        "parcels": Entry(
-            "hyperseg.data.splits.components:PARCELS",
-            "Connected fields, or drawn polygons, go whole to training or to test.",
-        ),
-        "blocks": Entry(
-            "hyperseg.data.splits.squares:BLOCKS", "Square blocks of the scene go whole to training or to test."
-        ),
-        "random_fraction": Entry(
-            "hyperseg.data.splits.pixels:RANDOM_FRACTION", "A share of the pixels of every class, at random."
-        ),
-        "random_per_class": Entry(
-            "hyperseg.data.splits.pixels:RANDOM_PER_CLASS", "n pixels of every class, at random."
-        ),
-        "random_total": Entry(
-            "hyperseg.data.splits.pixels:RANDOM_TOTAL",
-            "n pixels in all, at random, in proportion to the area of the classes.",
-        ),
-        "fixed": Entry(
-            "hyperseg.data.splits.published:FIXED",
-            "Masks that somebody published: training pixels, and test pixels or all the rest.",
-        ),
-    },
-)
+# name: (where the splitter is, in this package; what it does)
+_TABLE = {
+    "parcels": ("components:PARCELS", "Connected fields, or drawn polygons, go whole to training or to test."),
+    "blocks": ("squares:BLOCKS", "Square blocks of the scene go whole to training or to test."),
+    "random_fraction": ("pixels:RANDOM_FRACTION", "A share of the pixels of every class, at random."),
+    "random_per_class": ("pixels:RANDOM_PER_CLASS", "n pixels of every class, at random."),
+    "random_total": ("pixels:RANDOM_TOTAL", "n pixels in all, at random, in proportion to the area of the classes."),
+    "fixed": ("published:FIXED", "Masks that somebody published: training pixels, and test pixels or all the rest."),
+}
+SPLITS = Parts("split", {name: Entry(f"{__name__}.{place}", text) for name, (place, text) in _TABLE.items()})
 
 __all__ = ["SPLITS", "Draw", "Splitter", "folds", "make_split", "parse_split", "splits_help", "without"]

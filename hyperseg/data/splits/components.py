@@ -63,12 +63,11 @@ def parcels(draw: Draw, chosen: ParcelSettings) -> Split:
     the pieces of one polygon are one, across gaps without data too. Elsewhere it is an 8-connected component of one
     label, which a gap without data divides.
 
-    In random order, parcels join the training side of their class while that brings its area nearer to
-    `fraction` of the class; each side gets at least one. A class with one dominant parcel (more than 90 % of
-    its area, or its only one) is cut across the long axis of that parcel: one outer end trains, everything
-    else tests. At most `cap` pixels per class are then drawn for training. Test pixels within `guard` of a
-    training-side *parcel* of any class are dropped, drawn or not: a parcel, not a pixel, is the unit of
-    evidence.
+    In random order, parcels join the training side of their class while that brings its area nearer to `fraction` of
+    the class; each side gets at least one. A class with one dominant parcel (more than 90 % of its area, or its only
+    one) is cut across the long axis of that parcel: one outer end trains, everything else tests. At most `cap` pixels
+    per class are then drawn for training. Test pixels within `guard` of a training-side *parcel* of any class are
+    dropped, drawn or not: a parcel, not a pixel, is the unit of evidence.
 
     Validation comes from the training side only. With "parcels", a class with several training parcels holds
     some out whole (about a fifth of the area, at least one parcel must stay), preferring pixels beyond the
@@ -82,11 +81,8 @@ def parcels(draw: Draw, chosen: ParcelSettings) -> Split:
     """
     val_cap = chosen.cap // 2 if chosen.val_cap is None else chosen.val_cap
     hold = chosen.validation == "parcels" and val_cap > 0
-    sides = {
-        k: _assign(_units(some, draw), draw, chosen, hold, draw.generator(k))
-        for k, some in enumerate(draw.pixels)
-        if some.size
-    }
+    classes = [k for k, some in enumerate(draw.pixels) if some.size]
+    sides = {k: _assign(_units(draw.pixels[k], draw), draw, chosen, hold, draw.generator(k)) for k in classes}
     kept = draw.mask(p for s in sides.values() for p in s.kept)
     held = draw.mask(p for s in sides.values() for p in s.held)
     test_side = draw.mask(p for s in sides.values() for p in s.test)
@@ -99,14 +95,8 @@ def parcels(draw: Draw, chosen: ParcelSettings) -> Split:
         notes.insert(0, f"divided by polygons, {sum(s.units for s in sides.values())} of them")
     notes += name_classes("one dominant parcel, cut in two", (k for k, s in sides.items() if s.cut))
     notes += name_classes("validated on their own training parcels (reads too high)", optimistic)
-    return draw.finish(
-        f"parcels({described(replace(chosen, val_cap=val_cap))}{', by=polygons' * drawn})",
-        train=draw.mask(train),
-        val=draw.mask(val),
-        test=test,
-        guard=chosen.guard,
-        notes=notes,
-    )
+    how = f"parcels({described(replace(chosen, val_cap=val_cap))}{', by=polygons' * drawn})"
+    return draw.finish(how, train=draw.mask(train), val=draw.mask(val), test=test, guard=chosen.guard, notes=notes)
 
 
 PARCELS = Splitter("parcels", ParcelSettings, parcels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import MISSING, replace
 from typing import Any
 
@@ -145,7 +146,7 @@ def _apportion(size: Counts, n: int, tie: NDArray[np.int64], *, least: int) -> C
     return seats
 
 
-def _deal(draw: Draw, n_train: Counts, n_val: Counts, how: str, notes: list[str] | None = None) -> Split:
+def _deal(draw: Draw, n_train: Counts, n_val: Counts, how: str, notes: Sequence[str] = ()) -> Split:
     """Shuffle each class once and deal: first training, then validation, then test."""
     hands: tuple[list[Pixels], list[Pixels], list[Pixels]] = ([], [], [])
     for k, (some, a, b) in enumerate(zip(draw.pixels, n_train, n_val, strict=True)):
@@ -154,7 +155,7 @@ def _deal(draw: Draw, n_train: Counts, n_val: Counts, how: str, notes: list[str]
             for hand, part in zip(hands, np.split(shuffled, [int(a), int(a + b)]), strict=True):
                 hand.append(part)
     train, val, test = (draw.mask(hand) for hand in hands)
-    return draw.finish(how, train=train, val=val, test=test, notes=notes or ())
+    return draw.finish(how, train=train, val=val, test=test, notes=notes)
 
 
 def _round(x: NDArray[np.floating[Any]]) -> Counts:

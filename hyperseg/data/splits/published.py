@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,7 @@ def fixed(draw: Draw, chosen: FixedSettings) -> Split:
     _refuse_overlap(given)
     notes = []
     for name, mask in given.items():
-        outside = int(np.count_nonzero(mask & ~known))
-        if outside:
+        if outside := int(np.count_nonzero(mask & ~known)):
             notes.append(f"{outside} of {np.count_nonzero(mask)} given {name} pixels carry no label here: dropped")
     train, val, test = (mask & known for mask in given.values())
     share = chosen.val_fraction
@@ -78,15 +78,12 @@ def _read_mask(given: NDArray[Any] | None, known: Mask, name: str) -> Mask:
 
 
 def _refuse_overlap(given: dict[str, Mask]) -> None:
-    names = list(given)
-    for k, a in enumerate(names):
-        for b in names[k + 1 :]:
-            shared = int(np.count_nonzero(given[a] & given[b]))
-            if shared:
-                raise SplitError(
-                    f"{shared} pixels are in both the {a} and the {b} mask: a pixel may have one role only. "
-                    f"Remove them from one of the files."
-                )
+    for a, b in combinations(given, 2):
+        if shared := int(np.count_nonzero(given[a] & given[b])):
+            raise SplitError(
+                f"{shared} pixels are in both the {a} and the {b} mask: a pixel may have one role only. "
+                f"Remove them from one of the files."
+            )
 
 
 def _hold_out(draw: Draw, train: Mask, share: float) -> Mask:

@@ -61,28 +61,15 @@ class Splitter:
 
 
 def make_split(
-    text: str,
-    labels: Labels,
-    n_classes: int,
-    *,
-    seed: int,
-    valid: Mask | None = None,
-    train_mask: NDArray[Any] | None = None,
-    test_mask: NDArray[Any] | None = None,
-    parcels: Parcels | None = None,
-) -> Split:
+    text: str, labels: Labels, n_classes: int, *, seed: int, valid: Mask | None = None, parcels: Parcels | None = None,
+    train_mask: NDArray[Any] | None = None, test_mask: NDArray[Any] | None = None,
+) -> Split:  # fmt: skip
     """Make the split that `text` spells, e.g. "parcels:0.3,cap=50"; `splits_help` tells what there is.
 
     Args:
         text: name of the split, a colon, the value of its main option, then further options.
-        labels: (*S) integers, classes 0..K-1, -1 unlabelled.
-        n_classes: K.
-        seed: same seed, same masks.
-        valid: (*S) bool or None.
-        train_mask: bool mask or label raster, for splits made from given masks; others refuse it.
-        test_mask: likewise; None takes all other labelled pixels.
-        parcels: (*S) number of the drawn polygon of every pixel, -1 none; or None. Only the split into parcels looks
-            at it.
+        labels, n_classes, seed, valid, parcels, train_mask, test_mask: as for `Draw`. Splits that are not made from
+            given masks refuse them, and only the split into parcels looks at `parcels`.
 
     Raises:
         SettingError: see `parse_split`; or masks that are missing or not looked at.

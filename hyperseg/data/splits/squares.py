@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hyperseg.core import Split, SplitError
 from hyperseg.core.settings import option, settings
-from hyperseg.data.splits.drawing import Draw, Mask, near
+from hyperseg.data.splits.drawing import Counts, Draw, Mask, near
 from hyperseg.data.splits.spelling import Splitter, described
 
 
@@ -58,20 +57,14 @@ def blocks(draw: Draw, chosen: BlockSettings) -> Split:
     in_side, in_val = known & np.isin(number, side), known & np.isin(number, held)
     test = known & ~near(in_side, chosen.guard)
     dropped = int(np.count_nonzero(known & ~in_side & ~test))
-    return draw.finish(
-        f"blocks({described(chosen)})",
-        train=in_side & ~in_val,
-        val=in_val,
-        test=test,
-        guard=chosen.guard,
-        notes=[f"the guard dropped {dropped} pixels"],
-    )
+    how, notes = f"blocks({described(chosen)})", [f"the guard dropped {dropped} pixels"]
+    return draw.finish(how, train=in_side & ~in_val, val=in_val, test=test, guard=chosen.guard, notes=notes)
 
 
 BLOCKS = Splitter("blocks", BlockSettings, blocks)
 
 
-def _block_numbers(shape: tuple[int, ...], block: int) -> NDArray[np.int64]:
+def _block_numbers(shape: tuple[int, ...], block: int) -> Counts:
     """(*S) number of the block each pixel lies in."""
     number = np.zeros((1,) * len(shape), np.int64)
     for axis, length in enumerate(shape):
@@ -80,9 +73,7 @@ def _block_numbers(shape: tuple[int, ...], block: int) -> NDArray[np.int64]:
     return number
 
 
-def _held_out(
-    draw: Draw, number: NDArray[np.int64], side: NDArray[np.int64], known: Mask, share: float
-) -> NDArray[np.int64]:
+def _held_out(draw: Draw, number: Counts, side: Counts, known: Mask, share: float) -> Counts:
     """Training blocks for validation: no class may lose its last training block."""
     n_classes = draw.n_classes
     wanted = max(int(share * side.size + 0.5), 1)
