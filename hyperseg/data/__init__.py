@@ -1,1 +1,1 @@
-"""Scenes in and out: data-set cards, readers, splits, preprocessing, patches, simulated scenes, writers."""
+"""What training reads: preprocessing, patches, augmentation, leak and drift; bands and splits."""

@@ -92,6 +92,8 @@ def classify(
                 )  # fmt: skip
                 made = run_repeat(task, settings, runtime)
                 sections = made.sections(task, runtime) if repeat == 0 else []
+                if not pictures:
+                    sections = [replace(section, figures=()) for section in sections]
                 results.append(RepeatResult.of(made, scene, task.split, sections))
                 from_first(partial(save_repeat, folder, repeat, results[-1]))
                 if on_repeat is not None:
