@@ -1,7 +1,5 @@
 """Folding batch norm changes nothing but the work."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

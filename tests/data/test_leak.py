@@ -1,7 +1,5 @@
 """The leak report: brute force on tiny masks, published splits as golden values, exact limits."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

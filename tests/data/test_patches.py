@@ -38,21 +38,11 @@ def test_gather_equals_slicing_the_reflected_array_at_every_pixel(
         assert torch.equal(PatchSource(data, radius=radius).gather(pixels), got.unsqueeze(1))
 
 
-def test_a_slice_of_a_volume_is_an_image() -> None:
-    volume = PatchSource(cube(4, 6, 5), radius=(0, 2, 2), layout="channels")
-    for at in range(4):
-        pixels = everywhere((6, 5))
-        inside = torch.cat([torch.full((len(pixels), 1), at), pixels], 1)
-        image = PatchSource(cube(4, 6, 5)[at], radius=2, layout="channels")
-        assert torch.equal(volume.gather(inside).squeeze(2), image.gather(pixels))
-
-
 def test_the_orientations_of_a_volume_are_its_eight_reflections() -> None:
     source = PatchSource(cube(4, 5, 6), radius=(1, 2, 1), layout="channels")
     pixel = torch.tensor([[2, 3, 1]])
-    plain, found = source.gather(pixel), []
-    for signs in BOX.diagonal(dim1=1, dim2=2).tolist():
-        found.append(plain.flip([axis for axis, sign in enumerate(signs, 2) if sign < 0]))
+    plain, signs = source.gather(pixel), BOX.diagonal(dim1=1, dim2=2).tolist()
+    found = [plain.flip([axis for axis, sign in enumerate(each, 2) if sign < 0]) for each in signs]
     turned = source.gather(pixel.expand(8, 3), torch.arange(source.orientations))
     assert torch.equal(turned, torch.cat(found))
     assert torch.equal(turned[0], plain[0])

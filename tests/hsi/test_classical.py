@@ -1,7 +1,5 @@
 """The classical baselines: their probabilities agree with their decisions, and blocks with the whole."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Scene networks: a scene is classified as its patches are, one by one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Fields are drawn from the distribution stated (by enumeration), forbidden pairs never occur, areas balance."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Any

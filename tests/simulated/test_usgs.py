@@ -1,7 +1,5 @@
 """Library spectra are averaged over bands as said, related materials give the factors, wrong files are explained."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Cutting bands into groups: every band in one group, in order, at the borders the data have."""
 
-from __future__ import annotations
-
 import json
 from itertools import pairwise
 from typing import Any

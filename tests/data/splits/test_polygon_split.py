@@ -1,7 +1,5 @@
 """The split by drawn polygon: the polygon, not the connected component, is the unit of evidence."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter

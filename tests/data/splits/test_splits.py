@@ -1,7 +1,5 @@
 """Splits: what a maker promises, checked on made-up fields and on the real ground truths."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -165,14 +163,6 @@ def test_random_per_class_counts_and_names_small_classes() -> None:
     assert split.counts(labels, 4).tolist() == [[30, 22, 30, 1], [10, 10, 10, 0], [60, 13, 20, 0]]
     assert "classes 1, 3" in split.note
     assert split.untestable == (3,)
-
-
-def test_two_requested_pixels_are_two_labelled_pixels() -> None:
-    """The fancy-indexing fault: a mask indexed by two index lists labels whole rows."""
-    labels = np.zeros((20, 20), np.int16)
-    labels[10:] = 1
-    assert random_per_class(labels, 2, n=1, val=0, seed=0).train.sum() == 2
-    assert random_total(labels, 2, n=2, seed=0).train.sum() == 2
 
 
 def test_every_pixel_is_drawn_about_equally_often() -> None:
