@@ -13,12 +13,8 @@ from hyperseg.simulated.scenes import potts_labels, simulate_pavia_university, t
 from hyperseg.simulated.spectra import ClassSpectra, fit_class_spectra, make_up_spectra, snr_profile
 
 PLAIN: dict[str, Any] = {
-    "psf_sigma_px": 0.0,
-    "variability": 0.0,
-    "illumination_std": 0.0,
-    "gradient_std": 0.0,
-    "noise_snr": np.inf,
-}
+    "psf_sigma_px": 0.0, "variability": 0.0, "illumination_std": 0.0, "gradient_std": 0.0, "noise_snr": np.inf,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -45,8 +41,7 @@ def test_without_any_disturbance_a_pixel_is_its_class_mean(labels: np.ndarray, s
 def test_mixed_cover_is_the_mean_of_the_class_means(labels: np.ndarray, spectra: ClassSpectra) -> None:
     found = simulate(labels, spectra, seed=0, background="mixed", **PLAIN)
     np.testing.assert_allclose(found.scene.cube[11], np.tile(spectra.mean.mean(0), (30, 1)), rtol=1e-5)
-    assert found.materials == (*spectra.names, "background")
-    assert found.scene.classes == spectra.names
+    assert (found.materials, found.scene.classes) == ((*spectra.names, "background"), spectra.names)
     assert found.abundances.shape == (36, 30, 4)
 
 
@@ -215,8 +210,7 @@ def test_toy_scenes_are_usable_for_every_seed() -> None:
 def test_pavia_university_stand_in(shared_data: Path) -> None:
     found = simulate_pavia_university(shared_data, seed=0)
     scene = found.scene
-    assert scene.cube.shape == (610, 340, 103)
-    assert scene.cube.dtype == np.float32
+    assert (scene.cube.shape, scene.cube.dtype) == ((610, 340, 103), np.float32)
     assert scene.class_counts().tolist() == [6631, 18649, 2099, 3064, 1345, 5029, 1330, 3682, 947]
     assert scene.name == "simulated-pavia-university"
     assert scene.source.startswith("simulated from")
@@ -224,8 +218,7 @@ def test_pavia_university_stand_in(shared_data: Path) -> None:
     mean = np.stack([scene.cube[scene.labels == k].mean(0) for k in range(9)])
     nir, red = mean[:, -1], mean[:, np.abs(scene.wavelengths_nm - 670).argmin()]
     assert (nir[[1, 3]] > 1.5 * red[[1, 3]]).all()  # meadows and trees have the red edge
-    assert mean.mean(1).argmin() == 8  # shadows are darkest
-    assert mean.mean(1).argmax() == 4  # painted metal is brightest
+    assert (mean.mean(1).argmin(), mean.mean(1).argmax()) == (8, 4)  # shadows are darkest, painted metal is brightest
 
 
 def test_absent_files_are_explained(tmp_path: Path) -> None:

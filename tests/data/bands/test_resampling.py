@@ -181,8 +181,7 @@ def test_what_is_no_index() -> None:
 def test_no_data_stays_no_data() -> None:
     centres = MODEL + 3.0
     counts = np.full((3, 3, 60), 100, np.int16)
-    counts[0, 0] = -999
-    counts[1, 1, 7] = -999
+    counts[0, 0] = counts[1, 1, 7] = -999
     given = Scene(counts, wavelengths_nm=centres, nodata=-999.0, scale=100.0)
     got = match_bands(given, wavelengths_nm=MODEL, keep=ALL, scale=1.0)
     read = got.cube[:]
