@@ -1,7 +1,5 @@
 """A cube that can only be read in pieces, as a file would be, and notes what was read."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ class Watched:
         self.keys: list[Any] = []
 
     def __getitem__(self, key: Any) -> np.ndarray:
+        assert all(isinstance(k, slice) for k in (key if isinstance(key, tuple) else (key,)))
         block = self._array[key]
         assert block.size < self._array.size, "the whole cube was read"
         self.read.append(block.shape)

@@ -1,7 +1,5 @@
 """Folding batch norm changes nothing but the work."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
@@ -37,14 +35,11 @@ def test_the_function_stays_the_same_and_the_norms_are_gone(ndim: int, residual:
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
 
 
-def test_nets_without_batch_norm_are_copied() -> None:
+def test_nets_without_batch_norm_are_copied_and_those_in_training_refused() -> None:
     net = encoder(2, norm="none")
     lean = fuse_batch_norm(net)
     assert lean is not net
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), lean.parameters(), strict=True))
-
-
-def test_a_net_in_training_is_refused() -> None:
     with pytest.raises(SettingError, match="eval"):
         fuse_batch_norm(encoder(2).train())
 

@@ -1,14 +1,13 @@
 """Groups of bands: nothing lost, nothing mixed, one encoder for all or one each."""
 
-from __future__ import annotations
-
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from hyperseg.backbone import BackboneSpec, BandGroups, ConvSpec, Encoder, GroupEncoder, fuse_batch_norm, seeded
+from hyperseg.backbone import BackboneSpec, BandGroups, ConvSpec, Encoder, GroupEncoder, seeded
 from hyperseg.backbone.groups import group_index
 from hyperseg.core import SettingError
 
@@ -110,25 +109,13 @@ def test_separate_encoders_start_from_different_weights_and_shared_ones_treat_gr
 
 def test_strides_leave_no_band_unseen() -> None:
     """6 bands, kernel 3, stride 2: windows end on band 4; a reflected seventh brings band 5 in."""
-    conv = ConvSpec(3, padding=("valid", "same", "same"))
-    spec = BackboneSpec(1, (4,), ((2, 1, 1),), ((3, 1, 1),), (1,), conv)
+    spec = replace(spectral(3, maps=4), strides=((2, 1, 1),))
     net = settled(((0, 6), (6, 12)), spec, shared=True)
-    assert net.cut.shape == (2, 7)
-    assert net.channels == 4 * 3
+    assert (net.cut.shape, net.channels) == ((2, 7), 4 * 3)
     x = cube(12).requires_grad_()
     net(x).square().sum().backward()
     assert (x.grad.abs().sum((0, 1, 3, 4)) > 0).all()
-    padded = BackboneSpec(1, (4,), ((2, 1, 1),), ((3, 1, 1),), (1,), ConvSpec(3))
-    assert GroupEncoder(((0, 6), (6, 12)), padded).cut.shape == (2, 6)
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_batch_norm_folds(shared: bool) -> None:
-    net, x = settled(UNEVEN, spatial(), shared=shared), cube(12, seed=4)
-    lean = fuse_batch_norm(net)
-    with torch.no_grad():
-        torch.testing.assert_close(lean(x), net(x), rtol=1e-5, atol=1e-5)
-    assert not any("running_mean" in name for name in lean.state_dict())
+    assert GroupEncoder(((0, 6), (6, 12)), replace(spec, conv=ConvSpec(3))).cut.shape == (2, 6)
 
 
 def test_groups_that_are_none_are_refused() -> None:

@@ -101,7 +101,7 @@ def test_another_sun_is_a_factor_on_raw_values() -> None:
     ("bad", "message"),
     [
         ({"gain": -0.1}, "gain is 0 or more"),
-        ({"noise": float("nan")}, "noise is a finite number"),
+        ({"noise": np.nan}, "noise is a finite number"),
         ({"knots": 0}, "knots is 1 or more"),
     ],
 )

@@ -1,7 +1,5 @@
 """The leak report: brute force on tiny masks, published splits as golden values, exact limits."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -96,23 +94,19 @@ def test_guards_do_what_they_say(window: int) -> None:
     assert leak(parcels(labels, 4, guard=0, cap=10_000, seed=0), window=window).a > 0.0
 
 
-def read(path: Path, name: str) -> Mask:
-    return loadmat(path)[name] > 0
+FILES = {
+    "pavia 2774": ("pavia_university/TRpaviaU_in_gt2774.mat", "pavia_university/TSpaviaU_40002.mat"),
+    "pavia 3921": ("pavia_university/TRpaviaU_official3921.mat", "pavia_university/TSpaviaU_40002.mat"),
+    "houston official": ("houston2013/TRLabel.mat", "houston2013/TSLabel.mat"),
+}
 
 
 def published(folder: Path, name: str) -> Split:
     """The masks as published, pixels outside the ground truth included, as behind the golden values."""
-    match name:
-        case "indian pines 695":
-            masks = np.load(folder / "indian_pines" / "disjoint_split_stdids.npz")
-            return as_split(masks["train"] > 0, masks["test"] > 0)
-        case "pavia 2774" | "pavia 3921":
-            which = {"pavia 2774": "in_gt2774", "pavia 3921": "official3921"}[name]
-            train = read(folder / "pavia_university" / f"TRpaviaU_{which}.mat", "TRpaviaU")
-            return as_split(train, read(folder / "pavia_university" / "TSpaviaU_40002.mat", "TSpaviaU"))
-        case _:
-            houston = folder / "houston2013"
-            return as_split(read(houston / "TRLabel.mat", "TRLabel"), read(houston / "TSLabel.mat", "TSLabel"))
+    if name in FILES:
+        return as_split(*(loadmat(folder / file)[Path(file).stem[:8]] > 0 for file in FILES[name]))
+    masks = np.load(folder / "indian_pines" / "disjoint_split_stdids.npz")
+    return as_split(masks["train"] > 0, masks["test"] > 0)
 
 
 WINDOWS = (7, 9, 11, 15, 25)

@@ -1,7 +1,5 @@
 """Preprocessing learns from training pixels alone and is the affine map it says it is."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -17,9 +15,8 @@ from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra,
 @pytest.fixture
 def spectra() -> np.ndarray:
     rng = np.random.default_rng(3)
-    return (rng.normal(size=(60, 4)) @ rng.normal(size=(4, 12)) + 0.1 * rng.normal(size=(60, 12)) + 5.0).astype(
-        np.float32
-    )
+    mixed = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 12))
+    return (mixed + 0.1 * rng.normal(size=(60, 12)) + 5.0).astype(np.float32)
 
 
 def make_scene(cube: np.ndarray, seed: int = 0) -> tuple[Scene, Split]:
@@ -96,9 +93,8 @@ def test_dropped_bands_are_named(spectra: np.ndarray) -> None:
     spectra[3, 1] = np.nan
     spectra[5, 2] = np.inf
     spectra[:, 6] = 0.0
-    good = np.ones(12, bool)
-    good[[1, 9]] = False  # band 1 is both marked and broken: the mark is the reason a user knows
-    pre = fit_preprocess(spectra, good_bands=good)
+    # band 1 is both marked and broken: the mark is the reason a user knows
+    pre = fit_preprocess(spectra, good_bands=~np.isin(np.arange(12), [1, 9]))
     assert pre.dropped == {
         1: "marked bad",
         2: "not finite on the training pixels",
@@ -133,6 +129,8 @@ def test_unusable_input_is_refused(spectra: np.ndarray) -> None:
         fit_preprocess(spectra[:0])
     with pytest.raises(SettingError, match="determine 1 to 4"):
         fit_preprocess(spectra[:5], n_components=5)
+    with pytest.raises(SettingError, match="one per spectrum"):
+        fit_preprocess(spectra, whiten_within=np.zeros(8, int))
     with pytest.raises(SceneError, match="fitted on 12"):
         fit_preprocess(spectra)(spectra[:, :5])
 
@@ -155,14 +153,12 @@ def test_row_blocks_cover_every_row_once() -> None:
 
 
 def test_fingerprint_counts_and_finds_the_noise() -> None:
-    rng = np.random.default_rng(0)
     ramp = np.linspace(1, 2, 8)  # straight spectra: the ripple is noise alone
-    cube = (ramp + 0.05 * rng.normal(size=(60, 60, 8))).astype(np.float32)
+    cube = (ramp + 0.05 * np.random.default_rng(0).normal(size=(60, 60, 8))).astype(np.float32)
     cube[..., 7] = np.nan
     scene, split = make_scene(cube)
     found = fingerprint(scene, split)
-    assert found["bands"] == 8
-    assert found["bands_usable"] == 7
+    assert (found["bands"], found["bands_usable"]) == (8, 7)
     np.testing.assert_allclose(found["band_noise"], 0.05, rtol=0.12)
     assert found["labelled_per_class"]["b"]["train"] == int((scene.labels[split.train] == 1).sum())
     json.dumps(found, allow_nan=False)
@@ -175,37 +171,25 @@ def test_within_class_whitening_makes_the_spread_inside_classes_round() -> None:
     mixing, means = rng.normal(size=(6, 6)), 5 * rng.normal(size=(3, 6))
     classes = np.repeat([0, 1, 2], 4000)
     spectra = means[classes] + rng.normal(size=(len(classes), 6)) @ mixing
+
+    def elongation(x: np.ndarray) -> float:
+        inside = np.concatenate([x[classes == k] - x[classes == k].mean(0) for k in range(3)])
+        values = np.linalg.eigvalsh(np.cov(inside.T))
+        return float(values.max() / values.min())
+
     whitened = fit_preprocess(spectra, whiten_within=classes)
     out = whitened(spectra)
-    inside = np.concatenate([out[classes == k] - out[classes == k].mean(0) for k in range(3)])
-    values = np.linalg.eigvalsh(np.cov(inside.T))
-    plain = fit_preprocess(spectra)(spectra)
-    spread = np.concatenate([plain[classes == k] - plain[classes == k].mean(0) for k in range(3)])
-    before = np.linalg.eigvalsh(np.cov(spread.T))
-    assert values.max() / values.min() < 0.1 * before.max() / before.min()
+    assert elongation(out) < 0.1 * elongation(fit_preprocess(spectra)(spectra))
     assert out.std() == pytest.approx(1.0, rel=1e-4)
     np.testing.assert_allclose(whitened.components, whitened.components.T, atol=1e-6)
 
 
-def test_whitening_refuses_classes_of_another_length() -> None:
-    with pytest.raises(SettingError, match="one per spectrum"):
-        fit_preprocess(np.random.default_rng(0).normal(size=(9, 4)), whiten_within=np.zeros(8, int))
-
-
-@pytest.mark.parametrize("how", ["standardised", "whitened", "all components"])
-def test_restore_undoes_the_call(spectra: np.ndarray, how: str) -> None:
-    good = np.ones(12, bool)
-    good[[2, 7]] = False
+@pytest.mark.parametrize("options", [{}, {"whiten_within": np.arange(60) % 3}, {"n_components": 9}], ids=str)
+def test_restore_undoes_the_call(spectra: np.ndarray, options: dict[str, Any]) -> None:
     spectra[:, 4] = 3.0  # constant: dropped as well
-    options: dict[str, Any] = {
-        "standardised": {},
-        "whitened": {"whiten_within": np.arange(len(spectra)) % 3},
-        "all components": {"n_components": 9},
-    }[how]
-    pre = fit_preprocess(spectra, good_bands=good, **options)
+    pre = fit_preprocess(spectra, good_bands=~np.isin(np.arange(12), [2, 7]), **options)
     again = pre.restore(pre(spectra).reshape(6, 10, -1))
-    assert again.shape == (6, 10, 12)
-    assert again.dtype == np.float32
+    assert (again.shape, again.dtype) == ((6, 10, 12), np.float32)
     assert np.flatnonzero(np.isnan(again).all((0, 1))).tolist() == [2, 4, 7] == list(pre.dropped)
     np.testing.assert_allclose(again.reshape(60, 12)[:, pre.keep], spectra[:, pre.keep], atol=1e-4)
     # a generated feature vector is nobody's pixel: the call undoes restoring it, too

@@ -1,7 +1,5 @@
 """The classical baselines: their probabilities agree with their decisions, and blocks with the whole."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from watched import Watched
 
 from hyperseg.core import LabelError, Scene, SceneError, Split
 from hyperseg.data.preprocess import fit_preprocess, gather_spectra
+from hyperseg.data.splits import make_split
 from hyperseg.hsi.classical import (
     Fit,
     fit_lda,
@@ -27,14 +26,6 @@ from hyperseg.hsi.svm_tuning import draw_folds, temperature
 from hyperseg.simulated.scenes import toy_scene
 
 
-def random_split(scene: Scene, per_class: int, seed: int = 0) -> Split:
-    rng = np.random.default_rng(seed)
-    train = np.zeros(scene.shape, bool)
-    for k in range(scene.n_classes):
-        train.flat[rng.choice(np.flatnonzero(scene.labels == k), per_class, replace=False)] = True
-    return Split(train, np.zeros_like(train), scene.labelled() & ~train, how="random", seed=seed)
-
-
 @pytest.fixture(scope="module")
 def scene() -> Scene:
     return toy_scene(n_classes=4, seed=1)
@@ -42,7 +33,7 @@ def scene() -> Scene:
 
 @pytest.fixture(scope="module")
 def split(scene: Scene) -> Split:
-    return random_split(scene, 15)
+    return make_split("random_per_class:15,val=0", scene.labels, 4, seed=0)
 
 
 @pytest.mark.parametrize("n_classes", [2, 5])
@@ -80,7 +71,7 @@ def test_separable_classes_are_learnt_by_every_baseline(scene: Scene) -> None:
     cube = 0.05 * np.random.default_rng(0).normal(size=(*scene.shape, 4)).astype(np.float32)
     cube += np.eye(4, dtype=np.float32)[scene.labels]  # unlabelled pixels look like the last band
     scene = scene.with_(cube=cube, wavelengths_nm=None)
-    split = random_split(scene, 8)
+    split = make_split("random_per_class:8,val=0", scene.labels, 4, seed=0)
     for fit in (fit_svm, fit_random_forest, fit_lda):
         found = predict_map(fit_spectral(scene, split, fit, seed=0), scene.cube).argmax(-1)
         assert (found == scene.labels)[split.test].all()
@@ -94,8 +85,7 @@ def test_blocks_of_a_lazy_cube_give_the_whole_map(scene: Scene, split: Split, fi
     row_bytes = 4 * scene.cube.shape[1] * scene.n_bands
     blocks = predict_map(model, Watched(scene.cube), max_bytes=5 * row_bytes, on_rows=lambda *r: done.append(r))
     np.testing.assert_allclose(blocks, whole, atol=1e-5)
-    assert done[-1] == (32, 32)
-    assert len(done) == 7
+    assert (done[-1], len(done)) == ((32, 32), 7)
 
 
 def test_raw_and_preprocessed_cubes_give_the_same_map(scene: Scene, split: Split) -> None:
@@ -141,8 +131,7 @@ def test_tiny_classes_switch_tuning_off_or_stay_in_training() -> None:
     rng = np.random.default_rng(0)
     y = np.array([0, 0, 1, 1, 2])
     model = fit_svm(rng.normal(size=(5, 4)) + 3 * y[:, None], y, seed=0)
-    assert model.settings["C"] == 100
-    assert model.settings["cv_accuracy"] is None
+    assert (model.settings["C"], model.settings["cv_accuracy"]) == (100, None)
     y = np.repeat([0, 1, 2], [20, 20, 1])
     fold = draw_folds(y, rng)
     assert fold[-1] == -1

@@ -1,7 +1,5 @@
 """Fields are drawn from the distribution stated (by enumeration), forbidden pairs never occur, areas balance."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyperseg.core import DataFileError, LabelError, SettingError
+from hyperseg.core import LabelError, SettingError
 from hyperseg.data.splits import make_split
 from hyperseg.simulated.potts import FORBIDDEN, interaction, sample_fields, touching
 from hyperseg.simulated.scenes import USGS_APART, USGS_ORDER, simulate_usgs_potts
@@ -142,13 +140,9 @@ def test_interaction_is_the_table_described() -> None:
 
 def test_mistakes_are_refused() -> None:
     for pairs in (
-        {"apart": [(0, 3)]},
-        {"order": [(1, 1)]},
-        {"order": [(0, 1), (1, 0)]},
-        {"apart": [(1, 0)], "order": [(0, 1)]},
-        {"smoothness": -1.0},
-        {"smoothness": np.nan},
-    ):
+        {"apart": [(0, 3)]}, {"order": [(1, 1)]}, {"order": [(0, 1), (1, 0)]}, {"apart": [(1, 0)], "order": [(0, 1)]},
+        {"smoothness": -1.0}, {"smoothness": np.nan},
+    ):  # fmt: skip
         with pytest.raises(SettingError):
             interaction(3, **pairs)
     for bad in (np.zeros((2, 3)), np.full((2, 2), np.inf), np.full((2, 2), np.nan), np.zeros((0, 0))):
@@ -156,11 +150,9 @@ def test_mistakes_are_refused() -> None:
             one_map((4, 4), bad, seed=0)
     good = np.zeros((2, 2))
     for shape, below, options in (
-        ((0, 4), good, {}),
-        ((4, 4), np.zeros((3, 3)), {}),
-        ((4, 4), good, {"sweeps": 0}),
+        ((0, 4), good, {}), ((4, 4), np.zeros((3, 3)), {}), ((4, 4), good, {"sweeps": 0}),
         ((4, 4), good, {"balance": -0.1}),
-    ):
+    ):  # fmt: skip
         with pytest.raises(SettingError):
             one_map(shape, good, below, seed=0, **options)
     for labels in (np.zeros((2, 2)), np.zeros(3, int), np.full((2, 2), -2), np.full((2, 2), 4)):
@@ -171,8 +163,7 @@ def test_mistakes_are_refused() -> None:
 def test_scene_of_library_spectra_keeps_the_energies(shared_data: Path) -> None:
     found = simulate_usgs_potts(shared_data, seed=0)
     scene = found.scene
-    assert scene.name == "simulated-usgs-potts"
-    assert scene.classes == USGS_NAMES
+    assert (scene.name, scene.classes) == ("simulated-usgs-potts", USGS_NAMES)
     assert scene.cube.shape == (96, 96, 120)
     assert touching(scene.labels, 6)[:, ENERGIES == FORBIDDEN].sum() == 0
     area = scene.class_counts()
@@ -204,8 +195,3 @@ def test_an_svm_on_single_pixels_is_right_on_about_three_quarters(shared_data: P
     split = make_split("random_fraction:0.05,val=0", scene.labels, 6, seed=0)
     right = predict_map(fit_spectral(scene, split, fit_svm, seed=0), scene.cube).argmax(-1) == scene.labels
     assert 0.65 < right[split.test].mean() < 0.80
-
-
-def test_absent_library_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(DataFileError, match="make_up_spectra"):
-        simulate_usgs_potts(tmp_path)

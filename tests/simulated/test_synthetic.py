@@ -1,7 +1,5 @@
 """Simulated scenes are what the options say: limits without noise, conservation, measured noise, seeds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,8 @@ from hyperseg.simulated.scenes import potts_labels, simulate_pavia_university, t
 from hyperseg.simulated.spectra import ClassSpectra, fit_class_spectra, make_up_spectra, snr_profile
 
 PLAIN: dict[str, Any] = {
-    "psf_sigma_px": 0.0,
-    "variability": 0.0,
-    "illumination_std": 0.0,
-    "gradient_std": 0.0,
-    "noise_snr": np.inf,
-}
+    "psf_sigma_px": 0.0, "variability": 0.0, "illumination_std": 0.0, "gradient_std": 0.0, "noise_snr": np.inf,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -47,20 +41,17 @@ def test_without_any_disturbance_a_pixel_is_its_class_mean(labels: np.ndarray, s
 def test_mixed_cover_is_the_mean_of_the_class_means(labels: np.ndarray, spectra: ClassSpectra) -> None:
     found = simulate(labels, spectra, seed=0, background="mixed", **PLAIN)
     np.testing.assert_allclose(found.scene.cube[11], np.tile(spectra.mean.mean(0), (30, 1)), rtol=1e-5)
-    assert found.materials == (*spectra.names, "background")
-    assert found.scene.classes == spectra.names
+    assert (found.materials, found.scene.classes) == ((*spectra.names, "background"), spectra.names)
     assert found.abundances.shape == (36, 30, 4)
 
 
 def test_abundances_sum_to_one_and_are_pure_beyond_the_psf(labels: np.ndarray, spectra: ClassSpectra) -> None:
     found = simulate(labels, spectra, seed=0, psf_sigma_px=1.0)
     np.testing.assert_allclose(found.abundances.sum(-1), 1, atol=1e-6)
-    for k in (0, 1, 2):
-        deep = np.zeros(labels.shape, bool)
-        core = np.flatnonzero((labels == k).all(1))
-        far_from_others = core[(core < 9) if k == 0 else (core > core.min() + 3) & (core < core.max() - 2)]
-        deep[far_from_others] = True
-        np.testing.assert_array_equal(found.abundances[deep], np.eye(3)[labels[deep]])
+    cover = np.where(labels < 0, np.repeat([0, 1], [12, 24])[:, None], labels)
+    deep = ndimage.minimum_filter(cover, 7) == ndimage.maximum_filter(cover, 7)
+    assert set(cover[deep]) == {0, 1, 2}
+    np.testing.assert_array_equal(found.abundances[deep], np.eye(3)[cover[deep]])
     edge = found.abundances[25]
     assert ((edge[:, 1] > 0.5) & (edge[:, 2] > 0.1)).all()
 
@@ -72,15 +63,9 @@ def test_psf_moves_no_mass(spectra: ClassSpectra) -> None:
     assert blurred.std() < simulate(labels, spectra, seed=0, psf_sigma_px=0.0).abundances.std()
 
 
-def test_a_mixed_pixel_is_the_weighted_mean_of_the_class_means(spectra: ClassSpectra) -> None:
-    labels = potts_labels((20, 20), 3, seed=2)
-    found = simulate(labels, spectra, seed=0, **{**PLAIN, "psf_sigma_px": 1.0})
-    np.testing.assert_allclose(found.scene.cube, found.abundances @ spectra.mean, rtol=1e-5)
-
-
-def test_illumination_is_constant_per_parcel(spectra: ClassSpectra) -> None:
+def test_a_mixed_pixel_is_the_weighted_mean_under_an_illumination_constant_per_parcel(spectra: ClassSpectra) -> None:
     labels = potts_labels((40, 33), 3, seed=2, unlabelled=0.2)
-    found = simulate(labels, spectra, seed=0, **{**PLAIN, "illumination_std": 0.3})
+    found = simulate(labels, spectra, seed=0, **{**PLAIN, "psf_sigma_px": 1.0, "illumination_std": 0.3})
     values = []
     for k in range(3):
         parcels, n = ndimage.label(labels == k, structure=np.ones((3, 3)))
@@ -89,9 +74,8 @@ def test_illumination_is_constant_per_parcel(spectra: ClassSpectra) -> None:
             assert np.ptp(inside) == 0
             values.append(inside[0])
     assert len(np.unique(values)) == len(values) > 3
-    np.testing.assert_allclose(
-        found.scene.cube, found.illumination[..., None] * found.abundances @ spectra.mean, rtol=1e-5
-    )
+    mixed = found.illumination[..., None] * found.abundances @ spectra.mean
+    np.testing.assert_allclose(found.scene.cube, mixed, rtol=1e-5)
 
 
 def test_class_pixels_follow_the_class_distribution() -> None:
@@ -139,10 +123,8 @@ def test_measured_noise_is_the_noise_asked_for(profile: bool) -> None:
 
 
 def test_water_bands_are_flagged_and_drown_in_noise(labels: np.ndarray, spectra: ClassSpectra) -> None:
-    wet = np.zeros(20, bool)
-    wet[[7, 8]] = True
-    options = {**PLAIN, "water_bands": wet}
-    found = simulate(labels, spectra, seed=0, **options)
+    wet = np.isin(np.arange(20), [7, 8])
+    found = simulate(labels, spectra, seed=0, water_bands=wet, **PLAIN)
     np.testing.assert_array_equal(found.scene.good_bands, ~wet)
     water = found.scene.cube[..., wet]
     assert np.abs(water.mean((0, 1))).max() < 0.05 * found.scene.cube[..., ~wet].mean()
@@ -150,7 +132,7 @@ def test_water_bands_are_flagged_and_drown_in_noise(labels: np.ndarray, spectra:
     dry = simulate(labels, spectra, seed=0, **PLAIN).scene
     np.testing.assert_array_equal(found.scene.cube[..., ~wet], dry.cube[..., ~wet])
     assert dry.good_bands is None
-    gone = simulate(labels, spectra, seed=0, water="nan", **options).scene.cube
+    gone = simulate(labels, spectra, seed=0, water="nan", water_bands=wet, **PLAIN).scene.cube
     np.testing.assert_array_equal(np.isnan(gone).all((0, 1)), wet)
 
 
@@ -166,14 +148,10 @@ def test_labels_stay_and_the_name_says_simulated(labels: np.ndarray, spectra: Cl
 
 
 def test_options_outside_their_range_are_refused(labels: np.ndarray, spectra: ClassSpectra) -> None:
-    for bad in (
-        {"noise_snr": 0.0},
-        {"parcel_share": 0.8, "smooth_share": 0.4},
-        {"background": "sea"},
-        {"water": "ice"},
-    ):
+    shares = {"parcel_share": 0.8, "smooth_share": 0.4}
+    for bad in ({"noise_snr": 0.0}, shares, {"background": "sea"}, {"water": "ice"}):
         with pytest.raises(SettingError):
-            simulate(labels, spectra, seed=0, **bad)  # type: ignore[arg-type]
+            simulate(labels, spectra, seed=0, **bad)
     for wrong in (labels + 1, np.full((4, 4), -1), labels.astype(float), labels[0]):
         with pytest.raises(LabelError):
             simulate(wrong, spectra, seed=0)
@@ -188,9 +166,8 @@ def test_fitted_classes_give_back_mean_and_covariance() -> None:
     np.testing.assert_allclose(found.mean, truth.mean, rtol=0.01)
     np.testing.assert_allclose(found.covariance(), truth.covariance(), atol=0.05 * truth.covariance().max())
     low = fit_class_spectra(x, y, names=("a", "b"), wavelengths_nm=truth.wavelengths_nm, rank=1)
-    np.testing.assert_allclose(  # the diagonal is kept whatever the rank
-        np.diagonal(low.covariance(), axis1=1, axis2=2), np.diagonal(found.covariance(), axis1=1, axis2=2), rtol=1e-3
-    )
+    diagonals = (np.diagonal(fit.covariance(), axis1=1, axis2=2) for fit in (low, found))
+    np.testing.assert_allclose(*diagonals, rtol=1e-3)  # kept whatever the rank
 
 
 def test_a_class_of_one_pixel_borrows_relative_variability() -> None:
@@ -233,8 +210,7 @@ def test_toy_scenes_are_usable_for_every_seed() -> None:
 def test_pavia_university_stand_in(shared_data: Path) -> None:
     found = simulate_pavia_university(shared_data, seed=0)
     scene = found.scene
-    assert scene.cube.shape == (610, 340, 103)
-    assert scene.cube.dtype == np.float32
+    assert (scene.cube.shape, scene.cube.dtype) == ((610, 340, 103), np.float32)
     assert scene.class_counts().tolist() == [6631, 18649, 2099, 3064, 1345, 5029, 1330, 3682, 947]
     assert scene.name == "simulated-pavia-university"
     assert scene.source.startswith("simulated from")
@@ -242,8 +218,7 @@ def test_pavia_university_stand_in(shared_data: Path) -> None:
     mean = np.stack([scene.cube[scene.labels == k].mean(0) for k in range(9)])
     nir, red = mean[:, -1], mean[:, np.abs(scene.wavelengths_nm - 670).argmin()]
     assert (nir[[1, 3]] > 1.5 * red[[1, 3]]).all()  # meadows and trees have the red edge
-    assert mean.mean(1).argmin() == 8  # shadows are darkest
-    assert mean.mean(1).argmax() == 4  # painted metal is brightest
+    assert (mean.mean(1).argmin(), mean.mean(1).argmax()) == (8, 4)  # shadows are darkest, painted metal is brightest
 
 
 def test_absent_files_are_explained(tmp_path: Path) -> None:

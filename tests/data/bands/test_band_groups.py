@@ -1,7 +1,5 @@
 """Cutting bands into groups: every band in one group, in order, at the borders the data have."""
 
-from __future__ import annotations
-
 import json
 from itertools import pairwise
 from typing import Any
@@ -65,14 +63,12 @@ def test_fewer_bands_than_a_group_are_one_group(how: str) -> None:
 def test_gaps_are_cut_where_they_are() -> None:
     full = 400 + 10.0 * np.arange(220)
     kept = np.r_[0:104, 108:150, 163:220]  # 4 and 13 bands of water vapour are gone
-    groups = cut_bands(len(kept), how="gaps", wavelengths_nm=full[kept])
-    starts = [start for start, _ in groups]
-    assert {104, 104 + 42} < set(starts)
+    n, centres = len(kept), full[kept]
+    groups = cut_bands(n, how="gaps", wavelengths_nm=centres)
+    assert {104, 104 + 42} < {start for start, _ in groups}
     assert sizes(groups) == [17, 17, 18, 17, 17, 18, 14, 14, 14, 19, 19, 19]
-    assert cut_bands(len(kept), wavelengths_nm=full[kept]) == groups  # what "auto" means
-    assert cut_bands(len(kept), wavelengths_nm=full[kept][::-1]) == cut_bands(
-        len(kept), how="gaps", wavelengths_nm=-full[kept][::-1]
-    )
+    assert cut_bands(n, wavelengths_nm=centres) == groups  # what "auto" means
+    assert cut_bands(n, wavelengths_nm=centres[::-1]) == cut_bands(n, how="gaps", wavelengths_nm=-centres[::-1])
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2, 3, 4])

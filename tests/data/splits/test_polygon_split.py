@@ -1,10 +1,8 @@
 """The split by drawn polygon: the polygon, not the connected component, is the unit of evidence."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import label, maximum_filter
 
 from hyperseg.core import LabelError, Split
 from hyperseg.data.splits import SPLITS, folds, make_split
@@ -18,12 +16,16 @@ def drawn(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.indices(SHAPE)
     number = (rows // 10) * 8 + columns // 10
     keep = (rows // 10) % 2 == 0  # three bands of eight polygons
-    label = np.random.default_rng(seed).permutation(np.arange(48) % 3)
-    return (np.where(keep, label[number], -1).astype(np.int16), np.where(keep, number, -1).astype(np.int32))
+    crop = np.random.default_rng(seed).permutation(np.arange(48) % 3)
+    return (np.where(keep, crop[number], -1).astype(np.int16), np.where(keep, number, -1).astype(np.int32))
 
 
 def sides(split: Split) -> np.ndarray:
     return (split.train | split.val).astype(int) + 2 * split.test
+
+
+def is_whole(split: Split, where: np.ndarray) -> bool:
+    return len(set(sides(split)[where].ravel().tolist())) == 1
 
 
 def same(a: Split, b: Split) -> bool:
@@ -35,10 +37,9 @@ def test_no_polygon_is_on_both_sides(seed: int) -> None:
     labels, number = drawn()
     split = parcels(labels, 3, guard=0, cap=10_000, seed=seed, parcels=number)
     for k in np.unique(number[number >= 0]):
-        found = set(sides(split)[number == k].tolist())
-        assert len(found) == 1, k
+        assert is_whole(split, number == k), k
     by_component = parcels(labels, 3, guard=0, cap=10_000, seed=seed)
-    assert any(len(set(sides(by_component)[number == k].tolist())) == 1 for k in np.unique(number[number >= 0]))
+    assert any(is_whole(by_component, number == k) for k in np.unique(number[number >= 0]))
 
 
 def test_touching_polygons_of_a_class_are_several() -> None:
@@ -49,8 +50,7 @@ def test_touching_polygons_of_a_class_are_several() -> None:
     assert "one dominant parcel, cut in two: classes 0, 1" in cut.note
     dealt = parcels(labels, 2, guard=0, cap=10_000, seed=1, parcels=number)
     assert "cut" not in dealt.note
-    for k in range(8):
-        assert len(set(sides(dealt)[number == k].tolist())) == 1
+    assert all(is_whole(dealt, number == k) for k in range(8))
 
 
 def test_a_polygon_across_a_gap_stays_one() -> None:
@@ -61,8 +61,7 @@ def test_a_polygon_across_a_gap_stays_one() -> None:
     valid[4::10] = False
     for seed in range(5):
         split = parcels(labels, 3, guard=0, cap=10_000, seed=seed, valid=valid, parcels=number)
-        for k in np.unique(number[number >= 0]):
-            assert len(set(sides(split)[(number == k) & valid].tolist())) == 1
+        assert all(is_whole(split, (number == k) & valid) for k in np.unique(number[number >= 0]))
         pieces = parcels(labels, 3, guard=0, cap=10_000, seed=seed, valid=valid)
         torn = [len(set(sides(pieces)[(number == k) & valid].tolist())) for k in range(8)]
         assert max(torn) == 2
@@ -81,8 +80,6 @@ def test_the_guard_is_what_it_was() -> None:
 
 def test_components_as_polygons_are_the_same_split() -> None:
     """Polygons that are the connected components change nothing; nor do their numbers, nor those of classes."""
-    from scipy.ndimage import label
-
     labels, _ = drawn()
     number = np.full(SHAPE, -1, np.int32)
     for k in range(3):
@@ -112,8 +109,8 @@ def test_labels_without_a_polygon_fall_into_components() -> None:
     labels[52:56, 5:9] = labels[52:56, 30:34] = 1
     for seed in range(4):
         split = parcels(labels, 3, guard=0, cap=10_000, seed=seed, parcels=number)
-        for columns in (slice(5, 9), slice(30, 34)):
-            assert len(set(sides(split)[52:56, columns].ravel().tolist())) == 1
+        assert is_whole(split, np.s_[52:56, 5:9])
+        assert is_whole(split, np.s_[52:56, 30:34])
 
 
 def test_it_is_said_and_spelt() -> None:

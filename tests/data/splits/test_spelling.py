@@ -1,7 +1,5 @@
 """Splits as parts: the table, their settings, their spelling, and one that is added."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
