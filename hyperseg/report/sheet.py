@@ -95,7 +95,7 @@ def lettered(page: Picture, words: Iterable[tuple[float, float, str, float, bool
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     figure.figimage(page, origin="upper")
     for x, y, text, size, bold in words:
-        font = {"fontsize": size * 72 / DPI, "fontweight": "bold" if bold else "normal"}
+        font: dict[str, Any] = {"fontsize": size * 72 / DPI, "fontweight": "bold" if bold else "normal"}
         # a class may be called "$CaCO_3$"
         figure.text(x / width, 1 - y / height, text, va="center_baseline", parse_math=False, **font)
     with io.BytesIO() as file:

@@ -89,8 +89,7 @@ def test_intervals_hold_what_they_promise(design: str) -> None:
 
 
 def test_a_mapped_class_nobody_looked_at_is_left_out_and_named() -> None:
-    table = np.array([[8, 1, 0], [2, 4, 0], [1, 0, 0]])
-    found = adjusted_areas(table, [60, 40, 100])
+    found = adjusted_areas(np.array([[8, 1, 0], [2, 4, 0], [1, 0, 0]]), [60, 40, 100])
     assert found.unassessed == (2,)
     assert (found.total, found.assessed) == (200, 100)
     assert np.isnan([found.estimated[2], found.error[2], found.users[2], found.producers[2]]).all()
@@ -119,8 +118,7 @@ def test_a_class_that_was_mapped_nowhere_can_have_an_area() -> None:
 
 
 def test_one_reference_pixel_gives_the_widest_interval() -> None:
-    table = np.array([[30, 1], [10, 0]])
-    found = adjusted_areas(table, [90, 10])
+    found = adjusted_areas(np.array([[30, 1], [10, 0]]), [90, 10])
     assert found.lone == (1,)
     np.testing.assert_allclose(found.error, (90**2 * 0.75 * 0.25 / 39 + 10**2 / 4) ** 0.5)
     assert np.isnan(found.users_error[1])

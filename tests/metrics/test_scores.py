@@ -58,8 +58,7 @@ def test_scores_agree_with_scikit_learn() -> None:
 
 
 def test_the_true_label_alone_decides_what_is_scored() -> None:
-    truth = np.array([0, 0, 1, 1, -1, -1], np.int16)
-    predicted = np.array([0, -1, 1, 0, 0, -1], np.int16)
+    truth, predicted = np.array([[0, 0, 1, 1, -1, -1], [0, -1, 1, 0, 0, -1]], np.int16)
     found = scores(confusion(truth, predicted, 2))
     assert found.n == 4
     assert found.oa == pytest.approx(50.0), "a missing prediction is a wrong one"
@@ -69,8 +68,7 @@ def test_the_true_label_alone_decides_what_is_scored() -> None:
 
 
 def test_absent_classes_enter_no_mean_and_are_named() -> None:
-    truth = np.array([0, 0, 2, 2], np.int16)
-    predicted = np.array([0, 0, 2, 1], np.int16)
+    truth, predicted = np.array([[0, 0, 2, 2], [0, 0, 2, 1]], np.int16)
     found = scores(confusion(truth, predicted, 4))
     assert found.scored == (0, 2)
     assert found.aa == pytest.approx(75.0)
