@@ -75,6 +75,7 @@ class Saved:
     arrays: Arrays = field(default_factory=dict)
 
     def within(self, prefix: str) -> Arrays:
+        """The arrays under `prefix.`, without it."""
         return unprefixed(prefix, self.arrays)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -86,9 +85,11 @@ class Scene:
             )
         for what, array in (("labels", self.labels), ("valid mask", self.valid), ("parcels", self.parcels)):
             if array is not None and tuple(array.shape) != shape[:-1]:
+                turned = array.shape[::-1] == shape[:-1]
+                hint = "; they look transposed: swap rows and columns" if turned else ""
                 raise LabelError(
                     f"{self.name}: the {what} has shape {tuple(array.shape)}, the cube's pixels are {shape[:-1]}. "
-                    f"Both must lie on the same grid{_transposed_hint(tuple(array.shape), shape[:-1])}."
+                    f"Both must lie on the same grid{hint}."
                 )
         for what, bands in (("wavelengths", self.wavelengths_nm), ("good-band list", self.good_bands)):
             if bands is not None and len(bands) != shape[-1]:
@@ -131,7 +132,3 @@ class Scene:
     def with_(self, **changes: Any) -> Scene:
         """A copy with some fields replaced."""
         return replace(self, **changes)
-
-
-def _transposed_hint(given: Sequence[int], expected: Sequence[int]) -> str:
-    return "; they look transposed: swap rows and columns" if tuple(reversed(given)) == tuple(expected) else ""

@@ -49,8 +49,7 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
     What makes an item (reading a window of a file, say) must allow another thread. At most two items exist at a
     time. An error comes out where its item would have.
     """
-    following = iter(items)
-    nothing = object()
+    following, nothing = iter(items), object()
     with ThreadPoolExecutor(1) as reader:
         pending = reader.submit(next, following, nothing)
         while (item := pending.result()) is not nothing:

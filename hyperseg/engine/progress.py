@@ -27,8 +27,7 @@ class Pace:
 
     Attributes:
         refresh_s: seconds between two drawings of a bar.
-        lines: lines of the whole work, where there is no terminal.
-        quiet_s: without a terminal, work shorter than this needs no lines.
+        lines, quiet_s: without a terminal: lines of the whole work, none before so many seconds.
         clock: seconds since any moment.
     """
 

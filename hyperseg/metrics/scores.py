@@ -173,9 +173,7 @@ def mean_and_std(values: Iterable[float]) -> Repeats:
 
 
 def _percent(part: NDArray[np.float64], whole: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    out = np.full(part.shape, np.nan)
-    np.divide(100.0 * part, whole, out=out, where=present)
-    return out
+    return np.divide(100.0 * part, whole, out=np.full(part.shape, np.nan), where=present)
 
 
 def _check_labels(truth: Labels, predicted: Labels, n_classes: int) -> None:

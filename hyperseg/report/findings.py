@@ -136,13 +136,13 @@ def _better_and_worse(table: list[Row]) -> list[str]:
     others = [row for row in table if not row.final and _oa(row) > _oa(final)]
     best, found = max(others, key=_oa, default=None), []
     if best is not None:
-        what = {
+        subject = {
             "baseline": f"The baseline {best.name}",
             "twin": f"The {best.title}, trained on the labels alone,",
-            "control": f"The control {best.name}",
             "network": f"The unrefined map of {best.name}",
-        }
-        subject = what.get(best.role, f"The map of {best.name}, not refined any further,")
+            "control": f"The control {best.name}",
+            "refined": f"The map of {best.name}, not refined any further,",
+        }[best.role]
         scores = f"(OA {number(_oa(best), 2)} against {number(_oa(final), 2)})"
         found.append(f"{subject} did better than the final map on the test pixels {scores}.")
     for before, after in pairwise(row for row in table if row.role in ("network", "refined")):

@@ -34,11 +34,8 @@ def false_colour(scene: Scene, *, step: int = 1) -> Picture:
     """A picture of the scene from three bands, stretched between the 2nd and 98th percentile of each.
 
     The bands are the scene's `rgb_bands`; else those nearest to 650, 550 and 470 nm; else three evenly spaced
-    good ones, the last one red; of two or fewer one, in grey. Nothing but these bands is read.
-
-    Args:
-        scene: its cube may be lazy.
-        step: take every `step`-th row and column.
+    good ones, the last one red; of two or fewer one, in grey. Nothing but these bands is read, and of them every
+    `step`-th row and column; the cube may be lazy.
 
     Returns:
         (H, W, 3) sRGB, pixels without data grey (128).

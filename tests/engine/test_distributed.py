@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,15 +55,9 @@ def two_processes(folder: Path) -> list[dict]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(folder)],
-            env={**os.environ, **world, "RANK": str(r), "LOCAL_RANK": str(r), "GLOO_SOCKET_IFNAME": "lo"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for r in range(2)
-    ]
+    env = os.environ | world | {"GLOO_SOCKET_IFNAME": "lo"}
+    start = partial(subprocess.Popen, [sys.executable, __file__, str(folder)], stderr=subprocess.PIPE, text=True)
+    processes = [start(env=env | {"RANK": str(r), "LOCAL_RANK": str(r)}) for r in range(2)]
     try:
         for r, process in enumerate(processes):
             _, said = process.communicate(timeout=60)

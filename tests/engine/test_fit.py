@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,8 +257,7 @@ def test_a_phase_leaves_the_other_network_alone() -> None:
 
     def watch(now: str) -> None:
         assert all(p.grad is None for p in (*critic.parameters(), *maker.parameters()))
-        copies = [{k: v.clone() for k, v in m.state_dict().items()} for m in (critic, maker)]
-        seen.append((now, copies[0], copies[1]))
+        seen.append((now, deepcopy(critic.state_dict()), deepcopy(maker.state_dict())))
 
     phases = adversaries(critic, maker, watch)
     history = fit(phases, lambda s: data(s)[0], 6, modules={"D": critic, "G": maker}, seed=0)
@@ -267,8 +267,7 @@ def test_a_phase_leaves_the_other_network_alone() -> None:
         # parameters and batch statistics alike
         assert same(critic_before, critic_after) == (now == "fool")
         assert same(maker_before, maker_after) == (now == "judge")
-    assert set(history.terms) == {"D.real", "D.fake", "G.fool"}
-    assert all(len(v) == 6 for v in history.terms.values())
+    assert {name: len(values) for name, values in history.terms.items()} == {"D.real": 6, "D.fake": 6, "G.fool": 6}
     assert history.terms["G.fool"][0] == history.terms["G.fool"][1]  # not due: the last value stands
 
 
@@ -304,11 +303,9 @@ def test_gradient_descent_and_clipping_are_what_they_say(clip: float | None, ste
 
 def test_terms_are_summed() -> None:
     net, phase = line(0.0, lambda w: w)
-    w = net.weight
-    phase.loss = lambda batch: {"a": 2 * w.sum(), "b": 5 * w.sum()}  # type: ignore[operator]
+    phase.loss = lambda batch: {"a": 2 * net.weight.sum(), "b": 5 * net.weight.sum()}  # type: ignore[operator]
     history = fit([phase], lambda s: None, 1, modules={"net": net}, seed=0)
-    assert w.item() == -7.0  # type: ignore[operator]
-    assert history.terms == {"a": [0.0], "b": [0.0]}
+    assert (net.weight.item(), history.terms) == (-7.0, {"a": [0.0], "b": [0.0]})  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -334,7 +331,7 @@ def validated(scores: list[float], **options: object) -> tuple[History, Rig, lis
     run, left, seen = rig(), iter(scores), []
 
     def validate() -> float:
-        seen.append({k: v.clone() for k, v in run.weights().items()})
+        seen.append(deepcopy(run.weights()))
         return next(left)
 
     return run.fit(validate=validate, validate_every=1, **options), run, seen
@@ -349,14 +346,15 @@ def test_the_best_weights_are_kept_the_average_included() -> None:
     assert not run.ema.module.training
 
 
-def test_patience_counts_validations_without_improvement() -> None:
+def test_patience_counts_validations_without_improvement_and_nan_is_an_error() -> None:
     history, _, seen = validated([0.1, 0.5, 0.4, 0.5, 0.45, *[0.9] * 7], patience=3)
-    assert len(seen) == 5
-    assert history.steps[-1] == 5
+    assert (len(seen), history.steps[-1]) == (5, 5)
     assert "no better validation in 3" in history.ended
     history, _, seen = validated([0.1, 0.5, 0.4, 0.4, 0.6, *[0.5] * 7], patience=3)
     assert (len(seen), history.best_step) == (8, 5)
     assert validated([0.0] * STEPS)[0].ended == "all steps done"
+    with pytest.raises(TrainingError, match="after step 2 gave NaN"):
+        validated([0.1, math.nan, *[0.2] * 10])
 
 
 def test_patience_survives_resumption(file: Path) -> None:
@@ -369,27 +367,21 @@ def test_patience_survives_resumption(file: Path) -> None:
     assert same(net.weights(), other.weights())
 
 
-def test_nan_as_validation_score_is_an_error() -> None:
-    with pytest.raises(TrainingError, match="after step 2 gave NaN"):
-        validated([0.1, math.nan, *[0.2] * 10])
-
-
 def test_report_gets_every_step_and_the_validation() -> None:
-    rows: list[tuple[int, dict[str, float]]] = []
-    history = rig().fit(report=lambda step, values: rows.append((step, dict(values))))
-    assert [step for step, _ in rows] == list(range(1, STEPS + 1))
-    assert [v["ce"] for _, v in rows] == history.terms["ce"]
-    assert "validation" not in rows[3][1]
-    assert rows[4][1]["validation"] == history.scores[0]
+    rows: dict[int, dict[str, float]] = {}
+    history = rig().fit(report=lambda step, values: rows.update({step: dict(values)}))
+    assert [*rows] == list(range(1, STEPS + 1))
+    assert [values["ce"] for values in rows.values()] == history.terms["ce"]
+    assert "validation" not in rows[4]
+    assert rows[5]["validation"] == history.scores[0]
     assert history.validated == [5, 10, STEPS]
 
 
 def test_bf16_computes_in_bf16_and_trains_float32_weights() -> None:
     kinds: list[torch.dtype] = []
-    low, full = rig(), rig()
+    low, reference = rig(), rig().fit()
     low.net.register_forward_hook(lambda _m, _i, out: kinds.append(out.dtype) if torch.is_grad_enabled() else None)
     history = low.fit(precision="bf16")
-    reference = full.fit()
     assert set(kinds) == {torch.bfloat16}
     assert all(v.dtype != torch.bfloat16 for v in low.weights().values())
     assert history.terms["ce"][0] == pytest.approx(reference.terms["ce"][0], rel=2e-2)
@@ -416,13 +408,10 @@ def test_average_is_the_recursion_it_claims() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validate_every": 0}, "validate_every=0"),
-        ({"validate": None, "patience": 2}, "patience=2"),
-        ({"patience": 0}, "patience=0"),
-        ({"precision": "fp16"}, "fp16"),
-        ({"seed": -1}, "seed=-1"),
+        ({"validate_every": 0}, "validate_every=0"), ({"validate": None, "patience": 2}, "patience=2"),
+        ({"patience": 0}, "patience=0"), ({"precision": "fp16"}, "fp16"), ({"seed": -1}, "seed=-1"),
     ],
-)
+)  # fmt: skip
 def test_contradictions_are_refused_before_training(options: dict, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         rig().fit(batches=stop_at(0), **options)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -149,8 +151,7 @@ def test_a_scene_of_one_or_two_channels_is_grey(bands: int) -> None:
     picture = pictures.false_colour(scene)
     assert (picture == picture[..., :1]).all()
     assert (picture.shape, picture[0, 0, 0], picture[-1, -1, 0]) == ((4, 5, 3), 0, 255)
-    spectra = false_colours(np.asarray(scene.cube[:]), scene)
-    assert np.abs(255 * spectra - picture).max() <= 0.51
+    assert np.abs(255 * false_colours(np.asarray(scene.cube[:]), scene) - picture).max() <= 0.51
 
 
 def test_of_a_volume_the_middle_slice_is_drawn_and_the_whole_is_counted() -> None:
@@ -264,21 +265,13 @@ def test_spectra_skip_gaps_bad_bands_and_classes_without_pixels() -> None:
     good = np.arange(12) != 3
     nm = np.r_[np.linspace(400, 900, 6), np.linspace(1500, 2000, 6)]
     picture = decode(charts.spectra_figure(spectra, labels, CLASSES, COLOURS, wavelengths_nm=nm, good_bands=good))
-    assert boxes(picture, RED)
-    assert boxes(picture, GREEN)
-    assert not boxes(picture, BLUE)
+    assert [bool(boxes(picture, colour)) for colour in (RED, GREEN, BLUE)] == [True, True, False]
     with pytest.raises(SceneError, match="a label each"):
         charts.spectra_figure(spectra, labels[:3], CLASSES, COLOURS)
 
 
 def test_figures_leave_matplotlib_as_it_was() -> None:
-    import sys
-
-    import matplotlib
-
-    before = dict(matplotlib.rcParams)
-    known = "matplotlib.pyplot" in sys.modules
+    before = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     pictures.map_figure(np.array([[0, 1]]), CLASSES, COLOURS, title="x")
     charts.confusion_figure(np.eye(3), CLASSES)
-    assert dict(matplotlib.rcParams) == before
-    assert ("matplotlib.pyplot" in sys.modules) == known
+    assert (dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules) == before
