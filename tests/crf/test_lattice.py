@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from exact import exact_kernel
 from numpy.typing import NDArray
 
 from hyperseg.core import SettingError
 from hyperseg.crf.dense import mean_field
-from hyperseg.crf.exact import ExactKernel
 from hyperseg.crf.lattice import Lattice
 
 SEED = 7
@@ -97,7 +97,7 @@ def test_approximates_the_exact_kernel(d: int, tolerance: float) -> None:
     """
     features = np.random.default_rng(3).uniform(0, 3, (3000, d)).astype(np.float32)
     smooth = torch.as_tensor(0.5 + 0.5 * np.sin(2 * features.sum(1, keepdims=True)), dtype=torch.float64)
-    difference = Lattice(features, dtype=torch.float64)(smooth) - ExactKernel(features)(smooth)
+    difference = Lattice(features, dtype=torch.float64)(smooth) - exact_kernel(features)(smooth)
     assert difference.abs().max() < tolerance
 
 

@@ -105,13 +105,6 @@ def test_each_kernel_is_built_once(truth: NDArray[np.int16], guide: NDArray[np.f
     assert [row.settings for row in table] == [None, *shuffled]
 
 
-def test_the_metric_decides(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
-    map_, val = map_of(speckled(truth, 0.3)), half(truth)
-    candidates = [DenseCRF()]
-    tuned = tune(map_, guide, truth, val, candidates=candidates, metric=lambda p, t: -float(np.mean(p == t)))
-    assert tuned.settings is None
-
-
 def test_pixels_outside_the_mask_do_not_count(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
     map_, val = map_of(speckled(truth, 0.3)), half(truth)
     hidden = np.where(val, truth, np.int16(-1))
