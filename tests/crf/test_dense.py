@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from exact import exact_kernel
+from made import exact_kernel
 from numpy.typing import NDArray
 
 from hyperseg.core import SceneError, SegmentationMap, SettingError

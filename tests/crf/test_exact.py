@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from exact import exact_kernel
+from made import exact_kernel
 
 from hyperseg.crf.dense import energy, free_energy, mean_field
 

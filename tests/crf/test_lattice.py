@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from exact import exact_kernel
+from made import exact_kernel
 from numpy.typing import NDArray
 
 from hyperseg.core import SettingError
