@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made import exact_kernel
+from made import exact_kernel, map_of
 from numpy.typing import NDArray
 
 from hyperseg.core import SceneError, SegmentationMap, SettingError
@@ -21,11 +21,6 @@ from hyperseg.crf.settings import DenseCRF
 H, W = 24, 19
 engines = pytest.mark.parametrize("engine", ["lattice", "exact"])
 all_engines = pytest.mark.parametrize("engine", ["lattice", "exact", "pydensecrf"])
-
-
-def make_map(probs: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> SegmentationMap:
-    names = tuple(f"class {i}" for i in range(probs.shape[-1]))
-    return SegmentationMap(probs.astype(np.float32), names, ((0, 0, 0),) * len(names), made_by=("random",), valid=valid)
 
 
 def refined(
@@ -47,7 +42,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def noisy(rng: np.random.Generator) -> SegmentationMap:
-    return make_map(rng.dirichlet(np.ones(4), (H, W)))
+    return map_of(rng.dirichlet(np.ones(4), (H, W)))
 
 
 @pytest.fixture
@@ -93,7 +88,7 @@ def test_relabelling_the_classes_relabels_the_result(
 ) -> None:
     order = [2, 0, 3, 1]
     after = refined(noisy, guide, engine=engine)
-    permuted = refined(make_map(noisy.probs[..., order]), guide, engine=engine)
+    permuted = refined(map_of(noisy.probs[..., order]), guide, engine=engine)
     np.testing.assert_allclose(permuted.probs, after.probs[..., order], atol=1e-5)
 
 
@@ -104,7 +99,7 @@ def test_a_lone_wrong_pixel_is_flipped_and_an_edge_of_the_guide_is_kept(
     truth = np.broadcast_to((np.arange(W) >= W // 2).astype(int), (H, W))
     labels = truth.copy()
     labels[12, 4] = 1
-    before = make_map(np.where(np.eye(2)[labels] > 0, 0.9, 0.1))
+    before = map_of(np.where(np.eye(2)[labels] > 0, 0.9, 0.1))
     after = refined(before, guide, engine=engine, by="smoothing")
     np.testing.assert_array_equal(after.labels(), truth)
     assert after.made_by == ("random", "smoothing")
@@ -114,7 +109,7 @@ def test_a_lone_wrong_pixel_is_flipped_and_an_edge_of_the_guide_is_kept(
 def test_certain_pixels_stay_finite_and_sum_to_one(
     rng: np.random.Generator, guide: NDArray[np.float32], engine: str
 ) -> None:
-    certain = make_map(np.eye(4)[rng.integers(0, 4, (H, W))])  # log of 0
+    certain = map_of(np.eye(4)[rng.integers(0, 4, (H, W))])  # log of 0
     after = refined(certain, guide, DenseCRF(gaussian_weight=50), engine=engine)
     assert np.isfinite(after.probs).all()
     np.testing.assert_allclose(after.probs.sum(-1), 1, atol=1e-5)
@@ -147,7 +142,7 @@ def test_lattice_and_pydensecrf_agree_on_indian_pines(rng: np.random.Generator, 
     _, vectors = np.linalg.eigh(centred.T @ centred)
     guide = guide_from_components((centred @ vectors[:, :-4:-1]).reshape(*truth.shape, 3))
     scores = rng.normal(0, 1, (*truth.shape, 17)) + 1.5 * np.eye(17)[truth]
-    map_ = make_map(np.exp(scores) / np.exp(scores).sum(-1, keepdims=True))
+    map_ = map_of(np.exp(scores) / np.exp(scores).sum(-1, keepdims=True))
     lattice = refine(map_, guide)
     theirs = refine(map_, guide, engine="pydensecrf")
     worst = np.abs(lattice.probs - theirs.probs).max(-1)
@@ -174,7 +169,7 @@ def test_pixels_without_data_take_no_part(noisy: SegmentationMap, guide: NDArray
     spoilt_probs, spoilt_guide = noisy.probs.copy(), guide.copy()
     spoilt_probs[~valid], spoilt_guide[~valid] = np.nan, np.nan
     clean = refined(replace(noisy, valid=valid), guide, engine=engine)
-    spoilt = refined(make_map(spoilt_probs, valid), spoilt_guide, engine=engine)
+    spoilt = refined(map_of(spoilt_probs, valid), spoilt_guide, engine=engine)
     np.testing.assert_array_equal(clean.probs[valid], spoilt.probs[valid])
     np.testing.assert_array_equal(clean.probs[~valid], noisy.probs[~valid])
     assert np.isnan(spoilt.probs[~valid]).all()

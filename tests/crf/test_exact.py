@@ -47,22 +47,17 @@ def test_mean_field_equals_a_double_loop(features: np.ndarray, unary: np.ndarray
     k = looped_kernel(features, normalised=normalised, own=own)
     weight, n = 1.7, H * W
 
-    def softmax(scores: list[float]) -> list[float]:
-        total = sum(math.exp(s) for s in scores)
-        return [math.exp(s) / total for s in scores]
+    def softmax(costs: list[float]) -> list[float]:
+        total = sum(math.exp(-cost) for cost in costs)
+        return [math.exp(-cost) / total for cost in costs]
 
-    q = [softmax([-u for u in row]) for row in unary]
+    def cost(i: int, c: int) -> float:
+        """Potts: a class costs what the neighbours believe of all other classes."""
+        return unary[i][c] + weight * sum(k[i][j] * q[j][o] for j in range(n) for o in range(K) if o != c)
+
+    q = [softmax(row) for row in unary]
     for _ in range(4):
-        q = [
-            softmax(
-                [
-                    # Potts: the cost of class c is what the neighbours believe of all other classes
-                    -unary[i][c] - weight * sum(k[i][j] * q[j][o] for j in range(n) for o in range(K) if o != c)
-                    for c in range(K)
-                ]
-            )
-            for i in range(n)
-        ]
+        q = [softmax([cost(i, c) for c in range(K)]) for i in range(n)]
     kernel = exact_kernel(features, normalised=normalised, own=own)
     ours = mean_field(torch.from_numpy(unary), [kernel], [weight], iterations=4)
     np.testing.assert_allclose(ours.numpy(), q, atol=1e-12)

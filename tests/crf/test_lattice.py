@@ -7,26 +7,14 @@ import pytest
 import torch
 from made import exact_kernel
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from hyperseg.core import SettingError
 from hyperseg.crf.dense import mean_field
+from hyperseg.crf.kernels import Kernels
 from hyperseg.crf.lattice import Lattice
 
 SEED = 7
-
-
-def colour_scene(rng: np.random.Generator, height: int, width: int, classes: int) -> NDArray[np.float32]:
-    """(H, W, 3) guide in 0..255: blobs of constant colour with noise, as an image has."""
-    from scipy.ndimage import gaussian_filter
-
-    blobs = gaussian_filter(rng.standard_normal((classes, height, width)), (0, 4, 4)).argmax(0)
-    noisy = rng.uniform(0, 255, (classes, 3))[blobs] + rng.normal(0, 12, (height, width, 3))
-    return np.clip(noisy, 0, 255).astype(np.float32)
-
-
-def scene_features(guide: NDArray[np.float32], sxy: float, sfeature: float) -> NDArray[np.float32]:
-    row, column = np.mgrid[: guide.shape[0], : guide.shape[1]].reshape(2, -1)
-    return np.column_stack([column / sxy, row / sxy, guide.reshape(-1, 3) / sfeature]).astype(np.float32)
 
 
 def random_features(d: int, n: int = 300, spread: float = 2.0) -> NDArray[np.float32]:
@@ -105,16 +93,19 @@ def test_approximates_the_exact_kernel(d: int, tolerance: float) -> None:
 def test_marginals_equal_pydensecrf(iterations: int) -> None:
     densecrf = pytest.importorskip("pydensecrf.densecrf")
     rng = np.random.default_rng(5)
-    guide = colour_scene(rng, 60, 47, 6)
-    bilateral, gaussian = scene_features(guide, 40, 13), scene_features(guide, 3, 13)[:, :2].copy()
+    # blobs of constant colour with noise, as an image has
+    blobs = gaussian_filter(rng.standard_normal((6, 60, 47)), (0, 4, 4)).argmax(0)
+    guide = np.clip(rng.uniform(0, 255, (6, 3))[blobs] + rng.normal(0, 12, (60, 47, 3)), 0, 255)
+    kernels = Kernels(guide)
+    bilateral, gaussian = kernels.bilateral_features(40, 13), kernels.gaussian_features(3)
     unary = -np.log(rng.dirichlet(np.ones(6), 60 * 47)).astype(np.float32)
     crf = densecrf.DenseCRF(60 * 47, 6)
     crf.setUnaryEnergy(np.ascontiguousarray(unary.T))
     crf.addPairwiseEnergy(np.ascontiguousarray(gaussian.T), compat=3.0)
     crf.addPairwiseEnergy(np.ascontiguousarray(bilateral.T), compat=10.0)
     theirs = np.array(crf.inference(iterations)).T
-    kernels = [Lattice(gaussian), Lattice(bilateral)]
-    ours = mean_field(torch.from_numpy(unary), kernels, [3.0, 10.0], iterations=iterations).numpy()
+    lattices = [kernels.gaussian(3), kernels.bilateral(40, 13)]
+    ours = mean_field(torch.from_numpy(unary), lattices, [3.0, 10.0], iterations=iterations).numpy()
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert np.abs(ours - np.exp(-unary)).max() > 0.1  # the CRF did something
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from made import map_of
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, SceneError, SegmentationMap
 from hyperseg.crf.dense import refine
-from hyperseg.crf.kernels import Kernel, Kernels
+from hyperseg.crf.kernels import Kernels
+from hyperseg.crf.lattice import Lattice
 from hyperseg.crf.settings import DenseCRF
 from hyperseg.crf.tune import ClassChange, changes, choose, class_gain, default_candidates, tune
 
@@ -31,10 +34,8 @@ def guide(truth: NDArray[np.int16]) -> NDArray[np.float32]:
     return (np.array([40.0, 120.0, 220.0])[truth][..., None] + noise).astype(np.float32)
 
 
-def map_of(labels: NDArray[np.int16], confidence: float = 0.8) -> SegmentationMap:
-    k = 3
-    probs = np.where(np.eye(k)[labels] > 0, confidence, (1 - confidence) / (k - 1)).astype(np.float32)
-    return SegmentationMap(probs=probs, classes=("a", "b", "c"), colours=((0, 0, 0),) * k)
+def sure(labels: NDArray[np.int16], confidence: float = 0.8) -> SegmentationMap:
+    return map_of(np.where(np.eye(3)[labels] > 0, confidence, (1 - confidence) / 2))
 
 
 def speckled(truth: NDArray[np.int16], share: float) -> NDArray[np.int16]:
@@ -49,7 +50,7 @@ def half(truth: NDArray[np.int16]) -> NDArray[np.bool_]:
 def test_a_speckled_map_gets_better_on_pixels_never_looked_at(
     truth: NDArray[np.int16], guide: NDArray[np.float32]
 ) -> None:
-    map_, val = map_of(speckled(truth, 0.3)), half(truth)
+    map_, val = sure(speckled(truth, 0.3)), half(truth)
     tuned = tune(map_, guide, truth, val)
     assert tuned.settings is not None
     assert tuned.n_pixels == val.sum()
@@ -65,7 +66,7 @@ def test_a_speckled_map_gets_better_on_pixels_never_looked_at(
 
 def test_a_perfect_map_is_left_alone(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
     """Smoothing raises the likelihood here, but an equal accuracy is no reason to touch the map."""
-    tuned = tune(map_of(truth, 0.6), guide, truth, half(truth))
+    tuned = tune(sure(truth, 0.6), guide, truth, half(truth))
     assert tuned.settings is None
     assert tuned.table[0].settings is None
     assert tuned.table[0].score == 1.0
@@ -78,35 +79,27 @@ def test_harm_is_refused(truth: NDArray[np.int16]) -> None:
     lines[:, ::2] = 1
     flat = np.zeros((H, W, 3), np.float32)
     strong = [DenseCRF(gaussian_weight=30, bilateral_weight=0), DenseCRF(bilateral_weight=30)]
-    tuned = tune(map_of(lines, 0.6), flat, lines, half(truth), candidates=strong)
+    tuned = tune(sure(lines, 0.6), flat, lines, half(truth), candidates=strong)
     assert tuned.settings is None
     assert all(row.score < 1 and row.changed > 0 for row in tuned.table[1:])
 
 
-class Watched(Kernels):
-    """Kernels that remember which ones were asked for."""
-
-    def gaussian(self, sxy_px: float) -> Kernel:
-        return self.remember(super().gaussian(sxy_px))
-
-    def bilateral(self, sxy_px: float, sfeature: float) -> Kernel:
-        return self.remember(super().bilateral(sxy_px, sfeature))
-
-    def remember(self, kernel: Kernel) -> Kernel:
-        self.asked = [*getattr(self, "asked", []), kernel]
-        return kernel
-
-
 def test_each_kernel_is_built_once(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
     shuffled = [default_candidates()[i] for i in np.random.default_rng(0).permutation(len(default_candidates()))]
-    kernels = Watched(guide)
-    table = tune(map_of(truth), guide, truth, half(truth), candidates=shuffled, kernels=kernels).table
-    assert len({id(kernel) for kernel in kernels.asked}) == 1 + 6  # all are kept in `asked`: no id is used twice
+    built: list[Lattice] = []
+
+    def build(*given: Any, **options: Any) -> Lattice:
+        built.append(Lattice(*given, **options))
+        return built[-1]
+
+    kernels = Kernels(guide, build=build)
+    table = tune(sure(truth), guide, truth, half(truth), candidates=shuffled, kernels=kernels).table
+    assert len(built) == 1 + 6
     assert [row.settings for row in table] == [None, *shuffled]
 
 
 def test_pixels_outside_the_mask_do_not_count(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
-    map_, val = map_of(speckled(truth, 0.3)), half(truth)
+    map_, val = sure(speckled(truth, 0.3)), half(truth)
     hidden = np.where(val, truth, np.int16(-1))
     wrong = np.where(val, truth, np.int16(0))
     candidates = default_candidates()[:4]
@@ -116,15 +109,15 @@ def test_pixels_outside_the_mask_do_not_count(truth: NDArray[np.int16], guide: N
 
 def test_no_validation_pixel_is_an_error(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
     with pytest.raises(LabelError, match="needs validation pixels"):
-        tune(map_of(truth), guide, np.full_like(truth, -1), half(truth))
+        tune(sure(truth), guide, np.full_like(truth, -1), half(truth))
     with pytest.raises(SceneError, match=r"mask have shape \(29, 28\)"):
-        tune(map_of(truth), guide, truth, half(truth)[1:])
+        tune(sure(truth), guide, truth, half(truth)[1:])
 
 
 def test_changes_are_counted_by_hand() -> None:
     truth = np.array([[0, 0, 0, 1, 1, 2, -1, 0]], np.int16)
-    before = map_of(np.array([[0, 1, 1, 1, 0, 0, 0, 0]], np.int16))
-    after = map_of(np.array([[1, 0, 2, 1, 0, 1, 1, 1]], np.int16))
+    before = sure(np.array([[0, 1, 1, 1, 0, 0, 0, 0]], np.int16))
+    after = sure(np.array([[1, 0, 2, 1, 0, 1, 1, 1]], np.int16))
     mask = np.array([[1, 1, 1, 1, 1, 1, 1, 0]], bool)
     assert changes(before, after, truth, mask) == (
         ClassChange("a", pixels=3, changed=3, fixed=1, broken=1),
@@ -146,13 +139,13 @@ def test_a_gain_that_rests_on_one_class_convinces_nobody() -> None:
 
 def test_usual_settings_stand_unless_others_are_better_beyond_doubt(truth: NDArray[np.int16]) -> None:
     """Four maps, all of one class right: how many of the other two they get right decides."""
-    rough = map_of(np.where(truth == 0, truth, np.int16(0)))
+    rough = sure(np.where(truth == 0, truth, np.int16(0)))
     half, most, all_right = truth.copy(), truth.copy(), truth.copy()
     half[(truth == 1) & (np.arange(H) % 2 == 0)[:, None]] = 0
     half[truth == 2] = 0
     most[(truth == 2) & (np.arange(W) % 3 == 0)] = 0
     everywhere = np.ones((H, W), bool)
-    maps = {"half": map_of(half), "most": map_of(most), "all": map_of(all_right), "none": rough}
+    maps = {"half": sure(half), "most": sure(most), "all": sure(all_right), "none": rough}
 
     def chosen(*names: str, usual: str | None) -> str | None:
         return choose(rough, [(n, maps[n]) for n in names], truth, everywhere, usual=usual).settings
@@ -162,7 +155,7 @@ def test_usual_settings_stand_unless_others_are_better_beyond_doubt(truth: NDArr
     assert chosen("half", "most", usual="half") == "most"
     assert chosen("most", "all", usual="most") == "most", "one class of three gains 1/3: 0.11 +- 0.11"
     assert chosen("none", "half", usual="none") == "none", "one class of three gains 1/2: 0.17 +- 0.17"
-    worse = map_of(np.full_like(truth, 2))
+    worse = sure(np.full_like(truth, 2))
     spoiled = choose(maps["all"], [("worse", worse)], truth, everywhere, usual="worse")
     assert spoiled.settings is None, "leaving the map alone is better beyond doubt"
     assert spoiled.table[0].gain > spoiled.table[0].gain_error

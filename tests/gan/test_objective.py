@@ -18,7 +18,7 @@ from hyperseg.gan.objective import (
     margin,
     matching_loss,
     real_loss,
-)
+)  # fmt: skip
 
 K = 4
 
@@ -111,20 +111,15 @@ def test_huge_logits_keep_values_and_gradients_finite(dtype: torch.dtype, fake: 
     classes = torch.full((1, K, 2, 2), -200.0, dtype=dtype)
     classes[:, list(high)] = 200.0
     fakes = torch.full((1, 2, 2), fake, dtype=dtype)
-    m = (200.0 if high else -200.0) + math.log(len(high) or K) - fake
+    lse = (200.0 if high else -200.0) + math.log(len(high) or K)
+    m = lse - fake
     targets = torch.zeros(1, 2, 2, dtype=torch.int64)
     for loss, expected in ((real_loss, max(-m, 0.0)), (generated_loss, max(m, 0.0))):
         near = 1e-4 if abs(m) > 20 else 2.0  # softplus(m) and max(m, 0) differ by up to ln 2 near m = 0
         assert loss(classes, fakes).item() == pytest.approx(expected, abs=near)
         assert all(g.isfinite().all() for g in gradient(loss, classes, fakes))
-    assert labelled_loss(classes, targets).item() == pytest.approx(
-        (200.0 if high else -200.0) + math.log(len(high) or K) - classes[0, 0, 0, 0].item(), abs=1e-4
-    )
-    losses: tuple[Callable[[Tensor], Tensor], ...] = (
-        lambda c: labelled_loss(c, targets),
-        lambda c: agreement_loss(c, -c.flip(1)),
-    )
-    for single in losses:
+    assert labelled_loss(classes, targets).item() == pytest.approx(lse - classes[0, 0, 0, 0].item(), abs=1e-4)
+    for single in (lambda c: labelled_loss(c, targets), lambda c: agreement_loss(c, -c.flip(1))):
         assert single(classes).isfinite()
         assert gradient(single, classes)[0].isfinite().all()
 
