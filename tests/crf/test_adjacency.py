@@ -141,8 +141,7 @@ def test_without_sides_there_is_no_asymmetry_to_agree_on() -> None:
     found = agreement(as_shares(seen), seen)
     assert found["rank"] == pytest.approx(1)
     assert math.isnan(found["asymmetry"])
-    learnt = as_shares(some_counts(5))
-    assert math.isnan(agreement(learnt, seen)["asymmetry"])
+    assert math.isnan(agreement(as_shares(some_counts(5)), seen)["asymmetry"])
 
 
 def test_too_few_pairs_say_nothing() -> None:

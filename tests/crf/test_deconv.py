@@ -39,9 +39,6 @@ def trained(seed: int = 0, **changes: Any) -> DeconvNet:
     return net.eval()
 
 
-# what a new network is
-
-
 @pytest.mark.parametrize("changes", [{}, {"fuse": "mean"}, {"switches": False}, {"dropout": 0.5, "stages": 3}])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_new_network_is_the_identity(changes: dict[str, Any], training: bool) -> None:
@@ -106,9 +103,6 @@ def test_fusion_starts_as_the_mean_of_the_groups() -> None:
     )
 
 
-# switches
-
-
 def test_unpooling_puts_maxima_back_where_they_were() -> None:
     x = torch.rand(2, 3, 6, 8) + 0.1
     back = unpool(*pool(x))
@@ -133,9 +127,6 @@ def test_every_stage_unpools_to_the_maxima_of_its_own_resolution(stages: int) ->
         assert (before == peaks)[after != 0].all()
         assert (F.avg_pool2d((after != 0).float(), 2) <= 0.25).all()  # one of four at most
         assert (after != 0).any()
-
-
-# sizes and tiles
 
 
 @pytest.mark.parametrize("switches", [True, False])
@@ -198,9 +189,6 @@ def test_rounding_moves_no_switch(flat: bool) -> None:
     torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=1e-5)
 
 
-# groups, precision, repetition
-
-
 def test_a_mask_depends_on_its_own_bands_and_on_the_marginals() -> None:
     net, (bands, log_probs), (other_bands, other_map) = trained(), draw(12, 12), draw(12, 12, seed=5)
     before = net.masks(bands, log_probs)
@@ -242,22 +230,6 @@ def test_bfloat16_keeps_the_places_and_the_identity(switches: bool) -> None:
     assert torch.equal(unpool(*pool(x)), unpool(*pool(x.float())))
 
 
-# training
-
-
-@pytest.mark.parametrize("changes", [{}, {"fuse": "mean"}, {"switches": False, "base": "coarse"}])
-def test_gradients_reach_every_parameter_after_one_step(changes: dict[str, Any]) -> None:
-    net, (bands, log_probs) = build_deconv(spec(**changes), seed=0), draw(16, 16, batch=2)
-    labels = torch.randint(0, 3, (2, 16, 16), generator=torch.Generator().manual_seed(0))
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-    for _ in range(2):
-        optimizer.zero_grad()
-        F.cross_entropy(net(bands, log_probs), labels).backward()
-        optimizer.step()
-    still = [name for name, w in net.named_parameters() if w.grad is None or not w.grad.any()]
-    assert still == []
-
-
 def toy() -> tuple[Tensor, Tensor, Tensor]:
     """Bands, classes, and a map whose errors stand alone: single pixels among neighbours that are right."""
     generator = torch.Generator().manual_seed(0)
@@ -271,7 +243,7 @@ def toy() -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"fuse": "mean"}, {"switches": False}, {"base": "coarse"}])
-def test_a_short_training_improves_pixels_it_has_not_seen(changes: dict[str, Any]) -> None:
+def test_a_short_training_reaches_every_parameter_and_improves_pixels_not_seen(changes: dict[str, Any]) -> None:
     bands, classes, log_probs = toy()
     seen = torch.rand(classes.shape, generator=torch.Generator().manual_seed(1)) < 0.5
     train, test = (torch.where(part, classes, -1) for part in (seen, ~seen))
@@ -281,14 +253,13 @@ def test_a_short_training_improves_pixels_it_has_not_seen(changes: dict[str, Any
         optimizer.param_groups[0]["lr"] = 1e-2 * (1 - step / 30)
         optimizer.zero_grad()
         F.cross_entropy(net(bands, log_probs), train, ignore_index=-1).backward()
+        if step == 1:  # in the first, the masks are zero
+            assert [name for name, w in net.named_parameters() if w.grad is None or not w.grad.any()] == []
         optimizer.step()
     made = net.eval()(bands, log_probs)
     for labels in (train, test):
         before, after = (F.cross_entropy(x, labels, ignore_index=-1) for x in (log_probs, made))
         assert after < 0.85 * before
-
-
-# settings
 
 
 @pytest.mark.parametrize(
@@ -310,5 +281,5 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
         with pytest.raises(SettingError, match="1, 7, rows"):
             net(wrong, log_probs[..., : wrong.shape[-1]])
     for wrong in (log_probs[:, :2], log_probs[..., :4], log_probs.expand(2, -1, -1, -1)):
-        with pytest.raises(SettingError, match="expected .1, 3, 9, 8"):
+        with pytest.raises(SettingError, match=r"expected \(1, 3, 9, 8"):
             net(bands, wrong)

@@ -15,22 +15,15 @@ from hyperseg.crf.dense import energy, free_energy, mean_field
 H, W, K = 4, 5, 3
 
 
-@pytest.fixture
-def features() -> np.ndarray:
-    rng = np.random.default_rng(11)
-    row, column = np.mgrid[:H, :W].reshape(2, -1)
-    return np.column_stack([column / 2.0, row / 2.0, rng.uniform(0, 3, H * W)])
+row, column = np.mgrid[:H, :W].reshape(2, -1)
+FEATURES = np.column_stack([column / 2.0, row / 2.0, np.random.default_rng(11).uniform(0, 3, H * W)])
+UNARY = -np.log(np.random.default_rng(12).dirichlet(np.ones(K), H * W))
 
 
-@pytest.fixture
-def unary() -> np.ndarray:
-    return -np.log(np.random.default_rng(12).dirichlet(np.ones(K), H * W))
-
-
-def looped_kernel(features: np.ndarray, *, normalised: bool, own: bool) -> list[list[float]]:
+def looped_kernel(*, normalised: bool, own: bool) -> list[list[float]]:
     k = [
-        [math.exp(-sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) / 2) for second in features]
-        for first in features
+        [math.exp(-sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) / 2) for second in FEATURES]
+        for first in FEATURES
     ]
     sums = [sum(row) for row in k]
     for i, j in itertools.product(range(len(k)), repeat=2):
@@ -43,8 +36,8 @@ def looped_kernel(features: np.ndarray, *, normalised: bool, own: bool) -> list[
 
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("normalised", [True, False])
-def test_mean_field_equals_a_double_loop(features: np.ndarray, unary: np.ndarray, normalised: bool, own: bool) -> None:
-    k = looped_kernel(features, normalised=normalised, own=own)
+def test_mean_field_equals_a_double_loop(normalised: bool, own: bool) -> None:
+    k = looped_kernel(normalised=normalised, own=own)
     weight, n = 1.7, H * W
 
     def softmax(costs: list[float]) -> list[float]:
@@ -53,25 +46,25 @@ def test_mean_field_equals_a_double_loop(features: np.ndarray, unary: np.ndarray
 
     def cost(i: int, c: int) -> float:
         """Potts: a class costs what the neighbours believe of all other classes."""
-        return unary[i][c] + weight * sum(k[i][j] * q[j][o] for j in range(n) for o in range(K) if o != c)
+        return UNARY[i][c] + weight * sum(k[i][j] * q[j][o] for j in range(n) for o in range(K) if o != c)
 
-    q = [softmax(row) for row in unary]
+    q = [softmax(row) for row in UNARY]
     for _ in range(4):
         q = [softmax([cost(i, c) for c in range(K)]) for i in range(n)]
-    kernel = exact_kernel(features, normalised=normalised, own=own)
-    ours = mean_field(torch.from_numpy(unary), [kernel], [weight], iterations=4)
+    kernel = exact_kernel(FEATURES, normalised=normalised, own=own)
+    ours = mean_field(torch.from_numpy(UNARY), [kernel], [weight], iterations=4)
     np.testing.assert_allclose(ours.numpy(), q, atol=1e-12)
 
 
-def test_energy_equals_the_sum_over_pairs(features: np.ndarray, unary: np.ndarray) -> None:
+def test_energy_equals_the_sum_over_pairs() -> None:
     labels = np.random.default_rng(13).integers(0, K, H * W)
-    k = looped_kernel(features, normalised=True, own=True)
-    by_hand = sum(unary[i][labels[i]] for i in range(H * W)) + 2.5 * sum(
+    k = looped_kernel(normalised=True, own=True)
+    by_hand = sum(UNARY[i][labels[i]] for i in range(H * W)) + 2.5 * sum(
         k[i][j] for i, j in itertools.combinations(range(H * W), 2) if labels[i] != labels[j]
     )
     for own in (True, False):  # a label agrees with itself: the diagonal plays no part
-        kernels = [exact_kernel(features, own=own)]
-        ours = energy(torch.from_numpy(labels), torch.from_numpy(unary), kernels, [2.5])
+        kernels = [exact_kernel(FEATURES, own=own)]
+        ours = energy(torch.from_numpy(labels), torch.from_numpy(UNARY), kernels, [2.5])
         assert ours.item() == pytest.approx(by_hand, abs=1e-10)
 
 
@@ -89,9 +82,9 @@ def test_energy_of_marginals_is_the_expected_energy() -> None:
     assert ours.item() == pytest.approx(expected, abs=1e-12)
 
 
-def test_no_update_raises_the_free_energy(features: np.ndarray, unary: np.ndarray) -> None:
+def test_no_update_raises_the_free_energy() -> None:
     """With the own value included the kernel is positive semi-definite: parallel updates cannot oscillate."""
-    kernel, u = exact_kernel(features), torch.from_numpy(unary)
+    kernel, u = exact_kernel(FEATURES), torch.from_numpy(UNARY)
     steps = [free_energy(mean_field(u, [kernel], [4.0], iterations=i), u, [kernel], [4.0]).item() for i in range(30)]
     assert np.diff(steps).max() <= 1e-10
     assert steps[0] - steps[-1] > 0.1
@@ -110,9 +103,9 @@ def test_free_energy_bounds_the_log_partition_function() -> None:
     assert 0 <= gap.item() < 0.2
 
 
-def test_gradients_of_mean_field(features: np.ndarray, unary: np.ndarray) -> None:
-    kernels = [exact_kernel(features), exact_kernel(features[:, :2])]
-    u = torch.from_numpy(unary).requires_grad_()
+def test_gradients_of_mean_field() -> None:
+    kernels = [exact_kernel(FEATURES), exact_kernel(FEATURES[:, :2])]
+    u = torch.from_numpy(UNARY).requires_grad_()
     weights = [torch.tensor(w, dtype=torch.float64, requires_grad=True) for w in (0.7, 1.9)]
 
     def marginals(u: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:

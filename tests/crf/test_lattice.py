@@ -64,18 +64,6 @@ def test_a_point_so_far_away_that_corners_are_hashed_changes_nothing() -> None:
     torch.testing.assert_close(hashed(values)[:-1], counted(values[:-1]), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("d", [2, 5])
-def test_backward_is_the_transpose(d: int) -> None:
-    """<y, K x> = <K^T y, x>: where corners are missing K is not symmetric, and its gradient must know."""
-    lattice = Lattice(random_features(d), dtype=torch.float64)
-    generator = torch.Generator().manual_seed(1)
-    x = torch.rand(300, 3, dtype=torch.float64, generator=generator, requires_grad=True)
-    y = torch.rand(300, 3, dtype=torch.float64, generator=generator)
-    (gradient,) = torch.autograd.grad((y * lattice.filter(x)).sum(), x)
-    matrix = lattice.filter(torch.eye(300, dtype=torch.float64))
-    torch.testing.assert_close(gradient, matrix.T @ y)
-
-
 @pytest.mark.parametrize(("d", "tolerance"), [(1, 0.04), (2, 0.045), (3, 0.04), (5, 0.06)])
 def test_approximates_the_exact_kernel(d: int, tolerance: float) -> None:
     """Densely sampled points, smooth values in 0..1: the largest error of one filtering.
@@ -110,8 +98,12 @@ def test_marginals_equal_pydensecrf(iterations: int) -> None:
     assert np.abs(ours - np.exp(-unary)).max() > 0.1  # the CRF did something
 
 
-def test_gradient_of_the_filter() -> None:
-    lattice = Lattice(random_features(3, n=12), dtype=torch.float64)
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_gradient_of_the_filter(d: int) -> None:
+    """Where corners are missing the filter is not symmetric, and its gradient must know."""
+    lattice = Lattice(random_features(d, n=12), dtype=torch.float64)
+    matrix = lattice.filter(torch.eye(12, dtype=torch.float64))
+    assert (matrix - matrix.T).abs().max() > 1e-3
     x = torch.rand(12, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2), requires_grad=True)
     assert torch.autograd.gradcheck(lattice, x)
     assert torch.autograd.gradgradcheck(lattice, x)

@@ -97,9 +97,6 @@ def infer_by_loop(unary: Tensor, tables: dict[Offset, Tensor], settings: MeanFie
     return q, change
 
 
-# ---------------------------------------------------------------- which nodes are linked
-
-
 def test_offsets_hold_one_of_each_pair_of_opposites() -> None:
     assert offsets(1) == (RIGHT, BELOW)
     for radius in (1, 2, 3, 5):
@@ -134,9 +131,6 @@ def test_ends_are_apart_by_the_offset(offset: Offset) -> None:
     assert y[first].shape == (max(5 - abs(offset[0]), 0), max(4 - abs(offset[1]), 0))
     assert (y[second] - y[first] == offset[0]).all()
     assert (x[second] - x[first] == offset[1]).all()
-
-
-# ---------------------------------------------------------------- against exact answers
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -204,9 +198,6 @@ def test_known_neighbours_give_the_exact_conditional(radius: int) -> None:
         torch.testing.assert_close(q[:, *node], conditional, atol=1e-12, rtol=0)
 
 
-# ---------------------------------------------------------------- free energy
-
-
 @pytest.mark.parametrize("order", ["sequential", "checkerboard"])
 @pytest.mark.parametrize("damping", [0.0, 0.3])
 def test_updates_one_after_the_other_never_raise_the_free_energy(order: str, damping: float) -> None:
@@ -242,9 +233,6 @@ def test_answers_are_stationary_points_of_the_free_energy() -> None:
     q = infer(unary, tables, settings=MeanField(300, "sequential")).q.requires_grad_()
     (slope,) = torch.autograd.grad(free_energy(q, unary, tables), q)
     assert (slope - slope.mean(0)).abs().max() < 1e-9
-
-
-# ---------------------------------------------------------------- whole grids
 
 
 SIZES = [(1, 5, 7), (2, 5, 7), (3, 5, 4), (2, 1, 1), (1, 1, 6), (2, 7, 2), (3, 2, 9), (3, 4, 2)]
@@ -331,9 +319,6 @@ def test_a_batch_is_one_by_one(order: str) -> None:
         torch.testing.assert_close(function(shared), function(spread), atol=1e-12, rtol=0)
 
 
-# ---------------------------------------------------------------- convergence
-
-
 def repulsive(h: int, w: int) -> tuple[Tensor, dict[Offset, Tensor]]:
     """Neighbours that must differ: parallel sweeps change all of them at once, again and again."""
     unary, tables = field(2, h, w, seed=18)
@@ -370,9 +355,6 @@ def test_start_is_left_as_it_was() -> None:
         assert (other - infer(unary, tables, settings=MeanField(2, order)).q).abs().max() > 1e-3
 
 
-# ---------------------------------------------------------------- gradients
-
-
 def test_gradients_through_the_unrolled_sweeps() -> None:
     unary, tables = field(2, 2, 3, seed=20)
     inputs = [t.requires_grad_() for t in (unary, tables[RIGHT], tables[BELOW])]
@@ -400,9 +382,6 @@ def test_following_gradients_changes_no_value_and_warns_of_nothing(caplog: pytes
             infer(unary, tables, settings=MeanField(2, order))
         with torch.no_grad():
             infer(unary, tables, settings=MeanField(2, order))
-
-
-# ---------------------------------------------------------------- reach and mistakes
 
 
 def test_reach() -> None:
