@@ -3,7 +3,7 @@
 | file                              | what                                                                            |
 |-----------------------------------|---------------------------------------------------------------------------------|
 | `settings`                        | of the dense CRF, mean field and the deep CRF; no torch                         |
-| `dense`, `lattice`, `exact`, `kernels` | fully connected CRF with Gaussian kernels                                  |
+| `dense`, `lattice`, `kernels`     | fully connected CRF with Gaussian kernels                                       |
 | `tune`                            | a refiner's settings from validation pixels                                     |
 | `piecewise`                       | pairwise potentials of the deep CRF: table of neighbours, heads, their training |
 | `grid`, `meanfield`               | mean field with a full table per edge of a pixel grid                           |

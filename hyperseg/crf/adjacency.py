@@ -7,13 +7,14 @@ one in "below". Diagonals are left out throughout: nearly all neighbours are equ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, SettingError
 from hyperseg.core.words import one_line
+from hyperseg.crf.grid import direction, offsets
 from hyperseg.report.charts import blank, png
 from hyperseg.report.sheet import Colour
 
@@ -46,8 +47,7 @@ def count_pairs(labels: NDArray[np.integer[Any]], n_classes: int, *, within: int
     Args:
         labels: (H, W), -1 = unlabelled.
         n_classes: K.
-        within: largest distance, as rows plus columns; 1 is the four neighbours. A pair is "right" where it is
-            apart at least as far along a row as along a column.
+        within: largest distance, as rows plus columns; 1 is the four neighbours. Directions as in `hyperseg.crf.grid`.
 
     Raises:
         LabelError: labels that are not (H, W) classes -1..K-1.
@@ -64,13 +64,10 @@ def count_pairs(labels: NDArray[np.integer[Any]], n_classes: int, *, within: int
     places = np.flatnonzero(flat != UNLABELLED)
     rows = n_classes * flat[places]
     found = {name: np.zeros(n_classes**2, np.int64) for name in DIRECTIONS}
-    for dy in range(-within, within + 1):
-        for dx in range(abs(dy) - within, within - abs(dy) + 1):
-            right, below = dx > 0 and dx >= abs(dy), dy > abs(dx)
-            if right or below:
-                second = flat[places + dy * width + dx]
-                pairs = (rows + second)[second != UNLABELLED]
-                found["right" if right else "below"] += np.bincount(pairs, minlength=n_classes**2)
+    for dy, dx in offsets(within):
+        second = flat[places + dy * width + dx]
+        pairs = (rows + second)[second != UNLABELLED]
+        found[direction((dy, dx))] += np.bincount(pairs, minlength=n_classes**2)
     return {name: counts.reshape(n_classes, n_classes) for name, counts in found.items()}
 
 
@@ -141,13 +138,9 @@ def agreement(learnt: Tables, seen: Tables) -> dict[str, float]:
         often = np.triu(counts + counts.T >= LEAST, 1) & (model + model.T > 0)
         sides.append([(t - t.T)[often] / (t + t.T)[often] for t in (model, counts)])
     entries, lean = np.hstack(liked), np.hstack(sides)
-    ranks = np.stack([rankdata(row) for row in entries]) - (entries.shape[1] + 1) / 2
-    return {
-        "rank": _cosine(*ranks),
-        "asymmetry": _cosine(*lean),
-        "entries": float(entries.shape[1]),
-        "pairs": float(lean.shape[1]),
-    }
+    n, pairs = entries.shape[1], lean.shape[1]
+    ranks = np.stack([rankdata(row) for row in entries]) - (n + 1) / 2
+    return {"rank": _cosine(*ranks), "asymmetry": _cosine(*lean), "entries": float(n), "pairs": float(pairs)}
 
 
 def adjacency_figure(
@@ -156,21 +149,20 @@ def adjacency_figure(
     """Learnt tables beside the ground truth's: which classes meet oftener (red) or less (blue) than by chance.
 
     One row of charts per direction, one scale for all; grey where the ground truth holds too few pairs to tell, a 0
-    where two classes never meet although some pairs were to be expected.
+    where two classes never meet although some pairs were to be expected. Returns a PNG file.
 
     Args:
-        learnt: "right" and "below" -> (K, K) probabilities, index [left or upper, right or lower].
-        seen: likewise, counts of pairs of labelled pixels.
-        classes: K names.
-        colours: K sRGB triples, shown beside the names.
+        learnt, seen: as for `agreement`.
+        classes, colours: K names and the sRGB triples that stand beside them.
         within: distance up to which pairs were counted, for the title.
-
-    Returns:
-        A PNG file.
 
     Raises:
         LabelError: tables, names and colours that do not fit each other.
     """
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
     learnt, seen = _checked(learnt, seen)
     k = len(classes)
     if learnt["right"].shape != (k, k) or len(colours) != k:
@@ -180,7 +172,7 @@ def adjacency_figure(
     side = float(np.clip(0.27 * k, 2.5, 8))
     figure = blank(2.9 + 2 * side, 2.1 + 2 * side)
     grid = figure.subplots(2, 2, sharex=True, sharey=True)
-    shades = _shades()
+    shades = ScalarMappable(Normalize(-LIMIT, LIMIT), colormaps["RdBu_r"])  # apart for colour-blind viewers too
     counted = "ground truth" if within == 1 else f"ground truth, up to {within} px apart"
     for (left, right), (name, order) in zip(grid, DIRECTIONS.items(), strict=True):
         told = _told(seen[name])
@@ -191,23 +183,15 @@ def adjacency_figure(
         left.set_title(f"learnt: {order}", fontsize=10, loc="left")
         right.set_title(f"{counted}: {order}", fontsize=10, loc="left")
     for axes in grid[:, 0]:
-        _name(axes, classes, colours, side=side, along="y")
+        _name(axes, classes, colours, side=side, down=True)
     for axes in grid[1]:
-        _name(axes, classes, colours, side=side, along="x")
+        _name(axes, classes, colours, side=side, down=False)
     bar = figure.colorbar(shades, ax=grid, extend="both", shrink=0.6, aspect=30)
     levels = range(-LIMIT, LIMIT + 1)
     bar.set_ticks(list(levels), labels=[f"{2**n}" if n >= 0 else f"1/{2**-n}" for n in levels])
     bar.set_label("times as often as by chance", fontsize=10)
     figure.supxlabel("grey: too few labelled pairs to tell; 0: never", fontsize=9, color="#444444")
     return png(figure)
-
-
-def _shades() -> ScalarMappable:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    return ScalarMappable(Normalize(-LIMIT, LIMIT), colormaps["RdBu_r"])  # apart for colour-blind viewers too
 
 
 def _draw_table(axes: Axes, values: Floats, shades: ScalarMappable) -> None:
@@ -227,27 +211,23 @@ def _draw_table(axes: Axes, values: Floats, shades: ScalarMappable) -> None:
     axes.spines[:].set_color("#8a8a8a")
 
 
-def _name(
-    axes: Axes, classes: Sequence[str], colours: Sequence[Colour], *, side: float, along: Literal["x", "y"]
-) -> None:
-    """Names of the classes along an axis, each with its colour between name and chart."""
+def _name(axes: Axes, classes: Sequence[str], colours: Sequence[Colour], *, side: float, down: bool) -> None:
+    """Names of the classes down the side or along the foot, each with its colour between name and chart."""
     k, size = len(classes), _lettering(side, len(classes))
     places, beside = np.arange(k), np.full(k, -0.07 / side)
     names = [one_line(name, 26) for name in classes]
-    if along == "y":
+    if down:
         axes.set_yticks(places, names, fontsize=size)
         x, y, transform = beside, places, axes.get_yaxis_transform()
     else:
         axes.set_xticks(places, names, rotation=55, ha="right", rotation_mode="anchor", fontsize=size)
         x, y, transform = places, beside, axes.get_xaxis_transform()
-    axes.tick_params(axis=along, pad=11, **{"labelleft" if along == "y" else "labelbottom": True})
+    axes.tick_params(axis="y" if down else "x", pad=11, **{"labelleft" if down else "labelbottom": True})
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)
     swatches = [tuple(c / 255 for c in colour) for colour in colours]
-    limits = axes.get_xlim(), axes.get_ylim()
+    axes.autoscale(False)
     axes.scatter(x, y, s=0.6 * size**2, c=swatches, marker="s", transform=transform, clip_on=False)
-    axes.set_xlim(limits[0])
-    axes.set_ylim(limits[1])
 
 
 def _lettering(side: float, k: int) -> float:
@@ -273,15 +253,13 @@ def _cosine(first: Floats, second: Floats) -> float:
 
 def _checked(learnt: Tables, seen: Tables) -> tuple[dict[str, Floats], dict[str, Floats]]:
     found = [{name: np.asarray(t[name], np.float64) for name in DIRECTIONS if name in t} for t in (learnt, seen)]
-    shapes = {table.shape for tables in found for table in tables.values()}
-    shape = next(iter(shapes), ())
-    fits = len(shapes) == 1 and len(shape) == 2 and shape[0] == shape[1] >= 2
-    if not fits or any(set(tables) != set(DIRECTIONS) for tables in found):
+    tables = [table for both in found for table in both.values()]
+    shapes = {table.shape for table in tables}
+    if len(tables) != 4 or [len(s) == 2 and s[0] == s[1] >= 2 for s in shapes] != [True]:
         raise LabelError(
             f'learnt and counted tables are both "right" and "below" of (K, K) with K of 2 or more, got '
             f"{list(learnt)} and {list(seen)} of {sorted(shapes)}."
         )
-    for table in (t for tables in found for t in tables.values()):
-        if not np.isfinite(table).all() or (table < 0).any():
-            raise LabelError("probabilities and counts of pairs are finite and not negative, these are not.")
+    if any(not np.isfinite(table).all() or (table < 0).any() for table in tables):
+        raise LabelError("probabilities and counts of pairs are finite and not negative, these are not.")
     return found[0], found[1]

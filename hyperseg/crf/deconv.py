@@ -1,7 +1,7 @@
 """The deconvolution refiner's network: what each band group says about a map, added to the map.
 
-An encoder, one for all groups of bands, reads the scene at full resolution and pools it to the coarse grid of
-the map's marginals; a decoder puts what it found there back to the pixels the maxima came from.
+An encoder, one for all groups of bands, reads the scene at full resolution and pools it to the coarse grid of the map's
+marginals; a decoder puts what it found there back to the pixels the maxima came from.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class DeconvSpec:
         covered = BandGroups(self.groups).n_bands
         if covered != self.n_features:
             raise SettingError(
-                f"the band groups cover {covered} features, but n_features is {self.n_features}: every "
-                "feature belongs to exactly one group."
+                f"the band groups cover {covered} features, but n_features is {self.n_features}: every feature belongs "
+                "to exactly one group."
             )
 
 
@@ -78,23 +78,23 @@ class DeconvNet(nn.Module):
     The fusion of the masks starts as their mean, and the masks start at zero: a new network returns the given map,
     number by number.
 
-    Any size works: right and bottom are continued by their last row and column to a multiple of `stride`, and
-    cropped again at the end. Tiles that start at multiples of `stride`, read with `halo` pixels around them,
-    give what the whole scene gives in evaluation mode, float rounding apart (where two values under one pooling
-    window tie to the last digit, rounding can choose the other pixel).
+    Any size works: right and bottom are continued by their last row and column to a multiple of `stride`, and cropped
+    again at the end. Tiles that start at multiples of `stride`, read with `halo` pixels around them, give what the
+    whole scene gives in evaluation mode, float rounding apart (where two values under one pooling window tie to the
+    last digit, rounding can choose the other pixel).
 
     Attributes:
         stride: side of a coarse cell in pixels.
         reach: distance in pixels beyond which no input matters to an output; what a leak is measured with.
         halo: `reach`, rounded up to a multiple of `stride`.
 
-    Source: Alam et al., "Conditional Random Field and Deep Feature Learning for Hyperspectral Image
-        Classification", TGRS 2019: a deconvolution network behind the CRF of band groups; Noh et al., "Learning
-        Deconvolution Network for Semantic Segmentation", ICCV 2015: unpooling by the encoder's switches, then
-        transposed convolutions with batch norm.
-    Differs: layers and sizes are a reconstruction. The masks are added to the logits of a map instead of
-        replacing them, so any method's map can be refined, whatever its resolution; with base "coarse" only its
-        coarse marginals count, as published.
+    Source: Alam et al., "Conditional Random Field and Deep Feature Learning for Hyperspectral Image Classification",
+        TGRS 2019: a deconvolution network behind the CRF of band groups; Noh et al., "Learning Deconvolution Network
+        for Semantic Segmentation", ICCV 2015: unpooling by the encoder's switches, then transposed convolutions with
+        batch norm.
+    Differs: layers and sizes are a reconstruction. The masks are added to the logits of a map instead of replacing
+        them, so any method's map can be refined, whatever its resolution; with base "coarse" only its coarse marginals
+        count, as published.
     """
 
     def __init__(self, spec: DeconvSpec) -> None:
@@ -201,28 +201,17 @@ def unpool(x: Tensor, where: Tensor) -> Tensor:
 
 
 def coarsened(log_probs: Tensor, stride: int) -> Tensor:
-    """Mean probabilities of the cells of side `stride` from the upper left on, over the pixels that exist.
+    """(B, K, H, W) logarithms or logits -> (B, K, ceil(H / stride), ceil(W / stride)) mean probabilities of cells.
 
-    Args:
-        log_probs: (B, K, H, W), or logits.
-        stride: side of a cell in pixels.
-
-    Returns:
-        (B, K, ceil(H / stride), ceil(W / stride)) probabilities; a map that is constant on each cell keeps its own.
+    Cells have `stride` pixels a side from the upper left on; cut ones count the pixels that exist.
     """
     return F.avg_pool2d(_precise(log_probs).softmax(1), stride, ceil_mode=True)
 
 
 def upsampled(probs: Tensor, stride: int, size: Sequence[int]) -> Tensor:
-    """Marginals on the coarse grid, bilinearly in probability, as logarithms.
+    """(B, K, h, w) probabilities of cells of side `stride`, bilinearly, as (B, K, H, W) logarithms.
 
-    Args:
-        probs: (B, K, h, w) of cells of side `stride`.
-        stride: side of a cell in pixels.
-        size: (H, W) to crop to, at most stride times (h, w).
-
-    Returns:
-        (B, K, H, W) log-probabilities.
+    They are cropped to `size`, (H, W), at most stride times (h, w).
     """
     fine = _enlarge(probs, stride)[..., : size[0], : size[1]]
     return fine.clamp_min(torch.finfo(fine.dtype).tiny).log()

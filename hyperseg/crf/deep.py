@@ -56,15 +56,14 @@ def apply_deep_crf(
 ) -> SegmentationMap:
     """Refine a map tile by tile; the answer does not depend on the tiles, and memory not on the scene.
 
-    A node's unary energy is the mean of -log P over the valid pixels of its cell. Mean field changes the
-    distribution of a node; every pixel of the cell is changed by the same ratio, so that detail finer than the
-    nodes stays.
+    A node's unary energy is the mean of -log P over the valid pixels of its cell. Mean field changes the distribution
+    of a node; every pixel of the cell is changed by the same ratio, so that detail finer than the nodes stays.
 
     Args:
         map: (H, W, K) the map to refine.
         pairwise: the learnt heads, in evaluation mode.
         features: a window in pixels -> (F, h, w) features of its pixels, on the device.
-        settings: see `DeepCRF`.
+        settings: of the field.
         tile: side of a tile in nodes.
         device: where to compute.
         warn: say so where mean field has not settled.
@@ -82,10 +81,12 @@ def apply_deep_crf(
         window = pixels_of(part.read, map.shape, settings.stride)
         inside = pixels_of(part.core, map.shape, settings.stride)
         at = tuple(slice(a, b) for a, b in window)
-        logs = log_probs(map.probs[at], device)
         valid = None if map.valid is None else torch.from_numpy(map.valid[at]).to(device)
-        origin = tuple(a for a, _ in part.read)
-        logs = context(logs, features(window), pairwise, settings, valid=valid, origin=origin, warn=warn)  # type: ignore[arg-type]
+        (top, _), (left, _) = part.read
+        logs = context(
+            log_probs(map.probs[at], device), features(window), pairwise, settings, valid=valid, origin=(top, left),
+            warn=warn,
+        )  # fmt: skip
         cut = [slice(a - w, b - w) for (a, b), (w, _) in zip(inside, window, strict=True)]
         out[tuple(slice(a, b) for a, b in inside)] = logs[:, cut[0], cut[1]].softmax(0).permute(1, 2, 0).cpu().numpy()
         done += int(np.prod([b - a for a, b in inside]))
@@ -109,22 +110,17 @@ def context(
     Args:
         logs: (K, H, W).
         features: (F, H, W) of the same pixels.
-        pairwise, settings: see `apply_deep_crf`.
+        pairwise, settings, warn: see `apply_deep_crf`.
         valid: (H, W) bool; cells without any valid pixel take no part.
         origin: node of the upper left corner in the whole grid, for orders that depend on it.
-        warn: see `apply_deep_crf`.
     """
     stride = settings.stride
     energies = -pooled(logs, stride, valid=valid)
     live = None if valid is None else pooled(valid[None].float(), stride)[0] > 0
     tables = pairwise.tables(
-        pooled(features, stride, valid=valid)[None],
-        radius=settings.radius,
-        weight=settings.weight,
-        heads=settings.heads,
-        form=settings.form,
-        valid=live,
-    )
+        pooled(features, stride, valid=valid)[None], radius=settings.radius, weight=settings.weight,
+        heads=settings.heads, form=settings.form, valid=live,
+    )  # fmt: skip
     found = infer(energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin, warn=warn)
     change = found.q.clamp(min=torch.finfo(torch.float32).tiny).log() - (-energies).log_softmax(0)
     if stride > 1:
@@ -137,6 +133,7 @@ def pixels_of(window: Window, shape: tuple[int, ...], stride: int) -> Window:
     return tuple((a * stride, min(b * stride, n)) for (a, b), n in zip(window, shape, strict=True))
 
 
+@torch.inference_mode()
 def class_tables(
     logs: Tensor, features: Tensor, pairwise: Pairwise, settings: DeepCRF, *, valid: Tensor | None = None
 ) -> dict[str, NDArray[np.float64]]:
@@ -150,15 +147,13 @@ def class_tables(
         valid: (h, w) bool, edges at other nodes are left out.
     """
     found: dict[str, NDArray[np.float64]] = {}
-    with torch.inference_mode():
-        tables = pairwise.tables(features[None], heads=settings.heads, form=settings.form)
-        for offset, energy in tables.items():
-            first, second = ends(offset)
-            scores = -energy[0]
-            if settings.form == "residual":
-                scores = scores + logs[:, None, *first] + logs[None, :, *second]
-            joint = scores.flatten(0, 1).softmax(0).view_as(scores)
-            if valid is not None:
-                joint = joint[:, :, valid[first] & valid[second]]
-            found[direction(offset)] = joint.flatten(2).double().mean(-1).cpu().numpy()
+    for offset, energy in pairwise.tables(features[None], heads=settings.heads, form=settings.form).items():
+        first, second = ends(offset)
+        scores = -energy[0]
+        if settings.form == "residual":
+            scores = scores + logs[:, None, *first] + logs[None, :, *second]
+        joint = scores.flatten(0, 1).softmax(0).view_as(scores)
+        if valid is not None:
+            joint = joint[:, :, valid[first] & valid[second]]
+        found[direction(offset)] = joint.flatten(2).double().mean(-1).cpu().numpy()
     return found

@@ -1,7 +1,7 @@
 """The fully connected CRF with Gaussian edge potentials and Potts compatibility, as a refiner of maps.
 
-E(x) = sum_i u_i(x_i) + sum_{i<j} [x_i != x_j] (w_g k_g(i, j) + w_b k_b(i, j)), where the Gaussian kernel k_g
-sees positions and the bilateral kernel k_b positions and the guide (first principal components of the scene).
+E(x) = sum_i u_i(x_i) + sum_{i<j} [x_i != x_j] (w_g k_g(i, j) + w_b k_b(i, j)), where the Gaussian kernel k_g sees
+positions and the bilateral kernel k_b positions and the guide (first principal components of the scene).
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ def energy(assignment: Tensor, unary: Tensor, kernels: Sequence[Kernel], weights
 
     Args:
         assignment: (N,) integer labels or (N, K) probabilities.
-        unary: (N, K) energies.
-        kernels: linear maps (N, K) -> (N, K).
-        weights: one number or scalar tensor per kernel.
+        unary, kernels, weights: as in `mean_field`.
 
     Returns:
         Scalar. The diagonal of a kernel does not count for labels. It counts for probabilities, as in `mean_field`.
@@ -74,9 +72,8 @@ def energy(assignment: Tensor, unary: Tensor, kernels: Sequence[Kernel], weights
 def free_energy(q: Tensor, unary: Tensor, kernels: Sequence[Kernel], weights: Sequence[Weight]) -> Tensor:
     """Mean-field free energy of (N, K) marginals: expected energy minus entropy (in nats).
 
-    With a symmetric positive semi-definite kernel (the exact one, own value included) no update of
-    `mean_field` can raise it: Krähenbühl & Koltun, "Parameter Learning and
-    Convergent Inference for Dense Random Fields", 2013.
+    With a symmetric positive semi-definite kernel (the Gaussian itself, own value included) no update of `mean_field`
+    can raise it: Krähenbühl & Koltun, "Parameter Learning and Convergent Inference for Dense Random Fields", 2013.
     """
     return energy(q, unary, kernels, weights) + torch.special.xlogy(q, q).sum()
 
@@ -97,16 +94,16 @@ def refine(
         map: the map; pixels with `map.valid` False take no part and come back as they were.
         guide: (*S, F), see `hyperseg.crf.kernels.guide_from_components`; cost rises steeply with F: keep 3 or 4.
         settings: default `DenseCRF()`.
-        engine: "lattice" (NumPy and torch only), "pydensecrf" (the C++ package, CPU) or "exact" (N x N).
-        device: for the lattice and the exact engine.
-        kernels: kernels of the same scene to share between calls; they then decide engine and device.
+        engine: "lattice" (NumPy and torch only) or "pydensecrf" (the C++ package, CPU).
+        device: for the lattice.
+        kernels: kernels of the same scene to share between calls; they then decide the device.
         by: what the map's chain calls it.
 
     Returns:
-        The map with the marginals as probabilities; `map` itself where the
-        settings change nothing or no pixel is valid. The lattice and pydensecrf agree to
-        1e-5 but on a few undecided pixels, where iterating magnifies float32 rounding, mostly pydensecrf's
-        (Indian Pines: 2 pixels, 7e-5; 610 x 340 and a noisy guide: 11 pixels, at worst 3e-4).
+        The map with the marginals as probabilities; `map` itself where the settings change nothing or no pixel is
+        valid. The lattice and pydensecrf agree to 1e-5 but on a few undecided pixels, where iterating magnifies float32
+        rounding, mostly pydensecrf's (Indian Pines: 2 pixels, 7e-5; 610 x 340 and a noisy guide: 11 pixels, at worst
+        3e-4).
 
     Raises:
         SceneError: the guide does not lie on the map's pixels, or NaN on valid pixels.
@@ -128,23 +125,18 @@ def refine(
         raise SceneError("the map holds NaN or infinite probabilities on pixels that count as data.")
     unary = -np.log(np.clip(probs.astype(np.float64), settings.floor, 1.0))
     if kernels is None:
-        exact = engine == "exact"
-        kernels = Kernels(guide, valid=points, engine="exact" if exact else "lattice", device=device)
+        kernels = Kernels(guide, valid=points, device=device)
     elif not np.array_equal(kernels.points, points):
         raise SettingError(f"the kernels were built for other pixels ({kernels.n_points} instead of {len(unary)}).")
-    if engine == "pydensecrf":
-        refined = _run_pydensecrf(unary.astype(np.float32), kernels, settings)
-    else:
-        refined = _run(unary, kernels, settings)
     after = map.probs.astype(np.float32, copy=True)
-    after[points] = refined
+    after[points] = (_run_pydensecrf if engine == "pydensecrf" else _run)(unary, kernels, settings)
     return map.refined(after, by=by)
 
 
 def weighted_kernels(kernels: Kernels, settings: DenseCRF) -> tuple[list[Kernel], list[float]]:
     """Kernels and weights of `settings`, those of weight zero left out."""
     chosen: list[Kernel] = []
-    weights: list[float] = []
+    weights = []
     if settings.gaussian_weight > 0:
         chosen.append(kernels.gaussian(settings.gaussian_sxy_px))
         weights.append(settings.gaussian_weight)
@@ -161,16 +153,16 @@ def _run(unary: NDArray[np.float64], kernels: Kernels, settings: DenseCRF) -> ND
     return q.float().cpu().numpy()
 
 
-def _run_pydensecrf(unary: NDArray[np.float32], kernels: Kernels, settings: DenseCRF) -> NDArray[np.float32]:
+def _run_pydensecrf(unary: NDArray[np.float64], kernels: Kernels, settings: DenseCRF) -> NDArray[np.float32]:
     try:
         from pydensecrf import densecrf
     except ImportError as error:
         raise SettingError(
-            'engine="pydensecrf" needs the package of that name: pip install "hyperseg[crf]" (a C++ '
-            'compiler is needed). engine="lattice" gives the same map and needs nothing.'
+            'engine="pydensecrf" needs the package of that name: pip install "hyperseg[crf]" (a C++ compiler is '
+            'needed). engine="lattice" gives the same map and needs nothing.'
         ) from error
     crf = densecrf.DenseCRF(*unary.shape)
-    crf.setUnaryEnergy(np.ascontiguousarray(unary.T))
+    crf.setUnaryEnergy(np.ascontiguousarray(unary.T, np.float32))
     # the generic call: its "bilateral" shortcut reads exactly three uint8 channels, whatever it is given
     if settings.gaussian_weight > 0:
         features = kernels.gaussian_features(settings.gaussian_sxy_px)

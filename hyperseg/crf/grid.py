@@ -34,10 +34,8 @@ def offsets(radius: int) -> tuple[Offset, ...]:
     if radius < 1:
         raise SettingError(f"radius must be 1 (the 4-neighbour grid) or more, got {radius}.")
     steps = range(-radius, radius + 1)
-    near = [(dy, dx) for dy in steps for dx in steps if 0 < abs(dy) + abs(dx) <= radius]
-    near.sort(key=lambda o: (abs(o[0]) + abs(o[1]), o))
-    kinds: tuple[Direction, ...] = ("right", "below")
-    return tuple(o for kind in kinds for o in near if _kind(o) == kind)
+    near = [(dy, dx) for dy in steps for dx in steps if abs(dy) + abs(dx) <= radius and _kind((dy, dx))]
+    return tuple(sorted(near, key=lambda o: (_kind(o) == "below", abs(o[0]) + abs(o[1]), o)))
 
 
 def direction(offset: Offset) -> Direction:
@@ -48,12 +46,9 @@ def direction(offset: Offset) -> Direction:
     """
     kind = _kind(offset)
     if kind is None:
-        opposite = (-offset[0], -offset[1])
-        advice = (
-            "a node is not linked to itself." if offset == opposite
-            else f"use {opposite} with both label axes swapped."
-        )  # fmt: skip
-        raise SettingError(f"the offset (dy, dx) = {offset} points neither right nor below: {advice}")
+        swapped = f"use {(-offset[0], -offset[1])} with both label axes swapped"
+        advice = swapped if any(offset) else "a node is not linked to itself"
+        raise SettingError(f"the offset (dy, dx) = {offset} points neither right nor below: {advice}.")
     return kind
 
 
@@ -69,32 +64,25 @@ def ends(offset: Offset) -> tuple[Slices, Slices]:
 
     `f[(..., *first)]` and `f[(..., *second)]` are (..., h - |dy|, w - |dx|), edge by edge.
     """
-    (top, bottom), (left, right) = _along(offset[0]), _along(offset[1])
-    return (top, left), (bottom, right)
+    dy, dx = offset
+    return (_beyond(-dy), _beyond(-dx)), (_beyond(dy), _beyond(dx))
 
 
-def _along(shift: int) -> Slices:
-    if shift > 0:
-        return slice(0, -shift), slice(shift, None)
-    return (slice(-shift, None), slice(0, shift)) if shift else (slice(None), slice(None))
+def _beyond(shift: int) -> slice:
+    """What an axis shares with itself, moved by `shift`."""
+    return slice(max(0, shift), min(0, shift) or None)
 
 
 def check_grid(unary: Tensor, tables: Tables) -> None:
-    """Compare the tables with the grid they belong to.
-
-    Args:
-        unary: (..., K, h, w) energies.
-        tables: energies per offset.
+    """Compare the tables of energies, per offset, with the grid they belong to, (..., K, h, w) unary energies.
 
     Raises:
         SettingError: an empty grid, an offset that is not of the half plane, or a table whose shape, type or
             device is not the one that `unary` asks for.
     """
     if unary.ndim < 3 or 0 in unary.shape or not unary.is_floating_point():
-        raise SettingError(
-            f"unary must be floating point energies (..., classes, h, w), got {unary.dtype} of shape "
-            f"{tuple(unary.shape)}."
-        )
+        given = f"{unary.dtype} of shape {tuple(unary.shape)}"
+        raise SettingError(f"unary must be floating point energies (..., classes, h, w), got {given}.")
     *batch, k, h, w = unary.shape
     for (dy, dx), table in tables.items():
         direction((dy, dx))
@@ -152,9 +140,6 @@ def blocks(
         order: "parallel" gives one block of all nodes; in the others no block updates both ends of an edge.
         origin: (y, x) of the first node in the grid whose checkerboard is meant.
         device: of index tensors and masks.
-
-    Raises:
-        SettingError: an unknown order.
     """
     h, w = shape
     radius = max((abs(dy) + abs(dx) for dy, dx in kinds), default=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import SceneError, SettingError
-from hyperseg.crf.exact import ExactKernel
 from hyperseg.crf.lattice import Lattice
 
 Kernel = Callable[[Tensor], Tensor]
@@ -33,18 +32,21 @@ class Kernels:
         guide: NDArray[np.floating],
         *,
         valid: NDArray[np.bool_] | None = None,
-        engine: Literal["lattice", "exact"] = "lattice",
         device: str | torch.device = "cpu",
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
+        build: Callable[..., Kernel] = Lattice,
     ) -> None:
         """Take the guide.
 
         Args:
             guide: (*S, F) features of the bilateral kernel.
             valid: (*S) bool or None; False pixels are no points of the kernels.
-            engine: "lattice" (any size) or "exact" (tiny scenes).
             device: where products are computed.
-            dtype: default float32 for the lattice, float64 for the exact kernel.
+            dtype: of the values that are multiplied.
+            build: (N, d) features in units of the widths, `device` and `dtype` -> a kernel.
+
+        Raises:
+            SceneError: NaN on valid pixels.
         """
         self.points = valid if valid is not None else np.ones(guide.shape[:-1], bool)
         self.features = np.asarray(guide, np.float32)[self.points]
@@ -56,8 +58,8 @@ class Kernels:
         # column before row, as pydensecrf orders them: the order decides how the lattice lies
         self.positions = np.argwhere(self.points)[:, ::-1].astype(np.float32)
         self.n_points = len(self.positions)
-        self.engine, self.device = engine, device
-        self.dtype = dtype or (torch.float32 if engine == "lattice" else torch.float64)
+        self.device, self.dtype = device, dtype
+        self._build = partial(build, device=device, dtype=dtype)
         self._gaussians: dict[float, Kernel] = {}
         self._bilaterals: dict[tuple[float, float], Kernel] = {}
 
@@ -82,15 +84,6 @@ class Kernels:
             self._bilaterals = {}  # free the old one before building
             self._bilaterals = {widths: self._build(self.bilateral_features(*widths))}
         return self._bilaterals[widths]
-
-    def _build(self, features: NDArray[np.float32]) -> Kernel:
-        match self.engine:
-            case "lattice":
-                return Lattice(features, device=self.device, dtype=self.dtype)
-            case "exact":
-                return ExactKernel(features, device=self.device, dtype=self.dtype)
-            case _:
-                raise SettingError(f"kernels are built by the engine lattice or exact, got {self.engine!r}.")
 
 
 def guide_from_components(

@@ -1,9 +1,9 @@
 """The permutohedral lattice: Gaussian filtering in many dimensions as a chain of sparse products.
 
-A point of the (features) space is written onto the d + 1 corners of the simplex it lies in (*splat*), the
-corners exchange values with their neighbours along d + 1 directions (*blur*), and the point reads its
-corners again (*slice*). All three are linear, so the filter is `slice · blur_d ··· blur_0 · splat`: d + 3
-sparse matrices that are built once in NumPy and applied by torch on any device.
+A point of the (features) space is written onto the d + 1 corners of the simplex it lies in (*splat*), the corners
+exchange values with their neighbours along d + 1 directions (*blur*), and the point reads its corners again (*slice*).
+All three are linear, so the filter is `slice · blur_d ··· blur_0 · splat`: d + 3 sparse matrices that are built once
+in NumPy and applied by torch on any device.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ NORM_FLOOR = 1e-20  # under the square root, as in pydensecrf
 class Lattice:
     """A Gaussian kernel exp(-|f_i - f_j|^2 / 2) over N points, symmetrically normalised.
 
-    Calling it multiplies (N, K) values by D^-1/2 G D^-1/2, where G is the lattice's Gaussian and D the
-    diagonal matrix of its row sums. The result is differentiable in the values, any number of times.
+    Calling it multiplies (N, K) values by D^-1/2 G D^-1/2, where G is the lattice's Gaussian and D the diagonal matrix
+    of its row sums. The result is differentiable in the values, any number of times.
 
     Attributes:
         n_points: N.
@@ -38,11 +38,10 @@ class Lattice:
         norm: (N, 1), 1 / sqrt(G 1 + 1e-20).
 
     Source: Adams, Baek, Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice", 2010.
-    Differs: the result is normalised symmetrically, as pydensecrf does by default. The weights of the blur
-        are 1/2, 1, 1/2 and the whole is scaled by 1 / (1 + 2^-d), as in pydensecrf (the paper's 1/4, 1/2,
-        1/4 differs by a constant that the normalisation removes). Corners that no point touches are not
-        created, so what would be blurred through them is lost; pydensecrf does the same. The value of a
-        point at itself is part of the sum.
+    Differs: the result is normalised symmetrically, as pydensecrf does by default. The weights of the blur are 1/2, 1,
+        1/2 and the whole is scaled by 1 / (1 + 2^-d), as in pydensecrf (the paper's 1/4, 1/2, 1/4 differs by a constant
+        that the normalisation removes). Corners that no point touches are not created, so what would be blurred through
+        them is lost; pydensecrf does the same. The value of a point at itself is part of the sum.
     """
 
     def __init__(
@@ -61,23 +60,21 @@ class Lattice:
         if features.ndim != 2 or 0 in features.shape or not np.isfinite(features).all():
             raise SettingError(
                 f"a lattice needs finite features of shape (points, dimensions), got shape {features.shape}"
-                f"{'' if 0 in features.shape else ' with NaN or infinite values'}. "
-                "Mask pixels without data before building it."
+                f"{'' if 0 in features.shape else ' with NaN or infinite values'}. Mask pixels without data before "
+                "building it."
             )
         self.n_points, d = features.shape
         place = np.float32 if dtype == torch.float32 else np.float64
         remainder0, rank, weights = _enclosing_simplices(np.ascontiguousarray(features.T, dtype=place))
         strides = _strides(remainder0)
-        codes = _corner_codes(remainder0, rank, strides)
-        vertices, order, corner, first = _number(codes.ravel())
-        self.n_vertices = len(vertices)
-        n, m = self.n_points, self.n_vertices
-        rows = np.ascontiguousarray(corner.reshape(d + 1, n).T).ravel()
-        self.slice_matrix = _csr(
-            np.arange(0, n * (d + 1) + 1, d + 1), rows, np.ascontiguousarray(weights.T).ravel(), (n, m)
-        ).to(device)
+        vertices, order, corner, first = _number(_corner_codes(remainder0, rank, strides).ravel())
+        n, m = self.n_points, len(vertices)
+        self.n_vertices = m
+        starts = np.arange(0, n * (d + 1) + 1, d + 1)
+        self.slice_matrix = _csr(starts, corner.reshape(d + 1, n).T.ravel(), weights.T.ravel(), (n, m)).to(device)
         self.splat_matrix = _csr(first, order % n, weights.ravel()[order], (m, n)).to(device)
-        self.blurs = [_blur_matrix(vertices, step, place).to(device) for step in _steps(strides)]
+        steps = (d + 1) * strides - strides.sum()  # from a corner's code to its neighbour's, per lattice direction
+        self.blurs = [_blur_matrix(vertices, step, place).to(device) for step in steps]
         self.scale = 1.0 / (1.0 + 2.0**-d)
         ones = torch.ones(n, 1, dtype=dtype, device=device)
         self.norm = (self._apply(ones, transpose=False) + NORM_FLOOR).rsqrt()
@@ -88,8 +85,7 @@ class Lattice:
 
     def filter(self, values: Tensor) -> Tensor:
         """Filter (N, K) values with G, without normalisation."""
-        filtered: Tensor = _Filter.apply(values, self, False)
-        return filtered
+        return _Filter.apply(values, self, False)
 
     def _apply(self, values: Tensor, *, transpose: bool) -> Tensor:
         on_lattice = self.splat_matrix @ values
@@ -121,8 +117,7 @@ def _enclosing_simplices(features: Floats) -> tuple[Ints, Ints, Floats]:
 
     Returns:
         remainder0 (d + 1, N) lattice point with coordinates in multiples of d + 1; rank (d + 1, N), 0 for the
-        coordinate with the largest residual; weights (d + 1, N), barycentric, row k for the corner of
-        remainder k.
+        coordinate with the largest residual; weights (d + 1, N), barycentric, row k for the corner of remainder k.
     """
     d, n = features.shape
     # unit standard deviation of the input becomes that of splat, blur and slice together
@@ -189,11 +184,6 @@ def _corner_codes(remainder0: Ints, rank: Ints, strides: Ints) -> Ints:
     for k in range(1, d + 1):
         codes[k] = codes[k - 1] + total - (d + 1) * by_rank[d + 1 - k]
     return codes
-
-
-def _steps(strides: Ints) -> Ints:
-    """(d + 1,) difference in code between a corner and its neighbour along each lattice direction."""
-    return len(strides) * strides - strides.sum()
 
 
 def _number(codes: Ints) -> tuple[Ints, Ints, Ints, Ints]:

@@ -57,10 +57,9 @@ def infer(
             leading axes may be missing or 1 where all of a batch shares them. None of them is copied.
         settings: default `MeanField()`.
         start: (..., K, h, w) marginals to start from; default softmax(-unary).
-        origin: (y, x) of the first node in the grid that this one is a tile of; only the colours of the
-            checkerboard depend on it.
-        warn: log an entry where more than 1 % of the nodes have not settled, unless gradients are asked for
-            (training unrolls few sweeps on purpose).
+        origin: (y, x) of the first node in the grid that this one is a tile of, for the colours of the checkerboard.
+        warn: log an entry where more than 1 % of the nodes have not settled, unless gradients are asked for (training
+            unrolls few sweeps on purpose).
         piece: values per operation on a CPU, where no gradients are asked for.
 
     Returns:
@@ -74,11 +73,11 @@ def infer(
     """
     settings = settings or MeanField()
     check_grid(unary, tables)
-    if start is not None and (start.shape, start.dtype) != (unary.shape, unary.dtype):
-        raise SettingError(
-            f"start must be {unary.dtype} {tuple(unary.shape)} like unary, got {start.dtype} {tuple(start.shape)}."
-        )
     q = torch.softmax(-unary, -3) if start is None else start
+    if (q.shape, q.dtype) != (unary.shape, unary.dtype):
+        raise SettingError(
+            f"start must be {unary.dtype} {tuple(unary.shape)} like unary, got {q.dtype} {tuple(q.shape)}."
+        )
     followed = torch.is_grad_enabled() and any(t.requires_grad for t in (q, unary, *tables.values()))
     if followed and settings.order != "parallel":
         raise SettingError(
@@ -142,14 +141,10 @@ def free_energy(q: Tensor, unary: Tensor, tables: Tables) -> Tensor:
 
     Args:
         q: (..., K, h, w) marginals.
-        unary: (..., K, h, w) finite energies.
-        tables: finite energies per offset, (..., K, K, h - |dy|, w - |dx|).
+        unary, tables: finite energies as for `infer`, errors too.
 
     Returns:
         (...): nats, summed over nodes and edges; differentiable.
-
-    Raises:
-        SettingError: shapes that do not belong together.
     """
     check_grid(unary, tables)
     if q.shape != unary.shape:

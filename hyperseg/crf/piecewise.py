@@ -24,24 +24,19 @@ DIRECTIONS: tuple[Direction, ...] = ("right", "below")
 
 
 class Pairwise(nn.Module):
-    """K x K energies of every edge: a table per direction, and what the features of the two ends add to it.
+    """K x K energies of every edge: a table per direction, and what the (F) features of the two ends add to it.
 
-    One head per direction: a class to the left of another is another question than a class above it, and neither
-    is symmetric.
-
-    Args:
-        width: F, features per node.
-        n_classes: K.
-        hidden: width of the layer between.
+    One head per direction, with a layer of `hidden` between: a class to the left of another is another question than a
+    class above it, and neither is symmetric.
 
     Attributes:
         table: (2, K, K) logarithms of how much more often a pair occurs than by chance, right and below; zero at first,
             `learn_tables` fills it from a scene.
 
-    Source: Lin et al., "Efficient Piecewise Training of Deep Structured Models", CVPR 2016: two fully connected
-        layers on the ordered pair of features, K x K outputs, one set of weights per kind of edge.
-    Differs: kinds are "right" and "below" of neighbouring nodes instead of "surrounding" and "above/below" in a
-        large box (a reconstruction for fields and streets); the table is ours.
+    Source: Lin et al., "Efficient Piecewise Training of Deep Structured Models", CVPR 2016: two fully connected layers
+        on the ordered pair of features, K x K outputs, one set of weights per kind of edge.
+    Differs: kinds are "right" and "below" of neighbouring nodes instead of "surrounding" and "above/below" in a large
+        box (a reconstruction for fields and streets); the table is ours.
     """
 
     table: Tensor
@@ -82,9 +77,7 @@ class Pairwise(nn.Module):
 
         Args:
             features: (B, F, h, w).
-            radius: nodes up to this L1 distance are joined.
-            weight: factor on every energy.
-            heads: how far the heads' scores are followed, 0 leaves the table alone.
+            radius, weight, heads: as in `DeepCRF`.
             form: of the energies; heads must have been trained for it.
             valid: (h, w) bool; edges at a node without data get energy 0.
 
@@ -171,21 +164,14 @@ def edge_weights(first: Tensor, second: Tensor, *, same_share: float) -> Tensor:
     """(n,) weights that sum to one, `same_share` of it on edges between equal classes; one kind alone gets all."""
     same = first == second
     shares = torch.where(same, same_share / same.sum(), (1 - same_share) / (~same).sum())
-    return (
-        shares / shares.sum() if len(shares) and shares.sum() > 0 else torch.full_like(shares, 1 / max(len(shares), 1))
-    )
+    return shares / shares.sum() if shares.sum() > 0 else torch.full_like(shares, 1 / max(len(shares), 1))
 
 
 def node_labels(labels: NDArray[np.int16], stride: int, n_classes: int) -> NDArray[np.int16]:
     """Class of every node: the most frequent label of its cell, -1 where none is labelled or two are level.
 
-    Args:
-        labels: (H, W), -1 unlabelled.
-        stride: side of a cell in pixels; cells at the lower and right border may be cut.
-        n_classes: K.
-
-    Returns:
-        (ceil(H / stride), ceil(W / stride)) int16. Classes smaller than a cell can vanish.
+    (H, W) labels give (ceil(H / stride), ceil(W / stride)) int16: cells have `stride` pixels a side and may be cut at
+    the lower and right border. Classes smaller than a cell can vanish.
     """
     if stride == 1:
         return labels.copy()
@@ -227,8 +213,7 @@ def labelled_edges(
         labels: (h, w) classes of the nodes, -1 unlabelled.
         least: wanted pairs per direction.
         radius: L1 distance to begin with.
-        most: at most so many pairs per direction, drawn at random.
-        seed: of that draw.
+        most: at most so many pairs per direction, drawn at random from `seed`.
 
     Returns:
         Pairs per direction, and the distance they came from.
@@ -236,15 +221,14 @@ def labelled_edges(
     Raises:
         LabelError: a direction without any pair.
 
-    Differs: Lin et al. join each node to all nodes in a box of 0.4 times the shorter side, in training as in
-        inference; here that box is the limit for training, and inference joins neighbours.
+    Differs: Lin et al. join each node to all nodes in a box of 0.4 times the shorter side, in training as in inference;
+        here that box is the limit for training, and inference joins neighbours.
     """
     places = np.argwhere(labels != UNLABELLED)
-    tree = cKDTree(places) if len(places) else None
+    tree = cKDTree(places)
     limit = max(radius, min(labels.shape) // 5)
     for reach in range(radius, limit + 1):
-        pairs = np.empty((0, 2), np.int64) if tree is None else tree.query_pairs(reach, p=1, output_type="ndarray")
-        edges = _directed(places, pairs, most, seed)
+        edges = _directed(places, tree.query_pairs(reach, p=1, output_type="ndarray"), most, seed)
         fewest = min(len(found.first) for found in edges.values())
         if fewest >= least:
             break

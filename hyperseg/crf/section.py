@@ -88,11 +88,11 @@ def _changes_table(changes: Sequence[Numbers]) -> Table:
 def _candidates_table(numbers: Numbers, given: Sequence[Numbers], varying: Sequence[str], constant: Numbers) -> Table:
     """A column per setting that varies; what is constant is said once, and the chosen row is marked."""
     tried, pixels = numbers["table"], numbers.get("validation_pixels")
-    gains, taken = any(row.get("gain") for row in tried), ""
+    gain, taken = ["gain (%)"] if any(row.get("gain") for row in tried) else [], ""
     rise = "the mean rise in accuracy over classes, exceeds its standard error"
     if numbers.get("usual"):
         taken = f": the usual settings, unless the gain of others over them, {rise}"
-    elif gains:
+    elif gain:
         taken = f": the best score among those whose gain, {rise}"
     judged = counted(pixels, "validation pixel") if pixels else "validation pixels"
     same = f" The same for all: {_listing(constant)}." if constant else ""
@@ -101,13 +101,12 @@ def _candidates_table(numbers: Numbers, given: Sequence[Numbers], varying: Seque
             "leave the map as it is" if row["settings"] is None else str(i),
             *(setting(flat[key]) if key in flat else UNKNOWN for key in varying),
             number(row["score"], 2),
-            *([_gain(row)] if gains else []),
+            *([_gain(row)] if gain else []),
             number(row["log_likelihood"], 3),
             number(row["changed"]),
         )
         for i, (row, flat) in enumerate(zip(tried, given, strict=True))
     ]
-    gain = ["gain (%)"] if gains else []
     columns = ("candidate", *varying, "score (%)", *gain, "log-likelihood", "changed (%)")
     marked = next((i for i, row in enumerate(tried) if row["settings"] == numbers.get("settings")), None)
     caption = f"What was tried, judged on {judged} only. The shaded row was taken{taken}.{same}"

@@ -7,7 +7,7 @@ from typing import Literal
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 
-Engine = Literal["lattice", "pydensecrf", "exact"]
+Engine = Literal["lattice", "pydensecrf"]
 Order = Literal["parallel", "checkerboard", "sequential"]
 Form = Literal["residual", "joint"]
 Fuse = Literal["conv", "mean"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Generic, TypeVar
@@ -17,7 +17,6 @@ from hyperseg.crf.kernels import Kernels
 from hyperseg.crf.settings import DenseCRF, Engine
 
 Settings = TypeVar("Settings")
-Metric = Callable[[NDArray[np.int16], NDArray[np.int16]], float]
 
 LOG_FLOOR = 1e-12  # a probability of zero counts as this, so that one pixel cannot decide alone
 
@@ -28,7 +27,7 @@ class Candidate(Generic[Settings]):
 
     Attributes:
         settings: the settings, or None.
-        score: the metric, by default overall accuracy.
+        score: share of validation pixels that are right.
         log_likelihood: mean log probability of the true class, in nats.
         changed: share of validation pixels whose label changed.
         gain: mean over classes of the rise in the share of right pixels, against what stands unless it is beaten.
@@ -82,20 +81,14 @@ class ClassChange:
     broken: int
 
 
-def accuracy(predicted: NDArray[np.int16], truth: NDArray[np.int16]) -> float:
-    """Share of (n,) pixels with the right label."""
-    return float(np.mean(predicted == truth))
-
-
 def default_candidates() -> tuple[DenseCRF, ...]:
     """20 settings: few widths and weights around the customary ones, weak smoothing included (our choice)."""
-    gaussian_only = [DenseCRF(gaussian_weight=weight, bilateral_weight=0) for weight in (1.0, 3.0)]
-    both = [
-        DenseCRF(
-            gaussian_weight=weights[0], bilateral_weight=weights[1], bilateral_sxy_px=sxy, bilateral_sfeature=sfeature
-        )
-        for sxy, sfeature, weights in product((15.0, 80.0), (5.0, 13.0, 30.0), ((1.0, 3.0), (3.0, 3.0), (3.0, 10.0)))
-    ]
+    gaussian_only = (DenseCRF(gaussian_weight=weight, bilateral_weight=0) for weight in (1.0, 3.0))
+    widths_and_weights = product((15.0, 80.0), (5.0, 13.0, 30.0), ((1.0, 3.0), (3.0, 3.0), (3.0, 10.0)))
+    both = (
+        DenseCRF(gaussian_weight=g, bilateral_weight=b, bilateral_sxy_px=sxy, bilateral_sfeature=sfeature)
+        for sxy, sfeature, (g, b) in widths_and_weights
+    )
     return (*gaussian_only, *both)
 
 
@@ -107,7 +100,6 @@ def tune(
     *,
     candidates: Sequence[DenseCRF] | None = None,
     engine: Engine = "lattice",
-    metric: Metric = accuracy,
     device: str | torch.device = "cpu",
     kernels: Kernels | None = None,
 ) -> Tuned[DenseCRF]:
@@ -116,26 +108,19 @@ def tune(
     Args:
         map: (*S, K) map to refine.
         guide: (*S, F) guide.
-        labels, val_mask, metric: as in `choose`.
+        labels, val_mask: as in `choose`, errors too.
         candidates: default `default_candidates()`.
-        engine: as in `refine`; the lattices are built once for all candidates of the same widths.
-        device, kernels: as in `refine`.
-
-    Raises:
-        LabelError: no labelled, valid pixel in the mask.
-        SceneError: labels or mask of another shape than the map.
+        engine, device, kernels: as in `refine`; a kernel is built once for all candidates of the same widths.
     """
     tried = list(default_candidates() if candidates is None else candidates)
-    shared = kernels or Kernels(
-        guide, valid=map.valid, engine="exact" if engine == "exact" else "lattice", device=device
-    )
+    shared = kernels or Kernels(guide, valid=map.valid, device=device)
 
     def refined() -> Iterator[tuple[DenseCRF, SegmentationMap]]:
         # in the order of bilateral widths, so that `Kernels` builds each kernel once and holds one at a time
         for settings in sorted(tried, key=lambda s: (s.bilateral_sxy_px, s.bilateral_sfeature)):
             yield settings, refine(map, guide, settings, engine=engine, kernels=shared)
 
-    return choose(map, refined(), labels, val_mask, order=tried, metric=metric)
+    return choose(map, refined(), labels, val_mask, order=tried)
 
 
 def choose(
@@ -145,15 +130,14 @@ def choose(
     val_mask: NDArray[np.bool_],
     *,
     order: Sequence[Settings] | None = None,
-    metric: Metric = accuracy,
     usual: Settings | None = None,
 ) -> Tuned[Settings]:
     """The settings whose refined map is best on validation pixels, or None where leaving the map alone is.
 
     The map stays as it is, or as the `usual` settings make it, unless a candidate has a better score and its mean gain
     per class is larger than the standard error of that gain. The error is over classes and not over pixels, because the
-    pixels of a class come from few parcels and are right or wrong together. Of candidates with equal scores, the one
-    with the higher mean log-likelihood is taken, then the earlier one.
+    pixels of a class come from few parcels and are right or wrong together. Of equal scores, the one with the higher
+    mean log-likelihood is taken, then the earlier one.
 
     Args:
         map: (*S, K) map that was refined.
@@ -161,7 +145,6 @@ def choose(
         labels: (*S) true classes, -1 unlabelled.
         val_mask: (*S) bool; only its labelled, valid pixels are looked at. Never give test pixels.
         order: of the table's rows, where it is not that of `refined`.
-        metric: (predicted, truth) -> score of (n,) labels each, higher is better.
         usual: settings of a refiner that was itself fitted to the scene; they are taken unless other settings, or
             leaving the map alone, do better as said above. `refined` begins with them.
 
@@ -182,9 +165,9 @@ def choose(
         predicted = after.labels()[chosen]
         true_probs = after.probs[chosen][np.arange(len(truth)), truth]
         likelihood = float(np.log(np.maximum(true_probs, LOG_FLOOR)).mean())
-        gain, error = class_gain(reference == truth, predicted == truth, truth)
-        changed = float(np.mean(predicted != before))
-        return Candidate(settings, metric(predicted, truth), likelihood, changed, gain, error)
+        right, changed = predicted == truth, float(np.mean(predicted != before))
+        gain, error = class_gain(reference == truth, right, truth)
+        return Candidate(settings, float(np.mean(right)), likelihood, changed, gain, error)
 
     reference = before
     judged: list[Candidate[Settings]] = []

@@ -1,7 +1,7 @@
 """Is the generator still making something, and does the discriminator still teach it?
 
-A generator that found one cube the discriminator likes may make it for ever, while every loss looks healthy. What
-is measured here are its centre spectra against those of real pixels, and what the discriminator believes of both.
+A generator that found one cube the discriminator likes may make it for ever, while every loss looks healthy. What is
+measured here are its centre spectra against those of real pixels, and what the discriminator believes of both.
 """
 
 from __future__ import annotations
@@ -63,10 +63,8 @@ def examine(
 
     Args:
         real: (n, L) spectra of pool pixels, in the generator's units.
-        generated: (m, L) centre spectra of generated cubes. Where some are not finite, what is measured on them is
-            NaN.
-        p_fake_real: (any number,) P(generated) of real cubes, 0..1.
-        p_fake_generated: (any number,) P(generated) of generated cubes.
+        generated: (m, L) centre spectra of generated cubes. Where some are not finite, what is measured on them is NaN.
+        p_fake_real, p_fake_generated: (any number,) P(generated) of real and of generated cubes, 0..1.
         real_classes: (n,) classes 0..K-1, -1 = not known. They may be those the discriminator gives.
         generated_classes: (m,) classes of the generated cubes.
 
@@ -83,18 +81,14 @@ def examine(
             f"real {x.shape} and generated {g.shape} spectra cannot be compared: expected (n, L) and (m, L) of "
             "the same L bands, at least 2 of each."
         )
-    if not np.isfinite(x).all():
-        raise SceneError(
-            f"{int((~np.isfinite(x)).any(1).sum())} of {len(x)} real spectra are not finite: leave pixels "
-            "without data out of the pool."
-        )
+    if lost := int((~np.isfinite(x)).any(1).sum()):
+        raise SceneError(f"{lost} of {len(x)} real spectra are not finite: leave pixels without data out of the pool.")
     scale = _spread(x)
     if scale == 0:
         raise SceneError(f"all {len(x)} real spectra are equal: there is no spread to compare with.")
     doubted, broken = _mean(p_fake_real, "real"), not np.isfinite(g).all()
-    if broken and np.isnan(p_fake_generated).any():  # the discriminator makes nothing of them either
-        return Health(np.nan, np.nan, np.nan, doubted, np.nan)
-    believed = _mean(p_fake_generated, "generated")
+    unseen = broken and np.isnan(p_fake_generated).any()  # the discriminator makes nothing of them either
+    believed = np.nan if unseen else _mean(p_fake_generated, "generated")
     if broken:
         return Health(np.nan, np.nan, believed, doubted, np.nan)
     if (real_classes is None) != (generated_classes is None):
@@ -117,7 +111,7 @@ def warnings(health: Health) -> list[str]:
             "The generator makes values that are not finite: lower its learning rate. The classes of the map do "
             "not depend on it, but what it taught the discriminator is worth nothing."
         ]
-    found = [*_of_the_generator(health)]
+    found = _of_the_generator(health)
     differs = not NARROW <= health.diversity <= 1 / NARROW or health.distance > ALIKE
     if health.believed >= SURE and health.doubted <= 1 - SURE:
         found.append(

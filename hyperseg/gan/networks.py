@@ -26,12 +26,12 @@ from hyperseg.gan.settings import FakeLogit, Norm, Variant
 class GanSpec:
     """What a discriminator and its generator are built from.
 
-    Source: Zhong & Li, arXiv 1802.03495 (2018): four kernel shapes over one skeleton, a discriminator of K + 1
-    classes, a generator of transposed convolutions. The paper prints no layer table: every size is our
-    reconstruction, after the same author's SSRN (7 bands, stride 2 along them).
-    Differs: 4 spectral maps instead of SSRN's 24 and `width` 64 instead of 128 and 24, for speed on a CPU;
-    `maps=24, width=128` is the larger form. The second spectral convolution is unpadded; the first has 8 bands
-    where their number is even, which leaves as many and drops none.
+    Source: Zhong & Li, arXiv 1802.03495 (2018): four kernel shapes over one skeleton, a discriminator of K + 1 classes,
+        a generator of transposed convolutions. The paper prints no layer table: every size is our reconstruction, after
+        the same author's SSRN (7 bands, stride 2 along them).
+    Differs: 4 spectral maps instead of SSRN's 24 and `width` 64 instead of 128 and 24, for speed on a CPU; `maps=24,
+        width=128` is the larger form. The second spectral convolution is unpadded; the first has 8 bands where their
+        number is even, which leaves as many and drops none.
 
     Raises:
         SettingError: a value outside what it may be, or too few bands for the variant.
@@ -83,22 +83,19 @@ class GanSpec:
         maps, width = self.maps, self.width
         first = 8 - self.n_features % 2  # 7 would leave the last of an even number of bands out
         plane: tuple[Size, ...] = ((1, 3, 3), (1, 3, 3))
-        widths: tuple[int, ...]
-        kernels: tuple[Size, ...]
+        along: tuple[tuple[int, int, int], ...]
         match self.variant:
-            case "ss":
-                widths, kernels = (maps, maps, width, width, width), ((first, 1, 1), (7, 1, 1), *plane)
-            case "spc":
-                widths, kernels = (maps, maps, width), ((first, 1, 1), (7, 1, 1))
+            case "ss" | "spc":
+                along = ((first, 1, 1), (7, 1, 1))
             case "spa":
-                widths, kernels = (width, width, width), plane
+                along = ()
             case "conv":
-                widths, kernels = (maps, maps, width), ((first, 3, 3), (3, 3, 3))
-        along = [k for k in kernels if k[0] > 1]
+                along = ((first, 3, 3), (3, 3, 3))
         left = self.n_features
         for i, kernel in enumerate(along):
             left = (left - kernel[0]) // (1 if i else 2) + 1
-        shapes = (*along, (left, 1, 1), *(k for k in kernels if k[0] == 1))
+        shapes = (*along, (left, 1, 1), *(plane if self.variant in ("ss", "spa") else ()))
+        widths = (*(maps for _ in along), *(width for _ in shapes[len(along) :]))
         strides = tuple((2, 1, 1) if along and i == 0 else (1, 1, 1) for i in range(len(shapes)))
         conv = ConvSpec(3, norm=self.norm, act="leaky_relu", padding="valid", spectral_norm=self.spectral_norm)
         return BackboneSpec(1, widths, strides, shapes, (1,) * len(shapes), conv)
@@ -173,8 +170,8 @@ class Generator(nn.Module):
         self.shape = (spec.n_features, spec.window, spec.window)
         mirrored = replace(spec.backbone, conv=ConvSpec(3, act="leaky_relu", padding="valid"))
         self.seed_shape = (spec.width, *mirrored.sizes(self.shape)[-1])
-        told = spec.noise + (spec.n_classes if spec.conditional else 0)
-        self.start = nn.Linear(told, math.prod(self.seed_shape))
+        given = spec.noise + spec.n_classes * spec.conditional
+        self.start = nn.Linear(given, math.prod(self.seed_shape))
         self.settle = Finish(mirrored.conv, spec.width)
         self.decoder = Decoder(mirrored, skips="none")
 
@@ -212,14 +209,10 @@ def generate(generator: Generator, n: int, *, seed: int, told: Tensor | None = N
 
     Args:
         generator: in evaluation mode.
-        n: number of cubes.
-        seed: of the codes.
         told: (n,) classes for a conditional generator, else None.
         batch: cubes at a time.
     """
     device = next(generator.parameters()).device
-    codes = torch.randn(n, generator.spec.noise, generator=torch.Generator().manual_seed(seed))
-    parts = torch.arange(n).split(batch)
-    return torch.cat(
-        [generator(codes[i].to(device), None if told is None else told[i].to(device)).cpu() for i in parts]
-    )
+    codes = torch.randn(n, generator.spec.noise, generator=torch.Generator().manual_seed(seed)).split(batch)
+    classes = [None] * len(codes) if told is None else [part.to(device) for part in told.split(batch)]
+    return torch.cat([generator(c.to(device), t).cpu() for c, t in zip(codes, classes, strict=True)])

@@ -3,9 +3,8 @@
 Source: Zhong & Li, arXiv 1802.03495 (2018), eqs. 3-6; Salimans et al., "Improved Techniques for Training GANs",
 NeurIPS 2016, for the implicit form and for feature matching.
 
-All terms are written in the margin m = logsumexp(class logits) - fake logit, for which
-P(generated) = sigmoid(-m): L2 = softplus(-m) and L3 = softplus(m), stable for any logits. The implicit form is
-the fake logit 0.
+All terms are written in the margin m = logsumexp(class logits) - fake logit, for which P(generated) = sigmoid(-m):
+L2 = softplus(-m) and L3 = softplus(m), stable for any logits. The implicit form is the fake logit 0.
 """
 
 from __future__ import annotations
@@ -20,14 +19,9 @@ def margin(classes: Tensor, fake: Tensor) -> Tensor:
 
 
 def labelled_loss(classes: Tensor, targets: Tensor) -> Tensor:
-    """L1 = -E log P(y | z, not generated): cross-entropy over the first K logits.
+    """L1 = -E log P(y | z, not generated): cross-entropy of (B, K, ...) logits, the first K.
 
-    Args:
-        classes: (B, K, ...) logits.
-        targets: (B, ...) classes, -1 where there is no label.
-
-    Returns:
-        The mean over labelled positions, 0 where there are none.
+    The mean over labelled positions, 0 where there are none; (B, ...) targets are -1 where there is no label.
     """
     known = targets >= 0
     each = F.cross_entropy(classes.movedim(1, -1)[known], targets[known], reduction="sum")
@@ -54,20 +48,15 @@ def matching_loss(real: Tensor, generated: Tensor) -> Tensor:
 
     Source: Salimans et al. 2016, section 3.1. No gradient goes to the real features.
     """
-    return F.mse_loss(_centre(generated), _centre(real.detach()))
+    real_mean, generated_mean = (x.flatten(2).mean((0, 2)) for x in (real.detach(), generated))
+    return F.mse_loss(generated_mean, real_mean)
 
 
 def agreement_loss(classes: Tensor, teacher: Tensor) -> Tensor:
     """Cross-entropy between what a teacher and the discriminator say of the same pixels, disturbed differently.
 
-    Args:
-        classes: (B, K, ...) logits.
-        teacher: (B, K, ...) logits of the averaged discriminator; no gradient goes there.
+    Both are (B, K, ...) logits; no gradient goes to the teacher, the averaged discriminator.
 
     Source: Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017.
     """
     return -(teacher.detach().softmax(1) * classes.log_softmax(1)).sum(1).mean()
-
-
-def _centre(features: Tensor) -> Tensor:
-    return features.flatten(2).mean((0, 2))

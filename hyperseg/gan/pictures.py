@@ -1,7 +1,4 @@
-"""What a generator makes beside what the scene has: spectra and patches of every class.
-
-Both figures take classes and colours as any other figure does and return the bytes of a PNG file.
-"""
+"""What a generator makes beside what the scene has: spectra and patches of every class, as bytes of PNG files."""
 
 from __future__ import annotations
 
@@ -14,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, SceneError
 from hyperseg.core.words import counted, one_line, thousands
-from hyperseg.report.charts import QUIET, blank, in_order, png, statistics, tidy
+from hyperseg.report.charts import QUIET, blank, by_class, png, tidy
 from hyperseg.report.pictures import NO_DATA
-from hyperseg.report.sheet import Colour, Picture, enlarge, lettered, text_width
+from hyperseg.report.sheet import Colour, Picture, Word, enlarge, frame, lettered, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 Labels = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
-Word = tuple[float, float, str, float, bool]
 
 MOST_CLASSES = 20  # more charts or rows are not looked at
 MOST_PATCHES = 8
@@ -54,12 +50,9 @@ def generated_spectra_figure(
     axis leaves room around the real spectra; generated ones that are farther off run out of the chart.
 
     Args:
-        real: (n, L) spectra.
-        real_labels: (n,) their classes 0..K-1, -1 = not drawn.
-        generated: (m, L) spectra in the same units; m may be 0.
-        generated_labels: (m,) their classes.
-        classes: K names.
-        colours: K sRGB triples.
+        real, real_labels: (n, L) spectra and (n,) their classes 0..K-1, -1 = not drawn.
+        generated, generated_labels: (m, L) spectra in the same units and (m,) their classes; m may be 0.
+        classes, colours: K names and sRGB triples.
         wavelengths_nm: (L,) band centres; the axis counts bands without them.
         good_bands: (L,) bool, bands to draw.
         write: makes a file of the figure.
@@ -74,31 +67,26 @@ def generated_spectra_figure(
             f"real {x.shape} and generated {g.shape} spectra must be (n, L) of the same L bands to be compared."
         )
     shown, rest = _shown(real_labels, generated_labels, classes, colours)
-    x, order, position = in_order(x, real_labels, wavelengths_nm, good_bands)
-    g, _, _ = in_order(g, generated_labels, wavelengths_nm, good_bands)
-    found = [
-        (means[:, order], spreads[:, order], counts)
-        for means, spreads, counts in (
-            statistics(x, real_labels, len(classes)),
-            statistics(g, generated_labels, len(classes)),
-        )
+    sides = [
+        by_class(spectra, labels, len(classes), wavelengths_nm, good_bands)
+        for spectra, labels in ((x, real_labels), (g, generated_labels))
     ]
+    (_, _, seen, position), (_, _, made, _) = sides
     across = min(4, math.ceil(math.sqrt(len(shown))))
     down = math.ceil(len(shown) / across)
     figure = blank(1 + max(5.6, 2.8 * across), 1.3 + max(2.6 if down == 1 else 2.1, 1.9) * down)
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for k, axes in zip(shown, grid, strict=False):
-        _draw_class(axes, position, [(mean[k], spread[k]) for mean, spread, _ in found], colours[k])
-        counts = [int(count[k]) for _, _, count in found]
-        amount = f"{thousands(counts[0]) if counts[0] else 'no'} real"
-        amount += f", {thousands(counts[1])} generated" if counts[1] else ", none generated"
+        _draw_class(axes, position, [(mean[k], spread[k]) for mean, spread, _, _ in sides], colours[k])
+        amount = f"{thousands(seen[k]) if seen[k] else 'no'} real"
+        amount += f", {thousands(made[k]) if made[k] else 'none'} generated"
         axes.set_title(f"{one_line(classes[k], 32)}\n{amount}", fontsize=9, loc="left", parse_math=False)
         tidy(axes)
     for i, axes in enumerate(grid):
         axes.set_visible(i < len(shown))
         # a column that ends early still needs its band numbers
         axes.tick_params(labelbottom=i + across >= len(shown))
-    _limit(grid[0], [(mean[shown], spread[shown]) for mean, spread, _ in found])
+    _limit(grid[0], [(mean[shown], spread[shown]) for mean, spread, _, _ in sides])
     _explain(figure)
     unit = "band" if wavelengths_nm is None else "wavelength (nm)"
     figure.supxlabel(f"{unit}    ({rest})" if rest else unit, fontsize=10)
@@ -120,12 +108,10 @@ def generated_patches_figure(
     drawn. Patches of the same stretch are the caller's to see to; pixels that are not finite are grey.
 
     Args:
-        real: (n, h, w, 3) red, green and blue, 0..1; values outside are drawn as the nearest of these.
-        generated: (m, h, w, 3) likewise; m may be 0.
-        real_labels: (n,) their classes 0..K-1, -1 = not drawn.
-        generated_labels: (m,) their classes.
-        classes: K names.
-        colours: K sRGB triples.
+        real, generated: (n, h, w, 3) and (m, h, w, 3) red, green and blue, 0..1; values outside are drawn as the
+            nearest of these. m may be 0.
+        real_labels, generated_labels: (n,) and (m,) their classes 0..K-1, -1 = not drawn.
+        classes, colours: K names and sRGB triples.
 
     Raises:
         SceneError: shapes that do not belong together, or no patch with a class.
@@ -158,14 +144,14 @@ def generated_patches_figure(
     page[EM : bottom - ROW_GAP, ends[1] - 3 * EM // 2] = 150  # between real and generated
     for i, (k, name) in enumerate(zip(shown, names, strict=True)):
         middle = top + i * step + height // 2
-        _frame(page, np.full((EM, EM, 3), colours[k], np.uint8), x=EM, y=middle - EM // 2)
+        frame(page, np.full((EM, EM, 3), colours[k], np.uint8), x=EM, y=middle - EM // 2)
         words.append((2.7 * EM, middle, name, EM, False))
     for start, (heading, empty, rows) in zip(ends, sides, strict=False):
         words.append((start, 1.6 * EM, heading, EM, True))
         for i, row in enumerate(rows):
             y = top + i * step
             for j, patch in enumerate(row):
-                _frame(page, enlarge(_painted(patch), factor), x=start + j * (width + PATCH_GAP), y=y)
+                frame(page, enlarge(_painted(patch), factor), x=start + j * (width + PATCH_GAP), y=y)
             if not len(row):
                 words.append((start, y + height // 2, empty, EM, False))
     return lettered(page, words)
@@ -229,13 +215,6 @@ def _explain(figure: Figure) -> None:
     ]
     texts = ["real: mean ± sd", "generated: mean", "generated: ± sd"]
     figure.legend(handles, texts, loc="outside upper left", ncols=3, frameon=False, fontsize=9, handlelength=3)
-
-
-def _frame(page: Picture, picture: Picture, *, x: int, y: int) -> None:
-    """Put a picture with a thin frame on the page, its first pixel at column x and row y."""
-    height, width = picture.shape[:2]
-    page[y - 1 : y + height + 1, x - 1 : x + width + 1] = 150
-    page[y : y + height, x : x + width] = picture
 
 
 def _painted(patch: Floats) -> Picture:

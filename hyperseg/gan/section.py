@@ -32,7 +32,7 @@ def gan_section(numbers: Mapping[str, Any], *, figures: Sequence[Figure] = ()) -
             of `hyperseg.gan.collapse.Health`; "warnings", full sentences; "generated_per_class", name -> cubes.
         figures: pictures of what it makes.
     """
-    warned, health = [str(sentence) for sentence in numbers.get("warnings") or ()], numbers.get("health")
+    warned, health = list(numbers.get("warnings") or ()), numbers.get("health")
     pool, drawn = numbers.get("pool"), numbers.get("generated_per_class")
     said = []
     if numbers.get("variant"):

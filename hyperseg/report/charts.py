@@ -137,9 +137,8 @@ def spectra_figure(
     Raises:
         SceneError: shapes that do not belong together.
     """
-    values, order, position = in_order(np.asarray(spectra, np.float64), labels, wavelengths_nm, good_bands)
-    means, spreads, counts = statistics(values, labels, len(classes))
-    means, spreads = means[:, order], spreads[:, order]
+    values = np.asarray(spectra, np.float64)
+    means, spreads, counts, position = by_class(values, labels, len(classes), wavelengths_nm, good_bands)
     across = min(4, max(1, math.ceil(math.sqrt(len(classes)))))
     down = math.ceil(len(classes) / across)
     figure = blank(1 + 2.8 * across, 0.8 + 1.9 * down)
@@ -159,10 +158,18 @@ def spectra_figure(
     return png(figure)
 
 
-def in_order(
-    spectra: Numbers, labels: Labels, wavelengths_nm: ArrayLike | None, good_bands: NDArray[np.bool_] | None
-) -> tuple[Numbers, NDArray[np.intp], Numbers]:
-    """Spectra with an empty band appended, and which band stands where: gaps in the wavelengths stay gaps."""
+def by_class(
+    spectra: NDArray[np.float64],
+    labels: NDArray[np.integer[Any]],
+    n_classes: int,
+    wavelengths_nm: ArrayLike | None,
+    good_bands: NDArray[np.bool_] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """(K, B) mean and standard deviation, NaN without pixels and in gaps of the wavelengths; (K,) pixels; (B,) places.
+
+    Raises:
+        SceneError, SettingError: shapes that do not belong together.
+    """
     if spectra.ndim != 2 or labels.shape != spectra.shape[:1]:
         raise SceneError(f"spectra are (pixels, bands) with a label each, got {spectra.shape} and {labels.shape}.")
     bands = spectra.shape[1]
@@ -176,18 +183,14 @@ def in_order(
     steps = np.diff(position)
     holes = np.flatnonzero(steps > 4 * np.median(steps)) + 1 if len(steps) else np.array([], np.intp)
     middle = (position[holes - 1] + position[holes]) / 2
-    with_empty = np.hstack([spectra, np.full((len(spectra), 1), np.nan)])
-    return with_empty, np.insert(order, holes, bands), np.insert(position, holes, middle)
-
-
-def statistics(values: Numbers, labels: Labels, n_classes: int) -> tuple[Numbers, Numbers, NDArray[np.int64]]:
-    """(K, C) mean and standard deviation, NaN for a class without pixels, and (K,) pixels."""
-    means, spreads = np.full((2, n_classes, values.shape[1]), np.nan)
+    order, position = np.insert(order, holes, bands), np.insert(position, holes, middle)
+    means, spreads = np.full((2, n_classes, bands + 1), np.nan)  # the last one is empty
     for k in range(n_classes):
-        members = values[labels == k]
+        members = spectra[labels == k]
         if len(members):
-            means[k], spreads[k] = members.mean(0), members.std(0)
-    return means, spreads, np.bincount(labels[labels >= 0], minlength=n_classes)
+            means[k, :-1], spreads[k, :-1] = members.mean(0), members.std(0)
+    counts = np.bincount(labels[labels >= 0], minlength=n_classes)
+    return means[:, order], spreads[:, order], counts, position
 
 
 def _running_mean(values: Numbers, width: int) -> Numbers:

@@ -20,6 +20,7 @@ from hyperseg.core.words import one_line
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Colour = tuple[int, int, int]
+Word = tuple[float, float, str, float, bool]  # x, middle y, text, size, bold; in pixels from the top left
 
 CHEQUER = np.array([[225, 225, 225], [248, 248, 248]], np.uint8)
 CHEQUER_PX = 6
@@ -68,26 +69,31 @@ def sheet(panels: Sequence[tuple[str, Picture]], keys: Sequence[Key], *, title: 
     top = gap + 2 * em
     tall = top + down * (band + gap) + rows * line + gap
     page = np.full((tall, wide + 2 * gap, 3), 255, np.uint8)
-    words: list[tuple[float, float, str, float, bool]] = [(gap, gap + 0.6 * em, heading, 1.25 * em, True)]
+    words: list[Word] = [(gap, gap + 0.6 * em, heading, 1.25 * em, True)]
     for i, (name, picture) in enumerate(panels):
         x = gap + (0 if stacked else i * (width + gap))
         y = top + (i * (band + gap) if stacked else 0) + band - height
-        page[y - 1 : y + height + 1, x - 1 : x + width + 1] = 150  # a thin frame
-        page[y : y + height, x : x + width] = picture
+        frame(page, picture, x=x, y=y)
         words.append((x, y - 0.6 * line, name, em, False))
     for i, key in enumerate(keys):
         x, y = gap + i // rows * column, top + down * (band + gap) + i % rows * line
         swatch = np.full((em, round(1.4 * em), 3), 255 if key.colour is None else key.colour, np.uint8)
         if key.colour is None:
             swatch = chequer(swatch, np.ones(swatch.shape[:2], bool))
-        page[y - 1 : y + em + 1, x - 1 : x + swatch.shape[1] + 1] = 150
-        page[y : y + em, x : x + swatch.shape[1]] = swatch
+        frame(page, swatch, x=x, y=y)
         words.append((x + 1.9 * em, y + em / 2, key.text, em, False))
     return lettered(page, words)
 
 
-def lettered(page: Picture, words: Iterable[tuple[float, float, str, float, bool]]) -> bytes:
-    """Set (x, middle y, text, size, bold), in pixels from the top left, on a picture; returns a PNG file."""
+def frame(page: Picture, picture: Picture, *, x: int, y: int) -> None:
+    """Put a picture with a thin frame on the page, its first pixel at column x and row y."""
+    height, width = picture.shape[:2]
+    page[y - 1 : y + height + 1, x - 1 : x + width + 1] = 150
+    page[y : y + height, x : x + width] = picture
+
+
+def lettered(page: Picture, words: Iterable[Word]) -> bytes:
+    """Set words on a picture; returns a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -26,12 +26,19 @@ def as_shares(counts: Tables) -> Tables:
     return {name: table / table.sum() for name, table in counts.items()}
 
 
-def names(k: int) -> list[str]:
-    return [f"class {i}" for i in range(k)]
-
-
 def colours(k: int) -> list[tuple[int, int, int]]:
     return [(0, 200 - i, 40 + i) for i in range(k)]
+
+
+def drawn(seen: Tables) -> NDArray[np.uint8]:
+    """Pixels of the figure beside counts that are not these."""
+    k = len(seen["right"])
+    names = [f"class {i}" for i in range(k)]
+    return decode(adjacency_figure(as_shares(some_counts(k)), seen, names, colours(k)))
+
+
+def grey(seen: Tables) -> int:
+    return int((drawn(seen) == 0xC4).all(-1).sum())
 
 
 @pytest.mark.parametrize("within", [1, 2, 5])
@@ -61,10 +68,9 @@ def test_pairs_are_those_of_a_loop_over_all_pixels(within: int) -> None:
 
 def test_pairs_of_nothing_are_none_and_other_labels_are_refused() -> None:
     assert count_pairs(np.full((4, 5), -1), 2)["right"].tolist() == [[0, 0], [0, 0]]
-    with pytest.raises(LabelError, match="from -1 to 1"):
-        count_pairs(np.array([[0, 2]]), 2)
-    with pytest.raises(LabelError, match="from -1 to 1"):
-        count_pairs(np.zeros((2, 2, 2), int), 2)
+    for wrong in (np.array([[0, 2]]), np.zeros((2, 2, 2), int)):
+        with pytest.raises(LabelError, match="from -1 to 1"):
+            count_pairs(wrong, 2)
     with pytest.raises(SettingError, match="within 1 pixel"):
         count_pairs(np.array([[0, 1]]), 2, within=0)
 
@@ -104,8 +110,7 @@ def test_classes_that_never_meet_and_classes_without_neighbours() -> None:
     table = np.array([[0, 6, 0, 0], [5, 0, 4, 0], [0, 9, 0, 0], [0, 0, 0, 50]])
     shown = preference(table)
     assert shown[0, 2] == shown[2, 0] == -math.inf
-    assert np.isnan(shown[3]).all()
-    assert np.isnan(shown[:, 3]).all()
+    assert np.isnan([shown[3], shown[:, 3]]).all()
     assert np.isfinite(shown[[0, 1], [1, 0]]).all()
     assert np.isnan(preference(np.eye(3))).all()
 
@@ -136,16 +141,13 @@ def test_without_sides_there_is_no_asymmetry_to_agree_on() -> None:
     found = agreement(as_shares(seen), seen)
     assert found["rank"] == pytest.approx(1)
     assert math.isnan(found["asymmetry"])
-    learnt = as_shares(some_counts(5))
-    assert math.isnan(agreement(learnt, seen)["asymmetry"])
+    assert math.isnan(agreement(as_shares(some_counts(5)), seen)["asymmetry"])
 
 
 def test_too_few_pairs_say_nothing() -> None:
     rare = {name: np.eye(4) * 1000 + np.eye(4)[::-1] * (LEAST - 3) for name in ("right", "below")}
     found = agreement(as_shares(some_counts(4)), rare)
-    assert math.isnan(found["rank"])
-    assert math.isnan(found["asymmetry"])
-    assert found["entries"] == found["pairs"] == 0
+    assert found == pytest.approx({"rank": math.nan, "asymmetry": math.nan, "entries": 0, "pairs": 0}, nan_ok=True)
     # a class more that was seen once changes nothing
     seen, learnt = some_counts(4), as_shares(some_counts(4, seed=1))
     more = {name: np.pad(table, (0, 1)) for name, table in seen.items()}
@@ -170,34 +172,22 @@ def test_what_was_put_into_a_field_is_found_in_its_pairs() -> None:
 
 @pytest.mark.parametrize("k", [2, 9, 16])
 def test_the_figure_is_a_picture_to_look_at(k: int) -> None:
-    seen = some_counts(k)
-    picture = decode(adjacency_figure(as_shares(seen), seen, names(k), colours(k)))
-    assert 500 < picture.shape[0] < 1500
-    assert 500 < picture.shape[1] < 1500
+    picture = drawn(some_counts(k))
+    assert all(500 < side < 1500 for side in picture.shape[:2])
     for colour in colours(k):  # beside both axes of names
         assert (picture == colour).all(-1).sum() > 2 * 20
 
 
-def grey(seen: Tables) -> int:
-    k = len(seen["right"])
-    picture = decode(adjacency_figure(as_shares(some_counts(k)), seen, names(k), colours(k)))
-    return int((picture == 0xC4).all(-1).sum())
-
-
 def test_what_the_ground_truth_does_not_tell_is_grey() -> None:
-    whole = grey(some_counts(6))
-    others = np.outer(np.arange(6) != 2, np.arange(6) != 2)
-    one = {name: table * others for name, table in some_counts(6).items()}
-    nothing = {name: np.zeros((6, 6), int) for name in one}
-    cell = grey(one) - whole
-    assert cell > 10_000  # 2 times 10 cells of a class without neighbours
-    assert grey(nothing) - whole == pytest.approx(3 * cell, rel=0.1)  # 2 times 30 cells
+    def where(told: NDArray[Any]) -> int:
+        return grey({name: table * told for name, table in some_counts(6).items()})
 
-
-def test_pairs_that_never_meet_are_not_grey_where_some_were_to_be_expected() -> None:
-    seen = some_counts(6)
-    never = {name: table * (1 - np.eye(6, dtype=int)[::-1]) for name, table in seen.items()}
-    assert grey(never) == pytest.approx(grey(seen), rel=0.05)
+    others = np.arange(6) != 2
+    whole, one, nothing = where(np.ones((6, 6), int)), where(np.outer(others, others)), where(np.zeros((6, 6), int))
+    assert one - whole > 10_000  # 2 times 10 cells of a class without neighbours
+    assert nothing - whole == pytest.approx(3 * (one - whole), rel=0.1)  # 2 times 30 cells
+    # pairs that never meet are not grey where some were to be expected
+    assert where(1 - np.eye(6, dtype=int)[::-1]) == pytest.approx(whole, rel=0.05)
 
 
 def test_tables_that_do_not_fit_are_refused() -> None:
@@ -208,12 +198,11 @@ def test_tables_that_do_not_fit_are_refused() -> None:
             agreement(wrong, seen)
     with pytest.raises(LabelError, match="learnt and counted tables"):
         agreement({n: np.ones((1, 1)) for n in seen}, {n: np.ones((1, 1)) for n in seen})
-    with pytest.raises(LabelError, match="not negative"):
-        agreement({n: -t for n, t in learnt.items()}, seen)
-    with pytest.raises(LabelError, match="not negative"):
-        agreement({n: t * np.nan for n, t in learnt.items()}, seen)
+    for factor in (-1, np.nan):
+        with pytest.raises(LabelError, match="not negative"):
+            agreement({n: t * factor for n, t in learnt.items()}, seen)
     with pytest.raises(LabelError, match="names and colours"):
-        adjacency_figure(learnt, seen, names(2), colours(3))
+        adjacency_figure(learnt, seen, ["a", "b"], colours(3))
 
 
 def test_a_class_name_is_text_and_matplotlib_stays_as_it_was() -> None:
@@ -222,7 +211,8 @@ def test_a_class_name_is_text_and_matplotlib_stays_as_it_was() -> None:
     before = dict(matplotlib.rcParams)
     seen = some_counts(3)
     learnt = {name: table.tolist() for name, table in as_shares(seen).items()}  # as read from a file
-    png = adjacency_figure(learnt, seen, ["$x^{2$", "a\nb", "n" * 300], colours(3))
+    names = ["$x^{2$", "a\nb", "n" * 300]
+    png = adjacency_figure(learnt, seen, names, colours(3))
     assert decode(png).shape[1] < 1500
-    assert png == adjacency_figure(as_shares(seen), seen, ["$x^{2$", "a\nb", "n" * 300], colours(3))
+    assert png == adjacency_figure(as_shares(seen), seen, names, colours(3))
     assert dict(matplotlib.rcParams) == before

@@ -17,8 +17,7 @@ GROUPS = ((0, 4), (4, 7))  # the second is continued by reflection
 
 
 def spec(**changes: Any) -> DeconvSpec:
-    settings: dict[str, Any] = {"n_features": 7, "n_classes": 3, "groups": GROUPS, "width": 4}
-    return DeconvSpec(**{**settings, **changes})
+    return DeconvSpec(**{"n_features": 7, "n_classes": 3, "groups": GROUPS, "width": 4} | changes)
 
 
 def draw(height: int, width: int, *, batch: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -38,9 +37,6 @@ def trained(seed: int = 0, **changes: Any) -> DeconvNet:
         for step in range(3):
             net(*draw(32, 32, batch=2, seed=step))
     return net.eval()
-
-
-# what a new network is
 
 
 @pytest.mark.parametrize("changes", [{}, {"fuse": "mean"}, {"switches": False}, {"dropout": 0.5, "stages": 3}])
@@ -107,9 +103,6 @@ def test_fusion_starts_as_the_mean_of_the_groups() -> None:
     )
 
 
-# switches
-
-
 def test_unpooling_puts_maxima_back_where_they_were() -> None:
     x = torch.rand(2, 3, 6, 8) + 0.1
     back = unpool(*pool(x))
@@ -120,22 +113,20 @@ def test_unpooling_puts_maxima_back_where_they_were() -> None:
 @pytest.mark.parametrize("stages", [1, 2, 3])
 def test_every_stage_unpools_to_the_maxima_of_its_own_resolution(stages: int) -> None:
     net = trained(stages=stages)
-    seen: dict[str, list[Tensor]] = {"down": [], "up": []}
+    down: list[Tensor] = []
+    up: list[Tensor] = []
     for block in net.down:
-        block.register_forward_hook(lambda _, __, y: seen["down"].append(y))
+        block.register_forward_hook(lambda _, __, y: down.append(y))
     for block in net.up:
-        block.register_forward_pre_hook(lambda _, given: seen["up"].append(given[0]))
+        block.register_forward_pre_hook(lambda _, given: up.append(given[0]))
     net(*draw(37, 41))
-    assert len(seen["up"]) == stages
-    for before, after in zip(seen["down"], reversed(seen["up"]), strict=True):
+    assert len(up) == stages
+    for before, after in zip(down, reversed(up), strict=True):
         assert before.shape == after.shape
         peaks = F.max_pool2d(before, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
         assert (before == peaks)[after != 0].all()
         assert (F.avg_pool2d((after != 0).float(), 2) <= 0.25).all()  # one of four at most
         assert (after != 0).any()
-
-
-# sizes and tiles
 
 
 @pytest.mark.parametrize("switches", [True, False])
@@ -158,10 +149,9 @@ def test_the_reach_is_as_far_as_inputs_matter(stages: int, changes: dict[str, An
     before, reach = net(bands, log_probs), 0
     for column in range(40, 40 + net.stride):
         for seed in range(2):
-            other_bands, other_probs = (x.double() for x in draw(40, 88, seed=seed + 7))
             new_bands, new_probs = bands.clone(), log_probs.clone()
-            new_bands[..., column] = 10 * other_bands[..., column]
-            new_probs[..., column] = other_probs[..., column]
+            for new, other, factor in zip((new_bands, new_probs), draw(40, 88, seed=seed + 7), (10, 1), strict=True):
+                new[..., column] = factor * other[..., column]
             changed = (net(new_bands, new_probs) - before).abs().amax((0, 1, 2)) > 1e-10
             reach = max(reach, *((changed.nonzero() - column).abs().flatten().tolist()))
     assert net.reach - 1 <= reach <= net.reach
@@ -199,24 +189,16 @@ def test_rounding_moves_no_switch(flat: bool) -> None:
     torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=1e-5)
 
 
-# groups, precision, repetition
-
-
-def test_a_mask_depends_on_its_own_bands_only() -> None:
-    net, (bands, log_probs) = trained(), draw(12, 12)
+def test_a_mask_depends_on_its_own_bands_and_on_the_marginals() -> None:
+    net, (bands, log_probs), (other_bands, other_map) = trained(), draw(12, 12), draw(12, 12, seed=5)
     before = net.masks(bands, log_probs)
     for group, (start, stop) in enumerate(GROUPS):
         other = bands.clone()
-        other[:, :, start:stop] = draw(12, 12, seed=5)[0][:, :, start:stop]
+        other[:, :, start:stop] = other_bands[:, :, start:stop]
         change = (net.masks(other, log_probs) - before).abs().amax((0, 2, 3, 4))
         assert change[group] > 0.1
         assert change[1 - group] < 1e-6
-
-
-def test_the_marginals_matter_to_every_mask() -> None:
-    net, (bands, log_probs) = trained(), draw(12, 12)
-    change = net.masks(bands, draw(12, 12, seed=5)[1]) - net.masks(bands, log_probs)
-    assert change.abs().amax((0, 2, 3, 4)).min() > 0.1
+    assert (net.masks(bands, other_map) - before).abs().amax((0, 2, 3, 4)).min() > 0.1
 
 
 def test_evaluation_repeats_itself_and_a_seed_its_network() -> None:
@@ -248,22 +230,6 @@ def test_bfloat16_keeps_the_places_and_the_identity(switches: bool) -> None:
     assert torch.equal(unpool(*pool(x)), unpool(*pool(x.float())))
 
 
-# training
-
-
-@pytest.mark.parametrize("changes", [{}, {"fuse": "mean"}, {"switches": False, "base": "coarse"}])
-def test_gradients_reach_every_parameter_after_one_step(changes: dict[str, Any]) -> None:
-    net, (bands, log_probs) = build_deconv(spec(**changes), seed=0), draw(16, 16, batch=2)
-    labels = torch.randint(0, 3, (2, 16, 16), generator=torch.Generator().manual_seed(0))
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-    for _ in range(2):
-        optimizer.zero_grad()
-        F.cross_entropy(net(bands, log_probs), labels).backward()
-        optimizer.step()
-    still = [name for name, w in net.named_parameters() if w.grad is None or not w.grad.any()]
-    assert still == []
-
-
 def toy() -> tuple[Tensor, Tensor, Tensor]:
     """Bands, classes, and a map whose errors stand alone: single pixels among neighbours that are right."""
     generator = torch.Generator().manual_seed(0)
@@ -277,7 +243,7 @@ def toy() -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"fuse": "mean"}, {"switches": False}, {"base": "coarse"}])
-def test_a_short_training_improves_pixels_it_has_not_seen(changes: dict[str, Any]) -> None:
+def test_a_short_training_reaches_every_parameter_and_improves_pixels_not_seen(changes: dict[str, Any]) -> None:
     bands, classes, log_probs = toy()
     seen = torch.rand(classes.shape, generator=torch.Generator().manual_seed(1)) < 0.5
     train, test = (torch.where(part, classes, -1) for part in (seen, ~seen))
@@ -287,6 +253,8 @@ def test_a_short_training_improves_pixels_it_has_not_seen(changes: dict[str, Any
         optimizer.param_groups[0]["lr"] = 1e-2 * (1 - step / 30)
         optimizer.zero_grad()
         F.cross_entropy(net(bands, log_probs), train, ignore_index=-1).backward()
+        if step == 1:  # in the first, the masks are zero
+            assert [name for name, w in net.named_parameters() if w.grad is None or not w.grad.any()] == []
         optimizer.step()
     made = net.eval()(bands, log_probs)
     for labels in (train, test):
@@ -294,42 +262,24 @@ def test_a_short_training_improves_pixels_it_has_not_seen(changes: dict[str, Any
         assert after < 0.85 * before
 
 
-# settings
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stages": 0}, "stages"),
-        ({"stages": 4}, "stages"),
-        ({"n_classes": 1}, "n_classes"),
         ({"n_features": 8}, "cover 7 features"),
         ({"groups": ((0, 4), (5, 7))}, "contiguous"),
-        ({"groups": ((0, 4, 7),)}, r"groups\[0\] has 2 entries"),
-        ({"groups": ((0, 7.0),)}, r"groups\[0\]\[1\] is a whole number"),
         ({"groups": ()}, "contiguous"),
-        ({"groups": 7}, "groups"),
-        ({"width": 0}, "width"),
-        ({"fuse": "sum"}, "fuse"),
-        ({"base": "fine"}, "base"),
-        ({"dropout": 1.0}, "dropout"),
-        ({"switches": 1}, "switches"),
     ],
 )
-def test_settings_outside_what_they_may_be_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_groups_that_do_not_make_up_the_features_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         spec(**changes)
 
 
 def test_inputs_that_do_not_fit_are_refused() -> None:
     net, (bands, log_probs) = build_deconv(spec(), seed=0), draw(9, 8)
-    for wrong, message in (
-        ((bands[:, :, :6], log_probs), "1, 7, rows"),
-        ((bands[:, 0], log_probs), "1, 7, rows"),
-        ((bands[..., :0], log_probs[..., :0]), "1, 7, rows"),
-        ((bands, log_probs[:, :2]), "expected .1, 3, 9, 8"),
-        ((bands, log_probs[..., :4]), "expected .1, 3, 9, 8"),
-        ((bands.expand(2, -1, -1, -1, -1), log_probs), "expected .2, 3, 9, 8"),
-    ):
-        with pytest.raises(SettingError, match=message):
-            net(*wrong)
+    for wrong in (bands[:, :, :6], bands[:, 0], bands[..., :0]):
+        with pytest.raises(SettingError, match="1, 7, rows"):
+            net(wrong, log_probs[..., : wrong.shape[-1]])
+    for wrong in (log_probs[:, :2], log_probs[..., :4], log_probs.expand(2, -1, -1, -1)):
+        with pytest.raises(SettingError, match=r"expected \(1, 3, 9, 8"):
+            net(bands, wrong)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made import map_of, talking
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,16 +24,6 @@ K, WIDTH = 3, 4
 QUICK = MeanField(iterations=3, damping=0.3)
 
 
-def talking(seed: int = 0) -> Pairwise:
-    """Heads whose last layer is no longer zero, and a table."""
-    torch.manual_seed(seed)
-    heads = Pairwise(WIDTH, K, hidden=8).eval()
-    for parameter in heads.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    heads.table.copy_(torch.randn(2, K, K))
-    return heads
-
-
 def with_tables(right: Any, below: Any) -> Pairwise:
     """Heads that say nothing beside these tables."""
     right, below = (torch.as_tensor(np.asarray(t), dtype=torch.float32) for t in (right, below))
@@ -41,16 +32,10 @@ def with_tables(right: Any, below: Any) -> Pairwise:
     return heads
 
 
-def of(probs: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> SegmentationMap:
-    """A map of these probabilities."""
-    k = probs.shape[-1]
-    names = tuple(f"c{i}" for i in range(k))
-    return SegmentationMap(probs.astype(np.float32), names, ((0, 0, 0),) * k, made_by=("cnn3d",), valid=valid)
-
-
 def random_map(*shape: int, seed: int = 0) -> SegmentationMap:
     probs = np.random.default_rng(seed).dirichlet(np.full(K, 0.5), shape)
-    return of(np.maximum(probs, 10 * FLOOR) / np.maximum(probs, 10 * FLOOR).sum(-1, keepdims=True))
+    probs = np.maximum(probs, 10 * FLOOR)
+    return map_of(probs / probs.sum(-1, keepdims=True))
 
 
 def random_features(*shape: int, seed: int = 0) -> Tensor:
@@ -79,10 +64,10 @@ def test_without_weight_or_without_anything_learnt_the_map_stays(stride: int, we
     probs[0, 0] = (1.0, 0.0, 0.0)
     heads = Pairwise(WIDTH, K, hidden=8).eval() if new else talking()
     settings = DeepCRF(stride=stride, weight=weight, hidden=8)
-    after = apply_deep_crf(of(probs), heads, windows_of(random_features(9, 14)), settings, by="context")
+    after = apply_deep_crf(map_of(probs), heads, windows_of(random_features(9, 14)), settings, by="context")
     floored = np.maximum(probs, FLOOR)
     same(after.probs, floored / floored.sum(-1, keepdims=True), 1e-6)
-    assert after.made_by == ("cnn3d", "context")
+    assert after.made_by == ("random", "context")
 
 
 @pytest.mark.parametrize("order", ["parallel", "checkerboard"])
@@ -143,7 +128,7 @@ def test_pixels_without_data_have_no_say_and_no_class(stride: int, rubbish: floa
     probs, other = map.probs.copy(), features.clone()
     probs[~valid] = (1.0, 0.0, 0.0) if np.isfinite(rubbish) else np.nan
     other[:, torch.from_numpy(~valid)] = rubbish
-    two = apply_deep_crf(of(probs, valid), heads, windows_of(other), settings)
+    two = apply_deep_crf(map_of(probs, valid), heads, windows_of(other), settings)
     same(one.probs[valid], two.probs[valid], 1e-6)
     assert np.abs(one.probs[valid] - map.probs[valid]).max() > 0.05
     for after in (one, two):
@@ -155,7 +140,7 @@ def test_ground_without_data_is_like_the_border_of_the_scene() -> None:
     valid = np.ones((8, 12), bool)
     valid[:, 7:] = False
     settings = DeepCRF(hidden=8, inference=QUICK)
-    cut = refined(of(map.probs[:, :7]), heads, features[:, :, :7], settings)
+    cut = refined(map_of(map.probs[:, :7]), heads, features[:, :, :7], settings)
     same(refined(replace(map, valid=valid), heads, features, settings)[:, :7], cut, 1e-6)
 
 
@@ -181,7 +166,7 @@ def test_a_mirrored_scene_with_exchanged_ends_gives_the_mirrored_map(towards: st
     map, features, heads = random_map(8, 12), random_features(8, 12), talking()
     settings = DeepCRF(stride=stride, hidden=8, inference=QUICK)
     straight = refined(map, heads, features, settings)
-    turned = of(np.flip(map.probs, axis).copy())
+    turned = map_of(np.flip(map.probs, axis).copy())
     other = refined(turned, mirrored(heads, towards), features.flip(1 + axis), settings)
     same(np.flip(other, axis), straight)
     wrong = refined(turned, heads, features.flip(1 + axis), settings)  # a table without a side
@@ -192,7 +177,7 @@ def test_a_transposed_scene_with_exchanged_directions_gives_the_transposed_map()
     map, right, below = random_map(8, 12), torch.randn(K, K), torch.randn(K, K)
     settings, features = DeepCRF(hidden=8, inference=QUICK), random_features(8, 12)
     straight = refined(map, with_tables(right, below), features, settings)
-    turned = of(map.probs.transpose(1, 0, 2).copy())
+    turned = map_of(map.probs.transpose(1, 0, 2).copy())
     other = refined(turned, with_tables(below, right), features.transpose(1, 2), settings)
     same(other.transpose(1, 0, 2), straight)
 
@@ -216,7 +201,7 @@ def noisy(field: NDArray[np.int16]) -> SegmentationMap:
     """The field seen pixel by pixel through known noise: a map that knows nothing of neighbours."""
     draw = np.random.default_rng(1)
     seen = np.where(draw.random(field.shape) < 0.75, field, draw.integers(0, 4, field.shape))
-    return of(0.75 * np.eye(4)[seen] + 0.25 / 4)
+    return map_of(0.75 * np.eye(4)[seen] + 0.25 / 4)
 
 
 @pytest.fixture(scope="module")
@@ -227,11 +212,7 @@ def learnt(noisy: SegmentationMap) -> NDArray[np.float32]:
 
 def borders(field: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Pixels with a neighbour of another class."""
-    found = np.zeros(field.shape, bool)
-    for axis in (0, 1):
-        for side in (-1, 1):
-            found |= np.roll(field, side, axis) != field
-    return found
+    return np.any([np.roll(field, side, axis) != field for axis in (0, 1) for side in (-1, 1)], axis=0)
 
 
 def test_what_never_touches_is_learnt_from_a_noisy_map_without_labels(
@@ -283,9 +264,7 @@ def test_class_tables_are_the_mean_over_edges(form: Any, share: float) -> None:
     assert list(found) == ["right", "below"]
     for towards, (dy, dx) in (("right", (0, 1)), ("below", (1, 0))):
         edges = []
-        for y, x in np.ndindex(4 - dy, 5 - dx):
-            if not (valid[y, x] and valid[y + dy, x + dx]):
-                continue
+        for y, x in (valid[: 4 - dy, : 5 - dx] & valid[dy:, dx:]).nonzero().tolist():
             pair = [features[None, :, r, c, None, None] for r, c in ((y, x), (y + dy, x + dx))]
             scores = heads(*pair, towards)[0, ..., 0, 0]
             if form == "residual":

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from made import exact_kernel, map_of
 from numpy.typing import NDArray
 
 from hyperseg.core import SceneError, SegmentationMap, SettingError
@@ -15,19 +18,21 @@ from hyperseg.crf.dense import refine
 from hyperseg.crf.kernels import Kernels, guide_from_components
 from hyperseg.crf.settings import DenseCRF
 
-ENGINES = ("lattice", "exact")
 H, W = 24, 19
+engines = pytest.mark.parametrize("engine", ["lattice", "exact"])
+all_engines = pytest.mark.parametrize("engine", ["lattice", "exact", "pydensecrf"])
 
 
-def make_map(probs: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> SegmentationMap:
-    k = probs.shape[-1]
-    return SegmentationMap(
-        probs=probs.astype(np.float32),
-        classes=tuple(f"class {i}" for i in range(k)),
-        colours=((0, 0, 0),) * k,
-        made_by=("random",),
-        valid=valid,
-    )
+def refined(
+    map_: SegmentationMap, guide: NDArray[np.floating], settings: DenseCRF | None = None, *, engine: Any, **more: Any
+) -> SegmentationMap:
+    """With one of the engines, or "exact": with the kernels written out."""
+    if engine == "exact":
+        kernels = Kernels(guide, valid=map_.valid, build=exact_kernel, dtype=torch.float64)
+        return refine(map_, guide, settings, kernels=kernels, **more)
+    if engine == "pydensecrf" and not (settings and settings.changes_nothing):
+        pytest.importorskip("pydensecrf.densecrf")
+    return refine(map_, guide, settings, engine=engine, **more)
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def noisy(rng: np.random.Generator) -> SegmentationMap:
-    return make_map(rng.dirichlet(np.ones(4), (H, W)))
+    return map_of(rng.dirichlet(np.ones(4), (H, W)))
 
 
 @pytest.fixture
@@ -47,67 +52,65 @@ def guide(rng: np.random.Generator) -> NDArray[np.float32]:
     return (halves + rng.normal(0, 5, (H, W, 3))).astype(np.float32)
 
 
-@pytest.mark.parametrize("engine", [*ENGINES, "pydensecrf"])
+@all_engines
 @pytest.mark.parametrize(
     "settings", [DenseCRF(gaussian_weight=0, bilateral_weight=0), DenseCRF(iterations=0)], ids=["weights", "iterations"]
 )
 def test_nothing_to_do_leaves_the_map_exactly(
     noisy: SegmentationMap, guide: NDArray[np.float32], settings: DenseCRF, engine: str
 ) -> None:
-    assert refine(noisy, guide, settings, engine=engine) is noisy  # type: ignore[arg-type]
+    assert refined(noisy, guide, settings, engine=engine) is noisy
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@engines
 def test_vanishing_weights_approach_the_unary(noisy: SegmentationMap, guide: NDArray[np.float32], engine: str) -> None:
     settings = DenseCRF(gaussian_weight=1e-6, bilateral_weight=1e-6)
-    after = refine(noisy, guide, settings, engine=engine)  # type: ignore[arg-type]
+    after = refined(noisy, guide, settings, engine=engine)
     np.testing.assert_allclose(after.probs, np.clip(noisy.probs, 1e-5, 1), atol=4e-5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@engines
 def test_huge_feature_range_leaves_the_gaussian_kernel(noisy: SegmentationMap, engine: str) -> None:
     """On a constant guide, and on any guide with a huge range, the bilateral kernel is a Gaussian kernel."""
     gaussian = DenseCRF(gaussian_sxy_px=3, gaussian_weight=4, bilateral_weight=0)
     bilateral = DenseCRF(gaussian_weight=0, bilateral_weight=4, bilateral_sxy_px=3, bilateral_sfeature=1e9)
     constant = np.full((H, W, 3), 77.0)
-    a = refine(noisy, constant, gaussian, engine="exact")
-    b = refine(noisy, constant, bilateral, engine=engine)  # type: ignore[arg-type]
+    a = refined(noisy, constant, gaussian, engine="exact")
+    b = refined(noisy, constant, bilateral, engine=engine)
     # the lattice of two dimensions and that of five approximate the same Gaussian differently
     np.testing.assert_allclose(a.probs, b.probs, atol=1e-6 if engine == "exact" else 0.15)
     assert (a.labels() == b.labels()).mean() > (0.999 if engine == "exact" else 0.95)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@engines
 def test_relabelling_the_classes_relabels_the_result(
     noisy: SegmentationMap, guide: NDArray[np.float32], engine: str
 ) -> None:
     order = [2, 0, 3, 1]
-    after = refine(noisy, guide, engine=engine)  # type: ignore[arg-type]
-    permuted = refine(make_map(noisy.probs[..., order]), guide, engine=engine)  # type: ignore[arg-type]
+    after = refined(noisy, guide, engine=engine)
+    permuted = refined(map_of(noisy.probs[..., order]), guide, engine=engine)
     np.testing.assert_allclose(permuted.probs, after.probs[..., order], atol=1e-5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@engines
 def test_a_lone_wrong_pixel_is_flipped_and_an_edge_of_the_guide_is_kept(
     guide: NDArray[np.float32], engine: str
 ) -> None:
     truth = np.broadcast_to((np.arange(W) >= W // 2).astype(int), (H, W))
     labels = truth.copy()
     labels[12, 4] = 1
-    before = make_map(np.where(np.eye(2)[labels] > 0, 0.9, 0.1))
-    after = refine(before, guide, engine=engine, by="smoothing")  # type: ignore[arg-type]
+    before = map_of(np.where(np.eye(2)[labels] > 0, 0.9, 0.1))
+    after = refined(before, guide, engine=engine, by="smoothing")
     np.testing.assert_array_equal(after.labels(), truth)
     assert after.made_by == ("random", "smoothing")
 
 
-@pytest.mark.parametrize("engine", [*ENGINES, "pydensecrf"])
+@all_engines
 def test_certain_pixels_stay_finite_and_sum_to_one(
     rng: np.random.Generator, guide: NDArray[np.float32], engine: str
 ) -> None:
-    if engine == "pydensecrf":
-        pytest.importorskip("pydensecrf.densecrf")
-    certain = make_map(np.eye(4)[rng.integers(0, 4, (H, W))])  # log of 0
-    after = refine(certain, guide, DenseCRF(gaussian_weight=50), engine=engine)  # type: ignore[arg-type]
+    certain = map_of(np.eye(4)[rng.integers(0, 4, (H, W))])  # log of 0
+    after = refined(certain, guide, DenseCRF(gaussian_weight=50), engine=engine)
     assert np.isfinite(after.probs).all()
     np.testing.assert_allclose(after.probs.sum(-1), 1, atol=1e-5)
     assert after.probs.dtype == np.float32
@@ -139,7 +142,7 @@ def test_lattice_and_pydensecrf_agree_on_indian_pines(rng: np.random.Generator, 
     _, vectors = np.linalg.eigh(centred.T @ centred)
     guide = guide_from_components((centred @ vectors[:, :-4:-1]).reshape(*truth.shape, 3))
     scores = rng.normal(0, 1, (*truth.shape, 17)) + 1.5 * np.eye(17)[truth]
-    map_ = make_map(np.exp(scores) / np.exp(scores).sum(-1, keepdims=True))
+    map_ = map_of(np.exp(scores) / np.exp(scores).sum(-1, keepdims=True))
     lattice = refine(map_, guide)
     theirs = refine(map_, guide, engine="pydensecrf")
     worst = np.abs(lattice.probs - theirs.probs).max(-1)
@@ -153,22 +156,20 @@ def test_lattice_and_pydensecrf_agree_on_indian_pines(rng: np.random.Generator, 
 def test_lattice_is_close_to_exact(noisy: SegmentationMap, guide: NDArray[np.float32]) -> None:
     """Marginals on pure noise: measured mean difference 0.0009, equal labels on 99.3 % of the pixels."""
     settings = DenseCRF(gaussian_weight=1, bilateral_sxy_px=10, bilateral_weight=2)
-    lattice, exact = refine(noisy, guide, settings), refine(noisy, guide, settings, engine="exact")
+    lattice, exact = refine(noisy, guide, settings), refined(noisy, guide, settings, engine="exact")
     assert np.abs(lattice.probs - exact.probs).mean() < 0.003
     assert (lattice.labels() == exact.labels()).mean() > 0.98
 
 
-@pytest.mark.parametrize("engine", [*ENGINES, "pydensecrf"])
+@all_engines
 def test_pixels_without_data_take_no_part(noisy: SegmentationMap, guide: NDArray[np.float32], engine: str) -> None:
     """What they hold, even NaN, changes nothing elsewhere, and they come back as they were."""
-    if engine == "pydensecrf":
-        pytest.importorskip("pydensecrf.densecrf")
     valid = np.ones((H, W), bool)
     valid[6:11, 3:12] = False
     spoilt_probs, spoilt_guide = noisy.probs.copy(), guide.copy()
     spoilt_probs[~valid], spoilt_guide[~valid] = np.nan, np.nan
-    clean = refine(replace(noisy, valid=valid), guide, engine=engine)  # type: ignore[arg-type]
-    spoilt = refine(make_map(spoilt_probs, valid), spoilt_guide, engine=engine)  # type: ignore[arg-type]
+    clean = refined(replace(noisy, valid=valid), guide, engine=engine)
+    spoilt = refined(map_of(spoilt_probs, valid), spoilt_guide, engine=engine)
     np.testing.assert_array_equal(clean.probs[valid], spoilt.probs[valid])
     np.testing.assert_array_equal(clean.probs[~valid], noisy.probs[~valid])
     assert np.isnan(spoilt.probs[~valid]).all()
@@ -198,7 +199,7 @@ def test_missing_pydensecrf_is_explained(
 def test_wrong_inputs_are_named(noisy: SegmentationMap, guide: NDArray[np.float32]) -> None:
     with pytest.raises(SceneError, match=r"guide's pixels are \(23, 19\), the map's are \(24, 19\)"):
         refine(noisy, guide[1:])
-    with pytest.raises(SettingError, match="engine is lattice, pydensecrf or exact"):
+    with pytest.raises(SettingError, match="engine is lattice or pydensecrf"):
         refine(noisy, guide, engine="gpu")  # type: ignore[arg-type]
     with pytest.raises(SceneError, match="NaN or infinite"):
         refine(noisy, np.full_like(guide, np.nan))

@@ -1,4 +1,4 @@
-"""The exact kernel against a literal double loop, and mean field and energies on top of it."""
+"""Mean field and energies of the fully connected CRF against literal double loops and enumeration."""
 
 from __future__ import annotations
 
@@ -8,79 +8,63 @@ import math
 import numpy as np
 import pytest
 import torch
+from made import exact_kernel
 
-from hyperseg.core import SettingError
 from hyperseg.crf.dense import energy, free_energy, mean_field
-from hyperseg.crf.exact import ExactKernel
 
 H, W, K = 4, 5, 3
 
 
-@pytest.fixture
-def features() -> np.ndarray:
-    rng = np.random.default_rng(11)
-    row, column = np.mgrid[:H, :W].reshape(2, -1)
-    return np.column_stack([column / 2.0, row / 2.0, rng.uniform(0, 3, H * W)])
+row, column = np.mgrid[:H, :W].reshape(2, -1)
+FEATURES = np.column_stack([column / 2.0, row / 2.0, np.random.default_rng(11).uniform(0, 3, H * W)])
+UNARY = -np.log(np.random.default_rng(12).dirichlet(np.ones(K), H * W))
 
 
-@pytest.fixture
-def unary() -> np.ndarray:
-    return -np.log(np.random.default_rng(12).dirichlet(np.ones(K), H * W))
-
-
-def looped_kernel(features: np.ndarray, *, symmetric: bool, self_included: bool) -> list[list[float]]:
-    n = len(features)
+def looped_kernel(*, normalised: bool, own: bool) -> list[list[float]]:
     k = [
-        [math.exp(-sum((a - b) ** 2 for a, b in zip(features[i], features[j], strict=True)) / 2) for j in range(n)]
-        for i in range(n)
+        [math.exp(-sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) / 2) for second in FEATURES]
+        for first in FEATURES
     ]
     sums = [sum(row) for row in k]
-    for i, j in itertools.product(range(n), range(n)):
-        if symmetric:
+    for i, j in itertools.product(range(len(k)), repeat=2):
+        if normalised:
             k[i][j] /= math.sqrt(sums[i] * sums[j])
-        if i == j and not self_included:
+        if i == j and not own:
             k[i][j] = 0.0
     return k
 
 
-@pytest.mark.parametrize("self_included", [True, False])
-@pytest.mark.parametrize("normalisation", ["symmetric", "none"])
-def test_mean_field_equals_a_double_loop(
-    features: np.ndarray, unary: np.ndarray, normalisation: str, self_included: bool
-) -> None:
-    k = looped_kernel(features, symmetric=normalisation == "symmetric", self_included=self_included)
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("normalised", [True, False])
+def test_mean_field_equals_a_double_loop(normalised: bool, own: bool) -> None:
+    k = looped_kernel(normalised=normalised, own=own)
     weight, n = 1.7, H * W
 
-    def softmax(scores: list[float]) -> list[float]:
-        total = sum(math.exp(s) for s in scores)
-        return [math.exp(s) / total for s in scores]
+    def softmax(costs: list[float]) -> list[float]:
+        total = sum(math.exp(-cost) for cost in costs)
+        return [math.exp(-cost) / total for cost in costs]
 
-    q = [softmax([-u for u in row]) for row in unary]
+    def cost(i: int, c: int) -> float:
+        """Potts: a class costs what the neighbours believe of all other classes."""
+        return UNARY[i][c] + weight * sum(k[i][j] * q[j][o] for j in range(n) for o in range(K) if o != c)
+
+    q = [softmax(row) for row in UNARY]
     for _ in range(4):
-        q = [
-            softmax(
-                [
-                    # Potts: the cost of class c is what the neighbours believe of all other classes
-                    -unary[i][c] - weight * sum(k[i][j] * q[j][o] for j in range(n) for o in range(K) if o != c)
-                    for c in range(K)
-                ]
-            )
-            for i in range(n)
-        ]
-    kernel = ExactKernel(features, normalisation=normalisation, self_included=self_included)  # type: ignore[arg-type]
-    ours = mean_field(torch.from_numpy(unary), [kernel], [weight], iterations=4)
+        q = [softmax([cost(i, c) for c in range(K)]) for i in range(n)]
+    kernel = exact_kernel(FEATURES, normalised=normalised, own=own)
+    ours = mean_field(torch.from_numpy(UNARY), [kernel], [weight], iterations=4)
     np.testing.assert_allclose(ours.numpy(), q, atol=1e-12)
 
 
-def test_energy_equals_the_sum_over_pairs(features: np.ndarray, unary: np.ndarray) -> None:
+def test_energy_equals_the_sum_over_pairs() -> None:
     labels = np.random.default_rng(13).integers(0, K, H * W)
-    k = looped_kernel(features, symmetric=True, self_included=True)
-    by_hand = sum(unary[i][labels[i]] for i in range(H * W)) + 2.5 * sum(
+    k = looped_kernel(normalised=True, own=True)
+    by_hand = sum(UNARY[i][labels[i]] for i in range(H * W)) + 2.5 * sum(
         k[i][j] for i, j in itertools.combinations(range(H * W), 2) if labels[i] != labels[j]
     )
-    for self_included in (True, False):  # a label agrees with itself: the diagonal plays no part
-        kernel = ExactKernel(features, self_included=self_included)
-        ours = energy(torch.from_numpy(labels), torch.from_numpy(unary), [kernel], [2.5])
+    for own in (True, False):  # a label agrees with itself: the diagonal plays no part
+        kernels = [exact_kernel(FEATURES, own=own)]
+        ours = energy(torch.from_numpy(labels), torch.from_numpy(UNARY), kernels, [2.5])
         assert ours.item() == pytest.approx(by_hand, abs=1e-10)
 
 
@@ -88,7 +72,7 @@ def test_energy_of_marginals_is_the_expected_energy() -> None:
     """Enumeration of all labellings of 2 x 2 pixels, each weighted by the product of its marginals."""
     rng = np.random.default_rng(14)
     unary, q = rng.uniform(0, 2, (4, K)), rng.dirichlet(np.ones(K), 4)
-    kernel = ExactKernel(rng.uniform(0, 2, (4, 2)), self_included=False)
+    kernel = exact_kernel(rng.uniform(0, 2, (4, 2)), own=False)
     expected = sum(
         math.prod(q[i][x] for i, x in enumerate(labels))
         * energy(torch.tensor(labels), torch.from_numpy(unary), [kernel], [1.3]).item()
@@ -98,9 +82,9 @@ def test_energy_of_marginals_is_the_expected_energy() -> None:
     assert ours.item() == pytest.approx(expected, abs=1e-12)
 
 
-def test_no_update_raises_the_free_energy(features: np.ndarray, unary: np.ndarray) -> None:
+def test_no_update_raises_the_free_energy() -> None:
     """With the own value included the kernel is positive semi-definite: parallel updates cannot oscillate."""
-    kernel, u = ExactKernel(features), torch.from_numpy(unary)
+    kernel, u = exact_kernel(FEATURES), torch.from_numpy(UNARY)
     steps = [free_energy(mean_field(u, [kernel], [4.0], iterations=i), u, [kernel], [4.0]).item() for i in range(30)]
     assert np.diff(steps).max() <= 1e-10
     assert steps[0] - steps[-1] > 0.1
@@ -109,38 +93,22 @@ def test_no_update_raises_the_free_energy(features: np.ndarray, unary: np.ndarra
 def test_free_energy_bounds_the_log_partition_function() -> None:
     """F >= -log Z by enumeration on 2 x 3 pixels (own value excluded: the model's own pairs only)."""
     rng = np.random.default_rng(15)
-    unary, kernel = (
-        torch.from_numpy(rng.uniform(0, 2, (6, 2))),
-        ExactKernel(rng.uniform(0, 2, (6, 2)), self_included=False),
-    )
-    energies = [
-        energy(torch.tensor(labels), unary, [kernel], [1.0]) for labels in itertools.product(range(2), repeat=6)
-    ]
+    unary = torch.from_numpy(rng.uniform(0, 2, (6, 2)))
+    kernel = exact_kernel(rng.uniform(0, 2, (6, 2)), own=False)
+    labellings = torch.tensor(list(itertools.product(range(2), repeat=6)))
+    energies = [energy(labels, unary, [kernel], [1.0]) for labels in labellings]
     log_partition = torch.logsumexp(-torch.stack(energies), 0)
     q = mean_field(unary, [kernel], [1.0], iterations=50)
     gap = free_energy(q, unary, [kernel], [1.0]) + log_partition
     assert 0 <= gap.item() < 0.2
 
 
-def test_gradients_of_mean_field(features: np.ndarray, unary: np.ndarray) -> None:
-    kernels = [ExactKernel(features), ExactKernel(features[:, :2])]
-    u = torch.from_numpy(unary).requires_grad_()
+def test_gradients_of_mean_field() -> None:
+    kernels = [exact_kernel(FEATURES), exact_kernel(FEATURES[:, :2])]
+    u = torch.from_numpy(UNARY).requires_grad_()
     weights = [torch.tensor(w, dtype=torch.float64, requires_grad=True) for w in (0.7, 1.9)]
 
     def marginals(u: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
         return mean_field(u, kernels, weights, iterations=3)
 
     assert torch.autograd.gradcheck(marginals, (u, *weights))
-
-
-def test_rows_computed_in_turn_equal_the_kept_matrix(features: np.ndarray) -> None:
-    values = torch.rand(H * W, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    kept = ExactKernel(features, self_included=False)
-    in_turn = ExactKernel(features, self_included=False, rows=3, kept=0)
-    torch.testing.assert_close(in_turn(values), kept(values))
-    torch.testing.assert_close(in_turn.matrix(), kept.matrix())
-
-
-def test_too_many_points_are_refused() -> None:
-    with pytest.raises(SettingError, match='Use engine="lattice"'):
-        ExactKernel(np.zeros((30_000, 2)))

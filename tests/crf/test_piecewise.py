@@ -1,10 +1,9 @@
 """Piecewise training: the loss against a loop, what it converges to, and which pairs it learns from."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from made import talking
 from torch import Tensor
 
 from hyperseg.core import LabelError
@@ -27,31 +26,13 @@ def edges_of(pairwise: Pairwise, features: Tensor, **options: object) -> Tensor:
     return pairwise.tables(features, **options)[0, 1][0]  # type: ignore[arg-type]
 
 
-def trained(seed: int = 0) -> Pairwise:
-    """Heads whose last layer is no longer zero, and a table."""
-    torch.manual_seed(seed)
-    heads = Pairwise(4, K, hidden=8)
-    for parameter in heads.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    heads.table.copy_(torch.randn(2, K, K))
-    return heads
-
-
 def test_new_potentials_say_nothing() -> None:
     assert (edges_of(Pairwise(4, K, hidden=8), torch.randn(1, 4, 5, 7)) == 0).all()
 
 
 def test_the_published_energy_is_minus_the_logarithm_of_a_joint_that_sums_to_one() -> None:
-    energy = edges_of(trained(), torch.randn(1, 4, 5, 7), form="joint")
+    energy = edges_of(talking(), torch.randn(1, 4, 5, 7), form="joint")
     torch.testing.assert_close((-energy).exp().sum((0, 1)), torch.ones(5, 6))
-
-
-def test_the_residual_energy_is_table_and_heads_and_scales_with_weight() -> None:
-    heads, features = trained(), torch.randn(1, 4, 5, 7)
-    table = edges_of(heads, features, heads=0.0)
-    torch.testing.assert_close(table, -heads.prior("right")[:, :, None, None].expand(K, K, 5, 6))
-    scores = heads(features[..., :-1], features[..., 1:], "right")[0]
-    torch.testing.assert_close(edges_of(heads, features, weight=3.0), 3 * (table - scores))
 
 
 def test_pairs_of_independent_neighbours_are_found_without_labels() -> None:
@@ -101,11 +82,6 @@ def test_the_loss_is_that_of_a_loop_over_labelled_edges() -> None:
     torch.testing.assert_close(pair_loss(scores, a, b), wanted)
 
 
-def test_uniform_scores_cost_ln_k_at_both_ends() -> None:
-    loss = pair_loss(torch.zeros(1, K, K, 4, 4), classes(1, 4, 4, low=0), classes(1, 4, 4, seed=1, low=0))
-    assert loss.item() == pytest.approx(2 * math.log(K))
-
-
 def test_an_edge_with_an_unlabelled_end_teaches_nothing() -> None:
     scores = random(1, K, K, 1, 3).requires_grad_()
     a, b = torch.tensor([[[0, -1, 1]]]), torch.tensor([[[-1, 2, 2]]])
@@ -133,23 +109,24 @@ def test_with_constant_features_the_joint_becomes_the_table_of_frequencies() -> 
 
 
 @pytest.mark.parametrize("radius", [1, 2])
-def test_tables_are_the_heads_on_the_two_ends_of_every_edge(radius: int) -> None:
-    heads, features = trained(), torch.randn(1, 4, 5, 7)
-    tables = heads.tables(features, radius=radius, weight=2.0)
+@pytest.mark.parametrize("share", [1.0, 0.4, 0.0])
+def test_energies_are_table_and_heads_on_the_two_ends_of_every_edge(radius: int, share: float) -> None:
+    heads, features = talking(), torch.randn(1, 4, 5, 7)
+    tables = heads.tables(features, radius=radius, weight=2.0, heads=share)
     assert set(tables) == set(offsets(radius))
     for (dy, dx), table in tables.items():
         first, _ = ends((dy, dx))
         y, x = (s.indices(n)[0] for s, n in zip(first, (5, 7), strict=True))
         pair = [features[:, :, r, c][..., None, None] for r, c in ((y, x), (y + dy, x + dx))]
         towards = direction((dy, dx))
-        wanted = -2 * (heads(*pair, towards)[..., 0, 0] + heads.prior(towards))
+        wanted = -2 * (share * heads(*pair, towards)[..., 0, 0] + heads.prior(towards))
         torch.testing.assert_close(table[..., 0, 0], wanted)
 
 
 def test_edges_at_nodes_without_data_have_no_energy() -> None:
     valid = torch.ones(5, 7, dtype=torch.bool)
     valid[2, 3] = False
-    right = trained().tables(torch.randn(1, 4, 5, 7), valid=valid)[0, 1]
+    right = talking().tables(torch.randn(1, 4, 5, 7), valid=valid)[0, 1]
     dead = (right == 0).all(1).all(1)[0]
     assert dead[2, 2]
     assert dead[2, 3]

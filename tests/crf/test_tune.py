@@ -3,135 +3,107 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from made import map_of
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, SceneError, SegmentationMap
 from hyperseg.crf.dense import refine
-from hyperseg.crf.kernels import Kernel, Kernels
+from hyperseg.crf.kernels import Kernels
+from hyperseg.crf.lattice import Lattice
 from hyperseg.crf.settings import DenseCRF
 from hyperseg.crf.tune import ClassChange, changes, choose, class_gain, default_candidates, tune
 
 H, W = 30, 28
 
 
-@pytest.fixture
-def truth() -> NDArray[np.int16]:
-    labels = np.zeros((H, W), np.int16)
-    labels[:, W // 2 :] = 1
-    labels[H // 2 :, :10] = 2
-    return labels
+TRUTH = np.zeros((H, W), np.int16)
+TRUTH[:, W // 2 :] = 1
+TRUTH[H // 2 :, :10] = 2
+NOISE = np.random.default_rng(31).normal(0, 8, (H, W, 3))
+GUIDE = (np.array([40.0, 120.0, 220.0])[TRUTH][..., None] + NOISE).astype(np.float32)
+HALF = np.random.default_rng(33).random((H, W)) < 0.5
 
 
-@pytest.fixture
-def guide(truth: NDArray[np.int16]) -> NDArray[np.float32]:
-    noise = np.random.default_rng(31).normal(0, 8, (H, W, 3))
-    return (np.array([40.0, 120.0, 220.0])[truth][..., None] + noise).astype(np.float32)
+def sure(labels: NDArray[np.int16], confidence: float = 0.8) -> SegmentationMap:
+    return map_of(np.where(np.eye(3)[labels] > 0, confidence, (1 - confidence) / 2))
 
 
-def map_of(labels: NDArray[np.int16], confidence: float = 0.8) -> SegmentationMap:
-    k = 3
-    probs = np.where(np.eye(k)[labels] > 0, confidence, (1 - confidence) / (k - 1)).astype(np.float32)
-    return SegmentationMap(probs=probs, classes=("a", "b", "c"), colours=((0, 0, 0),) * k)
-
-
-def speckled(truth: NDArray[np.int16], share: float) -> NDArray[np.int16]:
+def speckled(share: float) -> SegmentationMap:
     rng = np.random.default_rng(32)
-    return np.where(rng.random(truth.shape) < share, rng.integers(0, 3, truth.shape), truth).astype(np.int16)
+    return sure(np.where(rng.random(TRUTH.shape) < share, rng.integers(0, 3, TRUTH.shape), TRUTH))
 
 
-def half(truth: NDArray[np.int16]) -> NDArray[np.bool_]:
-    return np.random.default_rng(33).random(truth.shape) < 0.5
-
-
-def test_a_speckled_map_gets_better_on_pixels_never_looked_at(
-    truth: NDArray[np.int16], guide: NDArray[np.float32]
-) -> None:
-    map_, val = map_of(speckled(truth, 0.3)), half(truth)
-    tuned = tune(map_, guide, truth, val)
+def test_a_speckled_map_gets_better_on_pixels_never_looked_at() -> None:
+    map_ = speckled(0.3)
+    tuned = tune(map_, GUIDE, TRUTH, HALF)
     assert tuned.settings is not None
-    assert tuned.n_pixels == val.sum()
+    assert tuned.n_pixels == HALF.sum()
     assert len(tuned.table) == len(default_candidates()) + 1
-    after = refine(map_, guide, tuned.settings)
-    before_right = (map_.labels() == truth)[~val].mean()
-    assert (after.labels() == truth)[~val].mean() > before_right + 0.1
+    after = refine(map_, GUIDE, tuned.settings)
+    before, right = ((m.labels() == TRUTH)[~HALF].mean() for m in (map_, after))
+    assert right > before + 0.1
     best = max(row.score for row in tuned.table)
     chosen = next(row for row in tuned.table if row.settings == tuned.settings)
     assert chosen.score == best
     assert chosen.log_likelihood == max(row.log_likelihood for row in tuned.table if row.score == best)
 
 
-def test_a_perfect_map_is_left_alone(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
+def test_a_perfect_map_is_left_alone() -> None:
     """Smoothing raises the likelihood here, but an equal accuracy is no reason to touch the map."""
-    tuned = tune(map_of(truth, 0.6), guide, truth, half(truth))
+    tuned = tune(sure(TRUTH, 0.6), GUIDE, TRUTH, HALF)
     assert tuned.settings is None
     assert tuned.table[0].settings is None
     assert tuned.table[0].score == 1.0
     assert any(row.score == 1.0 and row.log_likelihood > tuned.table[0].log_likelihood for row in tuned.table[1:])
 
 
-def test_harm_is_refused(truth: NDArray[np.int16]) -> None:
-    """A guide that contradicts the truth: every candidate loses, nothing is done."""
-    lines = np.zeros_like(truth)
+def test_harm_is_refused() -> None:
+    """A GUIDE that contradicts the TRUTH: every candidate loses, nothing is done."""
+    lines = np.zeros_like(TRUTH)
     lines[:, ::2] = 1
     flat = np.zeros((H, W, 3), np.float32)
     strong = [DenseCRF(gaussian_weight=30, bilateral_weight=0), DenseCRF(bilateral_weight=30)]
-    tuned = tune(map_of(lines, 0.6), flat, lines, half(truth), candidates=strong)
+    tuned = tune(sure(lines, 0.6), flat, lines, HALF, candidates=strong)
     assert tuned.settings is None
     assert all(row.score < 1 and row.changed > 0 for row in tuned.table[1:])
 
 
-class Watched(Kernels):
-    """Kernels that remember which ones were asked for."""
-
-    def gaussian(self, sxy_px: float) -> Kernel:
-        return self.remember(super().gaussian(sxy_px))
-
-    def bilateral(self, sxy_px: float, sfeature: float) -> Kernel:
-        return self.remember(super().bilateral(sxy_px, sfeature))
-
-    def remember(self, kernel: Kernel) -> Kernel:
-        self.asked = [*getattr(self, "asked", []), kernel]
-        return kernel
-
-
-def test_each_kernel_is_built_once(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
+def test_each_kernel_is_built_once() -> None:
     shuffled = [default_candidates()[i] for i in np.random.default_rng(0).permutation(len(default_candidates()))]
-    kernels = Watched(guide)
-    table = tune(map_of(truth), guide, truth, half(truth), candidates=shuffled, kernels=kernels).table
-    assert len({id(kernel) for kernel in kernels.asked}) == 1 + 6  # all are kept in `asked`: no id is used twice
+    built: list[Lattice] = []
+
+    def build(*given: Any, **options: Any) -> Lattice:
+        built.append(Lattice(*given, **options))
+        return built[-1]
+
+    kernels = Kernels(GUIDE, build=build)
+    table = tune(sure(TRUTH), GUIDE, TRUTH, HALF, candidates=shuffled, kernels=kernels).table
+    assert len(built) == 1 + 6
     assert [row.settings for row in table] == [None, *shuffled]
 
 
-def test_the_metric_decides(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
-    map_, val = map_of(speckled(truth, 0.3)), half(truth)
-    candidates = [DenseCRF()]
-    tuned = tune(map_, guide, truth, val, candidates=candidates, metric=lambda p, t: -float(np.mean(p == t)))
-    assert tuned.settings is None
-
-
-def test_pixels_outside_the_mask_do_not_count(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
-    map_, val = map_of(speckled(truth, 0.3)), half(truth)
-    hidden = np.where(val, truth, np.int16(-1))
-    wrong = np.where(val, truth, np.int16(0))
+def test_pixels_outside_the_mask_do_not_count() -> None:
+    hidden, wrong = (np.where(HALF, TRUTH, np.int16(other)) for other in (-1, 0))
     candidates = default_candidates()[:4]
-    tables = [tune(map_, guide, t, val, candidates=candidates).table for t in (truth, hidden, wrong)]
+    tables = [tune(speckled(0.3), GUIDE, t, HALF, candidates=candidates).table for t in (TRUTH, hidden, wrong)]
     assert tables[0] == tables[1] == tables[2]
 
 
-def test_no_validation_pixel_is_an_error(truth: NDArray[np.int16], guide: NDArray[np.float32]) -> None:
+def test_no_validation_pixel_is_an_error() -> None:
     with pytest.raises(LabelError, match="needs validation pixels"):
-        tune(map_of(truth), guide, np.full_like(truth, -1), half(truth))
+        tune(sure(TRUTH), GUIDE, np.full_like(TRUTH, -1), HALF)
     with pytest.raises(SceneError, match=r"mask have shape \(29, 28\)"):
-        tune(map_of(truth), guide, truth, half(truth)[1:])
+        tune(sure(TRUTH), GUIDE, TRUTH, HALF[1:])
 
 
 def test_changes_are_counted_by_hand() -> None:
     truth = np.array([[0, 0, 0, 1, 1, 2, -1, 0]], np.int16)
-    before = map_of(np.array([[0, 1, 1, 1, 0, 0, 0, 0]], np.int16))
-    after = map_of(np.array([[1, 0, 2, 1, 0, 1, 1, 1]], np.int16))
+    before = sure(np.array([[0, 1, 1, 1, 0, 0, 0, 0]], np.int16))
+    after = sure(np.array([[1, 0, 2, 1, 0, 1, 1, 1]], np.int16))
     mask = np.array([[1, 1, 1, 1, 1, 1, 1, 0]], bool)
     assert changes(before, after, truth, mask) == (
         ClassChange("a", pixels=3, changed=3, fixed=1, broken=1),
@@ -151,25 +123,25 @@ def test_a_gain_that_rests_on_one_class_convinces_nobody() -> None:
     assert class_gain(before, broad, truth) == (pytest.approx(0.12), pytest.approx(0.0, abs=1e-12))
 
 
-def test_usual_settings_stand_unless_others_are_better_beyond_doubt(truth: NDArray[np.int16]) -> None:
+def test_usual_settings_stand_unless_others_are_better_beyond_doubt() -> None:
     """Four maps, all of one class right: how many of the other two they get right decides."""
-    rough = map_of(np.where(truth == 0, truth, np.int16(0)))
-    half, most, all_right = truth.copy(), truth.copy(), truth.copy()
-    half[(truth == 1) & (np.arange(H) % 2 == 0)[:, None]] = 0
-    half[truth == 2] = 0
-    most[(truth == 2) & (np.arange(W) % 3 == 0)] = 0
+    rough = sure(np.where(TRUTH == 0, TRUTH, np.int16(0)))
+    half, most, all_right = TRUTH.copy(), TRUTH.copy(), TRUTH.copy()
+    half[(TRUTH == 1) & (np.arange(H) % 2 == 0)[:, None]] = 0
+    half[TRUTH == 2] = 0
+    most[(TRUTH == 2) & (np.arange(W) % 3 == 0)] = 0
     everywhere = np.ones((H, W), bool)
-    maps = {"half": map_of(half), "most": map_of(most), "all": map_of(all_right), "none": rough}
+    maps = {"half": sure(half), "most": sure(most), "all": sure(all_right), "none": rough}
 
     def chosen(*names: str, usual: str | None) -> str | None:
-        return choose(rough, [(n, maps[n]) for n in names], truth, everywhere, usual=usual).settings
+        return choose(rough, [(n, maps[n]) for n in names], TRUTH, everywhere, usual=usual).settings
 
     assert chosen("half", "none", usual="half") == "half"
     assert chosen("half", "all", usual="half") == "all"  # two classes gain one half and one: 0.5 +- 0.29
     assert chosen("half", "most", usual="half") == "most"
     assert chosen("most", "all", usual="most") == "most", "one class of three gains 1/3: 0.11 +- 0.11"
     assert chosen("none", "half", usual="none") == "none", "one class of three gains 1/2: 0.17 +- 0.17"
-    worse = map_of(np.full_like(truth, 2))
-    spoiled = choose(maps["all"], [("worse", worse)], truth, everywhere, usual="worse")
+    worse = sure(np.full_like(TRUTH, 2))
+    spoiled = choose(maps["all"], [("worse", worse)], TRUTH, everywhere, usual="worse")
     assert spoiled.settings is None, "leaving the map alone is better beyond doubt"
     assert spoiled.table[0].gain > spoiled.table[0].gain_error

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pixels import BLUE, CLASSES, COLOURS, GREEN, RED, decode
@@ -44,6 +45,10 @@ def drawn(*given: Any) -> Figure:
     return kept[0]
 
 
+def shown(figure: Figure) -> list[Axes]:
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
 def flat(colour: tuple[float, float, float], n: int) -> NDArray[np.float64]:
     """(n, 3, 3, 3) patches of one colour."""
     return np.tile(np.asarray(colour, np.float64), (n, 3, 3, 1))
@@ -51,8 +56,7 @@ def flat(colour: tuple[float, float, float], n: int) -> NDArray[np.float64]:
 
 def test_the_dashed_line_is_the_generated_mean_and_the_solid_one_the_real() -> None:
     x, g = spectra(0), spectra(1)
-    figure = drawn(x, LABELS, g, LABELS, CLASSES, COLOURS)
-    charts = [axes for axes in figure.axes if axes.get_visible()]
+    charts = shown(drawn(x, LABELS, g, LABELS, CLASSES, COLOURS))
     assert len(charts) == 2  # Water has neither
     for k, axes in enumerate(charts):
         solid = [line for line in axes.lines if line.get_linestyle() == "-"]
@@ -65,7 +69,7 @@ def test_the_dashed_line_is_the_generated_mean_and_the_solid_one_the_real() -> N
 
 def test_titles_count_both_and_say_where_none_was_generated() -> None:
     figure = drawn(spectra(), LABELS, spectra()[:4], np.array([0, 0, 2, -1]), CLASSES, COLOURS)
-    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()]
+    titles = [axes.get_title(loc="left") for axes in shown(figure)]
     assert titles == ["Corn\n15 real, 2 generated", "Woods\n15 real, none generated", "Water\nno real, 1 generated"]
 
 
@@ -101,27 +105,19 @@ def test_only_the_largest_of_very_many_classes_are_drawn() -> None:
     names, colours = [f"class {i}" for i in range(k)], [(8 * i, 100, 255 - 8 * i) for i in range(k)]
     x = np.random.default_rng(0).random((len(labels), 4))
     figure = drawn(x, labels, x[:0], NONE, names, colours)
-    titles = [axes.get_title(loc="left").split("\n")[0] for axes in figure.axes if axes.get_visible()]
+    titles = [axes.get_title(loc="left").split("\n")[0] for axes in shown(figure)]
     assert titles == names[5:]
     assert figure.get_supxlabel() == "band    (5 smaller classes not drawn)"
-    sheet = decode(
-        generated_patches_figure(flat((0, 0, 0), len(labels)), flat((0, 0, 0), 0), labels, NONE, names, colours)
-    )
+    black = flat((0, 0, 0), len(labels))
+    sheet = decode(generated_patches_figure(black, black[:0], labels, NONE, names, colours))
     assert [bool(places(sheet, colour)) for colour in colours] == [False] * 5 + [True] * 20
 
 
 def test_patches_stand_in_the_row_of_their_class_on_their_side() -> None:
     real, made = (51, 102, 204), (204, 153, 51)
-    picture = decode(
-        generated_patches_figure(
-            flat(tuple(c / 255 for c in real), 3),
-            flat(tuple(c / 255 for c in made), 10),
-            np.array([0, 0, 1]),
-            np.array([1] * 9 + [-1]),
-            CLASSES,
-            COLOURS,
-        )
-    )
+    patches = flat(real, 3) / 255, flat(made, 10) / 255
+    labels = np.array([0, 0, 1]), np.array([1] * 9 + [-1])
+    picture = decode(generated_patches_figure(*patches, *labels, CLASSES, COLOURS))
     left, right = places(picture, real), places(picture, made)
     assert {pixels for pixels, *_ in left + right} == {left[0][3] ** 2}  # squares, all of one size
     rows = sorted({row for _, row, _, _ in left})
@@ -159,16 +155,16 @@ def test_names_are_text_and_never_formulas() -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     x, p = spectra(), flat((0, 0, 0), 2)
     two = np.array([0, 1])
-    with pytest.raises(SceneError, match="same L bands"):
-        generated_spectra_figure(x, LABELS, x[:, 1:], LABELS, CLASSES, COLOURS)
-    with pytest.raises(SceneError, match="a label each"):
-        generated_spectra_figure(x, LABELS[:3], x, LABELS, CLASSES, COLOURS)
-    with pytest.raises(SceneError, match="of one size"):
-        generated_patches_figure(p, p[:, 1:], two, two, CLASSES, COLOURS)
-    with pytest.raises(SceneError, match="2 patches need a class each"):
-        generated_patches_figure(p, p, two, two[:1], CLASSES, COLOURS)
-    with pytest.raises(LabelError, match="labels from 0 to 3 do not fit 3 class names"):
-        generated_patches_figure(p, p, two, np.array([0, 3]), CLASSES, COLOURS)
+    for message, labels, made in (("same L bands", LABELS, x[:, 1:]), ("a label each", LABELS[:3], x)):
+        with pytest.raises(SceneError, match=message):
+            generated_spectra_figure(x, labels, made, LABELS, CLASSES, COLOURS)
+    for error, message, made, labels in (
+        (SceneError, "of one size", p[:, 1:], two),
+        (SceneError, "2 patches need a class each", p, two[:1]),
+        (LabelError, "labels from 0 to 3 do not fit 3 class names", p, np.array([0, 3])),
+    ):
+        with pytest.raises(error, match=message):
+            generated_patches_figure(p, made, two, labels, CLASSES, COLOURS)
     for nothing in (NONE, np.array([-1, -1])):
         with pytest.raises(SceneError, match="neither a real nor a generated"):
             generated_patches_figure(p[: len(nothing)], p[:0], nothing, NONE, CLASSES, COLOURS)
