@@ -34,7 +34,7 @@ class JointSettings:
     steps: int = option(300, "Steps of the training.", low=1)
     batch: int = option(16, "Crops per step, each around a labelled training pixel.", low=1)
     half: int = option(4, "A crop holds (2 half + 1) x (2 half + 1) nodes.", low=1)
-    unrolled: int = option(3, "Mean-field iterations that gradients pass through.", low=1)
+    unrolled: int = option(3, "Mean-field iterations that gradients pass through; 0 is plain cross-entropy.", low=0)
     lr: float = option(3e-4, "Peak learning rate (AdamW, one cycle).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     noise: SpectralNoise = option(NOISE, "Disturbance of the bands.")

@@ -66,7 +66,7 @@ def train_gan(
     average = Ema(network, decay=settings.average)
     source = patch_source(task, preprocess, network, runtime)
     n_pool = 0 if game is None else game.pool_batch
-    draw, steps = _batches(task, settings, spec, source, n_pool=n_pool, seed=seed)
+    draw, steps = game_batches(task, settings, spec, source, n_pool=n_pool, seed=seed)
     sides = Game(network, generator, weights, average.module, settings.noise)
     phases = [
         one_cycle(
@@ -89,7 +89,7 @@ def train_gan(
     return model({"generator": generator}, tell=partial(tell_generated, pools=task.pools))
 
 
-def _batches(
+def game_batches(
     task: Task, settings: DiscriminatorSettings, spec: GanSpec, source: PatchSource, *, n_pool: int, seed: int
 ) -> tuple[Callable[[int], Batch], int]:
     """The batch of a step, a pure function of (seed, step), and the number of steps."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,8 @@ import pytest
 
 from hyperseg.core import Scene, SceneError
 from hyperseg.data.bands.resampled_cube import ResampledCube
-from hyperseg.data.drift import DriftReference
-from hyperseg.data.preprocess import Preprocess
 from hyperseg.recipes.mapping.prepare import DRIFT, load_drift, prepare_scene
-from hyperseg.recipes.run.record import load_model, unprefixed
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What `prepare_scene` asks of a run."""
-
-    preprocess: Preprocess
-    scene_name: str
-    wavelengths_nm: np.ndarray | None
-    scale: float | None
-    drift: DriftReference | None
+from hyperseg.recipes.run.load import LoadedRun, load_run
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +21,21 @@ def scene(toy: Scene) -> Scene:
 
 
 @pytest.fixture(scope="module", params=["cnn3d", "hybrid", "svm"])
-def loaded(
-    scene: Scene, quick: Any, run: Any, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Loaded:
+def loaded(scene: Scene, quick: Any, run: Any, tmp_path_factory: Any, request: Any) -> LoadedRun:
     """A run as it lies in its folder."""
-    folder: Path = run(scene, quick(method=request.param), tmp_path_factory.mktemp("runs") / "run")
-    tensors, record = load_model(folder)
-    return Loaded(
-        Preprocess.from_arrays(unprefixed("preprocess", tensors)), record["scene"]["name"],
-        np.asarray(record["wavelengths_nm"]), record["scale"], load_drift(tensors),
-    )  # fmt: skip
+    return load_run(run(scene, quick(method=request.param), tmp_path_factory.mktemp("runs") / "run"))
 
 
-def test_its_own_scene_is_left_alone(loaded: Loaded, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG):
+def test_its_own_scene_is_left_alone(loaded: LoadedRun, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="hyperseg"):
         assert prepare_scene(loaded, scene) is scene
     assert [r.levelname for r in caplog.records] == ["DEBUG"]
     assert "of the sampled pixels lie outside what the model saw (1 % expected" in caplog.text
 
 
-def test_another_scene_is_resampled_and_judged(loaded: Loaded, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_scene_is_resampled_and_judged(
+    loaded: LoadedRun, scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
     finer = np.linspace(440.0, 910.0, 95)
     cube = np.apply_along_axis(lambda s: np.interp(finer, scene.wavelengths_nm, s), 2, np.asarray(scene.cube))
     other = Scene(100 * cube, wavelengths_nm=finer, scale=100.0, name="other")
@@ -72,7 +53,7 @@ def test_another_scene_is_resampled_and_judged(loaded: Loaded, scene: Scene, cap
     assert "do not trust its map without checking it (trained on simulated-toy)" in record.getMessage()
 
 
-def test_a_run_without_a_reference(loaded: Loaded, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_without_a_reference(loaded: LoadedRun, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     old = replace(loaded, drift=load_drift({"preprocess.mean": np.zeros(3)}), scale=None)
     assert old.drift is None
     with caplog.at_level(logging.INFO):
@@ -80,7 +61,7 @@ def test_a_run_without_a_reference(loaded: Loaded, scene: Scene, caplog: pytest.
     assert caplog.text == ""
 
 
-def test_what_cannot_be_prepared(loaded: Loaded, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_prepared(loaded: LoadedRun, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     short = scene.with_(cube=scene.cube[..., :9], wavelengths_nm=scene.wavelengths_nm[:9], name="short")  # type: ignore[index]
     with pytest.raises(SceneError, match=r"short: 7 of the 16 bands that the run r reads are not covered"):
         prepare_scene(loaded, short, model="the run r")
@@ -94,7 +75,7 @@ def test_what_cannot_be_prepared(loaded: Loaded, scene: Scene, caplog: pytest.Lo
     assert "dead: the model reads 1 bands that are dead or marked bad here (4)" in caplog.text
 
 
-def test_the_reference_is_small(loaded: Loaded) -> None:
+def test_the_reference_is_small(loaded: LoadedRun) -> None:
     assert loaded.drift is not None
     assert sum(a.nbytes for a in loaded.drift.to_arrays().values()) < 8 * 16 * 16
     assert DRIFT == "drift"  # part of the file format

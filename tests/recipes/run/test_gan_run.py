@@ -254,7 +254,9 @@ def test_an_interrupted_run_goes_on_with_its_own_pool_only(toy: Scene, run: Any,
 
 def test_masks_that_are_no_pool_are_refused_before_training(toy: Scene, run: Any, tmp_path: Path) -> None:
     field = toy.with_(valid=np.indices(toy.shape)[1] > 2, name="field")
+    one = np.arange(24 * 21).reshape(24, 21) == 100
     for mask, words in (
+        (one, "holds one valid pixel"),
         (np.ones((21, 24)), r"has shape \(21, 24\), the scene \(24, 21\): crop"),
         (np.zeros((24, 21)), r"holds no valid pixel: mark the pixels .* with 1"),
         (~np.asarray(field.valid), "holds no valid pixel"),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hyperseg.recipes.training.one_cycle import Where
+from fakes import stopping
 from torch import nn
 
 from hyperseg.core import Scene, SettingError, Split
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.task import Task
 from hyperseg.crf.meanfield import infer
 from hyperseg.crf.piecewise import Pairwise
 from hyperseg.crf.settings import DeepCRF, MeanField
@@ -23,27 +22,28 @@ from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import History
 from hyperseg.hsi.networks import NetworkSpec, SceneNet, build_network
-from hyperseg.recipes.training import one_cycle
-from hyperseg.recipes.training.joint import JointSettings, train_jointly
-from hyperseg.recipes.training.network import prepare
+from hyperseg.recipes.methods.network import whitened
+from hyperseg.recipes.refiners.deep_crf import JointSettings
+from hyperseg.recipes.training.joint import train_jointly
 
 CRF = DeepCRF(hidden=8, weight=1.0)
 SETTINGS = JointSettings(steps=6, batch=8, half=2, lr=5e-3, noise=SpectralNoise())
+RUNTIME = Runtime(seed=1, quiet=True)
 
 
 @pytest.fixture
-def split(toy: Scene) -> Split:
+def task(toy: Scene) -> Task:
     """Two blocks of training pixels, the rest for testing."""
     assert toy.labels is not None
     train = np.zeros(toy.shape, bool)
     train[6:14, 5:9] = train[8:16, 12:17] = True
     known = toy.labels >= 0
-    return Split(train & known, np.zeros(toy.shape, bool), known & ~train, "blocks", 0)
+    return Task((toy,), (Split(train & known, np.zeros(toy.shape, bool), known & ~train, "blocks", 0),))
 
 
-def models(scene: Scene, split: Split) -> tuple[SceneNet, Pairwise, Preprocess]:
+def models(task: Task) -> tuple[SceneNet, Pairwise, Preprocess]:
     """A network without dropout and heads with a table, all of them fresh."""
-    preprocess = prepare(scene, split, kind="cnn3d")
+    preprocess = whitened(task)
     spec = NetworkSpec(preprocess.n_out, 3, "none", width=8, blocks=1, dropout=0.0, initial_scale=1.0)
     torch.manual_seed(0)
     pairwise = Pairwise(8, 3, hidden=8)
@@ -52,11 +52,10 @@ def models(scene: Scene, split: Split) -> tuple[SceneNet, Pairwise, Preprocess]:
 
 
 def trained(
-    scene: Scene, split: Split, settings: JointSettings = SETTINGS, crf: DeepCRF = CRF, checkpoint: Path | None = None
+    task: Task, settings: JointSettings = SETTINGS, crf: DeepCRF = CRF, runtime: Runtime = RUNTIME
 ) -> tuple[SceneNet, Pairwise, History]:
-    network, pairwise, preprocess = models(scene, split)
-    where = Where(seed=1, quiet=True, checkpoint=checkpoint)
-    history = train_jointly(network, pairwise, scene, split, preprocess, crf, settings, where=where)
+    network, pairwise, preprocess = models(task)
+    history = train_jointly(network, pairwise, task, preprocess, crf, settings, runtime=runtime)
     return network, pairwise, history
 
 
@@ -67,19 +66,18 @@ def moved(before: nn.Module, after: nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize("unrolled", [0, 1, 3])
-def test_the_first_loss_is_minus_log_of_the_marginals_after_inference(toy: Scene, split: Split, unrolled: int) -> None:
+def test_the_first_loss_is_minus_log_of_the_marginals_after_inference(toy: Scene, task: Task, unrolled: int) -> None:
     """By hand, on the one crop around the only training pixel; without inference it is the cross-entropy."""
     assert toy.labels is not None
-    y, x = (int(n) for n in np.argwhere(split.train)[split.train.sum() // 2])
+    y, x = (int(n) for n in np.argwhere(task.split.train)[task.split.train.sum() // 2])
     assert toy.labels[y, x] >= 0
     only = np.zeros(toy.shape, bool)
     only[y, x] = True
-    one = replace(split, train=only)
-    network, pairwise, preprocess = models(toy, split)
+    one = replace(task, splits=(replace(task.split, train=only),))
+    network, pairwise, preprocess = models(task)
     settings = replace(SETTINGS, steps=1, unrolled=unrolled)
     by_hand, heads = deepcopy(network).train(), deepcopy(pairwise)
-    where = Where(seed=1, quiet=True)
-    history = train_jointly(network, pairwise, toy, one, preprocess, CRF, settings, where=where)
+    history = train_jointly(network, pairwise, one, preprocess, CRF, settings, runtime=RUNTIME)
     reach = by_hand.margin + 2
     cube = preprocess(toy.cube[:])[y - reach : y + reach + 1, x - reach : x + reach + 1]
     with torch.no_grad():
@@ -93,9 +91,9 @@ def test_the_first_loss_is_minus_log_of_the_marginals_after_inference(toy: Scene
     assert found == pytest.approx(wanted, rel=1e-4)
 
 
-def test_network_and_heads_learn_together_and_the_table_stays(toy: Scene, split: Split) -> None:
-    network, pairwise, _ = models(toy, split)
-    after, heads, history = trained(toy, split, replace(SETTINGS, steps=60, lr=2e-2))
+def test_network_and_heads_learn_together_and_the_table_stays(task: Task) -> None:
+    network, pairwise, _ = models(task)
+    after, heads, history = trained(task, replace(SETTINGS, steps=60, lr=2e-2))
     losses = next(iter(history.terms.values()))
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     in_network, in_heads = moved(network, after), moved(pairwise, heads)
@@ -108,65 +106,50 @@ def test_network_and_heads_learn_together_and_the_table_stays(toy: Scene, split:
     assert not heads.training
 
 
-def test_without_unrolled_inference_the_heads_learn_nothing(toy: Scene, split: Split) -> None:
-    network, pairwise, _ = models(toy, split)
-    settings = replace(SETTINGS, unrolled=0, weight_decay=0.0)
-    after, heads, _ = trained(toy, split, settings)
+def test_without_unrolled_inference_the_heads_learn_nothing(task: Task) -> None:
+    network, pairwise, _ = models(task)
+    after, heads, _ = trained(task, replace(SETTINGS, unrolled=0, weight_decay=0.0))
     assert moved(network, after)
     assert not moved(pairwise, heads)
 
 
-def test_labels_outside_the_training_mask_are_not_looked_at(toy: Scene, split: Split) -> None:
+def test_labels_outside_the_training_mask_are_not_looked_at(toy: Scene, task: Task) -> None:
     assert toy.labels is not None
-    scrambled = toy.labels.copy()
-    scrambled[split.test] = (scrambled[split.test] + 1) % 3
-    one, other = trained(toy, split), trained(toy.with_(labels=scrambled), split)
+    scrambled = np.where(task.split.test, (toy.labels + 1) % 3, toy.labels).astype(np.int16)
+    one, other = trained(task), trained(replace(task, scenes=(toy.with_(labels=scrambled),)))
     for a, b in zip(one[:2], other[:2], strict=True):
         assert not moved(a, b)
 
 
-def test_what_lies_beyond_the_reach_of_every_crop_is_not_looked_at(toy: Scene, split: Split) -> None:
+def test_what_lies_beyond_the_reach_of_every_crop_is_not_looked_at(toy: Scene, task: Task) -> None:
     """The network's margin and half a crop around training pixels, nothing else."""
-    network, pairwise, preprocess = models(toy, split)
+    network, pairwise, preprocess = models(task)
     reach = network.margin + SETTINGS.half
     near = np.zeros(toy.shape, bool)
-    for y, x in np.argwhere(split.train):
+    for y, x in np.argwhere(task.split.train):
         near[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1] = True
     assert (~near).sum() > 20
     cube = np.asarray(toy.cube).copy()
     cube[~near] = 7.0
-    changed = deepcopy(network), deepcopy(pairwise)
-    where = Where(seed=1, quiet=True)
-    train_jointly(network, pairwise, toy, split, preprocess, CRF, SETTINGS, where=where)
-    train_jointly(*changed, toy.with_(cube=cube), split, preprocess, CRF, SETTINGS, where=where)
+    changed, other = (deepcopy(network), deepcopy(pairwise)), replace(task, scenes=(toy.with_(cube=cube),))
+    train_jointly(network, pairwise, task, preprocess, CRF, SETTINGS, runtime=RUNTIME)
+    train_jointly(*changed, other, preprocess, CRF, SETTINGS, runtime=RUNTIME)
     assert not moved(network, changed[0])
     assert not moved(pairwise, changed[1])
 
 
-def test_same_seed_same_weights_and_interrupted_ones_too(
-    toy: Scene, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noisy = replace(SETTINGS, noise=SpectralNoise(noise=0.3))
-    whole = trained(toy, split, noisy)
-
-    @contextmanager
-    def stopping(label: str, steps: int, *, quiet: bool) -> Iterator[Any]:
-        def report(done: int, values: Any) -> None:
-            if done == 4:
-                raise KeyboardInterrupt
-
-        yield report
-
-    with monkeypatch.context() as patch:
-        patch.setattr(one_cycle, "training_progress", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            trained(toy, split, noisy, checkpoint=tmp_path / "joint.pt")
-    resumed = trained(toy, split, noisy, checkpoint=tmp_path / "joint.pt")
+def test_same_seed_same_weights_and_interrupted_ones_too(task: Task, tmp_path: Path) -> None:
+    noisy, kept = (replace(SETTINGS, noise=SpectralNoise(noise=0.3)), replace(RUNTIME, checkpoints=tmp_path / "a"))
+    whole = trained(task, noisy)
+    with pytest.raises(KeyboardInterrupt):
+        trained(task, noisy, runtime=replace(kept, on_step=stopping(4)))
+    assert (tmp_path / "a-joint.pt").exists()
+    resumed = trained(task, noisy, runtime=kept)
     for a, b in zip(whole[:2], resumed[:2], strict=True):
         assert not moved(a, b)
-    assert moved(whole[0], trained(toy, split, SETTINGS)[0])
+    assert moved(whole[0], trained(task)[0])
 
 
-def test_nodes_larger_than_pixels_are_refused(toy: Scene, split: Split) -> None:
+def test_nodes_larger_than_pixels_are_refused(task: Task) -> None:
     with pytest.raises(SettingError, match="stride of 2"):
-        trained(toy, split, crf=replace(CRF, stride=2))
+        trained(task, crf=replace(CRF, stride=2))
