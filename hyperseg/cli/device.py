@@ -10,7 +10,7 @@ import click
 from hyperseg.cli.options import in_group
 from hyperseg.core import SettingError
 
-SPELLED = re.compile(r"auto|(cpu|cuda|mps)(:\d+)?")
+SPELLED = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
 
 
 class Device(click.ParamType):

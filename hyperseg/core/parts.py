@@ -202,14 +202,10 @@ class Context:
 
     Attributes:
         model: what made the first map of the chain.
-        first: whether the map is the model's own, not one already refined.
-        window_px: side of the square of pixels that a decision of the map rests on.
         again: (split, runtime) -> the map that method and earlier refiners make when fitted on another split.
     """
 
     model: Model
-    first: bool
-    window_px: int
     runtime: Runtime
     again: Callable[[Split, Runtime], SegmentationMap]
 

@@ -11,7 +11,7 @@ import numpy as np
 from hyperseg.core import Scene, SegmentationMap, SettingError, Split
 from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, prefixed
 from hyperseg.core.sections import Figure, Section
-from hyperseg.core.settings import from_json, option, settings, to_json
+from hyperseg.core.settings import from_json, leaves, option, settings, to_json
 from hyperseg.core.task import Task
 from hyperseg.crf.settings import DeepCRF
 from hyperseg.data.augment import SpectralNoise
@@ -40,12 +40,21 @@ class JointSettings:
     noise: SpectralNoise = option(NOISE, "Disturbance of the bands.")
 
 
+def usual_unless(joint: bool) -> dict[str, Any]:
+    """Without joint training nothing of it is left to say."""
+    return {} if joint else {f"through.{leaf.path}": leaf.value for leaf in leaves(JointSettings())}
+
+
 @settings
 class DeepCrfSettings:
     """How the deep CRF is set up and trained."""
 
     joint: bool = option(
-        False, "Also train network and potentials together, through the inference.", shown="joint", off="piecewise"
+        False,
+        "Also train network and potentials together, through the inference.",
+        shown="joint",
+        off="piecewise",
+        also=usual_unless,
     )
     crf: DeepCRF = option(DeepCRF(), "The field itself; its weight and heads are the usual ones.")
     weights: tuple[float, ...] = option(

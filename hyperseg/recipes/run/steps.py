@@ -120,7 +120,7 @@ def refine(
             remade = refine(base, method, chosen, earlier, other, inner)
             return remade[-1].step.map if remade else base.step.map
 
-        context = Context(made.model, not links, before.window_px, runtime, again)
+        context = Context(made.model, runtime, again)
         fitted = refiner.fit(before.map, task, settings, context)
         after = fitted.apply(before.map, task.scene, runtime)
         step = Step(

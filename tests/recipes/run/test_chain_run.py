@@ -323,7 +323,7 @@ def test_held_out_parts_are_the_training_pixels_and_mapped_without_them(
         return SegmentationMap(np.full((*toy.shape, 3), len(asked), np.float32), toy.classes, toy.colours)
 
     runtime = Runtime(3, checkpoints=tmp_path / "train0", tag="repeat 1/1", quiet=True)
-    found = cross_fitted(task, Context(whole.made.base.model, True, 5, runtime, mapped), parts)
+    found = cross_fitted(task, Context(whole.made.base.model, runtime, mapped), parts)
     assert toy.labels is not None
     wanted = folds(task.split, toy.labels, parts, apart=not mixed)
     other = folds(task.split, toy.labels, parts, apart=mixed)
