@@ -19,14 +19,9 @@ from fakes import EAGER, Watched, line
 from hyperseg.core import UNLABELLED, DataFileError, RunError, Scene, SettingError
 from hyperseg.io.read import read_array, read_scene
 from hyperseg.io.write import read_map
+from hyperseg.recipes.mapping import windows
 from hyperseg.recipes.mapping.apply import Cluster, apply_run, map_here
-from hyperseg.recipes.mapping.windows import (
-    ALIGNED_PX,
-    REFINED_BYTES,
-    WINDOW_BYTES,
-    make_mapper,
-    plan_windows,
-)
+from hyperseg.recipes.mapping.windows import make_mapper, plan_windows
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.run.load import load_run
@@ -53,31 +48,24 @@ def folders(toy: Scene, quick: Any, run: Any, tmp_path_factory: pytest.TempPathF
     with line(REFINERS, "dense-crf", EAGER):
         made["dense"] = run(toy, quick(refine=("dense-crf",), steps=12), root / "dense")
     short = {
-        "crf.weight": 0.5,
-        "deconv.parts": 1,
-        "deconv.steps": 4,
-        "deconv.crop": 16,
+        "crf.weight": 0.5, "deep-crf.steps": 60, "deconv.parts": 1, "deconv.steps": 4, "deconv.crop": 16,
         "deconv.forced": True,
-    }
+    }  # fmt: skip
     settings = quick(refine=("deep-crf", "deconv"), steps=12, changes=short)
     made["chain"] = run(toy, settings, root / "chain")
     return made
 
 
-def after(n: int, what: Callable[[], Any]) -> Callable[[int], None]:
-    """For `on_window`: do this once `n` windows are kept."""
-    left = [None] * n
+def ctrl_c(after: int) -> Callable[[int], None]:
+    """For `on_window`: Ctrl-C once so many windows are kept."""
+    left = list(range(after))
 
     def on_window(number: int) -> None:
         left.pop()
         if not left:
-            what()
+            raise KeyboardInterrupt
 
     return on_window
-
-
-def ctrl_c() -> None:
-    raise KeyboardInterrupt
 
 
 def layers(out: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -129,11 +117,11 @@ def test_windows_follow_from_the_memory_of_a_pixel() -> None:
     scene = Scene(Endless())
     plain = plan_windows(scene, halo_px=4)
     refined = plan_windows(scene, halo_px=48, refined=True)
-    for found, budget in ((plain, WINDOW_BYTES), (refined, REFINED_BYTES)):
+    for found, budget in ((plain, windows.WINDOW_BYTES), (refined, windows.REFINED_BYTES)):
         largest = max(int(np.prod([b - a for a, b in w.read])) for w in found)
         assert 0.6 * budget < largest * 285 * 4 <= budget
         assert sum(int(np.prod([b - a for a, b in w.core])) for w in found) == 40_000 * 30_000
-    assert all(a % ALIGNED_PX == 0 for w in refined for a, _ in w.read)
+    assert all(a % windows.ALIGNED_PX == 0 for w in refined for a, _ in w.read)
     assert len(plan_windows(Scene(np.zeros((50, 60, 9))), halo_px=4)) == 1
 
 
@@ -145,7 +133,7 @@ def test_interrupted_and_resumed_to_the_same_bytes(
     out, done = tmp_path / "m.tif", []
     for n in range(4):
         with pytest.raises(Interrupted) as stop:
-            mapped(run, scene, out, side=SIDE, entropy=True, resume=n > 0, on_window=after(2, ctrl_c))
+            mapped(run, scene, out, side=SIDE, entropy=True, resume=n > 0, on_window=ctrl_c(after=2))
         assert stop.value.folder == out
         assert not out.exists()
     with pytest.raises(RunError, match=r"m\.unfinished: an unfinished map lies here. Go on with --resume"):
@@ -325,7 +313,7 @@ def test_what_a_plan_holds_tells_one_scene_from_another(
     copy = tmp_path / "copy.npy"
     copy.write_bytes(large.read_bytes())
     with pytest.raises(Interrupted):
-        mapped(folders["svm"], read_scene(copy), tmp_path / "m.tif", side=SIDE, on_window=after(1, ctrl_c))
+        mapped(folders["svm"], read_scene(copy), tmp_path / "m.tif", side=SIDE, on_window=ctrl_c(after=1))
     plan = json.loads((tmp_path / "m.unfinished" / "plan.json").read_text())
     assert plan["scene"]["bytes"] == copy.stat().st_size
     os.utime(copy, ns=(1, 1))  # the file was changed in between
