@@ -131,10 +131,10 @@ def test_areas_are_those_of_the_first_map_and_its_test_pixels(ended: Ended, toy:
             continue
         assert entry["estimated"] == pytest.approx(by_hand[k] * size)
         assert entry["low"] <= entry["estimated"] <= entry["high"]
-    head, *lines = (ended.root / "areas.csv").read_text(encoding="utf-8").splitlines()
+    head, *rows = (ended.root / "areas.csv").read_text(encoding="utf-8").splitlines()
     assert head.startswith(f"class,code,pixels,mapped_{areas['unit']},")
     by_class = [[name, str(k + 1), str(mapped[k])] for k, name in enumerate(toy.classes)]
-    assert [line.split(",")[:3] for line in lines] == by_class
+    assert [row.split(",")[:3] for row in rows] == by_class
     assert "not a probability sample" in (ended.root / "report.html").read_text(encoding="utf-8")
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from fakes import stopping
 from torch import nn
 
 from hyperseg.core import Scene, SettingError, Split
@@ -52,10 +50,10 @@ def models(task: Task) -> tuple[SceneNet, Pairwise, Preprocess]:
 
 
 def trained(
-    task: Task, settings: JointSettings = SETTINGS, crf: DeepCRF = CRF, runtime: Runtime = RUNTIME
+    task: Task, settings: JointSettings = SETTINGS, crf: DeepCRF = CRF
 ) -> tuple[SceneNet, Pairwise, History]:
     network, pairwise, preprocess = models(task)
-    history = train_jointly(network, pairwise, task, preprocess, crf, settings, runtime=runtime)
+    history = train_jointly(network, pairwise, task, preprocess, crf, settings, runtime=RUNTIME)
     return network, pairwise, history
 
 
@@ -138,6 +136,7 @@ def test_what_lies_beyond_the_reach_of_every_crop_is_not_looked_at(toy: Scene, t
     assert not moved(pairwise, changed[1])
 
 
+<<<<<<< HEAD
 def test_same_seed_same_weights_and_interrupted_ones_too(task: Task, tmp_path: Path) -> None:
     noisy, kept = (replace(SETTINGS, noise=SpectralNoise(noise=0.3)), replace(RUNTIME, checkpoints=tmp_path / "a"))
     whole = trained(task, noisy)
@@ -150,6 +149,8 @@ def test_same_seed_same_weights_and_interrupted_ones_too(task: Task, tmp_path: P
     assert moved(whole[0], trained(task)[0])
 
 
+=======
+>>>>>>> t-recipes
 def test_nodes_larger_than_pixels_are_refused(task: Task) -> None:
     with pytest.raises(SettingError, match="stride of 2"):
         trained(task, crf=replace(CRF, stride=2))
