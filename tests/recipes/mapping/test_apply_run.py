@@ -37,15 +37,8 @@ def folders(toy: Scene, quick: Any, run: Any, tmp_path_factory: pytest.TempPathF
     return made
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("name", ["cnn3d", "flips", "hybrid", "ssrn", "svm", "rf"])
-def test_its_own_scene_gives_its_own_map(folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str) -> None:
-=======
 @pytest.mark.parametrize("name", ["cnn3d", "flips", "svm"])
-def test_its_own_scene_gives_its_own_map(
-    folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str
-) -> None:
->>>>>>> t-recipes
+def test_its_own_scene_gives_its_own_map(folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str) -> None:
     folder = folders[name]
     out = apply_run(folder, toy, out=tmp_path / "again.tif", device="cpu", quiet=True)
     assert out.read_bytes() == (folder / "map.tif").read_bytes()
@@ -80,9 +73,7 @@ def larger(toy: Scene) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["cnn3d", "svm"])
-def test_a_larger_scene_in_a_file_is_streamed(
-    folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str
-) -> None:
+def test_a_larger_scene_in_a_file_is_streamed(folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str) -> None:
     """Window by window from the file; inside, the maps of the copies are those of the original."""
     cube = larger(toy)
     np.save(tmp_path / "large.npy", cube)

@@ -125,40 +125,9 @@ def test_windows_follow_from_the_memory_of_a_pixel() -> None:
     assert len(plan_windows(Scene(np.zeros((50, 60, 9))), halo_px=4)) == 1
 
 
-def test_interrupted_and_resumed_to_the_same_bytes(
-    folders: dict[str, Path], large: Path, tmp_path: Path
-) -> None:
+def test_interrupted_and_resumed_to_the_same_bytes(folders: dict[str, Path], large: Path, tmp_path: Path) -> None:
     scene, run = read_scene(large), folders["cnn3d"]
     expected = mapped(run, scene, tmp_path / "expected.tif", side=SIDE, entropy=True)
-<<<<<<< HEAD
-    out = tmp_path / "m.tif"
-    plain, calls = windows.Mapper.__call__, [0]
-
-    def third_time(self: Any, *a: Any) -> Any:
-        calls[0] += 1
-        if calls[0] % 3 == 0:
-            raise KeyboardInterrupt
-        return plain(self, *a)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(windows.Mapper, "__call__", third_time)
-        for n in range(4):
-            with pytest.raises(Interrupted) as stop:
-                mapped(run, scene, out, side=SIDE, entropy=True, resume=n > 0)
-            assert stop.value.folder == out
-            assert not out.exists()
-        with pytest.raises(RunError, match=r"m\.unfinished: an unfinished map lies here. Go on with --resume"):
-            mapped(run, scene, out, side=SIDE, entropy=True)
-        for changed in ({"side": 48}, {"entropy": False}):
-            with pytest.raises(RunError, match="begun with another"):
-                mapped(run, scene, out, **{"side": SIDE, "entropy": True, **changed}, resume=True)
-        with pytest.raises(RunError, match="begun with another run"):
-            mapped(folders["svm"], scene, out, side=SIDE, entropy=True, resume=True)
-    calls[0] = 0
-    monkeypatch.setattr(windows.Mapper, "__call__", lambda *a: calls.__setitem__(0, calls[0] + 1) or plain(*a))
-    mapped(run, scene, out, side=SIDE, entropy=True, resume=True)
-    assert calls[0] == 1  # of nine windows two were stored each time
-=======
     out, done = tmp_path / "m.tif", []
     for n in range(4):
         with pytest.raises(Interrupted) as stop:
@@ -174,7 +143,6 @@ def test_interrupted_and_resumed_to_the_same_bytes(
         mapped(folders["svm"], scene, out, side=SIDE, entropy=True, resume=True)
     mapped(run, scene, out, side=SIDE, entropy=True, resume=True, on_window=done.append)
     assert done == [8]  # of nine windows two were stored each time
->>>>>>> t-recipes
     for ending in (".tif", "-confidence.tif", "-entropy.tif", ".qml", ".tif.aux.xml"):
         assert (tmp_path / f"m{ending}").read_bytes() == (tmp_path / f"expected{ending}").read_bytes()
     assert not (tmp_path / "m.unfinished").exists()
@@ -225,19 +193,11 @@ def test_a_full_disk_is_told_before_the_work_starts(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-<<<<<<< HEAD
-    monkeypatch.setattr(windows.Mapper, "__call__", lambda *a: pytest.fail("the work started"))
     with pytest.raises(DataFileError, match=r"m\.unfinished: .*No space left on device.*takes 0 MB.*Make room"):
-        mapped(folders["svm"], read_scene(large), tmp_path / "m.tif")
-=======
-    with pytest.raises(
-        DataFileError, match=r"m\.unfinished: .*No space left on device.*takes 0 MB.*Make room"
-    ):
         mapped(
             folders["svm"], read_scene(large), tmp_path / "m.tif",
             on_window=lambda n: pytest.fail("the work started"),
         )  # fmt: skip
->>>>>>> t-recipes
     assert list(tmp_path.iterdir()) == []
 
 
@@ -341,9 +301,7 @@ def test_the_next_window_is_read_while_one_is_computed(large: Path) -> None:
     assert time.monotonic() - began < 1.6 * pause * len(plan)
 
 
-def test_what_a_plan_holds_tells_one_scene_from_another(
-    folders: dict[str, Path], large: Path, tmp_path: Path
-) -> None:
+def test_what_a_plan_holds_tells_one_scene_from_another(folders: dict[str, Path], large: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.npy"
     copy.write_bytes(large.read_bytes())
     with pytest.raises(Interrupted):

@@ -49,9 +49,7 @@ def models(task: Task) -> tuple[SceneNet, Pairwise, Preprocess]:
     return build_network(spec, seed=0), pairwise, preprocess
 
 
-def trained(
-    task: Task, settings: JointSettings = SETTINGS, crf: DeepCRF = CRF
-) -> tuple[SceneNet, Pairwise, History]:
+def trained(task: Task, settings: JointSettings = SETTINGS, crf: DeepCRF = CRF) -> tuple[SceneNet, Pairwise, History]:
     network, pairwise, preprocess = models(task)
     history = train_jointly(network, pairwise, task, preprocess, crf, settings, runtime=RUNTIME)
     return network, pairwise, history
@@ -136,21 +134,6 @@ def test_what_lies_beyond_the_reach_of_every_crop_is_not_looked_at(toy: Scene, t
     assert not moved(pairwise, changed[1])
 
 
-<<<<<<< HEAD
-def test_same_seed_same_weights_and_interrupted_ones_too(task: Task, tmp_path: Path) -> None:
-    noisy, kept = (replace(SETTINGS, noise=SpectralNoise(noise=0.3)), replace(RUNTIME, checkpoints=tmp_path / "a"))
-    whole = trained(task, noisy)
-    with pytest.raises(KeyboardInterrupt):
-        trained(task, noisy, runtime=replace(kept, on_step=stopping(4)))
-    assert (tmp_path / "a-joint.pt").exists()
-    resumed = trained(task, noisy, runtime=kept)
-    for a, b in zip(whole[:2], resumed[:2], strict=True):
-        assert not moved(a, b)
-    assert moved(whole[0], trained(task)[0])
-
-
-=======
->>>>>>> t-recipes
 def test_nodes_larger_than_pixels_are_refused(task: Task) -> None:
     with pytest.raises(SettingError, match="stride of 2"):
         trained(task, crf=replace(CRF, stride=2))
