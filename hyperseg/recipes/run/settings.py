@@ -52,7 +52,7 @@ class RunSettings:
         if len(set(names)) < len(names):
             raise SettingError(f"every refiner once: got {', '.join(names)}.")
         given, known = dict(self.refiner_settings), {name: REFINERS[name].settings for name in names}
-        if unknown := [name for name in given if name not in known]:
+        if unknown := [n for n, s in given.items() if n not in known and s != REFINERS[n].settings()]:
             raise SettingError(f"settings of {listed(unknown)} are given, which is not among the refiners.")
         filled = {name: given.get(name) or cls() for name, cls in known.items()}
         object.__setattr__(self, "refiner_settings", filled)
