@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -67,13 +68,6 @@ class Shown:
         """The name under which click gives the value."""
         return (self.leaf.rule.shown or "").replace("-", "_")
 
-    def change(self, changes: list[dict[str, Any]], value: Any) -> None:
-        """Add what a value given changes to the changes of every part: the setting, and what goes with it."""
-        also = self.leaf.rule.also(value) if self.leaf.rule.also else {}
-        for part, _, path in self.parts:
-            group = path[: -len(self.leaf.name)]
-            changes[part] |= {path: value} | {group + other: v for other, v in also.items()}
-
     def option(self) -> click.Option:
         """The click option; one that is not given is None."""
         rule, hint = self.leaf.rule, self.leaf.hint
@@ -127,7 +121,8 @@ class PartsCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            raise SettingError(refusal(error.option_name, ctx.meta["base"])) from error
+            known = [name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
+            raise SettingError(refusal(error.option_name, ctx.meta["base"], known)) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         base: RunSettings = ctx.meta.get("base") or RunSettings()
@@ -147,6 +142,14 @@ class PartsCommand(click.Command):
         for title, records in groups.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+        base: RunSettings = ctx.meta.get("base") or RunSettings()
+        for name, settings in base.parts:
+            more = [
+                (f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if not (x.rule.shown or x.within)
+            ]
+            if more:
+                with formatter.section(f"More of {name}, by --set NAME=VALUE (the end of a name is enough)"):
+                    formatter.write_dl(more)
         for title, table in (("Methods", METHODS), ("Refiners", REFINERS)):
             with formatter.section(title):
                 formatter.write_dl([(name, entry.help) for name, entry in table.entries.items()])
@@ -171,7 +174,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     if split is not None:
         known["split"] = split
     if refine:
-        known["refine"] = tuple(checked(REFINERS, "refine", n) for n in refine if n != NONE)
+        known["refine"] = tuple(checked(REFINERS, "refine", n, NONE) for n in refine if n != NONE)
     if not known:
         return settings
     names = known.get("refine", settings.refine)
@@ -181,21 +184,19 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     return RunSettings(refiner_settings=kept, **plain | current | known)
 
 
-def checked(table: Parts, option: str, name: str) -> str:
-    """The name, if the table has it; else the error says which option it was."""
+def checked(table: Parts, option: str, name: str, *more: str) -> str:
+    """The name, if the table has it; else the error says which option it was, and what it may be."""
     if name not in table:
-        raise click.BadParameter(
-            f"{name!r} is not one of {', '.join(table)}.{did_you_mean(name, table)}", param_hint=f"'--{option}'"
-        )
+        known = (*table, *more)
+        raise SettingError(f"--{option} {name}: choose from {', '.join(known)}.{did_you_mean(name, known)}")
     return name
 
 
 def words_of(args: Sequence[str], name: str) -> tuple[str, ...]:
     """The values that an option is given, in order."""
-    pairs = zip(args, [*args[1:], ""], strict=True)
     return tuple(
         word.partition("=")[2] if word.startswith(f"--{name}=") else following
-        for word, following in pairs
+        for word, following in pairwise([*args, ""])
         if word == f"--{name}" or word.startswith(f"--{name}=")
     )
 
@@ -204,8 +205,8 @@ def last(args: Sequence[str], name: str) -> str | None:
     return next(reversed(words_of(args, name)), None)
 
 
-def refusal(option: str, base: RunSettings) -> str:
-    """Why an option is not taken: another part has it, or none."""
+def refusal(option: str, base: RunSettings, known: Sequence[str]) -> str:
+    """Why an option is not taken: another part has it, or none; `known` are those that are there."""
     name = option.removeprefix("--")
     tables = (METHODS, REFINERS, SPLITS)
     owners = {table.what: [part for part in table if name in option_names(table[part])] for table in tables}
@@ -213,8 +214,14 @@ def refusal(option: str, base: RunSettings) -> str:
     chosen = listed(dict.fromkeys([*(part for part, _ in base.parts), parse_split(base.split)[0].name]))
     if words:
         return f"--{name} is no option of {chosen}: it belongs to {listed(words)}."
-    known = [n for _, s in base.parts for n in option_names_of(s)]
-    return f"no such option: {option}.{did_you_mean(name, known)} `hyperseg classify --help` lists them."
+    return f"no such option: {option}.{did_you_mean(option, known)} `hyperseg classify --help` lists them."
+
+
+def spelt(value: Any) -> str:
+    """A value as --set reads it."""
+    if isinstance(value, tuple):
+        return ",".join(map(spelt, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def files_of(part: Any) -> dict[str, str]:
@@ -255,15 +262,19 @@ def chosen_settings(
     changes: list[dict[str, Any]] = [{} for _ in every]
     for item in shown(every):
         if given.get(item.name) is not None:
-            item.change(changes, given[item.name])
+            for part, _, path in item.parts:
+                changes[part][path] = given[item.name]
     typed: dict[str, Any] = {}
     for words in sets:
         path, equals, value = words.partition("=")
         if not equals:
             raise SettingError(f"--set takes NAME=VALUE, e.g. --set lr=3e-4, got {words!r}.")
         typed[path.strip()] = value.strip()
-    both = [mine | more for mine, more in zip(changes, base.resolved(typed), strict=True)]
-    return replace(base.with_parts(both), **{k: v for k, v in plain.items() if v is not None})
+    for mine, more in zip(changes, base.resolved(typed), strict=True):
+        if twice := [path for path in mine if path in more and mine[path] != more[path]]:
+            raise SettingError(f"{twice[0]} is given by an option and by --set: give one of them.")
+        mine |= more
+    return replace(base.with_parts(changes), **{k: v for k, v in plain.items() if v is not None})
 
 
 def in_group(title: str, *words: str, **more: Any) -> Callable[[Any], Any]:

@@ -31,7 +31,7 @@ class Rule:
         shown: name of its option on the command line, without dashes; None leaves it to `--set`.
         off: name of the option that turns a yes-or-no setting off.
         hides: of a group: its settings have no options of their own, `--set` reaches them.
-        also: value -> what else the option sets, by path within the same group.
+        also: value -> what else changes with it, by path within the same group, unless that is given too.
     """
 
     help: str

@@ -150,7 +150,8 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
     if metrics.get("areas"):
         say(area_table.area_line(metrics["areas"]))
         out.print()
-    say(f"Map:    {Path(folder) / 'map.tif'} (picture: map.png)", whole=True)
+    picture = " (picture: map.png)" if (Path(folder) / "map.png").exists() else ""
+    say(f"Map:    {Path(folder) / 'map.tif'}{picture}", whole=True)
     say(f"Report: {Path(folder) / 'report.html'}", whole=True)
 
 

@@ -31,7 +31,7 @@ def classify(
     scene: Scene,
     settings: RunSettings | None = None,
     *,
-    out: Path | None = None,
+    out: Path | str | None = None,
     masks: Masks | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -79,7 +79,12 @@ def classify(
     join_processes(where)
     started = identity(tasks, settings)
     folder = from_first(
-        lambda: open_run(out, default=f"{scene.name}-{settings.method}", resume=resume, started=started)
+        lambda: open_run(
+            None if out is None else Path(out),
+            default=f"{scene.name}-{settings.method}",
+            resume=resume,
+            started=started,
+        )
     )
     with going_on(folder) if rank() == 0 else nullcontext():
         results: list[RepeatResult] = []

@@ -117,8 +117,8 @@ class RunSettings:
         return found
 
     def with_parts(self, changes: Sequence[Mapping[str, Any]]) -> RunSettings:
-        """A copy whose parts, in the order of `parts`, have other settings, by whole path."""
-        parts = [changed(part, mine) for (_, part), mine in zip(self.parts, changes, strict=True)]
+        """A copy whose parts, in the order of `parts`, have other settings, by whole path, and what goes with them."""
+        parts = [changed(p, with_also(p, mine)) for (_, p), mine in zip(self.parts, changes, strict=True)]
         of_refiners = dict(zip(self.refiner_settings, parts[1:], strict=True))
         return replace(self, method_settings=parts[0], refiner_settings=of_refiners)
 
@@ -126,7 +126,7 @@ class RunSettings:
         known = [n for _, part in self.parts for leaf in leaves(part) for n in (leaf.path, leaf.name)]
         parts = dict.fromkeys(name for name, _ in self.parts)
         have, close = "has" if len(parts) == 1 else "have", did_you_mean(path, known)
-        return f"{listed(parts)} {have} no setting named {path}.{close}"
+        return f"{listed(parts)} {have} no setting named {path}.{close} `hyperseg classify --help` lists them."
 
     def to_json(self) -> dict[str, Any]:
         plain = ("method", "split", "refine", "baselines", "repeats", "seed")
@@ -151,3 +151,14 @@ class RunSettings:
                 f"the settings of a classification run cannot be read ({error}): they are those of another "
                 "version of hyperseg, or were edited."
             ) from error
+
+
+def with_also(part: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes with what their settings bring along (`Rule.also`); what is changed explicitly wins."""
+    found: dict[str, Any] = {}
+    for path, value in changes.items():
+        leaf = find_leaf(part, path)
+        if leaf is not None and leaf.rule.also is not None:
+            group = path[: -len(leaf.name)]
+            found |= {group + other: v for other, v in leaf.rule.also(value).items()}
+    return found | dict(changes)
