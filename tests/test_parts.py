@@ -177,10 +177,10 @@ def make(draw, settings):
 STRIPES = Splitter("stripes", StripeSettings, make)
 '''
 TOYS = {
-    "method": ("toy", "toy_method", METHOD, "TOY"),
-    "refiner": ("smooth", "toy_refiner", REFINER, "SMOOTH"),
-    "format": ("Toy", "toy_format", FORMAT, "TOY"),
-    "split": ("stripes", "toy_split", SPLIT, "STRIPES"),
+    "method": ("toy", "new_method", METHOD, "TOY"),
+    "refiner": ("smooth", "new_refiner", REFINER, "SMOOTH"),
+    "format": ("Toy", "new_format", FORMAT, "TOY"),
+    "split": ("stripes", "new_split", SPLIT, "STRIPES"),
 }
 
 
