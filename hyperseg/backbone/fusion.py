@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
 from hyperseg.backbone.conv import BATCH_NORMS, Conv
@@ -53,4 +54,6 @@ def absorb_linear(block: nn.Module, matrix: Tensor) -> None:
 
 def _fuse(conv: nn.Module | None, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) -> None:
     assert isinstance(conv, Conv)
+    if is_parametrized(conv.layer):  # spectral norm: its weight as it is now
+        remove_parametrizations(conv.layer, "weight")
     conv.layer = fuse_conv_bn_eval(conv.layer, norm)  # type: ignore[type-var]

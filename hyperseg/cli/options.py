@@ -197,7 +197,7 @@ def words_of(args: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(
         word.partition("=")[2] if word.startswith(f"--{name}=") else following
         for word, following in pairwise([*args, ""])
-        if word == f"--{name}" or word.startswith(f"--{name}=")
+        if (word == f"--{name}" and following) or word.startswith(f"--{name}=")
     )
 
 

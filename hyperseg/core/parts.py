@@ -218,7 +218,7 @@ class Refiner:
         name: as in the table.
         settings: their class; made without arguments they are the defaults.
         fit: of the map to refine.
-        check: raises before any training; it is told the refiner's place in the chain.
+        check: raises before any training; it is told the method, its settings, and the refiner's place in the chain.
         title: what a sentence calls it.
     """
 
@@ -226,7 +226,7 @@ class Refiner:
     settings: type
     fit: Callable[[SegmentationMap, Task, Any, Context], Fitted]
     load: Callable[[Saved, Model], Fitted]
-    check: Callable[[Task, Any, Method, int], None] = lambda task, settings, method, place: None
+    check: Callable[[Task, Any, Method, Any, int], None] = lambda task, settings, method, chosen, place: None
     title: str = ""
 
 

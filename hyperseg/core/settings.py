@@ -17,6 +17,7 @@ from hyperseg.core.errors import SettingError
 from hyperseg.core.words import did_you_mean, listed
 
 S = TypeVar("S")
+LARGEST = 2**63  # of a whole number: what arrays can hold
 RULE = "rule"  # key of a field's `Rule` among its metadata
 SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -141,8 +142,10 @@ def _either(value: Any, kinds: tuple[Any, ...], name: str, rule: Rule | None) ->
 
 def _bounded(value: Any, name: str, rule: Rule | None) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise SettingError(f"{name} is a finite number, got {value}.")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise SettingError(f"{name} is at most {LARGEST:g} either way, got a number of {len(str(value))} digits.")
         if rule is not None and (wanted := rule.fault(value)) is not None:
             raise SettingError(f"{name} is {wanted}, got {value}.")
     return value

@@ -50,6 +50,12 @@ class Task:
             if len(scene.shape) != len(first.shape):
                 raise SceneError(f"{scene.name}: images and volumes do not mix in a task.")
 
+        if self.pools is not None and [p.shape for p in self.pools] != [s.shape for s in self.scenes]:
+            raise SceneError(
+                f"a task has one pool of its scene's shape per scene, got {[p.shape for p in self.pools]} for "
+                f"{[s.shape for s in self.scenes]}."
+            )
+
     @property
     def scene(self) -> Scene:
         """The only scene."""

@@ -65,7 +65,7 @@ def measure(
         if chain:
             links, name = [link(word) for word in chain.split(" + ")], f"{base} + {chain}"
             for place, (refiner, chosen) in enumerate(links):
-                refiner.check(task, chosen, method, place)
+                refiner.check(task, chosen, method, method.settings(), place)
             step = refine(made, method, method.settings(), links, task, runtime)[-1].step
         yield row(task, protocol, seed, base, name, step, step.seconds)
 

@@ -48,10 +48,12 @@ class GanSettings:
                 "generated cubes can serve as labelled ones only where the generator was told their class: "
                 "conditional=True, or weights with augment=0."
             )
+        if self.weights.told != Weights().told and not self.conditional:
+            raise SettingError("weights.told counts only where the generator is told a class: conditional=True.")
 
 
 def check(task: Task, settings: GanSettings) -> None:
-    check_memory(task.scene)
+    check_memory(task)
     n_features = whitened(task, settings.discriminator).n_out
     describe(n_features, task.n_classes, settings.discriminator, conditional=settings.conditional)
 

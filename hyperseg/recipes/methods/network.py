@@ -60,9 +60,8 @@ def network_method(
     prepare = prepare or standardised
 
     def check(task: Task, chosen: Any) -> None:
-        for scene in task.scenes:
-            check_memory(scene)
-        build(describe(task, prepare(task, chosen), chosen), 0)
+        check_memory(task)
+        _ = build(describe(task, prepare(task, chosen), chosen), 0).margin
 
     def fit(task: Task, chosen: Any, runtime: Runtime) -> NetworkModel:
         from hyperseg.recipes.training.model import NetworkModel
@@ -144,12 +143,13 @@ def built(spec: Any, seed: int) -> Any:
     return build_network(spec, seed=seed)
 
 
-def check_memory(scene: Scene, *, there: int | None = None) -> None:
-    """Raise for a scene whose preprocessed cube, which training holds, is more than this machine's memory."""
-    needed, there = 4 * int(np.prod(scene.cube.shape)), memory_bytes() if there is None else there
+def check_memory(task: Task, *, there: int | None = None) -> None:
+    """Raise for scenes whose preprocessed cubes, which training holds, are more than this machine's memory."""
+    needed = sum(4 * int(np.prod(scene.cube.shape)) for scene in task.scenes)
+    there = memory_bytes() if there is None else there
     if there is not None and needed > there:
         raise SceneError(
-            f"{scene.name}: training holds {needed / 1e9:.1f} GB of preprocessed pixels, this machine has "
+            f"{task.scenes[0].name}: training holds {needed / 1e9:.1f} GB of preprocessed pixels, this machine has "
             f"{there / 1e9:.1f} GB of memory. Train on a part that holds the labels (gdal_translate -srcwin COLUMN ROW "
             "WIDTH HEIGHT SCENE PART), then map all of it with `hyperseg map RUN SCENE`."
         )

@@ -61,7 +61,7 @@ def describe(n_features: int, n_classes: int, of: DiscriminatorSettings, *, cond
 
 
 def check(task: Task, settings: DiscriminatorSettings) -> None:
-    check_memory(task.scene)
+    check_memory(task)
     describe(whitened(task, settings).n_out, task.n_classes, settings)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import Scene, SegmentationMap, SettingError, Split
-from hyperseg.core.parts import Context, Model, Refiner, Saved, prefixed
+from hyperseg.core import HypersegError, Scene, SegmentationMap, SettingError, Split
+from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, prefixed
 from hyperseg.core.sections import Section
 from hyperseg.core.settings import from_json, option, settings, to_json
 from hyperseg.core.task import Task
@@ -175,6 +175,25 @@ def cross_fitted(task: Task, context: Context, parts: int) -> list[tuple[NDArray
     return found
 
 
+def check(task: Task, settings: DeconvSettings, method: Method, chosen: Any, place: int) -> None:
+    """The method can be fitted without each part, in one way or the other of holding parts out."""
+    from hyperseg.data.splits.folds import folds, without
+
+    scene, split = task.scene, task.split
+    assert scene.labels is not None
+    faults = []
+    for apart in (True, False) if settings.parts > 1 else ():
+        held_out = folds(split, scene.labels, settings.parts, apart=apart, parcels=scene.parcels)
+        try:
+            for part in held_out:
+                if part.any():
+                    method.check(replace(task, splits=(without(split, part),)), chosen)
+        except HypersegError as fault:
+            faults.append(fault)
+    if len(faults) == 2:
+        raise SettingError(f"{DECONV.name} is fitted on maps made without a part of the training pixels: {faults[0]}")
+
+
 def load(saved: Saved, model: Model) -> FittedDeconv:
     from hyperseg.crf.deconv import DeconvNet, DeconvSpec
     from hyperseg.data.preprocess import Preprocess
@@ -186,4 +205,4 @@ def load(saved: Saved, model: Model) -> FittedDeconv:
     return FittedDeconv(saved.record["strength"], network, preprocess, {})
 
 
-DECONV = Refiner("deconv", DeconvSettings, fit, load, title="The deconvolution refiner")
+DECONV = Refiner("deconv", DeconvSettings, fit, load, check, title="The deconvolution refiner")

@@ -253,10 +253,15 @@ def load(saved: Saved, model: Any) -> FittedDeepCrf:
     return FittedDeepCrf(chosen, usual, pairwise, record["width"], reader, own_reader, record["unary"], {})
 
 
-def check(task: Task, settings: DeepCrfSettings, method: Method, place: int) -> None:
+def check(task: Task, settings: DeepCrfSettings, method: Method, chosen: Any, place: int) -> None:
     """Joint training changes the unary network: this comes first then, after a network trained on labels alone."""
     if method.has_features and settings.features != BandGroupSettings():
         raise SettingError(f"features: the deep CRF reads those of {method.name} and trains no network of its own.")
+    if settings.features.flips:
+        raise SettingError("features.flips: features are read as they are; only maps are averaged over flips.")
+    nodes = min(-(-n // settings.crf.stride) for n in task.scene.shape)
+    if settings.crf.radius >= nodes:
+        raise SettingError(f"radius joins nodes {settings.crf.radius} apart, {task.scene.name} has {nodes} on a side.")
     if settings.joint and (place > 0 or not method.trains_on or settings.crf.stride > 1):
         raise SettingError(
             "joint training changes the unary network: the deep CRF must come first, with nodes of one pixel, after a "

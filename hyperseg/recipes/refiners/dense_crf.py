@@ -113,7 +113,7 @@ def load(saved: Saved, model: Model) -> FittedDenseCrf:
     return FittedDenseCrf(chosen, guide, record["limits"], record["engine"], {})
 
 
-def check(task: Task, settings: DenseCrfSettings, method: Method, place: int) -> None:
+def check(task: Task, settings: DenseCrfSettings, method: Method, chosen: Any, place: int) -> None:
     if settings.engine == "pydensecrf" and find_spec("pydensecrf") is None:
         raise SettingError(
             "--crf-engine pydensecrf is not installed: pip install 'hyperseg[crf]' (a C++ compiler is needed), or "

@@ -157,7 +157,7 @@ def check_parts(task: Task, settings: RunSettings) -> None:
     for _, part, chosen in reversed(fitted_parts(settings)):  # what is too large is told before it is read
         part.check(task, chosen)
     for place, (refiner, chosen) in enumerate(settings.chain):
-        refiner.check(task, chosen, method, place)
+        refiner.check(task, chosen, method, settings.method_settings, place)
 
 
 def pool_mask(scene: Scene, pool: NDArray[Any]) -> NDArray[np.bool_]:

@@ -64,6 +64,8 @@ def open_inputs(
     drawn = {name: given[name] for name in DRAWN if given.get(name) is not None}
     if given.get("labels") is None:  # they go with the labels
         drawn = {name: known[name] for name in DRAWN if known.get(name) is not None} | drawn
+    if wrong := [name for name, value in named.items() if not isinstance(value, str | None)]:
+        raise SettingError(f"{wrong[0]} is the name of a file, got {named[wrong[0]]!r}.")
     if named["scene"] is None:
         raise SettingError("which scene? Name a data set or a file, e.g. `hyperseg classify indian-pines`.")
     if not splitter.needs_masks:  # masks of the earlier run go with its split

@@ -59,7 +59,7 @@ def load_run(run: Path) -> LoadedRun:
     tensors, record = load_model(run)
     try:
         return _taken_up(tensors, record)
-    except (KeyError, TypeError, ValueError, RuntimeError, HypersegError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, HypersegError) as error:
         raise RunError(
             f"{run}: {RECORD} and {WEIGHTS} do not fit together or were edited ({type(error).__name__}: {error}). "
             f"Train again with --from {run / RECORD}."

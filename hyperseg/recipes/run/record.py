@@ -62,9 +62,12 @@ def load_record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or "settings" not in record:
         raise RunError(f"{file}: not the record of a run: it has no `settings`.")
     if record.get("format") != FORMAT:
+        by = record.get("versions")
         raise RunError(
             f"{file}: a record of format {record.get('format', 1)}, this version of hyperseg writes and reads format "
             f"{FORMAT}. Classify the scene again with the same options, or use the version that made the run "
-            f"({record.get('versions', {}).get('hyperseg', 'not named')})."
+            f"({by.get('hyperseg', 'not named') if isinstance(by, dict) else 'not named'})."
         )
+    if not isinstance(record.get("inputs", {}), dict):
+        raise RunError(f"{file}: not the record of a run: its `inputs` name no files.")
     return record

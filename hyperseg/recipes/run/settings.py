@@ -14,6 +14,7 @@ from hyperseg.data.splits import SPLITS
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS
 
+PLAIN = ("method", "split", "refine", "baselines", "repeats", "seed")  # fields that are no part's settings
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
 
 
@@ -107,9 +108,10 @@ class RunSettings:
         for path, value in changes.items():
             to, _, rest = path.partition(".")
             named, met = to in dict(every) and bool(rest), False
-            for mine, (name, part) in zip(found, every, strict=True):
-                leaf = find_leaf(part, rest if named else path) if name == to or not named else None
-                if leaf is not None:
+            asked = [find_leaf(p, rest if named else path) if name == to or not named else None for name, p in every]
+            whole = [leaf is not None and leaf.path == rest for leaf in asked]  # of two parts of a name, the one meant
+            for mine, leaf, exact in zip(found, asked, whole, strict=True):
+                if leaf is not None and (exact or not named or not any(whole)):
                     met = True
                     mine[leaf.path] = parsed(value, leaf.hint, path) if isinstance(value, str) else value
             if not met:
@@ -123,14 +125,14 @@ class RunSettings:
         return replace(self, method_settings=parts[0], refiner_settings=of_refiners)
 
     def _lacking(self, path: str) -> str:
-        known = [n for _, part in self.parts for leaf in leaves(part) for n in (leaf.path, leaf.name)]
+        every = [leaf for _, part in self.parts for leaf in leaves(part)]
+        known = [n for leaf in every for n in ((leaf.path,) if leaf.within else (leaf.path, leaf.name))]
         parts = dict.fromkeys(name for name, _ in self.parts)
         have, close = "has" if len(parts) == 1 else "have", did_you_mean(path, known)
         return f"{listed(parts)} {have} no setting named {path}.{close} `hyperseg classify --help` lists them."
 
     def to_json(self) -> dict[str, Any]:
-        plain = ("method", "split", "refine", "baselines", "repeats", "seed")
-        return {name: to_json(getattr(self, name)) for name in plain} | {
+        return {name: to_json(getattr(self, name)) for name in PLAIN} | {
             "method_settings": to_json(self.method_settings),
             "refiner_settings": {name: to_json(part) for name, part in self.refiner_settings.items()},
         }
@@ -142,7 +144,9 @@ class RunSettings:
             method, names = METHODS[data["method"]], dict(data["refiner_settings"])
             of_refiners = {name: from_json(REFINERS[name].settings, part, name) for name, part in names.items()}
             of_method = from_json(method.settings, data["method_settings"], method.name)
-            rest = {k: v for k, v in data.items() if not k.endswith("_settings")}
+            rest = {k: v for k, v in data.items() if k not in ("method_settings", "refiner_settings")}
+            if lacking := [n for n in (*PLAIN, *(data["refine"] or ())) if n not in rest and n not in names]:
+                raise SettingError(f"it lacks {listed(lacking)}")
             refine = converted(rest.pop("refine"), tuple[str, ...], "refine")
             plain = from_json(RunSettings, rest, "a classification run")
             return replace(plain, refine=refine, method_settings=of_method, refiner_settings=of_refiners)

@@ -83,7 +83,7 @@ def fitted_parts(settings: RunSettings) -> list[tuple[Role, Method, Any]]:
     method, chosen = settings.chosen, settings.method_settings
     beside = method.beside(chosen)
     there = {method.name, *(part.name for part, _ in beside)}
-    baselines = [METHODS[name] for name in settings.baselines if name not in there]
+    baselines = [METHODS[name] for name in dict.fromkeys(settings.baselines) if name not in there]
     found: list[tuple[Role, Method, Any]] = [("baseline", b, b.settings()) for b in baselines]
     return [*found, *(("twin", part, of) for part, of in beside), ("network", method, chosen)]
 

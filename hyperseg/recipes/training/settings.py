@@ -17,7 +17,7 @@ class TrainSettings:
 
     epochs: int = option(30, "Passes over the training pixels.", low=1, shown="epochs", also=lambda n: {"min_steps": 1})
     min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1)
-    batch: int = option(64, "Patches per step.", low=1)
+    batch: int = option(64, "Patches per step; batch norm needs two.", low=2)
     lr: float = option(1e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     label_smoothing: float = option(0.0, "Of the cross-entropy.", low=0, below=1)

@@ -328,7 +328,8 @@ def test_a_scene_larger_than_memory_is_refused_before_anything_is_read(toy: Scen
     assert "this machine has" in text
     assert "hyperseg map" in text
     needed = 4 * int(np.prod(toy.cube.shape))
-    check_memory(toy, there=needed)
+    task = Task((toy,), (make_split("random_per_class:8", toy.labels, toy.n_classes, seed=0),))
+    check_memory(task, there=needed)
     with pytest.raises(SceneError, match="this machine has"):
-        check_memory(toy, there=needed - 1)
+        check_memory(task, there=needed - 1)
     assert (memory_bytes() or needed) >= needed
