@@ -479,3 +479,19 @@ def test_the_readme_lists_every_part_with_the_words_of_its_table(what: str) -> N
     ]
     assert rows == wanted
     assert not lines[start + len(table)].startswith("|")
+
+
+def test_of_two_parts_of_one_name_a_whole_path_means_its_own() -> None:
+    """The network's learning rate is train.lr, the refiner's is lr."""
+    name = next(n for n in METHODS if n in REFINERS)
+    found = RunSettings(method=name).with_({f"{name}.lr": 0.5})
+    assert (found.refiner_settings[name].lr, found.method_settings.train.lr) == (0.5, 1e-3)
+    both = RunSettings(method=name).with_({"lr": "0.25"})
+    assert (both.refiner_settings[name].lr, both.method_settings.train.lr) == (0.25, 0.25)
+
+
+def test_what_goes_with_a_setting_goes_with_it_however_it_is_given() -> None:
+    found = RunSettings().with_({"epochs": 7})
+    assert (found.method_settings.train.epochs, found.method_settings.train.min_steps) == (7, 1)
+    given = RunSettings().with_({"min_steps": 50, "epochs": "7"})
+    assert given.method_settings.train.min_steps == 50

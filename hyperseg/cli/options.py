@@ -188,7 +188,8 @@ def checked(table: Parts, option: str, name: str, *more: str) -> str:
     """The name, if the table has it; else the error says which option it was, and what it may be."""
     if name not in table:
         known = (*table, *more)
-        raise SettingError(f"--{option} {name}: choose from {', '.join(known)}.{did_you_mean(name, known)}")
+        close = did_you_mean(name, known)
+        raise click.BadParameter(f"{name!r} is not one of {', '.join(known)}.{close}", param_hint=f"'--{option}'")
     return name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import sys
 from dataclasses import dataclass, replace
@@ -333,3 +334,18 @@ def test_a_scene_larger_than_memory_is_refused_before_anything_is_read(toy: Scen
     with pytest.raises(SceneError, match="this machine has"):
         check_memory(task, there=needed - 1)
     assert (memory_bytes() or needed) >= needed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "lda", "refine": ("deconv",), "split": "random_per_class:2,val=2"}, "lda needs more"),
+        ({"refine": ("deep-crf",), "changes": {"radius": 30}}, "radius joins nodes 30 apart, .* has 21 on a side"),
+        ({"method": "svm", "refine": ("deep-crf",), "changes": {"features.flips": True}}, "features are read as"),
+        ({"refine": ("deep-crf",), "changes": {"features.window": 5}}, "reads those of cnn3d and trains no network"),
+    ],
+)  # fmt: skip
+def test_what_would_stop_a_refiner_later_is_told_before(
+    toy: Scene, quick: Any, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    assert re.search(message, refused(toy, quick(**changes), SettingError, tmp_path))

@@ -106,8 +106,10 @@ def test_the_twin_knows_neither_the_pool_nor_the_terms_of_the_generator(task: Ta
     assert alone.beside == {}
     assert alone.section(task.scene, task.split, Runtime(quiet=True)) is None
     assert same(trained(replace(task, pools=(left_side(task),)), TINY.discriminator), alone)
-    resting = replace(TINY, weights=Weights(0, 0, aim="fool", told=5.0), generator_lr=0.5)
+    resting = replace(TINY, weights=Weights(0, 0, aim="fool"), generator_lr=0.5)
     assert same(trained(task, resting), alone)
+    with pytest.raises(SettingError, match="told counts only where the generator is told a class"):
+        replace(TINY, weights=Weights(told=5.0))
     assert GAN.beside(EVERYTHING) == ((TWIN, EVERYTHING.discriminator),)
 
 
