@@ -23,6 +23,7 @@ from hyperseg.core.parts import Refiner
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import changed
 from hyperseg.core.task import Task
+from hyperseg.engine import choose_precision
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.steps import make_map, refine
@@ -58,7 +59,8 @@ def measure(
     wanted = [c for c in ("", *chains) if f"{base} + {c}".removesuffix(" + ") not in known]
     if not wanted:
         return
-    runtime, method = Runtime(seed, quiet=True), METHODS[BASES[base]]
+    runtime = Runtime(seed, precision=choose_precision("cpu"), quiet=True)
+    method = METHODS[BASES[base]]
     made = make_map(method, method.settings(), task, runtime)
     for chain in wanted:
         step, name = made.step, base
