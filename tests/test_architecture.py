@@ -155,7 +155,8 @@ def test_the_main_command_declares_what_no_part_has() -> None:
     text = (PACKAGE / "cli" / "classify.py").read_text(encoding="utf-8")
     (command,) = (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name == "classify")
     assert len(text.splitlines()) <= 130
-    assert len(command.decorator_list) - 3 <= 16  # beside the command itself, its argument and its context
+    spelled_out = [d for d in command.decorator_list if isinstance(d, ast.Call)]  # others come from settings
+    assert len(spelled_out) - 2 <= 15  # beside the command itself and its argument
 
 
 def test_folders_stay_small() -> None:

@@ -10,16 +10,17 @@ import click
 
 from hyperseg.cli.device import device_option
 from hyperseg.cli.options import NONE, Choice, PartsCommand, chosen_settings, in_group
-from hyperseg.cli.vectors import GROUP, vector_options
+from hyperseg.cli.reading import LABELS, cube_options, vector_options
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS
 
 PATH = click.Path(path_type=Path)
-labels, parts, run = (partial(in_group, title) for title in (GROUP, "Parts", "The run"))
+labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "The run"))
 
 
 @click.command(cls=PartsCommand)
 @click.argument("scene", required=False)
+@cube_options
 @labels(
     "--labels",
     metavar="FILE",

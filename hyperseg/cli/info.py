@@ -6,11 +6,12 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
+from hyperseg.cli.reading import cube_options, given_stated
 from hyperseg.core.words import one_line, runs, some, thousands
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file")
+@cube_options
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "json_file", metavar="FILE", help="Also write everything to this file; - prints it instead of the table."
 )
-def info(file: str, out: Path | None, no_picture: bool, json_file: str | None) -> None:
+def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, **stated: Any) -> None:
     """Print what is understood of FILE: size, bands, coordinates, no-data, scale, bands that look wrong.
 
     FILE is a cube in any format (FILE:KEY for one array of several), or a public scene such as indian-pines. Only
@@ -48,10 +50,11 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None) -
 
     from rich.console import Console
 
+    from hyperseg.io.cube_options import CubeOptions
     from hyperseg.io.write.files import write_json
     from hyperseg.recipes.inspect import inspect_file, write_quicklook
 
-    found = inspect_file(file)
+    found = inspect_file(file, CubeOptions(**given_stated(stated)))
     drawn: tuple[Path, tuple[int, ...]] | None = None
     if found.scene is not None and not no_picture:
         target = out or Path(f"{found.scene.name}-quicklook.png")

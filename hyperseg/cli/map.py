@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hyperseg.cli.device import device_option
+from hyperseg.cli.reading import cube_options, given_stated
 
 
 @click.command("map")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("scene")
+@cube_options
 @click.option("--out", type=click.Path(path_type=Path), help="Where the map goes.  [default: SCENE-map.tif]")
 @click.option(
     "--refine/--no-refine",
@@ -49,6 +52,7 @@ from hyperseg.cli.device import device_option
 def map_scene(
     run: Path, scene: str, out: Path | None, refine: bool, entropy: bool, probabilities: Path | None, resume: bool,
     workers: int | None, dask: str | None, side: int | None, device: str, folder: Path | None, quiet: bool,
+    **stated: Any,
 ) -> None:  # fmt: skip
     """Apply the model of RUN (a folder made by classify) to SCENE, window by window.
 
@@ -64,13 +68,14 @@ def map_scene(
       hyperseg map runs/field huge.hdr --workers 8 --probabilities huge.zarr
     """
     from hyperseg.core import SettingError
+    from hyperseg.io.cube_options import CubeOptions
     from hyperseg.io.open import open_scene
     from hyperseg.recipes.run.record import load_record
 
     if workers is not None and dask is not None:
         raise SettingError("--workers starts processes here, --dask uses those of a scheduler: give one of them.")
     load_record(run)  # a run and a scene that are not there are told before torch is loaded
-    opened = open_scene(scene, folder=folder, need_labels=False)
+    opened = open_scene(scene, folder=folder, need_labels=False, cube=CubeOptions(**given_stated(stated)))
     from hyperseg.recipes.mapping.apply import Cluster, apply_run
 
     cluster = None if workers is None and dask is None else Cluster(dask, workers or 1)

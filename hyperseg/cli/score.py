@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperseg.cli.vectors import given, vector_options
+from hyperseg.cli.reading import given_drawn, vector_options
 from hyperseg.core.words import thousands
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def score(map_file: str, labels: str, classes_from: str | None, json_file: Path 
     from hyperseg.io.write import write_json
     from hyperseg.recipes.scoring.score import score as score_files
 
-    found = score_files(map_file, labels, classes_from=classes_from, vectors=VectorOptions(**given(drawn)))
+    found = score_files(map_file, labels, classes_from=classes_from, vectors=VectorOptions(**given_drawn(drawn)))
     show(found, Console(highlight=False))
     if json_file is not None:
         write_json(json_file, found.to_json())

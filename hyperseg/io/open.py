@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hyperseg.core import DataFileError, LabelError, Scene
 from hyperseg.io.card import Card
 from hyperseg.io.catalog import find_card, open_card, unknown_card
+from hyperseg.io.cube_options import AS_STATED, CubeOptions
 from hyperseg.io.formats import check_file, is_data
 from hyperseg.io.labels.raster import with_labels
 from hyperseg.io.labels.rasterise import read_vector_mask
@@ -50,6 +51,7 @@ def open_scene(
     folder: Path | None = None,
     need_labels: bool = True,
     vectors: VectorOptions = AS_DRAWN,
+    cube: CubeOptions = AS_STATED,
 ) -> Scene:
     """Open a data set by name, or a file.
 
@@ -60,6 +62,7 @@ def open_scene(
         folder: where a data set's own files are, if not in the cache.
         need_labels: False for scenes that are only to be mapped.
         vectors: class column, layer and the like; of labels drawn as vectors only.
+        cube: what the file of the scene does not say itself.
 
     Raises:
         DataFileError, SettingError, SceneError, LabelError: whatever is missing or does not fit, with the remedy.
@@ -72,7 +75,8 @@ def open_scene(
                 ".geojson, .shp) or a raster of the same size with 0 = unlabelled."
             )
         # a scene that is only mapped may be of any size
-        return read_scene(text, labels=labels, scan=need_labels, vectors=vectors)
+        return read_scene(text, labels=labels, scan=need_labels, vectors=vectors, options=cube)
+    cube.refuse(card.title)
     if labels is None:
         vectors.refuse(labels)
     scene = open_card(card, cache=folder)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Cube, DataFileError, Grid, Scene, SceneError
+from hyperseg.io.cube_options import AS_STATED, Axes, CubeOptions
 from hyperseg.io.formats import check_file, known_formats, open_file
 from hyperseg.io.formats.array import Choice, FileArray
 from hyperseg.io.formats.windows import LazyCube, windows_of
@@ -124,10 +125,10 @@ def read_scene(
     *,
     labels: AnyPath | NDArray[Any] | None = None,
     key: str | None = None,
-    bands_last: bool | None = None,
     name: str | None = None,
     scan: bool = True,
     vectors: VectorOptions = AS_DRAWN,
+    options: CubeOptions = AS_STATED,
 ) -> Scene:
     """A cube, and labels if there are any, as a `Scene`.
 
@@ -140,12 +141,12 @@ def read_scene(
         labels: polygons (GeoPackage, GeoJSON, Shapefile; "FILE:LAYER" works too), a label raster ("FILE:KEY" works
             too), an array of file codes (0 = unlabelled), or None.
         key: name of the cube's array in a file of several.
-        bands_last: True or False states where the bands are in formats that do not say: last or first.
         name: short name; the file's stem without one.
         scan: False is for scenes of any size: only a sample of the pixels is read. The scene's `valid` is then None;
             `valid_in` tells which pixels of a window hold data. Labelled pixels are all looked at, and those without
             data lose their label.
         vectors: class column, layer and the like; of labels drawn as vectors only.
+        options: what the file does not say itself.
 
     Raises:
         DataFileError: a file is missing, unreadable or ambiguous.
@@ -153,6 +154,8 @@ def read_scene(
         LabelError: the labels do not fit the cube.
     """
     file = open_array(path, key=key, ndim=3)
+    if options.nodata is not None:
+        file = replace(file, nodata=options.nodata_value())
     title = file.path.stem if name is None else name
     if len(file.array.shape) != 3:
         raise SceneError(
@@ -160,7 +163,7 @@ def read_scene(
             f"{tuple(file.array.shape)}. Choose another file, or another array as FILE:KEY."
         )
     source = _open_labels(labels, file, vectors)
-    cube = _bands_moved_last(file, source, bands_last)
+    cube = _bands_moved_last(file, source, options.axes)
     _check_bands(cube, file.path)
     pixels, place = tuple(cube.shape[:2]), str(file.path)
     found = None if source is None else labels_on(source, pixels, file.grid, scene=place)
@@ -214,13 +217,13 @@ def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray, vectors
     return FileArray(np.asarray(labels), Path("label array"))
 
 
-def _bands_moved_last(file: FileArray, labels: FileArray | None, bands_last: bool | None) -> Cube:
+def _bands_moved_last(file: FileArray, labels: FileArray | None, axes: Axes | None) -> Cube:
     shape = tuple(file.array.shape)
-    if file.axes_known:
+    if file.axes_known and axes is None:
         return file.array
     axis = 2
-    if bands_last is not None:
-        axis = 2 if bands_last else 0
+    if axes is not None:
+        axis = axes.split(",").index("bands")
     elif labels is not None:
         pixels = tuple(labels.array.shape[:2])
         axis = next((a for a in (2, 0, 1) if tuple(n for i, n in enumerate(shape) if i != a) == pixels), 2)
@@ -228,7 +231,7 @@ def _bands_moved_last(file: FileArray, labels: FileArray | None, bands_last: boo
         axis = shape.index(len(file.wavelengths_nm))
     if axis == 2:
         return file.array
-    if bands_last is None:
+    if axes is None:
         log.warning("%s: shape %s has its bands on axis %d; they are moved last", file.path, shape, axis)
     if isinstance(file.array, LazyCube):
         return file.array.move_last(axis)
@@ -240,7 +243,7 @@ def _check_bands(cube: Cube, path: Path) -> None:
     if bands < 3 or min(rows, columns) < 1:
         raise SceneError(
             f"{path}: {rows}x{columns} pixels with {bands} bands; at least 3 bands are needed to tell "
-            "spectra apart. If the bands are on the first axis, say so with bands_last=False."
+            "spectra apart. If the bands are on the first axis, say so with --axes bands,rows,columns."
         )
     if bands < HYPERSPECTRAL_FROM:
         log.warning("%s: not hyperspectral (%d bands); maps rest on little spectral evidence", path, bands)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import Grid, Scene
+from hyperseg.io.cube_options import AS_STATED, CubeOptions
 from hyperseg.io.formats import list_arrays
 from hyperseg.io.formats.array import ArrayChoiceError, ArrayEntry
 from hyperseg.io.look.survey import Survey, survey
@@ -82,7 +83,7 @@ class Inspection:
         }
 
 
-def inspect_file(text: str) -> Inspection:
+def inspect_file(text: str, cube: CubeOptions = AS_STATED) -> Inspection:
     """Open a file (or FILE:KEY, or a data set by its name) and look at a sample of its pixels.
 
     Raises:
@@ -93,14 +94,14 @@ def inspect_file(text: str) -> Inspection:
         if named_card(text) is None:
             try:
                 about = open_array(text, ndim=3).about
-                scene = read_scene(text, scan=False)
+                scene = read_scene(text, scan=False, options=cube)
             except ArrayChoiceError:
                 if key is not None:
                     raise
                 return Inspection(text, "file of several arrays", arrays=list_arrays(path))
             arrays = list_arrays(path)
         else:
-            scene, about, arrays = open_scene(text, need_labels=False), "public data set", {}
+            scene, about, arrays = open_scene(text, need_labels=False, cube=cube), "public data set", {}
         seen = survey(scene.cube, good=scene.good_bands, nodata=scene.nodata)
     return Inspection(text, about, scene, seen, arrays if len(arrays) > 1 else {}, tuple(dict.fromkeys(remarks)))
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from written import AFFINE, CUBE, WAVELENGTHS_UM, serves_threads_and_pickles, write_any, write_envi, write_tiff
 
 from hyperseg.core import DataFileError, Grid, SceneError
+from hyperseg.io.cube_options import CubeOptions
 from hyperseg.io.formats.windows import LazyCube, windows_of
 from hyperseg.io.look.bands import find_bad_bands, find_valid
 from hyperseg.io.read import read_array, read_labels, read_scene, split_key
@@ -136,7 +137,9 @@ def test_labels_show_where_the_bands_are(tmp_path: Path) -> None:
             assert scene.classes == ("class 4", "class 9")
             assert len(set(scene.colours)) == 2
             np.testing.assert_array_equal(scene.labels, np.select([gt == 4, gt == 9], [0, 1], -1))
-    np.testing.assert_array_equal(read_scene(tmp_path / "cube0.npy", bands_last=False).cube, CUBE)
+    np.testing.assert_array_equal(
+        read_scene(tmp_path / "cube0.npy", options=CubeOptions(axes="bands,rows,columns")).cube, CUBE
+    )
     assert read_scene(tmp_path / "cube0.npy").cube.shape == (12, 7, 5)
 
 

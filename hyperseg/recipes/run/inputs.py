@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from hyperseg.core import Scene, SettingError
 from hyperseg.core.settings import from_json
 from hyperseg.data.splits import parse_split
+from hyperseg.io.cube_options import CubeOptions
 from hyperseg.io.labels.vectors import VectorOptions
 from hyperseg.io.open import open_scene, read_mask
 from hyperseg.recipes.run.record import load_record
 from hyperseg.recipes.run.settings import RunSettings
 
 FILES = ("scene", "labels", "train_mask", "test_mask", "pool")
-DRAWN = tuple(f.name for f in fields(VectorOptions))
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def open_inputs(
 
     Args:
         settings: of the run: its split decides whether masks are needed, its method whether there is a pool.
-        given: names of files (`FILES`) and options of drawn labels (`DRAWN`), None where not given.
+        given: names of files (`FILES`) and options of `VectorOptions` and `CubeOptions`; None where
+            not given.
         record: run.json of the earlier run, or None.
         folder: where a data set's own files are.
 
@@ -61,9 +62,6 @@ def open_inputs(
     splitter, _ = parse_split(settings.split)
     known = {} if record is None else load_record(record).get("inputs", {})
     named = {name: given.get(name) if given.get(name) is not None else known.get(name) for name in FILES}
-    drawn = {name: given[name] for name in DRAWN if given.get(name) is not None}
-    if given.get("labels") is None:  # they go with the labels
-        drawn = {name: known[name] for name in DRAWN if known.get(name) is not None} | drawn
     if wrong := [name for name, value in named.items() if not isinstance(value, str | None)]:
         raise SettingError(f"{wrong[0]} is the name of a file, got {named[wrong[0]]!r}.")
     if named["scene"] is None:
@@ -74,7 +72,17 @@ def open_inputs(
         raise SettingError(f"--split {splitter.name} needs --train-mask FILE, a raster of the training pixels.")
     if not settings.chosen.unlabelled:
         named["pool"] = None
-    vectors = from_json(VectorOptions, drawn, "drawn labels")
-    scene = open_scene(named["scene"], labels=named["labels"], folder=folder, vectors=vectors)
+    drawn, stated = _options("labels", VectorOptions, given, known), _options("scene", CubeOptions, given, known)
+    scene = open_scene(
+        named["scene"], labels=named["labels"], folder=folder, vectors=from_json(VectorOptions, drawn, "drawn labels"),
+        cube=from_json(CubeOptions, stated, "the scene"),
+    )  # fmt: skip
     masks = Masks(*(read_mask(named[name], scene) for name in ("train_mask", "test_mask", "pool")))
-    return Inputs(scene, masks, named | drawn)
+    return Inputs(scene, masks, named | drawn | stated)
+
+
+def _options(file: str, cls: type, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `cls` that have a value: those given, and those of an earlier run where the file is its too."""
+    before = known if given.get(file) is None else {}
+    values = {f.name: before.get(f.name) if given.get(f.name) is None else given[f.name] for f in fields(cls)}
+    return {name: value for name, value in values.items() if value is not None}
