@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from hyperseg.cli.reading import overwrite_option
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -35,6 +37,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     default=0,
     help="The same in pixels, for maps without coordinates.",
 )
+@overwrite_option
 def export(
     map_file: Path,
     polygons: Path | None,
@@ -43,6 +46,7 @@ def export(
     png: Path | None,
     min_area_m2: float,
     min_pixels: int,
+    overwrite: bool,
 ) -> None:
     """Write MAP, a map of hyperseg or a run folder, in formats that other programs work with.
 
@@ -60,7 +64,7 @@ def export(
     from hyperseg.recipes.export import ExportSettings
     from hyperseg.recipes.export import export as write
 
-    done = write(map_file, ExportSettings(polygons, envi, cog, png, min_area_m2, min_pixels))
+    done = write(map_file, ExportSettings(polygons, envi, cog, png, min_area_m2, min_pixels, overwrite))
     if min_area_m2 or min_pixels:
         count = f"{done.changed:,}".replace(",", " ")
         click.echo(f"{count} pixels of small regions took the class around them")

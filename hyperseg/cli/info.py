@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from hyperseg.cli.reading import cube_options, given_stated
+from hyperseg.cli.reading import cube_options, given_stated, overwrite_option
 from hyperseg.core.words import one_line, runs, some, thousands
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "json_file", metavar="FILE", help="Also write everything to this file; - prints it instead of the table."
 )
-def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, **stated: Any) -> None:
+@overwrite_option
+def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, overwrite: bool, **stated: Any) -> None:
     """Print what is understood of FILE: size, bands, coordinates, no-data, scale, bands that look wrong.
 
     FILE is a cube in any format (FILE:KEY for one array of several), or a public scene such as indian-pines. Only
@@ -52,13 +53,17 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, *
 
     from hyperseg.io.cube_options import CubeOptions
     from hyperseg.io.write.files import write_json
+    from hyperseg.io.write.targets import check_targets
     from hyperseg.recipes.inspect import inspect_file, write_quicklook
 
+    named = [*([out] if out else []), *([Path(json_file)] if json_file not in (None, "-") else [])]
+    check_targets(named, inputs=[file], overwrite=overwrite)
     found = inspect_file(file, CubeOptions(**given_stated(stated)))
-    drawn: tuple[Path, tuple[int, ...]] | None = None
+    drawn: tuple[Path, tuple[int, ...] | None] | None = None
     if found.scene is not None and not no_picture:
         target = out or Path(f"{found.scene.name}-quicklook.png")
-        drawn = target, write_quicklook(found.scene, target)
+        kept = out is None and target.exists() and not overwrite
+        drawn = target, None if kept else write_quicklook(found.scene, target)
     if json_file == "-":
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
         return
@@ -68,14 +73,15 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, *
         click.echo(f"written to {json_file}")
 
 
-def show(found: Inspection, console: Console, drawn: tuple[Path, tuple[int, ...]] | None) -> None:
+def show(found: Inspection, console: Console, drawn: tuple[Path, tuple[int, ...] | None] | None) -> None:
     """Print the facts, the remarks, and what to type next."""
     from rich.table import Table
     from rich.text import Text
 
     facts = {"file": found.source, "format": found.about, **_facts(found)}
     if found.scene is not None and drawn is not None:
-        facts["quick look"] = f"{drawn[0]}, {_shown(found.scene, drawn[1])}"
+        how = "was there and is kept; --overwrite draws it anew" if drawn[1] is None else _shown(found.scene, drawn[1])
+        facts["quick look"] = f"{drawn[0]}, {how}"
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

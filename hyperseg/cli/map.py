@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hyperseg.cli.device import device_option
-from hyperseg.cli.reading import cube_options, given_stated
+from hyperseg.cli.reading import cube_options, given_stated, overwrite_option
 
 
 @click.command("map")
@@ -30,6 +30,7 @@ from hyperseg.cli.reading import cube_options, given_stated
     help="Also write the probabilities of all classes to this Zarr store.",
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted map; the result is the same, byte for byte.")
+@overwrite_option
 @click.option(
     "--workers",
     type=click.IntRange(1),
@@ -51,8 +52,8 @@ from hyperseg.cli.reading import cube_options, given_stated
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def map_scene(
     run: Path, scene: str, out: Path | None, refine: bool, entropy: bool, probabilities: Path | None, resume: bool,
-    workers: int | None, dask: str | None, side: int | None, device: str, folder: Path | None, quiet: bool,
-    **stated: Any,
+    overwrite: bool, workers: int | None, dask: str | None, side: int | None, device: str, folder: Path | None,
+    quiet: bool, **stated: Any,
 ) -> None:  # fmt: skip
     """Apply the model of RUN (a folder made by classify) to SCENE, window by window.
 
@@ -82,7 +83,7 @@ def map_scene(
     target = out or Path(f"{opened.name}-map.tif")
     written = apply_run(
         run, opened, out=target, refine=refine, entropy=entropy, probabilities=probabilities, cluster=cluster,
-        side=side, resume=resume, device=device, quiet=quiet,
+        side=side, resume=resume, overwrite=overwrite, device=device, quiet=quiet,
     )  # fmt: skip
     click.echo(f"Map:        {written}")
     click.echo(f"Confidence: {written.with_name(written.stem + '-confidence.tif')}")

@@ -1,9 +1,11 @@
-"""Options about files that are read, the same for every command that reads such a file."""
+"""Options about files that are read and written, the same for every command that does so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
+
+import click
 
 from hyperseg.cli.options import Choice, in_group
 from hyperseg.core.settings import Leaf, leaves
@@ -13,6 +15,11 @@ from hyperseg.io.labels.vectors import AS_DRAWN
 LABELS, SCENE = "Labels and their split", "The scene"
 DRAWN, STATED = tuple(leaves(AS_DRAWN)), tuple(leaves(AS_STATED))
 Command = Callable[..., Any]
+
+
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace files that are there already; never what is read."
+)
 
 
 def vector_options(command: Command) -> Command:

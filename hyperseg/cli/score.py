@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperseg.cli.reading import given_drawn, vector_options
+from hyperseg.cli.reading import given_drawn, overwrite_option, vector_options
 from hyperseg.core.words import thousands
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write everything, with the confusion matrix, to this file.",
 )
-def score(map_file: str, labels: str, classes_from: str | None, json_file: Path | None, **drawn: Any) -> None:
+@overwrite_option
+def score(
+    map_file: str, labels: str, classes_from: str | None, json_file: Path | None, overwrite: bool, **drawn: Any
+) -> None:
     """Score MAP against LABELS: OA, AA, kappa, every class, borders between classes, and areas.
 
     MAP is a map of hyperseg or any label raster. LABELS are polygons with a class (.gpkg, .geojson, .shp), a
@@ -51,8 +54,12 @@ def score(map_file: str, labels: str, classes_from: str | None, json_file: Path 
 
     from hyperseg.io.labels.vectors import VectorOptions
     from hyperseg.io.write import write_json
+    from hyperseg.io.write.targets import check_targets
     from hyperseg.recipes.scoring.score import score as score_files
 
+    if json_file is not None:
+        read = [map_file, labels, *([classes_from] if classes_from else [])]
+        check_targets([json_file], inputs=read, overwrite=overwrite)
     found = score_files(map_file, labels, classes_from=classes_from, vectors=VectorOptions(**given_drawn(drawn)))
     show(found, Console(highlight=False))
     if json_file is not None:

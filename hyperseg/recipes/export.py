@@ -17,6 +17,7 @@ from hyperseg.io.write import read_map, write_map, write_png
 from hyperseg.io.write.cog import check_tif_name, write_cog
 from hyperseg.io.write.envi import check_header_name, write_envi_map
 from hyperseg.io.write.regions import merge_small
+from hyperseg.io.write.targets import check_targets
 from hyperseg.io.write.vectors import vector_driver, write_polygons
 
 MAP = "map.tif"
@@ -33,6 +34,7 @@ class ExportSettings:
         png: picture with one colour per class.
         min_area_m2: regions below this size take the class around them, in everything that is written.
         min_pixels: the same in pixels, for maps whose pixels have no known size.
+        overwrite: files that are there already are replaced; a GeoPackage keeps its other layers.
     """
 
     polygons: Path | None = None
@@ -41,6 +43,7 @@ class ExportSettings:
     png: Path | None = None
     min_area_m2: float = 0.0
     min_pixels: int = 0
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not any((self.polygons, self.envi, self.cog, self.png)):
@@ -95,11 +98,12 @@ def export(source: str | Path, settings: ExportSettings) -> Exported:
         settings: which formats, and the least size of a region.
 
     Raises:
-        DataFileError: the map cannot be read, or an output cannot be written or would replace the map.
+        DataFileError: the map cannot be read, or an output cannot be written, see `check_targets`.
         SettingError: a least area in square metres, and pixels of unknown size.
     """
     path = Path(source) / MAP if Path(source).is_dir() else Path(source)
-    check_targets(path, settings)
+    beside = confidence_beside(path)
+    check_targets(settings.files(), inputs=[path, *([] if beside is None else [beside])], overwrite=settings.overwrite)
     labels, classes, colours, grid = read_map(path)
     plain = labels
     if settings.min_area_m2 or settings.min_pixels:
@@ -147,25 +151,6 @@ def confidence_of(path: Path, shape: tuple[int, ...]) -> NDArray[Any] | None:
             "Move it away, or map the scene again."
         )
     return found
-
-
-def check_targets(path: Path, settings: ExportSettings) -> None:
-    """Refuse outputs that would replace the map or each other.
-
-    Raises:
-        DataFileError: naming the file.
-    """
-    own = [path, path.with_name(path.name + ".aux.xml"), path.with_suffix(".qml"), confidence_beside(path)]
-    kept = {p.resolve() for p in own if p is not None}
-    seen: set[Path] = set()
-    for target in settings.files():
-        there = target.resolve()
-        if there in kept:
-            what = "is the map itself" if there == path.resolve() else f"belongs to the map {path.name}"
-            raise DataFileError(f"{target}: {what} and would be overwritten; choose another name or folder.")
-        if there in seen:
-            raise DataFileError(f"{target}: two outputs would write it; give them different names.")
-        seen.add(there)
 
 
 def _sizes(path: Path, grid: Grid, labels: NDArray[Any], settings: ExportSettings) -> NDArray[np.float64] | None:

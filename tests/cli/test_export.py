@@ -161,9 +161,9 @@ def test_a_map_without_coordinates(hyperseg: Any, tmp_path: Path) -> None:
     ("words", "said"),
     [
         ("run", "nothing to export: give --polygons"),
-        ("run --cog run/map.tif", "run/map.tif: is the map itself"),
-        ("run --polygons run/map.gpkg", "run/map.qml: belongs to the map map.tif"),
-        ("run --cog run/confidence.tif", "run/confidence.tif: belongs to the map"),
+        ("run --cog run/map.tif", "run/map.tif: is read here, and would be overwritten"),
+        ("run --polygons run/map.gpkg", "run/map.qml: belongs to run/map.tif, which is read here"),
+        ("run --cog run/confidence.tif", "run/confidence.tif: is read here"),
         ("run --polygons a.gpkg --cog a.tif", "a.qml: two outputs would write it"),
         ("run --polygons a.kml", "a.kml: polygons are written as .gpkg"),
         ("run --envi a.dat", "a.dat: an ENVI map is named by its header; name it a.hdr"),

@@ -45,7 +45,7 @@ def run(*words: str) -> Result:
 
 
 def scored(tmp_path: Path, *words: str) -> Json:
-    result = run(*words, "--json", str(tmp_path / "out.json"))
+    result = run(*words, "--json", str(tmp_path / "out.json"), "--overwrite")
     assert result.exit_code == 0, result.output or result.exception
     found: Json = json.loads((tmp_path / "out.json").read_text())
     return found

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, Grid
+from hyperseg.core.files import sweep, temporary_beside
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.pixel_area import pixel_areas
 from hyperseg.io.write.files import AnyPath, check_labels, replacing, unwritable, writing
@@ -67,6 +68,8 @@ def write_polygons(
         options["RFC7946"] = "YES"
     with replacing(target.with_suffix(".qml")) as style, _together(target) as inside:
         style.write_text(polygons_qml(classes, colours, column="class"), encoding="utf-8")
+        if driver == "GPKG" and target.is_file():  # its other layers stay
+            shutil.copyfile(target, inside)
         try:
             with warnings.catch_warnings(action="ignore"):  # that there is no CRS, which the map says already
                 pyogrio.raw.write(
@@ -75,7 +78,7 @@ def write_polygons(
                 )  # fmt: skip
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, RuntimeError) as error:
             raise unwritable(target, error) from error
-        written = pyogrio.read_info(inside)["features"]
+        written = pyogrio.read_info(inside, layer=target.stem)["features"]
         if written != len(shapes):
             raise unwritable(target, OSError(f"{written} of {len(shapes)} polygons were written"))
     return len(shapes)
@@ -145,8 +148,13 @@ def _together(target: Path) -> Iterator[Path]:
 
     A shapefile is several files, and a layer is named after its file: one temporary name would not do.
     """
-    prefix = f".{target.stem}."
-    with writing(target), TemporaryDirectory(prefix=prefix, dir=target.parent, ignore_cleanup_errors=True) as folder:
-        yield Path(folder) / target.name
-        for file in sorted(Path(folder).iterdir(), key=lambda p: p.name == target.name):
-            os.replace(file, target.with_name(file.name))
+    sweep(target)
+    folder = temporary_beside(target).with_suffix("")
+    with writing(target):
+        folder.mkdir()
+        try:
+            yield folder / target.name
+            for file in sorted(folder.iterdir(), key=lambda p: p.name == target.name):
+                os.replace(file, target.with_name(file.name))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

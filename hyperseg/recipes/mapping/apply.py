@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from os.path import exists, samefile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
+from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device, scene_progress
-from hyperseg.io.read import split_key
 from hyperseg.io.write import MapWriter
+from hyperseg.io.write.targets import check_targets
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_target
 from hyperseg.recipes.mapping.resume import UnfinishedMap, open_unfinished
@@ -58,6 +56,7 @@ def apply_run(
     cluster: Cluster | None = None,
     side: int | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     device: str = "auto",
     quiet: bool = False,
     on_window: Callable[[int], None] | None = None,
@@ -77,16 +76,22 @@ def apply_run(
         cluster: map windows in other processes or on other machines.
         side: of a window in pixels; None follows from the memory of a pixel.
         resume: go on with an interrupted map.
+        overwrite: replace a map that is there already; an entropy beside it that this call does not write goes with it.
         device, quiet: as in `classify`.
         on_window: called with the number of every window once it is kept.
 
     Raises:
         RunError: the folder holds no whole run, or an unfinished map that cannot be gone on with.
         SceneError: bands that the model needs are missing.
-        DataFileError: `out` cannot be written, or is the scene itself.
+        DataFileError: `out` cannot be written, or must not be, see `check_targets`.
     """
+    unfinished = out.with_name(out.stem + ".unfinished")
     if probabilities is not None:
-        check_target(probabilities)
+        check_target(probabilities, unfinished)
+    targets = _targets(out, entropy=entropy)
+    # a map that was complete but for the removal of its unfinished state is assembled once more
+    assembled = resume and unfinished.is_dir()
+    check_targets(targets.values(), inputs=[run, scene.source], overwrite=overwrite or assembled)
     loaded = load_run(run)
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
     if refine and not loaded.refiners:
@@ -103,7 +108,6 @@ def apply_run(
         )  # fmt: skip
     layers = {"codes": "uint8" if len(loaded.classes) < 2**8 else "uint16", "confidence": "float32"}
     layers |= {"entropy": "float32"} if entropy else {}
-    targets = _targets(out, scene, entropy=entropy, probabilities=probabilities)
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
         confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
@@ -111,23 +115,24 @@ def apply_run(
     )  # fmt: skip
     plan = {
         "run": zlib.crc32((run / WEIGHTS).read_bytes()),
-        "scene": _identity(scene),
+        "scene": identity_of(scene),
         "refiners": [r.name for r in loaded.refiners] if mapper.refine else [],
         "layers": layers,
         "probabilities": None if probabilities is None else str(probabilities),
     }
     _make_folder(out.parent)
-    store = open_unfinished(out.with_name(out.stem + ".unfinished"), scene.shape, layers, windows, plan, resume=resume)
-    maps = _going_on(store, mapper, scene, windows, run=run, cluster=cluster)
-    probs = None
-    if probabilities is not None:
-        probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
+    store = open_unfinished(unfinished, scene.shape, layers, windows, plan, resume=resume)
     with _kept_for_resume(store, out):
+        maps = _going_on(store, mapper, scene, windows, run=run, cluster=cluster)
+        probs = None
+        if probabilities is not None:
+            probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
         _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window)
-    _assemble(store, writer)
-    if probs is not None:
-        probs.finish()
-    store.remove()
+        _assemble(store, writer)
+        if probs is not None:
+            probs.finish()
+        _remove_stale(_targets(out, entropy=True), targets)
+        store.remove()
     return out
 
 
@@ -163,6 +168,8 @@ def _kept_for_resume(store: UnfinishedMap, out: Path) -> Iterator[None]:
         elif isinstance(error, Exception):
             error.add_note(f"What was mapped is kept in {store.root}: repeat the command with --resume.")
         raise
+    finally:
+        store.lock.release()
 
 
 def _write_windows(
@@ -203,31 +210,23 @@ def _assemble(store: UnfinishedMap, writer: MapWriter) -> None:
             writer.write((rows, slice(0, store.shape[1])), labels, **more)
 
 
-def _targets(out: Path, scene: Scene, *, entropy: bool, probabilities: Path | None) -> dict[str, Path]:
-    """The files beside the map; none of them may be the scene."""
-    targets = {"map": out, "confidence": out.with_name(out.stem + "-confidence.tif")}
-    if entropy:
-        targets["entropy"] = out.with_name(out.stem + "-entropy.tif")
-    if probabilities is not None:
-        targets["probabilities"] = probabilities
-    source = split_key(scene.source)[0]
-    for target in targets.values():
-        if exists(target) and exists(source) and samefile(target, source):
-            raise DataFileError(f"{target}: is the scene itself; choose another --out for its map.")
-    return targets
-
-
-def _identity(scene: Scene) -> dict[str, Any]:
-    """What tells one scene from another without reading it."""
-    file = split_key(scene.source)[0]
-    stat = os.stat(file) if scene.source and file.exists() else None
-    return {
-        "name": scene.name,
-        "shape": list(scene.cube.shape),
-        "source": scene.source,
-        "bytes": None if stat is None else stat.st_size,
-        "changed": None if stat is None else stat.st_mtime_ns,
+def _targets(out: Path, *, entropy: bool) -> dict[str, Path]:
+    """The files of a map; the style has its stem."""
+    targets = {
+        "map": out,
+        "classes": out.with_name(out.name + ".aux.xml"),
+        "style": out.with_suffix(".qml"),
+        "confidence": out.with_name(out.stem + "-confidence.tif"),
     }
+    return targets | ({"entropy": out.with_name(out.stem + "-entropy.tif")} if entropy else {})
+
+
+def _remove_stale(every: Mapping[str, Path], written: Mapping[str, Path]) -> None:
+    """Remove what an earlier map of this name left and this one has not written."""
+    for name, file in every.items():
+        if name not in written and file.exists():
+            file.unlink()
+            log.info("%s belonged to the map that was replaced and is removed", file)
 
 
 def _make_folder(folder: Path) -> None:

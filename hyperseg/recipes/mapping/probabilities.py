@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Scene, SettingError, Tile
+from hyperseg.core.files import sweep, temporary_beside
+from hyperseg.recipes.mapping.resume import DONE, PLAN, PROBABILITIES
 from hyperseg.recipes.run.load import LoadedRun
-
-NAME = "probabilities.zarr"
 
 
 class ProbabilityWriter:
@@ -32,9 +34,9 @@ class ProbabilityWriter:
     def __init__(self, target: Path, folder: Path, scene: Scene, run: LoadedRun, window: Tile) -> None:
         import zarr
 
-        self.target, self._path = target, folder / NAME
-        if self._path.exists():
-            self._array: Any = zarr.open_array(self._path, mode="r+")
+        self.target, self._path = target, folder / PROBABILITIES
+        if self._path.exists() or target.exists():
+            self._array: Any = zarr.open_array(self._path if self._path.exists() else target, mode="r+")
             return
         k = len(run.classes)
         self._array = zarr.create_array(
@@ -54,18 +56,31 @@ class ProbabilityWriter:
         self._array[window.core_slices] = probs
 
     def finish(self) -> None:
-        """Give the store its name."""
+        """Give the store its name, all of it or nothing; on another disk it is copied first."""
+        if not self._path.exists():  # it has its name already: the process ended right after that
+            return
+        sweep(self.target)
+        copied = temporary_beside(self.target)
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(self._path, self.target)
+            try:
+                os.rename(self._path, self.target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                shutil.copytree(self._path, copied)
+                os.rename(copied, self.target)
         except OSError as error:
-            raise DataFileError(
-                f"{self.target}: cannot be written ({error.strerror}); the probabilities are in {self._path}."
-            ) from error
+            raise DataFileError(f"{self.target}: cannot be written ({error.strerror or error}).") from error
+        finally:
+            shutil.rmtree(copied, ignore_errors=True)
 
 
-def check_target(target: Path) -> None:
+def check_target(target: Path, unfinished: Path) -> None:
     """Refuse, before any work, a store that cannot be written.
+
+    One that stands there while the folder `unfinished` of its map is complete but for it got its name just before the
+    process ended: there is nothing left to do for it.
 
     Raises:
         DataFileError: something stands there already.
@@ -73,7 +88,8 @@ def check_target(target: Path) -> None:
     """
     from importlib.util import find_spec
 
-    if target.exists():
+    moved = (unfinished / PLAN).exists() and not (unfinished / PROBABILITIES).exists()
+    if target.exists() and not (moved and 0 not in (unfinished / DONE).read_bytes()):
         raise DataFileError(f"{target}: exists; name another store for the probabilities, or remove it.")
     if find_spec("zarr") is None:
         raise SettingError('probabilities are written with the package zarr: pip install "hyperseg[cluster]".')

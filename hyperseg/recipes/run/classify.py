@@ -18,6 +18,7 @@ from hyperseg.core import LabelError, Scene, SceneError, SettingError, Split, Sp
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.core.words import listed
+from hyperseg.data.identity import identity_of
 from hyperseg.data.splits import make_split
 from hyperseg.engine import choose_device, choose_precision, from_first, join_processes, rank
 from hyperseg.recipes.run.folder import RunFolder, going_on, open_run
@@ -186,7 +187,7 @@ def identity(tasks: Sequence[Task], settings: RunSettings) -> dict[str, Any]:
     parts = b"".join(np.packbits(m).tobytes() for t in tasks for m in (t.split.train, t.split.val, t.split.test))
     return {
         "settings": settings.to_json(),
-        "scene": {"name": scene.name, "shape": list(scene.shape), "bands": scene.n_bands},
+        "scene": identity_of(scene),
         "labels": {"classes": list(scene.classes), "checksum": zlib.crc32(scene.labels.tobytes())},
         "split": {"checksum": zlib.crc32(parts)},
         "pool": None if pools is None else {"checksum": zlib.crc32(np.packbits(pools[0]).tobytes())},

@@ -1,4 +1,4 @@
-"""The folder of a run: created without overwriting, taken up again, removed where nothing was achieved."""
+"""The folder of a run: created without overwriting, for one process, taken up again, removed where it is empty."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hyperseg.core import DataFileError, RunError
+from hyperseg.core.files import sweep
+from hyperseg.core.lock import Lock, take
 from hyperseg.io.write import write_json
 
 METRICS, UNFINISHED, STARTED = "metrics.json", "unfinished", "started.json"
@@ -37,10 +39,12 @@ class RunFolder:
     Attributes:
         root: the folder.
         made: False where the (empty) folder was there before the run.
+        lock: what keeps other processes out until the run ends.
     """
 
     root: Path
     made: bool = True
+    lock: Lock | None = None
 
     @property
     def unfinished(self) -> Path:
@@ -64,14 +68,21 @@ def open_run(out: Path | None, *, default: str, resume: bool, started: Mapping[s
         started: JSON: everything that decides the result; a resumed run must have been started with the same.
 
     Raises:
-        RunError: `out` holds something already or cannot be written, there is nothing to resume, or the run to
-            resume was started with something else.
+        RunError: `out` holds something already or cannot be written, another process is at work there, there is
+            nothing to resume, or the run to resume was started with something else.
     """
     if resume:
         return _taken_up(Path("runs") / default if out is None else out, named=out is not None, started=started)
     folder = _numbered(default) if out is None else _created(out)
     try:
         folder.unfinished.mkdir()
+    except FileExistsError as error:  # begun in between by another process: nothing of it is ours
+        raise RunError(f"{folder.root}: another run has just begun here; choose another --out.") from error
+    except OSError as error:
+        _remove_made(folder)
+        raise _not_created(folder.root, error) from error
+    try:
+        folder = replace(folder, lock=take(folder.unfinished))
         write_json(folder.unfinished / STARTED, started)
     except OSError as error:
         discard(folder)
@@ -99,11 +110,20 @@ def going_on(folder: RunFolder) -> Iterator[None]:
         else:
             discard(folder)
         raise
+    finally:
+        if folder.lock is not None:
+            folder.lock.release()
 
 
 def discard(folder: RunFolder) -> None:
     """Remove what `open_run` created."""
     shutil.rmtree(folder.unfinished, ignore_errors=True)
+    if folder.lock is not None:
+        folder.lock.release()
+    _remove_made(folder)
+
+
+def _remove_made(folder: RunFolder) -> None:
     if folder.made:
         with suppress(OSError):  # somebody put something into it: not ours to remove
             folder.root.rmdir()
@@ -117,7 +137,10 @@ def _created(out: Path) -> RunFolder:
                 f"{out}: exists and is not empty; a run never overwrites another. "
                 "Choose another --out, or continue an interrupted run with --resume."
             )
-        out.mkdir(parents=True, exist_ok=True)
+        if made:
+            out.mkdir(parents=True)
+    except FileExistsError as error:
+        raise RunError(f"{out}: another run has just begun here; choose another --out.") from error
     except OSError as error:
         raise _not_created(out, error) from error
     return RunFolder(out, made)
@@ -150,27 +173,45 @@ def _taken_up(base: Path, *, named: bool, started: Mapping[str, Any]) -> RunFold
     if not named and base.parent.is_dir():
         numbered = re.compile(re.escape(base.name) + r"(-\d+)?")
         runs = [p for p in base.parent.iterdir() if numbered.fullmatch(p.name) and (p / UNFINISHED).is_dir()]
+        runs = [p for p in runs if not (p / METRICS).exists()]
         found = max(runs, key=lambda p: p.stat().st_mtime, default=base)
     folder = RunFolder(found)
-    if not folder.unfinished.is_dir():
-        state = "has ended" if (found / METRICS).exists() else "is no run" if found.exists() else "does not exist"
+    ended = (found / METRICS).exists()  # written last; what was unfinished may be half removed
+    if ended or not folder.unfinished.is_dir():
+        state = "has ended" if ended else "is no run" if found.exists() else "does not exist"
         raise RunError(
             f"{found}: nothing to resume, this run {state}. Start it without --resume, or name another --out."
         )
+    try:
+        folder = replace(folder, lock=take(folder.unfinished))
+    except OSError as error:
+        raise _not_created(folder.unfinished, error) from error
+    try:
+        sweep(folder.root)
+        sweep(folder.unfinished)
+        _check_started(folder, started)
+    except BaseException:
+        assert folder.lock is not None
+        folder.lock.release()
+        raise
+    return folder
+
+
+def _check_started(folder: RunFolder, started: Mapping[str, Any]) -> None:
+    """Refuse a run that was started with something else."""
     file = folder.unfinished / STARTED
     if not file.exists():  # stopped before anything was written
         write_json(file, started)
-        return folder
+        return
     before, now = _flat(_read_json(file)), _flat(json.loads(json.dumps(started)))
     changed = [
         f"{key} {before.get(key)} (now {now.get(key)})" for key in {**before, **now} if before.get(key) != now.get(key)
     ]
     if changed:
         raise RunError(
-            f"{found}: the interrupted run was started with {', '.join(changed[:6])}. Resume it with the same "
+            f"{folder.root}: the interrupted run was started with {', '.join(changed[:6])}. Resume it with the same "
             "scene and options, or choose another --out."
         )
-    return folder
 
 
 def _flat(data: Any, name: str = "") -> dict[str, Any]:

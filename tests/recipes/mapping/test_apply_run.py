@@ -152,7 +152,7 @@ def test_what_cannot_be_mapped(folders: dict[str, Path], toy: Scene, tmp_path: P
     before = {p.name: p.read_bytes() for p in tmp_path.glob("m*")}
     fails = Watched(toy.cube, lambda key: reads.pop() if len(reads) > 1 else 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        mapped(folders["svm"], toy.with_(cube=fails), out)
+        mapped(folders["svm"], toy.with_(cube=fails), out, overwrite=True)
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*m*")} == before
 
 
@@ -163,11 +163,11 @@ def test_a_map_never_replaces_its_own_scene(folders: dict[str, Path], toy: Scene
     write_raster(path, np.asarray(toy.cube))
     before = path.read_bytes()
     for scene, out in ((read_scene(path), path), (read_scene(path), tmp_path / "." / "scene.tif")):
-        with pytest.raises(DataFileError, match="is the scene itself"):
+        with pytest.raises(DataFileError, match="is read here, and would be overwritten"):
             mapped(folders["svm"], scene, out)
     assert path.read_bytes() == before
     path.rename(tmp_path / "a-confidence.tif")
-    with pytest.raises(DataFileError, match="is the scene itself"):
+    with pytest.raises(DataFileError, match="is read here, and would be overwritten"):
         mapped(folders["svm"], read_scene(tmp_path / "a-confidence.tif"), tmp_path / "a.tif")
 
 
