@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,16 +42,15 @@ def datasets(context: click.Context, folder: Path | None) -> None:
 
     from hyperseg.io.catalog import cards, whereabouts
 
-    with _plain_errors():
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        table.add_column("name", no_wrap=True)
-        for column in ("size", "bands", "classes", "labelled"):
-            table.add_column(column, justify="right", no_wrap=True)
-        table.add_column("on disk", no_wrap=True)
-        for card in cards().values():
-            size = "x".join(map(str, card.size))
-            numbers = (str(card.bands), str(len(card.classes)), f"{card.labelled:,}".replace(",", " "))
-            table.add_row(card.name, size, *numbers, whereabouts(card, cache=folder))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    for column in ("size", "bands", "classes", "labelled"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("on disk", no_wrap=True)
+    for card in cards().values():
+        size = "x".join(map(str, card.size))
+        numbers = (str(card.bands), str(len(card.classes)), f"{card.labelled:,}".replace(",", " "))
+        table.add_row(card.name, size, *numbers, whereabouts(card, cache=folder))
     _console().print(table)
 
 
@@ -69,10 +66,9 @@ def info(name: str, folder: Path | None) -> None:
     """
     from hyperseg.io.catalog import by_hand, cache_folder, load_card, whereabouts
 
-    with _plain_errors():
-        card = load_card(name)
-        where = whereabouts(card, cache=folder)
-        target = cache_folder() / card.name if folder is None else folder
+    card = load_card(name)
+    where = whereabouts(card, cache=folder)
+    target = cache_folder() / card.name if folder is None else folder
     console = _console()
     _print_facts(console, card, where)
     _print_classes(console, card)
@@ -100,13 +96,12 @@ def fetch(name: str, folder: Path | None) -> None:
     from hyperseg.io.catalog import built_in_files, load_card
     from hyperseg.io.fetch import fetch as fetch_files
 
-    with _plain_errors():
-        card = load_card(name)
-        if folder is None and built_in_files(card):
-            click.echo(f"{card.title} is built in: nothing to fetch (give --folder to get the files all the same).")
-            return
-        with _Bar(_console(), card.title) as bar:
-            paths = fetch_files(card, cache=folder, progress=bar, tell=click.echo)
+    card = load_card(name)
+    if folder is None and built_in_files(card):
+        click.echo(f"{card.title} is built in: nothing to fetch (give --folder to get the files all the same).")
+        return
+    with _Bar(_console(), card.title) as bar:
+        paths = fetch_files(card, cache=folder, progress=bar, tell=click.echo)
     click.echo(f"{card.title} is complete in {next(iter(paths.values())).parent}")
 
 
@@ -211,14 +206,3 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False)
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Show an error a user can act on as its message alone."""
-    from hyperseg.core import HypersegError
-
-    try:
-        yield
-    except HypersegError as error:
-        raise click.ClickException(str(error)) from error

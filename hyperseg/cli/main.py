@@ -7,11 +7,14 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from hyperseg import __version__
+from hyperseg.cli.net import INTERRUPTED, explained, robust_streams, silence_stdout, trace_of, without_verbose
 from hyperseg.cli.several import end, prepare_to_end, refuse_several, several, talks, tells
 
 # name -> (module, attribute, one line of help); the help stands here so that listing imports nothing
@@ -38,6 +41,15 @@ class LateGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from hyperseg.core.words import did_you_mean
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
@@ -54,6 +66,9 @@ def group(context: click.Context) -> None:
     What is in a file:        hyperseg info scene.hdr
     Your own scene:           hyperseg classify scene.hdr --labels fields.gpkg --class-column crop
     Another scene, same run:  hyperseg map runs/scene other.hdr
+
+    -v after any command shows the traceback of an error. Exit codes: 0 done, 1 a bug of hyperseg, 2 something about
+    the input, the files or the machine, 130 interrupted.
     """
     refuse_several(context.invoked_subcommand or "")
 
@@ -62,41 +77,64 @@ class Notes(logging.Handler):
     """What readers remark about a file (bands dropped, few bands), one line each beside the results."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"Note: {one_line(record.getMessage())}", err=True)
+        click.echo(f"Note: {plain(record.getMessage())}", err=True)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one clear line and exit code 2."""
-    from hyperseg.core.errors import HypersegError
-
+    """Run the command line; every end but a clean one is a clear line and an exit code, see `hyperseg.cli.net`."""
     log = logging.getLogger("hyperseg")
     log.setLevel(logging.INFO)
     if talks() and not any(isinstance(handler, Notes) for handler in log.handlers):
         log.addHandler(Notes())
     if several():
         prepare_to_end()
+    robust_streams()
+    words, verbose = without_verbose(sys.argv[1:])
     try:
-        group(standalone_mode=False)
+        group(words, prog_name="hyperseg", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        end(stop.exit_code, told=True)
     except click.ClickException as error:
         if told := tells(error):
             error.show()
         end(error.exit_code, told=told)
     except (click.Abort, KeyboardInterrupt) as stop:
         folder = getattr(stop.__cause__ or stop, "folder", None)
-        how = "" if folder is None else f" To go on: {resume_command(sys.argv[1:], folder)}"
+        how = "" if folder is None else f" To go on: {resume_command(words, folder)}"
         if talks():
             click.echo(f"Interrupted.{how}", err=True)
-        end(130, told=talks())
-    except HypersegError as error:
-        if told := tells(error):
-            click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(one_line(" ".join([str(error), *getattr(error, "__notes__", [])])), err=True)
-        end(2, told=told)
+        end(INTERRUPTED, told=talks())
+    except SystemExit as stop:  # rich's way to say that the output was closed
+        if stop.code != 1:
+            raise
+        fail(BrokenPipeError(), verbose=verbose)
+    except Exception as error:
+        fail(error, verbose=verbose)
 
 
-def one_line(text: str) -> str:
-    """A message of foreign libraries may span lines."""
-    return " ".join(part for line in text.splitlines() if (part := line.strip()))
+def fail(error: Exception, *, verbose: bool) -> NoReturn:
+    """Tell an error and end."""
+    silence_stdout()
+    if told := tells(error):
+        tell_error(error, verbose=verbose)
+    end(explained(error)[1], told=told)
+
+
+def tell_error(error: Exception, *, verbose: bool) -> None:
+    """One line on standard error, after the traceback where it was asked for."""
+    with suppress(OSError):  # nobody listens any more
+        if verbose:
+            click.echo(trace_of(error), err=True)
+        click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(plain(" ".join([explained(error)[0], *getattr(error, "__notes__", [])])), err=True)
+
+
+def plain(text: str) -> str:
+    """One line without control characters: names and contents of files are no commands to a terminal."""
+    from hyperseg.core.words import one_line
+
+    return "".join(c if c.isprintable() else "?" for c in one_line(text))
 
 
 def resume_command(words: Sequence[str], folder: Path) -> str:

@@ -40,7 +40,7 @@ def write(files: Words, tmp_path: Path) -> Write:
 
     def write(name: str, settings: RunSettings) -> Words:
         inputs = {"scene": "cube.npy", "labels": "gt.npy"}
-        record = {"format": 2, "settings": settings.to_json(), "inputs": inputs}
+        record = {"format": 3, "settings": settings.to_json(), "inputs": inputs}
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
         return ("--from", f"{name}.json")
 

@@ -75,7 +75,7 @@ def test_options_beside_a_record_win(files: Words, toy: Scene, tmp_path: Path, s
         sums[name] = {"checksum": zlib.crc32(np.packbits(pool).tobytes())}
     first = started(*files, "--method", "gan", "--variant", "spa", "--conditional")
     inputs = {"scene": "cube.npy", "labels": "gt.npy", "pool": "left.npy"}
-    (tmp_path / "run.json").write_text(json.dumps(first | {"format": 2, "inputs": inputs}))
+    (tmp_path / "run.json").write_text(json.dumps(first | {"format": 3, "inputs": inputs}))
     again = started("--from", "run.json")
     other = started("--from", "run.json", "--unconditional", "--pool", "right.npy")
     assert [run["pool"] for run in (first, again, other)] == [None, sums["left"], sums["right"]]

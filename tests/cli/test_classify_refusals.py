@@ -184,7 +184,7 @@ main()
 )
 def test_wrong_words_and_help_are_answered_without_torch(files: Words, tmp_path: Path, words: str, said: str) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_text(json.dumps({"format": 2, "settings": {}}))
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"format": 3, "settings": {}}))
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *words.split()], cwd=tmp_path, capture_output=True, text=True, check=False
     )

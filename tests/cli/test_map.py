@@ -101,7 +101,7 @@ def test_a_damaged_model_is_named(hyperseg: Hyperseg, trained: Path, tmp_path: P
     model.write_bytes(whole)
     record = json.loads((trained / "run.json").read_text())
     (trained / "run.json").write_text(json.dumps(record | {"classes": ["only one"]}))
-    assert "run: run.json and model.safetensors do not fit together" in hyperseg("map", "run", "cube.npy").error
+    assert "run: run.json and model.safetensors do not belong together" in hyperseg("map", "run", "cube.npy").error
     assert not list(tmp_path.glob("cube-map*"))
 
 

@@ -1,12 +1,13 @@
 """Writing class maps, rasters, pictures, JSON and text; a name never stands for half a file."""
 
-from hyperseg.io.write.files import replacing, write_json, write_png, write_raster, write_text
+from hyperseg.io.write.files import as_json, replacing, write_json, write_png, write_raster, write_text
 from hyperseg.io.write.map import CONFIDENCE, ENTROPY, MapWriter, read_map, share_of_largest, write_map
 
 __all__ = [
     "CONFIDENCE",
     "ENTROPY",
     "MapWriter",
+    "as_json",
     "read_map",
     "replacing",
     "share_of_largest",

@@ -67,8 +67,19 @@ def write_text(path: AnyPath, text: str) -> None:
 
 
 def write_json(path: AnyPath, obj: Any) -> None:
-    """Write strict JSON; arrays become lists, dataclasses objects, and numbers that are not finite null."""
-    write_text(path, json.dumps(_plain(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write strict JSON, see `as_json`."""
+    write_text(path, as_json(obj))
+
+
+def as_json(obj: Any) -> str:
+    """Strict JSON; arrays become lists, dataclasses objects, and numbers that are not finite null."""
+    plain = _plain(obj)
+    text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of a file's name that are no text
+        text = json.dumps(plain, indent=2, allow_nan=False) + "\n"
+    return text
 
 
 def write_raster(path: AnyPath, array: NDArray[Any], grid: Grid | None = None, *, names: Sequence[str] = ()) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
@@ -17,7 +19,7 @@ from hyperseg.core.parts import Arrays, Step, prefixed
 from hyperseg.core.sections import Figure, Section
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.data.leak import leak
-from hyperseg.io.write import replacing, write_json
+from hyperseg.io.write import as_json, replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
 from hyperseg.recipes.mapping.prepare import drift_arrays
 from hyperseg.recipes.run.folder import RunFolder
@@ -101,10 +103,11 @@ def save_repeat(folder: RunFolder, repeat: int, result: RepeatResult) -> None:
         sections.append(to_json(section) | {"figures": [figure.caption for figure in section.figures]})
         for j, figure in enumerate(section.figures):
             pictures[_picture(i, j)] = np.frombuffer(figure.png, np.uint8)
-    with replacing(folder.unfinished / f"repeat{repeat}.npz") as temporary, temporary.open("wb") as file:
+    arrays = folder.unfinished / f"repeat{repeat}.npz"
+    with replacing(arrays) as temporary, temporary.open("wb") as file:
         np.savez(file, **result.tensors, **pictures)  # type: ignore[arg-type]
-    state = {"summary": result.summary, "record": result.record, "sections": sections}
-    write_json(folder.unfinished / f"repeat{repeat}.json", state)
+    state = json.loads(as_json({"summary": result.summary, "record": result.record, "sections": sections}))
+    write_json(arrays.with_suffix(".json"), {**state, "seal": _seal(arrays, state)})
     for trained in folder.unfinished.glob(f"train{repeat}-*.pt"):
         trained.unlink()
 
@@ -120,14 +123,34 @@ def load_repeat(folder: RunFolder, repeat: int) -> RepeatResult | None:
         return None
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
+        if state.pop("seal") != _seal(file.with_suffix(".npz"), state):
+            raise ValueError("the two do not belong together, or were edited")
         with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
             tensors = dict(arrays)
         sections = tuple(_section(s, i, tensors) for i, s in enumerate(state["sections"]))
         return RepeatResult(state["summary"], tensors, state["record"], sections)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+        RecursionError,
+    ) as error:
         raise RunError(
             f"{file} and its .npz: damaged ({error}). Remove both to do this repeat again, then resume."
         ) from error
+
+
+def _seal(arrays: Path, state: Mapping[str, Any]) -> str:
+    """A checksum (SHA-256) of both files of a repeat."""
+    with arrays.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256")
+    found.update(json.dumps(state, sort_keys=True).encode())
+    return found.hexdigest()
 
 
 def _section(data: Mapping[str, Any], i: int, tensors: dict[str, NDArray[Any]]) -> Section:

@@ -10,12 +10,13 @@ from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, Refiner
 from hyperseg.core.settings import changed, converted, find_leaf, from_json, leaves, option, parsed, settings, to_json
 from hyperseg.core.words import did_you_mean, listed
-from hyperseg.data.splits import SPLITS
+from hyperseg.data.splits import SPLITS, parse_split
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS
 
 PLAIN = ("method", "split", "refine", "baselines", "repeats", "seed")  # fields that are no part's settings
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
+MOST_REPEATS = 1000
 
 
 @settings
@@ -33,7 +34,9 @@ class RunSettings:
         None, "Refiners after the method, in order, each once; none is the method's own chain."
     )
     baselines: tuple[str, ...] = option((BASELINE,), "Methods measured beside it on the same split.")
-    repeats: int = option(3, "Runs with seeds seed, seed + 1, ...: each draws its own split and weights.", low=1)
+    repeats: int = option(
+        3, "Runs with seeds seed, seed + 1, ...: each draws its own split and weights.", low=1, high=MOST_REPEATS
+    )
     seed: int = option(0, "Of the first repeat, whose map is the one written.", low=0)
     method_settings: Any = None
     refiner_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -41,6 +44,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         """Fill in the defaults of the chosen parts, and refuse parts that do not go together."""
         method = self.chosen
+        parse_split(self.split)
         if self.seed > LARGEST_SEED - self.repeats:
             raise SettingError(f"the seed lies between 0 and {LARGEST_SEED - self.repeats}, got {self.seed}.")
         for name in self.baselines:
@@ -150,7 +154,7 @@ class RunSettings:
             refine = converted(rest.pop("refine"), tuple[str, ...], "refine")
             plain = from_json(RunSettings, rest, "a classification run")
             return replace(plain, refine=refine, method_settings=of_method, refiner_settings=of_refiners)
-        except (SettingError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (SettingError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise SettingError(
                 f"the settings of a classification run cannot be read ({error}): they are those of another "
                 "version of hyperseg, or were edited."

@@ -273,7 +273,8 @@ def test_what_cannot_work_is_refused_before_training(toy: Scene, quick: Any, tmp
     assert "training mask" in refused(toy, quick(split="fixed"), SettingError, tmp_path)
     bare = quick(split="random_per_class:1,val=0", baselines=("lda",))
     assert "3 for 3" in refused(toy, bare, SettingError, tmp_path)
-    assert "'blobs'" in refused(toy, quick(split="blobs"), SettingError, tmp_path)
+    with pytest.raises(SettingError, match="'blobs'"):
+        quick(split="blobs")
     text = refused(toy, quick(split="fixed"), SplitError, tmp_path, masks=everything)
     assert "no test pixel" in text
     assert "device 'tpu7'" in refused(toy, quick(), SettingError, tmp_path, device="tpu7")

@@ -276,10 +276,10 @@ def test_weights_that_cannot_be_read_back(whole: Path, tmp_path: Path) -> None:
 def test_a_run_of_an_earlier_version_is_refused_with_a_remedy(whole: Path, tmp_path: Path) -> None:
     """Its record had no format; a later one will have another."""
     record = json.loads((whole / "run.json").read_text())
-    assert record.pop("format") == 2
-    for more, told in (({}, "format 1"), ({"format": 3}, "format 3")):
+    assert record.pop("format") == 3
+    for more, told in (({}, "format 1"), ({"format": 4}, "format 4")):
         (tmp_path / "run.json").write_text(json.dumps(record | more | {"versions": {"hyperseg": "0.7"}}))
-        with pytest.raises(RunError, match=rf"run\.json: a record of {told}, .*reads format 2\.") as caught:
+        with pytest.raises(RunError, match=rf"run\.json: a record of {told}, .*reads format 3\.") as caught:
             load_run(tmp_path)
         assert "Classify the scene again with the same options" in str(caught.value)
         assert "the version that made the run (0.7)" in str(caught.value)
