@@ -39,8 +39,9 @@ class ProbabilityWriter:
             self._array: Any = zarr.open_array(self._path if self._path.exists() else target, mode="r+")
             return
         k = len(run.classes)
-        self._array = zarr.create_array(
-            self._path, shape=(*scene.shape, k), chunks=(*(b - a for a, b in window.core), k), dtype="float32",
+        begun = temporary_beside(self._path)
+        zarr.create_array(
+            begun, shape=(*scene.shape, k), chunks=(*(b - a for a, b in window.core), k), dtype="float32",
             fill_value=float("nan"), dimension_names=("y", "x", "class"),
             attributes={
                 "classes": list(run.classes),
@@ -50,6 +51,8 @@ class ProbabilityWriter:
                 "made_by": list(run.chain),
             },
         )  # fmt: skip
+        os.rename(begun, self._path)  # where it has its name, it can be opened
+        self._array = zarr.open_array(self._path, mode="r+")
 
     def write(self, window: Tile, probs: NDArray[np.float32]) -> None:
         """Store the probabilities of a window's core."""

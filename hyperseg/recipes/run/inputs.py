@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,8 +14,10 @@ from hyperseg.core import Scene, SettingError
 from hyperseg.core.settings import from_json
 from hyperseg.data.splits import parse_split
 from hyperseg.io.cube_options import CubeOptions
+from hyperseg.io.formats import is_data
 from hyperseg.io.labels.vectors import VectorOptions
 from hyperseg.io.open import open_scene, read_mask
+from hyperseg.io.read import split_key
 from hyperseg.recipes.run.record import load_record
 from hyperseg.recipes.run.settings import RunSettings
 
@@ -61,7 +64,8 @@ def open_inputs(
     """
     splitter, _ = parse_split(settings.split)
     known = {} if record is None else load_record(record).get("inputs", {})
-    named = {name: given.get(name) if given.get(name) is not None else known.get(name) for name in FILES}
+    where = known.get("folder")
+    named = {name: given[name] if given.get(name) is not None else _found(known.get(name), where) for name in FILES}
     if wrong := [name for name, value in named.items() if not isinstance(value, str | None)]:
         raise SettingError(f"{wrong[0]} is the name of a file, got {named[wrong[0]]!r}.")
     if named["scene"] is None:
@@ -78,7 +82,15 @@ def open_inputs(
         cube=from_json(CubeOptions, stated, "the scene"),
     )  # fmt: skip
     masks = Masks(*(read_mask(named[name], scene) for name in ("train_mask", "test_mask", "pool")))
-    return Inputs(scene, masks, named | drawn | stated)
+    return Inputs(scene, masks, named | drawn | stated | {"folder": os.getcwd()})
+
+
+def _found(name: Any, folder: Any) -> Any:
+    """A file as an earlier run named it, found from the folder where that run was started."""
+    if not isinstance(name, str) or not isinstance(folder, str) or Path(folder) == Path.cwd():
+        return name
+    there = os.path.join(folder, name)
+    return there if is_data(split_key(there)[0]) else name
 
 
 def _options(file: str, cls: type, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
