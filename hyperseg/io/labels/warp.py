@@ -85,7 +85,7 @@ def _warped(file: FileArray, theirs: Frame, ours: Frame) -> Labels:
 def _any_code(cut: FileArray) -> bool:
     """Whether any value could be a class."""
     values = np.asarray(cut.array)
-    known = (values > 0) & (np.isfinite(values) if values.dtype.kind == "f" else True)
+    known = (values >= 0 if cut.nodata else values > 0) & (np.isfinite(values) if values.dtype.kind == "f" else True)
     return bool((known if cut.nodata is None else known & (values != cut.nodata)).any())
 
 

@@ -107,7 +107,7 @@ def apply_run(
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
         confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
-        made_by=loaded.chain if mapper.refine else loaded.chain[:1],
+        made_by=loaded.chain if mapper.refine else loaded.chain[:1], codes=loaded.codes,
     )  # fmt: skip
     plan = {
         "run": zlib.crc32((run / WEIGHTS).read_bytes()),

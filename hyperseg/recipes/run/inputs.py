@@ -9,11 +9,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hyperseg.core import Scene, SettingError
+from hyperseg.core import LabelError, Scene, SettingError
 from hyperseg.core.settings import from_json
 from hyperseg.data.splits import parse_split
 from hyperseg.io.labels.vectors import VectorOptions
-from hyperseg.io.open import open_scene, read_mask
+from hyperseg.io.open import named_card, open_scene, read_mask
 from hyperseg.recipes.run.record import load_record
 from hyperseg.recipes.run.settings import RunSettings
 
@@ -75,6 +75,11 @@ def open_inputs(
     if not settings.chosen.unlabelled:
         named["pool"] = None
     vectors = from_json(VectorOptions, drawn, "drawn labels")
+    if named["labels"] is None and named_card(named["scene"]) is None:
+        raise LabelError(
+            f"{named['scene']}: a scene of your own needs labels: give --labels FILE, polygons with a class (.gpkg, "
+            ".geojson, .shp) or a raster of the same size with 0 = unlabelled."
+        )
     scene = open_scene(named["scene"], labels=named["labels"], folder=folder, vectors=vectors)
     masks = Masks(*(read_mask(named[name], scene) for name in ("train_mask", "test_mask", "pool")))
     return Inputs(scene, masks, named | drawn)

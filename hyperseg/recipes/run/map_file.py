@@ -1,0 +1,29 @@
+"""The map that a user names: a file, or the folder of a run for the map in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hyperseg.core import RunError
+from hyperseg.recipes.run.folder import UNFINISHED
+from hyperseg.recipes.run.record import RECORD
+
+MAP = "map.tif"
+
+
+def map_of(source: str | Path) -> str | Path:
+    """The map of a run folder; anything else as it is.
+
+    Raises:
+        RunError: the folder is one of a run, and holds no map.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    if (folder / MAP).is_file():
+        return folder / MAP
+    if (folder / UNFINISHED).is_dir():
+        raise RunError(f"{folder}: this run has not ended and has no {MAP}: continue it with --out {folder} --resume.")
+    if (folder / RECORD).is_file():
+        raise RunError(f"{folder}: this run has no {MAP} any more. Train again with --from {folder / RECORD}.")
+    return source
