@@ -97,8 +97,8 @@ def read_mask(text: str | None, scene: Scene) -> NDArray[Any] | None:
         return read_vector_mask(text, shape, scene.grid, scene=scene.name)
     file = open_array(text, ndim=2, shape=shape)
     if tuple(file.array.shape) != shape and both_placed(file.grid, scene.grid):
-        found = labels_on(file, shape, scene.grid, scene=scene.name)
-        return np.append(np.array(found.file_codes) != 0, False)[found.codes]  # 0 is no class of a mask
+        drawn = labels_on(file, shape, scene.grid, scene=scene.name)
+        return np.append(np.array(drawn.file_codes) != 0, False)[drawn.codes]  # 0 is no class of a mask
     found = np.asarray(file.array[...])
     if file.nodata is not None:
         found = np.where(found == file.nodata, np.zeros((), found.dtype), found)

@@ -39,16 +39,16 @@ class Classes:
     of: NDArray[np.int64]  # (n,) 0..K-1, -1 for features without a class
     names: tuple[str, ...]
     codes: tuple[int, ...]
-    numbered: bool  # the layer has no codes: they are 1..K in the order of the names
+    numbered: bool  # they are told in words: codes are 1..K in the order of the names
+    beside: tuple[int, ...] | None  # codes of such classes that another column tells
     colours: tuple[Triple, ...] | None  # None unless every class has one
 
 
 def classes_of(layer: Layer, column: str | None) -> Classes:
     """The classes of a layer's features: text in alphabetical order, numbers in ascending order.
 
-    Text that is numbers throughout counts as numbers; the codes of other text are those of a column of whole numbers
-    that tells the same classes. Negative numbers and empty text are no class and are skipped with a note; 0 is a class
-    like any other, as nobody draws a polygon to say nothing. No `column`: guessed.
+    Text that is numbers throughout counts as numbers. Negative numbers and empty text are no class and are skipped
+    with a note; 0 is a class like any other, as nobody draws a polygon to say nothing. No `column`: guessed.
 
     Raises:
         LabelError: no such column, none or several to guess from, fractions, or no class in it.
@@ -67,7 +67,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
         present: list[Any] = unique[n_skipped:].tolist()
         of = np.maximum(inverse.reshape(-1) - n_skipped, UNLABELLED).astype(np.int64)
         codes, texts = tuple(present), tuple(str(n) for n in present)
-        names, numbered = _names_of_codes(layer, name, of, texts), False
+        names, beside = _names_of_codes(layer, name, of, texts), None
     else:
         words = _words(values)
         present = sorted(set(words) - {""}, key=lambda w: (w.casefold(), w))
@@ -75,7 +75,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
         of = np.array([place[w] for w in words], np.int64)
         texts = names = tuple(present)
         beside = _codes_of_names(layer, name, of, len(present))
-        codes, numbered = beside or tuple(range(1, len(present) + 1)), beside is None
+        codes = tuple(range(1, len(present) + 1))
     if not present:
         raise LabelError(
             f"{layer.path}: the column {name!r} names no class: all {len(of)} values are empty or negative. "
@@ -86,13 +86,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
             f"{layer.path}: the column {name!r} holds {len(present)} different values; these are no classes."
         )
     _remark(layer, name, guessed, of, present)
-    found = _colours(layer, of, texts)
-    if codes != tuple(sorted(codes)):  # classes are in the order of their codes
-        order = np.argsort(codes)
-        of = np.append(np.argsort(order), UNLABELLED)[of]
-        names, codes = tuple(names[k] for k in order), tuple(codes[k] for k in order)
-        found = None if found is None else tuple(found[k] for k in order)
-    return Classes(of, distinct(names), codes, numbered, found)
+    return Classes(of, distinct(names), codes, numbers is None, beside, _colours(layer, of, texts))
 
 
 def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:

@@ -33,7 +33,8 @@ class Labels:
         colours: K sRGB triples, or None where the file has none for every class.
         file_codes: the K codes of the file; `file_codes[k]` became k.
         parcels: (H, W) int32 number of the drawn polygon a label comes from, -1 none; None for rasters.
-        numbered: the file has no codes, only names: `file_codes` are 1..K in the order of the names.
+        numbered: classes are told in words: `file_codes` are 1..K in the order of the names.
+        beside: K codes of such classes that a column of codes beside the names tells, or None.
     """
 
     codes: NDArray[np.int16]
@@ -42,6 +43,7 @@ class Labels:
     file_codes: tuple[int, ...]
     parcels: NDArray[np.int32] | None = None
     numbered: bool = False
+    beside: tuple[int, ...] | None = None
 
 
 def map_codes(
@@ -121,6 +123,7 @@ def only_present(labels: Labels, origin: object) -> Labels:
         classes=tuple(labels.classes[k] for k in present),
         colours=None if labels.colours is None else tuple(labels.colours[k] for k in present),
         file_codes=tuple(labels.file_codes[k] for k in present),
+        beside=None if labels.beside is None else tuple(labels.beside[k] for k in present),
     )
 
 

@@ -162,7 +162,9 @@ def _labels(layer: Layer, placed: Placed, classes: Classes, burnt: _Burnt) -> La
             f"{layer.path}: no pixel is left to label: its {len(placed.shapes)} geometries in the scene are smaller "
             "than a pixel or overlap others of another class. Try --all-touched, or draw them larger."
         )
-    drawn = Labels(burnt.codes, classes.names, classes.colours, classes.codes, burnt.parcels, classes.numbered)
+    drawn = Labels(
+        burnt.codes, classes.names, classes.colours, classes.codes, burnt.parcels, classes.numbered, classes.beside
+    )
     found = only_present(drawn, layer.path)
     geometries = len(np.unique(burnt.parcels[burnt.parcels >= 0]))
     log.info("%s: %d pixels labelled, classes: %d, geometries: %d",

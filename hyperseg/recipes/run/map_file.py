@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hyperseg.core import RunError
+from hyperseg.io.formats import is_data
 from hyperseg.recipes.run.folder import UNFINISHED
 from hyperseg.recipes.run.record import RECORD
 
@@ -12,13 +13,13 @@ MAP = "map.tif"
 
 
 def map_of(source: str | Path) -> str | Path:
-    """The map of a run folder; anything else as it is.
+    """The map in a folder that is no data file of its own (as Zarr is); anything else as it is.
 
     Raises:
         RunError: the folder is one of a run, and holds no map.
     """
     folder = Path(source)
-    if not folder.is_dir():
+    if not folder.is_dir() or is_data(folder):
         return source
     if (folder / MAP).is_file():
         return folder / MAP
@@ -26,4 +27,4 @@ def map_of(source: str | Path) -> str | Path:
         raise RunError(f"{folder}: this run has not ended and has no {MAP}: continue it with --out {folder} --resume.")
     if (folder / RECORD).is_file():
         raise RunError(f"{folder}: this run has no {MAP} any more. Train again with --from {folder / RECORD}.")
-    return source
+    return folder / MAP

@@ -72,6 +72,11 @@ def has_names(labels: Labels) -> bool:
     return not all(UNNAMED.fullmatch(c) for c in labels.classes)
 
 
+def with_own_codes(labels: Labels) -> Labels:
+    """Labels whose classes are told in words with the codes that stand beside these, where there are any."""
+    return labels if labels.beside is None else replace(labels, file_codes=labels.beside, beside=None, numbered=False)
+
+
 def matched(truth: Labels, guess: Labels, truth_file: str | Path, map_file: str | Path) -> MatchedBy:
     """By what the classes of a ground truth and a map are matched: names where both have them, else codes.
 
@@ -94,14 +99,14 @@ def matched(truth: Labels, guess: Labels, truth_file: str | Path, map_file: str 
 def class_keys(truth: Labels, guess: Labels, by: MatchedBy) -> tuple[list[str], list[str]]:
     """Keys of the classes of both; classes of equal keys are the same class.
 
-    Names are compared without regard to case, blanks and signs, unless that makes two of one file alike.
+    Names are compared without regard to case, blanks and signs; the last two count where two of a file differ in them.
 
     Raises:
         LabelError: two classes of one file have the same name.
     """
     match by:
         case "name":
-            for plain in (_letters, str.casefold, str):
+            for plain in (_letters, str.casefold):
                 ours, theirs = ([plain(name) for name in labels.classes] for labels in (truth, guess))
                 if len(set(ours)) == len(ours) and len(set(theirs)) == len(theirs):
                     break

@@ -34,6 +34,7 @@ from hyperseg.recipes.scoring.matching import (
     matched,
     named,
     translated,
+    with_own_codes,
 )
 
 BORDER_PX = 2
@@ -119,7 +120,7 @@ def score(
     names = {} if classes_from is None else class_names(classes_from)
     map_file, labels = map_of(map_file), map_of(labels)
     drawn, guess = open_map(map_file, labels)
-    guess, truth = named(guess, names), named(open_truth(labels, drawn, vectors), names)
+    guess, truth = named(guess, names), named(with_own_codes(open_truth(labels, drawn, vectors)), names)
     matched_by = matched(truth, guess, labels, map_file)
     ours, theirs = class_keys(truth, guess, matched_by)
     if not set(ours) & set(theirs):
