@@ -222,8 +222,9 @@ def _is_class_like(values: NDArray[Any]) -> bool:
 
 def _words(values: NDArray[Any]) -> list[str]:
     """Clean text; "" where there is none."""
-    known: dict[str, str] = {}
-    return [known.setdefault(t, clean_name(t, None)) for t in _texts(values)]
+    texts = _texts(values)
+    known = {t: clean_name(t, None) for t in set(texts)}
+    return [known[t] for t in texts]
 
 
 def _texts(values: NDArray[Any]) -> list[str]:
