@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from hyperseg.io.labels.colours import LARGEST, VISIONS, Floats, Triple, candidates, difference, palette, to_lab
 
 ENOUGH = 13.0  # CIEDE2000 to all others, whoever looks, at which a natural colour stays where it is
-TOO_CLOSE = 8.0  # below this a class leaves the colours of its kind
+TOO_CLOSE = 7.5  # below this a class leaves the colours of its kind
 ROUNDS = 12
-LIGHTER, FULLEST = 22.0, 0.55  # how much lighter or darker (L*), and what share of the chroma at least
+LIGHTER, FULLEST = 30.0, 0.55  # how much lighter or darker (L*), and what share of the chroma at least
 GREYISH = 20.0  # chroma up to which a colour has no hue to keep to
 
 
