@@ -25,7 +25,10 @@ def split_archive(text: str) -> tuple[Path, str] | None:
     head, suffix, inner = rest.partition(".zip") if ".zip" in rest else rest.partition(".ZIP")
     if not suffix or (inner and not inner.startswith("/")) or (inner and not spelt):
         return None
-    return Path(head + suffix), inner.strip("/")
+    file = Path(head + suffix)
+    if spelt and not file.exists() and Path("/", file).exists():  # a path drops one of two slashes
+        file = Path("/", file)
+    return file, inner.strip("/")
 
 
 def members(archive: Path) -> list[str]:

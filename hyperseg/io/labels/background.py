@@ -23,14 +23,19 @@ MOSTLY = 0.5  # share of the pixels from which 0 is the ground the labels lie on
 
 
 def unlabelled_in(
-    values: NDArray[Any], *, origin: str, nodata: float | None = None, names: Mapping[int, str] | None = None
+    values: NDArray[Any],
+    *,
+    origin: str,
+    nodata: float | None = None,
+    names: Mapping[int, str] | None = None,
+    whole: bool = True,
 ) -> NDArray[np.bool_]:
     """(H, W) bool: pixels of file codes that carry no label.
 
     The declared value, NaN and negative codes do not. 0 does not, unless another value is declared: then it is a class
     (not where it is named as nothing, nor where the declared value never occurs and 0 is most of the raster). The
     largest value of a byte or of the type, undeclared beside small codes, is no label where no 0 is. What is in doubt
-    is told, with the way to say it otherwise.
+    is told, with the way to say it otherwise. Of a part of a raster (not `whole`) what never occurs tells nothing.
 
     Raises:
         LabelError: fractions, or 0 beside undeclared negative codes.
@@ -50,7 +55,7 @@ def unlabelled_in(
             "Write classes as 1..K and unlabelled pixels as 0, or declare what means unlabelled as the file's no-data "
             "value (gdal_edit.py -a_nodata VALUE FILE)."
         )
-    if not (declared and _zero_is_class(zero, unlabelled, nodata, origin, names)):
+    if not (declared and _zero_is_class(zero, unlabelled | (not whole), nodata, origin, names)):
         unlabelled |= zero
         if zero.any() and nodata is None and 0 in names and not is_nothing(names[0]):
             log.warning(

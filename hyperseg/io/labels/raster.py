@@ -53,12 +53,13 @@ def map_codes(
     nodata: float | None = None,
     names: Mapping[int, str] | None = None,
     palette: Mapping[int, tuple[int, int, int]] | None = None,
+    whole: bool = True,
 ) -> Labels:
     """Translate file codes (H, W): 0, `nodata`, NaN and negative codes are unlabelled.
 
     0 is a class where the file declares another value as no-data, and 255 (or the largest value of the type) is
     unlabelled where no 0 is and nothing is declared: see `unlabelled_in`. `names` and `palette` are by file code;
-    `origin` is the file, for messages.
+    `origin` is the file, for messages; `whole` is False for a part of it.
 
     Raises:
         LabelError: fractions, no labelled pixel, too many codes, or 0 beside undeclared negative codes.
@@ -66,7 +67,7 @@ def map_codes(
     # a label that only repeats the number is none
     named = {code: name for code, text in (names or {}).items() if (name := clean_name(text)) not in ("", str(code))}
     coloured = palette or {}
-    unlabelled = unlabelled_in(values, origin=origin, nodata=nodata, names=named)
+    unlabelled = unlabelled_in(values, origin=origin, nodata=nodata, names=named, whole=whole)
     present = np.unique(values[~unlabelled]).astype(np.int64)
     if len(present) == 0:
         raise LabelError(f"{origin}: every pixel is unlabelled (0 or no-data); classes are codes 1..K.")
@@ -84,10 +85,11 @@ def map_codes(
     return Labels(codes, classes, colours if usable else None, tuple(int(c) for c in present))
 
 
-def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
+def labels_of(file: FileArray, shape: tuple[int, ...], *, whole: bool = True) -> Labels:
     """Labels from an opened file, checked against the pixels of the cube.
 
-    Names and colours that the file lacks come from a QGIS style (.qml) of the same name.
+    Names and colours that the file lacks come from a QGIS style (.qml) of the same name; `whole` is False where the
+    array is a part of the file.
 
     Raises:
         LabelError: another shape than `shape`, or as in `map_codes`.
@@ -106,7 +108,7 @@ def labels_of(file: FileArray, shape: tuple[int, ...]) -> Labels:
     if not (names and palette):
         styled, coloured = read_qml(file.path.with_suffix(".qml")).by_code()
         names, palette = names or styled, palette or coloured
-    return map_codes(values, origin=origin, nodata=file.nodata, names=names, palette=palette)
+    return map_codes(values, origin=origin, nodata=file.nodata, names=names, palette=palette, whole=whole)
 
 
 def only_present(labels: Labels, origin: object) -> Labels:

@@ -109,6 +109,12 @@ def find_source(text: str | os.PathLike[str]) -> Source:
     return Source(Path(text), None, layer) if archive is None else Source(*archive, layer)
 
 
+def split_layer(text: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """The file on the disk and the layer that "FILE:LAYER" names; of an archive, the archive."""
+    source = find_source(text)
+    return source.file, source.layer
+
+
 def is_vector(labels: object) -> bool:
     """Whether `labels` names vectors, by its suffix; of an archive, whether there are any in it."""
     if not isinstance(labels, str | os.PathLike):

@@ -90,3 +90,8 @@ def test_labels_of_a_file_know_what_it_declares(tmp_path: Path) -> None:
     found = read_labels(path, CODES.shape)
     assert found.file_codes == (0, 1)
     np.testing.assert_array_equal(found.codes, CODES - 1)
+
+
+def test_of_a_part_what_never_occurs_tells_nothing() -> None:
+    mostly = np.where(np.arange(100).reshape(10, 10) < 70, 0, 3)
+    assert mapped(mostly, nodata=255, whole=False).file_codes == (0, 3)

@@ -32,8 +32,8 @@ from hyperseg.recipes.run.steps import Outcome
 from hyperseg.simulated.scenes import toy_scene
 
 FILES = {
-    "map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif", "entropy.tif", "areas.csv", "model.safetensors",
-    "run.json", "metrics.json", "report.html",
+    "map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif", "confidence.qml", "entropy.tif", "entropy.qml",
+    "areas.csv", "model.safetensors", "run.json", "metrics.json", "report.html",
 }  # fmt: skip
 
 
