@@ -24,8 +24,8 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
 @labels(
     "--labels",
     metavar="FILE",
-    help="Polygons with a class (.gpkg, .geojson, .shp; FILE:LAYER picks a layer), or a label raster, 0 = unlabelled "
-    "(FILE:ARRAY picks an array).",
+    help="Polygons with a class (.gpkg, .geojson, .shp, zipped or not; FILE:LAYER picks a layer), points (.csv), or a "
+    "label raster, 0 = unlabelled (FILE:ARRAY picks an array).",
 )
 @vector_options
 @labels("--split", metavar="SPLIT", help="How labelled pixels are divided, see below.  [default: parcels]")

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("map_file", metavar="MAP")
+@click.argument("map_file", metavar="MAP|RUN")
 @click.argument("labels", metavar="LABELS")
 @vector_options
 @click.option(
     "--classes-from",
     metavar="NAME|FILE",
-    help="Class names for codes without names: a public scene (indian-pines) or a raster that carries names.",
+    help="Class names for codes without names: a public scene (indian-pines), a raster or run that carries names, a "
+    ".qml, or a table with a line for every code (1,corn).",
 )
 @click.option(
     "--json",
@@ -38,14 +39,16 @@ def score(
 ) -> None:
     """Score MAP against LABELS: OA, AA, kappa, every class, borders between classes, and areas.
 
-    MAP is a map of hyperseg or any label raster. LABELS are polygons with a class (.gpkg, .geojson, .shp), a
-    label raster (FILE or FILE:KEY), or a public scene such as indian-pines, for its ground truth. Labels on another
-    grid are brought onto the map's. Unlabelled pixels (0) are not scored.
-    Classes are matched by name where both files have names, else by code.
+    MAP is a map of hyperseg, a run folder or any label raster. LABELS are polygons with a class (.gpkg, .geojson, .shp,
+    also zipped), points (.csv with x, y or lon, lat and a class), a label raster (FILE or FILE:KEY), or a public scene
+    such as indian-pines, for its ground truth. Labels on another grid are brought onto the map's. Unlabelled pixels are
+    not scored.
+    Classes are matched by name where both files have names, else by code. Codes that only number names (of polygons
+    with classes in words) match no others: --classes-from tells which is which.
 
     \b
     Examples:
-      hyperseg score runs/indian-pines-cnn3d/map.tif indian-pines
+      hyperseg score runs/indian-pines-cnn3d indian-pines
       hyperseg score map.tif field_check.tif --json score.json
       hyperseg score map.tif fields.gpkg --class-column crop
       hyperseg score map.tif truth.mat:gt --classes-from salinas-a

@@ -20,6 +20,7 @@ class SegmentationMap:
         classes, colours, grid: as in `Scene`.
         made_by: the chain that made it, e.g. ("cnn3d", "dense-crf").
         valid: (*S) bool or None: False pixels get the label -1.
+        codes: K codes of the classes in files, or None for 1..K, as in `Scene`.
     """
 
     probs: NDArray[np.float32]
@@ -28,6 +29,7 @@ class SegmentationMap:
     grid: Grid = field(default_factory=Grid)
     made_by: tuple[str, ...] = ()
     valid: NDArray[np.bool_] | None = None
+    codes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.probs.shape[-1] != len(self.classes):

@@ -8,7 +8,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg.core.codes import codes_of
 from hyperseg.core.errors import LabelError, SceneError
+from hyperseg.core.words import distinct
 
 UNLABELLED = -1
 
@@ -48,7 +50,7 @@ class Scene:
         cube: (*S, C), channels last; a NumPy array or anything lazily sliceable. S is (H, W) or (D, H, W).
         labels: (*S) int16, classes 0..K-1, -1 = unlabelled; or None.
         valid: (*S) bool or None; False marks no-data pixels, which are never sampled, scored or coloured.
-        classes: K class names.
+        classes: K class names: clean (`hyperseg.core.words.clean_name`), and of equal ones the later are numbered.
         colours: K sRGB triples 0..255.
         grid: where pixels are.
         wavelengths_nm: (C,) band centres in nanometres, or None.
@@ -59,6 +61,7 @@ class Scene:
         parcels: (*S) int32 number of the drawn polygon a pixel got its label from, -1 for none; or None.
         name: short name; a simulated scene says so here.
         source: where the data come from (file, licence).
+        codes: K codes of the classes in the label file, which maps keep; None where it has none: they are 1..K then.
     """
 
     cube: Cube
@@ -75,8 +78,12 @@ class Scene:
     parcels: NDArray[np.int32] | None = None
     name: str = "scene"
     source: str = ""
+    codes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", distinct(self.classes))
+        if self.codes is not None:
+            object.__setattr__(self, "codes", codes_of(len(self.classes), self.codes))
         shape = tuple(self.cube.shape)
         if len(shape) not in (3, 4):
             raise SceneError(

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 UNKNOWN = "–"
+LONGEST_NAME = 120
+ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\\\)"
+)  # of terminals: colours, titles, links
+JOINERS = "\u200c\u200d"  # of some scripts: formatting, but part of a word
+FORMULA = ("=", "+", "-", "@", "\t")
 NARROW = "\u202f"  # a space that does not break
 
 
@@ -49,6 +57,41 @@ def one_line(text: str, longest: int | None = None) -> str:
     """The text without line breaks, cut with an ellipsis where it is longer than `longest`."""
     plain = " ".join(text.split())
     return plain if longest is None or len(plain) <= longest else plain[: longest - 1] + "…"
+
+
+def clean_name(text: str, longest: int | None = LONGEST_NAME) -> str:
+    """A name as it may stand in XML, tags, reports and on a terminal: one line of printable text, not too long.
+
+    Control and formatting characters (line breaks, escape sequences, changes of the writing direction) and what is no
+    character at all are left out; equal letters are spelt the same way (NFC).
+    """
+    text = unicodedata.normalize("NFC", ESCAPES.sub("", str(text)))
+    shown = (" " if c.isspace() else c for c in text if c.isspace() or c in JOINERS or not _hidden(c))
+    return one_line("".join(shown), longest)
+
+
+def _hidden(c: str) -> bool:
+    nothing = 0xFDD0 <= ord(c) <= 0xFDEF or ord(c) & 0xFFFE == 0xFFFE
+    return nothing or unicodedata.category(c) in ("Cc", "Cf", "Cs")
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, clean; of equal ones the later are numbered: "crop", "crop (2)"; an empty one is "unnamed"."""
+    found: list[str] = []
+    clean = [clean_name(name) or "unnamed" for name in names]
+    taken = set(clean)
+    for name in clean:
+        n, new = 1, name
+        while new in found or (n > 1 and new in taken):
+            n += 1
+            new = f"{name} ({n})"
+        found.append(new)
+    return tuple(found)
+
+
+def as_cell(text: str) -> str:
+    """A text for a table that a spreadsheet opens: what it would take for a formula begins with an apostrophe."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def runs(numbers: Sequence[int]) -> str:

@@ -81,7 +81,7 @@ def predict_scene(
         done += prod(values.shape[:-1])
         if progress is not None:
             progress(done, pixels)
-    return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (made_by,), scene.valid)
+    return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (made_by,), scene.valid, scene.codes)
 
 
 def predict_tiles(

@@ -138,6 +138,7 @@ def open_card(card: Card, *, cache: Path | str | None = None) -> Scene:
         cube=cube,
         labels=labels,
         classes=card.class_names,
+        codes=tuple(entry.code for entry in card.classes),
         colours=card.colours,
         grid=Grid(spacing=(card.pixel_m, card.pixel_m), unit="m"),
         wavelengths_nm=np.array(card.wavelengths_nm) if card.wavelengths_nm else None,

@@ -57,10 +57,10 @@ def open_scene(
 
     Args:
         text: name or alias of a data set ("indian-pines"), a file, or FILE:ARRAY.
-        labels: polygons (or FILE:LAYER), or a label raster (or FILE:ARRAY), 0 = unlabelled; replaces those of a data
-            set.
+        labels: polygons or points (or FILE:LAYER), or a label raster (or FILE:ARRAY), 0 = unlabelled; replaces those
+            of a data set. None opens a file as a scene without labels.
         folder: where a data set's own files are, if not in the cache.
-        need_labels: False for scenes that are only to be mapped.
+        need_labels: False for scenes of any size that are only to be mapped: not all of their pixels are read.
         vectors: class column, layer and the like; of labels drawn as vectors only.
         cube: what the file of the scene does not say itself.
 
@@ -69,11 +69,6 @@ def open_scene(
     """
     card = named_card(text)
     if card is None:
-        if need_labels and labels is None:
-            raise LabelError(
-                f"{text}: a scene of your own needs labels: give --labels FILE, polygons with a class (.gpkg, "
-                ".geojson, .shp) or a raster of the same size with 0 = unlabelled."
-            )
         # a scene that is only mapped may be of any size
         return read_scene(text, labels=labels, scan=need_labels, vectors=vectors, options=cube)
     cube.refuse(card.title)
@@ -106,8 +101,11 @@ def read_mask(text: str | None, scene: Scene) -> NDArray[Any] | None:
         return read_vector_mask(text, shape, scene.grid, scene=scene.name)
     file = open_array(text, ndim=2, shape=shape)
     if tuple(file.array.shape) != shape and both_placed(file.grid, scene.grid):
-        return labels_on(file, shape, scene.grid, scene=scene.name).codes >= 0
+        drawn = labels_on(file, shape, scene.grid, scene=scene.name)
+        return np.append(np.array(drawn.file_codes) != 0, False)[drawn.codes]  # 0 is no class of a mask
     found = np.asarray(file.array[...])
+    if file.nodata is not None:
+        found = np.where(found == file.nodata, np.zeros((), found.dtype), found)
     if found.shape != shape:
         hint = "it looks transposed: swap rows and columns" if found.shape == shape[::-1] else "crop or resample it"
         raise LabelError(f"{text}: the mask has shape {found.shape}, the scene's pixels are {shape}; {hint}.")

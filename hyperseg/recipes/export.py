@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid, SettingError
+from hyperseg.core.codes import codes_of
 from hyperseg.io.pixel_area import pixel_areas
 from hyperseg.io.read import read_array
 from hyperseg.io.write import read_map, write_map, write_png
 from hyperseg.io.write.cog import check_tif_name, write_cog
 from hyperseg.io.write.envi import check_header_name, write_envi_map
+from hyperseg.io.write.map import codes_are_given
 from hyperseg.io.write.regions import merge_small
 from hyperseg.io.write.targets import check_targets
 from hyperseg.io.write.vectors import vector_driver, write_polygons
-
-MAP = "map.tif"
+from hyperseg.recipes.run.map_file import MAP, map_of
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,19 @@ def export(source: str | Path, settings: ExportSettings) -> Exported:
         DataFileError: the map cannot be read, or an output cannot be written, see `check_targets`.
         SettingError: a least area in square metres, and pixels of unknown size.
     """
-    path = Path(source) / MAP if Path(source).is_dir() else Path(source)
+    path = Path(map_of(source))
     beside = confidence_beside(path)
     check_targets(settings.files(), inputs=[path, *([] if beside is None else [beside])], overwrite=settings.overwrite)
-    labels, classes, colours, grid = read_map(path)
-    plain = labels
+    found = read_map(path)
+    plain = labels = found.labels
     if settings.min_area_m2 or settings.min_pixels:
         labels = merge_small(
-            plain, smallest=settings.min_area_m2 or settings.min_pixels, row_areas=_sizes(path, grid, plain, settings)
-        )  # fmt: skip
-    how: dict[str, Any] = {"classes": classes, "colours": colours, "grid": grid}
+            plain,
+            smallest=settings.min_area_m2 or settings.min_pixels,
+            row_areas=_sizes(path, found.grid, plain, settings),
+        )
+    named: dict[str, Any] = {"classes": found.classes, "colours": found.colours, "codes": found.codes}
+    how = {**named, "grid": found.grid}
     n = None
     if settings.polygons is not None:
         n = write_polygons(settings.polygons, labels, **how, confidence=confidence_of(path, labels.shape))
@@ -118,15 +122,16 @@ def export(source: str | Path, settings: ExportSettings) -> Exported:
         write_envi_map(settings.envi, labels, **how)
     if settings.cog is not None:
         if labels is plain:
-            write_cog(settings.cog, path, classes=classes, colours=colours)
+            write_cog(settings.cog, path, **named)
         else:
             with tempfile.TemporaryDirectory() as folder:
-                write_map(Path(folder) / MAP, labels, **how)
-                write_cog(settings.cog, Path(folder) / MAP, classes=classes, colours=colours)
+                numbered = codes_are_given(path) is False and found.codes == codes_of(len(found.classes), None)
+                write_map(Path(folder) / MAP, labels, **(how | ({"codes": None} if numbered else {})))
+                write_cog(settings.cog, Path(folder) / MAP, **named)
     if settings.png is not None:
-        write_png(settings.png, labels, colours)
-    named = (settings.polygons, settings.envi, settings.cog, settings.png)
-    return Exported(tuple(p for p in named if p is not None), n, int(np.count_nonzero(labels != plain)))
+        write_png(settings.png, labels, found.colours)
+    asked = (settings.polygons, settings.envi, settings.cog, settings.png)
+    return Exported(tuple(p for p in asked if p is not None), n, int(np.count_nonzero(labels != plain)))
 
 
 def confidence_beside(path: Path) -> Path | None:

@@ -111,7 +111,7 @@ def test_other_files_give_the_same_map(hyperseg: Hyperseg, files: Words, toy: Sc
     found = read_map(tmp_path / "other" / "map.tif")
     np.testing.assert_array_equal(found[0], expected[0])
     if kind == ".tif":
-        assert found[1:] == (names, colours, grid)
+        assert found[1:] == (names, colours, grid, (1, 2, 3))
     else:
         error = hyperseg("classify", "s.mat", "--labels", "s.mat:gt", *SVM, "--out", "x").error
         assert "cube (24x21x16 float32), other (24x21x16 float32)" in error

@@ -61,7 +61,7 @@ def record(folder: Path) -> dict[str, Any]:
 def test_from_polygons_to_a_map(hyperseg: Hyperseg, cube: str, fields: Path, toy: Scene, tmp_path: Path) -> None:
     answer = hyperseg("classify", cube, "--labels", "f.gpkg", *SVM, "--out", "r", "--class-column", "crop")
     assert answer.code == 0, answer.err
-    labels, classes, _, grid = read_map(tmp_path / "r/map.tif")
+    labels, classes, _, grid, _ = read_map(tmp_path / "r/map.tif")
     assert classes == ("ash", "fir", "oak")
     assert grid == GRID
     assert toy.labels is not None

@@ -74,7 +74,7 @@ def test_without_a_least_size_the_map_is_the_map(hyperseg: Any, folder: Path, tm
     assert f"({len(find_regions(LABELS)[1]) - 1} polygons)" in answer.out
     found = read_map(tmp_path / "c.tif")
     np.testing.assert_array_equal(found[0], LABELS)
-    assert found[1:] == (NAMES, COLOURS, GRID)
+    assert found[1:] == (NAMES, COLOURS, GRID, (1, 2, 3))
 
 
 def offsets_of_directories(path: Path) -> list[tuple[int, int]]:

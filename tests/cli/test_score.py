@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ Write = Callable[..., str]
 def write(tmp_path: Path) -> Write:
     """Write a label map with names (tif) or without (npy, code = class + 1); returns its path."""
 
-    def write(name: str, labels: Any, *, names: tuple[str, ...] = NAMES, grid: Grid = GRID) -> str:
-        path, codes = tmp_path / name, np.asarray(labels, np.int16)
+    def write(
+        name: str, labels: Any, *, names: tuple[str, ...] = NAMES, grid: Grid = GRID, codes: Sequence[int] | None = None
+    ) -> str:
+        path, classes = tmp_path / name, np.asarray(labels, np.int16)
         if path.suffix == ".npy":
-            np.save(path, codes + 1)
+            np.save(path, classes + 1)
         else:
-            write_map(path, codes, classes=names, colours=COLOURS[: len(names)], grid=grid)
+            write_map(path, classes, classes=names, colours=COLOURS[: len(names)], grid=grid, codes=codes)
         return str(path)
 
     return write
@@ -137,9 +139,22 @@ def test_names_win_over_codes(write: Write, tmp_path: Path) -> None:
 
 
 def test_codes_where_one_file_has_no_names(write: Write, tmp_path: Path) -> None:
-    found = scored(tmp_path, write("map.tif", TRUTH), write("truth.npy", TRUTH))
+    """Names and codes of a map whose codes are those of its labels are a table of both."""
+    found = scored(tmp_path, write("map.tif", TRUTH, codes=(1, 2, 3)), write("truth.npy", TRUTH))
     assert (found["OA"], found["matched_by"]) == (100, "code")
     assert any("1 = water, 2 = forest, 3 = road" in note for note in found["notes"])
+
+
+def test_numbers_given_to_names_are_no_codes(write: Write, tmp_path: Path) -> None:
+    """Classes told in words are numbered in a map: codes of other files mean something else."""
+    found = refused(LabelError, write("map.tif", TRUTH), write("truth.npy", TRUTH))
+    assert "water (1), forest (2) and road (3)" in found or "water (1), forest (2), road (3)" in found
+    assert "codes without names: 1, 2, 3" in found
+    assert "--classes-from" in found
+    (tmp_path / "codes.csv").write_text("code;name\n1;Water\n2; forest\n3;road\n")
+    words = [str(tmp_path / name) for name in ("map.tif", "truth.npy", "codes.csv")]
+    named = scored(tmp_path, *words[:2], "--classes-from", words[2])
+    assert (named["OA"], named["matched_by"]) == (100, "name")
 
 
 def test_a_map_of_unnamed_labels_keeps_their_codes(write: Write, tmp_path: Path) -> None:
@@ -155,7 +170,7 @@ def test_classes_from_names_the_codes(write: Write, tmp_path: Path) -> None:
     """The map's order of classes differs from the codes of the labels; a third file names them."""
     drawn = write("map.tif", np.where(TRUTH == -1, -1, 2 - TRUTH), names=NAMES[::-1])
     words = (drawn, write("truth.npy", TRUTH))
-    assert scored(tmp_path, *words)["OA"] < 100
+    refused(LabelError, *words)
     found = scored(tmp_path, *words, "--classes-from", write("named.tif", TRUTH))
     assert (found["OA"], found["matched_by"]) == (100, "name")
     assert "no class names" in refused(LabelError, *words, "--classes-from", words[1])

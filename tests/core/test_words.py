@@ -6,7 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperseg.core.words import counted, did_you_mean, listed, nearest, number, one_line, percent, runs, some, thousands
+from hyperseg.core.words import (
+    as_cell,
+    clean_name,
+    counted,
+    did_you_mean,
+    distinct,
+    listed,
+    nearest,
+    number,
+    one_line,
+    percent,
+    runs,
+    some,
+    thousands,
+)
 
 
 def test_counts() -> None:
@@ -55,3 +69,28 @@ def test_only_a_near_name_is_offered() -> None:
     assert did_you_mean("stesp", ["steps", "rate"]) == " Did you mean steps?"
     assert did_you_mean("colour", ["steps", "rate"]) == ""
     assert nearest("stesp", ["steps", "rate"], cutoff=0.9) is None
+
+
+def test_names_are_printable_lines() -> None:
+    assert clean_name(" a\tb\r\n c ") == "a b c"
+    assert clean_name("\x1b[31mred\x1b[0m \x1b]0;title\x07x\x9b2J\x00") == "red x"
+    assert clean_name("wheat\u202egnirps\u200b\ufeff\ud800\uffff") == "wheatgnirps"
+    assert clean_name("u\u0308ber") == "\u00fcber"
+    assert clean_name("\u0646\u06cc\u200c\u0645") == "\u0646\u06cc\u200c\u0645"  # a joiner within a word stays
+    assert clean_name("x" * 500) == "x" * 119 + "\u2026"
+    for text in ("a & <b>", "M\u00e4dchen", "\u5c0f\u9ea6", "= 2"):
+        assert clean_name(text) == text
+
+
+def test_equal_names_are_numbered() -> None:
+    assert distinct(["crop", "rye", "crop\n", "crop"]) == ("crop", "rye", "crop (2)", "crop (3)")
+    assert distinct(["crop", "crop", "crop (2)"]) == ("crop", "crop (3)", "crop (2)")
+    assert distinct(["", "\x00", "x"]) == ("unnamed", "unnamed (2)", "x")
+    long = distinct(["a" * 200, "a" * 201])
+    assert distinct(long) == long
+
+
+def test_cells_are_no_formulas() -> None:
+    assert [as_cell(t) for t in ("=1+1", "+x", "-x", "@x", "\tx", "x=1", "")] == [
+        "'=1+1", "'+x", "'-x", "'@x", "'\tx", "x=1", "",
+    ]  # fmt: skip

@@ -164,9 +164,10 @@ def test_label_codes_names_and_colours(tmp_path: Path) -> None:
     assert labels.file_codes == (1, 2, 3)
     codes = np.array([[255, 7, 0], [7, 30, 255]], np.uint8)
     tiff = write_tiff(tmp_path / "gt.tif", codes[..., None], nodata=255)
-    labels = read_labels(tiff, (2, 3))
-    assert labels.codes.tolist() == [[-1, 0, -1], [0, 1, -1]]
-    assert (labels.classes, labels.colours, labels.file_codes) == (("class 7", "class 30"), None, (7, 30))
+    labels = read_labels(tiff, (2, 3))  # another value than 0 is declared to be unlabelled: 0 is a class
+    assert labels.codes.tolist() == [[-1, 1, 0], [1, 2, -1]]
+    assert (labels.classes, labels.colours) == (("class 0", "class 7", "class 30"), None)
+    assert (labels.file_codes, labels.numbered) == ((0, 7, 30), False)
     np.save(tmp_path / "f.npy", np.array([[np.nan, 2.0], [1.0, 0.0]]))
     assert read_labels(tmp_path / "f.npy", (2, 2)).codes.tolist() == [[-1, 1], [0, -1]]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +17,7 @@ from hyperseg.io.formats.axes import grid_of
 from hyperseg.io.formats.envi import without_header
 from hyperseg.io.formats.envi_header import GDAL_DOMAIN
 from hyperseg.io.formats.windows import Handles, LazyCube, Window, import_rasterio
-
-log = logging.getLogger(__name__)
+from hyperseg.io.labels.categories import categories_of
 
 
 def open_raster(path: Path, choice: Choice) -> FileArray:
@@ -30,6 +27,7 @@ def open_raster(path: Path, choice: Choice) -> FileArray:
     with source, reading(path, "a raster"):
         name = _subdataset(path, source, choice.key) or path
     with reading(path, "a raster"), _opened(name) as source:
+        names, painted = categories_of(path, source)
         dtype = np.result_type(*source.dtypes)
         if dtype.kind not in "biuf":
             raise DataFileError(f"{path}: holds {dtype} values, real numbers were expected; convert the raster.")
@@ -42,8 +40,8 @@ def open_raster(path: Path, choice: Choice) -> FileArray:
             bbl=_good_bands(source),
             nodata=source.nodata,
             grid=grid_of(source),
-            names=_category_names(path),
-            palette=_palette(source),
+            names=names,
+            palette=_palette(source) or painted,
             scale=_scale(source),
             about=f"{source.driver} raster",
         )
@@ -166,19 +164,6 @@ def _palette(source: Any) -> dict[int, tuple[int, int, int]]:
         return {code: rgba[:3] for code, rgba in source.colormap(1).items()}
     except ValueError:  # rasterio's way to say that there is no colour table
         return {}
-
-
-def _category_names(path: Path) -> dict[int, str]:
-    """Class names by code from the .aux.xml beside a raster: rasterio has no call for them."""
-    sidecar = path.with_name(path.name + ".aux.xml")
-    if not sidecar.is_file():
-        return {}
-    try:
-        categories = ElementTree.parse(sidecar).findall("./PAMRasterBand[@band='1']/CategoryNames/Category")
-    except ElementTree.ParseError as error:
-        log.warning("%s: is not XML (%s); class names are left out", sidecar, error)
-        return {}
-    return {code: node.text.strip() for code, node in enumerate(categories) if node.text and node.text.strip()}
 
 
 GEOTIFF = Format("GeoTIFF", (".tif", ".tiff"), lambda path: not path.is_dir(), open_raster, raster_arrays, kind="any")

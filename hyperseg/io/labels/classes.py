@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError
-from hyperseg.core.words import did_you_mean, some
+from hyperseg.core.words import clean_name, did_you_mean, distinct, listed, some
 from hyperseg.io.labels.qml import parse_colour
 from hyperseg.io.labels.raster import MAX_CLASSES
 from hyperseg.io.labels.vectors import Layer
@@ -23,10 +23,13 @@ Triple = tuple[int, int, int]
 TELLING = {
     "class", "classes", "klass", "klasse", "classname", "classlabel", "crop", "crops", "croptype", "label", "labels",
     "landcover", "landuse", "lulc", "cover", "covertype", "vegetation", "species", "habitat", "lccode", "lcclass",
+    "nutzung", "landnutzung", "nutzungsart", "kultur", "kulturart", "fruchtart", "klassenname", "culture", "classe",
+    "occupation", "clase", "cultivo", "cobertura", "uso", "usodelsuelo",
 }  # fmt: skip
 WEAK = {"name", "type", "code", "category", "kind", "classid", "classcode"}
 NUMBERS = {"id", "fid", "ogcfid", "objectid", "gid", "uid", "uuid", "globalid"}
 COLOURS = ("colour", "color")
+FEW, OWN = 8, 0.9  # of more features than this, with this share of different values, a column numbers or names them
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Classes:
     of: NDArray[np.int64]  # (n,) 0..K-1, -1 for features without a class
     names: tuple[str, ...]
     codes: tuple[int, ...]
+    numbered: bool  # they are told in words: codes are 1..K in the order of the names
+    beside: tuple[int, ...] | None  # codes of such classes that another column tells
     colours: tuple[Triple, ...] | None  # None unless every class has one
 
 
@@ -62,13 +67,15 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
         present: list[Any] = unique[n_skipped:].tolist()
         of = np.maximum(inverse.reshape(-1) - n_skipped, UNLABELLED).astype(np.int64)
         codes, texts = tuple(present), tuple(str(n) for n in present)
-        names = _names_of_codes(layer, name, of, texts)
+        names, beside = _names_of_codes(layer, name, of, texts), None
     else:
         words = _words(values)
         present = sorted(set(words) - {""}, key=lambda w: (w.casefold(), w))
         place = {w: k for k, w in enumerate(present)} | {"": UNLABELLED}
         of = np.array([place[w] for w in words], np.int64)
-        codes, texts, names = tuple(range(1, len(present) + 1)), tuple(present), tuple(present)
+        texts = names = tuple(present)
+        beside = _codes_of_names(layer, name, of, len(present))
+        codes = tuple(range(1, len(present) + 1))
     if not present:
         raise LabelError(
             f"{layer.path}: the column {name!r} names no class: all {len(of)} values are empty or negative. "
@@ -79,7 +86,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
             f"{layer.path}: the column {name!r} holds {len(present)} different values; these are no classes."
         )
     _remark(layer, name, guessed, of, present)
-    return Classes(of, names, codes, _colours(layer, of, texts))
+    return Classes(of, distinct(names), codes, numbers is None, beside, _colours(layer, of, texts))
 
 
 def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:
@@ -96,11 +103,19 @@ def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:
     if styled is not None and styled in layer.columns:
         return styled, True
     usable = {c: _plain(c) for c, v in layer.columns.items() if _plain(c) not in COLOURS and _is_class_like(v)}
+    own = [c for c in usable if _own_values(layer.columns[c])]
+    usable = {c: p for c, p in usable.items() if c not in own}
     usable = {c: p for c, p in usable.items() if p not in NUMBERS} or usable
     for among in (usable.keys(), *([c for c, p in usable.items() if p in row] for row in (TELLING, WEAK))):
         found = _one_of(layer, list(among))
         if found is not None:
             return found, True
+    if not usable and own:
+        raise LabelError(
+            f"{layer.path}: (nearly) every one of {len(layer.shapes)} features has a value of its own in "
+            f"{listed(own, most=8)}, and no other column could tell classes. {_listing(layer)} Add one with the class "
+            "of every polygon; if every polygon is a class of its own, say so with --class-column NAME."
+        )
     if not usable:
         raise LabelError(
             f"{layer.path}: has no column that could tell classes (text or whole numbers). {_listing(layer)} "
@@ -126,6 +141,30 @@ def _same_classes(a: list[str], b: list[str]) -> bool:
     return len(set(zip(a, b, strict=True))) == len(set(a)) == len(set(b))
 
 
+def _own_values(values: NDArray[Any]) -> bool:
+    """Whether (nearly) every one of more than a few features has a value of its own, as names and numbers of fields."""
+    words = [w for w in _words(values) if w]
+    return len(words) > FEW and len(set(words)) >= OWN * len(words)
+
+
+def _codes_of_names(layer: Layer, column: str, of: NDArray[np.int64], n: int) -> tuple[int, ...] | None:
+    """The codes of classes told in words, of the one column of whole numbers from 0 on that tells the same classes.
+
+    One number a class says nothing where every class has one feature only.
+    """
+    if np.count_nonzero(of >= 0) <= n:
+        return None
+    found = set()
+    for other, values in layer.columns.items():
+        numbers = None if other == column or _plain(other) in NUMBERS else _whole_numbers(values)
+        if numbers is None or (numbers[of >= 0] < 0).any():
+            continue
+        pairs = {(k, c) for k, c in zip(of.tolist(), numbers.tolist(), strict=True) if k >= 0}
+        if len(pairs) == n == len({c for _, c in pairs}):
+            found.add(tuple(c for _, c in sorted(pairs)))
+    return found.pop() if len(found) == 1 else None
+
+
 def _names_of_codes(layer: Layer, column: str, of: NDArray[np.int64], texts: tuple[str, ...]) -> tuple[str, ...]:
     """Names of numbered classes: of a column that tells the same in words, else the style's, else "class 3"."""
     for other, values in layer.columns.items():
@@ -136,7 +175,8 @@ def _names_of_codes(layer: Layer, column: str, of: NDArray[np.int64], texts: tup
         pairs = {(k, w) for k, w in zip(of.tolist(), words, strict=True) if k >= 0 and w}
         if len(pairs) == len(texts) == len({k for k, _ in pairs}) == len({w for _, w in pairs}):
             return tuple(w for _, w in sorted(pairs))
-    return tuple(layer.style.names.get(t, f"class {t}") for t in texts)
+    styled = {t: clean_name(name) for t, name in layer.style.names.items()}
+    return tuple(f"class {t}" if styled.get(t, t) in ("", t) else styled[t] for t in texts)
 
 
 def _colours(layer: Layer, of: NDArray[np.int64], texts: tuple[str, ...]) -> tuple[Triple, ...] | None:
@@ -162,6 +202,9 @@ def _remark(layer: Layer, column: str, guessed: bool, of: NDArray[np.int64], pre
                  layer.path, column, empty, len(of))  # fmt: skip
     if present[0] == 0:
         log.info("%s: the code 0 in %r is a class of its own here, not 'unlabelled'", layer.path, column)
+    if not guessed and len(of) > FEW and len(present) == np.count_nonzero(of >= 0):
+        log.info("%s: every feature has a value of its own in %r: %d classes of one polygon each", layer.path, column,
+                 len(present))  # fmt: skip
     alike = [w for w, n in Counter(str(w).casefold() for w in present).items() if n > 1]
     if alike:
         log.warning("%s: %s is spelt in several ways, each a class of its own", layer.path, ", ".join(alike))
@@ -178,8 +221,10 @@ def _is_class_like(values: NDArray[Any]) -> bool:
 
 
 def _words(values: NDArray[Any]) -> list[str]:
-    """Text without blanks around it; "" where there is none."""
-    return [t.strip() for t in _texts(values)]
+    """Clean text; "" where there is none."""
+    texts = _texts(values)
+    known = {t: clean_name(t, None) for t in set(texts)}
+    return [known[t] for t in texts]
 
 
 def _texts(values: NDArray[Any]) -> list[str]:
@@ -206,6 +251,6 @@ def _listing(layer: Layer) -> str:
     """Every column with some of its values, for messages."""
     shown = []
     for name, values in layer.columns.items():
-        few = [t[:24] for t in dict.fromkeys(_texts(values[:200])) if t.strip()]
-        shown.append(f"{name} ({', '.join(few[:4]) or 'empty'}{', ...' if len(few) > 4 else ''})")
+        few = [clean_name(t, 24) for t in dict.fromkeys(_texts(values[:200])) if t.strip()]
+        shown.append(f"{clean_name(name, 60)} ({', '.join(few[:4]) or 'empty'}{', ...' if len(few) > 4 else ''})")
     return f"Its columns: {some(shown, 10, '; ')}." if shown else "It has no columns."

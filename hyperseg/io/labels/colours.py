@@ -60,15 +60,15 @@ def palette(n: int, seed: int = 0) -> tuple[Triple, ...]:
     """
     if not 1 <= n <= LARGEST:
         raise SettingError(f"a palette has 1 to {LARGEST} colours, {n} were asked for: merge classes first.")
-    candidates = _candidates()
-    labs = np.stack([to_lab(candidates, vision=vision) for vision in VISIONS])
+    lattice = candidates()
+    labs = np.stack([to_lab(lattice, vision=vision) for vision in VISIONS])
     rng = np.random.default_rng(seed)
-    found = [_spread(labs, n, int(rng.integers(len(candidates)))) for _ in range(RESTARTS)]
+    found = [_spread(labs, n, int(rng.integers(len(lattice)))) for _ in range(RESTARTS)]
     _, chosen = max(found, key=lambda spread: spread[0])
-    return tuple((int(r), int(g), int(b)) for r, g, b in candidates[chosen])
+    return tuple((int(r), int(g), int(b)) for r, g, b in lattice[chosen])
 
 
-def _candidates() -> NDArray[np.int64]:
+def candidates() -> NDArray[np.int64]:
     """(M, 3) sRGB lattice points of a lightness that shows on white and on black."""
     level = np.linspace(0, 255, LEVELS).round().astype(np.int64)
     lattice = np.stack(np.meshgrid(level, level, level, indexing="ij"), -1).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Drawn geometries on the grid of a scene: one CRS, repaired, buffered, and only those that lie there."""
+"""Drawn geometries on the grid of a scene: one CRS, buffered, and only those that lie there."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ Shapes = NDArray[Any]
 
 INSIDE = 0.9  # share of geometries within the scene from which unstated coordinates are believed to be the scene's
 CHORDS = 32  # an edge across the scene is cut into this many before it is bent by another projection
+LOOKED_AT = 20_000  # vertices up to which a geometry is asked whether it is valid
 ROUND = 16  # segments of a quarter circle: the buffer's radius is right within 0.25 %
 
 
@@ -64,11 +65,10 @@ def place(layer: Layer, wanted: NDArray[np.bool_], frame: Frame, *, buffer_m: fl
     to_scene = None if same_crs(crs, frame.crs) else mover(crs, frame.crs, layer.path)
     if to_scene is not None:
         parts, feature = _near_only(parts, feature, frame, crs, buffer_m)
-    parts = _repaired(parts, layer)
-    void = shapely.is_empty(parts)
+    plain, void = _plain(parts, layer), _void(parts)
     if void.any():
         log.info("%s: polygons without an area: %d, skipped", layer.path, void.sum())
-        parts, feature, total = parts[~void], feature[~void], total - int(void.sum())
+        parts, feature, plain, total = parts[~void], feature[~void], plain[~void], total - int(void.sum())
     if to_scene is not None and len(parts):
         longest = float(np.max(shapely.bounds(parts)[:, 2:] - shapely.bounds(parts)[:, :2]))
         edge = _edge(frame, crs)
@@ -76,11 +76,10 @@ def place(layer: Layer, wanted: NDArray[np.bool_], frame: Frame, *, buffer_m: fl
             parts = shapely.segmentize(parts, edge)
         parts = shapely.transform(parts, to_scene)
         finite = np.isfinite(shapely.bounds(parts)).all(1)
-        parts, feature = parts[finite], feature[finite]
+        parts, feature, plain = parts[finite], feature[finite], plain[finite]
     if buffer_m is not None:
         parts = _buffered(parts, buffer_m, frame, layer)
-    shapely.prepare(parts)
-    inside = shapely.intersects(parts, shapely.Polygon(frame.corners())) if len(parts) else np.zeros(0, bool)
+    inside = _meet(parts, plain, frame) if len(parts) else np.zeros(0, bool)
     if not inside.any():
         raise LabelError(_nowhere(layer, wanted, frame, crs))
     if inside.sum() < total:
@@ -169,20 +168,40 @@ def _edge(frame: Frame, crs: str | None) -> float:
     return 0.0 if bounds is None else max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / CHORDS
 
 
-def _repaired(parts: Shapes, layer: Layer) -> Shapes:
+def _plain(parts: Shapes, layer: Layer) -> NDArray[np.bool_]:
+    """(m,) which geometries are known to be valid; how many are not is told.
+
+    They are not repaired, which can take minutes: `rasterize` fills a polygon by the even-odd rule, whatever its edges
+    cross. Validity is not even looked at where there are so many vertices that this would take long.
+    """
     import shapely
 
-    broken = ~shapely.is_valid(parts)
-    if not broken.any():
-        return parts
-    log.info("%s: invalid geometries (crossing or repeated edges): %d, repaired", layer.path, broken.sum())
-    parts = parts.copy()
-    for k in np.flatnonzero(broken):
-        fixed = shapely.make_valid(parts[k])
-        if shapely.get_dimensions(parts[k]) == 2:  # edges left over from a polygon are no ground
-            fixed = shapely.union_all([g for g in shapely.get_parts(fixed) if shapely.get_dimensions(g) == 2])
-        parts[k] = fixed
-    return parts
+    few = shapely.get_num_coordinates(parts) <= LOOKED_AT
+    plain = np.zeros(len(parts), np.bool_)
+    plain[few] = shapely.is_valid(parts[few])
+    if broken := int(np.count_nonzero(few & ~plain)):
+        log.info("%s: invalid geometries (crossing or repeated edges): %d, filled by the even-odd rule",
+                 layer.path, broken)  # fmt: skip
+    return plain
+
+
+def _void(parts: Shapes) -> NDArray[np.bool_]:
+    """(m,) empty geometries, and polygons that are a line: their bounds, or the hull around them, have no area."""
+    import shapely
+
+    flat = shapely.get_dimensions(parts) == 2
+    flat[flat] = shapely.area(shapely.convex_hull(parts[flat])) == 0
+    return shapely.is_empty(parts) | flat
+
+
+def _meet(parts: Shapes, plain: NDArray[np.bool_], frame: Frame) -> NDArray[np.bool_]:
+    """(m,) whether geometries meet the frame; of invalid ones and of the largest, whether their bounds do."""
+    import shapely
+
+    outlines = parts.copy()
+    outlines[~plain] = shapely.box(*shapely.bounds(parts[~plain]).T)
+    shapely.prepare(outlines)
+    return np.asarray(shapely.intersects(outlines, shapely.Polygon(frame.corners())), np.bool_)
 
 
 def _buffered(parts: Shapes, buffer_m: float, frame: Frame, layer: Layer) -> Shapes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,7 @@ from hyperseg.io.labels.vectors import AS_DRAWN, Layer, VectorOptions, open_laye
 
 log = logging.getLogger(__name__)
 SHOWN = 5
+POLYGON = 3  # type of a geometry in shapely
 
 
 @dataclass
@@ -120,13 +123,29 @@ def _burn(shapes: NDArray[Any], frame: Frame, *, all_touched: bool) -> tuple[tup
     where = frame.window(tuple(shapely.total_bounds(shapes)), margin=1)
     assert where is not None, "shapes that do not meet the scene were left out before"
     size = (where[0].stop - where[0].start, where[1].stop - where[1].start)
-    usable = [(shape, k + 1) for k, shape in enumerate(shapes) if not shape.is_empty]
-    if not usable:
+    usable = np.flatnonzero(~shapely.is_empty(shapes))
+    if not usable.size:
         return where, np.zeros(size, np.int32)
+    drawn = zip(_mappings(shapes[usable]), (usable + 1).tolist(), strict=True)
     numbers = rasterize(
-        usable, out_shape=size, transform=frame.transform(where), fill=0, all_touched=all_touched, dtype="int32"
+        drawn, out_shape=size, transform=frame.transform(where), fill=0, all_touched=all_touched, dtype="int32"
     )
     return where, numbers
+
+
+def _mappings(shapes: NDArray[Any]) -> Iterator[Any]:
+    """Shapes as `rasterize` takes them; polygons all at once, which is several times faster than one by one."""
+    import shapely
+
+    kind = shapely.get_type_id(shapes)
+    if (kind != POLYGON).any():
+        yield from shapes
+        return
+    _, places, (rings, polygons) = shapely.to_ragged_array(shapes, include_z=False)
+    xy = places.tolist()
+    for first, last in itertools.pairwise(polygons.tolist()):
+        outlines = [xy[a:b] for a, b in itertools.pairwise(rings[first : last + 1].tolist())]
+        yield {"type": "Polygon", "coordinates": outlines}
 
 
 def _note_thin(layer: Layer, placed: Placed) -> None:
@@ -162,7 +181,9 @@ def _labels(layer: Layer, placed: Placed, classes: Classes, burnt: _Burnt) -> La
             f"{layer.path}: no pixel is left to label: its {len(placed.shapes)} geometries in the scene are smaller "
             "than a pixel or overlap others of another class. Try --all-touched, or draw them larger."
         )
-    drawn = Labels(burnt.codes, classes.names, classes.colours, classes.codes, burnt.parcels)
+    drawn = Labels(
+        burnt.codes, classes.names, classes.colours, classes.codes, burnt.parcels, classes.numbered, classes.beside
+    )
     found = only_present(drawn, layer.path)
     geometries = len(np.unique(burnt.parcels[burnt.parcels >= 0]))
     log.info("%s: %d pixels labelled, classes: %d, geometries: %d",

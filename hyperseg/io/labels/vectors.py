@@ -9,10 +9,10 @@ import glob
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
@@ -25,12 +25,16 @@ from hyperseg.core.words import did_you_mean, listed, some
 from hyperseg.io.formats import check_file
 from hyperseg.io.formats.array import reading
 from hyperseg.io.formats.windows import import_rasterio
+from hyperseg.io.labels.archives import ZIPS, chosen, gdal_name, members, of_kind, reading_zip, split_archive
+from hyperseg.io.labels.points import TABLES, read_points
 from hyperseg.io.labels.qml import Style, parse_qml, read_qml
 
 VECTORS = (
     ".shp", ".shz", ".gpkg", ".geojson", ".geojsonl", ".json", ".fgb", ".gdb", ".kml", ".kmz", ".gml", ".tab", ".mif",
 )  # fmt: skip
-KNOWN_VECTORS = "GeoPackage .gpkg, GeoJSON .geojson, Shapefile .shp, .fgb, .kml and whatever pyogrio opens"
+KNOWN_VECTORS = (
+    "GeoPackage .gpkg, GeoJSON .geojson, Shapefile .shp, zipped or not, .csv of points and what pyogrio opens"
+)
 AnyArray = NDArray[Any]
 
 
@@ -81,18 +85,46 @@ class Layer:
     style: Style  # names and colours that a style beside it (or in it) gives
 
 
-def split_layer(text: str | os.PathLike[str]) -> tuple[Path, str | None]:
-    """Split "FILE:LAYER" of a vector file; a path that exists as given is taken as it is."""
+@dataclass(frozen=True)
+class Source:
+    """What a user's name of vectors means."""
+
+    file: Path  # on the disk
+    inner: str | None = None  # of an archive: the file in it, "" for the only one; None for no archive
+    layer: str | None = None
+
+    @property
+    def suffix(self) -> str:
+        """Of what is read, in lower case."""
+        return PurePosixPath(self.inner or self.file.name).suffix.lower()
+
+
+def find_source(text: str | os.PathLike[str]) -> Source:
+    """Split "FILE:LAYER" of a vector file, and "/vsizip/FILE/INNER"; a path that exists as given is taken as it is."""
     whole = os.fspath(text)
     head, colon, name = whole.rpartition(":")
-    if colon and name and Path(head).suffix.lower() in VECTORS and not Path(whole).exists():
-        return Path(head), name
-    return Path(whole), None
+    layered = colon and name and Path(head).suffix.lower() in (*VECTORS, *ZIPS) and not Path(whole).exists()
+    text, layer = (head, name) if layered else (whole, None)
+    archive = None if Path(text).is_dir() else split_archive(text)
+    return Source(Path(text), None, layer) if archive is None else Source(*archive, layer)
+
+
+def split_layer(text: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """The file on the disk and the layer that "FILE:LAYER" names; of an archive, the archive."""
+    source = find_source(text)
+    return source.file, source.layer
 
 
 def is_vector(labels: object) -> bool:
-    """Whether `labels` names a vector file, by its suffix."""
-    return isinstance(labels, str | os.PathLike) and split_layer(labels)[0].suffix.lower() in VECTORS
+    """Whether `labels` names vectors, by its suffix; of an archive, whether there are any in it."""
+    if not isinstance(labels, str | os.PathLike):
+        return False
+    source = find_source(labels)
+    if source.inner != "":
+        return source.suffix in (*VECTORS, *TABLES)
+    with suppress(DataFileError):
+        return not source.file.is_file() or bool(of_kind(members(source.file), (*VECTORS, ".csv")))
+    return True  # to be told what is wrong with it
 
 
 def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Layer:
@@ -102,12 +134,25 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
         DataFileError: the file is missing, incomplete or unreadable, or the layer is unclear.
         LabelError: the layer holds nothing.
     """
-    file, spelt = split_layer(path)
+    source = find_source(path)
+    file, spelt = source.file, source.layer
     if spelt is not None and layer not in (None, spelt):
         raise SettingError(f"{path}: names the layer {spelt!r}, and so does the option layer {layer!r}: choose one.")
     if not (file.is_dir() and file.suffix.lower() == ".gdb"):
         check_file(file)
-    _check_companions(file)
+    wanted = spelt or layer
+    if source.inner is None:
+        shown, name, beside = file, str(file), {p.name for p in file.parent.glob(f"{glob.escape(file.stem)}.*")}
+    else:
+        found = of_kind(members(file), VECTORS) or of_kind(members(file), (".csv",))
+        named = next((n for n in found if len(found) > 1 and wanted in (n, PurePosixPath(n).stem)), None)
+        wanted = None if named else wanted
+        inner = chosen(file, named or source.inner, (*VECTORS, *TABLES), KNOWN_VECTORS)
+        shown, name = file / inner, gdal_name(file, inner)
+        beside = {PurePosixPath(n).name for n in members(file)}
+    if shown.suffix.lower() in TABLES:
+        return _points(shown, file, source.inner)
+    _check_companions(shown, beside)
     # what foreign readers remark on the side is not shown; what matters is checked and told here
     logging.getLogger("pyogrio").addHandler(logging.NullHandler())
     with warnings.catch_warnings(action="ignore"), reading(file, "vectors"):
@@ -115,15 +160,26 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
         import pyogrio
         import shapely
 
-        found = pyogrio.list_layers(file)
-        name = _choose_layer(file, [str(n) for n, kind in found if kind is not None], spelt or layer)
-        meta, ids, wkb, values = pyogrio.raw.read(file, layer=name, force_2d=True, return_fids=True)
+        layers = pyogrio.list_layers(name)
+        kept = _choose_layer(shown, [str(n) for n, kind in layers if kind is not None], wanted)
+        meta, ids, wkb, values = pyogrio.raw.read(name, layer=kept, force_2d=True, return_fids=True)
         columns = dict(zip((str(c) for c in meta["fields"]), values, strict=True))
         shapes = shapely.from_wkb(np.asarray(wkb, object), on_invalid="ignore")
-        style = _style(file, name, {str(n) for n, kind in found if kind is None})
+        style = _style(shown, name, kept, {str(n) for n, kind in layers if kind is None})
     if len(shapes) == 0:
-        raise LabelError(f"{file}: the layer {name!r} is empty; draw polygons with a class, or choose another layer.")
-    return Layer(file, meta["crs"], np.atleast_1d(shapes), np.asarray(ids, np.int64), columns, style)
+        raise LabelError(f"{shown}: the layer {kept!r} is empty; draw polygons with a class, or choose another layer.")
+    return Layer(shown, meta["crs"], np.atleast_1d(shapes), np.asarray(ids, np.int64), columns, style)
+
+
+def _points(shown: Path, file: Path, inner: str | None) -> Layer:
+    if inner is None:
+        with reading(file, "a table of points"):
+            data = file.read_bytes()
+    else:
+        with reading_zip(file) as archive:
+            data = archive.read(shown.relative_to(file).as_posix())
+    found = read_points(shown, data)
+    return Layer(shown, found.crs, found.shapes, found.ids, found.columns, read_qml(shown.with_suffix(".qml")))
 
 
 def _choose_layer(path: Path, names: list[str], wanted: str | None) -> str:
@@ -140,11 +196,11 @@ def _choose_layer(path: Path, names: list[str], wanted: str | None) -> str:
     )
 
 
-def _check_companions(path: Path) -> None:
+def _check_companions(path: Path, beside: Iterable[str]) -> None:
     """A Shapefile is three files; without one of them readers fail in words nobody understands."""
     if path.suffix.lower() != ".shp":
         return
-    present = {p.suffix.lower() for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
+    present = {name[len(path.stem) :].lower() for name in beside if name.startswith(f"{path.stem}.")}
     missing = [path.stem + suffix for suffix in (".shx", ".dbf") if suffix not in present]
     if missing:
         raise DataFileError(
@@ -153,18 +209,18 @@ def _check_companions(path: Path) -> None:
         )
 
 
-def _style(path: Path, layer: str, tables: set[str]) -> Style:
+def _style(path: Path, name: str, layer: str, tables: set[str]) -> Style:
     """The .qml beside the file, else the default style that QGIS keeps in a GeoPackage."""
     import pyogrio
 
     style = read_qml(path.with_suffix(".qml"))
     if style != Style() or "layer_styles" not in tables:
         return style
-    meta, _, _, values = pyogrio.raw.read(path, layer="layer_styles", read_geometry=False)
+    meta, _, _, values = pyogrio.raw.read(name, layer="layer_styles", read_geometry=False)
     table = dict(zip((str(c) for c in meta["fields"]), values, strict=True))
     rows = zip(table.get("f_table_name", ()), table.get("useAsDefault", ()), table.get("styleQML", ()), strict=False)
-    for name, _, text in sorted(rows, key=lambda row: not row[1]):
-        if name == layer and text:
+    for table_name, _, text in sorted(rows, key=lambda row: not row[1]):
+        if table_name == layer and text:
             with suppress(ElementTree.ParseError):  # a style is a bonus
                 return parse_qml(str(text))
     return Style()

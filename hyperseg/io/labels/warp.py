@@ -57,7 +57,7 @@ def _warped(file: FileArray, theirs: Frame, ours: Frame) -> Labels:
     cut = replace(file, array=np.asarray(file.array[window]))
     if not _any_code(cut):
         raise LabelError(_elsewhere(theirs, ours, "has no labelled pixel in"))
-    found = labels_of(cut, tuple(cut.array.shape))
+    found = labels_of(cut, tuple(cut.array.shape), whole=False)
     codes = np.full(ours.shape, UNLABELLED, np.int16)
     reproject(
         found.codes,
@@ -85,7 +85,8 @@ def _warped(file: FileArray, theirs: Frame, ours: Frame) -> Labels:
 def _any_code(cut: FileArray) -> bool:
     """Whether any value could be a class."""
     values = np.asarray(cut.array)
-    known = (values > 0) & (np.isfinite(values) if values.dtype.kind == "f" else True)
+    declared = cut.nodata is not None and np.isfinite(cut.nodata) and cut.nodata != 0  # then 0 may be a class
+    known = (values >= 0 if declared else values > 0) & (np.isfinite(values) if values.dtype.kind == "f" else True)
     return bool((known if cut.nodata is None else known & (values != cut.nodata)).any())
 
 

@@ -14,11 +14,13 @@ from hyperseg.io.write.style import Colours, raster_qml
 TILE_PX = 512
 
 
-def write_cog(path: AnyPath, source: AnyPath, *, classes: Sequence[str], colours: Colours) -> None:
+def write_cog(
+    path: AnyPath, source: AnyPath, *, classes: Sequence[str], colours: Colours, codes: Sequence[int] | None = None
+) -> None:
     """Write a map that `MapWriter` made once more, as a Cloud-Optimised GeoTIFF; GDAL copies it block by block.
 
     Overviews show the class that most of the pixels below have. Palette, no-data value, coordinates and class
-    names (`<map>.aux.xml`, `<stem>.qml`) come along.
+    names (`<map>.aux.xml`, `<stem>.qml`) come along; `codes` are those of the classes in the map, None for 1..K.
 
     Raises:
         DataFileError: no .tif, or it cannot be written.
@@ -33,7 +35,7 @@ def write_cog(path: AnyPath, source: AnyPath, *, classes: Sequence[str], colours
         replacing(target.with_name(target.name + ".aux.xml")) as sidecar,
         replacing(target.with_suffix(".qml")) as style,
     ):
-        style.write_text(raster_qml(classes, colours), encoding="utf-8")
+        style.write_text(raster_qml(classes, colours, codes), encoding="utf-8")
         try:
             copy(
                 given, file, driver="COG", compress="deflate", blocksize=TILE_PX, overviews="ignore_existing",

@@ -9,27 +9,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError
+from hyperseg.core import DataFileError, Grid, LabelError
+from hyperseg.core.codes import code_table, code_type, codes_of, empty_code
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.write.files import AnyPath, check_labels, replacing, unwritable
-from hyperseg.io.write.style import UNLABELLED_NAME, Colours
+from hyperseg.io.write.style import UNUSED_NAME, Colours, names_by_code
 
 ROWS_AT_ONCE = 1024
 FORBIDDEN = str.maketrans({",": ";", "{": "(", "}": ")", "\n": " ", "\r": " "})  # they end a name in a header
 
 
 def write_envi_map(
-    path: AnyPath, labels: NDArray[Any], *, classes: Sequence[str], colours: Colours, grid: Grid | None = None
+    path: AnyPath,
+    labels: NDArray[Any],
+    *,
+    classes: Sequence[str],
+    colours: Colours,
+    grid: Grid | None = None,
+    codes: Sequence[int] | None = None,
 ) -> Path:
     """Write a map as an ENVI classification (`file type`, `class names`, `class lookup`, `map info`).
 
-    Code 0 is "unlabelled" and black, class k of the package is k + 1. Commas and braces, which a header cannot
-    hold in a name, become semicolons and brackets. The codes are written block by block.
+    Code 0 is "unlabelled" and black, or 255 where 0 is a class. Commas and braces, which a header cannot hold in a
+    name, become semicolons and brackets. The codes are written block by block.
 
     Args:
         path: the header, .hdr.
         labels: (H, W) classes 0..K-1, -1 = none.
         classes, colours: K names and sRGB triples.
+        codes: K codes of the classes in the file, or None for 1..K.
         grid: coordinates, or None; rows must run southwards and columns eastwards, as ENVI has no other maps.
 
     Returns:
@@ -46,7 +54,10 @@ def write_envi_map(
     check_labels(labels, len(classes), target)
     if len(classes) != len(colours):
         raise LabelError(f"{target}: {len(classes)} class names, {len(colours)} colours; give as many of both.")
-    dtype = np.dtype("u1" if len(classes) < 2**8 else "<u2")
+    known = codes_of(len(classes), codes)
+    table, empty = code_table(known), empty_code(known)
+    dtype = np.dtype(code_type(known)).newbyteorder("<")
+    names, painted = names_by_code(classes, known, UNUSED_NAME), dict(zip(known, colours, strict=True))
     metadata: dict[str, Any] = {
         "description": "class map",
         "samples": labels.shape[1],
@@ -57,11 +68,11 @@ def write_envi_map(
         "data type": envi.dtype_to_envi[dtype.char],
         "interleave": "bsq",
         "byte order": 0,
-        "classes": len(classes) + 1,
-        "class names": [name.translate(FORBIDDEN).strip() for name in (UNLABELLED_NAME, *classes)],
-        "class lookup": [0, 0, 0, *(int(v) for colour in colours for v in colour)],
+        "classes": len(names),
+        "class names": [name.translate(FORBIDDEN).strip() for name in names],
+        "class lookup": [int(v) for code in range(len(names)) for v in painted.get(code, (0, 0, 0))],
         "band names": ["class"],
-        "data ignore value": 0,
+        "data ignore value": empty,
         **place_of(Grid() if grid is None else grid, target),
     }
     data = target.with_suffix(".img")
@@ -70,7 +81,7 @@ def write_envi_map(
         # written plainly: a memory map on a disk that fills up ends the process, without an error to catch
         with raw.open("wb") as file:
             for start in range(0, len(labels), ROWS_AT_ONCE):
-                block = labels[start : start + ROWS_AT_ONCE].astype(np.int32) - UNLABELLED
+                block = table[labels[start : start + ROWS_AT_ONCE]]
                 file.write(block.astype(dtype).tobytes())
         try:
             envi.write_envi_header(str(header), metadata)

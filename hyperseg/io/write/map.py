@@ -7,18 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, SegmentationMap, SettingError
+from hyperseg.core.codes import code_table, code_type, codes_of, empty_code
+from hyperseg.core.words import distinct
 from hyperseg.io.formats.windows import import_rasterio
-from hyperseg.io.read import open_array
+from hyperseg.io.labels.background import is_nothing
+from hyperseg.io.read import open_array, split_key
 from hyperseg.io.write.files import AnyPath, blocks_of, check_labels, create_raster, replacing
-from hyperseg.io.write.style import Colours, categories_xml, raster_qml
+from hyperseg.io.write.style import Colours, Measure, categories_xml, ramp_qml, raster_qml
 
 SIZE = "pixel_size_m"  # the tag of a map without coordinates whose pixels have a known size
+ORIGIN, GIVEN, NUMBERED = "class_codes", "of the labels", "numbered"  # a tag of a map, and its values
+NO_CODE = -2
 CONFIDENCE = "confidence"
 ENTROPY = "entropy as a share of the largest (0 certain, 1 no idea)"
 
@@ -26,7 +31,8 @@ ENTROPY = "entropy as a share of the largest (0 certain, 1 no idea)"
 class MapWriter:
     """Writes a class map, its confidence and its entropy window by window; memory does not grow with the scene.
 
-    In the file, 0 means unlabelled or no data and class k of the package is k + 1. Class names, colours and
+    In the file classes have their `codes`, and 0 means unlabelled or no data; where 0 is a class, 255 does (or the
+    largest number of a byte that is no class). Class names, colours and
     counts go into `<map>.aux.xml` (GDAL, ArcGIS) and `<stem>.qml` (QGIS). All files appear together when the block
     ends without an error; otherwise none does. Windows that start at multiples of 256 px compress best.
 
@@ -39,6 +45,7 @@ class MapWriter:
         confidence_path: a float32 GeoTIFF for the confidence, or None.
         entropy_path: a float32 GeoTIFF for the entropy, from 0 (certain) to 1 (no idea), or None.
         made_by: method and refiners, in order; the tag "made_by" of the file.
+        codes: K codes of the classes in the file; None numbers them 1..K, and a tag of the file says so.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class MapWriter:
         confidence_path: AnyPath | None = None,
         entropy_path: AnyPath | None = None,
         made_by: Sequence[str] = (),
+        codes: Sequence[int] | None = None,
     ) -> None:
         if len(shape) != 2 or min(shape) < 1:
             raise SettingError(f"{path}: a map has shape (rows, columns), got {tuple(shape)}.")
@@ -61,30 +69,34 @@ class MapWriter:
         if self.path.suffix.lower() not in (".tif", ".tiff"):
             raise DataFileError(f"{path}: a map is written as GeoTIFF; name it {self.path.stem}.tif.")
         self.shape, self.grid = (shape[0], shape[1]), grid
-        self.classes, self.colours = tuple(classes), tuple(colours)
+        self.classes, self.colours = distinct(classes), tuple(colours)
         self.confidence_path = None if confidence_path is None else Path(confidence_path)
         self.entropy_path = None if entropy_path is None else Path(entropy_path)
         self.made_by = tuple(made_by)
-        self._dtype = "uint8" if len(classes) < 2**8 else "uint16"
+        self.codes = codes_of(len(classes), codes)
+        self._origin = NUMBERED if codes is None else GIVEN
+        self._dtype, self._table = code_type(self.codes), code_table(self.codes)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             # left in reverse order: the map itself gets its name last, when all that belongs to it is there
             map_file = stack.enter_context(replacing(self.path))
             sidecar = stack.enter_context(replacing(self.path.with_name(self.path.name + ".aux.xml")))
-            counts = np.zeros(len(self.classes) + 1, np.int64)
-            stack.enter_context(_described(sidecar, self.classes, self.colours, counts))
+            counts = np.zeros(int(self._table.max()) + 1, np.int64)
+            stack.enter_context(_described(sidecar, self.classes, self.colours, counts, self.codes))
             style = stack.enter_context(replacing(self.path.with_suffix(".qml")))
-            style.write_text(raster_qml(self.classes, self.colours), encoding="utf-8")
+            style.write_text(raster_qml(self.classes, self.colours, self.codes), encoding="utf-8")
             self._values = {
-                "confidence": self._opened(stack, self.confidence_path, CONFIDENCE),
-                "entropy": self._opened(stack, self.entropy_path, ENTROPY),
+                "confidence": self._opened(stack, self.confidence_path, CONFIDENCE, "confidence"),
+                "entropy": self._opened(stack, self.entropy_path, ENTROPY, "entropy"),
             }
             stack.enter_context(_checked(map_file, self.path, counts))
             self._map = stack.enter_context(
-                create_raster(map_file, self.path, (*self.shape, 1), self._dtype, self.grid, nodata=0)
+                create_raster(map_file, self.path, (*self.shape, 1), self._dtype, self.grid, nodata=self._empty)
             )
-            self._map.write_colormap(1, {0: (0, 0, 0, 0), **{k + 1: c for k, c in enumerate(self.colours)}})
+            painted = dict(zip(self.codes, self.colours, strict=True))
+            self._map.write_colormap(1, {self._empty: (0, 0, 0, 0), **painted})
+            self._map.update_tags(**{ORIGIN: self._origin})
             if self.made_by:
                 self._map.update_tags(made_by=" + ".join(self.made_by))
             if self.grid is not None and self.grid.unit == "m" and self.grid.affine is None:
@@ -120,16 +132,22 @@ class MapWriter:
         for what, array in values.items():
             if (array is None) != (self._values[what] is None):
                 raise SettingError(f"{self.path}: give {what}_path and {what} for every window, or neither of them.")
-        codes = (labels.astype(np.int32) - UNLABELLED).astype(self._dtype)
+        codes = self._table[labels].astype(self._dtype)
         self._map.write(codes, 1, window=(rows, columns))
         for what, array in values.items():
             if array is not None:
                 self._values[what].write(array.astype(np.float32), 1, window=(rows, columns))
 
-    def _opened(self, stack: ExitStack, path: Path | None, meaning: str) -> Any:
-        """An open float32 raster of the map's grid at `path`, or None without a path."""
+    @property
+    def _empty(self) -> int:
+        return empty_code(self.codes)
+
+    def _opened(self, stack: ExitStack, path: Path | None, meaning: str, measure: Measure) -> Any:
+        """An open float32 raster of the map's grid at `path` with a style beside, or None without a path."""
         if path is None:
             return None
+        style = stack.enter_context(replacing(path.with_suffix(".qml")))
+        style.write_text(ramp_qml(measure), encoding="utf-8")
         file = stack.enter_context(replacing(path))
         stack.enter_context(_checked(file, path))
         raster = stack.enter_context(create_raster(file, path, (*self.shape, 1), "float32", self.grid, nodata=math.nan))
@@ -149,48 +167,87 @@ def write_map(
     classes: Sequence[str] | None = None,
     colours: Colours | None = None,
     grid: Grid | None = None,
+    codes: Sequence[int] | None = None,
 ) -> None:
     """Write a class map as a GeoTIFF with palette, class names and coordinates (see `MapWriter`).
 
     Args:
         path: the map, a .tif.
         labels: a `SegmentationMap`, or (H, W) labels, -1 = unlabelled, with their classes and colours.
-        classes, colours, grid: override those of a `SegmentationMap`.
+        classes, colours, grid, codes: override those of a `SegmentationMap`; without codes they are 1..K.
     """
     made_by: Sequence[str] = ()
     if isinstance(labels, SegmentationMap):
         made_by = labels.made_by
         classes, colours = classes or labels.classes, colours or labels.colours
+        codes = labels.codes if codes is None else codes
         grid, labels = grid or labels.grid, labels.labels()
     if classes is None or colours is None:
         raise SettingError(f"{path}: an array of labels needs classes and colours to become a map.")
     check_labels(labels, len(classes), path)
-    with MapWriter(path, labels.shape, classes=classes, colours=colours, grid=grid, made_by=made_by) as writer:
+    with MapWriter(
+        path, labels.shape, classes=classes, colours=colours, grid=grid, made_by=made_by, codes=codes
+    ) as writer:
         writer.write((slice(None), slice(None)), labels)
 
 
-def read_map(path: AnyPath) -> tuple[NDArray[np.int16], tuple[str, ...], tuple[tuple[int, int, int], ...], Grid]:
-    """Read back a map that `write_map` or `MapWriter` wrote.
+class ClassMap(NamedTuple):
+    """A map read back.
 
-    Returns:
-        (H, W) int16 labels with -1 = unlabelled, K class names (also of absent classes), K colours, the grid.
+    Attributes:
+        labels: (H, W) int16 classes, -1 = unlabelled.
+        classes: K names, also of classes without a pixel.
+        colours: K sRGB triples.
+        grid: where pixels are.
+        codes: K codes in the file.
+    """
+
+    labels: NDArray[np.int16]
+    classes: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    grid: Grid
+    codes: tuple[int, ...]
+
+
+def read_map(path: AnyPath) -> ClassMap:
+    """Read back a map that `write_map` or `MapWriter` wrote; classes come in the order of their codes.
 
     Raises:
         DataFileError: the file is no such map.
     """
     file = open_array(path, ndim=2)
-    codes = np.asarray(file.array)
-    n = max(file.names, default=0)
-    if codes.ndim != 2 or codes.dtype.kind != "u" or n == 0 or set(range(1, n + 1)) - set(file.palette):
+    values = np.asarray(file.array)
+    codes = tuple(sorted(c for c, name in file.names.items() if c != file.nodata and not (c == 0 and is_nothing(name))))
+    if (
+        values.ndim != 2
+        or values.dtype.kind != "u"
+        or file.nodata is None
+        or not codes
+        or set(codes) - set(file.palette)
+    ):
         raise DataFileError(
             f"{path}: is no class map of this package: expected one band of codes with a palette, and class "
             f"names in {Path(path).name}.aux.xml beside it. Keep both files together, or read it as labels."
         )
-    if int(codes.max()) > n:
-        raise DataFileError(f"{path}: holds code {int(codes.max())} but names {n} classes; write the map again.")
-    labels = (codes.astype(np.int32) + UNLABELLED).astype(np.int16)
-    classes = tuple(file.names.get(c, f"class {c}") for c in range(1, n + 1))
-    return labels, classes, tuple(file.palette[c] for c in range(1, n + 1)), _sized(file.grid, Path(path))
+    table = np.full(2**16, NO_CODE, np.int16)
+    table[[*codes, int(file.nodata)]] = [*range(len(codes)), UNLABELLED]
+    labels = table[values]
+    if (labels == NO_CODE).any():
+        strange = int(values[labels == NO_CODE].max())
+        raise DataFileError(f"{path}: holds code {strange} but names {len(codes)} classes; write the map again.")
+    colours = tuple(file.palette[code] for code in codes)
+    return ClassMap(labels, distinct(file.names[c] for c in codes), colours, _sized(file.grid, Path(path)), codes)
+
+
+def codes_are_given(path: AnyPath) -> bool | None:
+    """Whether the codes of a map mean something outside it, those of a label file, say; None for maps of others."""
+    rasterio = import_rasterio()
+    try:
+        with rasterio.open(split_key(path)[0]) as file:
+            tags = file.tags()
+    except rasterio.errors.RasterioError:
+        return None
+    return tags[ORIGIN] == GIVEN if ORIGIN in tags else False if "made_by" in tags else None
 
 
 def _sized(grid: Grid, path: Path) -> Grid:
@@ -217,7 +274,9 @@ def _checked(path: Path, target: Path, counts: NDArray[np.int64] | None = None) 
 
 
 @contextmanager
-def _described(path: Path, classes: Sequence[str], colours: Colours, counts: NDArray[np.int64]) -> Iterator[None]:
+def _described(
+    path: Path, classes: Sequence[str], colours: Colours, counts: NDArray[np.int64], codes: Sequence[int]
+) -> Iterator[None]:
     """Once the codes are counted, say what they mean."""
     yield
-    path.write_text(categories_xml(classes, colours, counts.tolist()), encoding="utf-8")
+    path.write_text(categories_xml(classes, colours, counts.tolist(), codes), encoding="utf-8")

@@ -7,10 +7,19 @@ it is loaded by itself for a layer whose file has the same stem.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 from xml.etree import ElementTree
+
+from hyperseg.core.codes import codes_of, empty_code
 
 Colours = Sequence[tuple[int, int, int]]
 UNLABELLED_NAME = "unlabelled"
+UNUSED_NAME = "unused"  # of codes between those of classes, where a list of names must not have gaps
+Measure = Literal["confidence", "entropy"]
+RAMPS = {  # from 0 to 1; dark is doubt
+    "confidence": ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"),
+    "entropy": ("#fcfdbf", "#fc8961", "#b73779", "#51127c", "#000004"),
+}
 
 # column of the attribute table: name, GDAL's type (0 whole number, 2 text) and usage (GDALRATFieldUsage)
 COLUMNS = (
@@ -18,39 +27,70 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def categories_xml(classes: Sequence[str], colours: Colours, counts: Sequence[int]) -> str:
+def names_by_code(classes: Sequence[str], codes: Sequence[int] | None = None, unused: str = "") -> list[str]:
+    """Names of all codes from 0 on: of classes, of no class ("unlabelled"), and `unused` between them."""
+    known = codes_of(len(classes), codes)
+    named = dict(zip(known, classes, strict=True)) | {empty_code(known): UNLABELLED_NAME}
+    return [named.get(code, unused) for code in range(max(named) + 1)]
+
+
+def categories_xml(
+    classes: Sequence[str], colours: Colours, counts: Sequence[int], codes: Sequence[int] | None = None
+) -> str:
     """The .aux.xml of a map: class names by code, and a table with name, pixels and colour of every code.
 
-    Class k of K has code k + 1, code 0 is "unlabelled"; `counts` are pixels of the codes 0..K.
+    Args:
+        classes, colours: K names and sRGB triples.
+        counts: pixels of every code, from 0 on.
+        codes: K codes, or None for 1..K.
     """
     root = ElementTree.Element("PAMDataset")
     band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
     names = ElementTree.SubElement(band, "CategoryNames")
-    for name in (UNLABELLED_NAME, *classes):
+    for name in names_by_code(classes, codes):
         ElementTree.SubElement(names, "Category").text = name
     table = ElementTree.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
     for index, (name, kind, usage) in enumerate(COLUMNS):
         column = ElementTree.SubElement(table, "FieldDefn", index=str(index))
         for tag, value in (("Name", name), ("Type", kind), ("Usage", usage)):
             ElementTree.SubElement(column, tag).text = str(value)
-    for code, (name, colour) in enumerate(zip(classes, colours, strict=True), start=1):
-        row = ElementTree.SubElement(table, "Row", index=str(code - 1))
+    known = codes_of(len(classes), codes)
+    for index, (code, name, colour) in enumerate(zip(known, classes, colours, strict=True)):
+        row = ElementTree.SubElement(table, "Row", index=str(index))
         for value in (code, name, int(counts[code]), *colour):
             ElementTree.SubElement(row, "F").text = str(value)
     return _document(root)
 
 
-def raster_qml(classes: Sequence[str], colours: Colours) -> str:
-    """A QGIS style for a raster of codes: a palette with the class names."""
+def raster_qml(classes: Sequence[str], colours: Colours, codes: Sequence[int] | None = None) -> str:
+    """A QGIS style for a raster of codes (None: 1..K): a palette with the class names."""
     root = ElementTree.Element("qgis", version="3.0")
     renderer = ElementTree.SubElement(
         ElementTree.SubElement(root, "pipe"), "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1"
     )
     entries = ElementTree.SubElement(renderer, "colorPalette")
-    for code, (name, colour) in enumerate(zip(classes, colours, strict=True), start=1):
+    for code, name, colour in zip(codes_of(len(classes), codes), classes, colours, strict=True):
         ElementTree.SubElement(
             entries, "paletteEntry", value=str(code), label=name, color=f"#{bytes(colour).hex()}", alpha="255"
         )
+    return "<!DOCTYPE qgis>\n" + _document(root)
+
+
+def ramp_qml(measure: Measure) -> str:
+    """A QGIS style for a raster of values from 0 to 1: a continuous ramp of colours."""
+    root = ElementTree.Element("qgis", version="3.0")
+    renderer = ElementTree.SubElement(
+        ElementTree.SubElement(root, "pipe"), "rasterrenderer", type="singlebandpseudocolor", band="1", opacity="1",
+        alphaBand="-1", classificationMin="0", classificationMax="1",
+    )  # fmt: skip
+    shader = ElementTree.SubElement(
+        ElementTree.SubElement(renderer, "rastershader"), "colorrampshader", colorRampType="INTERPOLATED",
+        classificationMode="1", clip="0", minimumValue="0", maximumValue="1",
+    )  # fmt: skip
+    colours = RAMPS[measure]
+    for k, colour in enumerate(colours):
+        value = f"{k / (len(colours) - 1):g}"
+        ElementTree.SubElement(shader, "item", value=value, label=value, color=colour, alpha="255")
     return "<!DOCTYPE qgis>\n" + _document(root)
 
 

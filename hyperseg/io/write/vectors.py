@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, DataFileError, Grid
+from hyperseg.core import DataFileError, Grid
+from hyperseg.core.codes import code_table, codes_of
 from hyperseg.core.files import sweep, temporary_beside
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.pixel_area import pixel_areas
@@ -34,10 +35,11 @@ def write_polygons(
     colours: Colours,
     grid: Grid | None = None,
     confidence: NDArray[Any] | None = None,
+    codes: Sequence[int] | None = None,
 ) -> int:
     """Write the regions of a map as polygons along pixel borders, and a QGIS style beside them.
 
-    Columns: `class`, `code` (class k of the package is k + 1, as in the map's file), `pixels`, `area_m2` and
+    Columns: `class`, `code` (as in the map's file), `pixels`, `area_m2` and
     `area_ha` where the grid tells (in degrees: on the ellipsoid), and `confidence`, the mean over the polygon's
     pixels, where there is one. GeoJSON is in longitude and latitude (WGS 84), as RFC 7946 has it; the others keep
     the map's CRS. Everything is held in memory: about 25 bytes a pixel, and 1 kB a polygon.
@@ -48,6 +50,7 @@ def write_polygons(
         classes, colours: K names and sRGB triples.
         grid: coordinates, or None.
         confidence: (H, W), NaN where there is none; or None.
+        codes: K codes of the classes, or None for 1..K.
 
     Returns:
         The number of polygons.
@@ -61,7 +64,7 @@ def write_polygons(
     driver = vector_driver(target)
     check_labels(labels, len(classes), target)
     numbers, of_region = find_regions(labels)
-    columns = _columns(numbers, of_region, classes, place, confidence)
+    columns = _columns(numbers, of_region, classes, place, confidence, codes)
     shapes, order = _outlines(numbers, place)
     options = {"encoding": "UTF-8"} if driver == "ESRI Shapefile" else {}
     if driver == "GeoJSON" and place.crs is not None:
@@ -105,13 +108,14 @@ def _columns(
     classes: Sequence[str],
     grid: Grid,
     confidence: NDArray[Any] | None,
+    codes: Sequence[int] | None,
 ) -> dict[str, NDArray[Any]]:
     """The table, one entry per region number 0..n."""
     n = len(of_region)
     names = np.array([*classes, ""], object)  # the last is for the number 0, class -1
     found: dict[str, NDArray[Any]] = {
         "class": names[of_region],
-        "code": of_region.astype(np.int32) - UNLABELLED,
+        "code": code_table(codes_of(len(classes), codes))[of_region].astype(np.int32),
         "pixels": region_sums(numbers, None, n).astype(np.int64),
     }
     rows = pixel_areas(grid, numbers.shape)

@@ -111,7 +111,7 @@ def apply_run(
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
         confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
-        made_by=loaded.chain if mapper.refine else loaded.chain[:1],
+        made_by=loaded.chain if mapper.refine else loaded.chain[:1], codes=loaded.codes,
     )  # fmt: skip
     plan = {
         "run": zlib.crc32((run / WEIGHTS).read_bytes()),
@@ -212,13 +212,11 @@ def _assemble(store: UnfinishedMap, writer: MapWriter) -> None:
 
 def _targets(out: Path, *, entropy: bool) -> dict[str, Path]:
     """The files of a map; the style has its stem."""
-    targets = {
-        "map": out,
-        "classes": out.with_name(out.name + ".aux.xml"),
-        "style": out.with_suffix(".qml"),
-        "confidence": out.with_name(out.stem + "-confidence.tif"),
-    }
-    return targets | ({"entropy": out.with_name(out.stem + "-entropy.tif")} if entropy else {})
+    targets = {"map": out, "classes": out.with_name(out.name + ".aux.xml"), "style": out.with_suffix(".qml")}
+    for name in ("confidence", *(["entropy"] if entropy else [])):
+        targets[name] = out.with_name(f"{out.stem}-{name}.tif")
+        targets[f"style of {name}"] = targets[name].with_suffix(".qml")
+    return targets
 
 
 def _remove_stale(every: Mapping[str, Path], written: Mapping[str, Path]) -> None:

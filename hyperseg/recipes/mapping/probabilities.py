@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Scene, SettingError, Tile
+from hyperseg.core.codes import codes_of
 from hyperseg.core.files import sweep, temporary_beside
 from hyperseg.recipes.mapping.resume import DONE, PLAN, PROBABILITIES
 from hyperseg.recipes.run.load import LoadedRun
@@ -45,6 +46,7 @@ class ProbabilityWriter:
             fill_value=float("nan"), dimension_names=("y", "x", "class"),
             attributes={
                 "classes": list(run.classes),
+                "codes": list(codes_of(k, run.codes)),
                 "colours": [list(c) for c in run.colours],
                 "crs": scene.grid.crs,
                 "affine": None if scene.grid.affine is None else list(scene.grid.affine),

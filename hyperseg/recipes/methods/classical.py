@@ -58,7 +58,7 @@ class ClassicalModel:
             probs = predict_map(
                 self.classifier, scene.cube, on_rows=lambda done, _: progress(done * width, height * width)
             )
-        return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (self.name,), scene.valid)
+        return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (self.name,), scene.valid, scene.codes)
 
     def features(self, scene: Scene, runtime: Runtime) -> None:
         return None

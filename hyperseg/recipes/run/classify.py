@@ -188,7 +188,11 @@ def identity(tasks: Sequence[Task], settings: RunSettings) -> dict[str, Any]:
     return {
         "settings": settings.to_json(),
         "scene": identity_of(scene),
-        "labels": {"classes": list(scene.classes), "checksum": zlib.crc32(scene.labels.tobytes())},
+        "labels": {
+            "classes": list(scene.classes),
+            "codes": scene.codes,
+            "checksum": zlib.crc32(scene.labels.tobytes()),
+        },
         "split": {"checksum": zlib.crc32(parts)},
         "pool": None if pools is None else {"checksum": zlib.crc32(np.packbits(pools[0]).tobytes())},
     }

@@ -10,13 +10,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hyperseg.core import Scene, SettingError
+from hyperseg.core import LabelError, Scene, SettingError
 from hyperseg.core.settings import from_json
 from hyperseg.data.splits import parse_split
 from hyperseg.io.cube_options import CubeOptions
 from hyperseg.io.formats import is_data
 from hyperseg.io.labels.vectors import VectorOptions
-from hyperseg.io.open import open_scene, read_mask
+from hyperseg.io.open import named_card, open_scene, read_mask
 from hyperseg.io.read import split_key
 from hyperseg.recipes.run.record import load_record
 from hyperseg.recipes.run.settings import RunSettings
@@ -77,6 +77,11 @@ def open_inputs(
     if not settings.chosen.unlabelled:
         named["pool"] = None
     drawn, stated = _options("labels", VectorOptions, given, known), _options("scene", CubeOptions, given, known)
+    if named["labels"] is None and named_card(named["scene"]) is None:
+        raise LabelError(
+            f"{named['scene']}: a scene of your own needs labels: give --labels FILE, polygons with a class (.gpkg, "
+            ".geojson, .shp) or a raster of the same size with 0 = unlabelled."
+        )
     scene = open_scene(
         named["scene"], labels=named["labels"], folder=folder, vectors=from_json(VectorOptions, drawn, "drawn labels"),
         cube=from_json(CubeOptions, stated, "the scene"),

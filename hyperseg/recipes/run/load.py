@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import HypersegError, RunError
+from hyperseg.core.codes import codes_of
 from hyperseg.core.parts import Fitted, Model, Saved, unprefixed
+from hyperseg.core.words import distinct
 from hyperseg.data.drift import DriftReference
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.recipes.mapping.prepare import load_drift
@@ -32,6 +34,7 @@ class LoadedRun:
         chain: names of all that made its map.
         scene_name, wavelengths_nm, scale: of the scene it was trained on.
         drift: what the model saw, or None where too little of it is known.
+        codes: of the classes in its maps, as in `Scene`; None in runs of versions that kept none.
     """
 
     model: Model
@@ -43,6 +46,7 @@ class LoadedRun:
     wavelengths_nm: NDArray[np.float64] | None = None
     scale: float | None = None
     drift: DriftReference | None = None
+    codes: tuple[int, ...] | None = None
 
     @property
     def preprocess(self) -> Preprocess:
@@ -81,11 +85,12 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
     return LoadedRun(
         model,
         tuple(fitted for fitted in refiners if not fitted.changes_nothing),
-        tuple(record["classes"]),
+        distinct(record["classes"]),
         tuple(tuple(c) for c in record["colours"]),
         tuple(record["chain"]),
         record["scene"]["name"],
         None if record.get("wavelengths_nm") is None else np.asarray(record["wavelengths_nm"], float),
         record.get("scale"),
         load_drift(tensors),
+        None if (codes := record.get("codes")) is None else codes_of(len(record["classes"]), codes),
     )

@@ -20,7 +20,17 @@ from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
 from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import gather_spectra
-from hyperseg.io.write import CONFIDENCE, ENTROPY, replacing, share_of_largest, write_json, write_map, write_raster
+from hyperseg.io.write import (
+    CONFIDENCE,
+    ENTROPY,
+    replacing,
+    share_of_largest,
+    write_json,
+    write_map,
+    write_raster,
+    write_text,
+)
+from hyperseg.io.write.style import Measure, ramp_qml
 from hyperseg.metrics import mean_and_std
 from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import save_model
@@ -51,19 +61,23 @@ def finish_run(
     scene, split, first = task.scene, task.split, results[0]
     tensors = dict(first.tensors)
     chain = tuple(first.summary["chain"])
-    final = SegmentationMap(tensors.pop(MAP), scene.classes, scene.colours, scene.grid, chain, scene.valid)
+    final = SegmentationMap(tensors.pop(MAP), scene.classes, scene.colours, scene.grid, chain, scene.valid, scene.codes)
     write_map(folder / "map.tif", final)
     entropy = share_of_largest(final.entropy(), scene.n_classes)
-    for name, values, meaning in (
-        ("confidence.tif", final.confidence(), CONFIDENCE),
-        ("entropy.tif", entropy, ENTROPY),
-    ):
+    measures: dict[Measure, tuple[Any, str]] = {
+        "confidence": (final.confidence(), CONFIDENCE),
+        "entropy": (entropy, ENTROPY),
+    }
+    for name, (values, meaning) in measures.items():
         known = values if scene.valid is None else np.where(scene.valid, values, np.float32(np.nan))
-        write_raster(folder / name, known, scene.grid, names=(meaning,))
+        write_raster(folder / f"{name}.tif", known, scene.grid, names=(meaning,))
+        write_text(folder / f"{name}.qml", ramp_qml(name))
     save_model(folder, tensors, _record(scene, split, settings, first, inputs))
     metrics = summarise(task, settings, [r.summary for r in results], first.sections, device=device)
     table = np.asarray(first.summary["steps"][metrics["final"]]["confusion"])
-    metrics["areas"] = describe_areas(final.labels(), table, scene.classes, scene.grid, sample="test")
+    metrics["areas"] = describe_areas(
+        final.labels(), table, scene.classes, scene.grid, sample="test", codes=scene.codes
+    )
     write_areas(folder / "areas.csv", metrics["areas"])
     shown = draw_figures(scene, split, final, metrics) if pictures else {}
     if pictures:
@@ -208,6 +222,7 @@ def _record(
         "scene": {"name": scene.name, "shape": list(scene.shape), "bands": scene.n_bands, "source": scene.source},
         "split": {"how": split.how, "seed": split.seed, "guard_px": split.guard_px},
         "classes": list(scene.classes),
+        "codes": None if scene.codes is None else list(scene.codes),
         "colours": [list(c) for c in scene.colours],
         "grid": asdict(scene.grid),
         "wavelengths_nm": None if scene.wavelengths_nm is None else [float(w) for w in scene.wavelengths_nm],

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, Grid
-from hyperseg.core.words import listed
+from hyperseg.core.codes import codes_of
+from hyperseg.core.words import as_cell, listed
 from hyperseg.io.pixel_area import mean_pixel_area, pixel_areas
 from hyperseg.io.write import write_text
 from hyperseg.metrics.area import Areas, adjusted_areas
@@ -30,7 +31,13 @@ Sample = Literal["test", "labelled"]
 
 
 def describe_areas(
-    labels: NDArray[Any], table: NDArray[np.integer[Any]], classes: Sequence[str], grid: Grid, *, sample: Sample
+    labels: NDArray[Any],
+    table: NDArray[np.integer[Any]],
+    classes: Sequence[str],
+    grid: Grid,
+    *,
+    sample: Sample,
+    codes: Sequence[int] | None = None,
 ) -> dict[str, Any] | None:
     """Areas of the classes of a map, as JSON; None where no reference pixel lies on the map.
 
@@ -40,8 +47,9 @@ def describe_areas(
         classes: K names.
         grid: where the size of a pixel comes from; without one, areas are in pixels.
         sample: what the reference pixels are: test pixels of a split, or labels of unknown origin.
+        codes: K codes of the classes in files, or None for 1..K.
     """
-    k = len(classes)
+    k, known = len(classes), codes_of(len(classes), codes)
     if not table[:, :k].any():
         return None
     pixels = np.bincount(labels[labels != UNLABELLED], minlength=k)
@@ -59,7 +67,7 @@ def describe_areas(
         "sample": SAMPLES[sample],
         "per_class": {
             name: {
-                "code": i + 1,
+                "code": known[i],
                 "pixels": int(pixels[i]),
                 "mapped": float(found.mapped[i]),
                 "mapped_percent": 100 * float(found.mapped[i]) / found.total,
@@ -106,7 +114,7 @@ def write_areas(path: Path, areas: Mapping[str, Any] | None) -> None:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["class", *columns.values()])
     for name, entry in per_class.items():
-        rows.writerow([name, *(_cell(entry[key]) for key in columns)])
+        rows.writerow([as_cell(name), *(_cell(entry[key]) for key in columns)])
     write_text(path, text.getvalue())
 
 

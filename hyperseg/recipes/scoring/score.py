@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError
+from hyperseg.core.words import distinct
 from hyperseg.io.card import Card
 from hyperseg.io.catalog import built_in_files, by_hand, cache_folder, locate, read_file, to_labels, verify_labels
 from hyperseg.io.formats.array import FileArray
@@ -18,11 +19,23 @@ from hyperseg.io.labels.raster import Labels, labels_of
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on
 from hyperseg.io.open import named_card
-from hyperseg.io.read import open_array, read_labels
+from hyperseg.io.read import open_array, read_labels, split_key
 from hyperseg.io.write import read_map
+from hyperseg.io.write.map import codes_are_given
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
+from hyperseg.recipes.run.map_file import map_of
 from hyperseg.recipes.scoring.areas import describe_areas
-from hyperseg.recipes.scoring.matching import MatchedBy, class_keys, class_names, has_names, in_words, named, translated
+from hyperseg.recipes.scoring.matching import (
+    MatchedBy,
+    class_keys,
+    class_names,
+    has_names,
+    in_words,
+    matched,
+    named,
+    translated,
+    with_own_codes,
+)
 
 BORDER_PX = 2
 
@@ -87,24 +100,29 @@ def score(
 ) -> MapScore:
     """Score a class map against labels, which are brought onto the map's grid where they lie on another.
 
-    Classes are matched by name where map and labels both have names, else by the codes in the files. Only
-    labelled pixels are scored; a pixel the map leaves out counts as wrong, and so does a class it lacks.
+    Classes are matched by name where map and labels both have names, else by the codes in the files, if these are
+    codes of the user's and no numbers that were given to names. Only labelled pixels are scored; a pixel the map leaves
+    out counts as wrong, and so does a class it lacks.
 
     Args:
-        map_file: a map of this package, or any label raster ("FILE:KEY" works).
-        labels: a label raster (FILE or FILE:KEY), polygons, or the name of a public scene, for its ground truth.
-        classes_from: a public scene, or a raster with class names: names for codes that have none.
+        map_file: a run folder, a map of this package, or any label raster ("FILE:KEY" works).
+        labels: a label raster (FILE or FILE:KEY), polygons, points, a run folder, or the name of a public scene, for
+            its ground truth.
+        classes_from: names for codes that have none: a public scene, a raster or run with class names, a .qml, or a
+            table of codes and names (.csv).
         vectors: class column, layer and the like; of labels drawn as vectors only.
 
     Raises:
         DataFileError: a file cannot be read.
-        LabelError: other shapes or places, or no class in common.
+        LabelError: other shapes or places, no class in common, or names on one side and mere codes on the other.
+        RunError: a run folder without a map.
     """
     names = {} if classes_from is None else class_names(classes_from)
-    drawn, guess = open_map(map_file)
-    guess, truth = named(guess, names), named(open_truth(labels, drawn, vectors), names)
-    matched_by: MatchedBy = "name" if has_names(guess) and has_names(truth) else "code"
-    ours, theirs = class_keys(truth, matched_by), class_keys(guess, matched_by)
+    map_file, labels = map_of(map_file), map_of(labels)
+    drawn, guess = open_map(map_file, labels)
+    guess, truth = named(guess, names), named(with_own_codes(open_truth(labels, drawn, vectors)), names)
+    matched_by = matched(truth, guess, labels, map_file)
+    ours, theirs = class_keys(truth, guess, matched_by)
     if not set(ours) & set(theirs):
         raise LabelError(
             f"{map_file} and {labels} share no class (matched by {matched_by}): the map has {in_words(guess)}; "
@@ -115,8 +133,11 @@ def score(
     place = {key: k for k, key in enumerate(keys)}
     predicted = translated(guess.codes, [place[key] for key in theirs])
     counts = confusion(truth.codes, predicted, len(keys))
-    extra = [name for key, name in zip(theirs, guess.classes, strict=True) if key not in ours]
-    classes = (*truth.classes, *extra)
+    extra = [k for k, key in enumerate(theirs) if key not in ours]
+    classes = distinct((*truth.classes, *(guess.classes[k] for k in extra)))
+    codes = [*truth.file_codes, *(guess.file_codes[k] for k in extra)]
+    if len(set(codes)) < len(codes) or max(codes) >= 2**16:  # of two files that number their classes differently
+        codes = list(range(1, len(codes) + 1))
     return MapScore(
         map=str(map_file),
         labels=str(labels),
@@ -126,24 +147,32 @@ def score(
         scores=scores(counts),
         confusion=counts,
         boundary=boundary_accuracy(truth.codes, predicted, within_px=BORDER_PX),
-        areas=describe_areas(predicted, counts, classes, drawn.grid, sample="labelled"),
+        areas=describe_areas(predicted, counts, classes, drawn.grid, sample="labelled", codes=codes),
         notes=(*remarks(truth, guess, ours, theirs, counts, matched_by), provenance(drawn.path)),
     )
 
 
-def open_map(path: str | Path) -> tuple[FileArray, Labels]:
+def open_map(path: str | Path, labels: str | Path = "LABELS") -> tuple[FileArray, Labels]:
     """A map as its file and its classes: of this package with all its names, or of any other program."""
+    if is_vector(path) or not (Path(split_key(path)[0]).exists() or named_card(path) is None):
+        raise LabelError(
+            f"{path}: {'holds vectors' if is_vector(path) else 'is a public scene'}, no map. The map comes first and "
+            f"the labels second: hyperseg score {labels} {path}"
+        )
     file = open_array(path, ndim=2)
     if len(file.array.shape) != 2:
         raise LabelError(
             f"{path}: a class map is (rows, columns), this array has shape {tuple(file.array.shape)}. "
             "Give the raster of class codes (map.tif), not a picture or a cube."
         )
+    given = codes_are_given(path)
     try:
-        codes, classes, colours, grid = read_map(path)
+        found = read_map(path)
     except DataFileError:
-        return file, labels_of(file, tuple(file.array.shape))
-    return replace(file, grid=grid), Labels(codes, classes, colours, tuple(range(1, len(classes) + 1)))
+        labelled = labels_of(file, tuple(file.array.shape))
+        return file, replace(labelled, numbered=given is False)
+    read = Labels(found.labels, found.classes, found.colours, found.codes, numbered=given is False)
+    return replace(file, grid=found.grid), read
 
 
 def open_truth(labels: str | Path, drawn: FileArray, vectors: VectorOptions) -> Labels:
@@ -156,10 +185,23 @@ def open_truth(labels: str | Path, drawn: FileArray, vectors: VectorOptions) -> 
     if card is not None:
         check_shape(labels, card.size, drawn)
         return card_truth(card)
+    given = codes_are_given(labels)
     file = open_array(labels, ndim=2, shape=shape)
+    if given is not None and codes_are_given(drawn.path) is None:
+        _refuse_swapped(file, labels, drawn)
     if not both_placed(file.grid, drawn.grid):
         check_shape(labels, tuple(file.array.shape), drawn)
-    return labels_on(file, shape, drawn.grid, scene=str(drawn.path))
+    return replace(labels_on(file, shape, drawn.grid, scene=str(drawn.path)), numbered=given is False)
+
+
+def _refuse_swapped(file: FileArray, labels: str | Path, drawn: FileArray) -> None:
+    """Refuse labels that are a map of this package against a "map" that is none, and leaves most of its pixels out."""
+    ours, theirs = np.asarray(drawn.array), np.asarray(file.array)
+    if ours.shape == theirs.shape and 2 * np.count_nonzero(ours) < np.count_nonzero(theirs):
+        raise LabelError(
+            f"{labels} is a map of hyperseg, and {drawn.path} leaves most pixels unlabelled: map and labels look "
+            f"swapped. The map comes first: hyperseg score {labels} {drawn.path}"
+        )
 
 
 def check_shape(labels: str | Path, found: tuple[int, ...], drawn: FileArray) -> None:

@@ -226,7 +226,7 @@ def test_heights_are_ignored(draw: Draw) -> None:
 def test_a_bow_tie_is_repaired(draw: Draw, caplog: pytest.LogCaptureFixture) -> None:
     tie = at((5, 5), (15, 15), (15, 5), (5, 15))
     labels = read(draw("f.gpkg", [tie, at((30, 5), (35, 5), (30, 5))], {"crop": ["a", "b"]}))
-    assert "invalid geometries (crossing or repeated edges): 2, repaired" in (said := notes(caplog))
+    assert "invalid geometries (crossing or repeated edges): 2, filled by the even-odd rule" in (said := notes(caplog))
     assert "polygons without an area: 1, skipped" in said
     assert "outside" not in said
     assert np.count_nonzero(labels.codes == 0) == pytest.approx(50, abs=10)

@@ -41,7 +41,8 @@ def names(folder: Path) -> set[str]:
 
 def test_map_reads_back(tmp_path: Path) -> None:
     write_map(tmp_path / "map.tif", LABELS, **NAMED, grid=GRID)
-    labels, classes, colours, grid = read_map(tmp_path / "map.tif")
+    labels, classes, colours, grid, codes = read_map(tmp_path / "map.tif")
+    assert codes == (1, 2, 3)
     np.testing.assert_array_equal(labels, LABELS)
     assert labels.dtype == np.int16
     assert (classes, colours, grid) == (CLASSES, COLOURS, GRID)
@@ -96,7 +97,7 @@ def test_segmentation_map_is_written_with_its_own_names(tmp_path: Path) -> None:
     valid[0] = False
     result = SegmentationMap(probs, CLASSES, COLOURS, GRID, ("x",), valid)
     write_map(tmp_path / "m.tif", result)
-    labels, classes, colours, grid = read_map(tmp_path / "m.tif")
+    labels, classes, colours, grid, _ = read_map(tmp_path / "m.tif")
     np.testing.assert_array_equal(labels, result.labels())
     assert (classes, colours, grid) == (CLASSES, COLOURS, GRID)
 
@@ -112,7 +113,7 @@ def test_windows_make_the_same_map_as_the_whole(tmp_path: Path, size: tuple[int,
         assert not (tmp_path / "map.tif").exists()
     np.testing.assert_array_equal(read_map(tmp_path / "map.tif")[0], LABELS)
     np.testing.assert_array_equal(read_array(tmp_path / "confidence.tif", ndim=2), confidence)
-    assert names(tmp_path) == {"map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif"}
+    assert names(tmp_path) == {"map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif", "confidence.qml"}
 
 
 def test_entropy_goes_beside_and_says_what_it_is(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_entropy_goes_beside_and_says_what_it_is(tmp_path: Path) -> None:
         assert "0 certain, 1 no idea" in file.descriptions[0]
     np.testing.assert_array_equal(found, share)
     np.testing.assert_allclose((found[0, 0], found[0, 1]), (0, 1), atol=1e-6)
-    assert names(tmp_path) == {"m.tif", "m.tif.aux.xml", "m.qml", "c.tif", "e.tif"}
+    assert names(tmp_path) == {"m.tif", "m.tif.aux.xml", "m.qml", "c.tif", "c.qml", "e.tif", "e.qml"}
     assert share_of_largest(np.zeros(2), 1).tolist() == [0, 0]  # of one class there is no doubt
 
     refused = pytest.raises(SettingError, match="give entropy_path and entropy for every window")

@@ -99,7 +99,7 @@ def test_an_envi_scene_keeps_its_place_on_the_map(folders: dict[str, Path], toy:
     )
     scene = read_scene(tmp_path / "s.hdr")
     made = mapped(folders["cnn3d"], scene, tmp_path / "m.tif")
-    _, classes, colours, grid = read_map(tmp_path / "m.tif")
+    _, classes, colours, grid, _ = read_map(tmp_path / "m.tif")
     assert (classes, colours) == (toy.classes, toy.colours)
     assert grid.affine == (10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0)
     np.testing.assert_array_equal(made[28:44, 25:38], read_map(folders["cnn3d"] / "map.tif")[0][4:20, 4:17])

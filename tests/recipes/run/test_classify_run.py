@@ -32,8 +32,8 @@ from hyperseg.recipes.run.steps import Outcome
 from hyperseg.simulated.scenes import toy_scene
 
 FILES = {
-    "map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif", "entropy.tif", "areas.csv", "model.safetensors",
-    "run.json", "metrics.json", "report.html",
+    "map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif", "confidence.qml", "entropy.tif", "entropy.qml",
+    "areas.csv", "model.safetensors", "run.json", "metrics.json", "report.html",
 }  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def test_the_confusion_holds_every_test_pixel_and_gives_the_accuracy(ended: Ende
 
 
 def test_the_map_is_that_of_the_first_repeat(ended: Ended, toy: Scene) -> None:
-    labels, classes, colours, grid = read_map(ended.root / "map.tif")
+    labels, classes, colours, grid, _ = read_map(ended.root / "map.tif")
     np.testing.assert_array_equal(labels, ended.final.probs.argmax(-1))
     assert (classes, colours, grid) == (toy.classes, toy.colours, toy.grid)
     np.testing.assert_array_equal(values_of(ended.root / "confidence.tif"), ended.final.probs.max(-1))
