@@ -125,7 +125,7 @@ def refine(
         after = fitted.apply(before.map, task.scene, runtime)
         step = Step(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
-            time.monotonic() - started, by=refiner.title or refiner.name,
+            time.monotonic() - started, by=refiner.title or refiner.name, left_alone=fitted.changes_nothing,
         )  # fmt: skip
         links.append(Link(step, fitted, before.map))
     return links

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import DataFileError, LabelError
+from hyperseg.core import UNLABELLED, DataFileError, LabelError
 from hyperseg.io.card import Card
 from hyperseg.io.catalog import built_in_files, by_hand, cache_folder, locate, read_file, to_labels, verify_labels
 from hyperseg.io.formats.array import FileArray
@@ -21,7 +21,7 @@ from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array, read_labels
 from hyperseg.io.write import read_map
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
-from hyperseg.recipes.scoring.areas import describe_areas
+from hyperseg.recipes.scoring.areas import Reference, describe_areas
 from hyperseg.recipes.scoring.matching import MatchedBy, class_keys, class_names, has_names, in_words, named, translated
 
 BORDER_PX = 2
@@ -115,6 +115,7 @@ def score(
     place = {key: k for k, key in enumerate(keys)}
     predicted = translated(guess.codes, [place[key] for key in theirs])
     counts = confusion(truth.codes, predicted, len(keys))
+    reference = Reference.of(truth.codes, truth.parcels, truth.codes != UNLABELLED)
     extra = [name for key, name in zip(theirs, guess.classes, strict=True) if key not in ours]
     classes = (*truth.classes, *extra)
     return MapScore(
@@ -126,7 +127,7 @@ def score(
         scores=scores(counts),
         confusion=counts,
         boundary=boundary_accuracy(truth.codes, predicted, within_px=BORDER_PX),
-        areas=describe_areas(predicted, counts, classes, drawn.grid, sample="labelled"),
+        areas=describe_areas(predicted, counts, classes, drawn.grid, sample="labelled", reference=reference),
         notes=(*remarks(truth, guess, ours, theirs, counts, matched_by), provenance(drawn.path)),
     )
 
