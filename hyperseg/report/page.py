@@ -136,7 +136,7 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
     for column in (*findings.SCORED, "leak (px)"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in findings.rows(metrics):
-        tags = [row.role] if row.role in ("baseline", "control") else []
+        tags: list[str] = [row.role] if row.role in ("baseline", "control") else []
         tags += filter(None, [findings.left_alone(row, metrics)])
         label = row.title + (f" ({'; '.join(tags)})" if tags else "")
         cells = [label, *(findings.spread(row.scores.get(key), repeats) for key in findings.SCORED)]

@@ -415,7 +415,7 @@ def test_the_summary_names_the_largest_areas(metrics: dict[str, Any], areas: dic
     assert "Areas in ha," in " ".join(shown(metrics | {"areas": areas, "repeats": 1}).split())
     assert "no interval" not in text
     areas["per_class"]["Woods"] |= {"low": math.nan, "high": math.nan}
-    assert "Woods 1 100 (no interval)" in " ".join(shown(metrics | {"areas": areas}).split(" "))
+    assert "Woods 1 100 (no interval)" in " ".join(shown(metrics | {"areas": areas}).split())
     areas["per_class"] = {"Alfalfa": areas["per_class"]["Alfalfa"]}
     assert "none can be estimated" in " ".join(shown(metrics | {"areas": areas}).split())
 
