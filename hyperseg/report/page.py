@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import RunError, replaced
 from hyperseg.core.sections import Section
-from hyperseg.core.words import NARROW, UNKNOWN, number, thousands
+from hyperseg.core.words import NARROW, duration, number, thousands
 from hyperseg.metrics import area_table
 from hyperseg.report import findings
 from hyperseg.report.findings import Metrics, Row
@@ -173,14 +173,7 @@ def _classes(metrics: Metrics, table: list[Row]) -> list[dict[str, Any]]:
 
 def _seconds(value: Any) -> str:
     """A duration as a person says it."""
-    seconds = findings.mean(value)
-    if not seconds >= 0:
-        return UNKNOWN
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    return duration(findings.mean(value))
 
 
 def _printable(text: str, encoding: str) -> str:
