@@ -11,6 +11,7 @@ import click
 from hyperseg.cli.device import device_option
 from hyperseg.cli.options import NONE, Choice, PartsCommand, chosen_settings, in_group
 from hyperseg.cli.reading import LABELS, cube_options, vector_options
+from hyperseg.cli.several import talks
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS
 
@@ -28,7 +29,12 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
     "label raster, 0 = unlabelled (FILE:ARRAY picks an array).",
 )
 @vector_options
-@labels("--split", metavar="SPLIT", help="How labelled pixels are divided, see below.  [default: parcels]")
+@labels(
+    "--split",
+    metavar="SPLIT",
+    help="How labelled pixels are divided, see below.  [default: parcels, which trains on 50 pixels of a class at "
+    "most; parcels:cap=none on all]",
+)
 @parts("--method", type=Choice(METHODS), help=f"What makes the map.  [default: {METHODS.default}]")
 @parts(
     "--refine",
@@ -58,7 +64,7 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
 @run("--out", type=PATH, help="Run folder.  [default: runs/SCENE-METHOD]")
 @run("--resume", is_flag=True, help="Continue an interrupted run.")
 @run("--from", "record", type=PATH, help="Repeat the run of a run.json; options given here win.")
-@run("--quiet", is_flag=True, help="No progress bars.")
+@run("--quiet", is_flag=True, help="No plan and no progress, results only.")
 @run("--no-pictures", is_flag=True, help="Draw nothing: no map.png, no pictures in the report.")
 @click.pass_context
 def classify(
@@ -91,6 +97,9 @@ def classify(
 
     plain = {"split": split, "baselines": baselines or None, "repeats": repeats, "seed": seed}
     settings = chosen_settings(context.meta["base"], given, sets, plain)
+    if not quiet and talks():
+        with_labels = f" with {given['labels']}" if given.get("labels") else ""
+        click.echo(f"Reading {scene or record}{with_labels}", err=True)
     opened = open_inputs(settings, given | {"scene": scene}, record=record, folder=folder)
     from hyperseg.engine import leave_processes, rank
     from hyperseg.recipes.run.classify import classify as run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hyperseg.core import Scene
     from hyperseg.recipes.inspect import Inspection
+    from hyperseg.recipes.inspect_kinds import Kind
 
 
 @click.command()
@@ -39,13 +40,16 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, o
 
     FILE is a cube in any format (FILE:KEY for one array of several), or a public scene such as indian-pines. Only
     a sample of the pixels is read, so that a file of any size is looked at in seconds. A quick look in false
-    colour is saved in the current folder.
+    colour is saved in the current folder. Of polygons, label rasters, maps and the folders of runs it is told what
+    they hold.
 
     \b
     Examples:
       hyperseg info flightline.hdr
       hyperseg info EMIT_L2A_RFL_001.nc --out look.png
       hyperseg info scene.h5:reflectance --no-picture --json -
+      hyperseg info fields.gpkg
+      hyperseg info runs/scene-cnn3d
     """
     import json
 
@@ -55,9 +59,14 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, o
     from hyperseg.io.write.files import write_json
     from hyperseg.io.write.targets import check_targets
     from hyperseg.recipes.inspect import inspect_file, write_quicklook
+    from hyperseg.recipes.inspect_kinds import inspect_kind
 
     named = [*([out] if out else []), *([Path(json_file)] if json_file not in (None, "-") else [])]
     check_targets(named, inputs=[file], overwrite=overwrite)
+    kind = inspect_kind(file)
+    if kind is not None:
+        tell_kind(kind, Console(highlight=False), json_file)
+        return
     found = inspect_file(file, CubeOptions(**given_stated(stated)))
     drawn: tuple[Path, tuple[int, ...] | None] | None = None
     if found.scene is not None and not no_picture:
@@ -73,21 +82,45 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, o
         click.echo(f"written to {json_file}")
 
 
-def show(found: Inspection, console: Console, drawn: tuple[Path, tuple[int, ...] | None] | None) -> None:
-    """Print the facts, the remarks, and what to type next."""
+def tell_kind(kind: Kind, console: Console, json_file: str | None) -> None:
+    """Print what something is that is no scene, and what to type next; or write it as JSON."""
+    import json
+
+    from hyperseg.io.write.files import write_json
+
+    if json_file == "-":
+        click.echo(json.dumps(kind.to_json(), indent=2, ensure_ascii=False))
+        return
+    show_facts({"file": kind.source, "kind": kind.about, **kind.facts}, console)
+    if kind.next:
+        console.print(f"\nNext: {kind.next}", markup=False, soft_wrap=True)
+    if json_file is not None:
+        write_json(json_file, kind.to_json())
+        click.echo(f"written to {json_file}")
+
+
+def show_facts(facts: Mapping[str, str], console: Console) -> None:
+    """A line per fact."""
     from rich.table import Table
     from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for what, value in facts.items():
+        table.add_row(Text(what), Text(value))  # names of files are never markup
+    console.print(table)
+
+
+def show(found: Inspection, console: Console, drawn: tuple[Path, tuple[int, ...] | None] | None) -> None:
+    """Print the facts, the remarks, and what to type next."""
+    from hyperseg.io.read import split_key
 
     facts = {"file": found.source, "format": found.about, **_facts(found)}
     if found.scene is not None and drawn is not None:
         how = "was there and is kept; --overwrite draws it anew" if drawn[1] is None else _shown(found.scene, drawn[1])
         facts["quick look"] = f"{drawn[0]}, {how}"
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for what, value in facts.items():
-        table.add_row(what, Text(value))  # names of files are never markup
-    console.print(table)
+    show_facts(facts, console)
     for remark in found.remarks:
         console.print(f"- {remark}", markup=False, soft_wrap=True)
     if found.scene is None:
@@ -95,6 +128,8 @@ def show(found: Inspection, console: Console, drawn: tuple[Path, tuple[int, ...]
         return
     words = shlex.quote(found.source)
     fields = "FIELDS.gpkg --class-column NAME" if found.scene.grid.affine is not None else "LABELS.tif"
+    if beside := _label_arrays(found, found.scene.cube.shape):
+        fields = shlex.quote(f"{split_key(found.source)[0]}:{beside[0]}")
     labels = "" if found.scene.labels is not None else f" --labels {fields}"
     console.print(f"\nNext: hyperseg classify {words}{labels}", markup=False, soft_wrap=True)
 
@@ -115,8 +150,20 @@ def _list_arrays(found: Inspection, console: Console) -> None:
         largest = max(cubes, key=lambda name: 0 if (e := found.arrays[name]) is None else math.prod(e.shape))
         words = shlex.quote(f"{found.source}:{largest}")
         console.print(f"\nName the one you mean as FILE:ARRAY: hyperseg info {words}", markup=False, soft_wrap=True)
+        cube = found.arrays[largest]
+        if cube is not None and (fits := _label_arrays(found, cube.shape)):
+            drawn = shlex.quote(f"{found.source}:{fits[0]}")
+            console.print(f"With labels: hyperseg classify {words} --labels {drawn}", markup=False, soft_wrap=True)
     else:
         console.print("\nNone of them is a cube (rows, columns, bands).")
+
+
+def _label_arrays(found: Inspection, shape: Sequence[int]) -> list[str]:
+    """Arrays of the file that may be the labels of a cube of this shape, in whatever order of its axes."""
+    flat = {name: entry.shape for name, entry in found.arrays.items() if entry is not None and len(entry.shape) == 2}
+    return [
+        name for name, size in flat.items() if tuple(size) in (tuple(shape[:2]), tuple(shape[1:]), tuple(shape[::2]))
+    ]
 
 
 def _facts(found: Inspection) -> dict[str, str]:

@@ -241,6 +241,7 @@ class Step:
         seconds: it took.
         training_s: of these, before mapping; None where the two are not told apart.
         by: what a sentence calls the refiner that made it; "" for a method.
+        left_alone: it is the map before it, as its refiner changes nothing.
     """
 
     name: str
@@ -250,3 +251,4 @@ class Step:
     seconds: float
     training_s: float | None = None
     by: str = ""
+    left_alone: bool = False

@@ -112,6 +112,12 @@ class Scene:
                 f"class names (labels must be -1 or 0..{len(self.classes) - 1})."
             )
 
+    def __repr__(self) -> str:
+        """A few words: the arrays themselves fill pages."""
+        size = " x ".join(map(str, self.shape))
+        known = "no labels" if self.labels is None else f"{self.n_classes} classes"
+        return f"Scene({self.name!r}, {size} pixels, {self.n_bands} bands of {self.cube.dtype}, {known})"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Spatial shape S."""

@@ -33,6 +33,17 @@ def percent(share: float) -> str:
     return "<0.1 %" if 0 < share < 0.05 else f"{share:.1f} %"
 
 
+def duration(seconds: float) -> str:
+    """A duration as a person says it; a dash where it is not known."""
+    if not seconds >= 0:
+        return UNKNOWN
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
 def counted(n: int, one: str, many: str = "") -> str:
     """A count with its noun: "1 repeat", "1 200 pixels"."""
     return f"{thousands(n)} {one if n == 1 else many or one + 's'}"

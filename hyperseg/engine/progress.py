@@ -1,4 +1,4 @@
-"""Progress of long work on a terminal, as callables for `fit` and `predict_scene`.
+"""Progress of long work on a terminal, as callables for `fit` and `predict_scene`, and signs of life of any other.
 
 Where there is no terminal (a log file, a notebook's output, a batch job) a line is printed now and then. Only
 process 0 talks.
@@ -7,6 +7,7 @@ process 0 talks.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,17 +29,51 @@ class Pace:
     Attributes:
         refresh_s: seconds between two drawings of a bar.
         lines, quiet_s: without a terminal: lines of the whole work, none before so many seconds.
+        silence_s: the longest time without a line, there and in work without steps.
         clock: seconds since any moment.
     """
 
     refresh_s: float = 0.1
     lines: int = 10
     quiet_s: float = 2.0
+    silence_s: float = 5.0
     clock: Callable[[], float] = time.monotonic
 
 
 USUAL = Pace()
 Show = Callable[[int, str], None]  # what is done, and words for the end of the line
+_bars = 0  # being shown: they tell more than `working`
+
+
+def say(text: str, *, console: Console | None = None, quiet: bool = False) -> None:
+    """A line on standard error, for who waits; nothing when quiet."""
+    if not quiet and rank() == 0:
+        _error_console(console).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def working(label: str, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL) -> Iterator[None]:
+    """Say that work without steps goes on: after 5 seconds, then after twice as long each time, while no bar does."""
+    began, ended = pace.clock(), threading.Event()
+
+    def tell() -> None:
+        wait = pace.silence_s
+        while not ended.wait(wait):
+            seconds = pace.clock() - began
+            if not _bars:
+                say(f"{label} ({seconds:.0f} s)", console=console)
+            wait = max(seconds, pace.silence_s)
+
+    if quiet or rank() != 0:
+        yield
+        return
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
@@ -92,12 +127,22 @@ def _shown(label: str, total: int, console: Console | None, quiet: bool, pace: P
     if quiet or rank() != 0:
         yield lambda done, words: None
         return
+    global _bars
+    console = _error_console(console)
+    bar = _bar if console.is_terminal else _lines
+    _bars += 1
+    try:
+        with bar(label, total, console, pace, unit) as show:
+            yield show
+    finally:
+        _bars -= 1
+
+
+def _error_console(console: Console | None) -> Console:
+    """The console given, or one on standard error: results stay pipeable."""
     from rich.console import Console
 
-    console = Console(stderr=True) if console is None else console  # so that results stay pipeable
-    bar = _bar if console.is_terminal else _lines
-    with bar(label, total, console, pace, unit) as show:
-        yield show
+    return Console(stderr=True) if console is None else console
 
 
 @contextmanager
@@ -125,14 +170,15 @@ def _bar(label: str, total: int, console: Console, pace: Pace, unit: str) -> Ite
 
 @contextmanager
 def _lines(label: str, total: int, console: Console, pace: Pace, unit: str) -> Iterator[Show]:
-    began, last = pace.clock(), -1
+    began = pace.clock()
+    last, told = -1, 0.0
 
     def show(done: int, words: str) -> None:
-        nonlocal last
+        nonlocal last, told
         tenth, seconds = done * pace.lines // max(total, 1), pace.clock() - began
-        if tenth == last or seconds < pace.quiet_s:
+        if seconds < pace.quiet_s or (tenth == last and seconds < told + max(told, pace.silence_s)):
             return
-        last = tenth
+        last, told = tenth, seconds
         line = f"{label}: {done}/{total} {unit} {words}".rstrip() + f" ({seconds:.0f} s)"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -31,8 +31,11 @@ class Areas:
         assessed: the part of `total` that the estimates are about: mapped classes with a reference pixel.
         unassessed: mapped classes without any reference pixel; what stands there nobody knows.
         unseen: classes that no reference pixel belongs to: their area is not known.
-        lone: mapped classes with one reference pixel; their variance is taken to be the largest possible.
+        lone: mapped classes with one reference pixel, or parcel; their variance is taken to be the largest possible.
         left_out: reference pixels without a class in the map; they lie outside the mapped area.
+        parcels: (K) reference parcels of every class, where these are what was drawn; else None.
+        thin: classes with too few parcels for an interval.
+        drawn: how many parcels there are; 0 where pixels are what was drawn.
     """
 
     mapped: Numbers
@@ -52,6 +55,9 @@ class Areas:
     unseen: tuple[int, ...]
     lone: tuple[int, ...]
     left_out: int
+    parcels: tuple[int, ...] | None = None
+    thin: tuple[int, ...] = ()
+    drawn: int = 0
 
 
 def adjusted_areas(
@@ -79,6 +85,7 @@ def adjusted_areas(
     Source: Olofsson et al., "Good practices for estimating area and assessing accuracy of land change", Remote
         Sensing of Environment 148 (2014): shares eq. 4, accuracies eqs. 1-3, their variances eqs. 5-7, areas
         eqs. 8-11; n - 1 below, no finite population correction.
+        Pixels that were drawn in parcels are for `area_parcels.parcel_areas`.
     Differs: one reference pixel in a mapped class gives no variance; the largest possible (1/4) stands for it, so
         that intervals are rather too wide than too narrow. Intervals end at 0 and at the assessed area.
     """

@@ -36,16 +36,16 @@ def unit_of(areas: Mapping[str, Any]) -> str:
     return "pixels" if areas["unit"] == "px" else str(areas["unit"])
 
 
-def area_line(areas: Mapping[str, Any]) -> str:
-    """The largest classes by their estimate, with intervals, on one line."""
+def area_line(areas: Mapping[str, Any], *, of: str = "") -> str:
+    """The largest classes by their estimate, with intervals, on one line; `of` says whose areas they are."""
     known = [(name, entry) for name, entry in areas["per_class"].items() if _known(entry["estimated"])]
     largest = sorted(known, key=lambda item: (-item[1]["estimated"], item[0]))[:SHOWN]
     if not largest:
-        return "Areas, corrected for the errors of the map: none can be estimated."
-    said = [f"{name} {amount(entry['estimated'])} ({_interval(entry)})" for name, entry in largest]
+        return f"Areas{of}, corrected for the errors of the map: none can be estimated."
+    said = [f"{name} {amount(entry['estimated'])} ({_interval(entry, 'no interval')})" for name, entry in largest]
     more = len(areas["per_class"]) - len(largest)
     rest = f"; {more} more in areas.csv" if more else ""
-    return f"Areas in {unit_of(areas)}, corrected for the errors of the map (95 %): {', '.join(said)}{rest}."
+    return f"Areas{of} in {unit_of(areas)}, corrected for the errors of the map (95 %): {', '.join(said)}{rest}."
 
 
 def amount(value: float | None) -> str:
@@ -57,9 +57,9 @@ def amount(value: float | None) -> str:
     return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}" if value >= 0.001 else f"{value:.1g}"
 
 
-def _interval(entry: Mapping[str, Any]) -> str:
+def _interval(entry: Mapping[str, Any], unknown: str = UNKNOWN) -> str:
     if not (_known(entry["low"]) and _known(entry["high"])):
-        return UNKNOWN
+        return unknown
     return f"{amount(entry['low'])} – {amount(entry['high'])}"
 
 

@@ -25,10 +25,13 @@ Labels = NDArray[np.integer[Any]]
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 QUIET = "#8a8a8a"
+MOST_CHARTS, MOST_NUMBERED, MOST_NAMED = 24, 30, 40  # classes drawn apart, with numbers, with names
 
 
 def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
     """What the test pixels of every class were mapped as, in percent of the class.
+
+    Above 30 classes colours stand without numbers, above 40 only every second, third, ... class is named.
 
     Args:
         confusion: (K, K) or (K, K + 1) counts; row = true, column = mapped, last column = no prediction
@@ -54,19 +57,25 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
     axes.imshow(np.ma.masked_array(percent, absent), cmap="Blues", vmin=0, vmax=100)
     axes.set_facecolor("#eeeeee")  # a class without test pixels has no row of its own
     small = 10.0 if k <= 20 else max(5.0, 60 * cell)
-    axes.set_xticks(range(len(columns)), columns, rotation=55, ha="right", rotation_mode="anchor", fontsize=small)
-    axes.set_yticks(range(k), [f"{n} ({thousands(m)})" for n, m in zip(names, rows, strict=True)], fontsize=small)
+    counted = [f"{n} ({thousands(m)})" for n, m in zip(names, rows, strict=True)]
+    step = math.ceil(k / MOST_NAMED)
+    across, down = range(0, len(columns), step), range(0, k, step)
+    axes.set_xticks(across, columns[::step], rotation=55, ha="right", rotation_mode="anchor", fontsize=small)
+    axes.set_yticks(down, counted[::step], fontsize=small)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)
-    axes.set_xlabel("mapped as")
+    axes.set_xlabel("mapped as" if step == 1 else f"mapped as (every {step}. class is named)")
     axes.set_ylabel("ground truth (test pixels)")
     axes.spines[:].set_visible(False)
+    axes.tick_params(which="both", length=0)
+    if k > MOST_NUMBERED:
+        return png(figure)
     axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1)
     axes.tick_params(which="both", length=0)
     for (i, j), value in np.ndenumerate(percent):
-        if value > 0 and cell > 0.3:
+        if value > 0:
             text = "<1" if value < 0.5 else f"{value:.0f}"
             axes.text(j, i, text, ha="center", va="center", fontsize=9, color="white" if value > 55 else "black")
     return png(figure)
@@ -126,7 +135,8 @@ def spectra_figure(
 ) -> bytes:
     """Mean and standard deviation of the training spectra, a small chart per class.
 
-    In every chart the means of the other classes stand in grey, all on the same axes.
+    In every chart the means of the other classes stand in grey, all on the same axes. Of more than 24 classes those
+    with most training pixels are drawn.
 
     Args:
         spectra, labels: (n, C) raw spectra of the training pixels, (n,) their classes 0..K-1.
@@ -137,25 +147,42 @@ def spectra_figure(
     Raises:
         SceneError: shapes that do not belong together.
     """
+    from matplotlib.collections import LineCollection
+
     values = np.asarray(spectra, np.float64)
     means, spreads, counts, position = by_class(values, labels, len(classes), wavelengths_nm, good_bands)
-    across = min(4, max(1, math.ceil(math.sqrt(len(classes)))))
-    down = math.ceil(len(classes) / across)
+    drawn = np.sort(np.argsort(-counts, kind="stable")[:MOST_CHARTS])
+    across = min(4, max(1, math.ceil(math.sqrt(len(drawn)))))
+    down = math.ceil(len(drawn) / across)
     figure = blank(1 + 2.8 * across, 0.8 + 1.9 * down)
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
-    for k, (axes, name) in enumerate(zip(grid, classes, strict=False)):
-        axes.plot(position, np.delete(means, k, 0).T, color="#d5d5d5", linewidth=0.6)
+    _fix_limits(grid[0], position, means[drawn], spreads[drawn])  # of all; else each chart would look at all others
+    lines = np.stack([np.broadcast_to(position, means[drawn].shape), means[drawn]], -1)
+    for i, (axes, k) in enumerate(zip(grid, drawn, strict=False)):
+        others = LineCollection(list(np.delete(lines, i, 0)), colors="#d5d5d5", linewidths=0.6)
+        axes.add_collection(others, autolim=False)
         colour = tuple(c / 255 for c in colours[k])
         axes.fill_between(position, means[k] - spreads[k], means[k] + spreads[k], color=colour, alpha=0.3, linewidth=0)
         axes.plot(position, means[k], color=colour, linewidth=1.6)
         amount = f"{thousands(counts[k])} px" if counts[k] else "no training pixels"
-        axes.set_title(f"{one_line(name, 30)}, {amount}", fontsize=9, loc="left", parse_math=False)
+        axes.set_title(f"{one_line(classes[k], 30)}, {amount}", fontsize=9, loc="left", parse_math=False)
         tidy(axes)
-    for axes in grid[len(classes) :]:
+    for axes in grid[len(drawn) :]:
         axes.set_visible(False)
+    if len(drawn) < len(classes):
+        figure.suptitle(f"the {len(drawn)} of {len(classes)} classes with most training pixels", fontsize=10)
     figure.supxlabel("band" if wavelengths_nm is None else "wavelength (nm)", fontsize=10)
     figure.supylabel("value in the file", fontsize=10)
     return png(figure)
+
+
+def _fix_limits(axes: Axes, position: Numbers, means: Numbers, spreads: Numbers) -> None:
+    """Limits of charts that share them: all values, and a twentieth more on each side."""
+    low, high = means - spreads, means + spreads
+    if np.isfinite(low).any():
+        ends = ((position.min(), position.max()), (np.nanmin(low), np.nanmax(high)))
+        (left, right), (bottom, top) = ((a - 0.05 * (b - a or 1), b + 0.05 * (b - a or 1)) for a, b in ends)
+        axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
 def by_class(

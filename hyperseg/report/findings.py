@@ -20,6 +20,7 @@ from hyperseg.core.sections import Section
 from hyperseg.core.words import UNKNOWN, counted, listed, number, percent
 
 Metrics = Mapping[str, Any]
+SCORED = ("OA", "AA", "kappa")
 HIGH_LEAK = 10.0  # percent; our choice of when a reader is warned
 
 
@@ -90,23 +91,58 @@ def scene_sentence(metrics: Metrics) -> str:
     return ", ".join(parts)
 
 
-def split_sentence(split: Metrics) -> str:
-    """How many pixels trained, validated and tested, and how they were drawn."""
+def split_sentence(split: Metrics, repeats: int = 1) -> str:
+    """How many pixels trained, validated and tested, and how they were drawn; of several repeats, in the first."""
+    first = "In the first repeat " if repeats > 1 else ""
     kept = f"; a guard of {split['guard_px']} px was kept" if split.get("guard_px") else ""
     parts = [f"{counted(split[p], f'{word} pixel')}" for p, word in (("train", "training"), ("val", "validation"))]
-    return f"{', '.join(parts)} and {counted(split['test'], 'test pixel')}, drawn by {split['how']}{kept}."
+    return f"{first}{', '.join(parts)} and {counted(split['test'], 'test pixel')}, drawn by {split['how']}{kept}."
 
 
 def leak_sentence(leak: Metrics) -> str:
     """The leak in plain words, and what it means for the accuracies."""
-    share, side = mean(leak.get("a")), leak["window"]
+    share, side = mean(leak.get("a")), int(leak["window"])
     if math.isnan(share):
         return "Leak: not known, there are no test pixels."
+    if side == 1:
+        return (
+            "Leak: the method looks at single pixels, so that no test pixel has a training pixel in its window; "
+            "neighbours of training pixels can look like them all the same."
+        )
     if share == 0:
         text = f"Leak: none of the test pixels has a training pixel in its {side} × {side} window."
         return f"{text} Accuracies are those of ground apart from the training pixels."
     text = f"Leak: {percent(share)} of the test pixels have a training pixel in their {side} × {side} window."
     return text if share < HIGH_LEAK else f"{text} Expect lower accuracies away from the training pixels."
+
+
+def map_sentence(metrics: Metrics) -> str | None:
+    """The accuracies of the map itself beside those over the repeats; None where there was one repeat."""
+    own, repeats = metrics.get("map"), int(metrics.get("repeats") or 1)
+    if repeats < 2 or not own:
+        return None
+    said = [f"{key} {number(own.get(key), 2)} (over the repeats {spread(metrics.get(key), repeats)})" for key in SCORED]
+    return f"This map is that of the first of {repeats} repeats: {', '.join(said)}."
+
+
+def leak_cell(row: Row) -> str:
+    """The leak of a step beside its accuracies, in percent with the side of the window in pixels."""
+    leak = row.scores.get("leak")
+    if not leak:
+        return UNKNOWN
+    if int(leak["window"]) == 1:
+        return "one pixel"
+    return f"{number(mean(leak.get('a')))} ({leak['window']})"
+
+
+def left_alone(row: Row, metrics: Metrics) -> str:
+    """That a refiner left the map alone, and why; "" where it did not."""
+    found = row.scores.get("left_alone") or []
+    if not any(found):
+        return ""
+    why = "nothing beat it" if (metrics.get("split") or {}).get("val") else "no validation pixels"
+    often = "" if all(found) else f" in {sum(found)} of {len(found)} repeats"
+    return f"left the map alone{often}: {why}"
 
 
 def cautions(metrics: Metrics, sections: Sequence[Section] = ()) -> list[str]:

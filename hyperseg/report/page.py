@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import RunError, replaced
 from hyperseg.core.sections import Section
-from hyperseg.core.words import NARROW, UNKNOWN, number, thousands
+from hyperseg.core.words import NARROW, duration, number, thousands
 from hyperseg.metrics import area_table
 from hyperseg.report import findings
 from hyperseg.report.findings import Metrics, Row
@@ -99,7 +99,8 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], sections: S
         areas=metrics.get("areas"),
         says_areas=area_table,
         pictures=figures,
-        captions=CAPTIONS,
+        captions=CAPTIONS
+        | ({"confusion": f"{CAPTIONS['confusion']} Summed over {repeats} repeats."} if repeats > 1 else {}),
         with_the_map=[n for n in WITH_THE_MAP if n in figures] + [n for n in figures if n not in CAPTIONS],
         extra={k: metrics[k] for k in ("settings", "versions", "times_s") if metrics.get(k)},
     )
@@ -127,28 +128,33 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
     name = (metrics.get("scene") or {}).get("name", "scene")
     say(f"{name}: {findings.scene_sentence(metrics)}", "bold")
     if split:
-        say(findings.split_sentence(split))
+        say(findings.split_sentence(split, repeats))
     if split.get("leak"):
         say(findings.leak_sentence(split["leak"]))
-    scored = ("OA", "AA", "kappa")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("percent, on test pixels", overflow="fold")
-    for column in scored:
+    for column in (*findings.SCORED, "leak (px)"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in findings.rows(metrics):
-        label = f"{row.name} ({row.role})" if row.role in ("baseline", "control") else row.title
-        cells = [label, *(findings.spread(row.scores.get(key), repeats) for key in scored)]
+        tags: list[str] = [row.role] if row.role in ("baseline", "control") else []
+        tags += filter(None, [findings.left_alone(row, metrics)])
+        label = row.title + (f" ({'; '.join(tags)})" if tags else "")
+        cells = [label, *(findings.spread(row.scores.get(key), repeats) for key in findings.SCORED)]
+        cells.append(findings.leak_cell(row))
         table.add_row(*(Text(_printable(c, out.encoding)) for c in cells), style="bold" if row.final else "")
     out.print()
     out.print(table, highlight=False)
-    if repeats > 1:
-        say(f"mean ± sd over {repeats} repeats", "dim")
+    of = f"mean ± sd over {repeats} repeats; " if repeats > 1 else ""
+    say(f"{of}leak: % of test pixels with a training pixel in the window looked at (its side)", "dim")
+    if own := findings.map_sentence(metrics):
+        say(own)
     out.print()
     for sentence in findings.cautions(metrics):
         say(f"- {sentence}")
     out.print()
     if metrics.get("areas"):
-        say(area_table.area_line(metrics["areas"]))
+        say(area_table.area_line(metrics["areas"], of=" of this map" if repeats > 1 else ""))
+        say(metrics["areas"]["sample"])
         out.print()
     picture = " (picture: map.png)" if (Path(folder) / "map.png").exists() else ""
     say(f"Map:    {Path(folder) / 'map.tif'}{picture}", whole=True)
@@ -167,14 +173,7 @@ def _classes(metrics: Metrics, table: list[Row]) -> list[dict[str, Any]]:
 
 def _seconds(value: Any) -> str:
     """A duration as a person says it."""
-    seconds = findings.mean(value)
-    if not seconds >= 0:
-        return UNKNOWN
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    return duration(findings.mean(value))
 
 
 def _printable(text: str, encoding: str) -> str:

@@ -24,6 +24,7 @@ Mask = NDArray[np.bool_]
 NO_DATA: Colour = (128, 128, 128)  # in a picture of the scene; maps show a chequer, which no class can have
 UNLABELLED_COLOUR: Colour = (0, 0, 0)
 RIGHT, WRONG, TRAINED = (0, 114, 178), (230, 90, 0), (245, 220, 60)  # apart for colour-blind viewers too
+MOST_KEYS = 60  # classes in the legend of a map
 NOT_A_CLASS = frozenset({"undefined", "unlabelled", "unlabeled", "unclassified"})
 
 RED_GREEN_BLUE_NM = (650.0, 550.0, 470.0)
@@ -140,11 +141,11 @@ def map_figure(
     without = np.isin(labels, [k for k, name in enumerate(classes) if _is_nothing(name)])
     mapped = labels[~nothing & ~without]
     share = np.bincount(mapped, minlength=len(classes)) / max(mapped.size, 1)
-    keys = [
-        Key(colour, f"{one_line(name, 48)} ({percent(100 * float(part))})")
-        for name, colour, part in zip(classes, colours, share, strict=True)
-        if not _is_nothing(name)
-    ]
+    named = [k for k, name in enumerate(classes) if not _is_nothing(name)]
+    largest = sorted(sorted(named, key=lambda k: -share[k])[:MOST_KEYS])
+    keys = [Key(colours[k], f"{one_line(classes[k], 48)} ({percent(100 * float(share[k]))})") for k in largest]
+    if len(largest) < len(named):
+        title = f"{title} (legend: the {len(largest)} largest of {len(named)} classes)"
     unlabelled = ground_truth is not None and bool((valid & (ground_truth == UNLABELLED)).any())
     keys += [Key(UNLABELLED_COLOUR, "unlabelled")] if unlabelled or without.any() else []
     keys += [Key(None, "no data")] if nothing.any() else []

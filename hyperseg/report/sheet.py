@@ -9,13 +9,17 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError
 from hyperseg.core.words import one_line
+
+if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import RendererAgg
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -110,8 +114,14 @@ def lettered(page: Picture, words: Iterable[Word]) -> bytes:
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> int:
-    from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
 
     font = FontProperties(size=size * 72 / DPI, weight="bold" if bold else "normal")
-    return math.ceil(RendererAgg(1, 1, DPI).get_text_width_height_descent(text, font, False)[0])
+    return math.ceil(_measure().get_text_width_height_descent(text, font, False)[0])
+
+
+@cache
+def _measure() -> RendererAgg:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, DPI)

@@ -81,3 +81,10 @@ def test_a_map_knows_its_classes_where_there_is_data_and_how_sure_it_is() -> Non
     assert made.refined(made.probs, "crf").made_by == ("net", "crf")
     with pytest.raises(SceneError, match="3 channels cannot carry 1 class"):
         SegmentationMap(probs, ("a",), ((0, 0, 0),))
+
+
+def test_a_scene_prints_in_a_few_words() -> None:
+    scene = Scene(np.zeros((40, 30, 200), np.float32), name="field")
+    assert repr(scene) == "Scene('field', 40 x 30 pixels, 200 bands of float32, no labels)"
+    labels = np.zeros((40, 30), np.int16)
+    assert "2 classes" in str(scene.with_(labels=labels, classes=("a", "b"), colours=((0, 0, 0), (1, 1, 1))))

@@ -1,6 +1,7 @@
 """Progress: a bar on a terminal, a few lines elsewhere, nothing when quiet."""
 
 import io
+import time
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from rich.console import Console
 from torch import nn
 
 from hyperseg.engine import Phase, fit, scene_progress, training_progress
-from hyperseg.engine.progress import Pace
+from hyperseg.engine.progress import Pace, say, working
 
 LOUD = Pace(quiet_s=0.0)  # these jobs take no time, and short jobs print no lines
 
@@ -91,3 +92,41 @@ def test_it_fits_fit_and_errors_pass_through() -> None:
     assert "fit: 10/10 steps loss" in out.getvalue()
     with pytest.raises(ZeroDivisionError), training_progress("fit", 10, console=console(terminal=True)[0]) as report:
         report(1, {"ce": 1 / 0})
+
+
+def test_work_without_steps_says_that_it_goes_on() -> None:
+    where, out = console(terminal=False)
+    pace = Pace(silence_s=0.05)
+    with working("[svm] training", console=where, pace=pace):
+        time.sleep(0.5)
+    lines = out.getvalue().splitlines()
+    assert 2 <= len(lines) <= 5  # after 0.05, 0.1, 0.2 and 0.4 s
+    assert lines[0] == "[svm] training (0 s)"
+    with working("short", console=where), working("quiet", console=where, quiet=True, pace=pace):
+        time.sleep(0.1)
+    assert out.getvalue().splitlines() == lines
+    with pytest.raises(ZeroDivisionError), working("failing", console=where):
+        1 / 0  # noqa: B018
+
+
+def test_a_bar_tells_more_than_work_without_steps() -> None:
+    where, out = console(terminal=False)
+    with working("outside", console=where, pace=Pace(silence_s=0.02)), scene_progress("map", 10, console=where):
+        time.sleep(0.1)
+    assert out.getvalue() == ""
+
+
+def test_a_slow_tenth_is_no_silence() -> None:
+    now, (where, out) = 0.0, console(terminal=False)
+    with scene_progress("map", 1000, console=where, pace=Pace(clock=lambda: now)) as done:
+        for pixels in range(1, 50):
+            now += 1.0
+            done(pixels, 1000)
+    assert [line.rsplit("(")[-1] for line in out.getvalue().splitlines()] == ["2 s)", "7 s)", "14 s)", "28 s)"]
+
+
+def test_a_line_for_who_waits() -> None:
+    where, out = console(terminal=False)
+    say("[x] plan", console=where)
+    say("not this", console=where, quiet=True)
+    assert out.getvalue() == "[x] plan\n"

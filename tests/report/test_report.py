@@ -160,7 +160,9 @@ def test_names_are_text_and_never_markup(metrics: dict[str, Any]) -> None:
 
 def test_the_headline_numbers_stand_in_the_report(metrics: dict[str, Any]) -> None:
     page = rendered(metrics)
-    assert row_of(page, "svm").startswith("80.12 ± 0.40 | 78.03 ± 0.40 | 76.91 ± 0.40 | 71.1 ± 0.4 | 4.2 ± 0.4 | 0.0")
+    assert row_of(page, "svm").startswith(
+        "80.12 ± 0.40 | 78.03 ± 0.40 | 76.91 ± 0.40 | 71.1 ± 0.4 | 4.2 ± 0.4 | one pixel"
+    )
     assert row_of(page, "cnn3d").startswith("90.55 ± 0.40 | 88.64 ± 0.40 | 89.02 ± 0.40")
     assert row_of(page, "cnn3d + dense-crf").startswith("93.21 ± 0.40 | 90.07 ± 0.40 | 91.48 ± 0.40")
     assert row_of(page, "cnn3d").endswith("| 12 min 34 s")
@@ -223,8 +225,8 @@ def test_every_part_has_its_section_in_the_order_given(metrics: dict[str, Any]) 
     assert row_of(part, "diversity") == "0.03 | 0: none"
     assert "<" not in section(page, "Another part").strip()
     assert page.count(first) == 1
-    for bare in (rendered(metrics), rendered(metrics | {"repeats": 1}, LEARNT)):
-        assert "first repeat" not in bare
+    assert first not in rendered(metrics)
+    assert "first repeat" not in rendered(metrics | {"repeats": 1}, LEARNT)
 
 
 def test_what_parts_have_to_say_about_the_numbers_stands_with_them_and_once(metrics: dict[str, Any]) -> None:
@@ -407,18 +409,72 @@ def test_areas_have_a_section_that_says_what_they_rest_on(metrics: dict[str, Any
 
 def test_the_summary_names_the_largest_areas(metrics: dict[str, Any], areas: dict[str, Any]) -> None:
     text = " ".join(shown(metrics | {"areas": areas}).replace("\u202f", " ").split())
-    assert "Areas in ha, corrected for the errors of the map (95 %): Woods 1 100 (1 050 – 1 150)" in text
+    assert "Areas of this map in ha, corrected for the errors of the map (95 %): Woods 1 100 (1 050 – 1 150)" in text
     assert "Corn-notill 0.500 (1 050 – 1 150); 1 more in areas.csv." in text
+    assert areas["sample"] in text  # what they rest on stands on the screen too
+    assert "Areas in ha," in " ".join(shown(metrics | {"areas": areas, "repeats": 1}).split())
+    assert "no interval" not in text
+    areas["per_class"]["Woods"] |= {"low": math.nan, "high": math.nan}
+    assert "Woods 1 100 (no interval)" in " ".join(shown(metrics | {"areas": areas}).split())
     areas["per_class"] = {"Alfalfa": areas["per_class"]["Alfalfa"]}
     assert "none can be estimated" in " ".join(shown(metrics | {"areas": areas}).split())
 
 
+def test_the_map_stands_beside_the_mean_over_repeats(metrics: dict[str, Any]) -> None:
+    metrics["map"] = {"repeat": 0, "OA": 89.9, "AA": 88.8, "kappa": 87.7}
+    metrics |= {"OA": over(94.7, 4.2), "AA": over(93.0), "kappa": over(92.0)}
+    text = " ".join(shown(metrics).split())
+    assert "This map is that of the first of 3 repeats: OA 89.90 (over the repeats 94.70 ± 4.20)" in text
+    assert "In the first repeat 200 training pixels" in text
+    page = Reader(rendered(metrics)).text
+    assert "over 3 repeats; this map 89.90" in page
+    assert "This map is" not in shown(metrics | {"repeats": 1})
+    assert "this map" not in rendered(metrics | {"repeats": 1})
+
+
+def test_the_leak_stands_beside_every_accuracy(metrics: dict[str, Any]) -> None:
+    lines = shown(metrics).splitlines()
+    found = {line.split("  ")[0]: line for line in lines}
+    assert found["cnn3d"].endswith("2.1 (9)")
+    assert found["svm (baseline)"].endswith("one pixel")
+    page = rendered(metrics)
+    assert "2.1 (9)" in row_of(page, "cnn3d")
+    metrics["split"]["leak"] = metrics["steps"]["svm"]["leak"]
+    for text in (Reader(rendered(metrics)).text, " ".join(shown(metrics).split())):
+        assert "the method looks at single pixels" in text
+        assert "none of the test pixels" not in text
+
+
+@pytest.mark.parametrize(
+    ("left", "val", "said"),
+    [
+        ([True] * 3, 80, "left the map alone: nothing beat it"),
+        ([True] * 3, 0, "left the map alone: no validation pixels"),
+        ([False, True, False], 80, "left the map alone in 1 of 3 repeats: nothing beat it"),
+        ([False] * 3, 80, ""),
+    ],
+)
+def test_a_refiner_that_changed_nothing_is_said_so(
+    metrics: dict[str, Any], left: list[bool], val: int, said: str
+) -> None:
+    metrics["steps"]["cnn3d + dense-crf"]["left_alone"] = left
+    metrics["split"]["val"] = val
+    assert (said or "absent") in Reader(rendered(metrics)).text + ("absent" if not said else "")
+    label = " ".join(line[:27].strip() for line in shown(metrics).splitlines())
+    assert ("left the map alone" in label) == bool(said)
+    assert said in label
+
+
 def test_long_names_do_not_push_numbers_off_the_screen(metrics: dict[str, Any]) -> None:
     metrics["final"], metrics["chain"] = "m" * 60, ["m" * 60]
-    metrics["steps"] = {"m" * 60: metrics["steps"]["cnn3d"], "svm": metrics["steps"]["svm"]}
+    wide = {key: over(100.0, 10.0) for key in ("OA", "AA", "kappa")} | {"left_alone": [True] * 3}
+    leak = {"window": 129, "a": over(100.0), "b": over(100.0)}
+    metrics["steps"] = {"m" * 60: metrics["steps"]["cnn3d"] | wide | {"leak": leak}, "svm": metrics["steps"]["svm"]}
     text = shown(metrics)
     assert max(map(len, text.splitlines())) <= 80
-    assert "90.55 ± 0.40" in text
+    assert text.count("100.00 ± 10.00") == 3
+    assert "100.0 (129)" in text
+    assert "80.12 ± 0.40" in text
 
 
 def test_the_summary_survives_a_terminal_without_the_characters(metrics: dict[str, Any]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hyperseg.core import LabelError, Split
+from hyperseg.core import UNLABELLED, LabelError, Split
 from hyperseg.core.settings import option, settings
-from hyperseg.data.splits.drawing import Draw, Mask, Pixels, name_classes, near
+from hyperseg.core.words import thousands
+from hyperseg.data.splits.drawing import Draw, Labels, Mask, Parcels, Pixels, name_classes, near
 from hyperseg.data.splits.spelling import Splitter, described
 
 # a parcel above this share of its class is cut: sharing out whole parcels would starve one side
@@ -22,7 +24,7 @@ class ParcelSettings:
     """How parcels are dealt."""
 
     fraction: float = option(0.3, "Share of each class's area on the training side, about.", above=0, below=1)
-    cap: int = option(50, "Training pixels per class at most.", low=1)
+    cap: int | None = option(50, "Training pixels per class at most; none takes all of the training parcels.", low=1)
     guard: int = option(
         4,
         "Test pixels this near to a parcel of the training side are dropped, in pixels (Chebyshev distance). r hides "
@@ -38,8 +40,8 @@ class ParcelSettings:
     )
     val_cap: int | None = option(
         None,
-        "Validation pixels per class at most; none is half of `cap`; 0 is no validation, and then no training parcel "
-        "is held out.",
+        "Validation pixels per class at most; none is half of `cap`, all that are held out where that is none; 0 is no "
+        "validation, and then no training parcel is held out.",
         low=0,
     )
 
@@ -72,21 +74,25 @@ def parcels(draw: Draw, chosen: ParcelSettings) -> Split:
     Validation comes from the training side only. With "parcels", a class with several training parcels holds
     some out whole (about a fifth of the area, at least one parcel must stay), preferring pixels beyond the
     guard: this measures generalisation between parcels. A class with a single training parcel, and every
-    class with "pixels", validates on pixels of its training parcels that were not drawn: these are NOT
-    independent of training and read too high. The note says which classes those are.
+    class with "pixels", validates on pixels of its training parcels that were not drawn (with cap=none on a fifth
+    of them): these are NOT independent of training and read too high. The note says which classes those are.
 
     Raises:
         LabelError: labels and parcels on different grids.
         SplitError: fewer than two classes to train.
     """
-    val_cap = chosen.cap // 2 if chosen.val_cap is None else chosen.val_cap
-    hold = chosen.validation == "parcels" and val_cap > 0
+    cap, val_cap = chosen.cap, chosen.val_cap
+    val_cap = cap // 2 if val_cap is None and cap is not None else val_cap
+    hold = chosen.validation == "parcels" and val_cap != 0
     classes = [k for k, some in enumerate(draw.pixels) if some.size]
-    sides = {k: _assign(_units(draw.pixels[k], draw), draw, chosen, hold, draw.generator(k)) for k in classes}
+    known = draw.mask(draw.pixels)
+    number = parcel_numbers(np.where(known, draw.labels, UNLABELLED), draw.parcels).reshape(-1)
+    units = {k: _units(draw.pixels[k], number[draw.pixels[k]]) for k in classes}
+    sides = {k: _assign(units[k], draw, chosen, hold, draw.generator(k)) for k in classes}
     kept = draw.mask(p for s in sides.values() for p in s.kept)
     held = draw.mask(p for s in sides.values() for p in s.held)
     test_side = draw.mask(p for s in sides.values() for p in s.test)
-    train, val, optimistic = _draw(sides, near(kept, chosen.guard), chosen.cap, val_cap)
+    train, val, optimistic = _draw(sides, near(kept, chosen.guard), cap, val_cap)
     test = test_side & ~near(kept | held, chosen.guard)
     dropped = int(np.count_nonzero(test_side & ~test))
     notes = [f"the guard dropped {dropped} pixels"]
@@ -95,7 +101,14 @@ def parcels(draw: Draw, chosen: ParcelSettings) -> Split:
         notes.insert(0, f"divided by polygons, {sum(s.units for s in sides.values())} of them")
     notes += name_classes("one dominant parcel, cut in two", (k for k, s in sides.items() if s.cut))
     notes += name_classes("validated on their own training parcels (reads too high)", optimistic)
-    how = f"parcels({described(replace(chosen, val_cap=val_cap))}{', by=polygons' * drawn})"
+    n, taken = int(draw.sizes.sum()), sum(t.size for t in train)
+    at_hand = sum(p.size for s in sides.values() for p in s.kept)
+    if cap is not None and taken < at_hand:
+        notes.append(
+            f"of {thousands(n)} labelled pixels {thousands(taken)} train, as cap={cap} takes {cap} of "
+            f"a class at most; parcels:cap=none takes all {thousands(at_hand)} of the training parcels"
+        )
+    how = f"parcels({described(chosen)}{', by=polygons' * drawn})"
     return draw.finish(how, train=draw.mask(train), val=draw.mask(val), test=test, guard=chosen.guard, notes=notes)
 
 
@@ -118,30 +131,38 @@ def _assign(found: list[Pixels], draw: Draw, chosen: ParcelSettings, hold: bool,
     return _Sides(side, held, test, False, units, rng)
 
 
-def _units(pixels: Pixels, draw: Draw) -> list[Pixels]:
-    """What is dealt whole, in raster order of its first pixel: polygons, and components of what is in none."""
-    if draw.parcels is None:
-        return _components(pixels, draw)
-    if draw.parcels.shape != draw.labels.shape:
-        raise LabelError(f"the parcels have shape {draw.parcels.shape}, the labels {draw.labels.shape}: use one grid.")
-    number = draw.parcels.reshape(-1)[pixels]
-    drawn, loose = pixels[number >= 0], pixels[number < 0]
-    order = np.argsort(number[number >= 0], kind="stable")
-    ends = np.flatnonzero(np.diff(number[number >= 0][order])) + 1
-    found = np.split(drawn[order], ends) if drawn.size else []
-    found += _components(loose, draw) if loose.size else []
-    return sorted(found, key=lambda some: int(some[0]))
+def parcel_numbers(labels: Labels, parcels: Parcels | None = None) -> Parcels:
+    """(*S) number of the parcel of every labelled pixel, -1 elsewhere.
+
+    A parcel is a drawn polygon where `parcels` says so, elsewhere an 8-connected component of one label (diagonal
+    neighbours belong together).
+
+    Raises:
+        LabelError: labels and parcels on different grids.
+    """
+    from scipy.ndimage import find_objects, generate_binary_structure, label
+
+    if parcels is not None and parcels.shape != labels.shape:
+        raise LabelError(f"the parcels have shape {parcels.shape}, the labels {labels.shape}: use one grid.")
+    drawn = np.zeros(labels.shape, bool) if parcels is None else parcels >= 0
+    number = np.full(labels.shape, -1, np.int32)
+    if parcels is not None:
+        number[drawn & (labels >= 0)] = parcels[drawn & (labels >= 0)]
+    found = int(number.max(initial=-1)) + 1
+    loose, corners = np.where(drawn, UNLABELLED, labels), generate_binary_structure(labels.ndim, labels.ndim)
+    for k, box in enumerate(find_objects(loose.astype(np.int32) + 1)):  # the part of the scene with the class, or None
+        if box is not None:
+            pieces, n = label(loose[box] == k, corners)
+            number[box] = np.where(pieces > 0, pieces + (found - 1), number[box])
+            found += n
+    return number
 
 
-def _components(pixels: Pixels, draw: Draw) -> list[Pixels]:
-    """The 8-connected parcels of one class (diagonal neighbours belong together), in raster order."""
-    from scipy.ndimage import generate_binary_structure, label
-
-    mask = draw.mask([pixels])
-    number, n = label(mask, generate_binary_structure(mask.ndim, mask.ndim))
-    mine = number.reshape(-1)[pixels]
-    order = np.argsort(mine, kind="stable")
-    return np.split(pixels[order], np.cumsum(np.bincount(mine, minlength=n + 1)[1:])[:-1])
+def _units(pixels: Pixels, number: NDArray[np.int32]) -> list[Pixels]:
+    """What is dealt whole of one class, by the (n) parcels of its pixels, in raster order of its first pixel."""
+    order = np.argsort(number, kind="stable")
+    ends = np.flatnonzero(np.diff(number[order])) + 1
+    return sorted(np.split(pixels[order], ends), key=lambda some: int(some[0]))
 
 
 def _share_out(found: list[Pixels], target: float, rng: np.random.Generator) -> tuple[list[Pixels], list[Pixels]]:
@@ -175,19 +196,24 @@ def _cut(pixels: Pixels, shape: tuple[int, ...], outer: float, rng: np.random.Ge
 
 
 def _draw(
-    sides: dict[int, _Sides], near_training: Mask, cap: int, val_cap: int
+    sides: dict[int, _Sides], near_training: Mask, cap: int | None, val_cap: int | None
 ) -> tuple[list[Pixels], list[Pixels], list[int]]:
     """Training and validation pixels per class, and the classes validated on their own training parcels."""
     train, val, optimistic = [], [], []
     close = near_training.reshape(-1)
     for k, side in sides.items():
         shuffled = side.rng.permutation(np.sort(np.concatenate(side.kept)))
-        train.append(shuffled[:cap])
+        if cap is None and not side.held:
+            left = int(HELD_OUT * shuffled.size)
+            ends = shuffled.size - (left if val_cap is None else min(left, val_cap))
+        else:
+            ends = shuffled.size if cap is None else cap
+        train.append(shuffled[:ends])
         if side.held:
             pool = np.sort(np.concatenate(side.held))
             far = pool[~close[pool]]
             val.append(side.rng.permutation(far if far.size else pool)[:val_cap])
         else:
-            val.append(shuffled[cap : cap + val_cap])
+            val.append(shuffled[ends:][:val_cap])
             optimistic += [k] * bool(val[-1].size)
     return train, val, optimistic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, replace
+from dataclasses import MISSING
 from typing import Any
 
 import numpy as np
@@ -111,12 +111,12 @@ def random_total(draw: Draw, chosen: TotalSettings) -> Split:
     train = _apportion(size, n, tie, least=1)
     room = np.maximum(size - train - 1, 0)
     held = _apportion(room, min(val, int(room.sum())), tie, least=0)
-    return _deal(draw, train, held, f"random_total({described(replace(chosen, val=val))})")
+    return _deal(draw, train, held, f"random_total({described(chosen)})")
 
 
-RANDOM_FRACTION = Splitter("random_fraction", FractionSettings, random_fraction)
-RANDOM_PER_CLASS = Splitter("random_per_class", PerClassSettings, random_per_class)
-RANDOM_TOTAL = Splitter("random_total", TotalSettings, random_total)
+RANDOM_FRACTION = Splitter("random_fraction", FractionSettings, random_fraction, single_pixels=True)
+RANDOM_PER_CLASS = Splitter("random_per_class", PerClassSettings, random_per_class, single_pixels=True)
+RANDOM_TOTAL = Splitter("random_total", TotalSettings, random_total, single_pixels=True)
 
 
 def _apportion(size: Counts, n: int, tie: NDArray[np.int64], *, least: int) -> Counts:

@@ -23,12 +23,14 @@ class Splitter:
         settings: class of its settings. The first one may be spelled without its name: it is the main one.
         make: (draw, settings) -> split.
         needs_masks: whether it is made from a training mask that is given; other splits refuse masks.
+        single_pixels: whether every pixel is drawn on its own, whatever parcel it lies in.
     """
 
     name: str
     settings: type
     make: Callable[[Draw, Any], Split]
     needs_masks: bool = False
+    single_pixels: bool = False
 
     def __call__(
         self, labels: Labels, n_classes: int, *, seed: int, valid: Mask | None = None, parcels: Parcels | None = None,

@@ -21,11 +21,15 @@ from hyperseg.core.words import listed
 from hyperseg.data.identity import identity_of
 from hyperseg.data.splits import make_split
 from hyperseg.engine import choose_device, choose_precision, from_first, join_processes, rank
+from hyperseg.engine.progress import say, working
 from hyperseg.recipes.run.folder import RunFolder, going_on, open_run
 from hyperseg.recipes.run.inputs import Masks
+from hyperseg.recipes.run.plan import plan, time_left
 from hyperseg.recipes.run.repeat import RepeatResult, load_repeat, save_repeat
 from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.run.steps import Outcome, fitted_parts, run_repeat
+
+TELL_S = 5.0  # a first repeat that took longer says how long the others may take
 
 
 def classify(
@@ -55,7 +59,7 @@ def classify(
         masks: for the `fixed` split, and the pool of methods that learn from pixels without labels.
         device: "auto", "cpu", "cuda", ...
         resume: continue an interrupted run.
-        quiet: no progress bars.
+        quiet: no plan and no progress on standard error.
         pictures: False leaves out all pictures, map.png among them.
         inputs: what the scene, labels and masks were opened from, kept in run.json.
         on_repeat: called with the number of every repeat and what was made, once it is kept.
@@ -78,6 +82,7 @@ def classify(
     tasks = [Task((scene,), (split,), pools) for split in splits]
     check_parts(tasks[0], settings)
     join_processes(where)
+    say(plan(tasks, settings, str(where)), quiet=quiet)
     started = identity(tasks, settings)
     folder = from_first(
         lambda: open_run(
@@ -96,22 +101,28 @@ def classify(
                     settings.seed + repeat, str(where), choose_precision(where), folder.unfinished / f"train{repeat}",
                     f"repeat {repeat + 1}/{settings.repeats}", quiet, on_step,
                 )  # fmt: skip
+                started_at = time.monotonic()
                 made = run_repeat(task, settings, runtime)
-                sections = made.sections(task, runtime) if repeat == 0 else []
-                if not pictures:
-                    sections = [replace(section, figures=()) for section in sections]
-                results.append(RepeatResult.of(made, scene, task.split, sections))
+                took = time.monotonic() - started_at
+                with working(runtime.label("scoring"), quiet=quiet):
+                    sections = made.sections(task, runtime) if repeat == 0 else []
+                    if not pictures:
+                        sections = [replace(section, figures=()) for section in sections]
+                    results.append(RepeatResult.of(made, scene, task.split, sections))
+                if repeat == 0 and settings.repeats > 1 and took > TELL_S:
+                    say(time_left(took, settings.repeats), quiet=quiet)
                 from_first(partial(save_repeat, folder, repeat, results[-1]))
                 if on_repeat is not None:
                     on_repeat(repeat, made)
             if len(results) > 1:  # of the further ones only the scores are needed
                 results[-1] = replace(results[-1], tensors={})
-        metrics = from_first(
-            lambda: finish_run(
-                folder, tasks[0], settings, results, inputs=inputs or {}, device=str(where), began=began,
-                pictures=pictures,
-            )
-        )  # fmt: skip
+        with working("writing map, pictures and report" if pictures else "writing map and report", quiet=quiet):
+            metrics = from_first(
+                lambda: finish_run(
+                    folder, tasks[0], settings, results, inputs=inputs or {}, device=str(where), began=began,
+                    pictures=pictures,
+                )
+            )  # fmt: skip
     return folder, metrics
 
 

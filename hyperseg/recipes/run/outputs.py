@@ -20,6 +20,7 @@ from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
 from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import gather_spectra
+from hyperseg.data.splits import parse_split
 from hyperseg.io.write import (
     CONFIDENCE,
     ENTROPY,
@@ -36,10 +37,12 @@ from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import save_model
 from hyperseg.recipes.run.repeat import MAP, RepeatResult
 from hyperseg.recipes.run.settings import RunSettings
-from hyperseg.recipes.scoring.areas import describe_areas, write_areas
+from hyperseg.recipes.scoring.areas import Reference, describe_areas, write_areas
 from hyperseg.report.charts import confusion_figure, spectra_figure, training_figure
 from hyperseg.report.page import write_report
 from hyperseg.report.pictures import confidence_figure, error_figure, map_figure
+
+ACCURACIES = ("OA", "AA", "kappa")
 
 
 def finish_run(
@@ -72,12 +75,17 @@ def finish_run(
         known = values if scene.valid is None else np.where(scene.valid, values, np.float32(np.nan))
         write_raster(folder / f"{name}.tif", known, scene.grid, names=(meaning,))
         write_text(folder / f"{name}.qml", ramp_qml(name))
-    save_model(folder, tensors, _record(scene, split, settings, first, inputs))
+    save_model(
+        folder, tensors, _record(scene, split, settings, first, inputs) | {"device": device, "threads": threads()}
+    )
     metrics = summarise(task, settings, [r.summary for r in results], first.sections, device=device)
     table = np.asarray(first.summary["steps"][metrics["final"]]["confusion"])
+    assert scene.labels is not None
+    alone = parse_split(settings.split)[0].single_pixels
     metrics["areas"] = describe_areas(
-        final.labels(), table, scene.classes, scene.grid, sample="test", codes=scene.codes
-    )
+        final.labels(), table, scene.classes, scene.grid, sample="test", codes=scene.codes,
+        reference=None if alone else Reference.of(scene.labels, scene.parcels, split.test),
+    )  # fmt: skip
     write_areas(folder / "areas.csv", metrics["areas"])
     shown = draw_figures(scene, split, final, metrics) if pictures else {}
     if pictures:
@@ -95,10 +103,7 @@ def summarise(
 ) -> dict[str, Any]:
     """metrics.json: every accuracy as mean, spread and values over the repeats."""
     scene, split, first = task.scene, task.split, summaries[0]
-    steps = {
-        name: merge([s["steps"][name] for s in summaries]) | {"seconds": [s["seconds"].get(name) for s in summaries]}
-        for name in first["steps"]
-    }
+    steps = {name: step_over_repeats(name, summaries) for name in first["steps"]}
     last, kept = steps[first["final"]], len(settings.refine or ())
     assert scene.labels is not None
     counts = split.counts(scene.labels, scene.n_classes)
@@ -122,7 +127,8 @@ def summarise(
         "chain": first["chain"],
         "final": first["final"],
         "repeats": len(summaries),
-        **{name: last[name] for name in ("OA", "AA", "kappa")},
+        **{name: last[name] for name in ACCURACIES},
+        "map": {"repeat": 0, **{name: last[name]["values"][0] for name in ACCURACIES}},
         "steps": steps,
         "confusion": np.sum([s["steps"][first["final"]]["confusion"] for s in summaries], axis=0).tolist(),
         "refiners": [section.numbers for section in sections[len(sections) - kept :]],
@@ -132,8 +138,21 @@ def summarise(
         "times_s": {k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in first["seconds"]},
         "peak_rss_mb": peak_rss_mb(),
         "device": device,
+        "threads": threads(),
         "versions": versions(),
     }
+
+
+def step_over_repeats(name: str, summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A step's scores over the repeats, what it took in each, and where its refiner left the map alone."""
+    found = [s["steps"][name] for s in summaries]
+    out = merge(found) | {"seconds": [taken(s["seconds"], name) for s in summaries]}
+    return out | ({"left_alone": [bool(f["left_alone"]) for f in found]} if "left_alone" in out else {})
+
+
+def taken(seconds: Mapping[str, float], name: str) -> float | None:
+    """Seconds of a step, its training counted; None where they are not known."""
+    return seconds[name] + seconds.get(f"{name}, training", 0.0) if name in seconds else None
 
 
 def merge(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -200,6 +219,13 @@ def peak_rss_mb() -> int | None:
     except ImportError:
         return None
     return round(getrusage(RUSAGE_SELF).ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10)))
+
+
+def threads() -> int:
+    """Threads that share the sums of a network's training on the CPU: another number rounds them otherwise."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def versions() -> dict[str, str]:

@@ -71,9 +71,9 @@ class RepeatResult:
         return RepeatResult(summary, tensors, record, tuple(sections))
 
 
-def told(step: Step) -> dict[str, str]:
-    """What a step is to a reader, and what made it."""
-    return {"role": step.role} | ({"by": step.by} if step.by else {})
+def told(step: Step) -> dict[str, Any]:
+    """What a step is to a reader, and what made it, if anything."""
+    return {"role": step.role} | ({"by": step.by, "left_alone": step.left_alone} if step.by else {})
 
 
 def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner, Role, S
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
+from hyperseg.engine.progress import working
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.settings import RunSettings
 
@@ -91,12 +93,19 @@ def fitted_parts(settings: RunSettings) -> list[tuple[Role, Method, Any]]:
 def make_map(method: Method, chosen: Any, task: Task, runtime: Runtime, *, role: Role = "network") -> Made:
     """Fit a method and map its only scene."""
     started = time.monotonic()
-    model = method.fit(task, chosen, runtime)
+    with going(f"training {method.step_name}", runtime):
+        model = method.fit(task, chosen, runtime)
     trained = time.monotonic() - started
-    map = model.map(task.scene, runtime)
+    with going(f"mapping with {method.step_name}", runtime):
+        map = model.map(task.scene, runtime)
     seconds = time.monotonic() - started
     step = Step(method.step_name, role, map, 2 * model.margin_px + 1, seconds, trained)
     return Made(step, model)
+
+
+def going(what: str, runtime: Runtime) -> AbstractContextManager[None]:
+    """Says from time to time that this goes on."""
+    return working(runtime.label(what), quiet=runtime.quiet)
 
 
 def refine(
@@ -121,11 +130,13 @@ def refine(
             return remade[-1].step.map if remade else base.step.map
 
         context = Context(made.model, runtime, again)
-        fitted = refiner.fit(before.map, task, settings, context)
-        after = fitted.apply(before.map, task.scene, runtime)
+        with going(f"fitting {refiner.name} to the map of {before.name}", runtime):
+            fitted = refiner.fit(before.map, task, settings, context)
+        with going(f"refining the map of {before.name} with {refiner.name}", runtime):
+            after = fitted.apply(before.map, task.scene, runtime)
         step = Step(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
-            time.monotonic() - started, by=refiner.title or refiner.name,
+            time.monotonic() - started, by=refiner.title or refiner.name, left_alone=fitted.changes_nothing,
         )  # fmt: skip
         links.append(Link(step, fitted, before.map))
     return links

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import DataFileError, LabelError
+from hyperseg.core import UNLABELLED, DataFileError, LabelError
 from hyperseg.core.words import distinct
 from hyperseg.io.card import Card
 from hyperseg.io.catalog import built_in_files, by_hand, cache_folder, locate, read_file, to_labels, verify_labels
@@ -24,7 +24,7 @@ from hyperseg.io.write import read_map
 from hyperseg.io.write.map import codes_are_given
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
 from hyperseg.recipes.run.map_file import map_of
-from hyperseg.recipes.scoring.areas import describe_areas
+from hyperseg.recipes.scoring.areas import Reference, describe_areas
 from hyperseg.recipes.scoring.matching import (
     MatchedBy,
     class_keys,
@@ -133,6 +133,7 @@ def score(
     place = {key: k for k, key in enumerate(keys)}
     predicted = translated(guess.codes, [place[key] for key in theirs])
     counts = confusion(truth.codes, predicted, len(keys))
+    reference = Reference.of(truth.codes, truth.parcels, truth.codes != UNLABELLED)
     extra = [k for k, key in enumerate(theirs) if key not in ours]
     classes = distinct((*truth.classes, *(guess.classes[k] for k in extra)))
     codes = [*truth.file_codes, *(guess.file_codes[k] for k in extra)]
@@ -147,7 +148,9 @@ def score(
         scores=scores(counts),
         confusion=counts,
         boundary=boundary_accuracy(truth.codes, predicted, within_px=BORDER_PX),
-        areas=describe_areas(predicted, counts, classes, drawn.grid, sample="labelled", codes=codes),
+        areas=describe_areas(
+            predicted, counts, classes, drawn.grid, sample="labelled", codes=codes, reference=reference
+        ),
         notes=(*remarks(truth, guess, ours, theirs, counts, matched_by), provenance(drawn.path)),
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fakes import Watched, line
 
 from hyperseg.core import LabelError, Scene, SceneError, SegmentationMap, SettingError, SplitError
@@ -91,6 +92,19 @@ def test_metrics_have_mean_spread_and_values_in_percent(ended: Ended) -> None:
     assert found["steps"]["svm"]["OA"]["mean"] > 60  # percent, not shares
 
 
+def test_metrics_name_the_figures_of_the_map_itself_and_what_bytes_depend_on(ended: Ended) -> None:
+    found = metrics_of(ended.root)
+    assert found["map"] == {"repeat": 0} | {name: found[name]["values"][0] for name in ("OA", "AA", "kappa")}
+    record = json.loads((ended.root / "run.json").read_text())
+    for told in (found, record):
+        assert (told["device"], told["threads"]) == ("cpu", torch.get_num_threads())
+    left = found["steps"]["cnn3d + dense-crf"]["left_alone"]
+    assert len(left) == 2
+    assert all(isinstance(one, bool) for one in left)
+    trained = found["times_s"]["cnn3d, training"]
+    assert sum(found["steps"]["cnn3d"]["seconds"]) >= trained > 0  # the time of a step counts its training
+
+
 def test_the_confusion_holds_every_test_pixel_and_gives_the_accuracy(ended: Ended, toy: Scene) -> None:
     assert toy.labels is not None
     table, values = np.array(ended.metrics["confusion"]), ended.metrics["OA"]["values"]
@@ -136,7 +150,7 @@ def test_areas_are_those_of_the_first_map_and_its_test_pixels(ended: Ended, toy:
     assert head.startswith(f"class,code,pixels,mapped_{areas['unit']},")
     by_class = [[name, str(k + 1), str(mapped[k])] for k, name in enumerate(toy.classes)]
     assert [row.split(",")[:3] for row in rows] == by_class
-    assert "not a probability sample" in (ended.root / "report.html").read_text(encoding="utf-8")
+    assert "the intervals are rather too narrow" in (ended.root / "report.html").read_text(encoding="utf-8")
 
 
 def test_same_seed_same_bytes(ended: Ended, toy: Scene, run: Any, tmp_path: Path) -> None:
