@@ -14,11 +14,13 @@ from hyperseg.core import HypersegError, RunError
 from hyperseg.core.parts import Fitted, Model, Saved, unprefixed
 from hyperseg.data.drift import DriftReference
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.recipes.mapping.prepare import load_drift
+from hyperseg.recipes.mapping.prepare import DRIFT, load_drift
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.record import RECORD, WEIGHTS, load_model
 from hyperseg.recipes.run.repeat import MODEL
+
+UNKNOWN_SHARE = f"{DRIFT}.own_share"  # NaN where nobody measured it
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class LoadedRun:
         refiners: those of its chain that change a map.
         classes, colours: of its maps.
         chain: names of all that made its map.
-        scene_name, wavelengths_nm, scale: of the scene it was trained on.
+        scene_name, wavelengths_nm, scale, nodata: of the scene it was trained on.
         drift: what the model saw, or None where too little of it is known.
     """
 
@@ -42,6 +44,7 @@ class LoadedRun:
     scene_name: str
     wavelengths_nm: NDArray[np.float64] | None = None
     scale: float | None = None
+    nodata: float | None = None
     drift: DriftReference | None = None
 
     @property
@@ -66,7 +69,13 @@ def load_run(run: Path) -> LoadedRun:
         ) from error
 
 
+def _finite(values: NDArray[Any]) -> bool:
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
+
+
 def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> LoadedRun:
+    if lost := [name for name, values in tensors.items() if name != UNKNOWN_SHARE and not _finite(values)]:
+        raise ValueError(f"{lost[0]} holds numbers that are not finite")
     parts = record["model"]
     method = METHODS[record["settings"]["method"]]
     model: Model = method.load(Saved(parts["model"], unprefixed(MODEL, tensors)))
@@ -87,5 +96,6 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         record["scene"]["name"],
         None if record.get("wavelengths_nm") is None else np.asarray(record["wavelengths_nm"], float),
         record.get("scale"),
+        record["scene"].get("nodata"),
         load_drift(tensors),
     )

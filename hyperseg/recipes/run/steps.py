@@ -94,6 +94,7 @@ def make_map(method: Method, chosen: Any, task: Task, runtime: Runtime, *, role:
     model = method.fit(task, chosen, runtime)
     trained = time.monotonic() - started
     map = model.map(task.scene, runtime)
+    map.check_finite(task.scene.name)
     seconds = time.monotonic() - started
     step = Step(method.step_name, role, map, 2 * model.margin_px + 1, seconds, trained)
     return Made(step, model)
@@ -123,6 +124,7 @@ def refine(
         context = Context(made.model, runtime, again)
         fitted = refiner.fit(before.map, task, settings, context)
         after = fitted.apply(before.map, task.scene, runtime)
+        after.check_finite(task.scene.name)
         step = Step(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
             time.monotonic() - started, by=refiner.title or refiner.name,
