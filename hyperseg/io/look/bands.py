@@ -90,9 +90,9 @@ def judge_bands(
         f"{_ranges(which)} {why}"
         for which, why in (
             (marked, "marked bad in the file"),
-            (missing, "NaN, infinite or no-data at pixels that hold data in other bands"),
-            (dark & ~missing & ~constant, "no-data at nearly all pixels that hold data in other bands"),
-            (constant & ~missing, "constant"),
+            (missing & ~marked, "NaN, infinite or no-data at pixels that hold data in other bands"),
+            (dark & ~(marked | missing | constant), "no-data at nearly all pixels that hold data in other bands"),
+            (constant & ~(marked | missing), "constant"),
         )
         if which.any()
     ]
