@@ -195,7 +195,7 @@ def _lie(sample: Sample, which: Flags) -> _Lie:
 
 def _one_spectrum(sample: Sample, pixels: NDArray[Any], chosen: NDArray[np.intp], n: int) -> Fill | None:
     """A spectrum that the border of the scene shares while hardly any other two pixels are alike, or None."""
-    if len(chosen) < SPECTRUM_BANDS:
+    if len(chosen) < SPECTRUM_BANDS or len(pixels) < SPECTRUM_FEWEST:
         return None
     rows = np.ascontiguousarray(pixels).view(np.dtype((np.void, pixels.dtype.itemsize * pixels.shape[1]))).ravel()
     _, first, group, counts = np.unique(rows, return_index=True, return_inverse=True, return_counts=True)
