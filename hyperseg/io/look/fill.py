@@ -134,7 +134,7 @@ def find_fill(
             found.append(Fill(float(value), chosen, row, which.sum() / n, where, why))
         else:
             doubts.append(f"{counted(int(which.sum()), 'sampled pixel')} {why}")
-    left = ~(constant & np.isin(pixels[:, 0], [fill.value for fill in found]))
+    left = ~(constant & np.isin(pixels[:, 0], [fill.spectrum[0] for fill in found]))
     if (alike := _one_spectrum(kept.only(left), pixels[left], chosen, n)) is not None:
         found.append(alike)
     return tuple(found), tuple(doubts)

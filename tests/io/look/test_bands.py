@@ -53,7 +53,8 @@ def test_a_band_of_hardly_anything_but_no_data_is_bad() -> None:
     [
         (-9999, np.float32, 1, True), (-9999, np.int16, 9000, True), (-999, np.float32, 30000, True),
         (-32768, np.int16, 9000, True), (65535, np.uint16, 9000, True), (0, np.uint16, 9000, False),
-        (0, np.float32, 1, False), (-1, np.int16, 9000, False), (255, np.uint8, 240, False), (-9999, np.uint16, 9, False),
+        (0, np.float32, 1, False), (-1, np.int16, 9000, False), (255, np.uint8, 240, False),
+        (-9999, np.uint16, 9, False),
     ],
 )  # fmt: skip
 def test_what_lies_beyond_the_data_is_a_gap(nodata: float, dtype: type, top: float, gaps: bool) -> None:
