@@ -74,8 +74,8 @@ def judge_bands(
     held = ~(lost | named).all(-1)
     if not held.any():
         raise SceneError(
-            f"{name}: holds no data: every sampled pixel is NaN, infinite or no-data in every band. "
-            "Check the file and its no-data value (--nodata)."
+            f"{name}: holds no data: every sampled pixel is masked, or NaN, infinite or no-data in every band. "
+            "Check the file, its mask and its no-data value; --nodata none leaves mask and value out."
         )
     pixels, lost, named = pixels[held], lost[held], named[held]
     lost = lost | named if gaps else lost

@@ -34,6 +34,7 @@ from hyperseg.io.look.values import broken, same
 Flags = NDArray[np.bool_]
 
 FEWEST, TOGETHER = 8, 0.8  # pixels that tell how a value lies, and the share of them at the border or in blocks
+MANY, MANY_SHARE = 50, 0.02  # at the border in long runs; with as many, others elsewhere do not matter
 BLOCK_RUN = 4  # pixels side by side in a row
 FAR_ABOVE = 10.0  # ranges of the other values beyond the largest of them
 MOST_VALUES = 8  # a scene with more constant spectra than this is no measured one: nothing follows from them
@@ -133,7 +134,7 @@ def find_fill(
             row = np.full(len(chosen), value, pixels.dtype)
             found.append(Fill(float(value), chosen, row, which.sum() / n, where, why))
         else:
-            doubts.append(f"{counted(int(which.sum()), 'sampled pixel')} {why}")
+            doubts.append(f"{counted(int(which.sum()), 'sampled pixel')} with {why}")
     left = ~(constant & np.isin(pixels[:, 0], [fill.spectrum[0] for fill in found]))
     if (alike := _one_spectrum(kept.only(left), pixels[left], chosen, n)) is not None:
         found.append(alike)
@@ -142,15 +143,16 @@ def find_fill(
 
 @dataclass(frozen=True)
 class _Lie:
-    """How pixels lie: how many, and which share at the border and in blocks away from it."""
+    """How pixels lie: how many, which share at the border and in blocks elsewhere, whether many frame the scene."""
 
     n: int
     border: float
     blocks: float
+    framed: bool
 
     @property
     def together(self) -> bool:
-        return self.n >= FEWEST and self.border + self.blocks >= TOGETHER
+        return self.n >= FEWEST and (self.framed or self.border + self.blocks >= TOGETHER)
 
     @property
     def where(self) -> str:
@@ -176,7 +178,7 @@ def _judge(
         return None
     if lie.together:
         return True, "no ground is the same in every band"
-    return False, f"hold {value:g} in all good bands, scattered; they are kept as data, --nodata {value:g} drops them"
+    return False, f"{value:g} in all good bands, scattered: kept as data, --nodata {value:g} leaves them out"
 
 
 def _lie(sample: Sample, which: Flags) -> _Lie:
@@ -189,8 +191,13 @@ def _lie(sample: Sample, which: Flags) -> _Lie:
     edge = (np.isin(sample.row, (0, rows - 1)) | np.isin(sample.column, (0, columns - 1)))[which]
     length = np.bincount(run)
     touches = np.bincount(run, weights=edge) > 0
-    border = length[touches].sum() / max(n, 1)
-    return _Lie(n, float(border), float(length[~touches & (length >= BLOCK_RUN)].sum() / max(n, 1)))
+    # a column of the detector that saw nothing is one pixel wide, all the way down
+    looked = np.bincount(sample.column, minlength=columns)
+    stripe = (looked >= FEWEST) & (np.bincount(sample.column[which], minlength=columns) >= TOGETHER * looked)
+    long = (length[run] >= BLOCK_RUN) | stripe[sample.column[which]]
+    border, blocks = touches[run], ~touches[run] & long
+    framed = (border & long).sum() >= max(MANY, MANY_SHARE * len(which))
+    return _Lie(n, float(border.sum() / max(n, 1)), float(blocks.sum() / max(n, 1)), bool(framed))
 
 
 def _one_spectrum(sample: Sample, pixels: NDArray[Any], chosen: NDArray[np.intp], n: int) -> Fill | None:

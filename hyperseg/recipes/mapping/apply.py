@@ -227,6 +227,8 @@ def _identity(scene: Scene) -> dict[str, Any]:
         "name": scene.name,
         "shape": list(scene.cube.shape),
         "source": scene.source,
+        "nodata": scene.nodata,
+        "mask": scene.mask is not None,
         "bytes": None if stat is None else stat.st_size,
         "changed": None if stat is None else stat.st_mtime_ns,
     }

@@ -129,7 +129,7 @@ def test_single_pixels_of_zeros_are_told() -> None:
     fills, doubts = find_fill(take_sample(cube))
     assert fills == ()
     assert len(doubts) == 1
-    assert "40 sampled pixels hold 0 in all good bands, scattered" in doubts[0]
+    assert "40 sampled pixels with 0 in all good bands, scattered: kept as data" in doubts[0]
 
 
 def test_what_cannot_be_measured_needs_no_company() -> None:
@@ -138,6 +138,25 @@ def test_what_cannot_be_measured_needs_no_company() -> None:
     cube.reshape(-1, BANDS)[at] = -9999
     (fill,) = found_in(cube)
     assert (fill.value, fill.where) == (-9999, "scattered")
+
+
+def test_zeros_inside_do_not_hide_a_border_of_zeros() -> None:
+    cube = ground(np.uint16)
+    cube[shape_of("border")] = 0
+    cube.reshape(-1, BANDS)[rng.choice(ROWS * COLUMNS, 400, replace=False)] = 0
+    (fill,) = found_in(cube)
+    assert (fill.value, fill.where) == (0, "at the border")
+
+
+@pytest.mark.parametrize("lines", ["rows", "columns"])
+def test_lines_that_the_detector_lost(lines: str) -> None:
+    cube = ground(np.uint16)
+    if lines == "rows":
+        cube[[7, 30]] = 0
+    else:
+        cube[:, [7, 30]] = 0
+    (fill,) = found_in(cube)
+    assert fill.value == 0
 
 
 def test_a_dead_band_or_a_marked_one_does_not_hide_it() -> None:
