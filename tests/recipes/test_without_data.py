@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from fakes import EAGER, line
 from running import Hyperseg
-from safetensors.numpy import load_file, save_file
 
-from hyperseg.core import RunError, Scene, SceneError, SegmentationMap
+from hyperseg.core import Scene, SceneError, SegmentationMap
+from hyperseg.data.preprocess import Preprocess, fit_preprocess
 from hyperseg.io.cube_options import CubeOptions
 from hyperseg.io.read import read_array, read_scene
 from hyperseg.io.write import read_map
@@ -139,23 +139,13 @@ def test_probabilities_that_are_no_numbers_stop_the_run_and_the_map(
     run(toy.with_(valid=valid), quick(method="svm"), tmp_path / "third")  # nobody asks for a class there
 
 
-def test_weights_that_are_no_numbers_are_refused(toy: Scene, quick: Any, run: Any, tmp_path: Path) -> None:
-    root = run(toy, quick(), tmp_path / "r")
-    whole = load_file(root / "model.safetensors")
-    load_run(root)
-    names = [next(n for n in whole if n.startswith("model.network") and whole[n].dtype.kind == "f")]
-    for name in (*names, "model.preprocess.mean", "model.preprocess.std", "drift.limits"):
-        for number in (np.nan, np.inf):
-            tensors = {n: a.copy() for n, a in whole.items()}
-            tensors[name].ravel()[0] = number
-            save_file(tensors, root / "model.safetensors")
-            with pytest.raises(RunError, match=f"{name} holds numbers that are not finite"):
-                load_run(root)
-    tensors = {n: a.copy() for n, a in whole.items()}
-    tensors["model.preprocess.std"][0] = 0
-    save_file(tensors, root / "model.safetensors")
-    with pytest.raises(RunError, match="std of a Preprocess is not finite, or not positive"):
-        load_run(root)
+@pytest.mark.parametrize(("name", "number"), [("mean", np.nan), ("std", np.inf), ("std", 0)])
+def test_preprocessing_that_makes_no_numbers_is_refused(toy: Scene, name: str, number: float) -> None:
+    arrays = fit_preprocess(np.asarray(toy.cube).reshape(-1, toy.n_bands)).to_arrays()
+    Preprocess.from_arrays(arrays)
+    broken = arrays | {name: np.where(np.arange(len(arrays[name])) == 3, number, arrays[name])}
+    with pytest.raises(SceneError, match=f"{name} of a Preprocess is not finite, or not positive"):
+        Preprocess.from_arrays(broken)
 
 
 def test_the_value_of_a_run_is_looked_for_in_other_scenes(toy: Scene, hyperseg: Hyperseg, tmp_path: Path) -> None:

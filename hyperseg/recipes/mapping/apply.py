@@ -16,7 +16,6 @@ import numpy as np
 
 from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
 from hyperseg.engine import ahead, choose_device, scene_progress
-from hyperseg.io.look.judge import with_nodata_of
 from hyperseg.io.read import split_key
 from hyperseg.io.write import MapWriter
 from hyperseg.recipes.mapping.prepare import prepare_scene
@@ -89,7 +88,6 @@ def apply_run(
     if probabilities is not None:
         check_target(probabilities)
     loaded = load_run(run)
-    scene = with_nodata_of(scene, loaded.nodata, model=f"the run {run}")
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
     if refine and not loaded.refiners:
         log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
@@ -227,8 +225,6 @@ def _identity(scene: Scene) -> dict[str, Any]:
         "name": scene.name,
         "shape": list(scene.cube.shape),
         "source": scene.source,
-        "nodata": scene.nodata,
-        "mask": scene.mask is not None,
         "bytes": None if stat is None else stat.st_size,
         "changed": None if stat is None else stat.st_mtime_ns,
     }

@@ -14,13 +14,11 @@ from hyperseg.core import HypersegError, RunError
 from hyperseg.core.parts import Fitted, Model, Saved, unprefixed
 from hyperseg.data.drift import DriftReference
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.recipes.mapping.prepare import DRIFT, load_drift
+from hyperseg.recipes.mapping.prepare import load_drift
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.record import RECORD, WEIGHTS, load_model
 from hyperseg.recipes.run.repeat import MODEL
-
-UNKNOWN_SHARE = f"{DRIFT}.own_share"  # NaN where nobody measured it
 
 
 @dataclass(frozen=True)
@@ -69,13 +67,7 @@ def load_run(run: Path) -> LoadedRun:
         ) from error
 
 
-def _finite(values: NDArray[Any]) -> bool:
-    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
-
-
 def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> LoadedRun:
-    if lost := [name for name, values in tensors.items() if name != UNKNOWN_SHARE and not _finite(values)]:
-        raise ValueError(f"{lost[0]} holds numbers that are not finite")
     parts = record["model"]
     method = METHODS[record["settings"]["method"]]
     model: Model = method.load(Saved(parts["model"], unprefixed(MODEL, tensors)))
