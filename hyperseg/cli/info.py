@@ -215,8 +215,10 @@ def _wavelengths(scene: Scene) -> str:
 
 
 def _empty(scene: Scene, share: float) -> str:
-    value = "no value for it but NaN" if scene.nodata is None else f"value {scene.nodata:g}"
-    return f"{100 * share:.1f} % of the pixels looked at ({value})"
+    how = {"file": "declared", "given": "given", "found": "found, not declared", "run": "of the run"}[scene.nodata_by]
+    value = "no value for it but NaN" if scene.nodata is None else f"value {scene.nodata:g}, {how}"
+    more = ", and a mask" if scene.mask is not None else ""
+    return f"{100 * share:.1f} % of the pixels looked at ({value}{more})"
 
 
 def _scale(scene: Scene) -> str | None:

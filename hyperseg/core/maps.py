@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core.errors import SceneError
 from hyperseg.core.scene import UNLABELLED, Grid
+from hyperseg.core.words import counted
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,29 @@ class SegmentationMap:
         """(*S) Shannon entropy in nats, 0 (certain) to ln K (no idea)."""
         p = np.clip(self.probs, np.finfo(np.float32).tiny, 1.0)
         return -(p * np.log(p)).sum(-1)
+
+    def check_finite(self, scene: str, *, first: tuple[int, ...] | None = None) -> None:
+        """Raise where a pixel with data has probabilities that are not finite.
+
+        Args:
+            scene: what is mapped, for messages.
+            first: where the first pixel of this map lies in the scene, for those of a window.
+
+        Raises:
+            SceneError: with the first such pixel and what may be the matter.
+        """
+        broken = ~np.isfinite(self.probs.sum(-1))
+        if self.valid is not None:
+            broken &= self.valid
+        if not broken.any():
+            return
+        place = np.argwhere(broken)[0] + (0 if first is None else np.asarray(first))
+        raise SceneError(
+            f"{scene}: {' + '.join(self.made_by) or 'the model'} gives no finite probabilities at "
+            f"{counted(int(broken.sum()), 'pixel')}, the first at row {place[-2]}, column {place[-1]} (from 0). "
+            "Probably values there or around it are far beyond what was trained on: look at them, and name the value "
+            "that stands for no data with --nodata."
+        )
 
     def refined(self, probs: NDArray[np.float32], by: str) -> SegmentationMap:
         """The same map with other probabilities, `by` appended to the chain."""

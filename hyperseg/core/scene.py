@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -13,6 +14,7 @@ from hyperseg.core.errors import LabelError, SceneError
 from hyperseg.core.words import distinct
 
 UNLABELLED = -1
+NodataBy = Literal["file", "given", "found", "run"]
 
 
 class Cube(Protocol):
@@ -58,6 +60,9 @@ class Scene:
         rgb_bands: three band indices for a natural or false-colour picture, or None.
         scale: what to divide values by to get reflectance from 0 to 1, or None where nobody said.
         nodata: the value that stands for "no data" in the cube, or None; `valid` already knows of it where given.
+        nodata_by: who says so: the file, the user (None too), a look at the pixels, or the run that maps the scene.
+        gaps: `nodata` in a single band is a gap, as NaN is; without it a pixel is empty only where all bands have it.
+        mask: (*S) bool, lazy, False where there is no data whatever the values are; or None. `valid` knows of it too.
         parcels: (*S) int32 number of the drawn polygon a pixel got its label from, -1 for none; or None.
         name: short name; a simulated scene says so here.
         source: where the data come from (file, licence).
@@ -75,6 +80,9 @@ class Scene:
     rgb_bands: tuple[int, int, int] | None = None
     scale: float | None = None
     nodata: float | None = None
+    nodata_by: NodataBy = "file"
+    gaps: bool = False
+    mask: Cube | None = None
     parcels: NDArray[np.int32] | None = None
     name: str = "scene"
     source: str = ""
@@ -90,7 +98,12 @@ class Scene:
                 f"{self.name}: a cube has shape (rows, columns, bands) or (depth, rows, columns, bands), "
                 f"but this array has shape {shape}. Choose another array of the file or reshape it."
             )
-        for what, array in (("labels", self.labels), ("valid mask", self.valid), ("parcels", self.parcels)):
+        for what, array in (
+            ("labels", self.labels),
+            ("valid mask", self.valid),
+            ("parcels", self.parcels),
+            ("mask", self.mask),
+        ):
             if array is not None and tuple(array.shape) != shape[:-1]:
                 turned = array.shape[::-1] == shape[:-1]
                 hint = "; they look transposed: swap rows and columns" if turned else ""
@@ -137,6 +150,16 @@ class Scene:
             raise LabelError(f"{self.name} has no labels: give a label raster of shape {self.shape}.")
         known = self.labels != UNLABELLED
         return known if self.valid is None else known & self.valid
+
+    def features(self, preprocess: Callable[[Any], NDArray[np.float32]], at: Any = slice(None)) -> NDArray[np.float32]:
+        """(..., L) preprocessed pixels of the window `at`, by default of all pixels; those without data are 0.
+
+        That is the mean of the training pixels: whatever numbers stand there, a network whose window has a hole in it
+        sees nothing unusual.
+        """
+        made = preprocess(np.asarray(self.cube[at]))
+        inside = None if self.valid is None else self.valid[at]
+        return made if inside is None or inside.all() else np.where(inside[..., None], made, np.float32(0))
 
     def class_counts(self) -> NDArray[np.int64]:
         """(K,) number of labelled pixels per class."""

@@ -28,7 +28,8 @@ from numpy.typing import ArrayLike, NDArray
 from hyperseg.core import LabelError, Scene, SceneError
 from hyperseg.data.bands.resampled_cube import ResampledCube
 from hyperseg.data.preprocess import Preprocess, gather_spectra
-from hyperseg.io.look.bands import row_spans, valid_in
+from hyperseg.io.look.sample import row_spans
+from hyperseg.io.look.valid import valid_at
 
 Floats = NDArray[np.float64]
 Level = Literal["none", "note", "warning"]
@@ -186,12 +187,9 @@ def sample_spectra(scene: Scene, *, max_pixels: int = SAMPLED_PIXELS) -> NDArray
         stored = stored.cube
     found = []
     for row, span in row_spans(stored, max_pixels):
-        line = np.asarray(scene.cube[row : row + 1, span])
-        if scene.valid is None:
-            inside = valid_in(line, good=scene.good_bands, nodata=scene.nodata)
-        else:
-            inside = scene.valid[row : row + 1, span]
-        found.append(line[inside])
+        at = slice(row, row + 1), span
+        line = np.asarray(scene.cube[at])
+        found.append(line[valid_at(scene, at, line)])
     spectra = np.concatenate(found)
     if not len(spectra):
         raise SceneError(f"{scene.name}: none of the sampled pixels holds data. Check the file and its no-data value.")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import Scene
-from hyperseg.io.look.bands import FULL_SCAN_BYTES, row_spans, stored_together
+from hyperseg.io.look.sample import row_spans, stored_together
+from hyperseg.io.look.valid import FULL_SCAN_BYTES
 from hyperseg.io.read import split_key
 
 SAMPLED_PX = 20000

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import Cube, Scene, SceneError, SettingError
+from hyperseg.io.look.values import ABSURD
 
 Float32 = NDArray[np.float32]
 
@@ -60,8 +61,8 @@ class Preprocess:
     def __call__(self, array: ArrayLike) -> Float32:
         """(..., C) raw values -> (..., n_out) float32.
 
-        Values that are not finite become the training mean, that is 0 after standardisation: a broken
-        value must not spread to the whole pixel through the components.
+        Values that are not finite, or absurdly large, become the training mean, that is 0 after standardisation: a
+        broken value must not spread to the whole pixel through the components.
         """
         raw = np.asarray(array)
         if raw.shape[-1] != self.n_bands:
@@ -69,9 +70,12 @@ class Preprocess:
                 f"the array has {raw.shape[-1]} bands, this preprocessing was fitted on {self.n_bands}. "
                 "Apply a model only to scenes of the sensor and band order it was trained on."
             )
-        out = (raw if self.keep.all() else raw[..., self.keep]).astype(np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
+            out = (raw if self.keep.all() else raw[..., self.keep]).astype(np.float32)
             out -= self.mean
+            # before they are divided: what is absurd as a reflectance may look like a number then
+            if raw.dtype.kind == "f" and out.size and not max(out.max(), -out.min()) < ABSURD:
+                out[~(np.abs(out) < ABSURD)] = 0.0
             if (self.std != 1).any():
                 out /= self.std
             # a sum is finite only if all its terms are: one pass instead of three where nothing is broken
@@ -104,6 +108,9 @@ class Preprocess:
         components = np.asarray(arrays["components"], np.float32) if "components" in arrays else None
         mean, std = (np.asarray(arrays[name], np.float32) for name in ("mean", "std"))
         code = np.asarray(arrays.get("dropped_code", ()), np.uint8)
+        for name, values in (("mean", mean), ("std", std), ("components", components)):
+            if values is not None and not (np.isfinite(values).all() and (name != "std" or (values > 0).all())):
+                raise SceneError(f"the {name} of a Preprocess is not finite, or not positive.")
         return cls(np.asarray(arrays["keep"], bool), mean, std, components, code)
 
 

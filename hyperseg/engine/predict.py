@@ -106,7 +106,7 @@ def predict_tiles(
     run = partial(class_probabilities, model, precision=precision, flips=flips)
     if model.padded:
         side = _sides(scene, tile, WINDOWS[len(margin)])
-        images = (preprocess(np.asarray(scene.cube[window])) for window in windows(scene.shape, side))
+        images = (scene.features(preprocess, window) for window in windows(scene.shape, side))
         stream = _stream(model, scene, images, side, device, run)
         yield from blend(stream, scene.shape, side, scene.n_classes)
         return
@@ -175,7 +175,7 @@ def _stream(
 
 def _read(scene: Scene, part: Tile, size: Sides, margin: Sides, preprocess: Preprocessing) -> Float32:
     """One tile with its halo, reflected at the scene's border and grown to the common size."""
-    window = preprocess(np.asarray(scene.cube[part.read_slices]))
+    window = scene.features(preprocess, part.read_slices)
     pads = [
         (before, side + 2 * m - before - length)
         for (before, _), side, m, length in zip(part.pad, size, margin, window.shape[:-1], strict=True)

@@ -153,19 +153,25 @@ def refit(
 
 
 def predict_map(
-    model: SpectralClassifier, cube: Cube, *, max_bytes: int = BLOCK_BYTES, on_rows: Progress | None = None
+    model: SpectralClassifier,
+    cube: Cube,
+    *,
+    valid: NDArray[np.bool_] | None = None,
+    max_bytes: int = BLOCK_BYTES,
+    on_rows: Progress | None = None,
 ) -> Float32:
     """(*S, K) float32 class probabilities of every pixel, in blocks of rows of at most `max_bytes`.
 
     Args:
         model: from one of the `fit_` functions.
         cube: (*S, C): raw where the model carries its preprocessing, else preprocessed.
+        valid: (*S) bool: pixels whose values count in the means of windows, None for all.
         max_bytes: bound on the size of a float32 block of the cube.
         on_rows: called with (rows done, rows) after every block, for a progress bar.
     """
     out = np.empty((*cube.shape[:-1], model.n_classes), np.float32)
     for rows in row_blocks(cube, max_bytes=max_bytes):
-        features = _features(cube, rows, model.preprocess, model.window)
+        features = _features(Scene(cube, valid=valid), rows, model.preprocess, model.window)
         found = model.probabilities(features.reshape(-1, features.shape[-1]))
         out[rows] = found.reshape(*features.shape[:-1], -1)
         if on_rows is not None:
@@ -181,18 +187,17 @@ def gather_features(
         spectra = gather_spectra(scene, mask)
         return spectra if preprocess is None else preprocess(spectra)
     wanted = [rows for rows in row_blocks(scene.cube) if mask[rows].any()]
-    parts = [_features(scene.cube, rows, preprocess, window)[mask[rows]] for rows in wanted]
+    parts = [_features(scene, rows, preprocess, window)[mask[rows]] for rows in wanted]
     return np.concatenate(parts) if parts else np.empty((0, scene.n_bands), np.float32)
 
 
-def _features(cube: Cube, rows: slice, preprocess: Preprocess | None, window: int) -> Float32:
+def _features(scene: Scene, rows: slice, preprocess: Preprocess | None, window: int) -> Float32:
     """Preprocessed, averaged rows; neighbours beyond the block are read, those beyond the scene mirrored."""
     from scipy.ndimage import uniform_filter1d
 
     halo = window // 2
-    start, stop = max(rows.start - halo, 0), min(rows.stop + halo, cube.shape[0])
-    block = np.asarray(cube[start:stop])
-    block = block.astype(np.float32) if preprocess is None else preprocess(block)
+    start, stop = max(rows.start - halo, 0), min(rows.stop + halo, scene.shape[0])
+    block = scene.features(preprocess or (lambda raw: raw.astype(np.float32)), slice(start, stop))
     if window > 1:
         for axis in range(block.ndim - 1):
             block = uniform_filter1d(block, window, axis=axis, mode="reflect")

@@ -21,7 +21,8 @@ from hyperseg.io.labels.raster import Labels, only_where_data, with_labels
 from hyperseg.io.labels.rasterise import read_vectors
 from hyperseg.io.labels.vectors import AS_DRAWN, VECTORS, VectorOptions, is_vector
 from hyperseg.io.labels.warp import labels_on
-from hyperseg.io.look.bands import FULL_SCAN_BYTES, find_bad_bands, find_valid
+from hyperseg.io.look.judge import judge
+from hyperseg.io.look.valid import FULL_SCAN_BYTES, find_valid
 
 log = logging.getLogger(__name__)
 AnyPath = str | os.PathLike[str]
@@ -134,6 +135,8 @@ def read_scene(
 
     Cubes stored in compressed chunks (HDF5, Zarr) of up to 512 MiB are read at once; larger ones stay lazy, and memory
     maps above that size become lazy cubes, whose pages do not stay with the process.
+    Fill that no header declares is looked for (`hyperseg.io.look.fill`), masks of the file count, and labelled pixels
+    without data lose their label.
     Bands are taken to be on the last axis, unless the labels' shape or the wavelengths show another axis.
 
     Args:
@@ -143,8 +146,7 @@ def read_scene(
         key: name of the cube's array in a file of several.
         name: short name; the file's stem without one.
         scan: False is for scenes of any size: only a sample of the pixels is read. The scene's `valid` is then None;
-            `valid_in` tells which pixels of a window hold data. Labelled pixels are all looked at, and those without
-            data lose their label.
+            `valid_at` tells which pixels of a window hold data. Labelled pixels are all looked at.
         vectors: class column, layer and the like; of labels drawn as vectors only.
         options: what the file does not say itself.
 
@@ -154,8 +156,6 @@ def read_scene(
         LabelError: the labels do not fit the cube.
     """
     file = open_array(path, key=key, ndim=3)
-    if options.nodata is not None:
-        file = replace(file, nodata=options.nodata_value())
     title = file.path.stem if name is None else name
     if len(file.array.shape) != 3:
         raise SceneError(
@@ -175,26 +175,29 @@ def read_scene(
         # its pixels are all looked at below, and rows across compressed chunks are slow to pick one by one
         cube = np.ascontiguousarray(cube[...])
     wavelengths = _per_band(file.wavelengths_nm, cube)
-    good, reasons = find_bad_bands(cube, bbl=_per_band(file.bbl, cube), nodata=file.nodata, name=str(file.path))
-    for reason in reasons:
-        log.info("%s: %s; dropped", title, reason)
-    valid = find_valid(cube, good=good, nodata=file.nodata, name=title) if scan else None
+    seen = judge(
+        cube, bbl=_per_band(file.bbl, cube), declared=file.nodata if options.nodata is None else options.nodata_value(),
+        given=options.nodata is not None, mask=_fitting(file.mask, pixels), name=title, file=file.path,
+    )  # fmt: skip
     scene = Scene(
         cube=cube,
-        valid=valid,
         grid=_grid(file, source),
         wavelengths_nm=wavelengths,
-        good_bands=None if good.all() else good,
+        good_bands=None if seen.good.all() else seen.good,
         rgb_bands=file.rgb_bands,
         scale=file.scale,
-        nodata=file.nodata,
+        nodata=seen.nodata,
+        nodata_by=seen.by,
+        gaps=seen.gaps,
+        mask=seen.mask,
         name=title,
         source=str(file.path) if file.key is None else f"{file.path}:{file.key}",
     )
+    if scan:
+        scene = scene.with_(valid=find_valid(scene))
     if found is None:
         return scene
-    scene = with_labels(scene, found)
-    return scene if scan else only_where_data(scene, good)
+    return only_where_data(with_labels(scene, found))
 
 
 def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray, vectors: VectorOptions) -> FileArray | None:
@@ -247,6 +250,10 @@ def _check_bands(cube: Cube, path: Path) -> None:
         )
     if bands < HYPERSPECTRAL_FROM:
         log.warning("%s: not hyperspectral (%d bands); maps rest on little spectral evidence", path, bands)
+
+
+def _fitting(mask: Cube | None, pixels: tuple[int, ...]) -> Cube | None:
+    return mask if mask is not None and tuple(mask.shape) == pixels else None
 
 
 def _per_band(values: Any, cube: Cube) -> Any:

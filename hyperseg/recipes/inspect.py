@@ -17,7 +17,7 @@ from hyperseg.io.cube_options import AS_STATED, CubeOptions
 from hyperseg.io.formats import list_arrays
 from hyperseg.io.formats.array import ArrayChoiceError, ArrayEntry
 from hyperseg.io.look.survey import Survey, survey
-from hyperseg.io.look.thin import ThinCube
+from hyperseg.io.look.thin import ThinCube, thin_mask
 from hyperseg.io.open import named_card, open_scene
 from hyperseg.io.read import open_array, read_scene, split_key
 from hyperseg.io.write.files import replacing
@@ -77,6 +77,8 @@ class Inspection:
             "wavelengths_nm": None if scene.wavelengths_nm is None else scene.wavelengths_nm.tolist(),
             "bad_bands": [] if good is None else np.flatnonzero(~good).tolist(),
             "nodata": scene.nodata,
+            "nodata_by": None if scene.nodata is None else scene.nodata_by,
+            "mask": scene.mask is not None,
             "scale": scene.scale,
             "scale_hint": scale_hint(scene, self.survey),
             "sample": sampled,
@@ -102,7 +104,7 @@ def inspect_file(text: str, cube: CubeOptions = AS_STATED) -> Inspection:
             arrays = list_arrays(path)
         else:
             scene, about, arrays = open_scene(text, need_labels=False, cube=cube), "public data set", {}
-        seen = survey(scene.cube, good=scene.good_bands, nodata=scene.nodata)
+        seen = survey(scene)
     return Inspection(text, about, scene, seen, arrays if len(arrays) > 1 else {}, tuple(dict.fromkeys(remarks)))
 
 
@@ -120,7 +122,7 @@ def write_quicklook(scene: Scene, path: Path) -> tuple[int, ...]:
     side = PICTURE_PX if cube_bytes(scene) <= LARGE_BYTES else LARGE_PX
     step = max(1, math.ceil(max(scene.shape) / side))
     seen = _Seen(ThinCube(scene.cube, step, scene.nodata))
-    valid = None if scene.valid is None else scene.valid[::step, ::step]
+    valid = thin_mask(scene, step)
     picture = false_colour(scene.with_(cube=seen, valid=valid, labels=None, parcels=None))
     picture = enlarge(picture, max(1, math.ceil(SMALLEST_PX / max(picture.shape[:2]))))
     with replacing(path) as temporary:

@@ -52,7 +52,7 @@ def test_table_and_picture(hyperseg: Hyperseg, tmp_path: Path) -> None:
         "EPSG:32632",
         "30 x 30 m",
         "(600000, 5000000) (600900, 5000000) (600900, 4998800) (600000, 4998800)",
-        "25.0 % of the pixels looked at (value -1)",
+        "25.0 % of the pixels looked at (value -1, declared)",
         "reflectance x 10000, radiance or raw counts",
         "Next: hyperseg classify scene.tif --labels FIELDS.gpkg --class-column NAME",
     ):

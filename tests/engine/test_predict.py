@@ -283,6 +283,10 @@ def test_no_data_goes_with_the_map_and_broken_values_reach_no_farther_than_the_m
     got = predict_scene(net(), where.with_(cube=holed), lambda x: np.nan_to_num(keep(x)), made_by="x")
     assert got.valid is valid
     assert np.array_equal(got.labels() == -1, ~valid)
+    np.testing.assert_array_equal(got.probs, clean.probs)  # of pixels known to hold no data nothing is seen
+    unknown = where.with_(valid=None)
+    clean = predict_scene(net(), unknown, keep, made_by="x")
+    got = predict_scene(net(), unknown.with_(cube=holed), lambda x: np.nan_to_num(keep(x)), made_by="x")
     changed = np.abs(got.probs - clean.probs).max(-1) > 1e-6
     assert changed[3:8, 3:8].any()
     changed[3:8, 3:8] = False

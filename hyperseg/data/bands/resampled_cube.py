@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Cube
 from hyperseg.io.formats.windows import windows_of
+from hyperseg.io.look.values import broken, same
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +82,10 @@ class ResampledCube:
                 out += self.match.weight[bands] * (other.astype(np.float32) - out)
             if self.factor != 1:
                 out *= np.float32(self.factor)
+        if one.dtype.kind == "f":  # an absurd number times a scale may look like one that is not
+            out = np.where(broken(one) | broken(other), np.float32(np.nan), out)
         if self.nodata is not None:
-            lost = np.float32(self.nodata)
-            out = np.where((one.astype(np.float32) == lost) | (other.astype(np.float32) == lost), lost, out)
+            out = np.where(same(one, self.nodata) | same(other, self.nodata), np.float32(self.nodata), out)
         return np.asarray(out, np.float32)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

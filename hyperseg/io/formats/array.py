@@ -33,6 +33,7 @@ class FileArray:
         wavelengths_nm: band centres in nanometres, or None.
         bbl: True for good bands, or None.
         nodata: the value that stands for "no data", or None.
+        mask: (rows, columns) bool, lazy, False where the file says that there is no data; or None.
         grid: where pixels are.
         names, palette: class name and sRGB triple by file code, as far as the file has them.
         rgb_bands: bands of a picture, counted from 0, or None.
@@ -48,6 +49,7 @@ class FileArray:
     wavelengths_nm: NDArray[np.float64] | None = None
     bbl: NDArray[np.bool_] | None = None
     nodata: float | None = None
+    mask: Cube | None = None
     grid: Grid = field(default_factory=Grid)
     names: Mapping[int, str] = field(default_factory=dict)
     palette: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)

@@ -19,6 +19,8 @@ from hyperseg.io.formats.envi_header import GDAL_DOMAIN
 from hyperseg.io.formats.windows import Handles, LazyCube, Window, import_rasterio
 from hyperseg.io.labels.categories import categories_of
 
+ALPHA_ROWS, ALPHA_BETWEEN = 9, 0.5  # rows of an alpha band looked at, and the share of them that may be half clear
+
 
 def open_raster(path: Path, choice: Choice) -> FileArray:
     """A raster, or the subdataset whose name ends in the wanted key, as a lazy (H, W, C) array."""
@@ -28,17 +30,20 @@ def open_raster(path: Path, choice: Choice) -> FileArray:
         name = _subdataset(path, source, choice.key) or path
     with reading(path, "a raster"), _opened(name) as source:
         names, painted = categories_of(path, source)
-        dtype = np.result_type(*source.dtypes)
+        alpha = _alpha(path, source)
+        bands = tuple(band for band in source.indexes if band != alpha)
+        dtype = np.result_type(*(source.dtypes[band - 1] for band in bands))
         if dtype.kind not in "biuf":
             raise DataFileError(f"{path}: holds {dtype} values, real numbers were expected; convert the raster.")
         return FileArray(
-            LazyCube(RasterWindows(path, name, source, dtype), (0, 1, 2)),
+            LazyCube(RasterWindows(path, name, source, dtype, bands), (0, 1, 2)),
             path,
             key=choice.key,
             axes_known=True,
-            wavelengths_nm=_wavelengths(source),
-            bbl=_good_bands(source),
+            wavelengths_nm=_wavelengths(source, bands),
+            bbl=_good_bands(source, bands),
             nodata=source.nodata,
+            mask=_mask(path, name, source, alpha),
             grid=grid_of(source),
             names=names,
             palette=_palette(source) or painted,
@@ -60,27 +65,88 @@ class RasterWindows:
         path, shape: of the file.
         dtype: what comes out.
         tile: (rows, columns, bands) that the file stores, and so decodes, together.
+        bands: of the file, counted from 1, in the order of the last axis.
     """
 
-    def __init__(self, path: Path, name: str | Path, source: Any, dtype: np.dtype[Any]) -> None:
-        self.path, self.dtype = path, dtype
-        self.shape = (source.height, source.width, source.count)
+    def __init__(self, path: Path, name: str | Path, source: Any, dtype: np.dtype[Any], bands: tuple[int, ...]) -> None:
+        self.path, self.dtype, self.bands = path, dtype, bands
+        self.shape = (source.height, source.width, len(bands))
         self.tile = (*(int(n) for n in source.block_shapes[0]), 1)
         self._handles = Handles(partial(_opened, name))
 
     def read(self, window: Window) -> NDArray[Any]:
         rows, columns, (first, last) = window
         with reading(self.path, "a raster"):
-            block = self._handles.get().read(
-                list(range(first + 1, last + 1)), window=(rows, columns), out_dtype=self.dtype
-            )
+            block = self._handles.get().read(list(self.bands[first:last]), window=(rows, columns), out_dtype=self.dtype)
         return np.moveaxis(block, 0, -1)
 
     def thin(self, step: int, band: int) -> NDArray[Any]:
         """(rows, columns) of one band, about every `step`-th pixel: from overviews where the file has them."""
         shape = tuple(-(-n // step) for n in self.shape[:2])
         with reading(self.path, "a raster"):
-            return np.asarray(self._handles.get().read(band + 1, out_shape=shape, out_dtype=self.dtype))
+            return np.asarray(self._handles.get().read(self.bands[band], out_shape=shape, out_dtype=self.dtype))
+
+
+class MaskWindows:
+    """Windows of the mask of a raster file, axes (rows, columns), True where there is data.
+
+    Attributes:
+        path, shape: of the file.
+        alpha: the band that is the mask, counted from 1; or None for one that GDAL keeps for the whole data set.
+    """
+
+    def __init__(self, path: Path, name: str | Path, source: Any, alpha: int | None) -> None:
+        self.path, self.alpha, self.dtype = path, alpha, np.dtype(bool)
+        self.shape = (source.height, source.width)
+        self.tile = tuple(int(n) for n in source.block_shapes[0])
+        self._handles = Handles(partial(_opened, name))
+
+    def read(self, window: Window) -> NDArray[Any]:
+        with reading(self.path, "the mask of a raster"):
+            return self._read(window=tuple(window))
+
+    def thin(self, step: int) -> NDArray[Any]:
+        """About every `step`-th pixel of it."""
+        with reading(self.path, "the mask of a raster"):
+            return self._read(out_shape=tuple(-(-n // step) for n in self.shape))
+
+    def _read(self, **which: Any) -> NDArray[Any]:
+        source = self._handles.get()
+        return np.asarray(
+            (source.read_masks(1, **which) if self.alpha is None else source.read(self.alpha, **which)) != 0
+        )
+
+
+def _alpha(path: Path, source: Any) -> int | None:
+    """The band that says where there is data, counted from 1, or None.
+
+    Programs that know pictures only mark a fourth or last band as alpha whatever it holds: one that holds measurements
+    is a band like others.
+    """
+    from rasterio.enums import ColorInterp
+
+    marked = [band for band in source.indexes if source.colorinterp[band - 1] == ColorInterp.alpha]
+    if len(marked) != 1 or source.count < 2:
+        return None
+    (alpha,) = marked
+    rows = np.unique(np.linspace(0, source.height - 1, ALPHA_ROWS).astype(int))
+    seen = np.concatenate([source.read(alpha, window=((r, r + 1), (0, source.width))).ravel() for r in rows.tolist()])
+    between = (seen != 0) & (seen != seen.max())
+    if between.mean() > ALPHA_BETWEEN:
+        log.warning("%s: band %d is marked as alpha but holds measurements: it stays a band", path, alpha - 1)
+        return None
+    log.info("%s: band %d (counted from 0) is an alpha band: it says where there is data", path, alpha - 1)
+    return alpha
+
+
+def _mask(path: Path, name: str | Path, source: Any, alpha: int | None) -> LazyCube | None:
+    """The mask of an opened data set: its alpha band, one inside the file, or one beside it (.msk)."""
+    from rasterio.enums import MaskFlags
+
+    flags = source.mask_flag_enums
+    if alpha is None and not all(MaskFlags.per_dataset in of and MaskFlags.alpha not in of for of in flags):
+        return None
+    return LazyCube(MaskWindows(path, name, source, alpha), (0, 1))
 
 
 def _opened(name: str | Path) -> Any:
@@ -114,10 +180,10 @@ def _tags(source: Any, band: int = 0, ns: str | None = None) -> dict[str, str]:
     return {k.lower(): v for k, v in source.tags(band, ns=ns).items()}
 
 
-def _wavelengths(source: Any) -> NDArray[np.float64] | None:
+def _wavelengths(source: Any, bands: tuple[int, ...]) -> NDArray[np.float64] | None:
     centres = []
     unit = None
-    for band in source.indexes:
+    for band in bands:
         tags = _tags(source, band)
         micrometres = source.tags(band, ns="IMAGERY").get("CENTRAL_WAVELENGTH_UM")
         text = micrometres or tags.get("wavelength") or tags.get("central_wavelength")
@@ -129,13 +195,13 @@ def _wavelengths(source: Any) -> NDArray[np.float64] | None:
     return to_nm(np.asarray(centres), unit=unit)
 
 
-def _good_bands(source: Any) -> NDArray[np.bool_] | None:
+def _good_bands(source: Any, bands: tuple[int, ...]) -> NDArray[np.bool_] | None:
     """From a list in the tags of the file (as ENVI's bbl), or from a tag of every band."""
     for tags in (_tags(source), _tags(source, ns=GDAL_DOMAIN)):
         values = tags.get("bbl", "").strip("{} ").replace(",", " ").split()
-        if len(values) == source.count and all(v in ("0", "1", "0.0", "1.0") for v in values):
+        if len(values) == len(bands) and all(v in ("0", "1", "0.0", "1.0") for v in values):
             return np.asarray([float(v) > 0 for v in values])
-    found = [_tags(source, band) for band in source.indexes]
+    found = [_tags(source, band) for band in bands]
     marks = [next((t[k] for k in ("bbl", "good_band", "good_wavelengths") if k in t), None) for t in found]
     if any(mark is None for mark in marks):
         return None

@@ -16,7 +16,7 @@ from hyperseg.core.words import clean_name, distinct, some
 from hyperseg.io.formats.array import FileArray
 from hyperseg.io.labels.background import unlabelled_in
 from hyperseg.io.labels.qml import read_qml
-from hyperseg.io.look.bands import without_data
+from hyperseg.io.look.valid import without_data
 
 log = logging.getLogger(__name__)
 # more codes than this are a measurement or an identifier, not classes
@@ -154,11 +154,11 @@ def with_labels(scene: Scene, found: Labels) -> Scene:
     )  # fmt: skip
 
 
-def only_where_data(scene: Scene, good: NDArray[np.bool_]) -> Scene:
-    """The scene with labels taken back where its pixels, which nobody has looked at yet, hold no data."""
+def only_where_data(scene: Scene) -> Scene:
+    """The scene with labels taken back where its pixels hold no data."""
     if scene.labels is None:
         return scene
-    empty = without_data(scene.labels, scene.cube, good=good, nodata=scene.nodata)
+    empty = without_data(scene)
     if not empty.any():
         return scene
     log.info("%s: %d labelled pixels hold no data; their labels are left out", scene.name, empty.sum())

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import Cube
-from hyperseg.io.look.bands import row_spans, valid_in
+from hyperseg.core import Scene
+from hyperseg.io.look.sample import row_spans
+from hyperseg.io.look.valid import valid_at
 
 FEWEST_PAIRS = 200
 # neighbours differ this much of what pixels far apart differ, and this many times what is usual in the scene
@@ -37,18 +38,18 @@ class Survey:
     saturated: tuple[int, ...]  # good bands with too many pixels at their largest value, by the rule in `RULES`
 
 
-def survey(
-    cube: Cube, *, good: NDArray[np.bool_] | None = None, nodata: float | None = None, max_pixels: int = 20000
-) -> Survey:
-    """Look at about `max_pixels` pixels of a cube (H, W, C), lazy or not, so that a large one is not read whole.
+def survey(scene: Scene, *, max_pixels: int = 20000) -> Survey:
+    """Look at about `max_pixels` pixels of a scene (H, W, C), lazy or not, so that a large one is not read whole.
 
-    `good` (C,) are the bands to judge, None for all; `nodata` is the value that stands for "no data", or None.
+    Only its good bands are judged.
     """
+    cube, good = scene.cube, scene.good_bands
     chosen = np.arange(cube.shape[-1]) if good is None else np.flatnonzero(good)
     seen, pixels, near = [], 0, []
     for row, span in row_spans(cube, max_pixels):
-        block = np.asarray(cube[row : row + 1, span])[0][:, chosen]
-        valid = valid_in(block, nodata=nodata)
+        at = slice(row, row + 1), span
+        whole = np.asarray(cube[at])
+        valid, block = valid_at(scene, at, whole)[0], whole[0][:, chosen]
         pixels += len(block)
         seen.append(block[valid].astype(np.float64))
         pairs = valid[1:] & valid[:-1]

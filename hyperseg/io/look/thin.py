@@ -8,9 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import Cube
+from hyperseg.core import Cube, Scene
 from hyperseg.io.formats.windows import FlatWindows, LazyCube
-from hyperseg.io.look.bands import stored_together
+from hyperseg.io.look.sample import stored_together
+from hyperseg.io.look.values import broken, same
+
+
+def thin_mask(scene: Scene, step: int) -> NDArray[np.bool_] | None:
+    """(rows, columns) bool: which of every `step`-th row and column hold data by the mask of the file, as far as known.
+
+    A mask that would have to read the cube is left out: values that stand for no data are NaN in a thin cube anyway.
+    """
+    if scene.valid is not None:
+        return scene.valid[::step, ::step]
+    if isinstance(scene.mask, LazyCube) and (thin := getattr(scene.mask.reader, "thin", None)) is not None:
+        return np.asarray(thin(step))
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +47,7 @@ class ThinCube:
         rows, columns, band = key
         plane = self._plane(int(band))
         out = plane.astype(np.float32)
-        if self.nodata is not None:
-            out[plane == self.nodata] = np.nan
+        out[broken(plane) | same(plane, self.nodata)] = np.nan
         return out[rows, columns]
 
     def _plane(self, band: int) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from hyperseg.core.parts import prefixed, unprefixed
 from hyperseg.data.bands.resampling import match_bands
 from hyperseg.data.drift import DriftReference, measure_drift, scene_reference
 from hyperseg.data.preprocess import Preprocess
+from hyperseg.io.look.judge import with_nodata_of
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Transferable(Protocol):
         preprocess: of the model.
         scene_name: of the scene it was trained on.
         wavelengths_nm: (C,) of that scene, or None.
-        scale: of that scene, or None.
+        scale, nodata: of that scene, or None.
         drift: the reference of what the model saw, or None for runs that kept none.
     """
 
@@ -44,11 +45,16 @@ class Transferable(Protocol):
     def scale(self) -> float | None: ...
 
     @property
+    def nodata(self) -> float | None: ...
+
+    @property
     def drift(self) -> DriftReference | None: ...
 
 
 def prepare_scene(run: Transferable, scene: Scene, *, model: str = "the model") -> Scene:
-    """The scene with the bands the model reads; what was done to them, and any drift, is logged.
+    """The scene with the bands the model reads, and with the run's no-data value where it has none of its own.
+
+    What was done, and any drift, is logged.
 
     Reads about 20 000 pixels where the run kept a reference; the rest stays lazy.
 
@@ -60,6 +66,7 @@ def prepare_scene(run: Transferable, scene: Scene, *, model: str = "the model") 
     Raises:
         SceneError: bands that the model reads are not covered, or another number of bands without wavelengths.
     """
+    scene = with_nodata_of(scene, run.nodata, model=model)
     matched = match_bands(
         scene, wavelengths_nm=run.wavelengths_nm, keep=run.preprocess.keep, scale=run.scale, model=model
     )

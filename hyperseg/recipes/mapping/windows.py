@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine import choose_device, choose_precision
-from hyperseg.io.look.bands import valid_in
+from hyperseg.io.look.valid import valid_at
 from hyperseg.recipes.run.load import LoadedRun
 
 WINDOW_BYTES = 128 << 20  # of raw pixels, halo included; three windows exist at once
@@ -75,7 +75,10 @@ class Mapper:
         if self.refine:
             for fitted in self.run.refiners:
                 made = fitted.apply(made, part, self.runtime)
-        cut = SegmentationMap(np.ascontiguousarray(made.probs[inside]), made.classes, made.colours, valid=valid)
+        cut = SegmentationMap(
+            np.ascontiguousarray(made.probs[inside]), made.classes, made.colours, made_by=made.made_by, valid=valid
+        )
+        cut.check_finite(scene.name, first=tuple(start for start, _ in window.core))
         entropy = cut.entropy() / np.float32(np.log(max(len(cut.classes), 2)))
         labels, confidence = cut.labels(), cut.confidence()
         if valid is not None:
@@ -84,13 +87,10 @@ class Mapper:
 
     def _part(self, scene: Scene, window: Tile, block: NDArray[Any]) -> Scene:
         """The window as a scene; where nobody looked for pixels without data, they are looked for here."""
-        if scene.valid is not None:
-            valid = scene.valid[window.read_slices]
-        else:
-            valid = valid_in(block, good=scene.good_bands, nodata=scene.nodata)
+        valid = valid_at(scene, window.read_slices, block)
         return scene.with_(
-            cube=block, valid=None if valid.all() else valid, labels=None, parcels=None, classes=self.run.classes,
-            colours=self.run.colours,
+            cube=block, valid=None if valid.all() else valid, mask=None, labels=None, parcels=None,
+            classes=self.run.classes, colours=self.run.colours,
         )  # fmt: skip
 
     def _nothing(self, shape: tuple[int, ...]) -> WindowMap:

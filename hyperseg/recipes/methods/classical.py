@@ -56,8 +56,9 @@ class ClassicalModel:
         height, width = scene.shape
         with scene_progress(runtime.label(self.name), height * width, quiet=runtime.quiet) as progress:
             probs = predict_map(
-                self.classifier, scene.cube, on_rows=lambda done, _: progress(done * width, height * width)
-            )
+                self.classifier, scene.cube, valid=scene.valid,
+                on_rows=lambda done, _: progress(done * width, height * width),
+            )  # fmt: skip
         return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (self.name,), scene.valid, scene.codes)
 
     def features(self, scene: Scene, runtime: Runtime) -> None:

@@ -138,7 +138,7 @@ def fit(map: SegmentationMap, task: Task, settings: DeconvSettings, context: Con
         preprocess.n_out, scene.n_classes, groups, width=settings.width, stages=settings.stages, fuse=settings.fuse,
         switches=settings.switches,
     )  # fmt: skip
-    cube = torch.from_numpy(preprocess(scene.cube[:])).permute(2, 0, 1).to(runtime.device)
+    cube = torch.from_numpy(scene.features(preprocess)).permute(2, 0, 1).to(runtime.device)
     network = train_deconv(spec, cube, scene.labels, held_out, settings, runtime=runtime)
 
     def refined(chosen: Strength) -> SegmentationMap:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from hyperseg.core import Scene, SegmentationMap, SettingError, Split
 from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, prefixed
 from hyperseg.core.sections import Section
@@ -67,7 +65,7 @@ class FittedDenseCrf:
 
         if self.chosen is None:
             return map
-        values = self.guide(np.asarray(scene.cube[:]))
+        values = scene.features(self.guide)
         guide = guide_from_components(values, valid=scene.valid, limits=self.limits)
         return refine(map, guide, self.chosen, engine=self.engine, device=runtime.device, by=self.name)
 
@@ -95,7 +93,7 @@ def fit(map: SegmentationMap, task: Task, settings: DenseCrfSettings, context: C
     scene, split = task.scene, task.split
     assert scene.labels is not None
     components = principal_components(gather_spectra(scene, split.train), good_bands=scene.good_bands)
-    values = components(scene.cube[:])
+    values = scene.features(components)
     limits = guide_range(values, valid=scene.valid)
     tuned: Tuned[DenseCRF] = Tuned(None, (), 0)
     if split.val.any():

@@ -32,7 +32,7 @@ class LoadedRun:
         refiners: those of its chain that change a map.
         classes, colours: of its maps.
         chain: names of all that made its map.
-        scene_name, wavelengths_nm, scale: of the scene it was trained on.
+        scene_name, wavelengths_nm, scale, nodata: of the scene it was trained on.
         drift: what the model saw, or None where too little of it is known.
         codes: of the classes in its maps, as in `Scene`; None in runs of versions that kept none.
     """
@@ -45,6 +45,7 @@ class LoadedRun:
     scene_name: str
     wavelengths_nm: NDArray[np.float64] | None = None
     scale: float | None = None
+    nodata: float | None = None
     drift: DriftReference | None = None
     codes: tuple[int, ...] | None = None
 
@@ -91,6 +92,7 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         record["scene"]["name"],
         None if record.get("wavelengths_nm") is None else np.asarray(record["wavelengths_nm"], float),
         record.get("scale"),
+        record["scene"].get("nodata"),
         load_drift(tensors),
         None if (codes := record.get("codes")) is None else codes_of(len(record["classes"]), codes),
     )

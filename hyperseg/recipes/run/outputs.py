@@ -245,7 +245,8 @@ def _record(
     return {
         "inputs": dict(inputs),
         "settings": settings.to_json(),
-        "scene": {"name": scene.name, "shape": list(scene.shape), "bands": scene.n_bands, "source": scene.source},
+        "scene": {"name": scene.name, "shape": list(scene.shape), "bands": scene.n_bands, "source": scene.source}
+        | {"nodata": scene.nodata, "nodata_by": scene.nodata_by},
         "split": {"how": split.how, "seed": split.seed, "guard_px": split.guard_px},
         "classes": list(scene.classes),
         "codes": None if scene.codes is None else list(scene.codes),

@@ -98,6 +98,7 @@ def make_map(method: Method, chosen: Any, task: Task, runtime: Runtime, *, role:
     trained = time.monotonic() - started
     with going(f"mapping with {method.step_name}", runtime):
         map = model.map(task.scene, runtime)
+    map.check_finite(task.scene.name)
     seconds = time.monotonic() - started
     step = Step(method.step_name, role, map, 2 * model.margin_px + 1, seconds, trained)
     return Made(step, model)
@@ -134,6 +135,7 @@ def refine(
             fitted = refiner.fit(before.map, task, settings, context)
         with going(f"refining the map of {before.name} with {refiner.name}", runtime):
             after = fitted.apply(before.map, task.scene, runtime)
+        after.check_finite(task.scene.name)
         step = Step(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
             time.monotonic() - started, by=refiner.title or refiner.name, left_alone=fitted.changes_nothing,

@@ -102,7 +102,7 @@ def apply_deconv(
         raise SettingError(f"tiles of {tile} pixels do not fit the coarse grid of {network.stride} pixels.")
     out = np.empty_like(map.probs)
     for part in tiles(map.shape, size=(tile, tile), halo=network.halo):
-        bands = torch.from_numpy(preprocess(np.asarray(scene.cube[part.read_slices]))).permute(2, 0, 1).to(device)
+        bands = torch.from_numpy(scene.features(preprocess, part.read_slices)).permute(2, 0, 1).to(device)
         logs = log_probs(map.probs[part.read_slices], device)
         scores = network(bands[None, None], logs[None], strength=strength)[0].float()
         (top, bottom), (left, right) = ((a - r, b - r) for (a, b), (r, _) in zip(part.core, part.read, strict=True))

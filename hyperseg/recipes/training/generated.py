@@ -89,7 +89,7 @@ def generated_cubes(
 
 
 def _pool_patches(model: NetworkModel, scene: Scene, where: NDArray[np.bool_], seed: int) -> Tensor:
-    source = PatchSource(model.preprocess(scene.cube[:]), radius=model.margin_px)
+    source = PatchSource(scene.features(model.preprocess), radius=model.margin_px)
     places = np.argwhere(where)
     chosen = np.random.default_rng(seed).choice(len(places), min(DRAWN, len(places)), replace=False)
     return source.gather(torch.from_numpy(places[chosen]))

@@ -59,7 +59,7 @@ def train_jointly(
     scene, split = task.scene, task.split
     assert scene.labels is not None
     half, side = settings.half, 2 * settings.half + 1
-    source = PatchSource([preprocess(scene.cube[:])], radius=network.margin + half, device=runtime.device)
+    source = PatchSource([scene.features(preprocess)], radius=network.margin + half, device=runtime.device)
     known = np.where(split.train, scene.labels, np.int16(UNLABELLED)).astype(np.int64)
     around = torch.from_numpy(np.pad(known, half, constant_values=UNLABELLED)).to(runtime.device)
     pixels, targets = labelled_pixels(task, "train", source.device)

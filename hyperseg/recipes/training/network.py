@@ -100,7 +100,7 @@ def training_steps(epochs: int, min_steps: int, batch: int, n: int) -> int:
 
 def patch_source(task: Task, preprocess: Preprocess, net: Any, runtime: Runtime) -> PatchSource:
     """The preprocessed scenes of a task, for the patches that `net` reads; pixels begin with their scene's number."""
-    cubes = [preprocess(scene.cube[:]) for scene in task.scenes]
+    cubes = [scene.features(preprocess) for scene in task.scenes]
     return PatchSource(cubes, radius=net.margin, layout=layout_of(net), device=runtime.device)
 
 

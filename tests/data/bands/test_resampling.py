@@ -12,7 +12,7 @@ from watched import Watched
 from hyperseg.core import Scene, SceneError
 from hyperseg.data.bands.resampled_cube import BandMatch, ResampledCube
 from hyperseg.data.bands.resampling import local_spacing, match_bands, plan_bands, same_bands
-from hyperseg.io.look.bands import valid_in
+from hyperseg.io.look.values import valid_in
 from hyperseg.io.read import read_scene
 
 MODEL = np.arange(400.0, 1000.0, 10.0)

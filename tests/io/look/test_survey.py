@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from written import CUBE, write_any, write_tiff
 
+from hyperseg.core import Scene
 from hyperseg.io.formats.windows import FlatWindows, LazyCube
-from hyperseg.io.look.bands import find_valid, row_spans, valid_in, without_data
+from hyperseg.io.look.sample import row_spans
 from hyperseg.io.look.survey import survey
 from hyperseg.io.look.thin import ThinCube
+from hyperseg.io.look.valid import find_valid, without_data
+from hyperseg.io.look.values import valid_in
 from hyperseg.io.read import read_array, read_scene
 
 rng = np.random.default_rng(0)
@@ -44,26 +47,26 @@ def test_planted_faults_are_found_and_nothing_else() -> None:
     cube[..., 3] = rng.normal(1000, 200, (60, 50))  # noise
     cube[..., 6] += 900 * (np.arange(50) % 2)  # stripes from column to column
     cube[..., 8] = np.minimum(cube[..., 8], np.percentile(cube[..., 8], 93))  # saturated
-    seen = survey(cube)
+    seen = survey(Scene(cube))
     assert (seen.noisy, seen.saturated, seen.empty, seen.pixels) == ((3, 6), (8,), 0, 3000)
     assert seen.values[::4] == pytest.approx((cube.min(), cube.max()))
     good = np.ones(12, bool)
     good[[3, 8]] = False
-    assert survey(cube, good=good).noisy == (6,)  # numbers of bands are those of the cube
-    assert survey(cube, good=good).saturated == ()
+    assert survey(Scene(cube, good_bands=good)).noisy == (6,)  # numbers of bands are those of the cube
+    assert survey(Scene(cube, good_bands=good)).saturated == ()
 
 
 def test_a_scene_of_noise_alone_has_no_striking_band() -> None:
-    assert survey(rng.normal(size=(60, 50, 8))).noisy == ()
+    assert survey(Scene(rng.normal(size=(60, 50, 8)))).noisy == ()
 
 
 def test_pixels_without_data_are_counted_and_left_out() -> None:
     cube = smooth()
     cube[:15] = -9999
-    seen = survey(cube, nodata=-9999)
+    seen = survey(Scene(cube, nodata=-9999))
     assert seen.empty == pytest.approx(0.25)
     assert seen.values[0] > 0
-    assert survey(np.full((4, 4, 3), np.nan)).empty == 1
+    assert survey(Scene(np.full((4, 4, 3), np.nan))).empty == 1
 
 
 def test_few_tiles_of_a_large_file_are_decoded() -> None:
@@ -71,7 +74,7 @@ def test_few_tiles_of_a_large_file_are_decoded() -> None:
     cube = LazyCube(reader, (0, 1, 2))
     spans = list(row_spans(cube, 20000))
     assert (spans[0][0], spans[-1][0]) == (0, 39999)
-    assert survey(cube).pixels >= 1000
+    assert survey(Scene(cube)).pixels >= 1000
     assert len(reader.tiles) * 64 * 64 * 400 * 4 <= 600 * 2**20
     assert len({column for _, column in reader.tiles}) > 8  # all over the scene, not one column of tiles
 
@@ -104,7 +107,8 @@ def test_windows_say_what_the_whole_cube_says(tmp_path: Path) -> None:
     cube = rng.normal(size=(30, 20, 6)).astype(np.float32)
     cube[2, 3], cube[5, 5, 2], cube[9, 9, :3], cube[7, 7, 4] = -9999, np.inf, -9999, np.nan
     good = np.array([1, 1, 1, 1, 0, 1], bool)
-    whole = find_valid(cube, good=good, nodata=-9999)
+    whole = find_valid(Scene(cube, good_bands=good, nodata=-9999))
+    assert whole is not None
     assert list(map(tuple, np.argwhere(~whole))) == [(2, 3), (5, 5)]
     for at in (np.s_[0:9, 0:8], np.s_[4:30, 3:20]):
         np.testing.assert_array_equal(valid_in(cube[at], good=good, nodata=-9999), whole[at])
@@ -132,6 +136,6 @@ def test_only_windows_with_labels_are_read() -> None:
     reader = Tiled((4000, 3000, 10))
     labels = np.full((4000, 3000), -1, np.int16)
     labels[1000:1010, 2000:2010] = 0
-    empty = without_data(labels, LazyCube(reader, (0, 1, 2)), good=np.ones(10, bool), nodata=None)
+    empty = without_data(Scene(LazyCube(reader, (0, 1, 2)), labels, classes=("a",)))
     assert not empty.any()
     assert len(reader.tiles) <= 4

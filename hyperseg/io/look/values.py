@@ -1,0 +1,63 @@
+"""Which numbers stand for nothing: NaN, infinities, absurd magnitudes, and the value that a file names for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ABSURD = 1e20  # no measurement in any unit is as large; such floats are somebody's "nothing", and overflow in networks
+ROUNDED = 1e-6  # relative difference between a value in the data and the same one as text, or as float32
+
+
+def broken(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """NaN, infinite or absurdly large; never so in whole numbers."""
+    if values.dtype.kind != "f":
+        return np.zeros(values.shape, bool)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return ~(np.abs(values) < ABSURD)
+
+
+def same(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Equal to the value that stands for "no data", which a header may have rounded; never so where there is none."""
+    if nodata is None or not holds(values.dtype, nodata):
+        return np.zeros(values.shape, bool)
+    if values.dtype.kind != "f" or nodata == 0:
+        return np.asarray(values == values.dtype.type(nodata))
+    if not abs(nodata) < ABSURD:  # these are broken, whatever they stand for
+        return np.zeros(values.shape, bool)
+    low, high = sorted((nodata * (1 - ROUNDED), nodata * (1 + ROUNDED)))
+    return np.asarray((values >= values.dtype.type(low)) & (values <= values.dtype.type(high)))
+
+
+def holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether numbers of this type can have the value."""
+    if dtype.kind == "f":
+        return True
+    if not np.isfinite(value) or value != int(value) or dtype.kind not in "iu":
+        return False
+    limits = np.iinfo(dtype)
+    return bool(limits.min <= value <= limits.max)
+
+
+def can_lack(dtype: np.dtype[Any], nodata: float | None) -> bool:
+    """Whether numbers of this type can be missing at all."""
+    return dtype.kind == "f" or (nodata is not None and holds(dtype, nodata))
+
+
+def valid_in(
+    block: NDArray[Any], *, good: NDArray[np.bool_] | None = None, nodata: float | None, gaps: bool = False
+) -> NDArray[np.bool_]:
+    """(h, w) bool: which pixels of a window (h, w, C) hold data; `good` (C,) are the bands that count, None for all.
+
+    A pixel is out where all good bands are no-data, or where any good band is NaN, infinite or absurdly large: a
+    network would turn one such value into a map of them. With `gaps` the no-data value in a single band counts as NaN
+    does there; without it, it is a value like others (a dark one, where 0 stands for no data).
+    """
+    if not can_lack(block.dtype, nodata):
+        return np.ones(block.shape[:-1], bool)
+    seen = block if good is None or good.all() else block[..., good]
+    lost, named = broken(seen), same(seen, nodata)
+    inside = ~(lost | named).all(-1) & ~(lost | named if gaps else lost).any(-1)
+    return np.asarray(inside)
