@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid
-from hyperseg.io.formats.array import Choice, FileArray, Format, reading, to_nm
+from hyperseg.io.formats.array import Choice, FileArray, Format, reading
 from hyperseg.io.formats.axes import make_grid
 from hyperseg.io.formats.hdf5 import CHUNK_CACHE_BYTES, hdf5_arrays, inside, opened
 from hyperseg.io.formats.windows import Handles, LazyCube, Window
+from hyperseg.io.wavelengths import Centres
 
 GLT = ("location/glt_x", "location/glt_y")
 BANDS = "sensor_band_parameters/wavelengths"
@@ -55,7 +56,7 @@ def open_emit(path: Path, choice: Choice) -> FileArray:
             LazyCube(reader, (0, 1, 2)),
             path,
             axes_known=True,
-            wavelengths_nm=to_nm(np.asarray(file[BANDS][()], np.float64), unit="nm"),
+            centres=Centres(np.asarray(file[BANDS][()], np.float64), "nm"),
             bbl=None if good is None else np.asarray(good[()]).ravel() > 0,
             nodata=fill,
             grid=_grid(file),

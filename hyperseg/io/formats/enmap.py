@@ -25,6 +25,7 @@ from hyperseg.core import DataFileError
 from hyperseg.io.formats.array import Choice, FileArray, Format
 from hyperseg.io.formats.raster import open_raster
 from hyperseg.io.formats.windows import LazyCube, OrderedBands
+from hyperseg.io.wavelengths import Centres
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
     return replace(
         file,
         array=cube,
-        wavelengths_nm=centres[order],
+        centres=Centres(centres[order], "nm"),
         bbl=good[order],
         nodata=file.nodata if file.nodata is not None or not background else float(background),
         scale=_scale(about, gains, offsets),

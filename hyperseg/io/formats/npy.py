@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import ArrayEntry, Choice, FileArray, Format, by_suffix, choose_key, companions, reading
+from hyperseg.io.flat_cube import unfolded
+from hyperseg.io.formats.array import (
+    ArrayEntry,
+    Choice,
+    FileArray,
+    Format,
+    by_suffix,
+    check_fits,
+    choose_key,
+    companions,
+    reading,
+)
 
 
 def open_numpy(path: Path, choice: Choice) -> FileArray:
@@ -21,13 +32,18 @@ def open_numpy(path: Path, choice: Choice) -> FileArray:
         if array.dtype.kind not in "biuf":
             raise DataFileError(f"{path}: holds {array.dtype} values, real numbers were expected; convert the array.")
         return FileArray(array, path, about="NumPy")
+    return unfolded(path, choice, numpy_arrays(path), lambda wanted: _from_archive(path, wanted))
+
+
+def _from_archive(path: Path, choice: Choice) -> FileArray:
     # opened here, because numpy leaves a broken archive open
     with reading(path, "a NumPy .npz file"), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         entries = numpy_arrays(path)
         chosen = choose_key(path, entries, choice)
+        check_fits(path, entries[chosen])
         array = arrays[chosen]
-        wavelengths, bbl = companions(entries, arrays, array.shape)
-    return FileArray(array, path, chosen, wavelengths_nm=wavelengths, bbl=bbl, about="NumPy archive")
+        centres, bbl = companions(entries, arrays, array.shape)
+    return FileArray(array, path, chosen, centres=centres, bbl=bbl, about="NumPy archive")
 
 
 def numpy_arrays(path: Path) -> dict[str, ArrayEntry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from hyperseg.core import DataFileError
 from hyperseg.core.words import some
 from hyperseg.io.formats import known_formats
-from hyperseg.io.formats.array import ArrayChoiceError, Choice, FileArray, Format, reading, to_nm
-from hyperseg.io.formats.axes import grid_of
+from hyperseg.io.formats.array import ArrayChoiceError, Choice, FileArray, Format, reading
+from hyperseg.io.formats.axes import UNPLACED, grid_of
 from hyperseg.io.formats.envi import without_header
-from hyperseg.io.formats.envi_header import GDAL_DOMAIN
+from hyperseg.io.formats.envi_header import GDAL_DOMAIN, Header, starts_as_envi
 from hyperseg.io.formats.windows import Handles, LazyCube, Window, import_rasterio
+from hyperseg.io.wavelengths import Centres, centres_in
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +35,24 @@ def open_raster(path: Path, choice: Choice) -> FileArray:
         dtype = np.result_type(*source.dtypes)
         if dtype.kind not in "biuf":
             raise DataFileError(f"{path}: holds {dtype} values, real numbers were expected; convert the raster.")
-        return FileArray(
+        grid = grid_of(source)
+        if grid.affine is None and (source.gcps[0] or source.rpcs):
+            log.info(UNPLACED, path, "ground control points" if source.gcps[0] else "RPCs")
+        found = FileArray(
             LazyCube(RasterWindows(path, name, source, dtype), (0, 1, 2)),
             path,
             key=choice.key,
             axes_known=True,
-            wavelengths_nm=_wavelengths(source),
+            centres=_centres(source),
             bbl=_good_bands(source),
             nodata=source.nodata,
-            grid=grid_of(source),
+            grid=grid,
             names=_category_names(path),
             palette=_palette(source),
             scale=_scale(source),
             about=f"{source.driver} raster",
         )
+        return _completed(found)
 
 
 def raster_arrays(path: Path) -> dict[str, None]:
@@ -116,7 +122,32 @@ def _tags(source: Any, band: int = 0, ns: str | None = None) -> dict[str, str]:
     return {k.lower(): v for k, v in source.tags(band, ns=ns).items()}
 
 
-def _wavelengths(source: Any) -> NDArray[np.float64] | None:
+def _completed(file: FileArray) -> FileArray:
+    """With what an ENVI header beside a raster of another format says of the bands, where the raster does not."""
+    names = (file.path.with_name(file.path.name + ".hdr"), file.path.with_suffix(".hdr"))
+    beside = next((name for name in names if name.is_file() and starts_as_envi(name)), None)
+    if beside is None:
+        return file
+    try:
+        header = Header.read(beside)
+        if header.size() != file.array.shape:
+            raise DataFileError(f"{beside}: is of another size.")
+        bands, nodata, scale = file.array.shape[-1], header.number("data ignore value"), header.scale()
+        log.info("%s: what the header %s says of the bands is used", file.path, beside.name)
+        return replace(
+            file,
+            centres=file.centres or header.centres(bands),
+            bbl=header.good_bands(bands) if file.bbl is None else file.bbl,
+            nodata=nodata if file.nodata is None else file.nodata,
+            scale=scale if file.scale is None else file.scale,
+        )
+    except DataFileError as error:
+        log.info("%s: its ENVI header is left out (%s)", file.path, error)
+        return file
+
+
+def _centres(source: Any) -> Centres | None:
+    """From tags of the bands, else from their descriptions."""
     centres = []
     unit = None
     for band in source.indexes:
@@ -127,8 +158,8 @@ def _wavelengths(source: Any) -> NDArray[np.float64] | None:
         try:
             centres.append(float(text))  # type: ignore[arg-type]
         except (TypeError, ValueError):
-            return None
-    return to_nm(np.asarray(centres), unit=unit)
+            return centres_in(source.descriptions)
+    return Centres(np.asarray(centres), unit)
 
 
 def _good_bands(source: Any) -> NDArray[np.bool_] | None:
