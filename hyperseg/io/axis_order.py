@@ -12,9 +12,9 @@ from hyperseg.io.formats.windows import LazyCube
 
 SAMPLED = 64  # of each axis
 READ_BYTES = 64 * 2**20  # of a cube that is read by window; of a larger one a block in its middle is looked at
-# the axis of the bands has at least this share of the variance for itself, and so many times the next one's
-LEAST_SHARE, AHEAD = 0.05, 3.0
-NEAR_LOWEST = 1.25
+# the axis of the bands has this share of the variance for itself, and so many times the next one's; no other spans
+# clearly fewer dimensions; and in both together it is so many times ahead
+LEAST_SHARE, AHEAD, NOT_BEHIND, AHEAD_IN_BOTH = 0.05, 1.5, 0.8, 4.0
 
 
 def band_axis(cube: Cube, nodata: float | None = None) -> int | None:
@@ -36,8 +36,10 @@ def band_axis(cube: Cube, nodata: float | None = None) -> int | None:
         rest = rest - (mean - sample.mean()).reshape([-1 if a == axis else 1 for a in range(3)])
     spanned = np.array([_dimensions(np.moveaxis(rest, axis, 0)) for axis in range(3)])
     first, second = np.argsort(-shares)[:2]
-    clear = shares[first] >= max(LEAST_SHARE, AHEAD * shares[second])
-    return int(first) if clear and spanned[first] <= NEAR_LOWEST * spanned.min() else None
+    lead = shares[first] / max(shares[second], 1e-9)
+    fewer = np.delete(spanned, first).min() / spanned[first]
+    clear = shares[first] >= LEAST_SHARE and lead >= AHEAD and fewer >= NOT_BEHIND and lead * fewer >= AHEAD_IN_BOTH
+    return int(first) if clear else None
 
 
 def _sample(cube: Any, nodata: float | None) -> NDArray[np.float64] | None:

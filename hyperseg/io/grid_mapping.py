@@ -23,10 +23,8 @@ PROJECTIONS = {
     "lambert_azimuthal_equal_area": "laea", "albers_conical_equal_area": "aea", "mercator": "merc",
     "sinusoidal": "sinu",
 }  # fmt: skip
-BODY = {
-    "semi_major_axis": "a", "semi_minor_axis": "b", "inverse_flattening": "rf", "earth_radius": "R",
-    "longitude_of_prime_meridian": "pm",
-}  # fmt: skip
+ELLIPSOID = "semi_major_axis=a semi_minor_axis=b inverse_flattening=rf earth_radius=R longitude_of_prime_meridian=pm"
+BODY = dict(pair.split("=") for pair in ELLIPSOID.split())
 
 
 def mapped_crs(attributes: Mapping[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperseg.core import Grid
 from hyperseg.io.formats.axes import grid_of
+from hyperseg.io.formats.envi_header import GDAL_DOMAIN
 from hyperseg.io.formats.windows import import_rasterio
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def map_info_grid(fields: Mapping[str, Any]) -> Grid:
             rasterio.Env(),
             MemoryFile(header, dirname=folder, filename="pixel.hdr"),
             MemoryFile(bytes(64), dirname=folder, filename="pixel.img") as pixel,
-            pixel.open(driver="ENVI") as source,
+            pixel.open(driver=GDAL_DOMAIN) as source,
         ):
             grid = grid_of(source)
     except Exception as error:  # coordinates are a bonus: the pixels are read by other means

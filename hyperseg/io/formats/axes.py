@@ -92,6 +92,11 @@ def make_grid(affine: tuple[float, ...] | None, crs: Any) -> Grid:
     )
 
 
+def in_degrees(grid: Grid) -> bool:
+    """Whether coordinates are longitude and latitude."""
+    return grid.crs is not None and bool(import_rasterio().crs.CRS.from_user_input(grid.crs).is_geographic)
+
+
 def raster_grid(path: Path) -> Grid:
     """Grid of a raster file, or an unknown one where GDAL cannot tell."""
     try:

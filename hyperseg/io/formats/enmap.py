@@ -29,6 +29,7 @@ from hyperseg.io.wavelengths import Centres
 
 log = logging.getLogger(__name__)
 
+LARGEST_XML_BYTES = 64 * 2**20
 IMAGE = re.compile(r"(.*)SPECTRAL_IMAGE(_COG)?\.(TIFF?|COG)", re.IGNORECASE)
 ABOUT = re.compile(r"(.*)METADATA\.XML", re.IGNORECASE)
 
@@ -107,6 +108,8 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
 
 def _is_enmap(about: Path) -> bool:
     try:
+        if not about.is_file() or about.stat().st_size > LARGEST_XML_BYTES:
+            return False
         return b"bandCharacterisation" in about.read_bytes()
     except OSError:
         return False

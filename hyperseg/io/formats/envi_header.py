@@ -240,7 +240,9 @@ def _fields(path: Path, text: str) -> dict[str, Any]:
         while "}" not in parts[-1]:
             more = next(lines, None)
             if more is None:
-                raise DataFileError(f"{path}: this ENVI header is cut off: the brace after {key!r} is never closed. Copy it again.")
+                raise DataFileError(
+                    f"{path}: this ENVI header is cut off: the brace after {key!r} is never closed. Copy it again."
+                )
             parts.append(more)
         whole = "\n".join(parts)[1:].rpartition("}")[0].strip()
         fields[key] = whole if key in FREE_TEXTS else _listed(whole)

@@ -150,7 +150,7 @@ def _order(dataset: Any, key: str, *, reverse: bool) -> tuple[tuple[int, ...], b
         return plain[::-1], False
     if dataset.ndim == 3 and SWEPT.fullmatch(key):
         return (0, 2, 1), True
-    names = [axis.label or last_part((axis.keys() or [""])[0]) for axis in dataset.dims]
+    names = [axis.label or (last_part(axis[0].name or "") if len(axis) else "") for axis in dataset.dims]
     order = axes_of(names) if all(names) else None
     return (plain, False) if order is None else (order, True)
 

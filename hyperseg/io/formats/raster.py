@@ -20,6 +20,7 @@ from hyperseg.io.formats.axes import UNPLACED, grid_of
 from hyperseg.io.formats.envi import without_header
 from hyperseg.io.formats.envi_header import GDAL_DOMAIN, Header, starts_as_envi
 from hyperseg.io.formats.windows import Handles, LazyCube, Window, import_rasterio
+from hyperseg.io.paths import for_gdal
 from hyperseg.io.wavelengths import Centres, centres_in
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class RasterWindows:
 
 
 def _opened(name: str | Path) -> Any:
-    return import_rasterio().open(name)
+    return import_rasterio().open(for_gdal(name))
 
 
 def _last(name: str) -> str:

@@ -23,6 +23,7 @@ from hyperseg.io.formats.array import (
 from hyperseg.io.formats.axes import COLUMN_NAMES, ROW_NAMES, axes_of, fill_of, grid_from
 from hyperseg.io.formats.windows import LazyCube, StoredWindows
 
+DEEPEST = 24  # groups within groups
 MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -100,14 +101,15 @@ def _arrays(root: Any) -> dict[str, Any]:
         return {"": root}
     found: dict[str, Any] = {}
 
-    def collect(group: Any, inside: str) -> None:
+    def collect(group: Any, inside: str, deeper: int) -> None:
         for name, array in sorted(group.arrays(), key=lambda pair: str(pair[0])):
             if array.shape:
                 found[inside + name] = array
         for name, child in sorted(group.groups(), key=lambda pair: str(pair[0])):
-            collect(child, f"{inside}{name}/")
+            if deeper:
+                collect(child, f"{inside}{name}/", deeper - 1)
 
-    collect(root, "")
+    collect(root, "", DEEPEST)
     return found
 
 
