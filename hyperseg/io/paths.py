@@ -8,9 +8,12 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
+from hyperseg.core import DataFileError
+
 AnyPath = str | os.PathLike[str]
 VIRTUAL = re.compile(r"/vsi[a-z0-9_]+[/?]")
 PACKED = re.compile(r"(/vsi(?:zip|tar|7z|rar)/)(/.+?\.(?:zip|kmz|tar|tar\.gz|tgz|7z|rar))(/.*|)", re.IGNORECASE)
+SIDES = (".aux.xml", ".ovr", ".msk", ".hdr", ".tfw", ".wld", ".prj", ".imd", ".rpb")  # what GDAL looks for
 RASTERS = (".tif", ".tiff", ".jp2")
 MOST_MEMBERS = 10_000
 
@@ -53,6 +56,19 @@ def is_virtual(path: Path) -> bool:
 def for_gdal(name: AnyPath) -> str:
     """The name that GDAL is to open: of a URL, with both of its slashes."""
     return re.sub(r"^(/vsi\w+/(?:https?|ftp):)/(?=[^/])", r"\1//", os.fspath(name))
+
+
+def refuse_pipes(path: Path) -> None:
+    """Refuse a raster with a side file that is none: GDAL would wait for what a pipe never says.
+
+    Raises:
+        DataFileError: there is one.
+    """
+    for side in (*(path.with_name(path.name + end) for end in SIDES), *(path.with_suffix(end) for end in SIDES)):
+        if os.path.exists(side) and not (side.is_file() or side.is_dir()):
+            raise DataFileError(
+                f"{side}: is no regular file but a pipe, socket or device; remove it from {path.parent}."
+            )
 
 
 def archive_of(path: Path) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hyperseg.core import Cube, DataFileError, Grid, Scene, SceneError, SettingError
 from hyperseg.io.axis_order import band_axis
 from hyperseg.io.cube_options import AS_STATED, Axes, CubeOptions
-from hyperseg.io.formats import check_file, known_formats, open_file
+from hyperseg.io.formats import check_file, known_formats, open_file, refuse_archive
 from hyperseg.io.formats.array import Choice, FileArray
 from hyperseg.io.formats.windows import LazyCube, windows_of
 from hyperseg.io.formats.xarray import LabelledArray, is_labelled, open_labelled
@@ -26,7 +26,7 @@ from hyperseg.io.look.bands import FULL_SCAN_BYTES, find_bad_bands, find_valid
 from hyperseg.io.paths import AnyPath, split_key
 
 log = logging.getLogger(__name__)
-HYPERSPECTRAL_FROM = 10
+HYPERSPECTRAL_FROM, MOST_BANDS = 10, 20_000
 
 
 def read_array(path: AnyPath, *, key: str | None = None, ndim: int | None = None) -> Cube:
@@ -64,6 +64,7 @@ def open_array(
         )
     file, spelt = split_key(path) if key is None else (split_key(path)[0], key)
     check_file(file)
+    refuse_archive(file)
     if file.suffix.lower() in VECTORS:
         raise DataFileError(
             f"{file}: holds vectors, an array was expected ({known_formats()}). Rasterise it on the scene's grid."
@@ -266,6 +267,11 @@ def _check_bands(cube: Cube, path: Path) -> None:
         raise SceneError(
             f"{path}: {rows}x{columns} pixels with {bands} bands; at least 3 bands are needed to tell "
             "spectra apart. If the bands are on the first axis, say so with --axes bands,rows,columns."
+        )
+    if bands > MOST_BANDS:
+        raise SceneError(
+            f"{path}: {bands} bands are more than any sensor has (up to {MOST_BANDS} are read). If another axis holds "
+            "them, say so with --axes; else the file is damaged."
         )
     if bands < HYPERSPECTRAL_FROM:
         log.warning("%s: not hyperspectral (%d bands); maps rest on little spectral evidence", path, bands)

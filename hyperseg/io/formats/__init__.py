@@ -76,7 +76,7 @@ def check_file(path: Path) -> None:
     """Refuse what is no data before any format sees it.
 
     Raises:
-        DataFileError: a missing or empty file, a folder that is no format's, an archive, or no file at all (a pipe).
+        DataFileError: a missing or empty file, a folder that is no format's, or no file at all (a pipe).
     """
     if is_virtual(path):
         return
@@ -95,7 +95,15 @@ def check_file(path: Path) -> None:
         raise DataFileError(f"{path}: is no regular file but a pipe, socket or device; name a file of data.")
     if about.st_size == 0:
         raise DataFileError(f"{path}: is empty (0 bytes), expected {known_formats()}. Copy or download it again.")
-    if path.suffix.lower() not in (".npz", ".zarr") and (archive := archive_of(path)):
+
+
+def refuse_archive(path: Path) -> None:
+    """Refuse an archive where an array is to be read: no format looks inside.
+
+    Raises:
+        DataFileError: it is one; the command that unpacks it is told.
+    """
+    if path.suffix.lower() != ".npz" and os.path.isfile(path) and (archive := archive_of(path)):
         kind, command = archive
         names = rasters_in(path) or members(path)
         held = f" with {some(names, 5)}" if names else ""

@@ -15,6 +15,7 @@ from hyperseg.core import Grid
 from hyperseg.io.formats.array import number_of
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.grid_mapping import mapped_crs
+from hyperseg.io.paths import refuse_pipes
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ def in_degrees(grid: Grid) -> bool:
 def raster_grid(path: Path) -> Grid:
     """Grid of a raster file, or an unknown one where GDAL cannot tell."""
     try:
+        refuse_pipes(path)
         with import_rasterio().open(path) as source:
             return grid_of(source)
     except Exception as error:  # coordinates are a bonus here: the pixels were read by other means

@@ -19,7 +19,7 @@ from hyperseg.io.wavelengths import Centres, centres_in
 
 log = logging.getLogger(__name__)
 
-LARGEST_BYTES = 16 * 2**20  # a header of 10 000 bands with names has less than 1 MiB
+LARGEST_BYTES = 4 * 2**20  # a header of 10 000 bands with names has less than 1 MiB
 FREE_TEXTS = ("description", "coordinate system string")
 ODD_NUMBER = re.compile(r"[+-]?\d+\.?\d*#(ind|inf|qnan|snan)\w*")
 
@@ -190,14 +190,14 @@ class Header:
         return self.fields[name]
 
     def _count(self, name: str, *, least: int) -> int:
-        text = self._field(name)
+        text = str(self._field(name))
         try:
             value = int(text)
         except (TypeError, ValueError):
             value = least - 1
         if value < least:
             raise DataFileError(
-                f"{self.path}: promises {name} = {text}, expected a whole number from {least} on; correct the header."
+                f"{self.path}: promises {name} = {text:.40}, expected a whole number from {least} on; correct it."
             )
         return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def open_hdf5(path: Path, choice: Choice, *, reverse: bool = False) -> FileArray
             hint = "classic netCDF, convert it with nccopy -k nc4" if start[:3] == b"CDF" else "no HDF5"
             raise DataFileError(f"{path}: its first bytes are {start!r}: {hint}. Expected HDF5.")
         with opened(path) as file:
-            entries = _datasets(file, reverse=reverse)
+            entries = hdf5_arrays(path, reverse=reverse)
             chosen = choose_key(path, entries, choice)
             dataset = file[chosen]
             order, known = _order(dataset, chosen, reverse=reverse)
@@ -77,8 +77,10 @@ def open_hdf5(path: Path, choice: Choice, *, reverse: bool = False) -> FileArray
 
 def hdf5_arrays(path: Path, *, reverse: bool = False) -> dict[str, ArrayEntry]:
     """Every numeric dataset of an HDF5 file by its path inside; `reverse` as in `open_hdf5`."""
-    with reading(path, "HDF5"), opened(path) as file:
-        return _datasets(file, reverse=reverse)
+    with reading(path, "HDF5"):
+        about = path.stat()
+        found = _datasets(path, (about.st_mtime_ns, about.st_size, about.st_ino))
+    return {k: ArrayEntry(e.shape[::-1], e.dtype) if reverse else e for k, e in found.items()}
 
 
 def is_hdf5(path: Path) -> bool:
@@ -117,7 +119,14 @@ def _dataset(path: Path, key: str) -> Any:
     return opened(path, cache_bytes=CHUNK_CACHE_BYTES)[key]
 
 
-def _datasets(file: Any, *, reverse: bool) -> dict[str, ArrayEntry]:
+@lru_cache(maxsize=8)  # a file is asked several times while a scene of it is opened
+def _datasets(path: Path, state: tuple[int, ...]) -> Mapping[str, ArrayEntry]:
+    """Numeric datasets by their paths, of a file in this state; see `_walk`."""
+    with opened(path) as file:
+        return _walk(file)
+
+
+def _walk(file: Any) -> dict[str, ArrayEntry]:
     """Numeric datasets by their paths; links to elsewhere are not followed, and no group is entered twice."""
     import h5py
 
@@ -125,7 +134,7 @@ def _datasets(file: Any, *, reverse: bool) -> dict[str, ArrayEntry]:
     waiting: list[tuple[Any, str, int]] = [(file, "", 0)]
     seen: set[tuple[int, int]] = set()
     while waiting:
-        group, inside, depth = waiting.pop()
+        group, inside, depth = waiting.pop(0)
         for name in group:
             if len(seen) >= MOST_OBJECTS:
                 return found
@@ -139,7 +148,7 @@ def _datasets(file: Any, *, reverse: bool) -> dict[str, ArrayEntry]:
             if not isinstance(node, h5py.Dataset) or "MATLAB_empty" in node.attrs:
                 continue
             if node.dtype.kind in "biuf" and node.shape:
-                found[inside + name] = ArrayEntry(tuple(node.shape[::-1] if reverse else node.shape), node.dtype)
+                found[inside + name] = ArrayEntry(tuple(node.shape), node.dtype)
     return dict(sorted(found.items()))
 
 

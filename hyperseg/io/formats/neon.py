@@ -13,6 +13,7 @@ No product was at hand to check this against: tested on small files of this layo
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ from hyperseg.io.formats.hdf5 import hdf5_arrays, inside, open_hdf5, opened
 from hyperseg.io.map_info import map_info_grid
 from hyperseg.io.wavelengths import Centres
 
+MOST_SITES = 16  # groups that are looked at: a product has one
 QUANTITIES = ("Reflectance", "Radiance")
 WINDOWS = ("Band_Window_1_Nanometers", "Band_Window_2_Nanometers")
 
 
 def neon_group(file: Any) -> str | None:
     """The group of an opened file that holds the cube of a product and its metadata, or None."""
-    for site in file:
+    for site in islice(file, MOST_SITES):
         for what in QUANTITIES:
             if f"{site}/{what}/{what}_Data" in file and f"{site}/{what}/Metadata" in file:
                 return f"{site}/{what}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +30,14 @@ def open_numpy(path: Path, choice: Choice) -> FileArray:
         if choice.key is not None:
             raise DataFileError(f"{path}: a .npy file holds one array and no names; leave out {choice.key!r}.")
         with reading(path, "a NumPy .npy file"):
+            with path.open("rb") as file:
+                entry = _entry(file)
+                needed = file.tell() + math.prod(entry.shape) * entry.dtype.itemsize
+            if entry.dtype.kind in "biufc" and needed > path.stat().st_size:
+                raise DataFileError(
+                    f"{path}: has {path.stat().st_size} bytes, but says to hold {entry}, which are {needed}. It is "
+                    "truncated: copy it again."
+                )
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.dtype.kind not in "biuf":
             raise DataFileError(f"{path}: holds {array.dtype} values, real numbers were expected; convert the array.")
@@ -54,11 +64,16 @@ def numpy_arrays(path: Path) -> dict[str, ArrayEntry]:
     with reading(path, "a NumPy .npz file"), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             with archive.open(name) as stream:
-                version = np.lib.format.read_magic(stream)
-                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
-                shape, _, dtype = (header or np.lib.format.read_array_header_2_0)(stream)
-            entries[name.removesuffix(".npy")] = ArrayEntry(shape, dtype)
+                entries[name.removesuffix(".npy")] = _entry(stream)
     return entries
+
+
+def _entry(stream: Any) -> ArrayEntry:
+    """Shape and type from the header of a .npy file, of which nothing else is read."""
+    version = np.lib.format.read_magic(stream)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(stream)
+    return ArrayEntry(tuple(int(n) for n in shape), dtype)
 
 
 def _is_archive(path: Path) -> bool:

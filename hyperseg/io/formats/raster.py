@@ -20,7 +20,7 @@ from hyperseg.io.formats.axes import UNPLACED, grid_of
 from hyperseg.io.formats.envi import without_header
 from hyperseg.io.formats.envi_header import GDAL_DOMAIN, Header, starts_as_envi
 from hyperseg.io.formats.windows import Handles, LazyCube, Window, import_rasterio
-from hyperseg.io.paths import for_gdal
+from hyperseg.io.paths import for_gdal, refuse_pipes
 from hyperseg.io.wavelengths import Centres, centres_in
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 def open_raster(path: Path, choice: Choice) -> FileArray:
     """A raster, or the subdataset whose name ends in the wanted key, as a lazy (H, W, C) array."""
+    refuse_pipes(path)
     with without_header(path), reading(path, f"a raster (known: {known_formats()})"):
         source = _opened(path)
     with source, reading(path, "a raster"):
