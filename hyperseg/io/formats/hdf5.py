@@ -36,7 +36,7 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 STARTS = (0, 512, 1024, 2048)
 SUFFIXES = (".h5", ".hdf5", ".he5", ".nc")
 # groups within groups and objects beyond these are not looked at: a file that has them is no scene
-DEEPEST, MOST_OBJECTS = 24, 20_000
+DEEPEST, MOST_OBJECTS = 24, 5_000
 # cubes of PRISMA, of level 1 too, lie as their sensor swept them: rows, bands, columns
 SWEPT = re.compile(r"HDFEOS/SWATHS/PRS_L\w+/Data Fields/(VNIR|SWIR)_Cube")
 
