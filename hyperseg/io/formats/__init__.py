@@ -11,7 +11,7 @@ from pathlib import Path
 from hyperseg.core import DataFileError
 from hyperseg.core.parts import Entry, Parts
 from hyperseg.core.words import nearest, some
-from hyperseg.io.formats.array import ANY, ArrayEntry, Choice, FileArray, Format
+from hyperseg.io.formats.array import ANY, ArrayEntry, Choice, FileArray, Format, reading
 from hyperseg.io.paths import archive_of, is_virtual, members, rasters_in
 
 # asked in this order; a format is imported when it is asked for the first time
@@ -51,12 +51,16 @@ def format_of(path: Path, choice: Choice = ANY) -> Format:
 
 def open_file(path: Path, choice: Choice) -> FileArray:
     """One array of a file that exists, with the format that recognises it."""
-    return format_of(path, choice).open(path, choice)
+    form = format_of(path, choice)
+    with reading(path, form.name):  # the last net: whatever a format does not foresee is told in one line too
+        return form.open(path, choice)
 
 
 def list_arrays(path: Path) -> Mapping[str, ArrayEntry | None]:
     """Every array of a file by name, with shape and type where they are known; empty for files of one array."""
-    return format_of(path).arrays(path)
+    form = format_of(path)
+    with reading(path, form.name):
+        return form.arrays(path)
 
 
 def known_formats() -> str:

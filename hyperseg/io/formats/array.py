@@ -132,7 +132,10 @@ def reading(path: Path, expected: str) -> Iterator[None]:
     except PermissionError as error:
         raise DataFileError(f"{path}: no permission to read this file; change its rights or copy it.") from error
     except Exception as error:
-        found = one_line(str(error), 200) or type(error).__name__
+        found = (
+            one_line("".join(c if c.isprintable() or c.isspace() else "?" for c in str(error)), 200)
+            or type(error).__name__
+        )
         raise DataFileError(
             f"{path}: cannot be read as {expected} ({found}; the file has {_size(path)}). "
             "It may be truncated or of another format: copy or download it again, or convert it."
@@ -245,7 +248,11 @@ def number_of(value: Any) -> float | None:
 
 
 def _listing(entries: Mapping[str, ArrayEntry]) -> str:
-    return some([f"{k} ({e})" for k, e in entries.items()], 12) or "no numeric array at all"
+    names = ("".join(c if c.isprintable() else "?" for c in key) for key in entries)
+    return (
+        some([f"{name} ({e})" for name, e in zip(names, entries.values(), strict=True)], 12)
+        or "no numeric array at all"
+    )
 
 
 def _size(path: Path) -> str:

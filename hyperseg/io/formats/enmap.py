@@ -63,7 +63,7 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
         raise DataFileError(f"{about}: the image {stem}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder.")
     try:
         root = ElementTree.parse(about).getroot()
-    except (ElementTree.ParseError, OSError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
         raise DataFileError(f"{about}: is no whole XML file ({error}); download it again.") from error
     file = open_raster(image, choice)
     bands = int(file.array.shape[-1])

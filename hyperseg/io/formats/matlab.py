@@ -23,6 +23,7 @@ from hyperseg.io.formats.array import (
     reading,
 )
 from hyperseg.io.formats.hdf5 import hdf5_arrays, is_hdf5, open_hdf5
+from hyperseg.io.mat_elements import check_elements, state_of
 
 DEEPEST = 8  # structs within structs
 
@@ -43,6 +44,7 @@ def mat_arrays(path: Path) -> dict[str, ArrayEntry]:
     if is_hdf5(path):
         return hdf5_arrays(path, reverse=True)
     with reading(path, "a MATLAB file"):
+        check_elements(path, state_of(path))
         kinds = _variables(path)
         entries = {n: ArrayEntry(dims, _dtype(kind)) for n, (dims, kind) in kinds.items() if kind != "struct"}
         inside = _structs(path, [name for name, (_, kind) in kinds.items() if kind == "struct"])

@@ -208,7 +208,7 @@ def _category_names(path: Path) -> dict[int, str]:
         return {}
     try:
         categories = ElementTree.parse(sidecar).findall("./PAMRasterBand[@band='1']/CategoryNames/Category")
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
         log.warning("%s: is not XML (%s); class names are left out", sidecar, error)
         return {}
     return {code: node.text.strip() for code, node in enumerate(categories) if node.text and node.text.strip()}

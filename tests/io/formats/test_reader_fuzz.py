@@ -1,6 +1,6 @@
 """Damaged files of every format: a scene of one window, or one error that a user can act on, within seconds.
 
-By hand for longer: HYPERSEG_FUZZ_S=600 pytest -n 0 tests/io/formats/test_reader_fuzz.py; the seed of a failure is in its name.
+By hand for longer: HYPERSEG_FUZZ_S=600 pytest -n 0 tests/io/formats/test_reader_fuzz.py; a failure names its seed.
 """
 
 from __future__ import annotations
