@@ -104,7 +104,8 @@ def rasters_in(path: Path) -> list[str]:
     names = members(path)
     plain = [name for name in names if name.lower().endswith(RASTERS)]
     stems = {name[:-4] for name in names if name.lower().endswith(".hdr")}
-    return plain + [n for n in names if n not in plain and {n, n.rpartition(".")[0]} & stems and n[:-4] not in stems]
+    others = [name for name in names if name not in plain and not name.lower().endswith((".hdr", ".xml"))]
+    return plain + [name for name in others if {name, name.rpartition(".")[0]} & stems]
 
 
 def _unpacked(path: Path) -> Path:
