@@ -38,7 +38,7 @@ def named_card(source: str | os.PathLike[str]) -> Card | None:
     file, _ = split_key(text)
     card = None if is_data(file) else find_card(text)
     if card is None:
-        if not file.exists() and not file.suffix and len(file.parts) == 1:  # a bare word is meant as a name
+        if not os.path.exists(file) and not file.suffix and len(file.parts) == 1:  # a bare word is meant as a name
             raise DataFileError(f"{text}: no such file, and {unknown_card(text)}")
         check_file(file)
     return card

@@ -6,14 +6,15 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import Cube, DataFileError, Grid, Scene, SceneError
+from hyperseg.core import Cube, DataFileError, Grid, Scene, SceneError, SettingError
+from hyperseg.io.axis_order import band_axis
 from hyperseg.io.cube_options import AS_STATED, Axes, CubeOptions
-from hyperseg.io.formats import check_file, known_formats, open_file
+from hyperseg.io.formats import check_file, known_formats, open_file, refuse_archive
 from hyperseg.io.formats.array import Choice, FileArray
 from hyperseg.io.formats.windows import LazyCube, windows_of
 from hyperseg.io.formats.xarray import LabelledArray, is_labelled, open_labelled
@@ -23,23 +24,10 @@ from hyperseg.io.labels.vectors import AS_DRAWN, VECTORS, VectorOptions, is_vect
 from hyperseg.io.labels.warp import labels_on
 from hyperseg.io.look.judge import judge
 from hyperseg.io.look.valid import FULL_SCAN_BYTES, find_valid
+from hyperseg.io.paths import AnyPath, split_key
 
 log = logging.getLogger(__name__)
-AnyPath = str | os.PathLike[str]
-HYPERSPECTRAL_FROM = 10
-
-
-def split_key(text: AnyPath) -> tuple[Path, str | None]:
-    """Split "FILE:KEY" into the file and the array's name in it.
-
-    A path that exists as given is taken as it is; the colon of a Windows drive or of a URL is none of ours.
-    """
-    whole = os.fspath(text)
-    head, colon, key = whole.rpartition(":")
-    drive = len(head) == 1 and head.isalpha() and key[:1] in ("/", "\\")
-    if not colon or not head or not key or drive or key.startswith("//") or Path(whole).exists():
-        return Path(whole), None
-    return Path(head), key
+HYPERSPECTRAL_FROM, MOST_BANDS = 10, 20_000
 
 
 def read_array(path: AnyPath, *, key: str | None = None, ndim: int | None = None) -> Cube:
@@ -75,8 +63,9 @@ def open_array(
             f"{type(path).__name__}: a file's name or an xarray object was expected; an array of numbers makes a "
             "scene by itself: Scene(cube)."
         )
-    file, spelt = split_key(path) if key is None else (Path(path), key)
+    file, spelt = split_key(path) if key is None else (split_key(path)[0], key)
     check_file(file)
+    refuse_archive(file)
     if file.suffix.lower() in VECTORS:
         raise DataFileError(
             f"{file}: holds vectors, an array was expected ({known_formats()}). Rasterise it on the scene's grid."
@@ -136,8 +125,8 @@ def read_scene(
     Cubes stored in compressed chunks (HDF5, Zarr) of up to 512 MiB are read at once; larger ones stay lazy, and memory
     maps above that size become lazy cubes, whose pages do not stay with the process.
     Fill that no header declares is looked for (`hyperseg.io.look.fill`), masks of the file count, and labelled pixels
-    without data lose their label.
-    Bands are taken to be on the last axis, unless the labels' shape or the wavelengths show another axis.
+    without data lose their label. Where the file does not name its axes, bands are taken to be on the last one, unless
+    the labels' shape, the wavelengths or the numbers (`band_axis`) show another.
 
     Args:
         path: the cube, or "FILE:KEY", or an xarray.DataArray or Dataset.
@@ -174,7 +163,7 @@ def read_scene(
     if scan and file.in_chunks and isinstance(cube, LazyCube) and cube.nbytes <= FULL_SCAN_BYTES:
         # its pixels are all looked at below, and rows across compressed chunks are slow to pick one by one
         cube = np.ascontiguousarray(cube[...])
-    wavelengths = _per_band(file.wavelengths_nm, cube)
+    wavelengths = _wavelengths(file, cube.shape[-1], options.wavelength_unit)
     seen = judge(
         cube, bbl=_per_band(file.bbl, cube), declared=file.nodata if options.nodata is None else options.nodata_value(),
         given=options.nodata is not None, mask=_fitting(file.mask, pixels), name=title, file=file.path,
@@ -221,24 +210,57 @@ def _open_labels(labels: AnyPath | NDArray[Any] | None, cube: FileArray, vectors
 
 
 def _bands_moved_last(file: FileArray, labels: FileArray | None, axes: Axes | None) -> Cube:
-    shape = tuple(file.array.shape)
-    if file.axes_known and axes is None:
+    if file.axes_known:
+        if axes is not None and axes != (stated := _stated_axes(file.array)):
+            raise SettingError(
+                f"axes {axes}: {file.path} says itself that its axes are {stated}. Leave the option out."
+            )
         return file.array
-    axis = 2
-    if axes is not None:
-        axis = axes.split(",").index("bands")
-    elif labels is not None:
-        pixels = tuple(labels.array.shape[:2])
-        axis = next((a for a in (2, 0, 1) if tuple(n for i, n in enumerate(shape) if i != a) == pixels), 2)
-    elif file.wavelengths_nm is not None and shape.count(len(file.wavelengths_nm)) == 1:
-        axis = shape.index(len(file.wavelengths_nm))
+    axis = _band_axis(file, labels) if axes is None else axes.split(",").index("bands")
     if axis == 2:
         return file.array
     if axes is None:
-        log.warning("%s: shape %s has its bands on axis %d; they are moved last", file.path, shape, axis)
+        size = "x".join(map(str, file.array.shape))
+        states = ("bands,rows,columns", "rows,bands,columns")[axis]
+        log.warning(
+            "%s: its bands were taken to be on axis %d of %s; --axes %s states it", file.path, axis, size, states
+        )
     if isinstance(file.array, LazyCube):
         return file.array.move_last(axis)
     return np.moveaxis(np.asanyarray(file.array), axis, -1)
+
+
+def _band_axis(file: FileArray, labels: FileArray | None) -> int:
+    """The axis that labels or wavelengths leave for the bands, else the one where the numbers seem to have them."""
+    shape = tuple(file.array.shape)
+    if labels is not None:
+        pixels = tuple(labels.array.shape[:2])
+        return next((a for a in (2, 0, 1) if tuple(n for i, n in enumerate(shape) if i != a) == pixels), 2)
+    if file.centres is not None and shape.count(len(file.centres.values)) == 1:
+        return shape.index(len(file.centres.values))
+    found = band_axis(file.array, file.nodata)
+    return 2 if found is None else found
+
+
+def _stated_axes(array: Cube) -> str:
+    """The axes in the order of the file, as `CubeOptions.axes` spells them."""
+    names = ("rows", "columns", "bands")
+    order = array.axes if isinstance(array, LazyCube) else (0, 1, 2)
+    return ",".join(names[order.index(axis)] for axis in range(3))
+
+
+def _wavelengths(file: FileArray, bands: int, unit: Literal["nm", "um"] | None) -> NDArray[np.float64] | None:
+    """Nanometres, in the unit the user states or else the file; None, and a word why, where that cannot be."""
+    centres = file.centres
+    if centres is None or len(centres.values) != bands:
+        if unit is not None:
+            raise SettingError(f"wavelength_unit {unit}: {file.path} lists no wavelengths. Leave the option out.")
+        return None
+    if unit is not None:
+        return centres.confirmed(unit, file.path)
+    if (doubt := centres.doubt()) is not None:
+        log.warning("%s: %s; they are not used. --wavelength-unit nm (or um) states the unit", file.path, doubt)
+    return centres.in_nm()
 
 
 def _check_bands(cube: Cube, path: Path) -> None:
@@ -247,6 +269,11 @@ def _check_bands(cube: Cube, path: Path) -> None:
         raise SceneError(
             f"{path}: {rows}x{columns} pixels with {bands} bands; at least 3 bands are needed to tell "
             "spectra apart. If the bands are on the first axis, say so with --axes bands,rows,columns."
+        )
+    if bands > MOST_BANDS:
+        raise SceneError(
+            f"{path}: {bands} bands are more than any sensor has (up to {MOST_BANDS} are read). If another axis holds "
+            "them, say so with --axes; else the file is damaged."
         )
     if bands < HYPERSPECTRAL_FROM:
         log.warning("%s: not hyperspectral (%d bands); maps rest on little spectral evidence", path, bands)

@@ -16,6 +16,7 @@ from hyperseg.core import Grid, Scene
 from hyperseg.io.cube_options import AS_STATED, CubeOptions
 from hyperseg.io.formats import list_arrays
 from hyperseg.io.formats.array import ArrayChoiceError, ArrayEntry
+from hyperseg.io.formats.axes import in_degrees
 from hyperseg.io.look.survey import Survey, survey
 from hyperseg.io.look.thin import ThinCube, thin_mask
 from hyperseg.io.open import named_card, open_scene
@@ -140,7 +141,7 @@ def pixel_size(grid: Grid) -> dict[str, Any] | None:
     """Height and width of a pixel and their unit (m, or degree), or None where the file does not say."""
     if grid.unit == "m":
         return {"height": grid.spacing[0], "width": grid.spacing[1], "unit": "m"}
-    if grid.affine is None or grid.crs is None:
+    if grid.affine is None or grid.crs is None or not in_degrees(grid):
         return None
     a, b, _, d, e, _ = grid.affine
     return {"height": math.hypot(b, e), "width": math.hypot(a, d), "unit": "degree"}

@@ -245,7 +245,6 @@ MALFORMED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no samples": (lambda f: envi(f, old="samples = 5\n"), "'samples' is missing"),
     "no data type": (lambda f: envi(f, old="data type = 12\n"), "'data type' is missing"),
     "byte order": (lambda f: envi(f, old="byte order = 0", new="byte order = 2"), "byte order = 2"),
-    "no byte order": (lambda f: envi(f, old="byte order = 0\n"), "'byte order' is missing"),
     "interleave": (lambda f: envi(f, old="interleave = BSQ", new="interleave = tile"), "bsq, bil or bip"),
     "unknown type": (lambda f: envi(f, old="data type = 12", new="data type = 42"), "no type of ENVI"),
     "complex type": (lambda f: envi(f, old="data type = 12", new="data type = 6"), "complex"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Cube, DataFileError, Grid, HypersegError
 from hyperseg.core.words import one_line, some
+from hyperseg.io.wavelengths import Centres
 
 WAVELENGTH_NAMES = ("wl", "wave", "lambda", "wavelen", "centers", "band_centers")
 BBL_NAMES = ("bbl", "good_wavelengths", "good_bands", "goodbands")
@@ -30,7 +34,7 @@ class FileArray:
         array: the numbers, read or lazy.
         path, key: where they come from.
         axes_known: True where the format says which axis holds the bands (it is then the last one here).
-        wavelengths_nm: band centres in nanometres, or None.
+        centres: of the bands, as the file gives them, or None.
         bbl: True for good bands, or None.
         nodata: the value that stands for "no data", or None.
         mask: (rows, columns) bool, lazy, False where the file says that there is no data; or None.
@@ -46,7 +50,7 @@ class FileArray:
     path: Path
     key: str | None = None
     axes_known: bool = False
-    wavelengths_nm: NDArray[np.float64] | None = None
+    centres: Centres | None = None
     bbl: NDArray[np.bool_] | None = None
     nodata: float | None = None
     mask: Cube | None = None
@@ -57,6 +61,11 @@ class FileArray:
     scale: float | None = None
     about: str = ""
     in_chunks: bool = False
+
+    @property
+    def wavelengths_nm(self) -> NDArray[np.float64] | None:
+        """Band centres in nanometres, or None where the file does not give them, or what it gives cannot be."""
+        return None if self.centres is None else self.centres.in_nm()
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,10 @@ def reading(path: Path, expected: str) -> Iterator[None]:
     except PermissionError as error:
         raise DataFileError(f"{path}: no permission to read this file; change its rights or copy it.") from error
     except Exception as error:
-        found = one_line(str(error), 200) or type(error).__name__
+        found = (
+            one_line("".join(c if c.isprintable() or c.isspace() else "?" for c in str(error)), 200)
+            or type(error).__name__
+        )
         raise DataFileError(
             f"{path}: cannot be read as {expected} ({found}; the file has {_size(path)}). "
             "It may be truncated or of another format: copy or download it again, or convert it."
@@ -141,7 +153,7 @@ def choose_key(path: Path, entries: Mapping[str, ArrayEntry], choice: Choice) ->
     key, ndim, shape = choice.key, choice.ndim, choice.shape
     numeric = {k: e for k, e in entries.items() if e.dtype.kind in "biuf"}
     if key is not None:
-        for candidate in (key, key.strip("/")):
+        for candidate in (key, key.strip("/"), key.replace(".", "/"), key.replace("/", ".")):
             if candidate in numeric:
                 return candidate
         raise DataFileError(f"{path}: holds no numeric array {key!r}; it holds {_listing(numeric)}.")
@@ -158,7 +170,7 @@ def choose_key(path: Path, entries: Mapping[str, ArrayEntry], choice: Choice) ->
     wanted = "array" if ndim is None else f"{ndim}-D array"
     if not fits:
         raise ArrayChoiceError(f"{path}: holds no {wanted}; it holds {_listing(numeric)}. Choose another file.")
-    example = max(fits, key=lambda k: int(np.prod(fits[k].shape)))
+    example = max(fits, key=lambda k: math.prod(fits[k].shape))
     raise ArrayChoiceError(
         f"{path}: holds {len(fits)} {wanted}s and only you know which is meant: {_listing(fits)}. "
         f"Choose one as FILE:KEY, for example {path}:{example}, or with key={example!r} in Python."
@@ -166,50 +178,83 @@ def choose_key(path: Path, entries: Mapping[str, ArrayEntry], choice: Choice) ->
 
 
 def companions(
-    entries: Mapping[str, ArrayEntry], load: Any, shape: tuple[int, ...]
-) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
-    """Wavelengths (nm) and good-band list lying beside a cube in the same file, as long as one axis of its `shape`.
+    entries: Mapping[str, ArrayEntry],
+    load: Any,
+    shape: tuple[int, ...],
+    unit_of: Callable[[str], Any] = lambda key: None,
+) -> tuple[Centres | None, NDArray[np.bool_] | None]:
+    """Band centres and good-band list lying beside a cube in the same file, as long as one axis of its `shape`.
 
-    `load[key]` gives the array of one of the `entries`.
+    `load[key]` gives the array of one of the `entries`, `unit_of(key)` what the file says of its unit.
     """
-    wavelengths, good = None, None
+    centres, good = None, None
     for key, entry in entries.items():
-        name = key.rsplit("/", 1)[-1].lower()
+        name = last_part(key).lower()
         length = max(entry.shape, default=0)
-        if entry.dtype.kind not in "biuf" or int(np.prod(entry.shape)) != length or length not in shape:
+        if entry.dtype.kind not in "biuf" or math.prod(entry.shape) != length or length not in shape:
             continue
         if good is None and name in BBL_NAMES:
             good = np.asarray(load[key]).ravel() > 0
-        elif wavelengths is None and (name in WAVELENGTH_NAMES or name.startswith("wavelength")):
-            wavelengths = to_nm(np.asarray(load[key], dtype=np.float64).ravel(), unit=None)
-    return wavelengths, good
+        elif centres is None and (name in WAVELENGTH_NAMES or name.startswith("wavelength")):
+            centres = Centres(np.asarray(load[key], dtype=np.float64).ravel(), text_of(unit_of(key)))
+    return centres, good
 
 
-def to_nm(values: NDArray[np.float64], *, unit: str | None) -> NDArray[np.float64] | None:
-    """(C,) band centres in nanometres; None where they are no wavelengths (band numbers, say).
+def check_fits(path: Path, entry: ArrayEntry, largest: int | None = None) -> None:
+    """Refuse an array that is to be read at once and says to be larger than the machine's memory.
 
-    `unit` is as spelt in the file; without one, values below 100 are taken for micrometres.
+    Raises:
+        DataFileError: it is; `largest` is another limit in bytes.
     """
-    text = (unit or "").strip().lower()
-    if not np.isfinite(values).all() or values.size == 0 or values.max() <= 0:
+    memory = largest or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+    needed = math.prod(entry.shape) * entry.dtype.itemsize
+    if memory is not None and needed > memory:
+        raise DataFileError(
+            f"{path}: says to hold an array of {entry}, {needed / 2**30:.4g} GiB; such a file is read at once and this "
+            f"machine has {memory / 2**30:.4g} GiB. Convert it to .npy or HDF5, which are read part by part."
+        )
+
+
+def listed_centres(attributes: Mapping[str, Any], shape: tuple[int, ...]) -> Centres | None:
+    """Band centres in a list among the attributes of an array, as long as one axis of its `shape`, or None."""
+    listed = attributes.get("wavelength", attributes.get("wavelengths"))
+    try:
+        values = np.asarray(listed if listed is not None else [], np.float64).ravel()
+    except (TypeError, ValueError):
         return None
-    if text.startswith(("nano", "nm")):
-        return values
-    if text.startswith(("micro", "um", "µm", "μm")):
-        return values * 1e3
-    if text.startswith(("wavenumber", "cm-1", "1/cm")):
-        return 1e7 / values
-    if text.startswith(("milli", "mm")):
-        return values * 1e6
-    if text.startswith(("meter", "metre")) or text == "m":
-        return values * 1e9
-    if text not in ("", "unknown"):
+    units = (attributes.get(name) for name in ("wavelength_units", "wavelength_unit", "wavelength units"))
+    return Centres(values, text_of(next(filter(None, units), None))) if len(values) and len(values) in shape else None
+
+
+def last_part(key: str) -> str:
+    """The name of an array without the groups (a/b) or structs (a.b) that it lies in."""
+    return re.split(r"[/.]", key)[-1]
+
+
+def text_of(value: Any) -> str | None:
+    """An attribute as text, whatever its writer made of it: bytes, or an array of one; None where there is none."""
+    if isinstance(value, np.ndarray):
+        value = value.ravel()[0] if value.size else None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return None if value is None else str(value)
+
+
+def number_of(value: Any) -> float | None:
+    """An attribute as one finite number, whatever its writer made of it; None where it is none."""
+    try:
+        number = float(text_of(value) or "")
+    except ValueError:
         return None
-    return values * 1e3 if values.max() < 100 else values
+    return number if math.isfinite(number) else None
 
 
 def _listing(entries: Mapping[str, ArrayEntry]) -> str:
-    return some([f"{k} ({e})" for k, e in entries.items()], 12) or "no numeric array at all"
+    names = ("".join(c if c.isprintable() else "?" for c in key) for key in entries)
+    return (
+        some([f"{name} ({e})" for name, e in zip(names, entries.values(), strict=True)], 12)
+        or "no numeric array at all"
+    )
 
 
 def _size(path: Path) -> str:

@@ -3,8 +3,8 @@
 The pixels are stored as the sensor saw them (downtrack, crosstrack, bands). The geometry lookup table (GLT) says for
 every pixel of a north-up map which of them lies there. Assumed layout (L1B radiance, L2A reflectance and its
 uncertainty): one 3-D variable of the root group; `sensor_band_parameters` with `wavelengths` and `good_wavelengths`;
-`location` with `glt_x` and `glt_y`, counted from 1, 0 where there is nothing; `geotransform` in GDAL's order and
-`spatial_ref` as WKT among the attributes of the file.
+`location` with `glt_x` and `glt_y`, counted from 1, 0 or their `_FillValue` where there is nothing; `geotransform` in
+GDAL's order and `spatial_ref` as WKT among the attributes of the file.
 
 Source: EMIT L2A product description, Earth Observing System Data and Information System, LP DAAC.
 No product was at hand to check this against: tested on small files of this layout.
@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid
-from hyperseg.io.formats.array import Choice, FileArray, Format, reading, to_nm
+from hyperseg.io.formats.array import Choice, FileArray, Format, number_of, reading
 from hyperseg.io.formats.axes import make_grid
 from hyperseg.io.formats.hdf5 import CHUNK_CACHE_BYTES, hdf5_arrays, inside, opened
 from hyperseg.io.formats.windows import Handles, LazyCube, Window
+from hyperseg.io.wavelengths import Centres
 
 GLT = ("location/glt_x", "location/glt_y")
 BANDS = "sensor_band_parameters/wavelengths"
@@ -55,7 +56,7 @@ def open_emit(path: Path, choice: Choice) -> FileArray:
             LazyCube(reader, (0, 1, 2)),
             path,
             axes_known=True,
-            wavelengths_nm=to_nm(np.asarray(file[BANDS][()], np.float64), unit="nm"),
+            centres=Centres(np.asarray(file[BANDS][()], np.float64), "nm"),
             bbl=None if good is None else np.asarray(good[()]).ravel() > 0,
             nodata=fill,
             grid=_grid(file),
@@ -103,8 +104,10 @@ class GltWindows:
 
     def _looked_up(self, file: Any, at: Any) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
         """Column and row in the swath, and where there is one; marks of filled-in pixels (minus) are dropped."""
-        x, y = (np.abs(file[key][at].astype(np.int64)) for key in GLT)
-        seen = (x > 0) & (y > 0)
+        found = [file[key][at].astype(np.int64) for key in GLT]
+        fills = [number_of(file[key].attrs.get("_FillValue")) for key in GLT]
+        seen = np.logical_and.reduce([(v != 0) & (v != fill) for v, fill in zip(found, fills, strict=True)])
+        x, y = np.abs(found)
         rows, columns = file[self.key].shape[:2]
         if seen.any() and (x[seen].max() > columns or y[seen].max() > rows):
             raise DataFileError(

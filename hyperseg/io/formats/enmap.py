@@ -25,9 +25,11 @@ from hyperseg.core import DataFileError
 from hyperseg.io.formats.array import Choice, FileArray, Format
 from hyperseg.io.formats.raster import open_raster
 from hyperseg.io.formats.windows import LazyCube, OrderedBands
+from hyperseg.io.wavelengths import Centres
 
 log = logging.getLogger(__name__)
 
+LARGEST_XML_BYTES = 64 * 2**20
 IMAGE = re.compile(r"(.*)SPECTRAL_IMAGE(_COG)?\.(TIFF?|COG)", re.IGNORECASE)
 ABOUT = re.compile(r"(.*)METADATA\.XML", re.IGNORECASE)
 
@@ -61,7 +63,7 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
         raise DataFileError(f"{about}: the image {stem}SPECTRAL_IMAGE.TIF is not beside it; put both in one folder.")
     try:
         root = ElementTree.parse(about).getroot()
-    except (ElementTree.ParseError, OSError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
         raise DataFileError(f"{about}: is no whole XML file ({error}); download it again.") from error
     file = open_raster(image, choice)
     bands = int(file.array.shape[-1])
@@ -96,7 +98,7 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
     return replace(
         file,
         array=cube,
-        wavelengths_nm=centres[order],
+        centres=Centres(centres[order], "nm"),
         bbl=good[order],
         nodata=file.nodata if file.nodata is not None or not background else float(background),
         scale=_scale(about, gains, offsets),
@@ -106,6 +108,8 @@ def open_enmap(path: Path, choice: Choice) -> FileArray:
 
 def _is_enmap(about: Path) -> bool:
     try:
+        if not about.is_file() or about.stat().st_size > LARGEST_XML_BYTES:
+            return False
         return b"bandCharacterisation" in about.read_bytes()
     except OSError:
         return False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import Choice, FileArray, Format, reading, to_nm
-from hyperseg.io.formats.axes import raster_grid
+from hyperseg.core import DataFileError, Grid
+from hyperseg.core.words import listed
+from hyperseg.io.formats import open_file
+from hyperseg.io.formats.array import Choice, FileArray, Format, reading
+from hyperseg.io.formats.axes import UNPLACED, raster_grid
 from hyperseg.io.formats.envi_header import ORDERS, Header, Layout, starts_as_envi
+from hyperseg.io.map_info import map_info_grid
 
 log = logging.getLogger(__name__)
 
+TIFF_SUFFIXES = (".tif", ".tiff")
 DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip", ".sli", ".bin", ".cub")
 
 
@@ -26,29 +31,55 @@ def header_of(path: Path) -> Path | None:
 
     A TIFF says itself what it is, whatever text lies beside it.
     """
-    if path.is_dir() or path.suffix.lower() in (".tif", ".tiff"):
+    if path.is_dir() or path.suffix.lower() in TIFF_SUFFIXES:
         return None
     if path.suffix.lower() == ".hdr":
         return path
-    beside = (path.with_name(path.name + ".hdr"), path.with_suffix(".hdr"), path.with_suffix(".HDR"))
+    if not path.name or not path.is_file():
+        return None
+    beside = [p for suffix in (".hdr", ".HDR") for p in (path.with_name(path.name + suffix), path.with_suffix(suffix))]
     return next((header for header in beside if header.is_file() and starts_as_envi(header)), None)
 
 
-def data_of(header: Path) -> Path:
-    """The data file beside a header.
+def data_of(header: Header) -> Path:
+    """The data file of a header: one of the usual names, else the only other file of its stem whose size fits.
+
+    A header that is a link may have its data where it lies itself.
 
     Raises:
-        DataFileError: there is none.
+        DataFileError: there is none, or more than one.
     """
-    stem = header.with_suffix("")
-    for suffix in (*DATA_SUFFIXES, *(s.upper() for s in DATA_SUFFIXES[1:])):
-        data = stem.with_name(stem.name + suffix)
-        if data.is_file():
-            return data
+    places = dict.fromkeys((header.path, header.path.resolve()))
+    suffixes = TIFF_SUFFIXES if header.of_tiff else DATA_SUFFIXES
+    for place in places:
+        stem = place.with_suffix("")
+        for suffix in (*suffixes, *(s.upper() for s in suffixes)):
+            data = stem.with_name(stem.name + suffix)
+            if data.is_file() and data.suffix.lower() != ".hdr":
+                return data
+    names = f"{header.path.stem} or {header.path.stem}{', '.join(filter(None, suffixes))}"
+    found = [] if header.of_tiff else _of_fitting_size(places, header.layout())
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataFileError(
+            f"{header.path}: {listed((p.name for p in found), most=5)} may be the data of this ENVI header; name the "
+            "one you mean instead of the header."
+        )
     raise DataFileError(
-        f"{header}: this ENVI header has no data file beside it; expected {stem.name} or "
-        f"{stem.name}.img, .dat, .raw, .bsq, .bil, .bip. Put both in one folder."
+        f"{header.path}: this ENVI header has no data file beside it; expected {names}. Put both in one folder."
     )
+
+
+def _of_fitting_size(places: Iterable[Path], layout: Layout) -> list[Path]:
+    low = layout.offset + layout.rows * layout.line_bytes
+    found: list[Path] = []
+    for place in places:
+        beside = (p for p in place.parent.glob(f"{glob.escape(place.stem)}*") if p.suffix.lower() != ".hdr")
+        found += sorted(p for p in beside if p.is_file() and low <= p.stat().st_size < low + layout.line_bytes)
+        if found:
+            break
+    return found
 
 
 @contextmanager
@@ -74,32 +105,39 @@ def open_envi(path: Path, choice: Choice) -> FileArray:
     "data ignore value" becomes the no-data value, "bbl" the good bands and "reflectance scale factor" the
     scale. All real types (data type 1-5 and 12-15), both byte orders, any header offset.
     """
-    place = header_of(path) or path
-    data = data_of(place) if place == path else path
+    header = Header.read(header_of(path) or path)
+    place = header.path
+    data = data_of(header) if place == path else path
+    if data.suffix.lower() in TIFF_SUFFIXES:
+        return open_file(data, choice)
     if choice.key is not None:
         raise DataFileError(f"{data}: an ENVI file holds one array and no names; leave out {choice.key!r}.")
-    header = Header.read(place)
     layout = header.layout()
     _check_size(place, data, layout)
     array = _memory_map(data, layout)
     bands = array.shape[-1]
     with reading(place, "an ENVI header"):
-        unit = header.fields.get("wavelength units")
-        wavelengths, good = header.numbers("wavelength", bands), header.numbers("bbl", bands)
         return FileArray(
             array,
             data,
             axes_known=True,
-            wavelengths_nm=None if wavelengths is None else to_nm(wavelengths, unit=unit),
-            bbl=None if good is None else good > 0,
+            centres=header.centres(bands),
+            bbl=header.good_bands(bands),
             nodata=header.number("data ignore value"),
-            grid=raster_grid(data),
+            grid=_grid(header, data),
             names=_class_names(header.fields),
             palette=_palette(header.fields),
             rgb_bands=_default_bands(header.fields, bands),
             scale=header.scale(),
             about=f"ENVI {'spectral library' if layout.library else layout.interleave.upper()}",
         )
+
+
+def _grid(header: Header, data: Path) -> Grid:
+    if any(name in header.fields for name in ("geo points", "rpc info")) and "map info" not in header.fields:
+        log.info(UNPLACED, data, "geo points" if "geo points" in header.fields else "RPCs")
+    grid = map_info_grid(header.fields)
+    return raster_grid(data) if grid.affine is None else grid  # a side file of GDAL may say it
 
 
 def _memory_map(data: Path, it: Layout) -> NDArray[Any]:

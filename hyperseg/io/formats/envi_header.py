@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
-import warnings
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,13 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
 from hyperseg.io.formats.array import reading
+from hyperseg.io.wavelengths import Centres, centres_in
 
 log = logging.getLogger(__name__)
+
+LARGEST_BYTES = 4 * 2**20  # a header of 10 000 bands with names has less than 1 MiB
+FREE_TEXTS = ("description", "coordinate system string")
+ODD_NUMBER = re.compile(r"[+-]?\d+\.?\d*#(ind|inf|qnan|snan)\w*")
 
 GDAL_DOMAIN = "ENVI"  # where GDAL keeps fields of this header, also in copies of the file
 # the real types of ENVI; 6 and 9 are complex
@@ -68,11 +74,19 @@ class Header:
                 f"{path}: is no ENVI header, its first word is not ENVI. Name the data file instead of this one, "
                 "or get the header that belongs to it."
             )
-        with reading(path, "an ENVI header"), warnings.catch_warnings():
-            from spectral.io import envi
+        with reading(path, "an ENVI header"), path.open("rb") as file:
+            raw = file.read(LARGEST_BYTES + 1)
+            if len(raw) > LARGEST_BYTES:
+                raise DataFileError(
+                    f"{path}: has more than {LARGEST_BYTES // 2**20} MiB, which no header has: it is another file, "
+                    "or its lists went wrong. Write the header again."
+                )
+            return cls(path, _fields(path, _decoded(raw)))
 
-            warnings.simplefilter("ignore")  # spectral tells of lower-cased field names, which nobody can act on
-            return cls(path, envi.read_envi_header(str(path.absolute())))
+    def size(self) -> tuple[int, int, int]:
+        """Rows, columns and bands."""
+        rows, columns, bands = (self._count(name, least=1) for name in ("lines", "samples", "bands"))
+        return rows, columns, bands
 
     def layout(self) -> Layout:
         """Where and how the numbers lie; says which field is missing, wrong or beyond what is read here."""
@@ -85,14 +99,17 @@ class Header:
                     f"{self.path}: {name} = {given} puts bytes between lines, none were expected; write the image "
                     "again without frame offsets."
                 )
-        rows, columns, bands = (self._count(name, least=1) for name in ("lines", "samples", "bands"))
+        rows, columns, bands = self.size()
         code = self._count("data type", least=0)
         if code not in DATA_TYPES:
             known = ", ".join(f"{k} {v}" for k, v in DATA_TYPES.items())
             found = "holds complex values" if code in (6, 9) else "is no type of ENVI"
             raise DataFileError(f"{self.path}: data type = {code} {found}; expected one of {known}.")
         dtype = np.dtype(DATA_TYPES[code])
-        if dtype.itemsize > 1 or "byte order" in self.fields:
+        if "byte order" not in self.fields:
+            if dtype.itemsize > 1:
+                log.info("%s: states no byte order; taken to be 0 (little-endian)", self.path)
+        else:
             order = self._count("byte order", least=0)
             if order not in (0, 1):
                 raise DataFileError(
@@ -108,13 +125,19 @@ class Header:
         library = str(self.fields.get("file type", "")).strip().lower() == "envi spectral library"
         return Layout(rows, columns, bands, dtype, interleave, offset, library)
 
+    @property
+    def of_tiff(self) -> bool:
+        """Whether it only accompanies a TIFF, which says itself how its numbers lie."""
+        return str(self.fields.get("file type", "")).strip().lower().startswith("tiff")
+
     def number(self, name: str) -> float | None:
         """One number, or None where the field is absent."""
         if name not in self.fields:
             return None
+        given = self.fields[name]
         try:
-            return float(self.fields[name])
-        except (TypeError, ValueError):
+            return _float(given[0] if isinstance(given, list) and len(given) == 1 else given)
+        except (TypeError, ValueError, AttributeError):
             raise DataFileError(
                 f"{self.path}: {name} = {self.fields[name]}, expected one number; correct or delete that line."
             ) from None
@@ -124,8 +147,11 @@ class Header:
         values = self.fields.get(name)
         if values is None:
             return None
+        listed = values if isinstance(values, list) else [values]
+        if len(listed) != bands:  # without commas, or without braces
+            listed = ",".join(listed).replace(",", " ").split()
         try:
-            numbers = [float(v) for v in (values if isinstance(values, list) else [values])]
+            numbers = [_float(v) for v in listed]
         except (TypeError, ValueError):
             raise DataFileError(
                 f"{self.path}: {name} holds {values!r:.60}, expected {bands} numbers in braces; correct that field."
@@ -134,6 +160,20 @@ class Header:
             log.warning("%s: %s lists %d values for %d bands; left out", self.path, name, len(numbers), bands)
             return None
         return np.asarray(numbers)
+
+    def good_bands(self, bands: int) -> NDArray[np.bool_] | None:
+        """True for good bands, or None where there is no list."""
+        marks = self.numbers("bbl", bands)
+        return None if marks is None else marks > 0
+
+    def centres(self, bands: int) -> Centres | None:
+        """Centres of the bands from their own list, else from the names of the bands, or None."""
+        for name in ("wavelength", "wavelengths"):
+            if (values := self.numbers(name, bands)) is not None:
+                unit = self.fields.get(f"{name} units", self.fields.get("wavelength unit"))
+                return Centres(values, None if unit is None else str(unit))
+        names = self.fields.get("band names")
+        return centres_in(names) if isinstance(names, list) and len(names) == bands else None
 
     def scale(self) -> float | None:
         """What values are to be divided by to get reflectance, or None where the header does not say."""
@@ -150,22 +190,77 @@ class Header:
         return self.fields[name]
 
     def _count(self, name: str, *, least: int) -> int:
-        text = self._field(name)
+        text = str(self._field(name))
         try:
             value = int(text)
         except (TypeError, ValueError):
             value = least - 1
         if value < least:
             raise DataFileError(
-                f"{self.path}: promises {name} = {text}, expected a whole number from {least} on; correct the header."
+                f"{self.path}: promises {name} = {text:.40}, expected a whole number from {least} on; correct it."
             )
         return value
 
 
 def starts_as_envi(header: Path) -> bool:
-    """Whether a file begins with the word ENVI."""
+    """Whether a file begins with the word ENVI, in whatever encoding."""
     try:
         with header.open("rb") as file:
-            return file.read(4) == b"ENVI"
+            return _decoded(file.read(16)).lstrip().startswith("ENVI")
     except OSError:
         return False
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of a header: UTF-8 or UTF-16 with or without their marks, else Latin-1, which any bytes are."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw[: len(raw) // 2 * 2].decode("utf-16", "replace")
+    if raw[1:4:2] == b"\0\0" or raw[:4:2] == b"\0\0":
+        return raw[: len(raw) // 2 * 2].decode("utf-16-le" if raw[1] == 0 else "utf-16-be", "replace")
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _fields(path: Path, text: str) -> dict[str, Any]:
+    """Fields by lower-case name; what stands in braces, over lines too, becomes a list, but for free texts."""
+    fields: dict[str, Any] = {}
+    lines = iter(re.split(r"\r\n|\r|\n", text))
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if not equals or line.lstrip().startswith(";"):
+            continue
+        key, value = " ".join(name.lower().split()), value.strip()
+        if not value.startswith("{"):
+            fields[key] = value
+            continue
+        parts = [value]
+        while "}" not in parts[-1]:
+            more = next(lines, None)
+            if more is None:
+                raise DataFileError(
+                    f"{path}: this ENVI header is cut off: the brace after {key!r} is never closed. Copy it again."
+                )
+            parts.append(more)
+        whole = "\n".join(parts)[1:].rpartition("}")[0].strip()
+        fields[key] = whole if key in FREE_TEXTS else _listed(whole)
+    return fields
+
+
+def _listed(text: str) -> list[str]:
+    values = [value.strip() for value in text.split(",")]
+    while values and not values[-1]:  # commas after the last one
+        values.pop()
+    return values
+
+
+def _float(text: str) -> float:
+    """A number as headers have it: also True and False, Fortran's exponents, and what C on Windows prints for NaN."""
+    plain = text.strip().lower()
+    if plain in ("true", "false", "yes", "no"):
+        return float(plain in ("true", "yes"))
+    if odd := ODD_NUMBER.fullmatch(plain):
+        return np.inf if odd[1] == "inf" else np.nan
+    return float(plain.replace("d", "e"))

@@ -25,6 +25,7 @@ from hyperseg.io.formats.array import Choice, FileArray, Format, reading
 from hyperseg.io.formats.axes import make_grid
 from hyperseg.io.formats.hdf5 import CHUNK_CACHE_BYTES, hdf5_arrays, inside, opened
 from hyperseg.io.formats.windows import Handles, LazyCube, Window
+from hyperseg.io.wavelengths import Centres
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def open_prisma(path: Path, choice: Choice) -> FileArray:
             LazyCube(reader, (0, 1, 2)),
             path,
             axes_known=True,
-            wavelengths_nm=np.asarray([b.centre_nm for b in joined]),
+            centres=Centres(np.asarray([b.centre_nm for b in joined]), "nm"),
             bbl=np.asarray([b.good and b not in twice for b in joined]),
             nodata=0.0,
             grid=_grid(file, rows, columns),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,18 +14,23 @@ from numpy.typing import NDArray
 from hyperseg.core import DataFileError
 from hyperseg.core.words import some
 from hyperseg.io.formats import known_formats
-from hyperseg.io.formats.array import ArrayChoiceError, Choice, FileArray, Format, reading, to_nm
-from hyperseg.io.formats.axes import grid_of
+from hyperseg.io.formats.array import ArrayChoiceError, Choice, FileArray, Format, reading
+from hyperseg.io.formats.axes import UNPLACED, grid_of
 from hyperseg.io.formats.envi import without_header
-from hyperseg.io.formats.envi_header import GDAL_DOMAIN
+from hyperseg.io.formats.envi_header import GDAL_DOMAIN, Header, starts_as_envi
 from hyperseg.io.formats.windows import Handles, LazyCube, Window, import_rasterio
 from hyperseg.io.labels.categories import categories_of
+from hyperseg.io.paths import for_gdal, refuse_pipes
+from hyperseg.io.wavelengths import Centres, centres_in
+
+log = logging.getLogger(__name__)
 
 ALPHA_ROWS, ALPHA_BETWEEN = 9, 0.5  # rows of an alpha band looked at, and the share of them that may be half clear
 
 
 def open_raster(path: Path, choice: Choice) -> FileArray:
     """A raster, or the subdataset whose name ends in the wanted key, as a lazy (H, W, C) array."""
+    refuse_pipes(path)
     with without_header(path), reading(path, f"a raster (known: {known_formats()})"):
         source = _opened(path)
     with source, reading(path, "a raster"):
@@ -35,21 +42,25 @@ def open_raster(path: Path, choice: Choice) -> FileArray:
         dtype = np.result_type(*(source.dtypes[band - 1] for band in bands))
         if dtype.kind not in "biuf":
             raise DataFileError(f"{path}: holds {dtype} values, real numbers were expected; convert the raster.")
-        return FileArray(
+        grid = grid_of(source)
+        if grid.affine is None and (source.gcps[0] or source.rpcs):
+            log.info(UNPLACED, path, "ground control points" if source.gcps[0] else "RPCs")
+        found = FileArray(
             LazyCube(RasterWindows(path, name, source, dtype, bands), (0, 1, 2)),
             path,
             key=choice.key,
             axes_known=True,
-            wavelengths_nm=_wavelengths(source, bands),
+            centres=_centres(source, bands),
             bbl=_good_bands(source, bands),
             nodata=source.nodata,
             mask=_mask(path, name, source, alpha),
-            grid=grid_of(source),
+            grid=grid,
             names=names,
             palette=_palette(source) or painted,
             scale=_scale(source),
             about=f"{source.driver} raster",
         )
+        return _completed(found)
 
 
 def raster_arrays(path: Path) -> dict[str, None]:
@@ -150,7 +161,7 @@ def _mask(path: Path, name: str | Path, source: Any, alpha: int | None) -> LazyC
 
 
 def _opened(name: str | Path) -> Any:
-    return import_rasterio().open(name)
+    return import_rasterio().open(for_gdal(name))
 
 
 def _last(name: str) -> str:
@@ -180,7 +191,32 @@ def _tags(source: Any, band: int = 0, ns: str | None = None) -> dict[str, str]:
     return {k.lower(): v for k, v in source.tags(band, ns=ns).items()}
 
 
-def _wavelengths(source: Any, bands: tuple[int, ...]) -> NDArray[np.float64] | None:
+def _completed(file: FileArray) -> FileArray:
+    """With what an ENVI header beside a raster of another format says of the bands, where the raster does not."""
+    names = (file.path.with_name(file.path.name + ".hdr"), file.path.with_suffix(".hdr"))
+    beside = next((name for name in names if name.is_file() and starts_as_envi(name)), None)
+    if beside is None:
+        return file
+    try:
+        header = Header.read(beside)
+        if header.size() != file.array.shape:
+            raise DataFileError(f"{beside}: is of another size.")
+        bands, nodata, scale = file.array.shape[-1], header.number("data ignore value"), header.scale()
+        log.info("%s: what the header %s says of the bands is used", file.path, beside.name)
+        return replace(
+            file,
+            centres=file.centres or header.centres(bands),
+            bbl=header.good_bands(bands) if file.bbl is None else file.bbl,
+            nodata=nodata if file.nodata is None else file.nodata,
+            scale=scale if file.scale is None else file.scale,
+        )
+    except DataFileError as error:
+        log.info("%s: its ENVI header is left out (%s)", file.path, error)
+        return file
+
+
+def _centres(source: Any, bands: tuple[int, ...]) -> Centres | None:
+    """From tags of the bands, else from their descriptions."""
     centres = []
     unit = None
     for band in bands:
@@ -191,8 +227,8 @@ def _wavelengths(source: Any, bands: tuple[int, ...]) -> NDArray[np.float64] | N
         try:
             centres.append(float(text))  # type: ignore[arg-type]
         except (TypeError, ValueError):
-            return None
-    return to_nm(np.asarray(centres), unit=unit)
+            return centres_in([source.descriptions[band - 1] for band in bands])
+    return Centres(np.asarray(centres), unit)
 
 
 def _good_bands(source: Any, bands: tuple[int, ...]) -> NDArray[np.bool_] | None:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid, SceneError
-from hyperseg.io.formats.array import BBL_NAMES, ArrayEntry, Choice, FileArray, choose_key, to_nm
+from hyperseg.io.formats.array import BBL_NAMES, ArrayEntry, Choice, FileArray, choose_key, listed_centres, text_of
 from hyperseg.io.formats.axes import COLUMN_NAMES, ROW_NAMES, axes_of, fill_of, grid_from
 from hyperseg.io.formats.windows import LazyCube, Window
+from hyperseg.io.wavelengths import Centres
 
 
 class LabelledArray(Protocol):
@@ -63,14 +64,14 @@ def open_labelled(thing: Any, *, key: str | None, ndim: int | None) -> FileArray
         raise SceneError(f"{name}: holds {dtype} values, real numbers were expected; convert the array.")
     order = _axes(array, name)
     band = None if len(order) < 3 else array.dims[order[2]]
-    wavelengths, good = (None, None) if band is None else _along(array, band, array.shape[order[2]])
+    centres, good = (None, None) if band is None else _along(array, band, array.shape[order[2]])
     scale = array.attrs.get("reflectance_scale_factor")
     return FileArray(
         LazyCube(LabelledWindows(array), order),
         Path(name),
         key,
         axes_known=True,
-        wavelengths_nm=wavelengths,
+        centres=centres,
         bbl=good,
         nodata=fill_of(dict(array.attrs)),
         grid=_grid(array, order),
@@ -107,23 +108,18 @@ def _axes(array: LabelledArray, name: str) -> tuple[int, ...]:
     )
 
 
-def _along(array: LabelledArray, dim: Any, length: int) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
-    """Wavelengths (nm) and good bands among the coordinates along an axis, or in a list of the attributes."""
-    wavelengths, good = None, None
+def _along(array: LabelledArray, dim: Any, length: int) -> tuple[Centres | None, NDArray[np.bool_] | None]:
+    """Centres and good bands of bands among the coordinates along an axis, or in a list of the attributes."""
+    centres, good = None, None
     for key, coordinate in array.coords.items():
         text = str(key).lower()
         if tuple(coordinate.dims) != (dim,) or np.dtype(coordinate.dtype).kind not in "biuf":
             continue
-        if text.startswith(("wave", "wl", "lambda", "central_wave")) and wavelengths is None:
-            unit = coordinate.attrs.get("units")
-            wavelengths = to_nm(np.asarray(coordinate.values, np.float64), unit=unit)
+        if text.startswith(("wave", "wl", "lambda", "central_wave")) and centres is None:
+            centres = Centres(np.asarray(coordinate.values, np.float64), text_of(coordinate.attrs.get("units")))
         elif text in BBL_NAMES and good is None:
             good = np.asarray(coordinate.values) > 0
-    listed = array.attrs.get("wavelength", array.attrs.get("wavelengths"))
-    if wavelengths is None and np.size(listed) == length and np.ndim(listed) == 1:
-        unit = array.attrs.get("wavelength_units")
-        wavelengths = to_nm(np.asarray([float(str(v)) for v in listed]), unit=unit)
-    return wavelengths, good
+    return centres or listed_centres(array.attrs, (length,)), good
 
 
 def _grid(array: LabelledArray, order: tuple[int, ...]) -> Grid:

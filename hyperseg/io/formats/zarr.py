@@ -10,10 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import ArrayEntry, Choice, FileArray, Format, choose_key, companions, reading, to_nm
+from hyperseg.io.formats.array import (
+    ArrayEntry,
+    Choice,
+    FileArray,
+    Format,
+    choose_key,
+    companions,
+    listed_centres,
+    reading,
+)
 from hyperseg.io.formats.axes import COLUMN_NAMES, ROW_NAMES, axes_of, fill_of, grid_from
 from hyperseg.io.formats.windows import LazyCube, StoredWindows
 
+DEEPEST = 24  # groups within groups
 MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -40,10 +50,10 @@ def open_zarr(path: Path, choice: Choice) -> FileArray:
         reader = StoredWindows(path, "a Zarr store", partial(_array, path, chosen), array)
         cube = LazyCube(reader, order or tuple(range(len(array.shape))))
         beside = {k: arrays[k] for k, e in entries.items() if k != chosen and len(e.shape) == 1}
-        wavelengths, bbl = companions({k: entries[k] for k in beside}, beside, cube.shape)
-        if wavelengths is None and "wavelengths" in array.attrs:
-            listed = np.asarray(array.attrs["wavelengths"], np.float64)
-            wavelengths = to_nm(listed, unit=array.attrs.get("wavelength_units"))
+        centres, bbl = companions(
+            {k: entries[k] for k in beside}, beside, cube.shape, lambda k: beside[k].attrs.get("units")
+        )
+        centres = centres or listed_centres(array.attrs, cube.shape)
         x, y = (_coordinate(beside, known) for known in (COLUMN_NAMES, ROW_NAMES))
         scale = array.attrs.get("reflectance_scale_factor")
         return FileArray(
@@ -51,7 +61,7 @@ def open_zarr(path: Path, choice: Choice) -> FileArray:
             path,
             chosen or None,
             axes_known=order is not None,
-            wavelengths_nm=wavelengths,
+            centres=centres,
             bbl=bbl,
             nodata=fill_of(dict(array.attrs)),
             grid=grid_from(x, y, _mapping(root, chosen, array)),
@@ -91,14 +101,15 @@ def _arrays(root: Any) -> dict[str, Any]:
         return {"": root}
     found: dict[str, Any] = {}
 
-    def collect(group: Any, inside: str) -> None:
+    def collect(group: Any, inside: str, deeper: int) -> None:
         for name, array in sorted(group.arrays(), key=lambda pair: str(pair[0])):
             if array.shape:
                 found[inside + name] = array
         for name, child in sorted(group.groups(), key=lambda pair: str(pair[0])):
-            collect(child, f"{inside}{name}/")
+            if deeper:
+                collect(child, f"{inside}{name}/", deeper - 1)
 
-    collect(root, "")
+    collect(root, "", DEEPEST)
     return found
 
 

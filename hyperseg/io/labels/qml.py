@@ -43,7 +43,7 @@ def read_qml(path: Path) -> Style:
         return Style()
     try:
         return parse_qml(path.read_text(encoding="utf-8", errors="replace"))
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         log.warning("%s: is not XML (%s); colours and names of classes are left out", path, error)
         return Style()
 

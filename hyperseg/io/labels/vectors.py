@@ -221,6 +221,6 @@ def _style(path: Path, name: str, layer: str, tables: set[str]) -> Style:
     rows = zip(table.get("f_table_name", ()), table.get("useAsDefault", ()), table.get("styleQML", ()), strict=False)
     for table_name, _, text in sorted(rows, key=lambda row: not row[1]):
         if table_name == layer and text:
-            with suppress(ElementTree.ParseError):  # a style is a bonus
+            with suppress(ElementTree.ParseError, LookupError, ValueError):  # a style is a bonus
                 return parse_qml(str(text))
     return Style()

@@ -66,6 +66,11 @@ def write_polygons(
     numbers, of_region = find_regions(labels)
     columns = _columns(numbers, of_region, classes, place, confidence, codes)
     shapes, order = _outlines(numbers, place)
+    if driver == "GeoJSON" and place.affine is not None and not _on_earth(place):
+        raise DataFileError(
+            f"{target}: GeoJSON is in longitude and latitude, and this map has coordinates of a plane whose place is "
+            f"not known. Write {target.stem}.gpkg instead."
+        )
     options = {"encoding": "UTF-8"} if driver == "ESRI Shapefile" else {}
     if driver == "GeoJSON" and place.crs is not None:
         options["RFC7946"] = "YES"
@@ -85,6 +90,13 @@ def write_polygons(
         if written != len(shapes):
             raise unwritable(target, OSError(f"{written} of {len(shapes)} polygons were written"))
     return len(shapes)
+
+
+def _on_earth(grid: Grid) -> bool:
+    if grid.crs is None:
+        return False
+    crs = import_rasterio().crs.CRS.from_user_input(grid.crs)
+    return bool(crs.is_geographic or crs.is_projected)
 
 
 def vector_driver(path: Path) -> str:

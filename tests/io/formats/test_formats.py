@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_products import ENMAP, ENMAP_NM, joined, ortho, write_emit, write_enmap, write_prisma
+from test_products import ENMAP, ENMAP_NM, NEON, joined, ortho, write_emit, write_enmap, write_neon, write_prisma
 from written import CUBE, write_any
 
 import hyperseg
@@ -39,6 +39,7 @@ WRITERS: dict[str, Callable[[Path], list[tuple[Path, np.ndarray]]]] = {
     ],
     "EMIT": lambda folder: [(write_emit(folder), ortho())],
     "PRISMA": lambda folder: [(write_prisma(folder), joined()[0])],
+    "NEON": lambda folder: [(write_neon(folder), NEON)],
     "Zarr": lambda folder: [(write_zarr(folder), CUBE)],
     "MATLAB": write("mat", "v7.3"),
     "HDF5": write("h5", "nc", "he5"),

@@ -22,6 +22,39 @@ WKT = (
     'UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
 )
 
+# --- NEON: 30 rows, 20 columns, 14 bands of 1 m
+NEON = np.round(RNG.random((30, 20, 14)) * 4000 + 100).astype(np.int16)
+NEON[:2] = -9999
+NEON_NM = np.linspace(400, 2500, 14).round(1)
+
+
+def write_neon(folder: Path) -> Path:
+    path = folder / "NEON_D01_SITE_DP3_reflectance.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("SITE/Reflectance/Reflectance_Data", data=NEON, compression="gzip")
+        data.attrs.update({"Scale_Factor": 10000.0, "Data_Ignore_Value": -9999.0})
+        data.attrs["Band_Window_1_Nanometers"] = np.array([1340.0, 1445.0])
+        about = file.create_group("SITE/Reflectance/Metadata")
+        about["Spectral_Data/Wavelength"], about["Spectral_Data/FWHM"] = NEON_NM, np.full(14, 6.0)
+        place = about.create_group("Coordinate_System")
+        place["Map_Info"] = "UTM,  1.000,  1.000, 731000.00, 4714000.00, 1.0, 1.0, 18,  North, WGS-84, units=Meters, 0"
+        place["EPSG Code"] = "32618"
+    return path
+
+
+def test_neon_says_where_it_lies_and_what_its_numbers_mean(tmp_path: Path) -> None:
+    path = write_neon(tmp_path)
+    scene = read_scene(path)
+    np.testing.assert_array_equal(np.asarray(scene.cube), NEON)
+    assert scene.grid.affine == (1.0, 0.0, 731000.0, 0.0, -1.0, 4714000.0)
+    assert (scene.grid.crs, scene.grid.unit, scene.scale, scene.nodata) == ("EPSG:32618", "m", 10000.0, -9999.0)
+    np.testing.assert_allclose(scene.wavelengths_nm, NEON_NM)
+    assert list(np.flatnonzero(~scene.good_bands)) == [6]  # 1369 nm, where water takes all light
+    assert list(np.flatnonzero(~scene.valid.any(axis=1))) == [0, 1]
+    raw = read_scene(f"{path}:SITE/Reflectance/Reflectance_Data")
+    np.testing.assert_array_equal(np.asarray(raw.cube), NEON)
+
+
 # --- EMIT: a swath of 90 x 70 pixels lying askew in a map of 100 x 130
 SWATH = RNG.random((90, 70, 16)).astype(np.float32)
 SWATH[5, 5] = -9999
@@ -34,7 +67,7 @@ def glt() -> tuple[np.ndarray, np.ndarray]:
     return np.where(inside, x, 0).astype(np.int32), np.where(inside, y, 0).astype(np.int32)
 
 
-def write_emit(folder: Path, *, beyond: int = 0) -> Path:
+def write_emit(folder: Path, *, beyond: int = 0, fill: int | None = None) -> Path:
     path = folder / "EMIT_L2A_RFL_001_20230101T000000_2300000_001.nc"
     x, y = glt()
     with h5py.File(path, "w") as file:
@@ -48,6 +81,10 @@ def write_emit(folder: Path, *, beyond: int = 0) -> Path:
         for name in ("lat", "lon", "elev"):
             place[name] = np.zeros(SWATH.shape[:2])
         place["glt_x"], place["glt_y"] = x + beyond * (x > 0), y
+        if fill is not None:
+            for key in ("glt_x", "glt_y"):
+                place[key][...] = np.where(place[key][...] == 0, fill, place[key][...])
+                place[key].attrs["_FillValue"] = np.int32([fill])
         file.attrs["geotransform"] = np.array([-116.5, 0.0005, 0.0, 33.7, 0.0, -0.0005])
         file.attrs["spatial_ref"] = WKT
     return path
@@ -67,6 +104,10 @@ def test_emit_lies_on_its_map(tmp_path: Path) -> None:
     assert list(np.flatnonzero(~scene.good_bands)) == [10, 11]
     np.testing.assert_array_equal(scene.valid, ortho()[..., 0] != -9999)
     assert (scene.scale, scene.nodata) == (1.0, -9999.0)
+
+
+def test_emit_tables_may_say_nothing_by_a_fill_value(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(np.asarray(read_scene(write_emit(tmp_path, fill=-9999)).cube), ortho())
 
 
 def test_emit_windows_are_slices_and_read_only_the_swath_they_show(

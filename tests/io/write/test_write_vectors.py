@@ -20,6 +20,7 @@ from written import COLOURS, LABELS
 from hyperseg.core import DataFileError, Grid, LabelError
 from hyperseg.io.pixel_area import pixel_areas
 from hyperseg.io.write.vectors import write_polygons
+from hyperseg.recipes.inspect import pixel_size
 
 GRID = Grid((10.0, 20.0), "m", "EPSG:31985", (20.0, 0.0, 288776.25, 0.0, -10.0, 9120760.75))
 DEGREES = Grid(crs="EPSG:4326", affine=(0.001, 0.0, 11.0, 0.0, -0.001, 48.0))
@@ -142,3 +143,15 @@ def test_wrong_words_are_refused(tmp_path: Path) -> None:
         with pytest.raises(error, match=said):
             write_polygons(tmp_path / name, labels, **options)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_plane_without_a_place_is_no_longitude_and_latitude(tmp_path: Path) -> None:
+    local = Grid((0.5, 0.5), "m", None, (0.5, 0.0, 10.0, 0.0, -0.5, 20.0))
+    named = Grid(crs='LOCAL_CS["Arbitrary",UNIT["metre",1]]', affine=local.affine)
+    labels = np.array([[0, 1, 1], [0, 0, -1]], np.int16)
+    for grid in (local, named):
+        with pytest.raises(DataFileError, match=r"coordinates of a plane whose place is not known. Write map.gpkg"):
+            write_polygons(tmp_path / "map.geojson", labels, classes="ab", colours=((0, 0, 0),) * 2, grid=grid)
+        assert pixel_size(grid) == ({"height": 0.5, "width": 0.5, "unit": "m"} if grid is local else None)
+    assert write_polygons(tmp_path / "map.gpkg", labels, classes="ab", colours=((0, 0, 0),) * 2, grid=local) == 2
+    assert list(tmp_path.glob("*.geojson")) == []
