@@ -35,7 +35,7 @@ class DeconvSpec:
     n_features: int = required("L, features per pixel after preprocessing.", low=1)
     n_classes: int = required("K.", low=2)
     groups: Groups = required("Half-open (start, stop) per band group, contiguous, together the L features.")
-    width: int = option(16, "Channels at every resolution.", low=1)
+    width: int = option(16, "Channels at every resolution.", low=1, high=8_192)
     stages: int = option(
         2, "Times the resolution is halved; marginals are read on cells of side 2 ** stages.", low=1, high=3
     )

@@ -29,7 +29,7 @@ class DenseCRF:
         13.0, "Standard deviation of the bilateral kernel in units of the guide (0 to 255).", above=0
     )
     bilateral_weight: float = option(10.0, "Weight of the bilateral kernel; 0 leaves it out.", low=0)
-    iterations: int = option(5, "Iterations of mean field; 0 changes nothing.", low=0)
+    iterations: int = option(5, "Iterations of mean field; 0 changes nothing.", low=0, high=10_000)
     floor: float = option(
         1e-5,
         "Probabilities are raised to this before the logarithm, so that no pixel is beyond correction.",
@@ -54,7 +54,7 @@ class MeanField:
         without saying which.
     """
 
-    iterations: int = option(10, "Sweeps over all nodes; 0 gives softmax(-unary).", low=0)
+    iterations: int = option(10, "Sweeps over all nodes; 0 gives softmax(-unary).", low=0, high=10_000)
     order: Order = option(
         "parallel",
         "All nodes are updated from the values of the last sweep (parallel), or one colour after the other, where no "
@@ -100,9 +100,9 @@ class DeepCRF:
 
     stride: Literal[1, 2, 4] = option(1, "Side of a node's cell in pixels; with 1 every pixel is a node.")
     radius: int = option(
-        1, "Nodes up to this distance, rows plus columns, are joined; 1 is the four neighbours.", low=1
+        1, "Nodes up to this distance, rows plus columns, are joined; 1 is the four neighbours.", low=1, high=16
     )
-    hidden: int = option(128, "Width of the pairwise heads.", low=1)
+    hidden: int = option(128, "Width of the pairwise heads.", low=1, high=65_536)
     form: Form = option(
         "residual",
         "The heads add to the unary scores and the table (residual), or give the whole probability of a pair, as "

@@ -23,7 +23,9 @@ class SpectralNoise:
     drift: float = option(
         0.0, "Spread of a shift that varies slowly over the bands (soil, moisture, atmosphere).", low=0
     )
-    knots: int = option(8, "Support points of the drift along the spectrum; between them it is interpolated.", low=1)
+    knots: int = option(
+        8, "Support points of the drift along the spectrum; between them it is interpolated.", low=1, high=999
+    )
     noise: float = option(0.0, "Spread of white noise per value.", low=0)
 
     def __call__(self, patches: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -43,14 +43,15 @@ class GanSpec:
     )
     n_features: int = required("L, bands after preprocessing.", low=1)
     n_classes: int = required("K.", low=2)
-    maps: int = option(4, "Feature maps of the convolutions that keep a band axis.", low=1)
-    width: int = option(64, "Feature maps once the bands are collapsed.", low=1)
+    maps: int = option(4, "Feature maps of the convolutions that keep a band axis.", low=1, high=4_096)
+    width: int = option(64, "Feature maps once the bands are collapsed.", low=1, high=8_192)
     window: int = option(
         9,
         "Side of the square of pixels a decision looks at, odd; what the convolutions leave of it is averaged.",
         low=5,
+        high=129,
     )
-    noise: int = option(100, "Length of the generator's random code.", low=1)
+    noise: int = option(100, "Length of the generator's random code.", low=1, high=65_536)
     fake_logit: FakeLogit = option(
         "explicit", 'Score of "generated": learnt (explicit), or fixed to 0 (implicit: K logits).'
     )

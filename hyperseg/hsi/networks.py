@@ -44,7 +44,7 @@ class NetworkSpec:
         "What stands before the band collapse: nothing (none), short convolutions along the bands with a residual "
         "block (short), or features of groups of bands (groups)."
     )
-    width: int = option(64, "Channels of the spatial stage.", low=1)
+    width: int = option(64, "Channels of the spatial stage.", low=1, high=8_192)
     blocks: int = option(2, "Spatial residual blocks; each costs 2 pixels of margin.", low=0)
     dropout: float = option(
         0.3, "Probability of dropping a feature map before the head, in training only.", low=0, below=1
@@ -74,7 +74,7 @@ class HybridSpec:
 
     n_features: int = required("L, features per pixel after preprocessing.", low=1)
     n_classes: int = required("K.", low=1)
-    width: int = option(64, "Channels of the first 2-D stage; the second has twice as many.", low=1)
+    width: int = option(64, "Channels of the first 2-D stage; the second has twice as many.", low=1, high=8_192)
     dropout: float = option(
         0.3, "Probability of dropping a feature map before the head, in training only.", low=0, below=1
     )

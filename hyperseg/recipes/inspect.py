@@ -93,7 +93,7 @@ def inspect_file(text: str, cube: CubeOptions = AS_STATED) -> Inspection:
         DataFileError, SceneError: as `open_scene`; a file of several arrays is no error here.
     """
     path, key = split_key(text)
-    with _remarks() as remarks:
+    with said_while_reading() as remarks:
         if named_card(text) is None:
             try:
                 about = open_array(text, ndim=3).about
@@ -198,7 +198,7 @@ class _Seen:
 
 
 @contextmanager
-def _remarks() -> Iterator[list[str]]:
+def said_while_reading() -> Iterator[list[str]]:
     """Collect what readers remark about a file, instead of the notes the command line makes of it."""
     found: list[str] = []
 

@@ -24,6 +24,7 @@ from hyperseg.io.open import named_card
 from hyperseg.io.pixel_area import pixel_areas
 from hyperseg.io.read import open_array, split_key
 from hyperseg.io.write import read_map
+from hyperseg.recipes.inspect import said_while_reading
 from hyperseg.recipes.run.folder import METRICS, UNFINISHED
 from hyperseg.recipes.run.record import RECORD
 
@@ -62,12 +63,13 @@ def inspect_kind(text: str) -> Kind | None:
     if named_card(text) is not None:
         return None
     path, key = split_key(text)
-    try:
-        if key is None and len(list_arrays(path)) > 1:
+    with said_while_reading():  # the reader of scenes says it again, and what is wrong
+        try:
+            if key is None and len(list_arrays(path)) > 1:
+                return None
+            file = open_array(text, ndim=2)
+        except (HypersegError, OSError):
             return None
-        file = open_array(text, ndim=2)
-    except (HypersegError, OSError):
-        return None  # the reader of scenes says what is wrong
     if len(file.array.shape) != 2 or np.dtype(file.array.dtype).kind not in "iub":
         return None
     return raster(text, file)

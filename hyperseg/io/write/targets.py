@@ -47,10 +47,7 @@ def check_targets(
     Raises:
         DataFileError: naming the target, and what it would destroy.
     """
-    kept = {}
-    for name in inputs:
-        for file in files_of(name):
-            kept[_place(file)] = "is read here" if file == Path(name) else f"belongs to {name}, which is read here"
+    kept = {_place(file): why for name in inputs for file, why in files_of(name)}
     seen: set[str] = set()
     for target in targets:
         there = _place(target)
@@ -67,20 +64,20 @@ def check_targets(
         sweep(target)
 
 
-def files_of(name: str | os.PathLike[str]) -> Iterator[Path]:
-    """Every file that an input consists of, those beside it included; of a run also what it was made from."""
+def files_of(name: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
+    """Every file that an input consists of, and what it is to it; of a run also what that was made from."""
     path = split_layer(split_key(name)[0])[0]
     if not path.exists():  # a data set by its name, or what lies in an archive
         inside = Path(ARCHIVED.sub("", os.fspath(name)))
-        yield from (parent for parent in inside.parents if parent.is_file())
+        yield from ((parent, "is read here") for parent in inside.parents if parent.is_file())
         return
-    yield path
     record = (path if path.is_dir() else path.parent) / RECORD
     if record.is_file():
-        for stated in _made_from(record):
-            yield from _with_companions(stated)
+        made = f"is what the run {record.parent} was made from"
+        yield from ((file, made) for stated in _made_from(record) for file in _with_companions(stated))
     if not path.is_dir():
-        yield from _with_companions(path)
+        yield from ((file, f"belongs to {name}, which is read here") for file in _with_companions(path))
+    yield path, "is read here"
 
 
 def _with_companions(path: Path) -> Iterator[Path]:

@@ -32,7 +32,7 @@ class BandGroupSettings:
     window: int = window_option()
     whiten: bool = option(True, "Within-class whitening; false standardises the bands.")
     groups: Cut = groups_option()
-    group_length: int = option(20, "Bands per group, see `hyperseg.data.bands.groups`.", low=1)
+    group_length: int = option(20, "Bands per group, see `hyperseg.data.bands.groups`.", low=1, high=10_000)
     flips: bool = flips_option()
     train: TrainSettings = option(TrainSettings(), "The training.")
 

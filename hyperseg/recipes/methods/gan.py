@@ -39,7 +39,7 @@ class GanSettings:
         off="unconditional", also=told,
     )  # fmt: skip
     weights: Weights = option(Weights(), "Weights of the terms of the objective.")
-    pool_batch: int = option(16, "Unlabelled patches, and generated ones, per step.", low=2)
+    pool_batch: int = option(16, "Unlabelled patches, and generated ones, per step.", low=2, high=65_536)
     generator_lr: float = option(3e-4, "Learning rate of the generator (Adam, beta1 0.5).", above=0)
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class HybridSettings:
     """See `hyperseg.hsi.networks.HybridNet`."""
 
-    components: int = option(30, "Principal components that are kept.", low=1)
+    components: int = option(30, "Principal components that are kept.", low=1, high=10_000)
     flips: bool = flips_option()
     train: TrainSettings = option(TrainSettings(), "The training.")
 

@@ -25,19 +25,21 @@ class DiscriminatorSettings:
     variant: Variant = option(
         "ss", "Kernels: spectral-spatial (ss), spectral (spc), spatial (spa), plain 3-D (conv).", shown="variant"
     )
-    maps: int = option(4, "Feature maps of the convolutions that keep a band axis.", low=1)
-    width: int = option(64, "Feature maps once the bands are collapsed.", low=1)
+    maps: int = option(4, "Feature maps of the convolutions that keep a band axis.", low=1, high=4_096)
+    width: int = option(64, "Feature maps once the bands are collapsed.", low=1, high=8_192)
     window: int = option(
         9, "Side of the window a decision looks at, odd, 5 pixels or more; features are averaged over what the "
-        "convolutions leave of it.", low=5, shown="window",
+        "convolutions leave of it.", low=5, high=129, shown="window",
     )  # fmt: skip
     fake_logit: FakeLogit = option("explicit", 'Score of "generated": learnt, or fixed to 0 (implicit).')
     norm: Norm = option("batch", "Normalisation of the discriminator.")
     spectral_norm: bool = option(False, "Bound the weights by their largest singular value.")
     dropout: float = option(0.3, "Of the features, in training only.", low=0, below=1)
-    epochs: int = option(10, "Passes over the training pixels.", low=1, shown="epochs", also=lambda n: {"min_steps": 1})
-    min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1)
-    batch: int = option(32, "Labelled patches per step; batch norm needs two.", low=2)
+    epochs: int = option(
+        10, "Passes over the training pixels.", low=1, high=1_000_000, shown="epochs", also=lambda n: {"min_steps": 1}
+    )
+    min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1, high=10_000_000)
+    batch: int = option(32, "Labelled patches per step; batch norm needs two.", low=2, high=65_536)
     lr: float = option(1e-3, "Peak learning rate of a one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     average: float = option(0.98, "Decay of the weights' moving average, which is what predicts.", low=0, below=1)

@@ -38,8 +38,8 @@ class DeconvSettings:
     """How the deconvolution network is set up and trained; sizes are a reconstruction."""
 
     groups: Cut = groups_option()
-    group_length: int = option(20, "Bands per group, see `hyperseg.data.bands.groups`.", low=1)
-    width: int = option(16, "Channels at every resolution.", low=1)
+    group_length: int = option(20, "Bands per group, see `hyperseg.data.bands.groups`.", low=1, high=10_000)
+    width: int = option(16, "Channels at every resolution.", low=1, high=8_192)
     stages: int = option(2, "Times the resolution is halved.", low=1, high=3)
     fuse: Literal["conv", "mean"] = option("conv", "How the masks of the groups become one.")
     switches: bool = option(True, "Put values back where the encoder's maxima were.")
@@ -49,9 +49,9 @@ class DeconvSettings:
         "too well.",
         low=1,
     )
-    steps: int = option(120, "Steps of the training.", low=1)
-    batch: int = option(8, "Squares per step.", low=1)
-    crop: int = option(32, "Side of the squares in pixels.", low=1)
+    steps: int = option(120, "Steps of the training.", low=1, high=10_000_000)
+    batch: int = option(8, "Squares per step.", low=1, high=65_536)
+    crop: int = option(32, "Side of the squares in pixels.", low=1, high=4_096)
     lr: float = option(2e-3, "Peak learning rate (AdamW, one cycle).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     noise: SpectralNoise = option(NOISE, "Disturbance of the bands.")

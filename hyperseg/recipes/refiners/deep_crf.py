@@ -31,10 +31,10 @@ BESIDE_PX = 3  # labelled pixels up to here lie beside each other: fields have u
 class JointSettings:
     """How network and pairwise heads are trained together; all of it is ours."""
 
-    steps: int = option(300, "Steps of the training.", low=1)
-    batch: int = option(16, "Crops per step, each around a labelled training pixel.", low=1)
-    half: int = option(4, "A crop holds (2 half + 1) x (2 half + 1) nodes.", low=1)
-    unrolled: int = option(3, "Mean-field iterations that gradients pass through; 0 is plain cross-entropy.", low=0)
+    steps: int = option(300, "Steps of the training.", low=1, high=10_000_000)
+    batch: int = option(16, "Crops per step, each around a labelled training pixel.", low=1, high=65_536)
+    half: int = option(4, "A crop holds (2 half + 1) x (2 half + 1) nodes.", low=1, high=256)
+    unrolled: int = option(3, "Mean-field iterations that gradients pass; 0 is plain cross-entropy.", low=0, high=1_000)
     lr: float = option(3e-4, "Peak learning rate (AdamW, one cycle).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     noise: SpectralNoise = option(NOISE, "Disturbance of the bands.")
@@ -64,9 +64,9 @@ class DeepCrfSettings:
         low=0,
     )
     heads: tuple[float, ...] = option((1.0, 0.0), "Shares of the heads tried with every weight.", low=0)
-    em_steps: int = option(2, "Of `hyperseg.crf.piecewise.learn_tables`.", low=0)
-    steps: int = option(300, "Steps of the piecewise training of the heads.", low=1)
-    batch: int = option(512, "Pairs per direction and step.", low=1)
+    em_steps: int = option(2, "Of `hyperseg.crf.piecewise.learn_tables`.", low=0, high=1_000)
+    steps: int = option(300, "Steps of the piecewise training of the heads.", low=1, high=10_000_000)
+    batch: int = option(512, "Pairs per direction and step.", low=1, high=65_536)
     lr: float = option(2e-3, "Peak learning rate (AdamW, one cycle).", above=0)
     weight_decay: float = option(5e-4, "Lambda of the piecewise objective.", low=0)
     dropout: float = option(0.3, "Of the features that the heads read.", low=0, below=1)

@@ -70,7 +70,7 @@ def describe_areas(
         codes: K codes of the classes in files, or None for 1..K.
         reference: the reference pixels themselves, where they come in parcels: then intervals are those of parcels.
     """
-    k, known = len(classes), codes_of(len(classes), codes)
+    k, of_class = len(classes), codes_of(len(classes), codes)
     if not table[:, :k].any():
         return None
     pixels = np.bincount(labels[labels != UNLABELLED], minlength=k)
@@ -95,7 +95,7 @@ def describe_areas(
         "sampled": {"unit": unit_of_sample, "n": found.drawn or int(table[:, :k].sum())},
         "per_class": {
             name: {
-                "code": known[i],
+                "code": of_class[i],
                 "pixels": int(pixels[i]),
                 "mapped": float(found.mapped[i]),
                 "mapped_percent": 100 * float(found.mapped[i]) / found.total,

@@ -15,9 +15,11 @@ NOISE = SpectralNoise(noise=0.3)
 class TrainSettings:
     """How a network is trained; every default is ours, chosen on parcel splits of Indian Pines."""
 
-    epochs: int = option(30, "Passes over the training pixels.", low=1, shown="epochs", also=lambda n: {"min_steps": 1})
-    min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1)
-    batch: int = option(64, "Patches per step; batch norm needs two.", low=2)
+    epochs: int = option(
+        30, "Passes over the training pixels.", low=1, high=1_000_000, shown="epochs", also=lambda n: {"min_steps": 1}
+    )
+    min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1, high=10_000_000)
+    batch: int = option(64, "Patches per step; batch norm needs two.", low=2, high=65_536)
     lr: float = option(1e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     label_smoothing: float = option(0.0, "Of the cross-entropy.", low=0, below=1)
@@ -42,7 +44,7 @@ class TrainSettings:
 def window_option(help: str = "") -> int:
     """The side of the window that a decision looks at, in steps of two 3x3 convolutions."""
     found: int = option(
-        9, f"Side of the window a decision looks at: 1, 5, 9, 13, 17 pixels.{help}", low=1, shown="window"
+        9, f"Side of the window a decision looks at: 1, 5, 9, ... 129 pixels.{help}", low=1, high=129, shown="window"
     )
     return found
 
