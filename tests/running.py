@@ -20,7 +20,7 @@ class Answer:
     @property
     def error(self) -> str:
         """The one line of an error a user can act on."""
-        lines = [line for line in self.err.splitlines() if not line.startswith("Note: ")]
+        lines = [line for line in self.err.splitlines() if not line.startswith(("Note: ", "Reading "))]
         assert self.code == 2, (self.code, self.out, self.err)
         assert len(lines) == 1, self.err
         assert lines[0].startswith("Error: ")

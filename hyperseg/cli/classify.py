@@ -11,11 +11,12 @@ import click
 from hyperseg.cli.device import device_option
 from hyperseg.cli.options import NONE, Choice, PartsCommand, chosen_settings, in_group
 from hyperseg.cli.reading import LABELS, cube_options, vector_options
-from hyperseg.cli.several import talks
+from hyperseg.cli.several import said_after, talks
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS
 
 PATH = click.Path(path_type=Path)
+SLOW_S = 0.7  # what opens faster needs no word
 labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "The run"))
 
 
@@ -97,13 +98,12 @@ def classify(
 
     plain = {"split": split, "baselines": baselines or None, "repeats": repeats, "seed": seed}
     settings = chosen_settings(context.meta["base"], given, sets, plain)
-    if not quiet and talks():
-        with_labels = f" with {given['labels']}" if given.get("labels") else ""
-        click.echo(f"Reading {scene or record}{with_labels}", err=True)
-    opened = open_inputs(settings, given | {"scene": scene}, record=record, folder=folder)
-    from hyperseg.engine import leave_processes, rank
-    from hyperseg.recipes.run.classify import classify as run
-    from hyperseg.report.page import print_summary
+    with_labels = f" with {given['labels']}" if given.get("labels") else ""
+    with said_after(SLOW_S, f"Reading {scene or record}{with_labels}", quiet=quiet or not talks()):
+        opened = open_inputs(settings, given | {"scene": scene}, record=record, folder=folder)
+        from hyperseg.engine import leave_processes, rank
+        from hyperseg.recipes.run.classify import classify as run
+        from hyperseg.report.page import print_summary
 
     done, metrics = run(
         opened.scene, settings, out=out, masks=opened.masks, device=device, resume=resume, quiet=quiet,

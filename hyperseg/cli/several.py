@@ -7,6 +7,9 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any, NoReturn
 
 LET_FIRST_SPEAK_S = 1.0
@@ -20,6 +23,19 @@ def several() -> bool:
 def talks() -> bool:
     """Whether this process is the one that tells the user how things go."""
     return not several() or os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def said_after(seconds: float, text: str, *, quiet: bool) -> Iterator[None]:
+    """Say what is being done if it takes longer than that."""
+    timer = Timer(seconds, lambda: print(text, file=sys.stderr, flush=True))
+    timer.daemon = True
+    if not quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def prepare_to_end() -> None:

@@ -25,6 +25,10 @@ class Lock:
     file: Path
     handle: BinaryIO
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process it is None: a lock stays with its holder."""
+        return type(None), ()
+
     def release(self) -> None:
         """Give the lock up and remove its file, if that is still ours; a second time nothing happens."""
         if self.handle.closed:

@@ -46,6 +46,7 @@ def test_a_first_map(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
         "train_mask": None,
         "test_mask": None,
         "pool": None,
+        "folder": str(tmp_path),
     }
 
 

@@ -145,7 +145,7 @@ BOW = Polygon([(4e5, 5e6), (4e5 + 100, 5e6 - 100), (4e5 + 100, 5e6), (4e5, 5e6 -
         ([*TWO, pixel(900, 0)], {"crop": list("aba")}, "geometries outside s.tif: 1 of 3, left out"),
         ([*TWO, pixel(0, 12, 3, 3)], {"crop": ["a", "b", ""]}, "features without a class in 'crop'"),
         ([*TWO, None], {"crop": list("aba")}, "without a geometry: 1, skipped"),
-        ([BOW, TWO[1]], {"crop": list("ab")}, "invalid geometries (crossing or repeated edges): 1, repaired"),
+        ([BOW, TWO[1]], {"crop": list("ab")}, "(crossing or repeated edges): 1, filled by the even-odd rule"),
         ([*TWO, pixel(6, 5, 9, 9)], {"crop": list("abc")}, "overlap in 42 pixels, which stay unlabelled"),
         ([*TWO, Point(4e5 + 155, 5e6 - 15)], {"crop": list("aba")}, "points without a buffer: 1, each labels"),
         (

@@ -16,7 +16,6 @@ from shapely.geometry import box
 from hyperseg import open_scene
 from hyperseg.core import Grid, Scene
 from hyperseg.io.write import read_map, write_raster
-from hyperseg.recipes.run.load import load_run
 
 GRID = Grid((10.0, 10.0), "m", "EPSG:32633", (10.0, 0.0, 400000.0, 0.0, -10.0, 5000000.0))
 SVM = (
@@ -99,21 +98,6 @@ def test_codes_beyond_a_byte_are_numbered_and_told(hyperseg: Hyperseg, cube: str
     answer = hyperseg("score", "r", "gt.tif")  # by the codes that the classes are called after
     assert answer.code == 0, answer.err
     assert "matched by code" in answer.out
-
-
-def test_runs_without_codes_are_read(hyperseg: Hyperseg, cube: str, toy: Scene, tmp_path: Path) -> None:
-    assert toy.labels is not None
-    write_labels(tmp_path / "gt.tif", 10 * (toy.labels + 1))
-    assert hyperseg("classify", cube, "--labels", "gt.tif", *SVM, "--out", "r").code == 0
-    assert load_run(tmp_path / "r").codes == (10, 20, 30)
-    record = json.loads((tmp_path / "r/run.json").read_text())
-    del record["codes"]
-    (tmp_path / "r/run.json").write_text(json.dumps(record))
-    assert load_run(tmp_path / "r").codes is None
-    (tmp_path / "r/run.json").write_text(json.dumps(record | {"codes": [1, 1, 2]}))
-    answer = hyperseg("map", "r", cube, "--out", "m.tif")
-    assert answer.code != 0
-    assert "codes of classes" in answer.err
 
 
 def test_names_and_codes_of_two_files(hyperseg: Hyperseg, cube: str, toy: Scene, draw: Any, tmp_path: Path) -> None:

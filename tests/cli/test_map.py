@@ -72,7 +72,7 @@ def test_an_unfinished_run_is_to_be_resumed(hyperseg: Hyperseg, trained: Path) -
         ("gt.npy cube.npy", "gt.npy"),
         (". cube.npy", "run.json: No such file or directory"),
         ("run nine.npy", "nine has 9 bands, the run run was trained on 16"),
-        ("run cut.npy", "cut.npy: cannot be read"),
+        ("run cut.npy", "cut.npy: has 9000 bytes, but says to hold"),
         ("run gt.npy", "gt.npy: a cube has three axes"),
         ("run cube.npy --out map.png", "map.png: a map is written as GeoTIFF; name it map.tif"),
         ("run cube.npy --out gt.npy/map.tif", "gt.npy: the folder cannot be created"),

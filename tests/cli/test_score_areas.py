@@ -51,7 +51,7 @@ def polygons(path: Path, fields: list[Place]) -> str:
 
 
 def areas_of(tmp_path: Path, labels: str) -> tuple[dict[str, Any], str]:
-    words = [str(tmp_path / "map.tif"), labels, "--json", str(tmp_path / "out.json")]
+    words = [str(tmp_path / "map.tif"), labels, "--json", str(tmp_path / "out.json"), "--overwrite"]
     result = CliRunner().invoke(score, words, env={"COLUMNS": "140"})
     assert result.exit_code == 0, result.output or result.exception
     found: dict[str, Any] = json.loads((tmp_path / "out.json").read_text())["areas"]

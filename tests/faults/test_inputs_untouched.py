@@ -102,7 +102,7 @@ def test_every_command_leaves_its_inputs_as_they_are(hyperseg: Hyperseg, place: 
         "info scene.hdr --json facts.json",
         "map run other.tif --entropy --probabilities p.zarr",
         "export run --polygons a.gpkg --envi b.hdr --cog c.tif --png d.png",
-        "score run/map.tif labels.tif --json score.json",
+        "score run/map.tif fields.gpkg:fields --class-column crop --json score.json",
         f"classify scene.hdr --labels fields.gpkg:fields --class-column crop --out second {' '.join(QUICK)}",
         f"classify other.tif --labels labels.tif --split fixed --train-mask mask.tif --out third {' '.join(QUICK)}",
     ):
@@ -117,7 +117,7 @@ def test_what_is_there_is_replaced_only_when_told(hyperseg: Hyperseg, place: Pat
         "map run other.tif --out mine/a.tif": ["a.tif", "a-confidence.tif"],
         "export run --polygons mine/b.gpkg --png mine/c.png": ["b.gpkg", "c.png"],
         "info scene.hdr --out mine/d.png --json mine/e.json": ["d.png", "e.json"],
-        "score run/map.tif labels.tif --json mine/f.json": ["f.json"],
+        "score run fields.gpkg:fields --class-column crop --json mine/f.json": ["f.json"],
     }
     for command, names in words.items():
         for name in names:

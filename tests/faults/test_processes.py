@@ -97,9 +97,8 @@ def test_a_map_killed_at_any_rename_goes_on_to_the_same_bytes(place: Path, work:
         assert kept(work, OF_MAP) == expected, at
         assert leftovers(work) == []
         assert (work / "p.zarr").is_dir()
-        run(work, ("info", "cube.npy"))
-        for name in OF_MAP:
-            (work / name).unlink()
+        for file in work.glob("m*"):
+            file.unlink()
         os.rename(work / "p.zarr", work / f"p{at}.zarr")
     assert at > 6
 
@@ -149,9 +148,8 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_half(
         assert code in (0, 2), (largest, said)
         if code == 0:
             return
-        errors = [line for line in said.splitlines() if not line.startswith("Note: ")]
-        assert len(errors) == 1, said
-        assert errors[0].startswith("Error: ")
+        assert len([line for line in said.splitlines() if line.startswith("Error: ")]) == 1, said
+        assert "Traceback" not in said
         if words[0] == "classify":
             assert not (work / "r" / "metrics.json").exists()
             continue

@@ -87,7 +87,7 @@ def _with_companions(path: Path) -> Iterator[Path]:
     if path.suffix.lower() in (".hdr", *DATA_SUFFIXES):  # header and data of ENVI name each other by the stem
         beside += [stem.with_name(stem.name + end) for end in DATA_SUFFIXES]
     yield from (file for file in beside if file.is_file())
-    if path.suffix.lower() in (".vrt", ".tif", ".tiff"):
+    if path.suffix.lower() in (".vrt", ".tif", ".tiff") and path.is_file():  # a pipe would be waited for
         try:
             with import_rasterio().open(path) as source:
                 yield from map(Path, source.files)

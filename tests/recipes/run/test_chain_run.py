@@ -174,7 +174,7 @@ def test_a_later_part_leaves_the_earlier_ones_alone(
 
 
 def again(done: Run, scene: Scene, out: Path, *, refine: bool) -> NDArray[np.int16]:
-    return read_map(apply_run(done.folder, scene, out=out, refine=refine, device="cpu", quiet=True))[0]
+    return read_map(apply_run(done.folder, scene, out=out, refine=refine, device="cpu", quiet=True, overwrite=True))[0]
 
 
 def check_applied(done: Run, toy: Scene, tmp_path: Path) -> None:
