@@ -168,6 +168,8 @@ def _layers(text: str) -> dict[str, str]:
     """Layers with geometries and their kind; empty where the file is read in another way."""
     import pyogrio
 
+    if not (Path(text).is_file() or Path(text).is_dir()):  # a pipe would be waited for
+        return {}
     with suppress(Exception):  # what is wrong with the file is said on reading it
         return {str(name): str(kind) for name, kind in pyogrio.list_layers(Path(text)) if kind is not None}
     return {}

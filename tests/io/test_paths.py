@@ -80,11 +80,12 @@ def test_what_is_no_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe.tif")
     os.mkfifo("pipe.mat")
+    os.mkfifo("pipe.gpkg")
     Path("zero.tif").symlink_to("/dev/zero")
     Path("ring.tif").symlink_to("ring.tif")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket.tif")
-    for name in ("pipe.tif", "pipe.mat", "zero.tif", "socket.tif", "/dev/null"):
+    for name in ("pipe.tif", "pipe.mat", "pipe.gpkg", "zero.tif", "socket.tif", "/dev/null"):
         assert "is no regular file but a pipe, socket or device" in hyperseg("info", name, "--no-picture").error
     assert "Too many levels" in hyperseg("info", "ring.tif").error
     assert "name too long" in hyperseg("info", "x" * 300 + ".tif").error

@@ -13,7 +13,7 @@ from hyperseg.core.files import sweep
 from hyperseg.io.formats.envi import DATA_SUFFIXES
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.labels.vectors import split_layer
-from hyperseg.io.read import split_key
+from hyperseg.io.paths import refuse_pipes, split_key
 
 ARCHIVED = re.compile("^/vsi[a-z0-9]+/")
 RECORD = "run.json"  # a folder that holds it is a run's
@@ -87,8 +87,9 @@ def _with_companions(path: Path) -> Iterator[Path]:
     if path.suffix.lower() in (".hdr", *DATA_SUFFIXES):  # header and data of ENVI name each other by the stem
         beside += [stem.with_name(stem.name + end) for end in DATA_SUFFIXES]
     yield from (file for file in beside if file.is_file())
-    if path.suffix.lower() in (".vrt", ".tif", ".tiff") and path.is_file():  # a pipe would be waited for
+    if path.suffix.lower() in (".vrt", ".tif", ".tiff") and path.is_file():
         try:
+            refuse_pipes(path)  # GDAL would wait for them
             with import_rasterio().open(path) as source:
                 yield from map(Path, source.files)
         except Exception:  # whoever reads it says what is wrong with it
