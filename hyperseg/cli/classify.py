@@ -99,7 +99,7 @@ def classify(
     plain = {"split": split, "baselines": baselines or None, "repeats": repeats, "seed": seed}
     settings = chosen_settings(context.meta["base"], given, sets, plain)
     with_labels = f" with {given['labels']}" if given.get("labels") else ""
-    with said_after(SLOW_S, f"Reading {scene or record}{with_labels}", quiet=quiet or not talks()):
+    with said_after(SLOW_S, f"Reading {scene or record or 'nothing'}{with_labels}", quiet=quiet or not talks()):
         opened = open_inputs(settings, given | {"scene": scene}, record=record, folder=folder)
         from hyperseg.engine import leave_processes, rank
         from hyperseg.recipes.run.classify import classify as run

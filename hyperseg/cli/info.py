@@ -58,7 +58,7 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, o
     from hyperseg.io.cube_options import CubeOptions
     from hyperseg.io.write.files import write_json
     from hyperseg.io.write.targets import check_targets
-    from hyperseg.recipes.inspect import inspect_file, write_quicklook
+    from hyperseg.recipes.inspect import inspect_file, quicklook_path, write_quicklook
     from hyperseg.recipes.inspect_kinds import inspect_kind
 
     named = [*([out] if out else []), *([Path(json_file)] if json_file not in (None, "-") else [])]
@@ -70,8 +70,10 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, o
     found = inspect_file(file, CubeOptions(**given_stated(stated)))
     drawn: tuple[Path, tuple[int, ...] | None] | None = None
     if found.scene is not None and not no_picture:
-        target = out or Path(f"{found.scene.name}-quicklook.png")
-        kept = out is None and target.exists() and not overwrite
+        target, there = (out, False) if out else quicklook_path(found.scene)
+        kept = there and not overwrite
+        if not kept:
+            check_targets([target], inputs=[file], overwrite=overwrite)
         drawn = target, None if kept else write_quicklook(found.scene, target)
     if json_file == "-":
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))

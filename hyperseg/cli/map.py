@@ -71,10 +71,12 @@ def map_scene(
     from hyperseg.core import SettingError
     from hyperseg.io.cube_options import CubeOptions
     from hyperseg.io.open import open_scene
-    from hyperseg.recipes.run.record import load_record
+    from hyperseg.recipes.run.record import RECORD, load_record
 
     if workers is not None and dask is not None:
         raise SettingError("--workers starts processes here, --dask uses those of a scheduler: give one of them.")
+    if not run.is_dir() and (Path(scene) / RECORD).is_file():
+        raise SettingError(f"the run comes first, then the scene: hyperseg map {scene} {run}.")
     load_record(run)  # a run and a scene that are not there are told before torch is loaded
     opened = open_scene(scene, folder=folder, need_labels=False, cube=CubeOptions(**given_stated(stated)))
     from hyperseg.recipes.mapping.apply import Cluster, apply_run

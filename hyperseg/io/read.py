@@ -239,6 +239,11 @@ def _band_axis(file: FileArray, labels: FileArray | None) -> int:
     if file.centres is not None and shape.count(len(file.centres.values)) == 1:
         return shape.index(len(file.centres.values))
     found = band_axis(file.array, file.nodata)
+    if found is None:
+        size = "x".join(map(str, shape))
+        log.info(
+            "%s: %s is read as rows, columns, bands, which nothing says; --axes states another order", file.path, size
+        )
     return 2 if found is None else found
 
 

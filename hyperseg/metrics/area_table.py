@@ -39,7 +39,8 @@ def unit_of(areas: Mapping[str, Any]) -> str:
 def area_line(areas: Mapping[str, Any], *, of: str = "") -> str:
     """The largest classes by their estimate, with intervals, on one line; `of` says whose areas they are."""
     known = [(name, entry) for name, entry in areas["per_class"].items() if _known(entry["estimated"])]
-    largest = sorted(known, key=lambda item: (-item[1]["estimated"], item[0]))[:SHOWN]
+    # those of which nobody knows how far they are off come last
+    largest = sorted(known, key=lambda item: (not _known(item[1]["low"]), -item[1]["estimated"], item[0]))[:SHOWN]
     if not largest:
         return f"Areas{of}, corrected for the errors of the map: none can be estimated."
     said = [f"{name} {amount(entry['estimated'])} ({_interval(entry, 'no interval')})" for name, entry in largest]
@@ -60,11 +61,13 @@ def amount(value: float | None) -> str:
 def _interval(entry: Mapping[str, Any], unknown: str = UNKNOWN) -> str:
     if not (_known(entry["low"]) and _known(entry["high"])):
         return unknown
+    if entry["low"] == entry["high"]:  # a sample without an error cannot tell how many there are
+        return "no error seen"
     return f"{amount(entry['low'])} – {amount(entry['high'])}"
 
 
 def _spread(value: float | None, error: float | None) -> str:
-    return f"{number(value)} ± {number(error)}" if _known(error) else number(value)
+    return f"{number(value)} ± {number(error)}" if _known(error) and error else number(value)
 
 
 def _known(value: float | None) -> bool:

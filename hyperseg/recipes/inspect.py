@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from hyperseg.report.sheet import enlarge
 PICTURE_PX, SMALLEST_PX = 1000, 400
 # picking rows from a file larger than this is what a quick look waits for: half as many are taken
 LARGE_BYTES, LARGE_PX = 4 * 2**30, 500
+SOURCE = "Source"  # in a quick look: the file it shows
 KM_PER_DEGREE = 111.32
 
 
@@ -127,9 +129,34 @@ def write_quicklook(scene: Scene, path: Path) -> tuple[int, ...]:
     picture = false_colour(scene.with_(cube=seen, valid=valid, labels=None, parcels=None))
     picture = enlarge(picture, max(1, math.ceil(SMALLEST_PX / max(picture.shape[:2]))))
     with replacing(path) as temporary:
-        imsave(temporary, picture, format="png")
+        imsave(temporary, picture, format="png", metadata={SOURCE: scene.source})
     order = np.arange(scene.n_bands) if scene.wavelengths_nm is None else scene.wavelengths_nm
     return scene.rgb_bands or tuple(sorted(seen.bands, key=lambda band: -order[band]))
+
+
+def quicklook_path(scene: Scene) -> tuple[Path, bool]:
+    """Where the quick look of a scene goes by default, and whether it is there already.
+
+    A picture of that name that shows another file is left alone: the next free number is taken.
+    """
+    for n in count(1):
+        path = Path(f"{scene.name}-quicklook{'' if n == 1 else f'-{n}'}.png")
+        if not path.exists():
+            return path, False
+        if _shows(path) == scene.source:
+            return path, True
+    raise AssertionError("unreachable")
+
+
+def _shows(path: Path) -> str | None:
+    """The file that a quick look says it shows."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get(SOURCE)
+    except Exception:  # no picture of ours
+        return None
 
 
 def cube_bytes(scene: Scene) -> int:

@@ -142,7 +142,7 @@ def polygons(text: str) -> Kind:
         "extent": "unknown" if bounds is None else "({:.8g}, {:.8g}) to ({:.8g}, {:.8g})".format(*bounds),
     }
     for name, values in columns.items():
-        facts[f"column {name}"] = f"{counted(len(values), 'value')}: {some(values[:SHOWN], VALUES_SHOWN)}"
+        facts[f"column {name}"] = f"{counted(len(values), 'value')}: {some(values, VALUES_SHOWN)}"
     data: dict[str, Any] = {
         "kind": "vectors", "layers": layers, "geometries": kinds, "crs": layer.crs, "extent": bounds,
         "columns": {name: values[:1000] for name, values in columns.items()}, "class_column": None, "classes": None,

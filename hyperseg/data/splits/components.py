@@ -16,6 +16,7 @@ from hyperseg.data.splits.spelling import Splitter, described
 
 # a parcel above this share of its class is cut: sharing out whole parcels would starve one side
 DOMINANT = 0.9
+SMALL_PX = 4  # parcels below this, at the median, are points rather than fields
 HELD_OUT = 0.2  # share of a class's training area held out for validation, in whole parcels
 
 
@@ -98,7 +99,12 @@ def parcels(draw: Draw, chosen: ParcelSettings) -> Split:
     notes = [f"the guard dropped {dropped} pixels"]
     drawn = draw.parcels is not None
     if drawn:
-        notes.insert(0, f"divided by polygons, {sum(s.units for s in sides.values())} of them")
+        notes.insert(0, f"divided by drawn geometries, {sum(s.units for s in sides.values())} of them")
+    if np.median([p.size for found in units.values() for p in found]) < SMALL_PX:
+        notes.append(
+            "its parcels are single pixels or little more: points of one field may lie on both sides, so that "
+            "accuracies are those of new points, not of new fields"
+        )
     notes += name_classes("one dominant parcel, cut in two", (k for k, s in sides.items() if s.cut))
     notes += name_classes("validated on their own training parcels (reads too high)", optimistic)
     n, taken = int(draw.sizes.sum()), sum(t.size for t in train)

@@ -125,7 +125,7 @@ def _missing(path: Path) -> str:
 
 def _inside(path: Path) -> str:
     try:
-        names = sorted(p.name for p in path.iterdir() if p.is_file())[:5]
+        names = sorted(p.name + "/" * p.is_dir() for p in path.iterdir())[:5]
     except OSError:
         return ""
     return f"; it holds {', '.join(names)}" if names else "; it is empty"

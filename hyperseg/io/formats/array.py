@@ -18,6 +18,7 @@ from hyperseg.core import Cube, DataFileError, Grid, HypersegError
 from hyperseg.core.words import one_line, some
 from hyperseg.io.wavelengths import Centres
 
+SCALE_UNUSED = "states a scale with an offset, or one for every band: its values are used as they are stored"
 WAVELENGTH_NAMES = ("wl", "wave", "lambda", "wavelen", "centers", "band_centers")
 BBL_NAMES = ("bbl", "good_wavelengths", "good_bands", "goodbands")
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
-from hyperseg.io.formats.array import reading
+from hyperseg.io.formats.array import SCALE_UNUSED, reading
 from hyperseg.io.wavelengths import Centres, centres_in
 
 log = logging.getLogger(__name__)
@@ -178,6 +178,8 @@ class Header:
     def scale(self) -> float | None:
         """What values are to be divided by to get reflectance, or None where the header does not say."""
         factor = self.number("reflectance scale factor")
+        if any(name in self.fields for name in ("data gain values", "data offset values")):
+            log.info("%s: %s", self.path, SCALE_UNUSED)
         if factor is not None and not (np.isfinite(factor) and factor > 0):
             raise DataFileError(
                 f"{self.path}: reflectance scale factor = {factor:g}, expected a positive number; correct that line."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hyperseg.core import DataFileError
 from hyperseg.core.words import some
 from hyperseg.io.formats import known_formats
-from hyperseg.io.formats.array import ArrayChoiceError, Choice, FileArray, Format, reading
+from hyperseg.io.formats.array import SCALE_UNUSED, ArrayChoiceError, Choice, FileArray, Format, reading
 from hyperseg.io.formats.axes import UNPLACED, grid_of
 from hyperseg.io.formats.envi import without_header
 from hyperseg.io.formats.envi_header import GDAL_DOMAIN, Header, starts_as_envi
@@ -250,6 +250,8 @@ def _scale(source: Any) -> float | None:
     if len(scales) == 1 and not any(source.offsets) and scales != {1.0}:
         (scale,) = scales
         return round(1 / scale, 6) if np.isfinite(scale) and scale > 0 else None
+    if any(source.offsets) or len(scales) > 1:
+        log.info("%s: %s", source.name, SCALE_UNUSED)
     for tags in (_tags(source), _tags(source, ns=GDAL_DOMAIN)):
         text = {k.replace(" ", "_"): v for k, v in tags.items()}.get("reflectance_scale_factor", "")
         try:

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from hyperseg.core import Cube
 from hyperseg.core.words import counted, percent
 from hyperseg.io.formats.windows import windows_of
-from hyperseg.io.look.bands import ABOVE, DARK_SHARE, beyond, value_range
+from hyperseg.io.look.bands import ABOVE, DARK_SHARE, beyond, makes_gaps, value_range
 from hyperseg.io.look.sample import Sample
-from hyperseg.io.look.values import broken, same
+from hyperseg.io.look.values import broken, holds, same
 
 Flags = NDArray[np.bool_]
 
@@ -108,7 +108,7 @@ def find_fill(
         nodata: the value that the file declares, or None.
     """
     chosen = _telling_bands(sample, bbl)
-    if len(chosen) < 2 or not len(sample.pixels):
+    if len(chosen) < 2 or not len(sample.pixels) or sample.pixels.dtype == np.bool_:
         return (), ()
     lost = broken(sample.pixels[:, chosen]) | same(sample.pixels[:, chosen], nodata)
     n = len(lost)  # shares are of all sampled pixels
@@ -139,6 +139,18 @@ def find_fill(
     if (alike := _one_spectrum(kept.only(left), pixels[left], chosen, n)) is not None:
         found.append(alike)
     return tuple(found), tuple(doubts)
+
+
+def partial_fill(sample: Sample, *, bbl: Flags | None = None) -> tuple[float, float] | None:
+    """A customary no-data value that stands in some bands of some pixels, far beyond all others, and their share.
+
+    One detector of two saw nothing there, say. None where no such value is; the most frequent where several are.
+    """
+    pixels = sample.pixels
+    types = [float(np.iinfo(pixels.dtype).min)] if pixels.dtype.kind == "i" else []
+    found = {v: same(pixels, v).any(1).mean() for v in (*CUSTOMARY, *types) if holds(pixels.dtype, v)}
+    likely = [v for v, share in found.items() if share > 0 and makes_gaps(sample, v, bbl=bbl)]
+    return max(((v, float(found[v])) for v in likely), key=lambda item: item[1], default=None)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Cube, Scene
 from hyperseg.core.scene import NodataBy
+from hyperseg.core.words import percent
 from hyperseg.io.look.bands import judge_bands, makes_gaps
-from hyperseg.io.look.fill import Fill, NotFill, find_fill
-from hyperseg.io.look.sample import take_sample
-from hyperseg.io.look.values import holds
+from hyperseg.io.look.fill import Fill, NotFill, find_fill, partial_fill
+from hyperseg.io.look.sample import Sample, take_sample
+from hyperseg.io.look.values import holds, same
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def judge(
         _tell(fills, doubts, name)
         if fills and fills[0].value is not None and (declared is None or not holds(np.dtype(cube.dtype), declared)):
             nodata, by, fills = fills[0].value, "found", fills[1:]
+        nodata, by = _some_bands(sample, bbl, nodata, by, name)
     if fills:
         mask = NotFill(cube, fills, mask)
         sample = sample.only(_none_of(fills, sample.pixels))
@@ -95,6 +97,24 @@ def with_nodata_of(scene: Scene, value: float | None, *, model: str) -> Scene:
         value,
     )
     return replace(scene, nodata=value, nodata_by="run", gaps=gaps)
+
+
+def _some_bands(
+    sample: Sample, bbl: NDArray[np.bool_] | None, nodata: float | None, by: str, name: str
+) -> tuple[float | None, str]:
+    """The no-data value and who says so, where fill stands in some bands; beside another value it is only told."""
+    partial = partial_fill(sample, bbl=bbl)
+    if partial is None or same(np.array(partial[0], sample.pixels.dtype), nodata):
+        return nodata, by
+    value, share = partial
+    what = f"{percent(100 * share)} of the pixels looked at hold {value:g} in some bands, far beyond all other values"
+    if nodata is None:
+        log.warning("%s: %s: taken for no data there; --nodata none keeps them as data", name, what)
+        return value, "found"
+    log.warning(
+        "%s: %s, beside the no-data value %g: kept as data, --nodata %g leaves them out", name, what, nodata, value
+    )
+    return nodata, by
 
 
 def _none_of(fills: tuple[Fill, ...], pixels: NDArray[Any]) -> NDArray[np.bool_]:

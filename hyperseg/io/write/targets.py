@@ -81,12 +81,14 @@ def files_of(name: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _with_companions(path: Path) -> Iterator[Path]:
-    yield path
-    stem = path.with_suffix("")
-    beside = [path.with_name(path.name + end) for end in BEHIND] + [stem.with_name(stem.name + end) for end in INSTEAD]
-    if path.suffix.lower() in (".hdr", *DATA_SUFFIXES):  # header and data of ENVI name each other by the stem
-        beside += [stem.with_name(stem.name + end) for end in DATA_SUFFIXES]
-    yield from (file for file in beside if file.is_file())
+    """A file, and those that belong to it: beside it and beside what it is a link to, in capitals too."""
+    for place in dict.fromkeys((path, Path(os.path.realpath(path)))):
+        yield place
+        stem = place.with_suffix("").name
+        ends = INSTEAD + (DATA_SUFFIXES if place.suffix.lower() in (".hdr", *DATA_SUFFIXES) else ())
+        names = {(place.name + end).lower() for end in BEHIND} | {(stem + end).lower() for end in ends}
+        if place.parent.is_dir():
+            yield from (file for file in place.parent.iterdir() if file.name.lower() in names and file.is_file())
     if path.suffix.lower() in (".vrt", ".tif", ".tiff") and path.is_file():
         try:
             refuse_pipes(path)  # GDAL would wait for them
@@ -104,11 +106,13 @@ def _made_from(record: Path) -> Iterator[Path]:
         folder = Path(inputs.get("folder") or ".")
     except (OSError, ValueError, AttributeError, TypeError):
         return
-    for name in named:
-        if isinstance(name, str):
-            for path in (split_layer(split_key(folder / name)[0])[0], split_layer(split_key(name)[0])[0]):
-                if path.is_file():
-                    yield path
+    # a folder that was moved has its files where they lay beside the run
+    bases = (folder, Path(), *list(record.absolute().parents)[1:5])
+    for name in filter(lambda name: isinstance(name, str), named):
+        for base in bases:
+            path = split_layer(split_key(base / name)[0])[0]
+            if path.exists():
+                yield path
 
 
 def _of_a_run(target: Path) -> str | None:

@@ -77,6 +77,7 @@ def write_polygons(
     with replacing(target.with_suffix(".qml")) as style, _together(target) as inside:
         style.write_text(polygons_qml(classes, colours, column="class"), encoding="utf-8")
         if driver == "GPKG" and target.is_file():  # its other layers stay
+            _refuse_opened(target)
             shutil.copyfile(target, inside)
         try:
             with warnings.catch_warnings(action="ignore"):  # that there is no CRS, which the map says already
@@ -97,6 +98,17 @@ def _on_earth(grid: Grid) -> bool:
         return False
     crs = import_rasterio().crs.CRS.from_user_input(grid.crs)
     return bool(crs.is_geographic or crs.is_projected)
+
+
+def _refuse_opened(target: Path) -> None:
+    """Refuse a GeoPackage that another program has open, or left so: part of it lies in a file beside it."""
+    for end in ("-wal", "-journal"):
+        beside = target.with_name(target.name + end)
+        if beside.is_file() and beside.stat().st_size:
+            raise DataFileError(
+                f"{target}: another program has it open, or left it so ({beside.name} lies beside it). Close it there, "
+                "or choose another name."
+            )
 
 
 def vector_driver(path: Path) -> str:

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
+from hyperseg.core.words import listed
 from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device, scene_progress
-from hyperseg.io.write import MapWriter
+from hyperseg.io.formats.windows import import_rasterio
+from hyperseg.io.write import ENTROPY, MapWriter
 from hyperseg.io.write.targets import check_targets
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_target
-from hyperseg.recipes.mapping.resume import UnfinishedMap, open_unfinished
+from hyperseg.recipes.mapping.resume import PLAN, UnfinishedMap, open_unfinished
 from hyperseg.recipes.mapping.windows import Mapper, WindowMap, make_mapper, plan_windows
 from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.run.load import load_run
@@ -76,7 +78,7 @@ def apply_run(
         cluster: map windows in other processes or on other machines.
         side: of a window in pixels; None follows from the memory of a pixel.
         resume: go on with an interrupted map.
-        overwrite: replace a map that is there already; an entropy beside it that this call does not write goes with it.
+        overwrite: replace a map that is there already; its entropy goes with it where this call writes none.
         device, quiet: as in `classify`.
         on_window: called with the number of every window once it is kept.
 
@@ -90,10 +92,16 @@ def apply_run(
         check_target(probabilities, unfinished)
     targets = _targets(out, entropy=entropy)
     # a map that was complete but for the removal of its unfinished state is assembled once more
-    assembled = resume and unfinished.is_dir()
-    check_targets(targets.values(), inputs=[run, scene.source], overwrite=overwrite or assembled)
+    assembled = resume and (unfinished / PLAN).is_file()
+    stale = _stale(_targets(out, entropy=True), targets) if overwrite else []
+    check_targets([*targets.values(), *stale], inputs=[run, scene.source], overwrite=overwrite or assembled)
     loaded = load_run(run)
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
+    if loaded.refiners and not refine:
+        left_out = listed(fitted.name for fitted in loaded.refiners)
+        log.info(
+            "the map is that of %s alone, as the run's before %s; --refine applies it too", loaded.chain[0], left_out
+        )
     if refine and not loaded.refiners:
         log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
     mapper = make_mapper(
@@ -131,7 +139,9 @@ def apply_run(
         _assemble(store, writer)
         if probs is not None:
             probs.finish()
-        _remove_stale(_targets(out, entropy=True), targets)
+        for file in stale:
+            file.unlink(missing_ok=True)
+            log.info("%s belonged to the map that was replaced and is removed", file)
         store.remove()
     return out
 
@@ -219,12 +229,16 @@ def _targets(out: Path, *, entropy: bool) -> dict[str, Path]:
     return targets
 
 
-def _remove_stale(every: Mapping[str, Path], written: Mapping[str, Path]) -> None:
-    """Remove what an earlier map of this name left and this one has not written."""
-    for name, file in every.items():
-        if name not in written and file.exists():
-            file.unlink()
-            log.info("%s belonged to the map that was replaced and is removed", file)
+def _stale(every: Mapping[str, Path], written: Mapping[str, Path]) -> list[Path]:
+    """The entropy of an earlier map of this name, known by what it says, where this one writes none."""
+    if "entropy" in written or not every["entropy"].is_file():
+        return []
+    try:
+        with import_rasterio().open(every["entropy"]) as file:
+            ours = file.descriptions == (ENTROPY,)
+    except Exception:  # no raster: somebody else's
+        ours = False
+    return [file for name, file in every.items() if ours and name not in written and file.exists()]
 
 
 def _make_folder(folder: Path) -> None:

@@ -95,6 +95,6 @@ def check_target(target: Path, unfinished: Path) -> None:
 
     moved = (unfinished / PLAN).exists() and not (unfinished / PROBABILITIES).exists()
     if target.exists() and not (moved and 0 not in (unfinished / DONE).read_bytes()):
-        raise DataFileError(f"{target}: exists; name another store for the probabilities, or remove it.")
+        raise DataFileError(f"{target}: exists; name another store for the probabilities.")
     if find_spec("zarr") is None:
         raise SettingError('probabilities are written with the package zarr: pip install "hyperseg[cluster]".')

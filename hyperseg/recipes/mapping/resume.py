@@ -96,7 +96,9 @@ def open_unfinished(
     """
     try:
         root.mkdir(exist_ok=True)
-        if others := [p.name for p in root.iterdir() if not OURS.fullmatch(p.name)]:
+        names = [p.name for p in root.iterdir()]
+        known = not root.is_symlink() and (not names or PLAN in names or LOCK in names)
+        if others := [name for name in names if not (known and OURS.fullmatch(name))]:
             raise RunError(
                 f"{root}: is no unfinished map, it holds {some(others, 3)}. Unfinished windows would go here: move it "
                 "away, or choose another --out."

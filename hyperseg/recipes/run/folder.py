@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg.core import DataFileError, RunError
-from hyperseg.core.files import sweep
-from hyperseg.core.lock import Lock, take
+from hyperseg.core.files import TEMPORARY, sweep
+from hyperseg.core.lock import LOCK, Lock, take
 from hyperseg.io.write import write_json
 
 METRICS, UNFINISHED, STARTED = "metrics.json", "unfinished", "started.json"
@@ -177,7 +177,7 @@ def _taken_up(base: Path, *, named: bool, started: Mapping[str, Any]) -> RunFold
         found = max(runs, key=lambda p: p.stat().st_mtime, default=base)
     folder = RunFolder(found)
     ended = (found / METRICS).exists()  # written last; what was unfinished may be half removed
-    if ended or not folder.unfinished.is_dir():
+    if ended or not _was_begun(folder):
         state = "has ended" if ended else "is no run" if found.exists() else "does not exist"
         raise RunError(
             f"{found}: nothing to resume, this run {state}. Start it without --resume, or name another --out."
@@ -195,6 +195,16 @@ def _taken_up(base: Path, *, named: bool, started: Mapping[str, Any]) -> RunFold
         folder.lock.release()
         raise
     return folder
+
+
+def _was_begun(folder: RunFolder) -> bool:
+    """Whether a folder holds a run that has not ended: it says how it was started, or there is nothing else in it."""
+    if not folder.unfinished.is_dir() or folder.unfinished.is_symlink():
+        return False
+    if (folder.unfinished / STARTED).is_file():
+        return True
+    inside = [p.name for p in folder.unfinished.iterdir() if p.name != LOCK and not TEMPORARY.fullmatch(p.name)]
+    return not inside and [p.name for p in folder.root.iterdir()] == [UNFINISHED]
 
 
 def _check_started(folder: RunFolder, started: Mapping[str, Any]) -> None:

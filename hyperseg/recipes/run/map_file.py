@@ -24,7 +24,9 @@ def map_of(source: str | Path) -> str | Path:
     if (folder / MAP).is_file():
         return folder / MAP
     if (folder / UNFINISHED).is_dir():
-        raise RunError(f"{folder}: this run has not ended and has no {MAP}: continue it with --out {folder} --resume.")
+        raise RunError(
+            f"{folder}: this run has not ended and has no {MAP}: repeat its `hyperseg classify ...` with --out {folder} --resume."
+        )
     if (folder / RECORD).is_file():
         raise RunError(f"{folder}: this run has no {MAP} any more. Train again with --from {folder / RECORD}.")
     return folder / MAP

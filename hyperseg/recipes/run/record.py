@@ -78,7 +78,7 @@ def load_record(path: Path) -> dict[str, Any]:
     except OSError as error:
         hint = "Give the folder of a finished run, e.g. runs/indian-pines-cnn3d."
         if (file.parent / UNFINISHED).is_dir():
-            hint = f"This run has not ended: continue it with --out {file.parent} --resume."
+            hint = f"This run has not ended: repeat its `hyperseg classify ...` with --out {file.parent} --resume."
         raise RunError(f"{file}: {error.strerror}. {hint}") from error
     except ValueError as error:
         raise RunError(f"{file}: not a JSON record of a run ({error}).") from error

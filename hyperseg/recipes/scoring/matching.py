@@ -58,7 +58,11 @@ def _of_table(path: Path) -> dict[int, str]:
     check_file(path)
     lines = decoded(path.read_bytes()).splitlines()
     rows = (re.match(r"\s*\"?(\d{1,9})\"?\s*[,;\t:|= ]\s*(.*)", line) for line in lines)
-    return {int(row[1]): row[2].strip().strip('"') for row in rows if row}
+    found: dict[int, str] = {}
+    for code, name in ((int(row[1]), row[2].strip().strip('"')) for row in rows if row):
+        if found.setdefault(code, name) != name:
+            raise LabelError(f"{path}: names the code {code} twice, {found[code]} and {name}. Correct the table.")
+    return found
 
 
 def named(labels: Labels, names: Mapping[int, str]) -> Labels:
