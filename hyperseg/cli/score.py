@@ -81,6 +81,8 @@ def show(found: MapScore, console: Console) -> None:
     print_plain(console, f"{found.map} against {found.labels}")
     print_plain(console, f"{thousands(totals.n)} pixels scored, classes matched by {found.matched_by}")
     console.print(f"OA {totals.oa:.2f} %   AA {totals.aa:.2f} %   kappa {totals.kappa:.2f} %", style="bold")
+    *notes, origin = found.notes  # what the map was trained on belongs beside the number
+    print_plain(console, origin)
     near = "there are none" if math.isnan(found.boundary) else f"OA {found.boundary:.2f} %"
     console.print(f"within {BORDER_PX} px of a border between classes: {near}")
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -95,7 +97,7 @@ def show(found: MapScore, console: Console) -> None:
     console.print(table)
     if found.areas is not None:
         show_areas(found.areas, console)
-    for note in found.notes:
+    for note in notes:
         print_plain(console, f"\n{note}")
 
 

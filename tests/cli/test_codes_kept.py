@@ -159,3 +159,11 @@ def test_a_scene_opens_without_labels(cube: str, tmp_path: Path, monkeypatch: py
     scene = open_scene(cube)
     assert (scene.labels, scene.classes, scene.codes) == (None, (), None)
     assert scene.n_bands == 16
+
+
+def test_a_table_that_contradicts_itself_is_refused(hyperseg: Hyperseg, toy: Scene, tmp_path: Path) -> None:
+    assert toy.labels is not None
+    write_labels(tmp_path / "truth.tif", toy.labels + 1)
+    (tmp_path / "names.csv").write_text("code,name\n1,corn\n2,wheat\n2,grass\n")
+    error = hyperseg("score", "truth.tif", "truth.tif", "--classes-from", "names.csv").error
+    assert error == "names.csv: names the code 2 twice, wheat and grass. Correct the table."

@@ -153,6 +153,69 @@ def test_a_folder_that_is_no_unfinished_map_is_left_alone(hyperseg: Hyperseg, pl
     assert (place / "m.unfinished" / "thesis.txt").read_text() == "mine"
 
 
+def test_what_only_looks_like_unfinished_work_is_left_alone(hyperseg: Hyperseg, place: Path) -> None:
+    (place / "z.unfinished" / "codes").mkdir(parents=True)
+    (place / "z.unfinished" / "codes" / "mine").write_text("mine")
+    (place / "q.unfinished").mkdir()
+    (place / "q.tif").write_text("mine")
+    (place / "e" / "unfinished").mkdir(parents=True)
+    shutil.copy(place / "other.tif", place / "e" / "map.tif")
+    before = sums(place)
+    for words, said in (
+        ("map run other.tif --out z.tif", "is no unfinished map, it holds codes"),
+        ("map run other.tif --out q.tif --resume", "q.tif: exists"),
+        (f"classify e/map.tif --labels labels.tif --out e --resume {' '.join(QUICK)}", "nothing to resume"),
+    ):
+        assert said in hyperseg(*words.split()).error
+    assert sums(place) == before
+
+
+def test_the_entropy_of_another_is_nobodys_to_remove(hyperseg: Hyperseg, place: Path) -> None:
+    shutil.copy(place / "other.tif", place / "x-entropy.tif")
+    assert hyperseg("map", "run", "x-entropy.tif", "--out", "x.tif").code == 0
+    assert hyperseg("map", "run", "x-entropy.tif", "--out", "x.tif", "--overwrite").code == 0
+    assert (place / "x-entropy.tif").read_bytes() == (place / "other.tif").read_bytes()
+    assert hyperseg("map", "run", "other.tif", "--out", "y.tif", "--entropy").code == 0
+    answer = hyperseg("map", "run", "other.tif", "--out", "y.tif", "--overwrite")
+    assert "y-entropy.tif belonged to the map that was replaced and is removed" in answer.err
+    assert not (place / "y-entropy.tif").exists()
+
+
+def test_what_belongs_to_an_input_in_capitals_or_behind_a_link(hyperseg: Hyperseg, place: Path) -> None:
+    (place / "real").mkdir()
+    for name in ("scene.hdr", "scene.img"):
+        shutil.copy(place / name, place / "real")
+        shutil.copy(place / name, place / name.replace("scene", "up").replace(".img", ".IMG"))
+    (place / "lk.hdr").symlink_to("real/scene.hdr")
+    before = sums(place)
+    for words in ("up.hdr --json up.IMG", "lk.hdr --json real/scene.img"):
+        assert "belongs to" in hyperseg("info", *words.split(), "--no-picture", "--overwrite").error
+    assert sums(place) == before
+
+
+def test_a_run_that_was_moved_still_knows_what_it_was_made_from(
+    hyperseg: Hyperseg, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "w").mkdir()
+    for name in ("scene.hdr", "scene.img", "labels.tif"):
+        shutil.copy(place / name, place / "w")
+    monkeypatch.chdir(place / "w")
+    words = ("--labels", "labels.tif", "--split", "random_per_class:8", *QUICK)
+    assert hyperseg("classify", "scene.hdr", *words, "--out", "r").code == 0
+    monkeypatch.chdir(place)
+    (place / "w").rename(place / "w9")
+    for words in ("--cog w9/labels.tif", "--envi w9/scene.hdr"):
+        assert "is what the run w9/r was made from" in hyperseg("export", "w9/r", *words.split(), "--overwrite").error
+
+
+def test_a_geopackage_that_is_open_elsewhere_is_not_replaced(hyperseg: Hyperseg, place: Path) -> None:
+    shutil.copy(place / "fields.gpkg", place / "open.gpkg")
+    (place / "open.gpkg-wal").write_bytes(b"rows that are not in the file yet")
+    error = hyperseg("export", "run", "--polygons", "open.gpkg", "--overwrite").error
+    assert "another program has it open" in error
+    assert (place / "open.gpkg").read_bytes() == (place / "fields.gpkg").read_bytes()
+
+
 def test_an_earlier_run_finds_its_files_from_anywhere(
     hyperseg: Hyperseg, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,8 @@ def map_of(source: str | Path) -> str | Path:
         return folder / MAP
     if (folder / UNFINISHED).is_dir():
         raise RunError(
-            f"{folder}: this run has not ended and has no {MAP}: repeat its `hyperseg classify ...` with --out {folder} --resume."
+            f"{folder}: this run has not ended and has no {MAP}: repeat its `hyperseg classify ...` with --out "
+            f"{folder} --resume."
         )
     if (folder / RECORD).is_file():
         raise RunError(f"{folder}: this run has no {MAP} any more. Train again with --from {folder / RECORD}.")

@@ -259,12 +259,13 @@ def provenance(path: Path) -> str:
     for name in ("metrics.json", "run.json"):
         file = path.parent / name
         try:
-            split = json.loads(file.read_text(encoding="utf-8"))["split"]
-            how, seed = split["how"], split["seed"]
+            record = json.loads(file.read_text(encoding="utf-8"))
+            how, seed = record["split"]["how"], record["split"]["seed"]
+            own = f"{float(record['map']['OA']):.2f} %" if "map" in record else "in its metrics.json"
         except (OSError, ValueError, KeyError, TypeError):
             continue
         return (
             f"The map belongs to a run with the split {how}, seed {seed}. Labels it was trained on make this "
-            f"score optimistic; the accuracy on its test pixels alone is in {path.parent / 'metrics.json'}."
+            f"score optimistic; OA on its test pixels alone is {own}."
         )
     return "If the map was trained on some of these labels, this score is optimistic: score on other pixels."

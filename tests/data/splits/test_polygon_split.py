@@ -137,3 +137,15 @@ def test_parts_for_cross_fitting_are_whole_polygons() -> None:
     assert sorted(tuple(np.unique(number[part])) for part in parts) == [(0,), (1,), (2,), (3,)]
     strips = folds(split, labels, 4)  # one component: runs of rows
     assert all(len(np.unique(number[part])) == 4 for part in strips)
+
+
+def test_points_are_said_to_be_no_fields() -> None:
+    labels, number = drawn()
+    points = np.zeros(SHAPE, bool)
+    points[::5, ::5] = True
+    few = np.where(points, labels, -1).astype(np.int16)
+    each = np.where(few >= 0, np.arange(few.size).reshape(SHAPE), -1).astype(np.int32)
+    for drawn_as in (each, None):  # drawn points, and scattered pixels of a raster
+        split = parcels(few, 3, guard=0, seed=0, parcels=drawn_as)
+        assert "accuracies are those of new points, not of new fields" in split.note
+    assert "new points" not in parcels(labels, 3, guard=0, seed=0, parcels=number).note

@@ -51,3 +51,9 @@ def test_a_file_of_several_rasters_is_listed_and_one_chosen(tmp_path: Path, name
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(cube))[0], CUBE[0])
     with pytest.raises(ArrayChoiceError, match="no array 'third'"):
         read_scene(f"{path}:third")
+
+
+def test_a_scale_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "hyperseg"):
+        assert read_scene(tagged(tmp_path / "s.tif", scale=1e-4, offset=0.1)).scale is None
+    assert "its values are used as they are stored" in caplog.text

@@ -234,6 +234,33 @@ def test_a_note_says_value_share_and_remedy(tmp_path: Path, caplog: pytest.LogCa
     np.testing.assert_array_equal(lazy.labels, scene.labels)
 
 
+@pytest.mark.parametrize(("dtype", "value"), [(np.int16, -9999), (np.int16, -32768), (np.float32, -9999.0)])
+def test_fill_in_some_bands_is_no_data_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: Any, value: float
+) -> None:
+    """Where one detector of two saw nothing, and at a single pixel."""
+    cube, where = ground(dtype), shape_of("corner")
+    cube[where, :6] = value
+    cube[40, 40, 3] = value
+    where[40, 40] = True
+    np.save(tmp_path / "scene.npy", cube)
+    scene = read_scene(tmp_path / "scene.npy")
+    assert (scene.nodata, scene.nodata_by, scene.gaps) == (value, "found", True)
+    lost = np.zeros((ROWS, COLUMNS), bool) if scene.valid is None else ~scene.valid
+    bands = np.ones(BANDS, bool) if scene.good_bands is None else scene.good_bands
+    assert (lost | ~where | ~bands[:6].any()).all()  # no pixel with such a number is used, or no such band
+    assert f"hold {value:g} in some bands, far beyond all other values: taken for no data there" in caplog.text
+
+
+def test_fill_in_some_bands_beside_a_declared_value_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cube = ground(np.int16)
+    cube[shape_of("corner")] = -1
+    cube[shape_of("block"), 4] = -9999
+    scene = read_scene(write_tiff(tmp_path / "scene.tif", cube, nodata=-1))
+    assert scene.nodata == -1
+    assert "hold -9999 in some bands" in caplog.text
+
+
 class Strip:
     """A scene of 40 000 x 30 000 pixels that is made where it is read: ground with empty corners."""
 
