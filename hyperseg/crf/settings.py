@@ -100,7 +100,7 @@ class DeepCRF:
 
     stride: Literal[1, 2, 4] = option(1, "Side of a node's cell in pixels; with 1 every pixel is a node.")
     radius: int = option(
-        1, "Nodes up to this distance, rows plus columns, are joined; 1 is the four neighbours.", low=1, high=16
+        1, "Nodes up to this distance, rows plus columns, are joined; 1 is the four neighbours.", low=1, high=256
     )
     hidden: int = option(128, "Width of the pairwise heads.", low=1, high=65_536)
     form: Form = option(

@@ -98,7 +98,7 @@ def training_figure(training: Mapping[str, Any]) -> bytes:
         axes.plot(validated, scores, marker="o", markersize=3.5, color=LINE_COLOURS[0])
         axes.plot(validated[best], scores[best], marker="o", markersize=8, color=LINE_COLOURS[1], linestyle="none")
         axes.set_ylabel("validation score")
-        axes.set_title(f"best: {scores[best]:.4g} at step {validated[best]}", fontsize=10, loc="left")
+        axes.set_title(f"highest: {scores[best]:.4g} at step {validated[best]}", fontsize=10, loc="left")
         tidy(axes)
     (lower or [upper])[-1].set_xlabel("training step")
     return png(figure)

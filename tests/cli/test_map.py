@@ -60,7 +60,7 @@ def test_a_run_without_crf_says_so_when_asked_to_refine(hyperseg: Hyperseg, trai
 def test_an_unfinished_run_is_to_be_resumed(hyperseg: Hyperseg, trained: Path) -> None:
     (trained / "run.json").unlink()
     (trained / "unfinished").mkdir()
-    assert "continue it with --out run --resume" in hyperseg("map", "run", "cube.npy").error
+    assert "with --out run --resume" in hyperseg("map", "run", "cube.npy").error
 
 
 @pytest.mark.parametrize(

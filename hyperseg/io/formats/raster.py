@@ -30,7 +30,6 @@ ALPHA_ROWS, ALPHA_BETWEEN = 9, 0.5  # rows of an alpha band looked at, and the s
 
 def open_raster(path: Path, choice: Choice) -> FileArray:
     """A raster, or the subdataset whose name ends in the wanted key, as a lazy (H, W, C) array."""
-    refuse_pipes(path)
     with without_header(path), reading(path, f"a raster (known: {known_formats()})"):
         source = _opened(path)
     with source, reading(path, "a raster"):
@@ -161,6 +160,8 @@ def _mask(path: Path, name: str | Path, source: Any, alpha: int | None) -> LazyC
 
 
 def _opened(name: str | Path) -> Any:
+    if isinstance(name, Path):
+        refuse_pipes(name)
     return import_rasterio().open(for_gdal(name))
 
 

@@ -119,7 +119,7 @@ def test_it_is_said_and_spelt() -> None:
     assert same(split, parcels(labels, 3, fraction=0.4, guard=2, seed=3, parcels=number))
     assert split.how.startswith("parcels(fraction=0.4,")
     assert "by=polygons" in split.how
-    assert "divided by polygons, 24 of them" in split.note
+    assert "divided by drawn geometries, 24 of them" in split.note
     plain = make_split("parcels", labels, 3, seed=3)
     assert "polygons" not in plain.how + plain.note
     random = (make_split("random_per_class:9", labels, 3, seed=3, parcels=p) for p in (None, number))

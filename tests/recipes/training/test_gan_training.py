@@ -225,7 +225,7 @@ def test_another_seed_is_another_game_and_both_sides_are_ready_to_use(task: Task
     [
         ({"augment": 0.5}, r"only where the generator was told their class: conditional=True"),
         ({"window": 8}, "side must be odd, got 8"),
-        ({"window": 3}, "window is 5 or more, got 3"),
+        ({"window": 3}, "window is 5 or more and at most 129, got 3"),
         ({"variant": "sss"}, "variant"),
         ({"fake_logit": "maybe"}, "fake_logit"),
         ({"norm": "group"}, "norm"),
