@@ -40,7 +40,7 @@ def identity_of(scene: Scene) -> dict[str, Any]:
     for row, span in row_spans(cube, SAMPLED_PX):
         checksum = zlib.crc32(np.ascontiguousarray(cube[row, span]).data, checksum)
     file = split_key(scene.source)[0]
-    stat = os.stat(file) if scene.source and file.exists() else None
+    stat = os.stat(file) if scene.source and os.path.exists(file) else None
     return found | {
         "values": checksum,
         "bytes": None if stat is None else stat.st_size,

@@ -67,7 +67,7 @@ def check_targets(
 def files_of(name: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
     """Every file that an input consists of, and what it is to it; of a run also what that was made from."""
     path = split_layer(split_key(name)[0])[0]
-    if not path.exists():  # a data set by its name, or what lies in an archive
+    if not os.path.exists(path):  # a data set by its name, or what lies in an archive
         inside = Path(ARCHIVED.sub("", os.fspath(name)))
         yield from ((parent, "is read here") for parent in inside.parents if parent.is_file())
         return
@@ -111,7 +111,7 @@ def _made_from(record: Path) -> Iterator[Path]:
     for name in filter(lambda name: isinstance(name, str), named):
         for base in bases:
             path = split_layer(split_key(base / name)[0])[0]
-            if path.exists():
+            if os.path.exists(path):
                 yield path
 
 
