@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ def convolutions(tree: ast.AST) -> list[str]:
     return [name for name in names if CONVOLUTION.fullmatch(name)]
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
@@ -184,9 +186,17 @@ def module_of(path: Path) -> str:
     return ".".join(("hyperseg", *(parts[:-1] if parts[-1] == "__init__" else parts)))
 
 
+@cache
+def constants(tree: ast.AST) -> tuple[tuple[str, int], ...]:
+    """String constants of a module, each with its line."""
+    return tuple(
+        (n.value, n.lineno) for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    )
+
+
 def spelled(tree: ast.AST, name: str) -> list[int]:
     """Lines on which a string constant is this name."""
-    return [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value == name]
+    return [line for text, line in constants(tree) if text == name]
 
 
 def excused(path: Path, name: str) -> bool:
