@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,54 +52,51 @@ def info(file: str, out: Path | None, no_picture: bool, json_file: str | None, o
       hyperseg info fields.gpkg
       hyperseg info runs/scene-cnn3d
     """
-    import json
-
     from rich.console import Console
 
     from hyperseg.io.cube_options import CubeOptions
-    from hyperseg.io.write.files import write_json
     from hyperseg.io.write.targets import check_targets
     from hyperseg.recipes.inspect import inspect_file, quicklook_path, write_quicklook
     from hyperseg.recipes.inspect_kinds import inspect_kind
 
+    console = Console(highlight=False)
     named = [*([out] if out else []), *([Path(json_file)] if json_file not in (None, "-") else [])]
     check_targets(named, inputs=[file], overwrite=overwrite)
     kind = inspect_kind(file)
     if kind is not None:
-        tell_kind(kind, Console(highlight=False), json_file)
+        tell(kind, partial(show_kind, kind, console), json_file)
         return
     found = inspect_file(file, CubeOptions(**given_stated(stated)))
     drawn: tuple[Path, tuple[int, ...] | None] | None = None
     if found.scene is not None and not no_picture:
         target, there = (out, False) if out else quicklook_path(found.scene)
         kept = there and not overwrite
-        if not kept:
+        if not (out or kept):  # a name of the user's was looked at before
             check_targets([target], inputs=[file], overwrite=overwrite)
         drawn = target, None if kept else write_quicklook(found.scene, target)
-    if json_file == "-":
-        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
-        return
-    show(found, Console(highlight=False), drawn)
-    if json_file is not None:
-        write_json(json_file, found.to_json())
-        click.echo(f"written to {json_file}")
+    tell(found, partial(show, found, console, drawn), json_file)
 
 
-def tell_kind(kind: Kind, console: Console, json_file: str | None) -> None:
-    """Print what something is that is no scene, and what to type next; or write it as JSON."""
+def tell(found: Inspection | Kind, print_it: Callable[[], None], json_file: str | None) -> None:
+    """Print what was found, and write it as JSON where that is wanted; as JSON alone for "-"."""
     import json
 
     from hyperseg.io.write.files import write_json
 
     if json_file == "-":
-        click.echo(json.dumps(kind.to_json(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
         return
+    print_it()
+    if json_file is not None:
+        write_json(json_file, found.to_json())
+        click.echo(f"written to {json_file}")
+
+
+def show_kind(kind: Kind, console: Console) -> None:
+    """Print what something is that is no scene, and what to type next."""
     show_facts({"file": kind.source, "kind": kind.about, **kind.facts}, console)
     if kind.next:
         console.print(f"\nNext: {kind.next}", markup=False, soft_wrap=True)
-    if json_file is not None:
-        write_json(json_file, kind.to_json())
-        click.echo(f"written to {json_file}")
 
 
 def show_facts(facts: Mapping[str, str], console: Console) -> None:

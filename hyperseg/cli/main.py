@@ -132,9 +132,9 @@ def tell_error(error: Exception, *, verbose: bool) -> None:
 
 def plain(text: str) -> str:
     """One line without control characters: names and contents of files are no commands to a terminal."""
-    from hyperseg.core.words import one_line
+    from hyperseg.core.words import one_line, printable
 
-    return "".join(c if c.isprintable() else "?" for c in one_line(text))
+    return printable(one_line(text))
 
 
 def resume_command(words: Sequence[str], folder: Path) -> str:

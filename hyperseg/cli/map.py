@@ -71,7 +71,8 @@ def map_scene(
     from hyperseg.core import SettingError
     from hyperseg.io.cube_options import CubeOptions
     from hyperseg.io.open import open_scene
-    from hyperseg.recipes.run.record import RECORD, load_record
+    from hyperseg.io.write.targets import RECORD
+    from hyperseg.recipes.run.record import load_record
 
     if workers is not None and dask is not None:
         raise SettingError("--workers starts processes here, --dask uses those of a scheduler: give one of them.")

@@ -70,6 +70,11 @@ def one_line(text: str, longest: int | None = None) -> str:
     return plain if longest is None or len(plain) <= longest else plain[: longest - 1] + "…"
 
 
+def printable(text: str) -> str:
+    """The text with a question mark for every character that a terminal would obey or cannot show."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def clean_name(text: str, longest: int | None = LONGEST_NAME) -> str:
     """A name as it may stand in XML, tags, reports and on a terminal: one line of printable text, not too long.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 
 from hyperseg.core import DataFileError
+from hyperseg.io.labels import archives
 
 AnyPath = str | os.PathLike[str]
 VIRTUAL = re.compile(r"/vsi[a-z0-9_]+[/?]")
@@ -91,12 +91,10 @@ def archive_of(path: Path) -> tuple[str, str] | None:
 
 
 def members(path: Path) -> list[str]:
-    """Names of the files in a zip archive; none where it is broken."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name for name in archive.namelist()[:MOST_MEMBERS] if not name.endswith("/")]
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-        return []
+    """Names of the files in a zip archive, without what systems put beside; none where it cannot be read."""
+    with suppress(DataFileError):
+        return archives.members(path)[:MOST_MEMBERS]
+    return []
 
 
 def rasters_in(path: Path) -> list[str]:

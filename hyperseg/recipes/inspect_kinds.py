@@ -24,9 +24,9 @@ from hyperseg.io.open import named_card
 from hyperseg.io.pixel_area import pixel_areas
 from hyperseg.io.read import open_array, split_key
 from hyperseg.io.write import read_map
+from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.inspect import said_while_reading
 from hyperseg.recipes.run.folder import METRICS, UNFINISHED
-from hyperseg.recipes.run.record import RECORD
 
 MOST_CODES = 100  # a raster of more codes without names is a measurement
 SHOWN, VALUES_SHOWN = 12, 6

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from running import Hyperseg
 
+from hyperseg.io.write.targets import RUN_FILES
 from hyperseg.simulated.scenes import toy_scene
 
 Sums = dict[str, str]
@@ -132,6 +133,11 @@ def test_what_is_there_is_replaced_only_when_told(hyperseg: Hyperseg, place: Pat
     drawn = (place / "scene-quicklook.png").stat().st_mtime_ns
     assert "was there and is kept" in hyperseg("info", "scene.hdr").out
     assert (place / "scene-quicklook.png").stat().st_mtime_ns == drawn
+
+
+def test_files_of_a_run_are_known(place: Path) -> None:
+    """Without pictures, which are named beside them."""
+    assert {p.name for p in (place / "run").iterdir()} == RUN_FILES - {"map.png"}
 
 
 def test_a_geopackage_keeps_its_other_layers(hyperseg: Hyperseg, place: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Cube, DataFileError, Grid, HypersegError
-from hyperseg.core.words import one_line, some
+from hyperseg.core.words import one_line, printable, some
 from hyperseg.io.wavelengths import Centres
 
 SCALE_UNUSED = "states a scale with an offset, or one for every band: its values are used as they are stored"
@@ -135,10 +135,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
     except PermissionError as error:
         raise DataFileError(f"{path}: no permission to read this file; change its rights or copy it.") from error
     except Exception as error:
-        found = (
-            one_line("".join(c if c.isprintable() or c.isspace() else "?" for c in str(error)), 200)
-            or type(error).__name__
-        )
+        found = printable(one_line(str(error), 200)) or type(error).__name__
         raise DataFileError(
             f"{path}: cannot be read as {expected} ({found}; the file has {_size(path)}). "
             "It may be truncated or of another format: copy or download it again, or convert it."
@@ -251,7 +248,7 @@ def number_of(value: Any) -> float | None:
 
 
 def _listing(entries: Mapping[str, ArrayEntry]) -> str:
-    names = ("".join(c if c.isprintable() else "?" for c in key) for key in entries)
+    names = map(printable, entries)
     return (
         some([f"{name} ({e})" for name, e in zip(names, entries.values(), strict=True)], 12)
         or "no numeric array at all"

@@ -89,5 +89,5 @@ def reading_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
             if any(entry.flag_bits & 1 for entry in file.infolist()):
                 raise DataFileError(f"{archive}: is encrypted; unpack it with its password, and name the file in it.")
             yield file
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, OSError, ValueError) as error:
         raise DataFileError(f"{archive}: is no zip archive that can be read ({error}). Copy it again.") from error

@@ -13,15 +13,15 @@ from hyperseg.core.files import sweep
 from hyperseg.io.formats.envi import DATA_SUFFIXES
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.labels.vectors import split_layer
-from hyperseg.io.paths import refuse_pipes, split_key
+from hyperseg.io.paths import SIDES, refuse_pipes, split_key
 
 ARCHIVED = re.compile("^/vsi[a-z0-9]+/")
 RECORD = "run.json"  # a folder that holds it is a run's
 # what stands beside a file and belongs to it: behind its whole name, and in place of its suffix
-BEHIND = (".aux.xml", ".ovr", ".msk", ".hdr", ".ovr.aux.xml")
+BEHIND = (*SIDES, ".ovr.aux.xml")
 INSTEAD = (
-    ".qml", ".hdr", ".aux.xml", ".rrd", ".ovr", ".msk", ".prj", ".tfw", ".tifw", ".wld", ".xml", ".rpb", ".cpg",
-    ".shp", ".shx", ".dbf", ".sbn", ".sbx", ".qix", ".dat", ".map", ".id", ".ind", ".mif", ".mid", ".tab",
+    *SIDES, ".qml", ".rrd", ".tifw", ".xml", ".cpg", ".shp", ".shx", ".dbf", ".sbn", ".sbx", ".qix", ".dat", ".map",
+    ".id", ".ind", ".mif", ".mid", ".tab",
 )  # fmt: skip
 RUN_FILES = frozenset(
     (RECORD, "map.tif", "map.tif.aux.xml", "map.qml", "map.png", "confidence.tif", "confidence.qml", "entropy.tif",
@@ -82,7 +82,7 @@ def files_of(name: str | os.PathLike[str]) -> Iterator[tuple[Path, str]]:
 
 def _with_companions(path: Path) -> Iterator[Path]:
     """A file, and those that belong to it: beside it and beside what it is a link to, in capitals too."""
-    for place in dict.fromkeys((path, Path(os.path.realpath(path)))):
+    for place in dict.fromkeys(map(Path, (os.path.abspath(path), os.path.realpath(path)))):
         yield place
         stem = place.with_suffix("").name
         ends = INSTEAD + (DATA_SUFFIXES if place.suffix.lower() in (".hdr", *DATA_SUFFIXES) else ())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from hyperseg.recipes.mapping.resume import PLAN, UnfinishedMap, open_unfinished
 from hyperseg.recipes.mapping.windows import Mapper, WindowMap, make_mapper, plan_windows
 from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.run.load import load_run
-from hyperseg.recipes.run.record import WEIGHTS
+from hyperseg.recipes.run.record import load_record
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +121,7 @@ def apply_run(
         made_by=loaded.chain if mapper.refine else loaded.chain[:1], codes=loaded.codes,
     )  # fmt: skip
     plan = {
-        "run": zlib.crc32((run / WEIGHTS).read_bytes()),
+        "run": load_record(run)["seal"],
         "scene": identity_of(scene),
         "refiners": [r.name for r in loaded.refiners] if mapper.refine else [],
         "layers": layers,

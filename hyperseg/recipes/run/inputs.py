@@ -18,10 +18,9 @@ from hyperseg.io.formats import is_data
 from hyperseg.io.labels.vectors import VectorOptions
 from hyperseg.io.open import named_card, open_scene, read_mask
 from hyperseg.io.read import split_key
+from hyperseg.io.write.targets import RUN_INPUTS
 from hyperseg.recipes.run.record import load_record
 from hyperseg.recipes.run.settings import RunSettings
-
-FILES = ("scene", "labels", "train_mask", "test_mask", "pool")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def open_inputs(
 
     Args:
         settings: of the run: its split decides whether masks are needed, its method whether there is a pool.
-        given: names of files (`FILES`) and options of `VectorOptions` and `CubeOptions`; None where
+        given: names of files (`RUN_INPUTS`) and options of `VectorOptions` and `CubeOptions`; None where
             not given.
         record: run.json of the earlier run, or None.
         folder: where a data set's own files are.
@@ -65,7 +64,9 @@ def open_inputs(
     splitter, _ = parse_split(settings.split)
     known = {} if record is None else load_record(record).get("inputs", {})
     where = known.get("folder")
-    named = {name: given[name] if given.get(name) is not None else _found(known.get(name), where) for name in FILES}
+    named = {
+        name: given[name] if given.get(name) is not None else _found(known.get(name), where) for name in RUN_INPUTS
+    }
     if wrong := [name for name, value in named.items() if not isinstance(value, str | None)]:
         raise SettingError(f"{wrong[0]} is the name of a file, got {named[wrong[0]]!r}.")
     if named["scene"] is None:

@@ -16,10 +16,11 @@ from hyperseg.core.parts import Fitted, Model, Saved, unprefixed
 from hyperseg.core.words import distinct
 from hyperseg.data.drift import DriftReference
 from hyperseg.data.preprocess import Preprocess
+from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.mapping.prepare import load_drift
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
-from hyperseg.recipes.run.record import RECORD, WEIGHTS, load_model
+from hyperseg.recipes.run.record import WEIGHTS, load_model
 from hyperseg.recipes.run.repeat import MODEL
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hyperseg.core import RunError
 from hyperseg.io.formats import is_data
+from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.run.folder import UNFINISHED
-from hyperseg.recipes.run.record import RECORD
 
 MAP = "map.tif"
 

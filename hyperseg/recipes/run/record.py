@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from hyperseg.core import RunError
 from hyperseg.core.words import one_line
 from hyperseg.io.write import as_json, replacing, write_json
+from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.run.folder import UNFINISHED, RunFolder
 
-WEIGHTS, RECORD = "model.safetensors", "run.json"
+WEIGHTS = "model.safetensors"
 FORMAT = 3  # of the record
 FREE = ("inputs", "settings", "versions")  # what a user may edit for a run like it; the rest belongs to the weights
 
