@@ -25,7 +25,7 @@ LEVELS = (
     "core",
     "backbone losses metrics io",
     "engine data report simulated",
-    "hsi gan crf dpm medical zoo",
+    "hsi gan crf regions dpm medical zoo",
     "recipes",
     "cli",
 )

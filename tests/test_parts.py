@@ -117,6 +117,9 @@ class Fitted:
     def window_px(self, before):
         return before + self.chosen.side - 1
 
+    def joined(self, map, scene, train):
+        return None
+
     def apply(self, map, scene, runtime):
         side = self.chosen.side
         return map.refined(uniform_filter(map.probs, (side, side, 0), mode="reflect"), self.name)

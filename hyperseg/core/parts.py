@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core.errors import SettingError
@@ -192,6 +193,10 @@ class Fitted(Protocol):
     def apply(self, map: SegmentationMap, scene: Scene, runtime: Runtime) -> SegmentationMap:
         """The refined map; the same map where it changes nothing."""
 
+    def joined(self, map: SegmentationMap, scene: Scene, train: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+        """(*S) share, 0 to 1, to which a pixel is decided together with a training pixel far beyond any window; or None
+        where windows tell the leak."""
+
     def saved(self) -> Saved: ...
     def section(self, before: SegmentationMap, after: SegmentationMap, scene: Scene, split: Split) -> Section: ...
 
@@ -242,6 +247,7 @@ class Step:
         training_s: of these, before mapping; None where the two are not told apart.
         by: what a sentence calls the refiner that made it; "" for a method.
         left_alone: it is the map before it, as its refiner changes nothing.
+        joined: (*S) of the last refiner that joins pixels to regions, see `Fitted.joined`; None where none does.
     """
 
     name: str
@@ -252,3 +258,4 @@ class Step:
     training_s: float | None = None
     by: str = ""
     left_alone: bool = False
+    joined: NDArray[np.float32] | None = None

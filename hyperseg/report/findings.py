@@ -100,7 +100,17 @@ def split_sentence(split: Metrics, repeats: int = 1) -> str:
 
 
 def leak_sentence(leak: Metrics) -> str:
-    """The leak in plain words, and what it means for the accuracies."""
+    """The leak in plain words, by window and by region, and what it means for the accuracies."""
+    by_region = mean(leak.get("region"))
+    if math.isnan(by_region):
+        return _window_sentence(leak)
+    return (
+        f"{_window_sentence(leak)} {percent(by_region)} share a region of pixels that are decided together with a "
+        "training pixel, on average over the trees."
+    )
+
+
+def _window_sentence(leak: Metrics) -> str:
     share, side = mean(leak.get("a")), int(leak["window"])
     if math.isnan(share):
         return "Leak: not known, there are no test pixels."
@@ -126,13 +136,13 @@ def map_sentence(metrics: Metrics) -> str | None:
 
 
 def leak_cell(row: Row) -> str:
-    """The leak of a step beside its accuracies, in percent with the side of the window in pixels."""
+    """The leak of a step beside its accuracies: by window in percent with its side in pixels, plus by region."""
     leak = row.scores.get("leak")
     if not leak:
         return UNKNOWN
-    if int(leak["window"]) == 1:
-        return "one pixel"
-    return f"{number(mean(leak.get('a')))} ({leak['window']})"
+    window = "one pixel" if int(leak["window"]) == 1 else f"{number(mean(leak.get('a')))} ({leak['window']})"
+    by_region = mean(leak.get("region"))
+    return window if math.isnan(by_region) else f"{window} + {number(by_region)}"
 
 
 def left_alone(row: Row, metrics: Metrics) -> str:

@@ -145,7 +145,7 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
     out.print()
     out.print(table, highlight=False)
     of = f"mean ± sd over {repeats} repeats; " if repeats > 1 else ""
-    say(f"{of}leak: % of test pixels with a training pixel in the window looked at (its side)", "dim")
+    say(f"{of}leak: % of test pixels with a training pixel in the window looked at (its side) + in its region", "dim")
     if own := findings.map_sentence(metrics):
         say(own)
     out.print()

@@ -57,6 +57,9 @@ class Same:
     def window_px(self, before: int) -> int:
         return before
 
+    def joined(self, map: Any, scene: Any, train: Any) -> None:
+        return None
+
     def apply(self, map: Any, scene: Any, runtime: Any) -> Any:
         STOP.reach("apply")
         return map

@@ -5,6 +5,11 @@ from hyperseg.core.parts import Entry, Parts
 REFINERS = Parts(
     "refiner",
     {
+        "trees": Entry(
+            "hyperseg.recipes.refiners.trees:TREES",
+            "fields and other ground in patches: regions from the spectra of all pixels, cut where the map says, in "
+            "which it is averaged; seconds, nothing to train",
+        ),
         "dense-crf": Entry(
             "hyperseg.recipes.refiners.dense_crf:DENSE_CRF",
             "classes that spectra separate and noise speckles: it averages over look-alike pixels far and near; "

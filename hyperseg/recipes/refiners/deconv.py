@@ -108,6 +108,9 @@ class FittedDeconv:
             made_by=self.name,
         )  # fmt: skip
 
+    def joined(self, map: SegmentationMap, scene: Scene, train: NDArray[np.bool_]) -> None:
+        return None
+
     def saved(self) -> Saved:
         from hyperseg.recipes.training.model import weights_of
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SegmentationMap, SettingError, Split
 from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, prefixed
@@ -149,6 +150,9 @@ class FittedDeepCrf:
             map = replace(self.reader.map(scene, in_float32(runtime)), made_by=map.made_by)
         pairwise = self.pairwise.to(runtime.device)
         return apply_deep_crf(map, pairwise, look, self.chosen, device=runtime.device, by=self.name)
+
+    def joined(self, map: SegmentationMap, scene: Scene, train: NDArray[np.bool_]) -> None:
+        return None
 
     def saved(self) -> Saved:
         from hyperseg.recipes.training.model import weights_of

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hyperseg.core import Scene, SegmentationMap, SettingError, Split
 from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, prefixed
 from hyperseg.core.sections import Section
@@ -68,6 +71,9 @@ class FittedDenseCrf:
         values = scene.features(self.guide)
         guide = guide_from_components(values, valid=scene.valid, limits=self.limits)
         return refine(map, guide, self.chosen, engine=self.engine, device=runtime.device, by=self.name)
+
+    def joined(self, map: SegmentationMap, scene: Scene, train: NDArray[np.bool_]) -> None:
+        return None
 
     def saved(self) -> Saved:
         chosen = None if self.chosen is None else to_json(self.chosen)

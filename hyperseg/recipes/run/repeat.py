@@ -84,6 +84,7 @@ def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
     table = confusion(truth, predicted, scene.n_classes)
     found = scores(table)
     given = leak(split, window=step.window_px)
+    by_region = None if step.joined is None else 100 * float(step.joined[split.test].mean())
     return {
         "OA": found.oa,
         "AA": found.aa,
@@ -91,7 +92,7 @@ def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
         "per_class": {name: found.per_class[k] for k, name in enumerate(scene.classes)},
         "boundary_OA": boundary_accuracy(truth, predicted),
         "ece": 100 * expected_calibration_error(step.map.probs[split.test], truth[split.test]),
-        "leak": {"window": step.window_px, "a": 100 * given.a, "b": 100 * given.b},
+        "leak": {"window": step.window_px, "a": 100 * given.a, "b": 100 * given.b, "region": by_region},
         "confusion": table.tolist(),
     }
 

@@ -135,10 +135,12 @@ def refine(
             fitted = refiner.fit(before.map, task, settings, context)
         with going(f"refining the map of {before.name} with {refiner.name}", runtime):
             after = fitted.apply(before.map, task.scene, runtime)
+            joined = fitted.joined(before.map, task.scene, task.split.train)
         after.check_finite(task.scene.name)
         step = Step(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
             time.monotonic() - started, by=refiner.title or refiner.name, left_alone=fitted.changes_nothing,
+            joined=before.joined if joined is None else joined,
         )  # fmt: skip
         links.append(Link(step, fitted, before.map))
     return links

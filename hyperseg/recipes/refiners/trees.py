@@ -1,0 +1,148 @@
+"""Segmentation trees: regions from the spectra of all pixels, cut where the map says, in which it is averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import Scene, SegmentationMap, Split
+from hyperseg.core.parts import Context, Model, Refiner, Saved, prefixed
+from hyperseg.core.sections import Section
+from hyperseg.core.settings import from_json, option, settings, to_json
+from hyperseg.core.task import Task
+from hyperseg.core.words import percent
+from hyperseg.recipes.refiners.tuned import tuned_numbers, with_changes
+from hyperseg.regions.settings import Cut, Growth
+
+if TYPE_CHECKING:
+    from hyperseg.core.runtime import Runtime
+    from hyperseg.data.preprocess import Preprocess
+    from hyperseg.regions.scene import Regions
+
+HALO_PX = 64  # regions go on beyond a window; a halo of a few fields settles most of them
+
+
+@settings
+class TreesSettings:
+    """How trees are grown and cut; the defaults were chosen on parcels of Indian Pines."""
+
+    growth: Growth = option(Growth(), "How trees are grown.")
+    cut: Cut = option(Cut(), "The usual cut.")
+    prices: tuple[float, ...] = option(
+        (3.0, 30.0),
+        "Prices tried on validation pixels; they, or leaving the map alone, must be better than the usual cut beyond "
+        "doubt.",
+        low=0,
+    )
+    forced: bool = option(False, "Take the usual cut without asking validation pixels.")
+
+
+@dataclass(frozen=True)
+class FittedTrees:
+    """Segmentation trees ready for maps of scenes; see `hyperseg.core.parts.Fitted`.
+
+    Attributes:
+        chosen: where trees are cut, or None for "leave maps alone".
+        growth: how they are grown.
+        mnf: raw spectra -> MNF components of the run's scene, with their (P,) `ratios`; None where the scene was too
+            small to tell noise from signal.
+        numbers: for metrics.json; empty for one taken up again.
+    """
+
+    chosen: Cut | None
+    growth: Growth
+    mnf: Preprocess | None
+    ratios: NDArray[np.float64]
+    numbers: dict[str, Any] = field(default_factory=dict)
+    name: str = "trees"
+    reach_px: int = HALO_PX
+    margin_px: int = 0
+    exact: bool = False
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.chosen is None or self.mnf is None
+
+    def window_px(self, before: int) -> int:
+        return before
+
+    def apply(self, map: SegmentationMap, scene: Scene, runtime: Runtime) -> SegmentationMap:
+        if self.chosen is None or self.mnf is None:
+            return map
+        return map.refined(self.regions(scene).pooled(map.probs, self.chosen), self.name)
+
+    def regions(self, scene: Scene) -> Regions:
+        """The trees of a scene; they are kept, as long as it is the same scene."""
+        from hyperseg.regions.scene import regions_of
+
+        assert self.mnf is not None
+        return regions_of(scene, self.mnf, self.ratios, self.growth)
+
+    def joined(self, map: SegmentationMap, scene: Scene, train: NDArray[np.bool_]) -> NDArray[np.floating] | None:
+        if self.chosen is None or self.mnf is None:
+            return None
+        return self.regions(scene).joined(map.probs, self.chosen, train)
+
+    def saved(self) -> Saved:
+        record = {"chosen": None if self.chosen is None else to_json(self.chosen), "growth": to_json(self.growth)}
+        arrays = {} if self.mnf is None else prefixed("mnf", self.mnf.to_arrays())
+        return Saved(record, arrays | {"ratios": self.ratios})
+
+    def section(self, before: SegmentationMap, after: SegmentationMap, scene: Scene, split: Split) -> Section:
+        from hyperseg.crf.section import refiner_section
+
+        numbers = with_changes(self.numbers, before, after, scene, split)
+        said = ["The regions come from the spectra of all pixels of the scene, without labels (transductive)."]
+        shared = self.joined(before, scene, split.train)
+        if shared is not None and split.test.any():
+            numbers["leak_by_region"] = 100 * float(shared[split.test].mean())
+            said.append(
+                f"{percent(numbers['leak_by_region'])} of the test pixels share a region with a training pixel, on "
+                "average over the trees: these were told its class."
+            )
+        elif self.mnf is None:
+            said = ["The scene has too few neighbouring pixels to tell noise from signal: no regions were built."]
+        return refiner_section(numbers, title=TREES.title, sentences=said)
+
+
+def fit(map: SegmentationMap, task: Task, settings: TreesSettings, context: Context) -> FittedTrees:
+    """Components from the scene's spectra; the usual cut, unless validation pixels speak for another or none."""
+    from hyperseg.crf.tune import Tuned, choose
+    from hyperseg.regions.scene import mnf_of
+
+    scene, split = task.scene, task.split
+    assert scene.labels is not None
+    found = mnf_of(scene, max(settings.growth.components))
+    if found is None:
+        return FittedTrees(None, settings.growth, None, np.empty(0), tuned_numbers(TREES.name, Tuned(None, (), 0)))
+    usual = FittedTrees(settings.cut, settings.growth, *found)
+    tuned: Tuned[Cut] = Tuned(settings.cut, (), 0)
+    if split.val.any() and not settings.forced:
+        tuned = choose(
+            map, candidates(map, scene, usual, settings, context.runtime), scene.labels, split.val, usual=settings.cut
+        )
+    return replace(usual, chosen=tuned.settings, numbers=tuned_numbers(TREES.name, tuned) | {"usual": True})
+
+
+def candidates(
+    map: SegmentationMap, scene: Scene, usual: FittedTrees, settings: TreesSettings, runtime: Runtime
+) -> Iterator[tuple[Cut, SegmentationMap]]:
+    """The usual cut and those of other prices, each with the map it gives."""
+    for cut in dict.fromkeys((settings.cut, *(replace(settings.cut, price=p) for p in settings.prices))):
+        yield cut, replace(usual, chosen=cut).apply(map, scene, runtime)
+
+
+def load(saved: Saved, model: Model) -> FittedTrees:
+    from hyperseg.data.preprocess import Preprocess
+
+    record, arrays = saved.record, saved.within("mnf")
+    chosen = None if record["chosen"] is None else from_json(Cut, record["chosen"])
+    mnf = Preprocess.from_arrays(arrays) if arrays else None
+    return FittedTrees(chosen, from_json(Growth, record["growth"]), mnf, saved.arrays["ratios"])
+
+
+TREES = Refiner("trees", TreesSettings, fit, load, title="The segmentation trees")

@@ -1,0 +1,1 @@
+"""Regions of a scene: trees of segmentations built from spectra alone, and cut where a map says."""

@@ -1,0 +1,41 @@
+"""Settings of the trees. No torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hyperseg.core.settings import option, settings
+
+Pool = Literal["mean", "log"]
+
+
+@settings
+class Cut:
+    """Where trees are cut, and what a region says."""
+
+    price: float = option(
+        10.0, "Of a region, in nats of the tempered log-probabilities: larger prices, larger regions.", low=0
+    )
+    temper: float = option(
+        5.0, "Log-probabilities are divided by this before trees are cut: pixels of a map are surer than they are right.",
+        above=0,
+    )  # fmt: skip
+    pool: Pool = option("mean", "Mean probabilities of a region, or the mean of their logarithms.")
+
+
+@settings
+class Growth:
+    """How trees are grown."""
+
+    components: tuple[int, ...] = option(
+        (6, 12, 30),
+        "Trees are grown on so many MNF components each, plain and with those of less signal damped.",
+        low=1,
+    )
+    leaf_px: float = option(14.0, "Pixels of the smallest regions, on average.", low=1)
+    block_px: int = option(
+        1024,
+        "Scenes larger than this on a side are done in half-overlapping blocks of it, which are blended.",
+        low=32,
+        high=8192,
+    )
