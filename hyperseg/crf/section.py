@@ -23,8 +23,8 @@ def refiner_section(
     Args:
         numbers: "settings" it was applied with, None where it left the map alone; "table" of the candidates (fields
             of `hyperseg.crf.tune.Candidate`, score and changed in percent) and "validation_pixels" they were judged
-            on; "changes" of test pixels (fields of `ClassChange`); where there are any, "engine", and "usual": the
-            usual settings stand unless they are beaten.
+            on; "changes" of test pixels (fields of `ClassChange`); where there are any, "engine", "usual": the usual
+            settings stand unless they are beaten, and "errors": by how many standard errors.
         title: heading, also the refiner's name at the beginning of a sentence.
         sentences: what is to be said of this refiner only.
         figures: pictures of what it learnt.
@@ -89,7 +89,9 @@ def _candidates_table(numbers: Numbers, given: Sequence[Numbers], varying: Seque
     """A column per setting that varies; what is constant is said once, and the chosen row is marked."""
     tried, pixels = numbers["table"], numbers.get("validation_pixels")
     gain, taken = ["gain (%)"] if any(row.get("gain") for row in tried) else [], ""
-    rise = "the mean rise in accuracy over classes, exceeds its standard error"
+    much = numbers.get("errors", 1)
+    error = "its standard error" if much == 1 else f"{number(much)} of its standard errors"
+    rise = f"the mean rise in accuracy over classes, exceeds {error}"
     if numbers.get("usual"):
         taken = f": the usual settings, unless the gain of others over them, {rise}"
     elif gain:

@@ -41,10 +41,9 @@ class Candidate(Generic[Settings]):
     gain: float = 0.0
     gain_error: float = 0.0
 
-    @property
-    def convincing(self) -> bool:
-        """The gain exceeds its standard error: what rests on one lucky class is no reason to change a map."""
-        return self.gain > self.gain_error
+    def convincing(self, errors: float = 1.0) -> bool:
+        """The gain exceeds so many of its standard errors: what rests on one lucky class is no reason."""
+        return self.gain > errors * self.gain_error
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,7 @@ def choose(
     *,
     order: Sequence[Settings] | None = None,
     usual: Settings | None = None,
+    errors: float = 1.0,
 ) -> Tuned[Settings]:
     """The settings whose refined map is best on validation pixels, or None where leaving the map alone is.
 
@@ -147,6 +147,7 @@ def choose(
         order: of the table's rows, where it is not that of `refined`.
         usual: settings of a refiner that was itself fitted to the scene; they are taken unless other settings, or
             leaving the map alone, do better as said above. `refined` begins with them.
+        errors: standard errors by which a gain must exceed 0 to count.
 
     Raises:
         LabelError: no labelled, valid pixel in the mask.
@@ -178,7 +179,7 @@ def choose(
     if order is not None:
         judged.sort(key=lambda row: list(order).index(row.settings))  # type: ignore[arg-type]
     table = (judge(None, map), *judged)
-    allowed = [row for row in table if row.settings == usual or row.convincing]
+    allowed = [row for row in table if row.settings == usual or row.convincing(errors)]
     best = max(allowed, key=lambda row: (row.score, row.settings == usual, row.log_likelihood))
     return Tuned(settings=best.settings, table=table, n_pixels=len(truth))
 

@@ -17,9 +17,8 @@ class Cut:
         10.0, "Of a region, in nats of the tempered log-probabilities: larger prices, larger regions.", low=0
     )
     temper: float = option(
-        5.0, "Log-probabilities are divided by this before trees are cut: pixels of a map are surer than they are right.",
-        above=0,
-    )  # fmt: skip
+        5.0, "Log-probabilities are divided by this before trees are cut: a map's pixels are too sure.", above=0
+    )
     pool: Pool = option("mean", "Mean probabilities of a region, or the mean of their logarithms.")
 
 

@@ -69,7 +69,7 @@ def grow_tree(features: Floats, *, valid: NDArray[np.bool_] | None = None, leaf_
         1,
     )
     edges = place[edges[:, inside[edges].all(0)]]
-    values = features.reshape(-1, n_features)[inside].astype(np.float64)
+    values = features.reshape(-1, n_features)[inside].astype(np.float32)
     children, heights = _merge_all(values, edges)
     superpixel = np.full(height * width, -1)
     n = len(values)
@@ -81,19 +81,17 @@ def grow_tree(features: Floats, *, valid: NDArray[np.bool_] | None = None, leaf_
 def _merge_all(values: Floats, edges: Ints) -> tuple[Ints, NDArray[np.float64]]:
     """(M, 2) children of the nodes n, n + 1, ... and what each merge cost, never less than its children's."""
     n = len(values)
-    size, mean = np.ones(n), values
+    size, mean = np.ones(n, np.float32), values.copy()
     node, height = np.arange(n), np.zeros(n)  # of every live region: its node, and the cost of its last merge
     children: list[Ints] = []
     heights: list[NDArray[np.float64]] = []
-    made, shuffle = n, np.random.default_rng(0)
-    edges = edges[:, shuffle.permutation(edges.shape[1])]  # or equal costs would merge one pair per row and round
+    made, rng = n, np.random.default_rng(0)
     while edges.shape[1]:
         a, b = edges
-        cost = size[a] * size[b] / (size[a] + size[b]) * ((mean[a] - mean[b]) ** 2).sum(1)
-        order = np.argsort(cost, kind="stable")
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        nearest = np.full(len(size), len(order))
+        apart = mean[a] - mean[b]
+        cost = size[a] * size[b] / (size[a] + size[b]) * np.einsum("ij,ij->i", apart, apart)
+        rank = _ranks(cost, rng)
+        nearest = np.full(len(size), len(rank))
         np.minimum.at(nearest, a, rank)
         np.minimum.at(nearest, b, rank)
         mutual = np.flatnonzero((nearest[a] == rank) & (nearest[b] == rank))
@@ -103,7 +101,6 @@ def _merge_all(values: Floats, edges: Ints) -> tuple[Ints, NDArray[np.float64]]:
         tall = np.maximum(cost[chosen], np.maximum(height[left], height[right]))
         heights.append(tall)
         both = size[left] + size[right]
-        mean = mean.copy() if mean is values else mean
         mean[left] = (size[left, None] * mean[left] + size[right, None] * mean[right]) / both[:, None]
         size[left], height[left], node[left] = both, tall, made + np.arange(len(left))
         made += len(left)
@@ -113,12 +110,24 @@ def _merge_all(values: Floats, edges: Ints) -> tuple[Ints, NDArray[np.float64]]:
         stays[right] = False
         new = (np.cumsum(stays) - 1)[into]
         size, mean, node, height = size[stays], mean[stays], node[stays], height[stays]
-        low, high = np.sort(new[edges], axis=0)
-        key = np.unique((low * len(size) + high)[low != high])
-        edges = np.stack(np.divmod(key, len(size)))[:, shuffle.permutation(len(key))]
+        one, other = new[edges]
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        key = np.sort((low * len(size) + high)[low != high], kind="stable")  # nearly in order: np.unique is far slower
+        edges = np.stack(np.divmod(key[np.diff(key, prepend=-1) > 0], len(size)))
     if not children:
         return np.empty((0, 2), np.int64), np.empty(0)
     return np.concatenate(children), np.concatenate(heights)
+
+
+def _ranks(cost: NDArray[np.floating], rng: np.random.Generator) -> Ints:
+    """The place of every cost in ascending order; equal ones at random, or they would merge one by one along a row."""
+    order = np.argsort(cost)
+    arranged = cost[order]
+    if (arranged[1:] == arranged[:-1]).any():
+        order = np.lexsort((rng.permutation(len(cost)), cost))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
 
 
 def _cut(n: int, children: Ints, heights: NDArray[np.float64], *, keep: int) -> tuple[Ints, int, Ints, tuple[int, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +31,12 @@ class TreesSettings:
 
     growth: Growth = option(Growth(), "How trees are grown.")
     cut: Cut = option(Cut(), "The usual cut.")
-    prices: tuple[float, ...] = option(
-        (3.0, 30.0),
-        "Prices tried on validation pixels; they, or leaving the map alone, must be better than the usual cut beyond "
-        "doubt.",
+    doubt: float = option(
+        3.0,
+        "Maps are left alone only where validation pixels say so by more than this many standard errors over classes: "
+        "they come from few fields, and with 1 they misled (docs/benchmarks.md).",
         low=0,
     )
-    forced: bool = option(False, "Take the usual cut without asking validation pixels.")
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class FittedTrees:
 
 
 def fit(map: SegmentationMap, task: Task, settings: TreesSettings, context: Context) -> FittedTrees:
-    """Components from the scene's spectra; the usual cut, unless validation pixels speak for another or none."""
+    """Components from the scene's spectra; the usual cut, unless validation pixels speak against it beyond doubt."""
     from hyperseg.crf.tune import Tuned, choose
     from hyperseg.regions.scene import mnf_of
 
@@ -121,19 +119,14 @@ def fit(map: SegmentationMap, task: Task, settings: TreesSettings, context: Cont
         return FittedTrees(None, settings.growth, None, np.empty(0), tuned_numbers(TREES.name, Tuned(None, (), 0)))
     usual = FittedTrees(settings.cut, settings.growth, *found)
     tuned: Tuned[Cut] = Tuned(settings.cut, (), 0)
-    if split.val.any() and not settings.forced:
-        tuned = choose(
-            map, candidates(map, scene, usual, settings, context.runtime), scene.labels, split.val, usual=settings.cut
-        )
-    return replace(usual, chosen=tuned.settings, numbers=tuned_numbers(TREES.name, tuned) | {"usual": True})
-
-
-def candidates(
-    map: SegmentationMap, scene: Scene, usual: FittedTrees, settings: TreesSettings, runtime: Runtime
-) -> Iterator[tuple[Cut, SegmentationMap]]:
-    """The usual cut and those of other prices, each with the map it gives."""
-    for cut in dict.fromkeys((settings.cut, *(replace(settings.cut, price=p) for p in settings.prices))):
-        yield cut, replace(usual, chosen=cut).apply(map, scene, runtime)
+    if split.val.any():
+        tried = ((settings.cut, usual.apply(map, scene, context.runtime)),)
+        tuned = choose(map, tried, scene.labels, split.val, usual=settings.cut, errors=settings.doubt)
+    return replace(
+        usual,
+        chosen=tuned.settings,
+        numbers=tuned_numbers(TREES.name, tuned) | {"usual": True, "errors": settings.doubt},
+    )
 
 
 def load(saved: Saved, model: Model) -> FittedTrees:
