@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from hyperseg.cli.choices import NONE, Baseline, Choice, asked_baselines
 from hyperseg.cli.device import device_option
-from hyperseg.cli.options import NONE, Choice, PartsCommand, chosen_settings, in_group
+from hyperseg.cli.options import PartsCommand, chosen_settings, in_group
 from hyperseg.cli.reading import LABELS, cube_options, vector_options
 from hyperseg.cli.several import said_after, talks
 from hyperseg.recipes.methods import BASELINE, METHODS
-from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.refiners import REFINERS, USUAL
 
 PATH = click.Path(path_type=Path)
 SLOW_S = 0.7  # what opens faster needs no word
@@ -42,14 +43,14 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
     multiple=True,
     type=Choice(REFINERS, NONE),
     help="Refiner after the method; repeat it for a chain, in order.  [default: the method's own, mostly "
-    f"{REFINERS.default}]",
+    f"{' + '.join(USUAL)}]",
 )
 @parts(
     "--baseline",
     "baselines",
     multiple=True,
-    type=Choice(METHODS),
-    help=f"Method measured beside; repeatable.  [default: {BASELINE}]",
+    type=Baseline(),
+    help=f"Method measured beside, and refiners after it; repeatable.  [default: {BASELINE} + {REFINERS.default}]",
 )
 @parts(
     "--set",
@@ -96,7 +97,7 @@ def classify(
     """
     from hyperseg.recipes.run.inputs import open_inputs
 
-    plain = {"split": split, "baselines": baselines or None, "repeats": repeats, "seed": seed}
+    plain = {"split": split, "baselines": asked_baselines(baselines), "repeats": repeats, "seed": seed}
     settings = chosen_settings(context.meta["base"], given, sets, plain)
     with_labels = f" with {given['labels']}" if given.get("labels") else ""
     with said_after(SLOW_S, f"Reading {scene or record or 'nothing'}{with_labels}", quiet=quiet or not talks()):

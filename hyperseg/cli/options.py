@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from hyperseg.cli.choices import NONE, Choice
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Parts
 from hyperseg.core.settings import Leaf, leaves
@@ -19,7 +20,6 @@ from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.settings import RunSettings
 
-NONE = "none"  # no refiner
 FILES = {  # options that name files beside the labels: field of the part that has it -> option -> help
     "unlabelled": {"pool": "Pixels to learn from without labels, raster or polygons.  [default: the whole scene]"},
     "needs_masks": {
@@ -27,28 +27,6 @@ FILES = {  # options that name files beside the labels: field of the part that h
         "test-mask": "Raster of test pixels.  [default: all other labelled pixels]",
     },
 }
-
-
-class Choice(click.ParamType):
-    """One of the names of a table, or one more, when it is asked; a misspelt one is told the nearest."""
-
-    name = "choice"
-
-    def __init__(self, table: Collection[str], *more: str) -> None:
-        self.table, self.more = table, more
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (*self.table, *self.more)
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return f"[{'|'.join(self.names)}]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value in self.names:
-            return str(value)
-        close = did_you_mean(str(value), self.names)
-        self.fail(f"{value!r} is not one of {', '.join(self.names)}.{close}", param, ctx)
 
 
 @dataclass(frozen=True)

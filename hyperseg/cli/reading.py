@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from hyperseg.cli.options import Choice, in_group
+from hyperseg.cli.choices import Choice
+from hyperseg.cli.options import in_group
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.io.cube_options import AS_STATED
 from hyperseg.io.labels.vectors import AS_DRAWN

@@ -28,3 +28,4 @@ REFINERS = Parts(
         ),
     },
 )
+USUAL = ("trees",)  # the chain after methods that have none of their own

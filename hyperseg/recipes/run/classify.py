@@ -22,6 +22,7 @@ from hyperseg.data.identity import identity_of
 from hyperseg.data.splits import make_split
 from hyperseg.engine import choose_device, choose_precision, from_first, join_processes, rank
 from hyperseg.engine.progress import say, working
+from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.folder import RunFolder, going_on, open_run
 from hyperseg.recipes.run.inputs import Masks
 from hyperseg.recipes.run.plan import plan, time_left
@@ -168,6 +169,9 @@ def check_parts(task: Task, settings: RunSettings) -> None:
         raise SettingError(f"the method {method.name} takes {listed(sorted(method.takes))}, no scenes.")
     for _, part, chosen in reversed(fitted_parts(settings)):  # what is too large is told before it is read
         part.check(task, chosen)
+    for name, refiners in settings.beside:
+        for place, (refiner, chosen) in enumerate(map(settings.refiner, refiners)):
+            refiner.check(task, chosen, METHODS[name], METHODS[name].settings(), place)
     for place, (refiner, chosen) in enumerate(settings.chain):
         refiner.check(task, chosen, method, settings.method_settings, place)
 

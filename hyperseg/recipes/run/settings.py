@@ -7,12 +7,12 @@ from dataclasses import field, replace
 from typing import Any
 
 from hyperseg.core import SettingError
-from hyperseg.core.parts import Method, Refiner
+from hyperseg.core.parts import Chain, Method, Refiner
 from hyperseg.core.settings import changed, converted, find_leaf, from_json, leaves, option, parsed, settings, to_json
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.data.splits import SPLITS, parse_split
 from hyperseg.recipes.methods import BASELINE, METHODS
-from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.refiners import REFINERS, USUAL
 
 PLAIN = ("method", "split", "refine", "baselines", "repeats", "seed")  # fields that are no part's settings
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
@@ -33,7 +33,10 @@ class RunSettings:
     refine: tuple[str, ...] | None = option(
         None, "Refiners after the method, in order, each once; none is the method's own chain."
     )
-    baselines: tuple[str, ...] = option((BASELINE,), "Methods measured beside it on the same split.")
+    baselines: tuple[str, ...] = option(
+        (f"{BASELINE} + {REFINERS.default}",),
+        'Methods measured beside it on the same split; refiners after one are written "lda + trees".',
+    )
     repeats: int = option(
         3, "Runs with seeds seed, seed + 1, ...: each draws its own split and weights.", low=1, high=MOST_REPEATS
     )
@@ -47,12 +50,9 @@ class RunSettings:
         parse_split(self.split)
         if self.seed > LARGEST_SEED - self.repeats:
             raise SettingError(f"the seed lies between 0 and {LARGEST_SEED - self.repeats}, got {self.seed}.")
-        for name in self.baselines:
-            if METHODS[name].needs is not None:
-                raise SettingError(f"{name} is no baseline: its map is that of its refiners, not of a method alone.")
+        object.__setattr__(self, "baselines", tuple(spelled(text) for text in self.baselines))
         if self.refine is None:
-            usual = (REFINERS.default,) if method.refiners is None else method.refiners
-            object.__setattr__(self, "refine", usual)
+            object.__setattr__(self, "refine", USUAL if method.refiners is None else method.refiners)
         names = self.refine or ()
         if len(set(names)) < len(names):
             raise SettingError(f"every refiner once: got {', '.join(names)}.")
@@ -87,6 +87,13 @@ class RunSettings:
         """A refiner with the settings it has in the chain, else its defaults."""
         found: Refiner = REFINERS[name]
         return found, self.refiner_settings.get(name) or found.settings()
+
+    @property
+    def beside(self) -> tuple[tuple[str, Chain], ...]:
+        """(method, refiners) of every baseline that is not what the run makes anyway."""
+        found = [tuple(text.split(" + ")) for text in dict.fromkeys(self.baselines)]
+        mine = (self.method, *(self.refine or ()))
+        return tuple((method, tuple(chain)) for method, *chain in found if (method, *chain) != mine[: 1 + len(chain)])
 
     @property
     def parts(self) -> Iterator[tuple[str, Any]]:
@@ -159,6 +166,22 @@ class RunSettings:
                 f"the settings of a classification run cannot be read ({error}): they are those of another "
                 "version of hyperseg, or were edited."
             ) from error
+
+
+def spelled(baseline: str) -> str:
+    """A baseline as steps are named: "svm", "lda + trees".
+
+    Raises:
+        SettingError: an unknown part, a method that is nothing without its refiners, or a refiner twice.
+    """
+    method, *refiners = (word.strip() for word in baseline.split("+"))
+    if METHODS[method].needs is not None:
+        raise SettingError(f"{method} is no baseline: its map is that of its refiners, not of a method alone.")
+    for name in refiners:
+        _ = REFINERS[name]
+    if len(set(refiners)) < len(refiners):
+        raise SettingError(f"the baseline {baseline!r}: every refiner once.")
+    return " + ".join((method, *refiners))
 
 
 def with_also(part: Any, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,12 @@ def run_repeat(task: Task, settings: RunSettings, runtime: Runtime) -> Outcome:
         made[part.step_name] = make_map(part, chosen, task, runtime, role=role)
     base = made[method.step_name]
     steps = [m.step for m in made.values()]
+    for name, names in settings.beside:
+        part = METHODS[name]
+        chosen = settings.method_settings if name == settings.method else part.settings()
+        chain = [settings.refiner(refiner) for refiner in names]
+        found = refine(made[part.step_name], part, chosen, chain, task, runtime, role="baseline")
+        steps += [link.step for link in found]
     for of, refiners in method.controls(settings.refine or ()):
         apart: Role = "control" if of == method.step_name else made[of].step.role
         chain = [settings.refiner(name) for name in refiners]
@@ -85,7 +91,7 @@ def fitted_parts(settings: RunSettings) -> list[tuple[Role, Method, Any]]:
     method, chosen = settings.chosen, settings.method_settings
     beside = method.beside(chosen)
     there = {method.name, *(part.name for part, _ in beside)}
-    baselines = [METHODS[name] for name in dict.fromkeys(settings.baselines) if name not in there]
+    baselines = [METHODS[name] for name in dict.fromkeys(name for name, _ in settings.beside) if name not in there]
     found: list[tuple[Role, Method, Any]] = [("baseline", b, b.settings()) for b in baselines]
     return [*found, *(("twin", part, of) for part, of in beside), ("network", method, chosen)]
 

@@ -183,6 +183,24 @@ def test_settings_survive_json(ended: Ended) -> None:
             RunSettings.from_json(written | broken)
 
 
+def test_a_baseline_may_be_refined_like_the_method(toy: Scene, quick: Any, run: Any, tmp_path: Path) -> None:
+    made = run(
+        toy, quick(method="svm", baselines=("lda+trees", "lda", "svm + trees"), refine=("trees",)), tmp_path / "r"
+    )
+    found = metrics_of(made)
+    roles = {"lda": "baseline", "lda + trees": "baseline", "svm": "network", "svm + trees": "refined"}
+    assert {name: step["role"] for name, step in found["steps"].items()} == roles
+    for name, step in found["steps"].items():
+        shared = step["leak"]["region"]["mean"]
+        assert (shared is not None) == ("trees" in name)
+        assert shared is None or 0 <= shared <= 100
+    record = json.loads((made / "run.json").read_text())["settings"]
+    assert record["baselines"] == ["lda + trees", "lda", "svm + trees"]
+    for wrong, words in (("lda + tree", "trees"), ("lda + trees + trees", "once"), ("deep-crf", "no baseline")):
+        with pytest.raises(SettingError, match=words):
+            RunSettings(baselines=(wrong,))
+
+
 @pytest.mark.parametrize("method", ["ssrn", "hybrid", "svm", "rf"])
 def test_every_method_makes_a_map(toy: Scene, quick: Any, run: Any, tmp_path: Path, method: str) -> None:
     """And is not its own baseline."""

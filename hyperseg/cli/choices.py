@@ -1,0 +1,59 @@
+"""Values of options that name parts: one of a table, or a baseline with refiners after it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import click
+
+from hyperseg.core import SettingError
+from hyperseg.core.words import did_you_mean
+from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.run.settings import spelled
+
+NONE = "none"  # no refiner, no baseline
+
+
+class Choice(click.ParamType):
+    """One of the names of a table, or one more, when it is asked; a misspelt one is told the nearest."""
+
+    name = "choice"
+
+    def __init__(self, table: Collection[str], *more: str) -> None:
+        self.table, self.more = table, more
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.table, *self.more)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return f"[{'|'.join(self.names)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in self.names:
+            return str(value)
+        close = did_you_mean(str(value), self.names)
+        self.fail(f"{value!r} is not one of {', '.join(self.names)}.{close}", param, ctx)
+
+
+class Baseline(click.ParamType):
+    """A method, and refiners after it: "lda + trees"."""
+
+    name = "baseline"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return f"[{'|'.join(METHODS)}|{NONE}][ + REFINER]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return NONE if value == NONE else spelled(str(value))
+        except SettingError as error:
+            self.fail(str(error), param, ctx)
+
+
+def asked_baselines(given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What was asked for; None where nothing was."""
+    if NONE in given and len(given) > 1:
+        raise SettingError(f"--baseline {NONE} stands alone, got {', '.join(given)}.")
+    return () if NONE in given else given or None
