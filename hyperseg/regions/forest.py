@@ -39,11 +39,8 @@ def grow_forest(
 def cut_forest(forest: Sequence[Tree], probs: NDArray[np.floating], cut: Cut) -> list[Ints]:
     """For every tree the (N,) region of every pixel under this (N, K) map, -1 for pixels without data."""
     logs = np.log(np.maximum(probs, FLOOR)) / cut.temper
-    found = []
-    for tree in forest:
-        region = prune(tree, logs, price=cut.price)
-        found.append(np.where(tree.superpixel >= 0, region[tree.superpixel], -1))
-    return found
+    # the last place is that of pixels without data
+    return [np.append(prune(tree, logs, price=cut.price), -1)[tree.superpixel] for tree in forest]
 
 
 def pooled(probs: NDArray[np.floating], regions: Sequence[Ints], cut: Cut) -> NDArray[np.float32]:

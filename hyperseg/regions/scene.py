@@ -111,7 +111,9 @@ def _key(scene: Scene, *more: Any) -> str:
 
 
 def _blocks(shape: tuple[int, ...], side: int) -> Blocks:
-    sides = tuple(min(n, side) for n in shape)
+    """Half-overlapping blocks of side^2 pixels; of a strip they are longer than wide."""
+    (height, width), most = shape, side**2
+    sides = tuple(min(n, max(side, most // max(other, 1))) for n, other in ((height, width), (width, height)))
     if sides == shape:
         return ((slice(0, shape[0]), slice(0, shape[1])),)
     from hyperseg.engine.blend import windows

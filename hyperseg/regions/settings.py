@@ -33,8 +33,5 @@ class Growth:
     )
     leaf_px: float = option(14.0, "Pixels of the smallest regions, on average.", low=1)
     block_px: int = option(
-        1024,
-        "Scenes larger than this on a side are done in half-overlapping blocks of it, which are blended.",
-        low=32,
-        high=8192,
+        1024, "Larger scenes are done in half-overlapping blocks of this side, which are blended.", low=32, high=8192
     )

@@ -64,6 +64,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "best by validation": {"keep": "best"},
     "not whitened": {"whiten": False},
     "no noise": {"noise": 0.0},
+    "illumination": {"illumination": 0.05},
     "no average": {"average": 0.0},
     "unbalanced": {"balanced": False},
     "24 maps": {"maps": 24, "width": 128},
@@ -117,29 +118,39 @@ def task_of(base: Scene, protocol: str, seed: int) -> Task:
     return Task((scene,), (make_split(protocol, scene.labels, scene.n_classes, seed=seed, **masks),))
 
 
-def measure(base: Scene, protocol: str, names: list[str], seeds: range, log: Path) -> Iterator[dict[str, Any]]:
-    """One row per protocol, seed and method, with and without the CRF; rows in the log are not computed again."""
+def measure(
+    base: Scene, protocol: str, names: list[str], chains: list[str] | None, seeds: range, log: Path
+) -> Iterator[dict[str, Any]]:
+    """A row for every seed, method and chain of refiners; what the log has is not computed again."""
     known = read_log(log, base, protocol)
     for seed in seeds:
         for name in names:
-            rows = [r for r in known if (r["seed"], r["method"]) == (seed, name)]
-            if not rows:
-                rows = list(run(task_of(base, protocol, seed), protocol, name, seed))
-                write_log(log, rows)
-            yield from rows
+            after = chains_after(name) if chains is None else chains
+            wanted = [name, *(f"{name} + {chain}" for chain in after)]
+            rows = {r["step"]: r for r in known if (r["seed"], r["method"]) == (seed, name)}
+            if lacking := [step for step in wanted if step not in rows]:
+                made = list(run(task_of(base, protocol, seed), protocol, name, after, seed))
+                write_log(log, [r for r in made if r["step"] in lacking])
+                rows |= {r["step"]: r for r in made}
+            yield from (rows[step] for step in wanted if step in rows)
 
 
-def run(task: Task, protocol: str, name: str, seed: int) -> Iterator[dict[str, Any]]:
+def chains_after(name: str) -> list[str]:
+    """What is measured after a method where nobody says."""
+    return ["dense-crf"] if name in REFINED else []
+
+
+def run(task: Task, protocol: str, name: str, chains: list[str], seed: int) -> Iterator[dict[str, Any]]:
     (method, chosen), pool = part(name)
     if pool is not None:
         task = replace(task, pools=(pool_mask(task.scene, pool(task.scene, task.split)),))
     runtime = Runtime(seed, quiet=True)
     made = make_map(method, chosen, task, runtime)
     steps = {name: made.step}
-    if name in REFINED and task.split.val.any():
-        crf = REFINERS["dense-crf"]
-        (link,) = refine(made, method, chosen, [(crf, crf.settings())], task, runtime)
-        steps[f"{name} + {crf.name}"] = link.step
+    for chain in chains:
+        refiners = [REFINERS[refiner] for refiner in chain.split(" + ")]
+        links = refine(made, method, chosen, [(r, r.settings()) for r in refiners], task, runtime)
+        steps[f"{name} + {chain}"] = links[-1].step
     for shown, step in steps.items():
         yield row(task, protocol, seed, name, shown, step, made.step.seconds)
 
@@ -166,7 +177,8 @@ def row(task: Task, protocol: str, seed: int, method: str, name: str, step: Step
     kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece", "per_class")}
     return {
         "scene": task.scene.name, "protocol": protocol, "seed": seed, "method": method, "step": name, **kept,
-        "leak_a": found["leak"]["a"], "leak_b": found["leak"]["b"], "window": step.window_px, "seconds": seconds,
+        "leak_a": found["leak"]["a"], "leak_b": found["leak"]["b"], "leak_region": found["leak"]["region"],
+        "window": step.window_px, "seconds": seconds,
     }  # fmt: skip
 
 
@@ -183,8 +195,9 @@ def write_log(log: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def table(rows: list[dict[str, Any]], reference: str) -> str:
     """Markdown: mean and spread per step, and the paired difference in OA to `reference`."""
-    head = f"| method | window | leak A / B | OA | AA | kappa | OA at borders | ECE | OA - {reference}, paired | s |"
-    lines = [head, "|---|---|---|---|---|---|---|---|---|---|"]
+    columns = ("method", "window", "leak A / B / region", "OA", "AA", "kappa", "OA at borders", "ECE")
+    head = f"| {' | '.join(columns)} | OA - {reference}, paired | s |"
+    lines = [head, "|" + "---|" * (len(columns) + 2)]
     for step in dict.fromkeys(r["step"] for r in rows):
         mine = sorted((r for r in rows if r["step"] == step), key=lambda r: r["seed"])
         theirs = {r["seed"]: r["OA"] for r in rows if r["step"] == reference}
@@ -192,6 +205,8 @@ def table(rows: list[dict[str, Any]], reference: str) -> str:
         against = difference(pairs) if len(pairs) > 1 and step != reference else "–"
         cells = [spread(np.array([r[k] for r in mine])) for k in ("OA", "AA", "kappa", "boundary_OA", "ece")]
         leak = f"{np.mean([r['leak_a'] for r in mine]):.1f} / {np.mean([r['leak_b'] for r in mine]):.1f}"
+        joined = [r["leak_region"] for r in mine if r.get("leak_region") is not None]
+        leak += f" / {np.mean(joined):.1f}" if joined else ""
         seconds = float(np.median([r["seconds"] for r in mine]))
         lines.append(f"| {step} | {mine[0]['window']} | {leak} | {' | '.join(cells)} | {against} | {seconds:.0f} |")
     return "\n".join(lines)
@@ -212,6 +227,9 @@ def main() -> None:
     parser.add_argument("--scene", default="indian-pines", choices=SCENES)
     parser.add_argument("--protocol", nargs="+", default=["parcels"])
     parser.add_argument("--methods", nargs="+", default=["svm", "svm 3x3", "lda 3x3", "rf", "cnn3d"])
+    parser.add_argument(
+        "--after", nargs="*", help='chains of refiners, as "trees + deep-crf"; by default the dense CRF'
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--reference", default="svm")
@@ -220,7 +238,7 @@ def main() -> None:
     base = open_base(options.scene)
     for protocol in options.protocol:
         seeds = range(options.first, options.first + options.seeds)
-        rows = list(measure(base, protocol, options.methods, seeds, options.log))
+        rows = list(measure(base, protocol, options.methods, options.after, seeds, options.log))
         print(f"\n### {base.name}, {protocol}, {options.seeds} seeds\n\n{table(rows, options.reference)}", flush=True)
 
 

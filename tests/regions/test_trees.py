@@ -108,6 +108,10 @@ def test_pixels_without_data_belong_to_no_region_and_divide_others() -> None:
     assert tree.n_nodes - len(np.unique(tree.merges)) == 2  # two parts, two roots
     none = grow_tree(image(4, (5, 9, 2)), valid=np.zeros((5, 9), bool))
     assert (none.superpixel == -1).all()
+    probs = np.random.default_rng(4).dirichlet(np.ones(3), (5, 9))
+    regions = cut_forest([none], probs.reshape(-1, 3), Cut())
+    np.testing.assert_allclose(pooled(probs, regions, Cut()), probs, rtol=1e-6)
+    assert not joined(regions, np.ones((5, 9), bool)).any()
 
 
 @given(seed=st.integers(0, 200), price=st.sampled_from([0.0, 0.3, 1.0, 4.0]))
