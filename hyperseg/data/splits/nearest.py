@@ -144,7 +144,8 @@ def _divide(places: Places, wanted: Numbers, k: int, rng: np.random.Generator) -
     best = None
     for clusters, share in [*product(tried, LOOSE), (anchors, 1.0)]:
         unit, fold = _deal(_cut(merges, int(clusters))[nearest], share, k, rng)
-        if share < 1 and np.bincount(fold).max() > len(places) * max(LARGEST, 1.5 / k):
+        sizes = np.bincount(fold, minlength=k)
+        if share < 1 and (sizes.min() == 0 or sizes.max() > len(places) * max(LARGEST, 1.5 / k)):
             continue
         reached = _to_other_folds(places, fold, looked, k)
         w = float(np.mean([wasserstein(reached[mine], wanted) for i in range(k) if (mine := fold[looked] == i).any()]))

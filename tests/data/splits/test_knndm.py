@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.io import loadmat
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import wasserstein_distance
 
@@ -138,6 +140,26 @@ def test_more_labels_than_are_clustered_and_looked_at() -> None:
     assert np.array_equal(split.train | split.val | split.test, labels >= 0)
     reached, wanted = to_train(split)[split.test], to_labels(labels).ravel()
     assert abs(stated(split) - wasserstein_distance(reached, wanted)) < 0.1
+
+
+@pytest.mark.parametrize("n", [6, 7, 9, 12])
+def test_few_labels_leave_no_fold_empty(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for seed in range(15):
+        labels = np.full(400, -1, np.int16)
+        labels[rng.choice(400, n, replace=False)] = np.arange(n) % 2
+        split = knndm(labels.reshape(20, 20), 2, seed=seed, val=0)
+        assert split.test.any()
+        assert split.train.sum() + split.test.sum() == n
+
+
+@pytest.mark.shared_data
+def test_indian_pines_is_matched(shared_data: Path) -> None:
+    """Half of it lies on a label and the rest up to 31 px off: clusters of one size leave 2.3 px and more."""
+    labels = loadmat(shared_data / "hsi" / "indian_pines" / "Indian_pines_gt.mat")["indian_pines_gt"]
+    found = [knndm(labels.astype(np.int16) - 1, 16, seed=seed) for seed in range(5)]
+    assert all("a pixel of the map 3.3 px" in split.note for split in found)
+    assert np.mean([stated(split) for split in found]) < 1.6
 
 
 def test_refusals() -> None:
