@@ -106,7 +106,7 @@ def show_areas(areas: dict[str, Any], console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from hyperseg.metrics.area_table import area_rows, unit_of
+    from hyperseg.metrics.area_table import area_rows, design_sentence, unit_of
 
     console.print()
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -117,7 +117,7 @@ def show_areas(areas: dict[str, Any], console: Console) -> None:
     for row in area_rows(areas):
         table.add_row(Text(row["name"]), *(row[key] for key in columns))
     console.print(table)
-    for sentence in (areas["sample"], *areas["notes"]):
+    for sentence in filter(None, (areas["sample"], design_sentence(areas), *areas["notes"])):
         print_plain(console, sentence)
 
 

@@ -36,6 +36,7 @@ class Areas:
         parcels: (K) reference parcels of every class, where these are what was drawn; else None.
         thin: classes with too few parcels for an interval.
         drawn: how many parcels there are; 0 where pixels are what was drawn.
+        effects: (K) design effect of the area: its variance over that for pixels drawn one by one; None for pixels.
     """
 
     mapped: Numbers
@@ -58,6 +59,7 @@ class Areas:
     parcels: tuple[int, ...] | None = None
     thin: tuple[int, ...] = ()
     drawn: int = 0
+    effects: Numbers | None = None
 
 
 def adjusted_areas(

@@ -12,9 +12,9 @@ from scipy.special import stdtrit
 
 from hyperseg.core import UNLABELLED, LabelError
 from hyperseg.metrics.area import WORST, Areas, Numbers, adjusted_areas
+from hyperseg.metrics.design import FEWEST
 from hyperseg.metrics.scores import confusion
 
-FEWEST = 3  # parcels of a class for an interval: our choice; two give a spread that means nothing
 AT_ONCE = 1 << 22  # numbers in memory
 
 Codes = NDArray[np.integer[Any]]
@@ -67,6 +67,7 @@ def parcel_areas(
     with np.errstate(divide="ignore", invalid="ignore"):
         users = np.where(some, np.sqrt(own * on_class / (on_class - 1)) / plain.mapped, np.nan)
         producers = np.where(thin, np.nan, np.sqrt(recalled) / plain.estimated)
+        effects = np.where(plain.error > 0, (error / plain.error) ** 2, np.nan)
     error = np.where(np.isnan(plain.error), np.nan, error)
     return replace(
         plain,
@@ -80,6 +81,7 @@ def parcel_areas(
         parcels=tuple(of_class.tolist()),
         thin=tuple(np.flatnonzero(thin & (table.sum(1) > 0)).tolist()),
         drawn=m,
+        effects=effects,
     )
 
 

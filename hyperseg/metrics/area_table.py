@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hyperseg.core.words import NARROW, UNKNOWN, number, thousands
+from hyperseg.core.words import NARROW, UNKNOWN, counted, number, thousands
+from hyperseg.metrics.design import FEWEST
 
 SHOWN = 3
 
@@ -47,6 +48,22 @@ def area_line(areas: Mapping[str, Any], *, of: str = "") -> str:
     more = len(areas["per_class"]) - len(largest)
     rest = f"; {more} more in areas.csv" if more else ""
     return f"Areas{of} in {unit_of(areas)}, corrected for the errors of the map (95 %): {', '.join(said)}{rest}."
+
+
+def design_sentence(areas: Mapping[str, Any]) -> str:
+    """How many independent pixels would tell as much about OA as the reference pixels; "" where these are taken so."""
+    design = areas.get("design")
+    if not design:
+        return ""
+    unit = "polygon" if areas["sampled"]["unit"] == "polygon" else "field"
+    held = f"{counted(design['pixels'], design['sample'] + ' pixel')} of {counted(design['parcels'], unit)}"
+    if _known(effect := design["design_effect"]):
+        alike = thousands(max(1, round(design["effective_pixels"])))
+        return f"For OA, {held} tell as much as {alike} independent ones: design effect {effect:.3g}."
+    why = f"these are too few {unit}s"
+    if design["parcels"] >= FEWEST:
+        why = f"these {unit}s do not differ in how well they are mapped"
+    return f"For OA, how much {held} tell is not known: {why}."
 
 
 def amount(value: float | None) -> str:

@@ -99,6 +99,11 @@ def split_sentence(split: Metrics, repeats: int = 1) -> str:
     return f"{first}{', '.join(parts)} and {counted(split['test'], 'test pixel')}, drawn by {split['how']}{kept}."
 
 
+def estimate_sentence(split: Metrics) -> str:
+    """What the accuracies are an estimate of; "" where the split does not say."""
+    return f"What this estimates: {split['estimates']}." if split.get("estimates") else ""
+
+
 def leak_sentence(leak: Metrics) -> str:
     """The leak in plain words, by window and by region, and what it means for the accuracies."""
     by_region = mean(leak.get("region"))
@@ -120,8 +125,7 @@ def _window_sentence(leak: Metrics) -> str:
             "neighbours of training pixels can look like them all the same."
         )
     if share == 0:
-        text = f"Leak: none of the test pixels has a training pixel in its {side} × {side} window."
-        return f"{text} Accuracies are those of ground apart from the training pixels."
+        return f"Leak: none of the test pixels has a training pixel in its {side} × {side} window."
     text = f"Leak: {percent(share)} of the test pixels have a training pixel in their {side} × {side} window."
     return text if share < HIGH_LEAK else f"{text} Expect lower accuracies away from the training pixels."
 

@@ -129,6 +129,8 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
     say(f"{name}: {findings.scene_sentence(metrics)}", "bold")
     if split:
         say(findings.split_sentence(split, repeats))
+    if said := findings.estimate_sentence(split):
+        say(said)
     if split.get("leak"):
         say(findings.leak_sentence(split["leak"]))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -154,7 +156,7 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
     out.print()
     if metrics.get("areas"):
         say(area_table.area_line(metrics["areas"], of=" of this map" if repeats > 1 else ""))
-        say(metrics["areas"]["sample"])
+        say(" ".join(filter(None, [metrics["areas"]["sample"], area_table.design_sentence(metrics["areas"])])))
         out.print()
     picture = " (picture: map.png)" if (Path(folder) / "map.png").exists() else ""
     say(f"Map:    {Path(folder) / 'map.tif'}{picture}", whole=True)

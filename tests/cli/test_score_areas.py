@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hyperseg.cli.score import score
 from hyperseg.core import Grid
+from hyperseg.core.words import thousands
 from hyperseg.io.write import write_map
 
 NAMES, COLOURS = ("corn", "oats"), ((200, 200, 0), (0, 120, 0))
@@ -76,6 +77,12 @@ def test_polygons_and_the_fields_of_a_raster_are_what_was_sampled(scene: Any) ->
     for name in NAMES:
         assert raster["per_class"][name] == pytest.approx(drawn["per_class"][name])
     assert sum(entry["reference_parcels"] for entry in drawn["per_class"].values()) == 144
+    assert raster["design"] == pytest.approx(drawn["design"])
+    design = drawn["design"]
+    assert (design["parcels"], design["sample"], design["pixels"]) == (144, "labelled", (truth >= 0).sum())
+    assert design["effective_pixels"] == pytest.approx(design["pixels"] / design["design_effect"])
+    alike = f"144 polygons tell as much as {thousands(round(design['effective_pixels']))} independent ones"
+    assert alike in " ".join(told.split())
     assert "too narrow" not in said + told
     assert "made them biased" in told or "make them biased" in told
 

@@ -351,6 +351,15 @@ def test_the_leak_is_said_in_words_and_a_high_one_warns(share: float, words: str
     assert ("Expect lower accuracies" in sentence) == warned
 
 
+def test_what_the_accuracies_estimate_is_said_after_the_split(metrics: dict[str, Any]) -> None:
+    said = "What this estimates: accuracy on fields that were not trained on."
+    assert "What this estimates" not in rendered(metrics) + shown(metrics)
+    known = metrics | {"split": metrics["split"] | {"estimates": "accuracy on fields that were not trained on"}}
+    for text in (Reader(rendered(known)).text, " ".join(shown(known).split())):
+        assert text.count(said) == 1
+        assert text.index("drawn by parcels") < text.index(said) < text.index("Leak:")
+
+
 def test_numbers_that_are_not_known_are_dashes() -> None:
     assert spread(over(80.126, 1.5), 3) == "80.13 ± 1.50"
     assert spread(over(80.0), 1) == "80.00"

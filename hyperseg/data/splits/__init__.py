@@ -1,7 +1,8 @@
 """Splits: which labelled pixels train, validate and test.
 
-Two families that must never share one table column: random pixels (training and test patches overlap) and spatial
-splits (test pixels keep a guard distance). `hyperseg.data.leak` measures what a split gives away. `folds` divides
+Families that must never share one table column: random pixels (training and test patches overlap), spatial splits
+(test pixels keep a guard distance), and pixels as far from labels as those of the map: each estimates something else
+(`Splitter.estimates`). `hyperseg.data.leak` measures what a split gives away. `folds` divides
 training pixels once more, for cross-fitting.
 
 Every maker depends on the labels only through the *sets* of equally labelled pixels: renumbering the classes
@@ -18,6 +19,8 @@ from hyperseg.data.splits.spelling import Splitter, make_split, parse_split, spl
 _TABLE = {
     "parcels": ("components:PARCELS", "Connected fields, or drawn polygons, go whole to training or to test."),
     "blocks": ("squares:BLOCKS", "Square blocks of the scene go whole to training or to test."),
+    "nalepa": ("rectangles:NALEPA", "Patches at random places train whole, all other ground tests."),
+    "knndm": ("nearest:KNNDM", "Test pixels as far from training pixels as the pixels of the map are from labels."),
     "random_fraction": ("pixels:RANDOM_FRACTION", "A share of the pixels of every class, at random."),
     "random_per_class": ("pixels:RANDOM_PER_CLASS", "n pixels of every class, at random."),
     "random_total": ("pixels:RANDOM_TOTAL", "n pixels in all, at random, in proportion to the area of the classes."),

@@ -126,6 +126,31 @@ def near(mask: Mask, distance: int) -> Mask:
     return np.asarray(found).view(np.bool_)
 
 
+def hold_out(draw: Draw, number: Counts, side: Counts, known: Mask, share: float) -> Counts:
+    """Units of the training side for validation: no class may lose its last unit in training.
+
+    Args:
+        number: (*S) number of the unit (block, patch, cluster) of every pixel.
+        side: numbers of the units that train, in the order in which they are asked.
+        known: (*S) pixels that count.
+        share: of the units; one at least is wanted.
+    """
+    n_classes = draw.n_classes
+    wanted = max(int(share * side.size + 0.5), 1)
+    mine = known & np.isin(number, side)
+    order = np.argsort(side)
+    row = order[np.searchsorted(side, number[mine], sorter=order)]
+    cells = np.bincount(row * n_classes + draw.labels[mine], minlength=side.size * n_classes)
+    counts = cells.reshape(side.size, n_classes) > 0
+    units_of_class = counts.sum(0)
+    held: list[int] = []
+    for k, b in enumerate(side):
+        if len(held) < wanted and np.all(units_of_class[counts[k]] > 1):
+            held.append(int(b))
+            units_of_class = units_of_class - counts[k]
+    return np.array(held, np.int64)
+
+
 def name_classes(text: str, classes: Iterable[int]) -> list[str]:
     """`["<text>: classes 1, 4"]`, or nothing when no class is concerned."""
     listed = ", ".join(str(k) for k in sorted(classes))

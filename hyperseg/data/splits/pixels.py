@@ -114,9 +114,12 @@ def random_total(draw: Draw, chosen: TotalSettings) -> Split:
     return _deal(draw, train, held, f"random_total({described(chosen)})")
 
 
-RANDOM_FRACTION = Splitter("random_fraction", FractionSettings, random_fraction, single_pixels=True)
-RANDOM_PER_CLASS = Splitter("random_per_class", PerClassSettings, random_per_class, single_pixels=True)
-RANDOM_TOTAL = Splitter("random_total", TotalSettings, random_total, single_pixels=True)
+BETWEEN = "accuracy of this map between labelled pixels, where they lie as these do; it says nothing of new fields"
+RANDOM_FRACTION, RANDOM_PER_CLASS, RANDOM_TOTAL = (
+    Splitter("random_fraction", FractionSettings, random_fraction, single_pixels=True, estimates=BETWEEN),
+    Splitter("random_per_class", PerClassSettings, random_per_class, single_pixels=True, estimates=BETWEEN),
+    Splitter("random_total", TotalSettings, random_total, single_pixels=True, estimates=BETWEEN),
+)
 
 
 def _apportion(size: Counts, n: int, tie: NDArray[np.int64], *, least: int) -> Counts:

@@ -60,7 +60,13 @@ def fixed(draw: Draw, chosen: FixedSettings) -> Split:
     return draw.finish(how, train=train, val=val, test=test, notes=notes)
 
 
-FIXED = Splitter("fixed", FixedSettings, fixed, needs_masks=True)
+FIXED = Splitter(
+    "fixed",
+    FixedSettings,
+    fixed,
+    needs_masks=True,
+    estimates="accuracy on the published test pixels; for other ground it depends on how these were chosen",
+)
 
 
 def _read_mask(given: NDArray[Any] | None, known: Mask, name: str) -> Mask:

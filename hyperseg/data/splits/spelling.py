@@ -24,6 +24,7 @@ class Splitter:
         make: (draw, settings) -> split.
         needs_masks: whether it is made from a training mask that is given; other splits refuse masks.
         single_pixels: whether every pixel is drawn on its own, whatever parcel it lies in.
+        estimates: what accuracies on its test pixels are an estimate of, to end a sentence; "" where nobody says.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Splitter:
     make: Callable[[Draw, Any], Split]
     needs_masks: bool = False
     single_pixels: bool = False
+    estimates: str = ""
 
     def __call__(
         self, labels: Labels, n_classes: int, *, seed: int, valid: Mask | None = None, parcels: Parcels | None = None,

@@ -6,7 +6,7 @@ import numpy as np
 
 from hyperseg.core import Split, SplitError
 from hyperseg.core.settings import option, settings
-from hyperseg.data.splits.drawing import Counts, Draw, Mask, near
+from hyperseg.data.splits.drawing import Counts, Draw, hold_out, near
 from hyperseg.data.splits.spelling import Splitter, described
 
 
@@ -53,7 +53,7 @@ def blocks(draw: Draw, chosen: BlockSettings) -> Split:
     shuffled = np.random.default_rng(int(draw.seed)).permutation(with_labels)
     n_side = min(max(int(chosen.fraction * shuffled.size + 0.5), 1), shuffled.size - 1)
     side = shuffled[:n_side]
-    held = _held_out(draw, number, side, known, chosen.val) if chosen.val > 0 else side[:0]
+    held = hold_out(draw, number, side, known, chosen.val) if chosen.val > 0 else side[:0]
     in_side, in_val = known & np.isin(number, side), known & np.isin(number, held)
     test = known & ~near(in_side, chosen.guard)
     dropped = int(np.count_nonzero(known & ~in_side & ~test))
@@ -61,7 +61,12 @@ def blocks(draw: Draw, chosen: BlockSettings) -> Split:
     return draw.finish(how, train=in_side & ~in_val, val=in_val, test=test, guard=chosen.guard, notes=notes)
 
 
-BLOCKS = Splitter("blocks", BlockSettings, blocks)
+BLOCKS = Splitter(
+    "blocks",
+    BlockSettings,
+    blocks,
+    estimates="accuracy on ground outside the training blocks; a field may lie on both sides",
+)
 
 
 def _block_numbers(shape: tuple[int, ...], block: int) -> Counts:
@@ -71,21 +76,3 @@ def _block_numbers(shape: tuple[int, ...], block: int) -> Counts:
         here = (np.arange(length) // block).reshape([-1 if a == axis else 1 for a in range(len(shape))])
         number = number * (-(-length // block)) + here
     return number
-
-
-def _held_out(draw: Draw, number: Counts, side: Counts, known: Mask, share: float) -> Counts:
-    """Training blocks for validation: no class may lose its last training block."""
-    n_classes = draw.n_classes
-    wanted = max(int(share * side.size + 0.5), 1)
-    mine = known & np.isin(number, side)
-    order = np.argsort(side)
-    row = order[np.searchsorted(side, number[mine], sorter=order)]
-    cells = np.bincount(row * n_classes + draw.labels[mine], minlength=side.size * n_classes)
-    counts = cells.reshape(side.size, n_classes) > 0
-    blocks_of_class = counts.sum(0)
-    held: list[int] = []
-    for k, b in enumerate(side):
-        if len(held) < wanted and np.all(blocks_of_class[counts[k]] > 1):
-            held.append(int(b))
-            blocks_of_class = blocks_of_class - counts[k]
-    return np.array(held, np.int64)

@@ -111,6 +111,7 @@ def summarise(
         "scene": fingerprint(scene, split) | {"source": scene.source},
         "split": {
             "how": split.how,
+            "estimates": parse_split(settings.split)[0].estimates,
             "seed": split.seed,
             "guard_px": split.guard_px,
             "note": with_names(split.note, scene.classes),

@@ -19,7 +19,8 @@ from hyperseg.data.splits.components import parcel_numbers
 from hyperseg.io.pixel_area import mean_pixel_area, pixel_areas
 from hyperseg.io.write import write_text
 from hyperseg.metrics.area import Areas, adjusted_areas
-from hyperseg.metrics.area_parcels import FEWEST, parcel_areas
+from hyperseg.metrics.area_parcels import parcel_areas
+from hyperseg.metrics.design import FEWEST, Design, design_of
 
 SQUARE_METRES_PER_HA = 10_000.0
 FEW = 50  # the least per mapped class that Olofsson et al. (2014) recommend is 50 to 100; our choice of the lower end
@@ -76,12 +77,14 @@ def describe_areas(
     pixels = np.bincount(labels[labels != UNLABELLED], minlength=k)
     rows = pixel_areas(grid, labels.shape)
     size = np.ones(k) if rows is None else mean_pixel_area(labels, k, rows) / SQUARE_METRES_PER_HA
+    design = None
     if reference is None:
         found = adjusted_areas(table, pixels, pixel_area=size)
     else:
         truth, parcels = reference.truth, reference.parcels
         known = truth != UNLABELLED
         found = parcel_areas(truth[known], labels[known], parcels[known], pixels, pixel_area=size)
+        design = design_of(truth[known] == labels[known], parcels[known])
     unit_of_sample = "pixel" if reference is None else "polygon" if reference.drawn else "field"
     unit = "px" if rows is None else "ha"
     return {
@@ -93,6 +96,7 @@ def describe_areas(
         "OA_error": found.overall_error,
         "sample": said_of(sample, unit_of_sample, found.drawn),
         "sampled": {"unit": unit_of_sample, "n": found.drawn or int(table[:, :k].sum())},
+        "design": None if design is None else _design(design, sample),
         "per_class": {
             name: {
                 "code": of_class[i],
@@ -111,6 +115,7 @@ def describe_areas(
                 "reference_pixels": int(table[i].sum()),
                 "reference_pixels_mapped": int(table[:, i].sum()),
                 "reference_parcels": None if found.parcels is None else found.parcels[i],
+                "design_effect": None if found.effects is None else float(found.effects[i]),
             }
             for i, name in enumerate(classes)
         },
@@ -139,6 +144,7 @@ def write_areas(path: Path, areas: Mapping[str, Any] | None) -> None:
         "reference_pixels": "reference_pixels",
         "reference_pixels_mapped": "reference_pixels_mapped",
         "reference_parcels": "reference_parcels",
+        "design_effect": "design_effect",
     }
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -146,6 +152,19 @@ def write_areas(path: Path, areas: Mapping[str, Any] | None) -> None:
     for name, entry in per_class.items():
         rows.writerow([as_cell(name), *(_cell(entry[key]) for key in columns)])
     write_text(path, text.getvalue())
+
+
+def _design(design: Design, sample: Sample) -> dict[str, Any]:
+    """How much the reference pixels tell about OA on themselves."""
+    return {
+        "sample": sample,
+        "pixels": design.n,
+        "parcels": design.parcels,
+        "OA": design.accuracy,
+        "OA_error": design.error,
+        "design_effect": design.effect,
+        "effective_pixels": design.effective,
+    }
 
 
 def _cell(value: float | int | None) -> str:

@@ -24,6 +24,8 @@ def test_a_split_is_what_its_settings_say(name: str) -> None:
     assert splitter is SPLITS[name]
     assert splitter.name == name
     assert from_json(splitter.settings, json.loads(json.dumps(to_json(chosen)))) == chosen
+    assert splitter.estimates.startswith("accuracy ")
+    assert not splitter.estimates.endswith(".")
     every = list(leaves(chosen))
     assert all(leaf.rule.help.endswith(".") for leaf in every)
     (line,) = [line for line in splits_help().splitlines() if line.startswith(f"{name}:")]
@@ -40,7 +42,7 @@ def test_a_split_is_what_its_settings_say(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("kfold:5", "choose from parcels, blocks, random_fraction, random_per_class"),
+        ("kfold:5", "choose from parcels, blocks, nalepa, knndm, random_fraction"),
         ("", "choose from parcels"),
         ("parcel", "Did you mean parcels?"),
         ("parcels:many", "fraction is a number, got 'many'"),

@@ -146,6 +146,8 @@ def test_areas_are_those_of_the_first_map_and_its_test_pixels(ended: Ended, toy:
             continue
         assert entry["estimated"] == pytest.approx(by_hand[k] * size)
         assert entry["low"] <= entry["estimated"] <= entry["high"]
+    assert areas["design"] is None  # pixels were drawn one by one
+    assert metrics_of(ended.root)["split"]["estimates"] == SPLITS[ended.settings.split.split(":")[0]].estimates
     head, *rows = (ended.root / "areas.csv").read_text(encoding="utf-8").splitlines()
     assert head.startswith(f"class,code,pixels,mapped_{areas['unit']},")
     by_class = [[name, str(k + 1), str(mapped[k])] for k, name in enumerate(toy.classes)]
