@@ -1,0 +1,96 @@
+"""Groups of classes in maps: the tag that tells them, and what the codes of a map of answers mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import HypersegError
+from hyperseg.core.codes import codes_of, empty_code
+from hyperseg.core.groups import ClassGroups, Fallback
+from hyperseg.core.words import distinct
+from hyperseg.io.formats.windows import import_rasterio
+from hyperseg.io.labels.colours import VISIONS, candidates, difference, to_lab
+from hyperseg.io.paths import split_key
+from hyperseg.io.write.files import AnyPath
+from hyperseg.io.write.style import Colours
+
+TAG, SURE_TAG = "class_groups", "sure"  # of a map: JSON {group: its classes}; of a map of answers: the threshold
+UNSURE = "unsure"
+GREY = (200, 200, 200)
+APART = 8.0  # CIEDE2000 of a group's colour to all others, whoever looks, where there is such a colour
+
+
+class Legend(NamedTuple):
+    """What the labels of `Fallback.answers` mean: names, colours and codes, the classes first; as `MapWriter` has it.
+
+    Attributes:
+        classes: K class names, the groups, "unsure".
+        colours: as many sRGB triples.
+        codes: as many, or None where the classes have none of their own: they are 1, 2, ... then.
+        tags: of the file.
+    """
+
+    classes: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    codes: tuple[int, ...] | None
+    tags: Mapping[str, str]
+
+
+def answer_legend(fallback: Fallback, classes: Sequence[str], colours: Colours, codes: Sequence[int] | None) -> Legend:
+    """The legend of a map of answers: classes as in the map itself, groups after the largest code, "unsure" last."""
+    groups = fallback.groups
+    names = distinct((*classes, *(f"{groups.names[g]} (group)" for g in groups.joint), UNSURE))
+    inside = groups.table(classes)
+    for place, members in enumerate(inside.values(), start=len(classes)):
+        members.append(names[place])  # whoever scores the file by group counts its answers as such
+    tags = {TAG: json.dumps(inside, ensure_ascii=False), SURE_TAG: f"{fallback.sure:g}"}
+    if codes is None:
+        return Legend(names, group_colours(groups, colours), None, tags)
+    known = codes_of(len(classes), codes)
+    free = (code for code in range(max(known) + 1, 2**16) if code != empty_code(known))
+    more = tuple(code for code, _ in zip(free, names[len(known) :], strict=False))
+    return Legend(names, group_colours(groups, colours), (*known, *more), tags)
+
+
+def group_colours(groups: ClassGroups, colours: Colours) -> tuple[tuple[int, int, int], ...]:
+    """The colours of the classes, of the groups of two or more, and of "unsure".
+
+    A group has the colour nearest to the middle of its classes' colours that stays apart from all others; "unsure" the
+    one nearest to grey.
+    """
+    lattice = candidates()
+    labs = {vision: to_lab(lattice, vision=vision) for vision in VISIONS}
+
+    def apart(colour: Any) -> NDArray[np.float64]:
+        return np.min([difference(labs[v], to_lab(colour, vision=v)) for v in VISIONS], axis=0)
+
+    found = [tuple(int(v) for v in colour) for colour in colours]
+    least = np.min([apart(colour) for colour in found], axis=0)
+    inside = [[colours[k] for k, h in enumerate(groups.of_class) if h == g] for g in groups.joint]
+    for wanted in (*(to_lab(members).mean(0) for members in inside), to_lab(GREY)):
+        near = difference(labs["normal"], wanted)
+        best = int(np.where(least >= min(APART, least.max()), near, np.inf).argmin())
+        found.append(tuple(int(v) for v in lattice[best]))
+        least = np.minimum(least, apart(lattice[best]))
+    return tuple((r, g, b) for r, g, b in found)
+
+
+def groups_tag(groups: ClassGroups | None, classes: Sequence[str]) -> dict[str, str]:
+    """The tag of a map that tells the groups of its classes; none without groups."""
+    return {} if groups is None else {TAG: json.dumps(groups.table(classes), ensure_ascii=False)}
+
+
+def groups_in(path: AnyPath, classes: Sequence[str]) -> ClassGroups | None:
+    """The groups that a map tells of its classes, or None where it tells none, or is no raster with tags."""
+    rasterio = import_rasterio()
+    try:
+        with rasterio.open(split_key(path)[0]) as file:
+            text = file.tags().get(TAG)
+        return None if text is None else ClassGroups.of(json.loads(text), classes, origin=path)
+    except (rasterio.errors.RasterioError, HypersegError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
