@@ -116,13 +116,11 @@ class ClassGroups:
         return tuple(g for g in range(len(self.names)) if self.of_class.count(g) > 1)
 
     def table(self, classes: Sequence[str]) -> dict[str, list[str]]:
-        """The classes of every group of two or more."""
-        inside = zip(self.of_class, classes, strict=True)
-        found: dict[str, list[str]] = {self.names[g]: [] for g in self.joint}
-        for g, name in inside:
-            if g in self.joint:
-                found[self.names[g]].append(name)
-        return found
+        """The classes of every group; left out are those of one class and its name. `of` is the way back."""
+        found: dict[str, list[str]] = {group: [] for group in self.names}
+        for g, name in zip(self.of_class, classes, strict=True):
+            found[self.names[g]].append(name)
+        return {group: inside for group, inside in found.items() if inside != [group]}
 
     def labels(self, labels: NDArray[Any]) -> NDArray[np.int16]:
         """Groups of classes 0..K-1; -1 stays."""

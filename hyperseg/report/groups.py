@@ -6,7 +6,7 @@ from typing import Any
 
 from hyperseg.core.groups import in_words
 from hyperseg.core.sections import Section, Table
-from hyperseg.core.words import listed, number, percent, thousands
+from hyperseg.core.words import counted, listed, number, percent, thousands
 from hyperseg.report.findings import Metrics, rows, spread
 
 SCORED = ("OA", "AA", "kappa")
@@ -51,7 +51,8 @@ def groups_section(metrics: Metrics) -> Section | None:
             for name, a in told["answers"].items()
         ),
     )  # fmt: skip
-    alone = f" {len(metrics['split']['per_class']) - len(single)} classes stand alone." if metrics.get("split") else ""
+    others = len((metrics.get("split") or {}).get("per_class") or ()) - len(single)
+    alone = f" {counted(others, 'class stands', 'classes stand')} alone." if others > 0 else ""
     sentences = (f"Groups are {in_words(told['classes'])}.{alone}", answer_sentence(metrics))
     return Section("Classes and groups", sentences, tables=(steps, per_group, answers))
 

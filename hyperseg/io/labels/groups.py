@@ -37,7 +37,7 @@ def read_groups(path: str | os.PathLike[str]) -> dict[str, list[str]]:
         raise DataFileError(f"{file}: cannot be read as TOML ({reason}); expected {EXPECTED}.") from error
     table = found.pop(GROUPS, None)
     if table is None or found:
-        held = f"it holds {some(found, 6)}.{did_you_mean(GROUPS, found)}" if found else "it is empty."
+        held = f"it holds {some(found, 6)}." if found else "it is empty."
         more = held if table is None else f"beside it stands {some(found, 6)}: take that out."
         raise DataFileError(f"{file}: expected {EXPECTED}; {more}")
     if not isinstance(table, dict):

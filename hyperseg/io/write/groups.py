@@ -22,7 +22,7 @@ from hyperseg.io.write.style import Colours
 TAG, SURE_TAG = "class_groups", "sure"  # of a map: JSON {group: its classes}; of a map of answers: the threshold
 UNSURE = "unsure"
 GREY = (200, 200, 200)
-APART = 8.0  # CIEDE2000 of a group's colour to all others, whoever looks, where there is such a colour
+APART = 10.0  # CIEDE2000 of a group's colour to all others, whoever looks, where there is such a colour
 
 
 class Legend(NamedTuple):
@@ -46,8 +46,8 @@ def answer_legend(fallback: Fallback, classes: Sequence[str], colours: Colours, 
     groups = fallback.groups
     names = distinct((*classes, *(f"{groups.names[g]} (group)" for g in groups.joint), UNSURE))
     inside = groups.table(classes)
-    for place, members in enumerate(inside.values(), start=len(classes)):
-        members.append(names[place])  # whoever scores the file by group counts its answers as such
+    for place, g in enumerate(groups.joint, start=len(classes)):
+        inside[groups.names[g]].append(names[place])  # whoever scores the file by group counts its answers as such
     tags = {TAG: json.dumps(inside, ensure_ascii=False), SURE_TAG: f"{fallback.sure:g}"}
     if codes is None:
         return Legend(names, group_colours(groups, colours), None, tags)
