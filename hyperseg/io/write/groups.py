@@ -21,8 +21,8 @@ from hyperseg.io.write.style import Colours
 
 TAG, SURE_TAG = "class_groups", "sure"  # of a map: JSON {group: its classes}; of a map of answers: the threshold
 UNSURE = "unsure"
-GREY = (200, 200, 200)
-APART = 10.0  # CIEDE2000 of a group's colour to all others, whoever looks, where there is such a colour
+GREYS = tuple((v, v, v) for v in range(90, 241, 10))
+APART = 8.0  # CIEDE2000 of a group's colour to all others, whoever looks, where there is such a colour
 
 
 class Legend(NamedTuple):
@@ -60,24 +60,24 @@ def answer_legend(fallback: Fallback, classes: Sequence[str], colours: Colours, 
 def group_colours(groups: ClassGroups, colours: Colours) -> tuple[tuple[int, int, int], ...]:
     """The colours of the classes, of the groups of two or more, and of "unsure".
 
-    A group has the colour nearest to the middle of its classes' colours that stays apart from all others; "unsure" the
-    one nearest to grey.
+    "Unsure" is the grey farthest from all classes. A group has the colour nearest to the middle of its classes' colours
+    that stays apart from all others.
     """
     lattice = candidates()
-    labs = {vision: to_lab(lattice, vision=vision) for vision in VISIONS}
 
-    def apart(colour: Any) -> NDArray[np.float64]:
-        return np.min([difference(labs[v], to_lab(colour, vision=v)) for v in VISIONS], axis=0)
+    def apart(these: Any, colour: Any) -> NDArray[np.float64]:
+        return np.min([difference(to_lab(these, vision=v), to_lab(colour, vision=v)) for v in VISIONS], axis=0)
 
-    found = [tuple(int(v) for v in colour) for colour in colours]
-    least = np.min([apart(colour) for colour in found], axis=0)
-    inside = [[colours[k] for k, h in enumerate(groups.of_class) if h == g] for g in groups.joint]
-    for wanted in (*(to_lab(members).mean(0) for members in inside), to_lab(GREY)):
-        near = difference(labs["normal"], wanted)
-        best = int(np.where(least >= min(APART, least.max()), near, np.inf).argmin())
-        found.append(tuple(int(v) for v in lattice[best]))
-        least = np.minimum(least, apart(lattice[best]))
-    return tuple((r, g, b) for r, g, b in found)
+    unsure = GREYS[int(np.min([apart(GREYS, colour) for colour in colours], axis=0).argmax())]
+    least = np.min([apart(lattice, colour) for colour in (*colours, unsure)], axis=0)
+    found: list[Any] = list(colours)
+    for g in groups.joint:
+        inside = [colour for colour, h in zip(colours, groups.of_class, strict=True) if h == g]
+        near = difference(to_lab(lattice), to_lab(inside).mean(0))
+        best = lattice[int(np.where(least >= min(APART, least.max()), near, np.inf).argmin())]
+        least = np.minimum(least, apart(lattice, best))
+        found.append(best)
+    return tuple((int(r), int(g), int(b)) for r, g, b in (*found, unsure))
 
 
 def groups_tag(groups: ClassGroups | None, classes: Sequence[str]) -> dict[str, str]:
