@@ -151,6 +151,17 @@ def test_map_answers_as_the_run_did(hyperseg: Hyperseg, named: Words, tmp_path: 
         assert (tmp_path / name).read_text() == (tmp_path / name.replace("m-", "r/map-")).read_text()
 
 
+def test_no_data_answers_nothing(hyperseg: Hyperseg, named: Words, toy: Scene, tmp_path: Path) -> None:
+    assert hyperseg("classify", *named, *QUICK, "--sure", "0.9", "--out", "r").code == 0
+    cube = np.array(toy.cube, np.float32)
+    cube[:14, 7:16] = np.nan  # one window of 7 x 7 is empty, others in part
+    np.save(tmp_path / "holes.npy", cube)
+    assert hyperseg("map", "r", "holes.npy", "--out", "m.tif", "--quiet", "--side", "7").code == 0
+    empty = np.isnan(cube).all(-1)
+    np.testing.assert_array_equal(codes(tmp_path / "m-groups.tif") == 0, empty)
+    np.testing.assert_array_equal(codes(tmp_path / "m.tif") == 0, empty)
+
+
 def test_map_takes_other_groups_and_thresholds(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
     assert hyperseg("classify", *files, *QUICK, "--out", "r").code == 0
     assert "have no groups" in hyperseg("map", "r", "cube.npy", "--sure", "0.5", "--out", "m.tif").error

@@ -31,17 +31,16 @@ from hyperseg.io.write import (
     write_raster,
     write_text,
 )
-from hyperseg.io.write.groups import answer_legend, groups_tag
+from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.style import Measure, ramp_qml
 from hyperseg.metrics import mean_and_std
+from hyperseg.recipes.run.answers import draw_answers, write_answers
 from hyperseg.recipes.run.folder import METRICS, RunFolder
-from hyperseg.recipes.run.map_file import GROUPS_FILE
-from hyperseg.recipes.run.map_file import MAP as MAP_FILE
 from hyperseg.recipes.run.record import save_model
 from hyperseg.recipes.run.repeat import MAP, RepeatResult
 from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.scoring.areas import Reference, describe_areas, write_areas
-from hyperseg.recipes.scoring.groups import describe_groups, fallback_of
+from hyperseg.recipes.scoring.groups import fallback_of
 from hyperseg.report.charts import confusion_figure, spectra_figure, training_figure
 from hyperseg.report.page import write_report
 from hyperseg.report.pictures import confidence_figure, error_figure, map_figure
@@ -69,11 +68,7 @@ def finish_run(
     tensors = dict(first.tensors)
     chain = tuple(first.summary["chain"])
     final = SegmentationMap(tensors.pop(MAP), scene.classes, scene.colours, scene.grid, chain, scene.valid, scene.codes)
-    write_map(folder / MAP_FILE, final, tags=groups_tag(scene.groups, scene.classes))
-    fallback = fallback_of(scene, settings.sure)
-    if fallback is not None:
-        legend = answer_legend(fallback, scene.classes, scene.colours, scene.codes)
-        write_map(folder / GROUPS_FILE, fallback.answers(final), grid=scene.grid, made_by=chain, **legend._asdict())
+    write_map(folder / "map.tif", final, tags=groups_tag(scene.groups, scene.classes))
     entropy = share_of_largest(final.entropy(), scene.n_classes)
     measures: dict[Measure, tuple[Any, str]] = {
         "confidence": (final.confidence(), CONFIDENCE),
@@ -89,8 +84,8 @@ def finish_run(
     metrics = summarise(task, settings, [r.summary for r in results], first.sections, device=device)
     table = np.asarray(first.summary["steps"][metrics["final"]]["confusion"])
     assert scene.labels is not None
-    if fallback is not None:
-        metrics["groups"] = describe_groups(final, fallback, scene.labels, split)
+    if (fallback := fallback_of(scene, settings.sure)) is not None:
+        metrics["groups"] = write_answers(folder, final, fallback, scene, split)
     alone = parse_split(settings.split)[0].single_pixels
     metrics["areas"] = describe_areas(
         final.labels(), table, scene.classes, scene.grid, sample="test", codes=scene.codes,
@@ -99,8 +94,7 @@ def finish_run(
     write_areas(folder / "areas.csv", metrics["areas"])
     shown = draw_figures(scene, split, final, metrics) if pictures else {}
     if fallback is not None and pictures:
-        answers, title = fallback.answers(final), f"{title_of(scene, final)}, with groups"
-        shown["groups"] = map_figure(answers, legend.classes, legend.colours, title=title, scene=scene)
+        shown["groups"] = draw_answers(final, fallback, scene, title=f"{title_of(scene, final)}, with groups")
     if pictures:
         with replacing(folder / "map.png") as temporary:
             temporary.write_bytes(shown["map"])
