@@ -11,7 +11,7 @@ import click
 from hyperseg.cli.choices import NONE, Baseline, Choice, asked_baselines
 from hyperseg.cli.device import device_option
 from hyperseg.cli.options import PartsCommand, chosen_settings, in_group
-from hyperseg.cli.reading import LABELS, cube_options, vector_options
+from hyperseg.cli.reading import LABELS, cube_options, group_options, vector_options
 from hyperseg.cli.several import said_after, talks
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS, USUAL
@@ -31,6 +31,7 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
     "label raster, 0 = unlabelled (FILE:ARRAY picks an array).",
 )
 @vector_options
+@group_options
 @labels(
     "--split",
     metavar="SPLIT",
@@ -98,6 +99,7 @@ def classify(
     from hyperseg.recipes.run.inputs import open_inputs
 
     plain = {"split": split, "baselines": asked_baselines(baselines), "repeats": repeats, "seed": seed}
+    plain["sure"] = given.pop("sure")
     settings = chosen_settings(context.meta["base"], given, sets, plain)
     with_labels = f" with {given['labels']}" if given.get("labels") else ""
     with said_after(SLOW_S, f"Reading {scene or record or 'nothing'}{with_labels}", quiet=quiet or not talks()):

@@ -143,6 +143,8 @@ class _Bar:
 def _print_facts(console: Console, card: Card, where: str) -> None:
     from rich.table import Table
 
+    from hyperseg.core.groups import in_words
+
     runs = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in card.removed_bands)
     removed = f"{runs} (counted from 1 of {card.recorded_bands}; absent from the array)" if runs else "not stated"
     if card.recorded_bands == card.bands:
@@ -160,6 +162,7 @@ def _print_facts(console: Console, card: Card, where: str) -> None:
         "bands to drop": ", ".join(map(str, card.drop_bands)) or "none",
         "RGB bands": f"{', '.join(map(str, card.rgb_bands))} (counted from 0)",
         "labelled": f"{card.labelled} pixels in {len(card.classes)} classes",
+        **({} if card.groups is None else {"groups": in_words(card.groups.table(card.class_names))}),
         "files": "; ".join(f"{entry.name} (array {entry.key})" for entry in card.files),
         "on disk": where,
         "licence": card.licence,

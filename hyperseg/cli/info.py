@@ -168,6 +168,7 @@ def _label_arrays(found: Inspection, shape: Sequence[int]) -> list[str]:
 
 def _facts(found: Inspection) -> dict[str, str]:
     """What there is to say about a scene, line by line."""
+    from hyperseg.core.groups import in_words
     from hyperseg.io.look.survey import RULES
     from hyperseg.recipes.inspect import corners, cube_bytes, pixel_size, scale_hint, size_km
 
@@ -201,6 +202,8 @@ def _facts(found: Inspection) -> dict[str, str]:
     if scene.labels is not None:
         count = int(scene.labelled().sum())
         facts["labelled"] = f"{count} pixels in {scene.n_classes} classes"
+    if scene.groups is not None:
+        facts["groups"] = in_words(scene.groups.table(scene.classes))
     if found.arrays:
         facts["arrays"] = some(found.arrays, 12)
     return facts

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hyperseg.cli.device import device_option
-from hyperseg.cli.reading import cube_options, given_stated, overwrite_option
+from hyperseg.cli.reading import cube_options, given_stated, group_options, overwrite_option
 
 
 @click.command("map")
@@ -23,6 +23,7 @@ from hyperseg.cli.reading import cube_options, given_stated, overwrite_option
     "a little where windows meet.",
 )
 @click.option("--entropy", is_flag=True, help="Also write OUT-entropy.tif: 0 (certain) to 1 (no idea).")
+@group_options
 @click.option(
     "--probabilities",
     metavar="STORE",
@@ -51,15 +52,16 @@ from hyperseg.cli.reading import cube_options, given_stated, overwrite_option
 @click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder with a data set's own files.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def map_scene(
-    run: Path, scene: str, out: Path | None, refine: bool, entropy: bool, probabilities: Path | None, resume: bool,
-    overwrite: bool, workers: int | None, dask: str | None, side: int | None, device: str, folder: Path | None,
-    quiet: bool, **stated: Any,
+    run: Path, scene: str, out: Path | None, refine: bool, entropy: bool, groups: str | None, sure: float | None,
+    probabilities: Path | None, resume: bool, overwrite: bool, workers: int | None, dask: str | None, side: int | None,
+    device: str, folder: Path | None, quiet: bool, **stated: Any,
 ) -> None:  # fmt: skip
     """Apply the model of RUN (a folder made by classify) to SCENE, window by window.
 
     Memory does not grow with the scene: the next window is read while one is computed, and each is stored when it is
     done. A map that was interrupted, even by a crash, goes on with --resume. Writes a GeoTIFF with palette and class
-    names, its confidence beside it, and a .qml for QGIS.
+    names, its confidence beside it, and a .qml for QGIS; where classes have groups, also a map that falls back to the
+    group.
 
     \b
     Examples:
@@ -85,12 +87,14 @@ def map_scene(
     cluster = None if workers is None and dask is None else Cluster(dask, workers or 1)
     target = out or Path(f"{opened.name}-map.tif")
     written = apply_run(
-        run, opened, out=target, refine=refine, entropy=entropy, probabilities=probabilities, cluster=cluster,
-        side=side, resume=resume, overwrite=overwrite, device=device, quiet=quiet,
+        run, opened, out=target, refine=refine, entropy=entropy, groups=groups, sure=sure, probabilities=probabilities,
+        cluster=cluster, side=side, resume=resume, overwrite=overwrite, device=device, quiet=quiet,
     )  # fmt: skip
     click.echo(f"Map:        {written}")
     click.echo(f"Confidence: {written.with_name(written.stem + '-confidence.tif')}")
     if entropy:
         click.echo(f"Entropy:    {written.with_name(written.stem + '-entropy.tif')}")
+    if (answers := written.with_name(written.stem + "-groups.tif")).exists():
+        click.echo(f"Groups:     {answers}")
     if probabilities is not None:
         click.echo(f"All classes: {probabilities}")

@@ -9,6 +9,7 @@ import click
 
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.options import in_group
+from hyperseg.core.groups import SURE
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.io.cube_options import AS_STATED
 from hyperseg.io.labels.vectors import AS_DRAWN
@@ -21,6 +22,21 @@ Command = Callable[..., Any]
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace files that are there already; never what is read."
 )
+
+
+def group_options(command: Command) -> Command:
+    """Add --groups and --sure to a command; an option that is not given is None."""
+    help = (
+        "Of classes with groups: the probability an answer must have, else the map of groups falls back from class to "
+        f"group, and then to none.  [default: {SURE}]"
+    )
+    return groups_option(in_group(LABELS, "--sure", type=float, metavar="SHARE", help=help)(command))
+
+
+def groups_option(command: Command) -> Command:
+    """Add --groups to a command; None where it is not given."""
+    help = 'TOML file with the classes of every group: [groups], and below it corn = ["Corn", "Corn-notill"].'
+    return in_group(LABELS, "--groups", metavar="FILE", help=help)(command)
 
 
 def vector_options(command: Command) -> Command:

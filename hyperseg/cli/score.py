@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperseg.cli.reading import given_drawn, overwrite_option, vector_options
-from hyperseg.core.words import thousands
+from hyperseg.cli.reading import given_drawn, groups_option, overwrite_option, vector_options
+from hyperseg.core.words import listed, thousands
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("map_file", metavar="MAP|RUN")
 @click.argument("labels", metavar="LABELS")
 @vector_options
+@groups_option
 @click.option(
     "--classes-from",
     metavar="NAME|FILE",
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 )
 @overwrite_option
 def score(
-    map_file: str, labels: str, classes_from: str | None, json_file: Path | None, overwrite: bool, **drawn: Any
-) -> None:
+    map_file: str, labels: str, classes_from: str | None, groups: str | None, json_file: Path | None, overwrite: bool,
+    **drawn: Any,
+) -> None:  # fmt: skip
     """Score MAP against LABELS: OA, AA, kappa, every class, borders between classes, and areas.
 
     MAP is a map of hyperseg, a run folder or any label raster. LABELS are polygons with a class (.gpkg, .geojson, .shp,
@@ -44,7 +46,8 @@ def score(
     such as indian-pines, for its ground truth. Labels on another grid are brought onto the map's. Unlabelled pixels are
     not scored.
     Classes are matched by name where both files have names, else by code. Codes that only number names (of polygons
-    with classes in words) match no others: --classes-from tells which is which.
+    with classes in words) match no others: --classes-from tells which is which. Where classes have groups, the same
+    map is scored by group too.
 
     \b
     Examples:
@@ -61,9 +64,10 @@ def score(
     from hyperseg.recipes.scoring.score import score as score_files
 
     if json_file is not None:
-        read = [map_file, labels, *([classes_from] if classes_from else [])]
+        read = [map_file, labels, *filter(None, (classes_from, groups))]
         check_targets([json_file], inputs=read, overwrite=overwrite)
-    found = score_files(map_file, labels, classes_from=classes_from, vectors=VectorOptions(**given_drawn(drawn)))
+    vectors = VectorOptions(**given_drawn(drawn))
+    found = score_files(map_file, labels, classes_from=classes_from, vectors=vectors, groups=groups)
     show(found, Console(highlight=False))
     if json_file is not None:
         write_json(json_file, found.to_json())
@@ -81,6 +85,8 @@ def show(found: MapScore, console: Console) -> None:
     print_plain(console, f"{found.map} against {found.labels}")
     print_plain(console, f"{thousands(totals.n)} pixels scored, classes matched by {found.matched_by}")
     console.print(f"OA {totals.oa:.2f} %   AA {totals.aa:.2f} %   kappa {totals.kappa:.2f} %", style="bold")
+    if by_group := found.by_group().get("groups"):
+        print_plain(console, f"as groups ({listed(by_group['classes'], most=6)}): {_accuracies(by_group)}")
     *notes, origin = found.notes  # what the map was trained on belongs beside the number
     print_plain(console, origin)
     near = "there are none" if math.isnan(found.boundary) else f"OA {found.boundary:.2f} %"
@@ -99,6 +105,10 @@ def show(found: MapScore, console: Console) -> None:
         show_areas(found.areas, console)
     for note in notes:
         print_plain(console, f"\n{note}")
+
+
+def _accuracies(scores: dict[str, Any]) -> str:
+    return f"OA {scores['OA']:.2f} %   AA {scores['AA']:.2f} %   kappa {scores['kappa']:.2f} %"
 
 
 def show_areas(areas: dict[str, Any], console: Console) -> None:

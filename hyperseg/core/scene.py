@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from hyperseg.core.codes import codes_of
 from hyperseg.core.errors import LabelError, SceneError
 from hyperseg.core.words import distinct
+
+if TYPE_CHECKING:
+    from hyperseg.core.groups import ClassGroups
 
 UNLABELLED = -1
 NodataBy = Literal["file", "given", "found", "run"]
@@ -67,6 +70,7 @@ class Scene:
         name: short name; a simulated scene says so here.
         source: where the data come from (file, licence).
         codes: K codes of the classes in the label file, which maps keep; None where it has none: they are 1..K then.
+        groups: which classes belong together, or None.
     """
 
     cube: Cube
@@ -87,11 +91,16 @@ class Scene:
     name: str = "scene"
     source: str = ""
     codes: tuple[int, ...] | None = None
+    groups: ClassGroups | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", distinct(self.classes))
         if self.codes is not None:
             object.__setattr__(self, "codes", codes_of(len(self.classes), self.codes))
+        if self.groups is not None and len(self.groups.of_class) != len(self.classes):
+            raise LabelError(
+                f"{self.name}: groups of {len(self.groups.of_class)} classes for a scene of {len(self.classes)}."
+            )
         shape = tuple(self.cube.shape)
         if len(shape) not in (3, 4):
             raise SceneError(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import DataFileError
+from hyperseg.core import DataFileError, LabelError
+from hyperseg.core.groups import ClassGroups
 
 WavelengthKind = Literal["listed", "approximate", "range"]
 Role = Literal["cube", "labels"]
@@ -65,6 +66,7 @@ class Card:
         range_nm, wavelengths_nm: first and last wavelength; centres, or empty for "range".
         counts_measured: class counts were measured on the label files; otherwise they are quoted.
         classes, files, splits: see their types.
+        groups: which classes belong together, as their names say, or None.
         licence, citation, sources: terms, whom to cite, public pages.
         remarks, certainty: what a user must know; what is not certain about this card.
     """
@@ -97,6 +99,7 @@ class Card:
     sources: tuple[str, ...]
     remarks: tuple[str, ...]
     certainty: tuple[str, ...]
+    groups: ClassGroups | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -138,7 +141,11 @@ def read_card(path: Path) -> Card:
             files=tuple(_file(entry) for entry in fields.pop("files")),
             splits=tuple(_split(entry) for entry in fields.pop("splits", ())),
         )
-    except (KeyError, TypeError, ValueError) as error:
+        if (table := fields.pop("groups", None)) is not None:
+            card = replace(card, groups=ClassGroups.of(table, card.class_names, origin=f"{path}: [groups]"))
+    except LabelError as error:
+        raise DataFileError(str(error)) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataFileError(f"{path}: card field {error} is missing or has a wrong value.") from error
     if fields:
         raise DataFileError(f"{path}: unknown card fields {', '.join(sorted(fields))}: check the spelling.")

@@ -140,6 +140,7 @@ def open_card(card: Card, *, cache: Path | str | None = None) -> Scene:
         classes=card.class_names,
         codes=tuple(entry.code for entry in card.classes),
         colours=card.colours,
+        groups=card.groups,
         grid=Grid(spacing=(card.pixel_m, card.pixel_m), unit="m"),
         wavelengths_nm=np.array(card.wavelengths_nm) if card.wavelengths_nm else None,
         good_bands=card.good_bands(),

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError, Scene
+from hyperseg.core.groups import ClassGroups
 from hyperseg.io.card import Card
 from hyperseg.io.catalog import find_card, open_card, unknown_card
 from hyperseg.io.cube_options import AS_STATED, CubeOptions
 from hyperseg.io.formats import check_file, is_data
+from hyperseg.io.labels.groups import groups_table
 from hyperseg.io.labels.raster import with_labels
 from hyperseg.io.labels.rasterise import read_vector_mask
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
@@ -52,6 +54,7 @@ def open_scene(
     need_labels: bool = True,
     vectors: VectorOptions = AS_DRAWN,
     cube: CubeOptions = AS_STATED,
+    groups: str | os.PathLike[str] | None = None,
 ) -> Scene:
     """Open a data set by name, or a file.
 
@@ -63,10 +66,19 @@ def open_scene(
         need_labels: False for scenes of any size that are only to be mapped: not all of their pixels are read.
         vectors: class column, layer and the like; of labels drawn as vectors only.
         cube: what the file of the scene does not say itself.
+        groups: a TOML file that tells which classes belong together; it replaces the groups of a data set.
 
     Raises:
         DataFileError, SettingError, SceneError, LabelError: whatever is missing or does not fit, with the remedy.
     """
+    table = groups_table(groups, column=vectors.group_column)
+    scene = _opened(text, labels=labels, folder=folder, need_labels=need_labels, vectors=vectors, cube=cube)
+    return scene if table is None else scene.with_(groups=ClassGroups.of(table, scene.classes, origin=groups))
+
+
+def _opened(
+    text: str, *, labels: str | None, folder: Path | None, need_labels: bool, vectors: VectorOptions, cube: CubeOptions
+) -> Scene:
     card = named_card(text)
     if card is None:
         # a scene that is only mapped may be of any size

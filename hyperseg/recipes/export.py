@@ -17,6 +17,7 @@ from hyperseg.io.read import read_array
 from hyperseg.io.write import read_map, write_map, write_png
 from hyperseg.io.write.cog import check_tif_name, write_cog
 from hyperseg.io.write.envi import check_header_name, write_envi_map
+from hyperseg.io.write.groups import groups_in
 from hyperseg.io.write.map import codes_are_given
 from hyperseg.io.write.regions import merge_small
 from hyperseg.io.write.targets import check_targets
@@ -117,7 +118,11 @@ def export(source: str | Path, settings: ExportSettings) -> Exported:
     how = {**named, "grid": found.grid}
     n = None
     if settings.polygons is not None:
-        n = write_polygons(settings.polygons, labels, **how, confidence=confidence_of(path, labels.shape))
+        inside = groups_in(path, found.classes)
+        groups = None if inside is None else [inside.names[g] for g in inside.of_class]
+        n = write_polygons(
+            settings.polygons, labels, **how, confidence=confidence_of(path, labels.shape), groups=groups
+        )
     if settings.envi is not None:
         write_envi_map(settings.envi, labels, **how)
     if settings.cog is not None:

@@ -85,6 +85,7 @@ class Inspection:
             "scale": scene.scale,
             "scale_hint": scale_hint(scene, self.survey),
             "sample": sampled,
+            "groups": None if scene.groups is None else scene.groups.table(scene.classes),
         }
 
 

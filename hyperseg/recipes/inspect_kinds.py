@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, Grid, HypersegError, LabelError
 from hyperseg.core.codes import codes_of
+from hyperseg.core.groups import in_words
 from hyperseg.core.words import counted, one_line, some, thousands
 from hyperseg.io.formats import list_arrays
 from hyperseg.io.formats.array import FileArray
@@ -24,6 +25,7 @@ from hyperseg.io.open import named_card
 from hyperseg.io.pixel_area import pixel_areas
 from hyperseg.io.read import open_array, split_key
 from hyperseg.io.write import read_map
+from hyperseg.io.write.groups import groups_in
 from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.inspect import said_while_reading
 from hyperseg.recipes.run.folder import METRICS, UNFINISHED
@@ -100,6 +102,7 @@ def run_folder(text: str) -> Kind:
             "accuracy": ", ".join(said) + " (percent, on test pixels)",
             "leak": f"{share:.1f} % at a window of {leak['window']} px",
             "classes": f"{len(classes)}: {some(classes, SHOWN)}",
+            **({"groups": in_words(metrics["groups"]["classes"])} if metrics.get("groups") else {}),
             "made with": f"hyperseg {metrics['versions']['hyperseg']} on {metrics['device']}",
             "holds": some(held, SHOWN),
         }
@@ -110,6 +113,7 @@ def run_folder(text: str) -> Kind:
     data = {
         "kind": "run", "finished": True, "scene": scene, "chain": chain, "method": metrics["method"], "split": split,
         "repeats": repeats, "accuracy": accuracy, "classes": classes, "files": held,
+        "groups": (metrics.get("groups") or {}).get("classes"),
     }  # fmt: skip
     return Kind(text, "run of hyperseg", facts, data, f"hyperseg map {quote(text)} OTHER_SCENE.hdr")
 
@@ -210,7 +214,10 @@ def raster(text: str, file: FileArray) -> Kind | None:
         if made_by or (file.path.parent / METRICS).exists():
             named = _counted(classes, codes_of(len(classes), found.codes), labels)
             facts = {"map by": made_by or "not said"} | _pixels(labels.shape, grid, named)
-            data = _data("map", labels.shape, grid, named) | {"made_by": made_by or None}
+            inside = groups_in(text, classes)
+            table = None if inside is None else inside.table(classes)
+            facts |= {"groups": in_words(table)} if table else {}
+            data = _data("map", labels.shape, grid, named) | {"made_by": made_by or None, "groups": table}
             return Kind(text, "map of hyperseg", facts, data, f"hyperseg score {quote(text)} CHECKED_LABELS")
     shape, grid = tuple(file.array.shape), file.grid or Grid()
     try:

@@ -16,14 +16,16 @@ from hyperseg.core.words import NARROW, duration, number, thousands
 from hyperseg.metrics import area_table
 from hyperseg.report import findings
 from hyperseg.report.findings import Metrics, Row
+from hyperseg.report.groups import groups_line, groups_section
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-WITH_THE_MAP = ("map", "errors", "confidence")
+WITH_THE_MAP = ("map", "groups", "errors", "confidence")
 CAPTIONS = {
     "map": "The scene in false colour, the ground truth where there is any, and the map. "
     "Percentages are shares of the mapped area.",
+    "groups": "What map-groups.tif answers: the class, the group where the class is a guess, or nothing (unsure).",
     "errors": "Test pixels: blue where the map is right, orange where it is wrong; yellow: training pixels.",
     "confidence": "Probability of the mapped class as the method states it; it is not an accuracy.",
     "confusion": "Rows: what the test pixels are. Columns: what they were mapped as, in percent of the row.",
@@ -98,6 +100,7 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], sections: S
         says=findings,
         areas=metrics.get("areas"),
         says_areas=area_table,
+        groups=groups_section(metrics),
         pictures=figures,
         captions=CAPTIONS
         | ({"confusion": f"{CAPTIONS['confusion']} Summed over {repeats} repeats."} if repeats > 1 else {}),
@@ -150,6 +153,8 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
     say(f"{of}leak: % of test pixels with a training pixel in the window looked at (its side) + in its region", "dim")
     if own := findings.map_sentence(metrics):
         say(own)
+    if by_group := groups_line(metrics):
+        say(by_group)
     out.print()
     for sentence in findings.cautions(metrics):
         say(f"- {sentence}")

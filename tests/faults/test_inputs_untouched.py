@@ -136,8 +136,10 @@ def test_what_is_there_is_replaced_only_when_told(hyperseg: Hyperseg, place: Pat
 
 
 def test_files_of_a_run_are_known(place: Path) -> None:
-    """Without pictures, which are named beside them."""
-    assert {p.name for p in (place / "run").iterdir()} == RUN_FILES - {"map.png"}
+    """Without pictures and groups of classes, whose files are named beside them."""
+    groups = {name for name in RUN_FILES if name.startswith("map-groups.")}
+    assert len(groups) == 3
+    assert {p.name for p in (place / "run").iterdir()} == RUN_FILES - {"map.png"} - groups
 
 
 def test_a_geopackage_keeps_its_other_layers(hyperseg: Hyperseg, place: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def tiny() -> Card:
     )
     card = replace(load_card("salinas"), name="tiny", title="Tiny", aliases=(), classes=classes, files=files)
     card = replace(card, size=(3, 4), bands=2, rgb_bands=(1, 0, 0), wavelengths_nm=(500.0, 600.0), drop_bands=(1,))
-    return replace(card, low=0, high=23, exact=True)
+    return replace(card, low=0, high=23, exact=True, groups=None)
 
 
 @pytest.fixture

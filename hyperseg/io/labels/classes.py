@@ -55,11 +55,11 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
     """
     name, guessed = choose_column(layer, column)
     values = layer.columns[name]
-    numbers = _whole_numbers(values)
+    numbers = whole_numbers(values)
     if numbers is None and values.dtype.kind not in "OUS":
         raise LabelError(
             f"{layer.path}: the column {name!r} holds {values.dtype} values; classes are text or whole numbers. "
-            f"Choose another column. {_listing(layer)}"
+            f"Choose another column. {columns_told(layer)}"
         )
     if numbers is not None:
         unique, inverse = np.unique(numbers, return_inverse=True)
@@ -69,7 +69,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
         codes, texts = tuple(present), tuple(str(n) for n in present)
         names, beside = _names_of_codes(layer, name, of, texts), None
     else:
-        words = _words(values)
+        words = words_in(values)
         present = sorted(set(words) - {""}, key=lambda w: (w.casefold(), w))
         place = {w: k for k, w in enumerate(present)} | {"": UNLABELLED}
         of = np.array([place[w] for w in words], np.int64)
@@ -79,7 +79,7 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
     if not present:
         raise LabelError(
             f"{layer.path}: the column {name!r} names no class: all {len(of)} values are empty or negative. "
-            f"Fill it in, or choose another column. {_listing(layer)}"
+            f"Fill it in, or choose another column. {columns_told(layer)}"
         )
     if len(present) > MAX_CLASSES:
         raise LabelError(
@@ -98,7 +98,7 @@ def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:
         if len(same) == 1:
             return same[0], False
         hint = did_you_mean(wanted, layer.columns)
-        raise LabelError(f"{layer.path}: has no column {wanted!r}. {_listing(layer)}{hint}")
+        raise LabelError(f"{layer.path}: has no column {wanted!r}. {columns_told(layer)}{hint}")
     styled = layer.style.column
     if styled is not None and styled in layer.columns:
         return styled, True
@@ -113,16 +113,16 @@ def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:
     if not usable and own:
         raise LabelError(
             f"{layer.path}: (nearly) every one of {len(layer.shapes)} features has a value of its own in "
-            f"{listed(own, most=8)}, and no other column could tell classes. {_listing(layer)} Add one with the class "
-            "of every polygon; if every polygon is a class of its own, say so with --class-column NAME."
+            f"{listed(own, most=8)}, and no other column could tell classes. {columns_told(layer)} Add one with the "
+            "class of every polygon; if every polygon is a class of its own, say so with --class-column NAME."
         )
     if not usable:
         raise LabelError(
-            f"{layer.path}: has no column that could tell classes (text or whole numbers). {_listing(layer)} "
+            f"{layer.path}: has no column that could tell classes (text or whole numbers). {columns_told(layer)} "
             "Add one with the class of every polygon."
         )
     raise LabelError(
-        f"{layer.path}: which column tells the classes is unclear. {_listing(layer)} "
+        f"{layer.path}: which column tells the classes is unclear. {columns_told(layer)} "
         "Choose one with --class-column NAME (class_column in Python)."
     )
 
@@ -134,7 +134,7 @@ def _one_of(layer: Layer, names: list[str]) -> str | None:
     first = _texts(layer.columns[names[0]])
     if not all(_same_classes(first, _texts(layer.columns[n])) for n in names[1:]):
         return None
-    return next((n for n in names if _whole_numbers(layer.columns[n]) is not None), names[0])
+    return next((n for n in names if whole_numbers(layer.columns[n]) is not None), names[0])
 
 
 def _same_classes(a: list[str], b: list[str]) -> bool:
@@ -143,7 +143,7 @@ def _same_classes(a: list[str], b: list[str]) -> bool:
 
 def _own_values(values: NDArray[Any]) -> bool:
     """Whether (nearly) every one of more than a few features has a value of its own, as names and numbers of fields."""
-    words = [w for w in _words(values) if w]
+    words = [w for w in words_in(values) if w]
     return len(words) > FEW and len(set(words)) >= OWN * len(words)
 
 
@@ -156,7 +156,7 @@ def _codes_of_names(layer: Layer, column: str, of: NDArray[np.int64], n: int) ->
         return None
     found = set()
     for other, values in layer.columns.items():
-        numbers = None if other == column or _plain(other) in NUMBERS else _whole_numbers(values)
+        numbers = None if other == column or _plain(other) in NUMBERS else whole_numbers(values)
         if numbers is None or (numbers[of >= 0] < 0).any():
             continue
         pairs = {(k, c) for k, c in zip(of.tolist(), numbers.tolist(), strict=True) if k >= 0}
@@ -168,10 +168,10 @@ def _codes_of_names(layer: Layer, column: str, of: NDArray[np.int64], n: int) ->
 def _names_of_codes(layer: Layer, column: str, of: NDArray[np.int64], texts: tuple[str, ...]) -> tuple[str, ...]:
     """Names of numbered classes: of a column that tells the same in words, else the style's, else "class 3"."""
     for other, values in layer.columns.items():
-        text = values.dtype.kind in "OUS" and _whole_numbers(values) is None
+        text = values.dtype.kind in "OUS" and whole_numbers(values) is None
         if other == column or _plain(other) not in TELLING | WEAK or not text:
             continue
-        words = _words(values)
+        words = words_in(values)
         pairs = {(k, w) for k, w in zip(of.tolist(), words, strict=True) if k >= 0 and w}
         if len(pairs) == len(texts) == len({k for k, _ in pairs}) == len({w for _, w in pairs}):
             return tuple(w for _, w in sorted(pairs))
@@ -217,10 +217,10 @@ def _plain(name: str) -> str:
 def _is_class_like(values: NDArray[Any]) -> bool:
     if values.dtype.kind in "OUS":
         return all(v is None or isinstance(v, str) for v in values.tolist())
-    return _whole_numbers(values) is not None
+    return whole_numbers(values) is not None
 
 
-def _words(values: NDArray[Any]) -> list[str]:
+def words_in(values: NDArray[Any]) -> list[str]:
     """Clean text; "" where there is none."""
     texts = _texts(values)
     known = {t: clean_name(t, None) for t in set(texts)}
@@ -231,7 +231,7 @@ def _texts(values: NDArray[Any]) -> list[str]:
     return ["" if v is None else str(v) for v in values.tolist()]
 
 
-def _whole_numbers(values: NDArray[Any]) -> NDArray[np.int64] | None:
+def whole_numbers(values: NDArray[Any]) -> NDArray[np.int64] | None:
     """Whole numbers, -1 for none; None if the column holds anything else. Missing numbers make a column float."""
     if values.dtype.kind in "biu":
         return values.astype(np.int64)
@@ -241,13 +241,13 @@ def _whole_numbers(values: NDArray[Any]) -> NDArray[np.int64] | None:
             return np.where(known, values, -1).astype(np.int64)
         return None
     if values.dtype.kind in "OUS":
-        words = _words(values)
+        words = words_in(values)
         if any(words) and all(w.isascii() and w.lstrip("-").isdigit() and len(w) < 18 for w in words if w):
             return np.array([int(w) if w else -1 for w in words], np.int64)
     return None
 
 
-def _listing(layer: Layer) -> str:
+def columns_told(layer: Layer) -> str:
     """Every column with some of its values, for messages."""
     shown = []
     for name, values in layer.columns.items():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, Scene
 from hyperseg.core.codes import BYTE
+from hyperseg.core.groups import ClassGroups
 from hyperseg.core.words import clean_name, distinct, some
 from hyperseg.io.formats.array import FileArray
 from hyperseg.io.labels.background import unlabelled_in
@@ -35,6 +36,7 @@ class Labels:
         parcels: (H, W) int32 number of the drawn polygon a label comes from, -1 none; None for rasters.
         numbered: classes are told in words: `file_codes` are 1..K in the order of the names.
         beside: K codes of such classes that a column of codes beside the names tells, or None.
+        groups: which classes belong together, or None.
     """
 
     codes: NDArray[np.int16]
@@ -44,6 +46,7 @@ class Labels:
     parcels: NDArray[np.int32] | None = None
     numbered: bool = False
     beside: tuple[int, ...] | None = None
+    groups: ClassGroups | None = None
 
 
 def map_codes(
@@ -126,6 +129,7 @@ def only_present(labels: Labels, origin: object) -> Labels:
         colours=None if labels.colours is None else tuple(labels.colours[k] for k in present),
         file_codes=tuple(labels.file_codes[k] for k in present),
         beside=None if labels.beside is None else tuple(labels.beside[k] for k in present),
+        groups=None if labels.groups is None else labels.groups.kept(present.tolist()),
     )
 
 
@@ -150,7 +154,7 @@ def with_labels(scene: Scene, found: Labels) -> Scene:
                  scene.name, len(found.classes), LARGEST)  # fmt: skip
     return scene.with_(
         labels=found.codes, classes=found.classes, colours=found.colours or class_colours(found.classes), codes=codes,
-        parcels=found.parcels,
+        parcels=found.parcels, groups=found.groups,
     )  # fmt: skip
 
 

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, Grid, LabelError
+from hyperseg.core.groups import ClassGroups
 from hyperseg.io.labels.classes import Classes, classes_of
 from hyperseg.io.labels.frame import Frame
+from hyperseg.io.labels.groups import groups_of, without
 from hyperseg.io.labels.place import Placed, frame_for, place
 from hyperseg.io.labels.raster import Labels, only_present
 from hyperseg.io.labels.vectors import AS_DRAWN, Layer, VectorOptions, open_layer
@@ -59,7 +61,8 @@ def read_vectors(
     """
     layer = open_layer(path, layer=options.layer)
     frame = frame_for(layer, shape, grid, scene)
-    classes = classes_of(layer, options.class_column)
+    classes = classes_of(without(layer, options.group_column), options.class_column)
+    groups = groups_of(layer, options.group_column, classes)
     placed = place(layer, classes.of >= 0, frame, buffer_m=options.buffer_m)
     _note_thin(layer, placed)
     burnt = _burn_classes(placed, classes, frame, all_touched=options.all_touched)
@@ -69,7 +72,7 @@ def read_vectors(
         hint = "" if options.all_touched else "; --all-touched would label what they touch"
         log.info("%s: geometries that got no pixel (smaller than one, or under others of their class): %d%s",
                  layer.path, lost, hint)  # fmt: skip
-    return _labels(layer, placed, classes, burnt)
+    return _labels(layer, placed, classes, burnt, groups)
 
 
 def read_vector_mask(
@@ -175,16 +178,19 @@ def _report_disputes(layer: Layer, placed: Placed, classes: Classes, burnt: _Bur
     )  # fmt: skip
 
 
-def _labels(layer: Layer, placed: Placed, classes: Classes, burnt: _Burnt) -> Labels:
+def _labels(layer: Layer, placed: Placed, classes: Classes, burnt: _Burnt, groups: ClassGroups | None) -> Labels:
     if (burnt.codes < 0).all():
         raise LabelError(
             f"{layer.path}: no pixel is left to label: its {len(placed.shapes)} geometries in the scene are smaller "
             "than a pixel or overlap others of another class. Try --all-touched, or draw them larger."
         )
     drawn = Labels(
-        burnt.codes, classes.names, classes.colours, classes.codes, burnt.parcels, classes.numbered, classes.beside
-    )
+        burnt.codes, classes.names, classes.colours, classes.codes, burnt.parcels, classes.numbered, classes.beside,
+        groups,
+    )  # fmt: skip
     found = only_present(drawn, layer.path)
+    if groups is not None and found.groups is None:
+        log.warning("%s: in the scene its groups tell nothing: each is one class, or one holds them all", layer.path)
     geometries = len(np.unique(burnt.parcels[burnt.parcels >= 0]))
     log.info("%s: %d pixels labelled, classes: %d, geometries: %d",
              layer.path, np.count_nonzero(found.codes >= 0), len(found.classes), geometries)  # fmt: skip

@@ -49,6 +49,11 @@ class VectorOptions:
     class_column: str | None = option(
         None, "Of drawn labels: the column that tells the classes.  [default: guessed]", shown="class-column"
     )
+    group_column: str | None = option(
+        None,
+        "Of drawn labels: the column that tells the group of a class, such as corn of two kinds of corn.",
+        shown="group-column",
+    )
     layer: str | None = option(None, "Of drawn labels: the layer of a file of several.", shown="layer")
     all_touched: bool = option(
         False,

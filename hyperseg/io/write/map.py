@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +46,7 @@ class MapWriter:
         entropy_path: a float32 GeoTIFF for the entropy, from 0 (certain) to 1 (no idea), or None.
         made_by: method and refiners, in order; the tag "made_by" of the file.
         codes: K codes of the classes in the file; None numbers them 1..K, and a tag of the file says so.
+        tags: further tags of the file.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class MapWriter:
         entropy_path: AnyPath | None = None,
         made_by: Sequence[str] = (),
         codes: Sequence[int] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         if len(shape) != 2 or min(shape) < 1:
             raise SettingError(f"{path}: a map has shape (rows, columns), got {tuple(shape)}.")
@@ -74,7 +76,7 @@ class MapWriter:
         self.entropy_path = None if entropy_path is None else Path(entropy_path)
         self.made_by = tuple(made_by)
         self.codes = codes_of(len(classes), codes)
-        self._origin = NUMBERED if codes is None else GIVEN
+        self._tags = {ORIGIN: NUMBERED if codes is None else GIVEN} | dict(tags or {})
         self._dtype, self._table = code_type(self.codes), code_table(self.codes)
 
     def __enter__(self) -> Self:
@@ -96,7 +98,7 @@ class MapWriter:
             )
             painted = dict(zip(self.codes, self.colours, strict=True))
             self._map.write_colormap(1, {self._empty: (0, 0, 0, 0), **painted})
-            self._map.update_tags(**{ORIGIN: self._origin})
+            self._map.update_tags(**self._tags)
             if self.made_by:
                 self._map.update_tags(made_by=" + ".join(self.made_by))
             if self.grid is not None and self.grid.unit == "m" and self.grid.affine is None:
@@ -168,17 +170,19 @@ def write_map(
     colours: Colours | None = None,
     grid: Grid | None = None,
     codes: Sequence[int] | None = None,
+    made_by: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write a class map as a GeoTIFF with palette, class names and coordinates (see `MapWriter`).
 
     Args:
         path: the map, a .tif.
         labels: a `SegmentationMap`, or (H, W) labels, -1 = unlabelled, with their classes and colours.
-        classes, colours, grid, codes: override those of a `SegmentationMap`; without codes they are 1..K.
+        classes, colours, grid, codes, made_by: override those of a `SegmentationMap`; without codes they are 1..K.
+        tags: further tags of the file.
     """
-    made_by: Sequence[str] = ()
     if isinstance(labels, SegmentationMap):
-        made_by = labels.made_by
+        made_by = made_by or labels.made_by
         classes, colours = classes or labels.classes, colours or labels.colours
         codes = labels.codes if codes is None else codes
         grid, labels = grid or labels.grid, labels.labels()
@@ -186,7 +190,7 @@ def write_map(
         raise SettingError(f"{path}: an array of labels needs classes and colours to become a map.")
     check_labels(labels, len(classes), path)
     with MapWriter(
-        path, labels.shape, classes=classes, colours=colours, grid=grid, made_by=made_by, codes=codes
+        path, labels.shape, classes=classes, colours=colours, grid=grid, made_by=made_by, codes=codes, tags=tags
     ) as writer:
         writer.write((slice(None), slice(None)), labels)
 

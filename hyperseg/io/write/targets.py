@@ -25,9 +25,10 @@ INSTEAD = (
 )  # fmt: skip
 RUN_FILES = frozenset(
     (RECORD, "map.tif", "map.tif.aux.xml", "map.qml", "map.png", "confidence.tif", "confidence.qml", "entropy.tif",
-     "entropy.qml", "areas.csv", "model.safetensors", "metrics.json", "report.html")
+     "entropy.qml", "map-groups.tif", "map-groups.tif.aux.xml", "map-groups.qml", "areas.csv", "model.safetensors",
+     "metrics.json", "report.html")
 )  # fmt: skip
-RUN_INPUTS = ("scene", "labels", "train_mask", "test_mask", "pool")
+RUN_INPUTS = ("scene", "labels", "groups", "train_mask", "test_mask", "pool")
 
 
 def check_targets(

@@ -36,10 +36,11 @@ def write_polygons(
     grid: Grid | None = None,
     confidence: NDArray[Any] | None = None,
     codes: Sequence[int] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> int:
     """Write the regions of a map as polygons along pixel borders, and a QGIS style beside them.
 
-    Columns: `class`, `code` (as in the map's file), `pixels`, `area_m2` and
+    Columns: `class`, `group` where classes have any, `code` (as in the map's file), `pixels`, `area_m2` and
     `area_ha` where the grid tells (in degrees: on the ellipsoid), and `confidence`, the mean over the polygon's
     pixels, where there is one. GeoJSON is in longitude and latitude (WGS 84), as RFC 7946 has it; the others keep
     the map's CRS. Everything is held in memory: about 25 bytes a pixel, and 1 kB a polygon.
@@ -51,6 +52,7 @@ def write_polygons(
         grid: coordinates, or None.
         confidence: (H, W), NaN where there is none; or None.
         codes: K codes of the classes, or None for 1..K.
+        groups: K names of their groups, or None.
 
     Returns:
         The number of polygons.
@@ -64,7 +66,7 @@ def write_polygons(
     driver = vector_driver(target)
     check_labels(labels, len(classes), target)
     numbers, of_region = find_regions(labels)
-    columns = _columns(numbers, of_region, classes, place, confidence, codes)
+    columns = _columns(numbers, of_region, classes, place, confidence, codes, groups)
     shapes, order = _outlines(numbers, place)
     if driver == "GeoJSON" and place.affine is not None and not _on_earth(place):
         raise DataFileError(
@@ -133,12 +135,14 @@ def _columns(
     grid: Grid,
     confidence: NDArray[Any] | None,
     codes: Sequence[int] | None,
+    groups: Sequence[str] | None,
 ) -> dict[str, NDArray[Any]]:
     """The table, one entry per region number 0..n."""
     n = len(of_region)
     names = np.array([*classes, ""], object)  # the last is for the number 0, class -1
     found: dict[str, NDArray[Any]] = {
         "class": names[of_region],
+        **({} if groups is None else {"group": np.array([*groups, ""], object)[of_region]}),
         "code": code_table(codes_of(len(classes), codes))[of_region].astype(np.int32),
         "pixels": region_sums(numbers, None, n).astype(np.int64),
     }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device, scene_progress
 from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.write import ENTROPY, MapWriter
+from hyperseg.io.write.groups import SURE_TAG, groups_tag
 from hyperseg.io.write.targets import check_targets
+from hyperseg.recipes.mapping.fallback import answer_writer, chosen_fallback
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_target
 from hyperseg.recipes.mapping.resume import PLAN, UnfinishedMap, open_unfinished
@@ -28,6 +31,10 @@ from hyperseg.recipes.run.record import load_record
 log = logging.getLogger(__name__)
 
 ASSEMBLED_ROWS = 256  # a row of the map file's blocks
+OURS: Mapping[str, Callable[[Any], bool]] = {  # layer beside a map -> whether a raster is one of ours
+    "entropy": lambda raster: raster.descriptions == (ENTROPY,),
+    "groups": lambda raster: SURE_TAG in raster.tags(),
+}
 Mapped = Iterator[tuple[int, WindowMap]]
 
 
@@ -53,6 +60,8 @@ def apply_run(
     out: Path,
     refine: bool = False,
     entropy: bool = False,
+    groups: Path | str | None = None,
+    sure: float | None = None,
     probabilities: Path | None = None,
     cluster: Cluster | None = None,
     side: int | None = None,
@@ -62,7 +71,7 @@ def apply_run(
     quiet: bool = False,
     on_window: Callable[[int], None] | None = None,
 ) -> Path:
-    """Map `scene` with the model of `run`; write `out` and OUT-confidence.tif.
+    """Map `scene` with the model of `run`; write `out` and OUT-confidence.tif, and OUT-groups.tif of grouped classes.
 
     While it runs, finished windows lie in OUT.unfinished beside the map; a run that was killed goes on there and
     ends with the same bytes. Memory does not grow with the scene.
@@ -73,11 +82,13 @@ def apply_run(
         out: GeoTIFF to write.
         refine: apply the run's refiners too, within each window and a halo around it.
         entropy: also write OUT-entropy.tif: Shannon entropy over ln K, 0 (certain) to 1.
+        groups: a TOML file with groups of the run's classes; None are those of the run, if it has any.
+        sure: the probability an answer of OUT-groups.tif must have; None is that of the run.
         probabilities: a Zarr store for the probabilities of all classes (needs the package zarr), or None.
         cluster: map windows in other processes or on other machines.
         side: of a window in pixels; None follows from the memory of a pixel.
         resume: go on with an interrupted map.
-        overwrite: replace a map that is there already; its entropy goes with it where this call writes none.
+        overwrite: replace a map that is there already; its entropy and groups go with it where this call writes none.
         device, quiet: as in `classify`.
         on_window: called with the number of every window once it is kept.
 
@@ -89,12 +100,14 @@ def apply_run(
     unfinished = out.with_name(out.stem + ".unfinished")
     if probabilities is not None:
         check_target(probabilities, unfinished)
-    targets = _targets(out, entropy=entropy)
+    loaded = load_run(run)
+    fallback = chosen_fallback(loaded, run, groups=groups, sure=sure)
+    targets = _targets(out, entropy=entropy, groups=fallback is not None)
     # a map that was complete but for the removal of its unfinished state is assembled once more
     assembled = resume and (unfinished / PLAN).is_file()
-    stale = _stale(_targets(out, entropy=True), targets) if overwrite else []
-    check_targets([*targets.values(), *stale], inputs=[run, scene.source], overwrite=overwrite or assembled)
-    loaded = load_run(run)
+    stale = _stale(_targets(out, entropy=True, groups=True), targets) if overwrite else []
+    read: list[str | Path] = [run, scene.source, *([] if groups is None else [groups])]
+    check_targets([*targets.values(), *stale], inputs=read, overwrite=overwrite or assembled)
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
     if loaded.refiners and not refine:
         left_out = listed(fitted.name for fitted in loaded.refiners)
@@ -104,8 +117,9 @@ def apply_run(
     if refine and not loaded.refiners:
         log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
     mapper = make_mapper(
-        loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device))
-    )
+        loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device)),
+        fallback=fallback,
+    )  # fmt: skip
     windows = plan_windows(scene, halo_px=mapper.halo_px, side=side, refined=mapper.refine)
     blurred = [r.name for r in loaded.refiners if not r.exact] if mapper.refine and len(windows) > 1 else []
     if blurred:
@@ -115,16 +129,21 @@ def apply_run(
         )  # fmt: skip
     layers = {"codes": "uint8" if len(loaded.classes) < 2**8 else "uint16", "confidence": "float32"}
     layers |= {"entropy": "float32"} if entropy else {}
+    layers |= {"groups": "uint16"} if fallback is not None else {}
+    made_by = loaded.chain if mapper.refine else loaded.chain[:1]
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
         confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
-        made_by=loaded.chain if mapper.refine else loaded.chain[:1], codes=loaded.codes,
+        made_by=made_by, codes=loaded.codes,
+        tags=groups_tag(None if fallback is None else fallback.groups, loaded.classes),
     )  # fmt: skip
+    answers = answer_writer(targets.get("groups"), scene, loaded, fallback, made_by)
     plan = {
         "run": load_record(run)["seal"],
         "scene": identity_of(scene),
         "refiners": [r.name for r in loaded.refiners] if mapper.refine else [],
         "layers": layers,
+        "groups": None if fallback is None else fallback.to_json(),
         "probabilities": None if probabilities is None else str(probabilities),
     }
     _make_folder(out.parent)
@@ -135,7 +154,7 @@ def apply_run(
         if probabilities is not None:
             probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
         _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window)
-        _assemble(store, writer)
+        _assemble(store, writer, answers)
         if probs is not None:
             probs.finish()
         for file in stale:
@@ -203,6 +222,8 @@ def _write_windows(
                 "confidence": made.confidence,
                 "entropy": made.entropy,
             }
+            if made.groups is not None:
+                values["groups"] = made.groups.astype(np.int32) - UNLABELLED
             store.write(number, windows[number], values)
             done += made.labels.size
             progress(done, total)
@@ -210,34 +231,43 @@ def _write_windows(
                 on_window(number)
 
 
-def _assemble(store: UnfinishedMap, writer: MapWriter) -> None:
-    with writer:
+def _assemble(store: UnfinishedMap, writer: MapWriter, answers: MapWriter | None) -> None:
+    with writer, answers or nullcontext():  # the map itself appears last
         for start in range(0, store.shape[0], ASSEMBLED_ROWS):
             rows = slice(start, min(start + ASSEMBLED_ROWS, store.shape[0]))
-            labels = (store.read("codes", rows).astype(np.int32) + UNLABELLED).astype(np.int16)
-            more = {name: store.read(name, rows) for name in store.layers if name != "codes"}
-            writer.write((rows, slice(0, store.shape[1])), labels, **more)
+            window = (rows, slice(0, store.shape[1]))
+            more = {name: store.read(name, rows) for name in store.layers}
+            labels = {
+                name: (more.pop(name).astype(np.int32) + UNLABELLED).astype(np.int16)
+                for name in ("codes", "groups")
+                if name in more
+            }
+            writer.write(window, labels["codes"], **more)
+            if answers is not None:
+                answers.write(window, labels["groups"])
 
 
-def _targets(out: Path, *, entropy: bool) -> dict[str, Path]:
+def _targets(out: Path, *, entropy: bool, groups: bool) -> dict[str, Path]:
     """The files of a map; the style has its stem."""
     targets = {"map": out, "classes": out.with_name(out.name + ".aux.xml"), "style": out.with_suffix(".qml")}
-    for name in ("confidence", *(["entropy"] if entropy else [])):
+    if groups:
+        targets["classes of groups"] = out.with_name(f"{out.stem}-groups.tif.aux.xml")
+    for name in ("confidence", *(["entropy"] if entropy else []), *(["groups"] if groups else [])):
         targets[name] = out.with_name(f"{out.stem}-{name}.tif")
         targets[f"style of {name}"] = targets[name].with_suffix(".qml")
     return targets
 
 
 def _stale(every: Mapping[str, Path], written: Mapping[str, Path]) -> list[Path]:
-    """The entropy of an earlier map of this name, known by what it says, where this one writes none."""
-    if "entropy" in written or not every["entropy"].is_file():
-        return []
-    try:
-        with import_rasterio().open(every["entropy"]) as file:
-            ours = file.descriptions == (ENTROPY,)
-    except Exception:  # no raster: somebody else's
-        ours = False
-    return [file for name, file in every.items() if ours and name not in written and file.exists()]
+    """Entropy and groups of an earlier map of this name, known by what they say, where this one writes none."""
+    found: list[Path] = []
+    for layer, known in OURS.items():
+        if layer in written or not every[layer].is_file():
+            continue
+        with suppress(Exception), import_rasterio().open(every[layer]) as raster:  # no raster: somebody else's
+            its = [file for name, file in every.items() if name.endswith(layer) and file.exists()]
+            found += its if known(raster) else []
+    return found
 
 
 def _make_folder(folder: Path) -> None:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import DataFileError, RunError, Scene, SettingError, Tile
+from hyperseg.core.groups import Fallback
 from hyperseg.io.formats.windows import windows_of
 from hyperseg.recipes.mapping.windows import Mapper, WindowMap, make_mapper
 from hyperseg.recipes.run.load import load_run
 
 IN_FLIGHT = 2  # windows per worker that are under way: one computed, one waiting
 ATTEMPTS = 5  # a window lost more often than this with its worker ends the map
+Settings = tuple[bool, bool, str, Fallback | None]  # of a mapper, all but its run
 
 
 def map_elsewhere(
@@ -128,18 +130,21 @@ def _workers(client: Any) -> int:
     return count
 
 
-def _settings(mapper: Mapper) -> tuple[bool, bool, str]:
-    return mapper.refine, mapper.probabilities, mapper.runtime.device
+def _settings(mapper: Mapper) -> Settings:
+    return mapper.refine, mapper.probabilities, mapper.runtime.device, mapper.fallback
 
 
 @lru_cache(maxsize=2)
-def _mapper(run: str, changed: int, refine: bool, probabilities: bool, device: str) -> Mapper:
+def _mapper(
+    run: str, changed: int, refine: bool, probabilities: bool, device: str, fallback: Fallback | None
+) -> Mapper:
     """Loaded once per worker and state of the run."""
-    return make_mapper(load_run(Path(run)), refine=refine, probabilities=probabilities, device=device)
+    loaded = load_run(Path(run))
+    return make_mapper(loaded, refine=refine, probabilities=probabilities, device=device, fallback=fallback)
 
 
 def _map_window(
-    run: str, settings: tuple[bool, bool, str], scene: Scene, number: int, window: Tile, threads: int | None
+    run: str, settings: Settings, scene: Scene, number: int, window: Tile, threads: int | None
 ) -> tuple[int, WindowMap]:
     if threads is not None:
         import torch

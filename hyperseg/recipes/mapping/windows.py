@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Tile, tiles
+from hyperseg.core.groups import Fallback
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine import choose_device, choose_precision
 from hyperseg.io.look.valid import valid_at
@@ -32,12 +33,14 @@ class WindowMap:
         confidence: float32 probability of the class.
         entropy: float32, in nats over ln K: 0 (certain) to 1 (no idea).
         probs: (h, w, K) float32, or None where nobody asked for them.
+        groups: int16 answers of a fallback, see `Fallback.answers`, or None without one.
     """
 
     labels: NDArray[np.int16]
     confidence: NDArray[np.float32]
     entropy: NDArray[np.float32]
     probs: NDArray[np.float32] | None
+    groups: NDArray[np.int16] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Mapper:
         refine: whether the run's refiners are applied.
         probabilities: whether windows come with their probabilities.
         runtime: where to compute.
+        fallback: what windows fall back to where a class is a guess, or None.
     """
 
     run: LoadedRun
@@ -57,6 +61,7 @@ class Mapper:
     refine: bool
     probabilities: bool
     runtime: Runtime
+    fallback: Fallback | None = None
 
     def __call__(self, scene: Scene, window: Tile, block: NDArray[Any]) -> WindowMap:
         """Map a window.
@@ -81,25 +86,29 @@ class Mapper:
         cut.check_finite(scene.name, first=tuple(start for start, _ in window.core))
         entropy = cut.entropy() / np.float32(np.log(max(len(cut.classes), 2)))
         labels, confidence = cut.labels(), cut.confidence()
+        groups = None if self.fallback is None else self.fallback.answers(cut)
         if valid is not None:
             confidence[~valid] = entropy[~valid] = cut.probs[~valid] = np.nan
-        return WindowMap(labels, confidence, entropy, cut.probs if self.probabilities else None)
+        return WindowMap(labels, confidence, entropy, cut.probs if self.probabilities else None, groups)
 
     def _part(self, scene: Scene, window: Tile, block: NDArray[Any]) -> Scene:
         """The window as a scene; where nobody looked for pixels without data, they are looked for here."""
         valid = valid_at(scene, window.read_slices, block)
         return scene.with_(
             cube=block, valid=None if valid.all() else valid, mask=None, labels=None, parcels=None,
-            classes=self.run.classes, colours=self.run.colours,
+            classes=self.run.classes, colours=self.run.colours, groups=None,
         )  # fmt: skip
 
     def _nothing(self, shape: tuple[int, ...]) -> WindowMap:
         empty = np.full(shape, np.nan, np.float32)
         probs = np.full((*shape, len(self.run.classes)), np.nan, np.float32) if self.probabilities else None
-        return WindowMap(np.full(shape, UNLABELLED, np.int16), empty, empty.copy(), probs)
+        labels = np.full(shape, UNLABELLED, np.int16)
+        return WindowMap(labels, empty, empty.copy(), probs, None if self.fallback is None else labels.copy())
 
 
-def make_mapper(run: LoadedRun, *, refine: bool, probabilities: bool, device: str) -> Mapper:
+def make_mapper(
+    run: LoadedRun, *, refine: bool, probabilities: bool, device: str, fallback: Fallback | None = None
+) -> Mapper:
     """A run made ready, with the halo that its model and its refiners need."""
     refiners = run.refiners if refine else ()
     where = choose_device(device)
@@ -107,7 +116,7 @@ def make_mapper(run: LoadedRun, *, refine: bool, probabilities: bool, device: st
     if refiners:
         halo = _aligned(halo)
     runtime = Runtime(device=str(where), precision=choose_precision(where), quiet=True)
-    return Mapper(run, halo, bool(refiners), probabilities, runtime)
+    return Mapper(run, halo, bool(refiners), probabilities, runtime, fallback)
 
 
 def plan_windows(scene: Scene, *, halo_px: int, side: int | None = None, refined: bool = False) -> list[Tile]:

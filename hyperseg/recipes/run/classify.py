@@ -29,6 +29,7 @@ from hyperseg.recipes.run.plan import plan, time_left
 from hyperseg.recipes.run.repeat import RepeatResult, load_repeat, save_repeat
 from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.run.steps import Outcome, fitted_parts, run_repeat
+from hyperseg.recipes.scoring.groups import fallback_of
 
 TELL_S = 5.0  # a first repeat that took longer says how long the others may take
 
@@ -77,6 +78,7 @@ def classify(
     settings, masks = settings or RunSettings(), masks or Masks()
     began = time.monotonic()
     check_scene(scene)
+    fallback_of(scene, settings.sure)
     where = choose_device(device)
     pools = None if masks.pool is None else (pool_mask(scene, masks.pool),)
     splits = [draw_split(scene, settings, masks, repeat=repeat) for repeat in range(settings.repeats)]
@@ -206,6 +208,7 @@ def identity(tasks: Sequence[Task], settings: RunSettings) -> dict[str, Any]:
         "labels": {
             "classes": list(scene.classes),
             "codes": scene.codes,
+            "groups": None if scene.groups is None else scene.groups.table(scene.classes),
             "checksum": zlib.crc32(scene.labels.tobytes()),
         },
         "split": {"checksum": zlib.crc32(parts)},

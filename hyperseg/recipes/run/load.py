@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import HypersegError, RunError
 from hyperseg.core.codes import codes_of
+from hyperseg.core.groups import Fallback
 from hyperseg.core.parts import Fitted, Model, Saved, unprefixed
 from hyperseg.core.words import distinct
 from hyperseg.data.drift import DriftReference
@@ -36,6 +37,7 @@ class LoadedRun:
         scene_name, wavelengths_nm, scale, nodata: of the scene it was trained on.
         drift: what the model saw, or None where too little of it is known.
         codes: of the classes in its maps, as in `Scene`; None in runs of versions that kept none.
+        fallback: what its maps fall back to where a class is a guess, or None where its classes have no groups.
     """
 
     model: Model
@@ -49,6 +51,7 @@ class LoadedRun:
     nodata: float | None = None
     drift: DriftReference | None = None
     codes: tuple[int, ...] | None = None
+    fallback: Fallback | None = None
 
     @property
     def preprocess(self) -> Preprocess:
@@ -96,4 +99,5 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         record["scene"].get("nodata"),
         load_drift(tensors),
         None if (codes := record.get("codes")) is None else codes_of(len(record["classes"]), codes),
+        None if (groups := record.get("groups")) is None else Fallback.from_json(groups),
     )

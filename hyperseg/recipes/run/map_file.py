@@ -9,7 +9,7 @@ from hyperseg.io.formats import is_data
 from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.run.folder import UNFINISHED
 
-MAP = "map.tif"
+MAP, GROUPS_FILE = "map.tif", "map-groups.tif"
 
 
 def map_of(source: str | Path) -> str | Path:

@@ -31,13 +31,16 @@ from hyperseg.io.write import (
     write_raster,
     write_text,
 )
+from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.style import Measure, ramp_qml
 from hyperseg.metrics import mean_and_std
+from hyperseg.recipes.run.answers import draw_answers, write_answers
 from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import save_model
 from hyperseg.recipes.run.repeat import MAP, RepeatResult
 from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.scoring.areas import Reference, describe_areas, write_areas
+from hyperseg.recipes.scoring.groups import fallback_of
 from hyperseg.report.charts import confusion_figure, spectra_figure, training_figure
 from hyperseg.report.page import write_report
 from hyperseg.report.pictures import confidence_figure, error_figure, map_figure
@@ -65,7 +68,7 @@ def finish_run(
     tensors = dict(first.tensors)
     chain = tuple(first.summary["chain"])
     final = SegmentationMap(tensors.pop(MAP), scene.classes, scene.colours, scene.grid, chain, scene.valid, scene.codes)
-    write_map(folder / "map.tif", final)
+    write_map(folder / "map.tif", final, tags=groups_tag(scene.groups, scene.classes))
     entropy = share_of_largest(final.entropy(), scene.n_classes)
     measures: dict[Measure, tuple[Any, str]] = {
         "confidence": (final.confidence(), CONFIDENCE),
@@ -81,6 +84,8 @@ def finish_run(
     metrics = summarise(task, settings, [r.summary for r in results], first.sections, device=device)
     table = np.asarray(first.summary["steps"][metrics["final"]]["confusion"])
     assert scene.labels is not None
+    if (fallback := fallback_of(scene, settings.sure)) is not None:
+        metrics["groups"] = write_answers(folder, final, fallback, scene, split)
     alone = parse_split(settings.split)[0].single_pixels
     metrics["areas"] = describe_areas(
         final.labels(), table, scene.classes, scene.grid, sample="test", codes=scene.codes,
@@ -88,6 +93,8 @@ def finish_run(
     )  # fmt: skip
     write_areas(folder / "areas.csv", metrics["areas"])
     shown = draw_figures(scene, split, final, metrics) if pictures else {}
+    if fallback is not None and pictures:
+        shown["groups"] = draw_answers(final, fallback, scene, title=f"{title_of(scene, final)}, with groups")
     if pictures:
         with replacing(folder / "map.png") as temporary:
             temporary.write_bytes(shown["map"])
@@ -255,6 +262,7 @@ def _record(
         "grid": asdict(scene.grid),
         "wavelengths_nm": None if scene.wavelengths_nm is None else [float(w) for w in scene.wavelengths_nm],
         "scale": scene.scale,
+        "groups": None if (fallback := fallback_of(scene, settings.sure)) is None else fallback.to_json(),
         "model": first.record,
         "chain": first.summary["chain"],
         "versions": versions(),

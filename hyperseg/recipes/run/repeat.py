@@ -24,6 +24,7 @@ from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_
 from hyperseg.recipes.mapping.prepare import drift_arrays
 from hyperseg.recipes.run.folder import RunFolder
 from hyperseg.recipes.run.steps import Outcome
+from hyperseg.recipes.scoring.groups import group_scores
 
 MODEL, MAP = "model", "map.probs"  # prefix of the model's arrays, name of the final map's
 
@@ -94,7 +95,7 @@ def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
         "ece": 100 * expected_calibration_error(step.map.probs[split.test], truth[split.test]),
         "leak": {"window": step.window_px, "a": 100 * given.a, "b": 100 * given.b, "region": by_region},
         "confusion": table.tolist(),
-    }
+    } | ({} if scene.groups is None else {"groups": group_scores(table, scene.groups)})
 
 
 def save_repeat(folder: RunFolder, repeat: int, result: RepeatResult) -> None:

@@ -7,6 +7,7 @@ from dataclasses import field, replace
 from typing import Any
 
 from hyperseg.core import SettingError
+from hyperseg.core.groups import SURE
 from hyperseg.core.parts import Chain, Method, Refiner
 from hyperseg.core.settings import changed, converted, find_leaf, from_json, leaves, option, parsed, settings, to_json
 from hyperseg.core.words import did_you_mean, listed
@@ -14,7 +15,7 @@ from hyperseg.data.splits import SPLITS, parse_split
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS, USUAL
 
-PLAIN = ("method", "split", "refine", "baselines", "repeats", "seed")  # fields that are no part's settings
+PLAIN = ("method", "split", "refine", "baselines", "repeats", "seed", "sure")  # fields that are no part's settings
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
 MOST_REPEATS = 1000
 
@@ -41,6 +42,13 @@ class RunSettings:
         3, "Runs with seeds seed, seed + 1, ...: each draws its own split and weights.", low=1, high=MOST_REPEATS
     )
     seed: int = option(0, "Of the first repeat, whose map is the one written.", low=0)
+    sure: float | None = option(
+        None,
+        "Of scenes with groups of classes: the probability an answer must have, else map-groups.tif falls back to the "
+        f"group, then to none; None is {SURE}.",
+        low=0,
+        high=1,
+    )
     method_settings: Any = None
     refiner_settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -156,6 +164,7 @@ class RunSettings:
             of_refiners = {name: from_json(REFINERS[name].settings, part, name) for name, part in names.items()}
             of_method = from_json(method.settings, data["method_settings"], method.name)
             rest = {k: v for k, v in data.items() if k not in ("method_settings", "refiner_settings")}
+            rest.setdefault("sure", None)  # runs of versions without groups
             if lacking := [n for n in (*PLAIN, *(data["refine"] or ())) if n not in rest and n not in names]:
                 raise SettingError(f"it lacks {listed(lacking)}")
             refine = converted(rest.pop("refine"), tuple[str, ...], "refine")

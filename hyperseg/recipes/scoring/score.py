@@ -11,20 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, LabelError
+from hyperseg.core.groups import ClassGroups
 from hyperseg.core.words import distinct
 from hyperseg.io.card import Card
 from hyperseg.io.catalog import built_in_files, by_hand, cache_folder, locate, read_file, to_labels, verify_labels
 from hyperseg.io.formats.array import FileArray
+from hyperseg.io.labels.groups import groups_table
 from hyperseg.io.labels.raster import Labels, labels_of
 from hyperseg.io.labels.vectors import AS_DRAWN, VectorOptions, is_vector
 from hyperseg.io.labels.warp import both_placed, labels_on
 from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array, read_labels, split_key
 from hyperseg.io.write import read_map
+from hyperseg.io.write.groups import groups_in
 from hyperseg.io.write.map import codes_are_given
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
 from hyperseg.recipes.run.map_file import map_of
 from hyperseg.recipes.scoring.areas import Reference, describe_areas
+from hyperseg.recipes.scoring.groups import group_scores, told_by
 from hyperseg.recipes.scoring.matching import (
     MatchedBy,
     class_keys,
@@ -52,6 +56,7 @@ class MapScore:
         scores: accuracies in percent.
         confusion: (K, K + 1) counts, rows true, columns predicted, the last one "no prediction".
         boundary: overall accuracy within 2 px of a border between classes, percent; NaN without borders.
+        groups: which classes belong together, or None.
         areas: area of every class, see `describe_areas`; None where no labelled pixel lies on the map.
         notes: what a reader of the numbers must know.
     """
@@ -66,6 +71,7 @@ class MapScore:
     boundary: float
     areas: dict[str, Any] | None
     notes: tuple[str, ...]
+    groups: ClassGroups | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything, accuracies in percent, None where a class has none."""
@@ -88,7 +94,14 @@ class MapScore:
             "confusion": self.confusion,
             "areas": self.areas,
             "notes": self.notes,
-        }
+        } | self.by_group()
+
+    def by_group(self) -> dict[str, Any]:
+        """{"groups": the classes of every group, and accuracies by group}; empty without groups."""
+        if self.groups is None:
+            return {}
+        inside = {"classes": self.groups.table(self.classes)}
+        return {"groups": inside | group_scores(self.confusion, self.groups)}
 
 
 def score(
@@ -97,6 +110,7 @@ def score(
     *,
     classes_from: str | Path | None = None,
     vectors: VectorOptions = AS_DRAWN,
+    groups: str | Path | None = None,
 ) -> MapScore:
     """Score a class map against labels, which are brought onto the map's grid where they lie on another.
 
@@ -111,12 +125,14 @@ def score(
         classes_from: names for codes that have none: a public scene, a raster or run with class names, a .qml, or a
             table of codes and names (.csv).
         vectors: class column, layer and the like; of labels drawn as vectors only.
+        groups: a TOML file with the classes of every group; None are those that labels or map tell, if any.
 
     Raises:
         DataFileError: a file cannot be read.
         LabelError: other shapes or places, no class in common, or names on one side and mere codes on the other.
         RunError: a run folder without a map.
     """
+    table = groups_table(groups, column=vectors.group_column)
     names = {} if classes_from is None else class_names(classes_from)
     map_file, labels = map_of(map_file), map_of(labels)
     drawn, guess = open_map(map_file, labels)
@@ -136,6 +152,8 @@ def score(
     reference = Reference.of(truth.codes, truth.parcels, truth.codes != UNLABELLED)
     extra = [k for k, key in enumerate(theirs) if key not in ours]
     classes = distinct((*truth.classes, *(guess.classes[k] for k in extra)))
+    sides = [(guess.groups, [place[key] for key in theirs]), (truth.groups, [place[key] for key in ours])]
+    told = told_by(sides if vectors.group_column is None else sides[::-1], classes)
     codes = [*truth.file_codes, *(guess.file_codes[k] for k in extra)]
     if len(set(codes)) < len(codes) or max(codes) >= 2**16:  # of two files that number their classes differently
         codes = list(range(1, len(codes) + 1))
@@ -151,6 +169,7 @@ def score(
         areas=describe_areas(
             predicted, counts, classes, drawn.grid, sample="labelled", codes=codes, reference=reference
         ),
+        groups=told if table is None else ClassGroups.of(table, classes, origin=groups),
         notes=(*remarks(truth, guess, ours, theirs, counts, matched_by), provenance(drawn.path)),
     )
 
@@ -174,7 +193,8 @@ def open_map(path: str | Path, labels: str | Path = "LABELS") -> tuple[FileArray
     except DataFileError:
         labelled = labels_of(file, tuple(file.array.shape))
         return file, replace(labelled, numbered=given is False)
-    read = Labels(found.labels, found.classes, found.colours, found.codes, numbered=given is False)
+    inside = groups_in(path, found.classes)
+    read = Labels(found.labels, found.classes, found.colours, found.codes, numbered=given is False, groups=inside)
     return replace(file, grid=found.grid), read
 
 
@@ -232,7 +252,8 @@ def card_truth(card: Card) -> Labels:
         raise DataFileError(f"{card.title}: {', '.join(missing)} not found. {where}")
     codes = to_labels(card, [np.asarray(read_file(entry, found[entry.name])) for entry in entries])
     verify_labels(card, codes)
-    return Labels(codes, card.class_names, card.colours, tuple(entry.code for entry in card.classes))
+    own = tuple(entry.code for entry in card.classes)
+    return Labels(codes, card.class_names, card.colours, own, groups=card.groups)
 
 
 def remarks(
