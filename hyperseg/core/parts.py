@@ -220,6 +220,8 @@ class Refiner:
         fit: of the map to refine.
         check: raises before any training; it is told the method, its settings, and the refiner's place in the chain.
         title: what a sentence calls it.
+        alone: why it may leave a map alone, where that is not because nothing beat it on validation pixels.
+        calibrates: whether its maps are meant to be right as often as they say: fitted to pixels held out.
     """
 
     name: str
@@ -228,6 +230,8 @@ class Refiner:
     load: Callable[[Saved, Model], Fitted]
     check: Callable[[Task, Any, Method, Any, int], None] = lambda task, settings, method, chosen, place: None
     title: str = ""
+    alone: str = ""
+    calibrates: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,8 @@ class Step:
         training_s: of these, before mapping; None where the two are not told apart.
         by: what a sentence calls the refiner that made it; "" for a method.
         left_alone: it is the map before it, as its refiner changes nothing.
+        why: that is, as `Refiner.alone`.
+        calibrated: the last refiner that changed it calibrates.
     """
 
     name: str
@@ -252,3 +258,5 @@ class Step:
     training_s: float | None = None
     by: str = ""
     left_alone: bool = False
+    why: str = ""
+    calibrated: bool = False

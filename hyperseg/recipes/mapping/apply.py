@@ -51,7 +51,7 @@ def apply_run(
     scene: Scene,
     *,
     out: Path,
-    refine: bool = False,
+    refine: bool = True,
     entropy: bool = False,
     probabilities: Path | None = None,
     cluster: Cluster | None = None,
@@ -71,7 +71,7 @@ def apply_run(
         run: folder written by `classify`.
         scene: read window by window; its bands are resampled to the run's where both know their wavelengths.
         out: GeoTIFF to write.
-        refine: apply the run's refiners too, within each window and a halo around it.
+        refine: apply the run's refiners too, within each window and a halo around it; else the map is the method's own.
         entropy: also write OUT-entropy.tif: Shannon entropy over ln K, 0 (certain) to 1.
         probabilities: a Zarr store for the probabilities of all classes (needs the package zarr), or None.
         cluster: map windows in other processes or on other machines.
@@ -96,13 +96,10 @@ def apply_run(
     check_targets([*targets.values(), *stale], inputs=[run, scene.source], overwrite=overwrite or assembled)
     loaded = load_run(run)
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
-    if loaded.refiners and not refine:
-        left_out = listed(fitted.name for fitted in loaded.refiners)
-        log.info(
-            "the map is that of %s alone, as the run's before %s; --refine applies it too", loaded.chain[0], left_out
-        )
-    if refine and not loaded.refiners:
-        log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
+    if loaded.refiners:
+        refiners = listed(fitted.name for fitted in loaded.refiners)
+        said = "refined with %s, as the run's own" if refine else "not refined: the run's own is, with %s"
+        log.info(f"the map is that of %s, {said}", loaded.chain[0], refiners)
     mapper = make_mapper(
         loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device))
     )
@@ -119,6 +116,7 @@ def apply_run(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
         confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
         made_by=loaded.chain if mapper.refine else loaded.chain[:1], codes=loaded.codes,
+        calibrated=mapper.refine and loaded.calibrated,
     )  # fmt: skip
     plan = {
         "run": load_record(run)["seal"],

@@ -21,5 +21,10 @@ REFINERS = Parts(
             "after either, where labels are many: it learns the map's typical mistakes from maps made without the "
             "pixels it learns from; slowest, gains least",
         ),
+        "temperature": Entry(
+            "hyperseg.recipes.refiners.temperature:TEMPERATURE",
+            "last: the map stays, its confidence is calibrated on parcels held out from training; costs one training "
+            "more",
+        ),
     },
 )

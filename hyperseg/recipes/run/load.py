@@ -36,6 +36,7 @@ class LoadedRun:
         scene_name, wavelengths_nm, scale, nodata: of the scene it was trained on.
         drift: what the model saw, or None where too little of it is known.
         codes: of the classes in its maps, as in `Scene`; None in runs of versions that kept none.
+        calibrated: whether its refined maps are: the last refiner that changes them calibrates.
     """
 
     model: Model
@@ -49,6 +50,7 @@ class LoadedRun:
     nodata: float | None = None
     drift: DriftReference | None = None
     codes: tuple[int, ...] | None = None
+    calibrated: bool = False
 
     @property
     def preprocess(self) -> Preprocess:
@@ -80,13 +82,14 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         raise ValueError(
             f"{model.n_classes} classes are scored, {len(record['classes'])} named, {len(record['colours'])} coloured"
         )
-    refiners = [
+    fitted = [
         REFINERS[entry["name"]].load(Saved(entry["record"], unprefixed(f"refiner{i}", tensors)), model)
         for i, entry in enumerate(parts["refiners"])
     ]
+    refiners = tuple(refiner for refiner in fitted if not refiner.changes_nothing)
     return LoadedRun(
         model,
-        tuple(fitted for fitted in refiners if not fitted.changes_nothing),
+        refiners,
         distinct(record["classes"]),
         tuple(tuple(c) for c in record["colours"]),
         tuple(record["chain"]),
@@ -96,4 +99,5 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         record["scene"].get("nodata"),
         load_drift(tensors),
         None if (codes := record.get("codes")) is None else codes_of(len(record["classes"]), codes),
+        bool(refiners) and REFINERS[refiners[-1].name].calibrates,
     )

@@ -139,6 +139,7 @@ def refine(
         step = Step(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
             time.monotonic() - started, by=refiner.title or refiner.name, left_alone=fitted.changes_nothing,
+            why=refiner.alone, calibrated=before.calibrated if fitted.changes_nothing else refiner.calibrates,
         )  # fmt: skip
         links.append(Link(step, fitted, before.map))
     return links

@@ -31,8 +31,9 @@ from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.methods.band_groups import BAND_GROUPS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.refiners.deconv import DECONV as DECONV_REFINER
-from hyperseg.recipes.refiners.deconv import DeconvSettings, cross_fitted
+from hyperseg.recipes.refiners.deconv import DeconvSettings
 from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings, JointSettings
+from hyperseg.recipes.refiners.held_out import cross_fitted
 from hyperseg.recipes.run.classify import check_parts, draw_split
 from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.run.inputs import Masks
