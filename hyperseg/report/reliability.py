@@ -33,7 +33,7 @@ def reliability_figure(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> byt
         x, y, share = (np.array([row[key] for row in there]) for key in ("confidence", "accuracy", "share"))
         colour = LINE_COLOURS[i % len(LINE_COLOURS)]
         axes.plot(x, y, color=colour, linewidth=1.4, marker="o", markersize=3, label=name)
-        axes.scatter(x, y, s=LARGEST_DOT * share / 100, color=colour, alpha=0.35, linewidths=0)
+        axes.scatter(x, y, s=LARGEST_DOT * share / 100, color=colour, alpha=0.35, linewidths=0, clip_on=False)
     axes.set(xlim=(0, 101), ylim=(0, 101), aspect="equal")
     axes.set_xlabel("confidence: what the map says (%)")
     axes.set_ylabel("accuracy: how many are right (%)")
@@ -46,8 +46,9 @@ def temperature_sentences(numbers: Mapping[str, Any]) -> list[str]:
     """What a temperature is, what it was fitted to and what it did.
 
     Args:
-        numbers: "temperature" (None: not fitted), "ece" in percent "before" and "after", where it was fitted "pixels",
-            "units", "held_out" ("parcels", "pixels" or "strips"), "trainings" and the "classes" and those "without".
+        numbers: "temperature" (None: not fitted), "ece" in percent "before" and "after"; where it was fitted "pixels",
+            "units", "held_out" ("whole" parcels, "strips" of them or "single" pixels), "trainings", and "without": the
+            classes of which nothing was held out.
     """
     ece, temperature = numbers["ece"], numbers["temperature"]
     error = (
@@ -63,7 +64,7 @@ def temperature_sentences(numbers: Mapping[str, Any]) -> list[str]:
     found = [f"{_effect(temperature)} No class of the map changes."]
     if numbers.get("pixels"):
         found.append(_source(numbers))
-    if numbers.get("held_out") == "parcels" and numbers["units"] < FEW_UNITS:
+    if numbers.get("held_out") == "whole" and numbers["units"] < FEW_UNITS:
         found.append(f"{counted(numbers['units'], 'parcel')} cannot tell much: it was kept near what is usual.")
     if names := numbers.get("without"):
         found.append(f"Nothing was held out of {listed(names)}: it takes them to be as surely right as the others.")
@@ -85,8 +86,9 @@ def _effect(temperature: float) -> str:
 def _source(numbers: Mapping[str, Any]) -> str:
     pixels, again = counted(numbers["pixels"], "pixel"), numbers.get("trainings")
     of = {
-        "parcels": f" of {counted(numbers['units'], 'parcel')} from which nothing trained",
-        "strips": " of strips of their parcels, as no class has a second parcel to hold out",
-    }.get(numbers["held_out"], " held out one by one, as the test pixels lie among training pixels too")
-    trained = f"; for some of them the method was trained {counted(again, 'more time')}" if again else ""
-    return f"The temperature under which {pixels}{of} are most likely{trained}. No test pixel was looked at for it."
+        "whole": f", in {counted(numbers['units'], 'parcel')} from which nothing trained,",
+        "strips": ", in strips of parcels beside training pixels, as no class has a second parcel to hold out,",
+    }.get(numbers["held_out"], ", held out one by one as the test pixels lie among training pixels too,")
+    often = {1: "once", 2: "twice"}.get(again or 0, f"{again} times")
+    trained = f" For some of them the method was trained {often} more, without their parcels." if again else ""
+    return f"Under this power the classes of {pixels}{of} are most likely; no test pixel was looked at for it.{trained}"

@@ -96,10 +96,9 @@ def apply_run(
     check_targets([*targets.values(), *stale], inputs=[run, scene.source], overwrite=overwrite or assembled)
     loaded = load_run(run)
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
-    if loaded.refiners:
-        refiners = listed(fitted.name for fitted in loaded.refiners)
-        said = "refined with %s, as the run's own" if refine else "not refined: the run's own is, with %s"
-        log.info(f"the map is that of %s, {said}", loaded.chain[0], refiners)
+    if loaded.refiners and not refine:
+        left_out = listed(fitted.name for fitted in loaded.refiners)
+        log.info("the map is that of %s alone, not refined with %s as the run's own is", loaded.chain[0], left_out)
     mapper = make_mapper(
         loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device))
     )

@@ -15,7 +15,7 @@ from hyperseg.core.task import Task
 
 Mask = NDArray[np.bool_]
 Parcels = NDArray[np.int32]
-Kind = Literal["pixels", "parcels", "strips"]
+Kind = Literal["whole", "strips", "single"]
 Held = list[tuple[Mask, SegmentationMap]]
 
 
@@ -28,7 +28,7 @@ class HeldOut:
         truth: (n) their classes.
         unit: (n) the parcel of each; pixels of one are right or wrong together. Where pixels were held out one by
             one, each its own.
-        by: what was held out.
+        by: what was held out: whole parcels, strips of them, or single pixels.
         trainings: how often the method was fitted again for them.
     """
 
@@ -71,9 +71,9 @@ def held_out(map: SegmentationMap, task: Task, context: Context, *, retrain: boo
     labels = np.where(split.test, np.int16(UNLABELLED), scene.labels)
     if lies_among(split, context):
         if split.val.any() or not retrain:
-            return _gathered([(split.val, map)], labels, None, "pixels", 0)
+            return _gathered([(split.val, map)], labels, None, "single", 0)
         parts = _without_parts(task, context, labels, guard_px=0)
-        return _gathered(parts, labels, None, "pixels", len(parts))
+        return _gathered(parts, labels, None, "single", len(parts))
     from hyperseg.data.splits.components import parcel_numbers
 
     number = parcel_numbers(labels, scene.parcels)
@@ -85,7 +85,7 @@ def held_out(map: SegmentationMap, task: Task, context: Context, *, retrain: boo
     if retrain and not any(part.any() for part, _ in found):
         strips = _without_parts(task, context, labels, guard_px=split.guard_px)
         return _gathered(strips, labels, None, "strips", len(strips))
-    return _gathered(found, labels, number, "parcels", len(found) - 1)
+    return _gathered(found, labels, number, "whole", len(found) - 1)
 
 
 def cross_fitted(task: Task, context: Context, parts: int) -> Held:

@@ -96,7 +96,7 @@ def fit(map: SegmentationMap, task: Task, settings: TemperatureSettings, context
     found = held_out(map, task, context, retrain=settings.retrain)
     if not len(found.truth):
         return FittedTemperature(None, told(None, found, task))
-    expected = 1.0 if found.by == "pixels" else settings.expected
+    expected = 1.0 if found.by == "single" else settings.expected
     value = likeliest_temperature(found.probs, found.truth, found.weights(), expected=expected, spread=settings.spread)
     return FittedTemperature(value, told(value, found, task))
 

@@ -88,7 +88,7 @@ def test_held_out_fields_are_new_to_what_maps_them(seed: int) -> None:
     split, number = task.split, parcel_numbers(scene.labels)
     given = asked(scene)
     found = held_out(sure_of(scene, 0.5), task, given.context)
-    assert (found.by, found.trainings, len(given.splits)) == ("parcels", 1, 1)
+    assert (found.by, found.trainings, len(given.splits)) == ("whole", 1, 1)
     first, second = [found.probs[:, 0] == np.float32(v) for v in (0.5, 0.6)]
     assert first.any()
     assert second.any()
@@ -123,7 +123,7 @@ def test_without_validation_each_half_of_the_fields_is_held_out() -> None:
     task = task_of(scene, "parcels:fraction=0.5,guard=2,val_cap=0")
     given = asked(scene)
     found = held_out(sure_of(scene, 0.5), task, given.context)
-    assert (found.by, found.trainings) == ("parcels", 2)
+    assert (found.by, found.trainings) == ("whole", 2)
     parts = [task.split.train & ~other.train for other in given.splits]
     np.testing.assert_array_equal(parts[0] ^ parts[1], task.split.train)
     number = parcel_numbers(scene.labels)
@@ -148,7 +148,7 @@ def test_among_training_pixels_single_ones_are_held_out(spelling: str, trainings
     task = task_of(scene, spelling)
     model: Any = Looker(margin_px=4)
     found = held_out(sure_of(scene, 0.5), task, replace(asked(scene).context, model=model))
-    assert (found.by, found.trainings) == ("pixels", trainings)
+    assert (found.by, found.trainings) == ("single", trainings)
     wanted = task.split.train if trainings else task.split.val
     assert len(found.truth) == found.units == wanted.sum()
 
@@ -208,5 +208,5 @@ def test_the_section_tells_what_was_done(tmp_path: Path) -> None:
     ] * 2
     assert section.figures[0].png.startswith(b"\x89PNG")
     said = " ".join(section.sentences)
-    for text in ("The map was too sure of itself", f"{fitted.numbers['units']} parcels", "1 more time", "ECE"):
+    for text in ("The map was too sure of itself", f"{fitted.numbers['units']} parcels", "once more", "ECE"):
         assert text in said
