@@ -18,9 +18,9 @@ from hyperseg.cli.reading import cube_options, given_stated, group_options, over
 @click.option("--out", type=click.Path(path_type=Path), help="Where the map goes.  [default: SCENE-map.tif]")
 @click.option(
     "--refine/--no-refine",
-    default=False,
-    help="Also apply the run's refiners, in each window and a halo around it. After a dense CRF the map can differ "
-    "a little where windows meet.",
+    default=True,
+    help="Apply the run's refiners, in each window and a halo around it, or not: the map of the method alone. After a "
+    "dense CRF the map can differ a little where windows meet.  [default: refine]",
 )
 @click.option("--entropy", is_flag=True, help="Also write OUT-entropy.tif: 0 (certain) to 1 (no idea).")
 @group_options
@@ -46,7 +46,7 @@ from hyperseg.cli.reading import cube_options, given_stated, group_options, over
 @click.option(
     "--side",
     type=click.IntRange(1),
-    help="Side of a window in pixels.  [default: what takes 128 MiB, 256 MiB with --refine]",
+    help="Side of a window in pixels.  [default: what takes 128 MiB, 256 MiB with refiners]",
 )
 @device_option
 @click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder with a data set's own files.")
@@ -58,10 +58,10 @@ def map_scene(
 ) -> None:  # fmt: skip
     """Apply the model of RUN (a folder made by classify) to SCENE, window by window.
 
-    Memory does not grow with the scene: the next window is read while one is computed, and each is stored when it is
-    done. A map that was interrupted, even by a crash, goes on with --resume. Writes a GeoTIFF with palette and class
-    names, its confidence beside it, and a .qml for QGIS; where classes have groups, also a map that falls back to the
-    group.
+    The map is refined, and its confidence calibrated, as the run's own. Memory does not grow with the scene: the next
+    window is read while one is computed, and each is stored when it is done. A map that was interrupted, even by a
+    crash, goes on with --resume. Writes a GeoTIFF with palette and class names, its confidence beside it, and a .qml
+    for QGIS; where classes have groups, also a map that falls back to the group.
 
     \b
     Examples:

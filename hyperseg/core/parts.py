@@ -225,6 +225,8 @@ class Refiner:
         fit: of the map to refine.
         check: raises before any training; it is told the method, its settings, and the refiner's place in the chain.
         title: what a sentence calls it.
+        alone: why it may leave a map alone, where that is not because nothing beat it on validation pixels.
+        calibrates: whether its maps are meant to be right as often as they say: fitted to pixels held out.
     """
 
     name: str
@@ -233,6 +235,8 @@ class Refiner:
     load: Callable[[Saved, Model], Fitted]
     check: Callable[[Task, Any, Method, Any, int], None] = lambda task, settings, method, chosen, place: None
     title: str = ""
+    alone: str = ""
+    calibrates: bool = False
 
 
 @dataclass(frozen=True)
@@ -248,6 +252,8 @@ class Step:
         by: what a sentence calls the refiner that made it; "" for a method.
         left_alone: it is the map before it, as its refiner changes nothing.
         joined: (*S) of the last refiner that joins pixels to regions, see `Fitted.joined`; None where none does.
+        why: that is, as `Refiner.alone`.
+        calibrated: the last refiner that changed it calibrates.
     """
 
     name: str
@@ -259,3 +265,5 @@ class Step:
     by: str = ""
     left_alone: bool = False
     joined: NDArray[np.float32] | None = None
+    why: str = ""
+    calibrated: bool = False

@@ -1,4 +1,4 @@
-"""Accuracy of a map: confusion, OA, AA, kappa, F1, IoU, boundaries, calibration, and means over repeats."""
+"""Accuracy of a map: confusion, OA, AA, kappa, F1, IoU, boundaries, and means over repeats."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def confusion(truth: Labels, predicted: Labels, n_classes: int) -> NDArray[np.in
     Raises:
         LabelError: other shapes or labels outside -1..K-1.
     """
-    _check_labels(truth, predicted, n_classes)
+    check_labels(truth, predicted, n_classes)
     scored = truth != UNLABELLED
     rows, columns = truth[scored].astype(np.int64), predicted[scored].astype(np.int64)
     columns[columns == UNLABELLED] = n_classes
@@ -131,34 +131,6 @@ def boundary_accuracy(truth: Labels, predicted: Labels, *, within_px: int = 2) -
     return 100.0 * float((truth[near] == predicted[near]).mean()) if near.any() else float("nan")
 
 
-def expected_calibration_error(probs: NDArray[np.floating[Any]], truth: Labels, bins: int = 15) -> float:
-    """Mean gap between confidence and accuracy (0..1, 0 is calibrated), over equal-width bins of confidence.
-
-    Args:
-        probs: (*S, K) class probabilities.
-        truth: (*S) classes, -1 = not scored.
-        bins: bin i holds confidences in ]i / bins, (i + 1) / bins].
-
-    Raises:
-        LabelError: other shapes, labels beyond K, or nothing to score. SettingError: fewer than one bin.
-
-    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. 3; 15 bins as there.
-    """
-    if bins < 1:
-        raise SettingError(f"bins = {bins}: give at least 1.")
-    if probs.ndim < 2 or probs.shape[:-1] != truth.shape:
-        raise LabelError(f"probabilities of shape {probs.shape} do not fit labels {truth.shape}: expected (*S, K).")
-    known = truth != UNLABELLED
-    if not known.any():
-        raise LabelError(NOTHING)
-    p, t = probs[known].astype(np.float64), truth[known]
-    _check_labels(t, t, probs.shape[-1])
-    sure, right = p.max(-1), (p.argmax(-1) == t).astype(np.float64)
-    which = np.searchsorted(np.arange(1, bins) / bins, sure, side="left")
-    gap = np.bincount(which, right - sure, minlength=bins)
-    return float(np.abs(gap).sum() / t.size)
-
-
 def mean_and_std(values: Iterable[float]) -> Repeats:
     """Mean and sample standard deviation (ddof = 1; 0.0 for a single value) over repeats.
 
@@ -176,7 +148,8 @@ def _percent(part: NDArray[np.float64], whole: NDArray[np.float64], present: NDA
     return np.divide(100.0 * part, whole, out=np.full(part.shape, np.nan), where=present)
 
 
-def _check_labels(truth: Labels, predicted: Labels, n_classes: int) -> None:
+def check_labels(truth: Labels, predicted: Labels, n_classes: int) -> None:
+    """Raise LabelError unless both have one shape and hold classes 0..K-1 or -1."""
     if truth.shape != predicted.shape:
         raise LabelError(f"truth has shape {truth.shape}, the prediction {predicted.shape}: use one grid.")
     for name, array in (("truth", truth), ("prediction", predicted)):

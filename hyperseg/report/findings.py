@@ -21,7 +21,7 @@ from hyperseg.core.words import UNKNOWN, counted, listed, number, percent
 
 Metrics = Mapping[str, Any]
 SCORED = ("OA", "AA", "kappa")
-HIGH_LEAK = 10.0  # percent; our choice of when a reader is warned
+HIGH_LEAK = HIGH_ECE = 10.0  # percent; our choice of when a reader is warned
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,9 @@ def left_alone(row: Row, metrics: Metrics) -> str:
     found = row.scores.get("left_alone") or []
     if not any(found):
         return ""
-    why = "nothing beat it" if (metrics.get("split") or {}).get("val") else "no validation pixels"
+    why = row.scores.get("why") or (
+        "nothing beat it" if (metrics.get("split") or {}).get("val") else "no validation pixels"
+    )
     often = "" if all(found) else f" in {sum(found)} of {len(found)} repeats"
     return f"left the map alone{often}: {why}"
 
@@ -171,6 +173,7 @@ def cautions(metrics: Metrics, sections: Sequence[Section] = ()) -> list[str]:
     if unseen := split.get("untrainable"):
         found.append(f"No training pixels: {listed(unseen)}. The map cannot show what was never seen.")
     found += _better_and_worse(rows(metrics))
+    found += filter(None, [confidence_sentence(metrics)])
     told = [sentence for section in sections for sentence in section.cautions]
     found += dict.fromkeys([*(metrics.get("cautions") or ()), *told])
     if repeats < 2:
@@ -178,6 +181,21 @@ def cautions(metrics: Metrics, sections: Sequence[Section] = ()) -> list[str]:
     if split.get("note"):
         found.append(str(split["note"]))
     return found
+
+
+def confidence_sentence(metrics: Metrics) -> str | None:
+    """How far the final map's confidence is off, where that is much; None where it is not, or not known."""
+    final = metrics["steps"][metrics["final"]]
+    ece = mean(final.get("ece"))
+    if not ece > HIGH_ECE:
+        return None
+    bins = [row for row in final.get("reliability") or () if row["pixels"]]
+    worst = max(bins, key=lambda row: row["share"] * abs(row["confidence"] - row["accuracy"]), default=None)
+    text = f"The confidence of the map is not its accuracy: the two differ by {percent(ece)} on average"
+    if worst is not None:
+        says, right, share = (percent(worst[key]) for key in ("confidence", "accuracy", "share"))
+        text += f"; for {share} of the test pixels it says about {says}, and {right} of these are right"
+    return f"{text}."
 
 
 def _better_and_worse(table: list[Row]) -> list[str]:

@@ -27,11 +27,15 @@ CAPTIONS = {
     "Percentages are shares of the mapped area.",
     "groups": "What map-groups.tif answers: the class, the group where the class is a guess, or nothing (unsure).",
     "errors": "Test pixels: blue where the map is right, orange where it is wrong; yellow: training pixels.",
-    "confidence": "Probability of the mapped class as the method states it; it is not an accuracy.",
+    "confidence": "Probability of the mapped class as the method states it, not calibrated; it is not an accuracy.",
     "confusion": "Rows: what the test pixels are. Columns: what they were mapped as, in percent of the row.",
     "training": "Loss terms (pale: as logged; strong: running mean) and the score on validation pixels.",
     "spectra": "Training spectra of every class: mean and standard deviation; grey: the other classes.",
 }
+CALIBRATED = (
+    "Probability of the mapped class, calibrated on pixels held out from training: of pixels with 70 %, about 70 % "
+    "should be right."
+)
 
 
 def write_report(
@@ -103,6 +107,7 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], sections: S
         groups=groups_section(metrics),
         pictures=figures,
         captions=CAPTIONS
+        | ({"confidence": CALIBRATED} if metrics.get("calibrated") else {})
         | ({"confusion": f"{CAPTIONS['confusion']} Summed over {repeats} repeats."} if repeats > 1 else {}),
         with_the_map=[n for n in WITH_THE_MAP if n in figures] + [n for n in figures if n not in CAPTIONS],
         extra={k: metrics[k] for k in ("settings", "versions", "times_s") if metrics.get(k)},

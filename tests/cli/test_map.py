@@ -51,10 +51,11 @@ def test_a_larger_scene_into_a_new_folder(hyperseg: Hyperseg, trained: Path, toy
     np.testing.assert_array_equal(made[0][28:44, 25:38], expected[0][4:20, 4:17])
 
 
-def test_a_run_without_crf_says_so_when_asked_to_refine(hyperseg: Hyperseg, trained: Path) -> None:
-    answer = hyperseg("map", "run", "cube.npy", "--refine", "--quiet")
-    assert answer.code == 0
-    assert answer.err.startswith(NO_WAVELENGTHS + "Note: run: this run has no refiner")
+def test_a_run_without_refiners_is_the_same_refined_or_not(hyperseg: Hyperseg, trained: Path, tmp_path: Path) -> None:
+    for word in ("--refine", "--no-refine"):
+        answer = hyperseg("map", "run", "cube.npy", word, "--out", f"m{word}.tif", "--quiet")
+        assert (answer.code, answer.err) == (0, NO_WAVELENGTHS)
+        assert (tmp_path / f"m{word}.tif").read_bytes() == (trained / "map.tif").read_bytes()
 
 
 def test_an_unfinished_run_is_to_be_resumed(hyperseg: Hyperseg, trained: Path) -> None:

@@ -24,7 +24,8 @@ from hyperseg.io.write.style import Colours, Measure, categories_xml, ramp_qml, 
 SIZE = "pixel_size_m"  # the tag of a map without coordinates whose pixels have a known size
 ORIGIN, GIVEN, NUMBERED = "class_codes", "of the labels", "numbered"  # a tag of a map, and its values
 NO_CODE = -2
-CONFIDENCE = "confidence"
+CONFIDENCE = "confidence (as the method states it, not calibrated)"
+CALIBRATED = "confidence (calibrated on held-out pixels)"
 ENTROPY = "entropy as a share of the largest (0 certain, 1 no idea)"
 
 
@@ -47,6 +48,7 @@ class MapWriter:
         made_by: method and refiners, in order; the tag "made_by" of the file.
         codes: K codes of the classes in the file; None numbers them 1..K, and a tag of the file says so.
         tags: further tags of the file.
+        calibrated: what the band of the confidence says of itself.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class MapWriter:
         made_by: Sequence[str] = (),
         codes: Sequence[int] | None = None,
         tags: Mapping[str, str] | None = None,
+        calibrated: bool = False,
     ) -> None:
         if len(shape) != 2 or min(shape) < 1:
             raise SettingError(f"{path}: a map has shape (rows, columns), got {tuple(shape)}.")
@@ -74,7 +77,7 @@ class MapWriter:
         self.classes, self.colours = distinct(classes), tuple(colours)
         self.confidence_path = None if confidence_path is None else Path(confidence_path)
         self.entropy_path = None if entropy_path is None else Path(entropy_path)
-        self.made_by = tuple(made_by)
+        self.made_by, self.calibrated = tuple(made_by), calibrated
         self.codes = codes_of(len(classes), codes)
         self._tags = {ORIGIN: NUMBERED if codes is None else GIVEN} | dict(tags or {})
         self._dtype, self._table = code_type(self.codes), code_table(self.codes)
@@ -89,7 +92,9 @@ class MapWriter:
             style = stack.enter_context(replacing(self.path.with_suffix(".qml")))
             style.write_text(raster_qml(self.classes, self.colours, self.codes), encoding="utf-8")
             self._values = {
-                "confidence": self._opened(stack, self.confidence_path, CONFIDENCE, "confidence"),
+                "confidence": self._opened(
+                    stack, self.confidence_path, CALIBRATED if self.calibrated else CONFIDENCE, "confidence"
+                ),
                 "entropy": self._opened(stack, self.entropy_path, ENTROPY, "entropy"),
             }
             stack.enter_context(_checked(map_file, self.path, counts))

@@ -58,7 +58,7 @@ def apply_run(
     scene: Scene,
     *,
     out: Path,
-    refine: bool = False,
+    refine: bool = True,
     entropy: bool = False,
     groups: Path | str | None = None,
     sure: float | None = None,
@@ -80,7 +80,7 @@ def apply_run(
         run: folder written by `classify`.
         scene: read window by window; its bands are resampled to the run's where both know their wavelengths.
         out: GeoTIFF to write.
-        refine: apply the run's refiners too, within each window and a halo around it.
+        refine: apply the run's refiners too, within each window and a halo around it; else the map is the method's own.
         entropy: also write OUT-entropy.tif: Shannon entropy over ln K, 0 (certain) to 1.
         groups: a TOML file with groups of the run's classes; None are those of the run, if it has any.
         sure: the probability an answer of OUT-groups.tif must have; None is that of the run.
@@ -111,11 +111,7 @@ def apply_run(
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
     if loaded.refiners and not refine:
         left_out = listed(fitted.name for fitted in loaded.refiners)
-        log.info(
-            "the map is that of %s alone, as the run's before %s; --refine applies it too", loaded.chain[0], left_out
-        )
-    if refine and not loaded.refiners:
-        log.warning("%s: this run has no refiner, or none changed anything: the map is not refined", run)
+        log.info("the map is that of %s alone, not refined with %s as the run's own is", loaded.chain[0], left_out)
     mapper = make_mapper(
         loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device)),
         fallback=fallback,
@@ -134,7 +130,7 @@ def apply_run(
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
         confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
-        made_by=made_by, codes=loaded.codes,
+        made_by=made_by, codes=loaded.codes, calibrated=mapper.refine and loaded.calibrated,
         tags=groups_tag(None if fallback is None else fallback.groups, loaded.classes),
     )  # fmt: skip
     answers = answer_writer(targets.get("groups"), scene, loaded, fallback, made_by)

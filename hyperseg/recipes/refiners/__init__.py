@@ -26,6 +26,11 @@ REFINERS = Parts(
             "after either, where labels are many: it learns the map's typical mistakes from maps made without the "
             "pixels it learns from; slowest, gains least",
         ),
+        "temperature": Entry(
+            "hyperseg.recipes.refiners.temperature:TEMPERATURE",
+            "last: the map stays, its confidence is calibrated on parcels held out from training; costs one training "
+            "more",
+        ),
     },
 )
-USUAL = ("trees",)  # the chain after methods that have none of their own
+USUAL = ("trees", "temperature")  # the chain after methods that have none of their own

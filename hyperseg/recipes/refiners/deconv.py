@@ -17,6 +17,7 @@ from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.bands.groups import Cut
 from hyperseg.recipes.methods.band_groups import band_groups, groups_option
 from hyperseg.recipes.methods.network import whitened
+from hyperseg.recipes.refiners.held_out import cross_fitted
 from hyperseg.recipes.refiners.tuned import tuned_numbers, with_changes
 from hyperseg.recipes.training.settings import NOISE
 
@@ -156,26 +157,6 @@ def fit(map: SegmentationMap, task: Task, settings: DeconvSettings, context: Con
     more = {"band_groups": [list(g) for g in groups], "held_out_parts": len(held_out)}
     strength = None if tuned.settings is None else tuned.settings.strength
     return FittedDeconv(strength, network, preprocess, tuned_numbers(DECONV.name, tuned) | more)
-
-
-def cross_fitted(task: Task, context: Context, parts: int) -> list[tuple[NDArray[np.bool_], SegmentationMap]]:
-    """(training pixels, map made by method and refiners without them); together all training pixels.
-
-    A method knows its training pixels better than any others: what learns from its map has to learn from pixels it
-    did not know. Where most test pixels lie among training pixels (a leak above one half), so do those held out.
-    """
-    from hyperseg.data.leak import leak
-    from hyperseg.data.splits.folds import folds, without
-
-    scene, split = task.scene, task.split
-    assert scene.labels is not None
-    found = []
-    apart = leak(split, window=2 * context.model.margin_px + 1).a < 0.5
-    for i, part in enumerate(folds(split, scene.labels, parts, apart=apart, parcels=scene.parcels)):
-        if part.any():
-            runtime = context.runtime.within(f"without part {i + 1}/{parts}", f"without{i}")
-            found.append((part, context.again(without(split, part), runtime)))
-    return found
 
 
 def check(task: Task, settings: DeconvSettings, method: Method, chosen: Any, place: int) -> None:

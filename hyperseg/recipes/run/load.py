@@ -38,6 +38,7 @@ class LoadedRun:
         drift: what the model saw, or None where too little of it is known.
         codes: of the classes in its maps, as in `Scene`; None in runs of versions that kept none.
         fallback: what its maps fall back to where a class is a guess, or None where its classes have no groups.
+        calibrated: whether its refined maps are: the last refiner that changes them calibrates.
     """
 
     model: Model
@@ -52,6 +53,7 @@ class LoadedRun:
     drift: DriftReference | None = None
     codes: tuple[int, ...] | None = None
     fallback: Fallback | None = None
+    calibrated: bool = False
 
     @property
     def preprocess(self) -> Preprocess:
@@ -83,13 +85,14 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         raise ValueError(
             f"{model.n_classes} classes are scored, {len(record['classes'])} named, {len(record['colours'])} coloured"
         )
-    refiners = [
+    fitted = [
         REFINERS[entry["name"]].load(Saved(entry["record"], unprefixed(f"refiner{i}", tensors)), model)
         for i, entry in enumerate(parts["refiners"])
     ]
+    refiners = tuple(refiner for refiner in fitted if not refiner.changes_nothing)
     return LoadedRun(
         model,
-        tuple(fitted for fitted in refiners if not fitted.changes_nothing),
+        refiners,
         distinct(record["classes"]),
         tuple(tuple(c) for c in record["colours"]),
         tuple(record["chain"]),
@@ -100,4 +103,5 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         load_drift(tensors),
         None if (codes := record.get("codes")) is None else codes_of(len(record["classes"]), codes),
         None if (groups := record.get("groups")) is None else Fallback.from_json(groups),
+        bool(refiners) and REFINERS[refiners[-1].name].calibrates,
     )

@@ -22,6 +22,7 @@ from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import gather_spectra
 from hyperseg.data.splits import parse_split
 from hyperseg.io.write import (
+    CALIBRATED,
     CONFIDENCE,
     ENTROPY,
     replacing,
@@ -34,6 +35,7 @@ from hyperseg.io.write import (
 from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.style import Measure, ramp_qml
 from hyperseg.metrics import mean_and_std
+from hyperseg.metrics.calibration import pooled
 from hyperseg.recipes.run.answers import draw_answers, write_answers
 from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import save_model
@@ -71,7 +73,7 @@ def finish_run(
     write_map(folder / "map.tif", final, tags=groups_tag(scene.groups, scene.classes))
     entropy = share_of_largest(final.entropy(), scene.n_classes)
     measures: dict[Measure, tuple[Any, str]] = {
-        "confidence": (final.confidence(), CONFIDENCE),
+        "confidence": (final.confidence(), CALIBRATED if first.summary["calibrated"] else CONFIDENCE),
         "entropy": (entropy, ENTROPY),
     }
     for name, (values, meaning) in measures.items():
@@ -134,6 +136,7 @@ def summarise(
         "method": settings.method,
         "chain": first["chain"],
         "final": first["final"],
+        "calibrated": first["calibrated"],
         "repeats": len(summaries),
         **{name: last[name] for name in ACCURACIES},
         "map": {"repeat": 0, **{name: last[name]["values"][0] for name in ACCURACIES}},
@@ -155,6 +158,7 @@ def step_over_repeats(name: str, summaries: Sequence[dict[str, Any]]) -> dict[st
     """A step's scores over the repeats, what it took in each, and where its refiner left the map alone."""
     found = [s["steps"][name] for s in summaries]
     out = merge(found) | {"seconds": [taken(s["seconds"], name) for s in summaries]}
+    out["reliability"] = pooled(f["reliability"] for f in found)
     return out | ({"left_alone": [bool(f["left_alone"]) for f in found]} if "left_alone" in out else {})
 
 

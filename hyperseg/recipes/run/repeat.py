@@ -20,7 +20,8 @@ from hyperseg.core.sections import Figure, Section
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.data.leak import leak
 from hyperseg.io.write import as_json, replacing, write_json
-from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
+from hyperseg.metrics import boundary_accuracy, confusion, scores
+from hyperseg.metrics.calibration import reliability
 from hyperseg.recipes.mapping.prepare import drift_arrays
 from hyperseg.recipes.run.folder import RunFolder
 from hyperseg.recipes.run.steps import Outcome
@@ -57,6 +58,7 @@ class RepeatResult:
         summary = {
             "steps": {s.name: told(s) | score_step(s, scene, split) for s in made.steps},
             "final": made.final.name,
+            "calibrated": made.final.calibrated,
             "chain": list(made.final.map.made_by),
             "training": None if history is None else asdict(history),
             "seconds": seconds,
@@ -74,7 +76,8 @@ class RepeatResult:
 
 def told(step: Step) -> dict[str, Any]:
     """What a step is to a reader, and what made it, if anything."""
-    return {"role": step.role} | ({"by": step.by, "left_alone": step.left_alone} if step.by else {})
+    by = {"by": step.by, "left_alone": step.left_alone} if step.by else {}
+    return {"role": step.role} | by | ({"why": step.why} if step.left_alone and step.why else {})
 
 
 def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
@@ -86,13 +89,15 @@ def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
     found = scores(table)
     given = leak(split, window=step.window_px)
     by_region = None if step.joined is None else 100 * float(step.joined[split.test].mean())
+    sure = reliability(step.map.probs[split.test], truth[split.test])
     return {
         "OA": found.oa,
         "AA": found.aa,
         "kappa": found.kappa,
         "per_class": {name: found.per_class[k] for k, name in enumerate(scene.classes)},
         "boundary_OA": boundary_accuracy(truth, predicted),
-        "ece": 100 * expected_calibration_error(step.map.probs[split.test], truth[split.test]),
+        "ece": 100 * sure.ece,
+        "reliability": sure.rows(),
         "leak": {"window": step.window_px, "a": 100 * given.a, "b": 100 * given.b, "region": by_region},
         "confusion": table.tolist(),
     } | ({} if scene.groups is None else {"groups": group_scores(table, scene.groups)})

@@ -147,6 +147,7 @@ def refine(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
             time.monotonic() - started, by=refiner.title or refiner.name, left_alone=fitted.changes_nothing,
             joined=before.joined if joined is None else joined,
+            why=refiner.alone, calibrated=before.calibrated if fitted.changes_nothing else refiner.calibrates,
         )  # fmt: skip
         links.append(Link(step, fitted, before.map))
     return links

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from fakes import EAGER, Watched, line
 
 from hyperseg.core import UNLABELLED, DataFileError, RunError, Scene, SceneError, SettingError
@@ -51,20 +52,56 @@ def test_its_own_scene_gives_its_own_map(folders: dict[str, Path], toy: Scene, t
 
 def test_refined_as_the_run_was(folders: dict[str, Path], toy: Scene, tmp_path: Path) -> None:
     folder = folders["crf"]
-    refined = mapped(folder, toy, tmp_path / "refined.tif", refine=True)
-    rough = mapped(folder, toy, tmp_path / "rough.tif")
+    refined = mapped(folder, toy, tmp_path / "refined.tif")
+    rough = mapped(folder, toy, tmp_path / "rough.tif", refine=False)
     np.testing.assert_array_equal(refined, read_map(folder / "map.tif")[0])
     np.testing.assert_array_equal(rough, read_map(folders["cnn3d"] / "map.tif")[0])
     assert (refined != rough).any()
 
 
-def test_nothing_to_refine_with_is_said(
+def test_that_it_is_not_refined_is_said_where_the_run_is(
     folders: dict[str, Path], toy: Scene, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        refined = mapped(folders["svm"], toy, tmp_path / "m.tif", refine=True)
-    assert "no refiner" in caplog.text
-    np.testing.assert_array_equal(refined, read_map(folders["svm"] / "map.tif")[0])
+    said = {}
+    for name, refine in (("crf", True), ("crf", False), ("svm", True)):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            mapped(folders[name], toy, tmp_path / f"{name}{refine}.tif", refine=refine)
+        said[name, refine] = caplog.text
+    assert "the map is that of cnn3d alone, not refined with dense-crf as the run's own is" in said["crf", False]
+    assert "refined" not in said["crf", True] + said["svm", True]
+
+
+@pytest.mark.parametrize("before", [(), ("dense-crf",)])
+def test_the_confidence_says_whether_it_is_calibrated(
+    toy: Scene, quick: Any, run: Any, tmp_path: Path, before: tuple[str, ...]
+) -> None:
+    """By what made the map, after a chain and after none; unrefined maps of the same run are not."""
+    with line(REFINERS, "dense-crf", EAGER):
+        settings = quick(method="svm", refine=(*before, "temperature"), split="random_per_class:10,val=5")
+        folder = run(toy, settings, tmp_path / "run")
+    mapped(folder, toy, tmp_path / "as.tif")
+    mapped(folder, toy, tmp_path / "rough.tif", refine=False)
+    files = {
+        "run": folder / "confidence.tif", "as": tmp_path / "as-confidence.tif",
+        "rough": tmp_path / "rough-confidence.tif",
+    }  # fmt: skip
+    values = {}
+    for name, file in files.items():
+        with rasterio.open(file) as raster:
+            assert ("not calibrated" in raster.descriptions[0]) == (name == "rough")
+            values[name] = raster.read(1)
+    np.testing.assert_allclose(values["run"], values["as"], atol=1e-6)
+    assert (values["rough"] != values["as"]).any()
+    np.testing.assert_array_equal(read_map(tmp_path / "as.tif")[0], read_map(folder / "map.tif")[0])
+    if not before:
+        np.testing.assert_array_equal(read_map(tmp_path / "as.tif")[0], read_map(tmp_path / "rough.tif")[0])
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["calibrated"] is True
+    assert [sum(r["pixels"] for r in s["reliability"]) for s in metrics["steps"].values()] == [
+        metrics["split"]["test"]
+    ] * (2 + len(before))
+    assert metrics["refiners"][-1]["temperature"] > 0
 
 
 def larger(toy: Scene) -> np.ndarray:
