@@ -27,9 +27,10 @@ from hyperseg.core.settings import changed
 from hyperseg.core.task import Task
 from hyperseg.data.splits import make_split
 from hyperseg.gan.settings import Variant
+from hyperseg.hsi.classical import fit_svm
 from hyperseg.io.catalog import load_card, open_card
 from hyperseg.metrics import mean_and_std, paired
-from hyperseg.recipes.methods import METHODS, svm
+from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.methods.classical import classical_method
 from hyperseg.recipes.methods.gan import told
 from hyperseg.recipes.methods.network import network_method, spectral_spatial, whitened
@@ -50,7 +51,7 @@ HE_START = network_method(
 )
 PAPER = {"unlabelled": 1.0, "generated": 1.0}
 KINDS = {name: of(METHODS[name]) for name in ("svm", "rf", "cnn3d", "ssrn", "hybrid")} | {
-    "svm 3x3": of(classical_method("svm", svm.fitter, window=3)),
+    "svm 3x3": of(classical_method("svm", fit_svm, window=3)),
     "lda 3x3": of(METHODS["lda"]),
     "cnn3d, He start": of(HE_START),
     "gan spa, no norm": of(METHODS["gan"], variant="spa", norm="none", aim="match", **PAPER),

@@ -27,8 +27,8 @@ class NalepaSettings:
     )
     guard: int = option(
         0,
-        "Test pixels this near to a labelled pixel of a patch are dropped, in pixels (Chebyshev distance). The paper "
-        "keeps none, so that windows reach from test pixels into the patches beside them.",
+        "Test pixels this near to a labelled pixel of a patch are dropped, in pixels (Chebyshev distance). With 0 the "
+        "windows of test pixels reach into the patches beside them.",
         low=0,
     )
     val: float = option(
