@@ -65,14 +65,17 @@ def network_method(
 
     def fit(task: Task, chosen: Any, runtime: Runtime) -> NetworkModel:
         from hyperseg.recipes.training.model import NetworkModel
-        from hyperseg.recipes.training.network import fit_network
+        from hyperseg.recipes.training.network import centred, fit_network
 
         preprocess = prepare(task, chosen)
         spec = describe(task, preprocess, chosen)
         network = build(spec, runtime.seed)
         history = fit_network(task, network, preprocess, chosen.train, runtime, name=step)
+        on_scene = centred(task, network, preprocess, chosen.train, runtime)
         flips = getattr(chosen, "flips", False)
-        return NetworkModel(step, network, spec, preprocess, task.n_classes, history, flips, tell=tell)
+        return NetworkModel(
+            step, network, spec, preprocess, task.n_classes, history, flips, tell=tell, centred=on_scene
+        )
 
     def load(saved: Saved) -> NetworkModel:
         from hyperseg.recipes.training.model import load_network

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -22,6 +22,10 @@ from hyperseg.engine import History, predict_scene, scene_progress, window_featu
 from hyperseg.hsi.networks import for_inference
 
 Window = tuple[tuple[int, int], ...]  # (start, stop) per axis
+CENTRED = (
+    "The means of its batch norms are those of all pixels of the scene, without labels (transductive): ground that was "
+    "not trained on differs from the training pixels in its mean first of all."
+)
 CELL, KEPT = 128, 32  # side of the cells in which features are computed, and how many are kept
 
 
@@ -39,6 +43,7 @@ class NetworkModel:
         flips: average predictions over the symmetries of the square.
         beside: further modules that belong to it, by name, e.g. a generator.
         tell: what the report shows of it: (model, scene, split, runtime) -> section, or None.
+        centred: its batch norms have the means of the whole scene it was trained in.
     """
 
     name: str
@@ -50,6 +55,7 @@ class NetworkModel:
     flips: bool = False
     beside: Mapping[str, nn.Module] = field(default_factory=dict)
     tell: Callable[[NetworkModel, Scene, Split, Runtime], Section | None] | None = None
+    centred: bool = False
 
     @property
     def margin_px(self) -> int:
@@ -110,11 +116,21 @@ class NetworkModel:
         arrays = prefixed("preprocess", self.preprocess.to_arrays()) | weights_of("network", self.network)
         for name, module in self.beside.items():
             arrays |= weights_of(name, module)
-        record = {"name": self.name, "spec": to_json(self.spec), "n_classes": self.n_classes, "flips": self.flips}
+        record = {
+            "name": self.name,
+            "spec": to_json(self.spec),
+            "n_classes": self.n_classes,
+            "flips": self.flips,
+            "centred": self.centred,
+        }
         return Saved(record, arrays)
 
     def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
-        return None if self.tell is None else self.tell(self, scene, split, runtime)
+        found = None if self.tell is None else self.tell(self, scene, split, runtime)
+        if not self.centred:
+            return found
+        found = found or Section("The network")
+        return replace(found, sentences=(CENTRED, *found.sentences), numbers={"centred": True} | found.numbers)
 
 
 def load_network(
@@ -126,7 +142,7 @@ def load_network(
     record = saved.record
     return NetworkModel(
         record["name"], network, spec, Preprocess.from_arrays(saved.within("preprocess")), int(record["n_classes"]),
-        flips=bool(record["flips"]), beside=beside or {},
+        flips=bool(record["flips"]), centred=bool(record.get("centred", False)), beside=beside or {},
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hyperseg.backbone.centring import centre_batch_norms
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.data.augment import illuminated
@@ -20,6 +22,7 @@ from hyperseg.engine.forward import layout_of
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
 from hyperseg.recipes.training.settings import TrainSettings
 
+CENTRED_PX, FEWEST_CENTRED = 100_000, 16  # pixels and patches that say what a scene's mean is
 FEWEST_STEPS = 20  # a one-cycle schedule needs room to rise and fall
 Batch = tuple[Tensor, Tensor]
 
@@ -91,6 +94,31 @@ def fit_network(
         [phase], batches or drawn_batches, steps, modules={"network": net}, averages=averages, runtime=runtime,
         name=name, title=title or name, validate=validator(judged, source, task), keep=settings.keep,
     )  # fmt: skip
+
+
+def centred(task: Task, net: Any, preprocess: Preprocess, settings: TrainSettings, runtime: Runtime) -> bool:
+    """Centre the batch norms of a trained network on all pixels of its only scene, as the settings say.
+
+    Returns:
+        Whether that was done. Labels are not looked at.
+    """
+    match settings.centre:
+        case "auto":
+            wanted = task.split.guard_px > 0
+        case "always" | "never":
+            wanted = settings.centre == "always"
+        case _:
+            raise ValueError(f"batch norms are centred always, never or auto, not {settings.centre!r}.")
+    scene = task.scene
+    places = np.argwhere(np.ones(scene.shape, bool) if scene.valid is None else scene.valid)
+    if not wanted or not len(places):
+        return False
+    source = patch_source(task, preprocess, net, runtime)
+    n = min(len(places), max(CENTRED_PX // prod(source.window), FEWEST_CENTRED))
+    drawn = np.random.default_rng(runtime.seed).choice(len(places), n, replace=False)
+    pixels = torch.from_numpy(np.insert(places[np.sort(drawn)], 0, 0, axis=1))
+    centre_batch_norms(net, source.gather(pixels))
+    return True
 
 
 def training_steps(epochs: int, min_steps: int, batch: int, n: int) -> int:

@@ -33,6 +33,12 @@ class TrainSettings:
         "patch, e.g. 0.05. 0 is best on the scene itself.",
         low=0, below=1, shown="illumination",
     )  # fmt: skip
+    centre: Literal["auto", "always", "never"] = option(
+        "auto",
+        "Give batch norms the means of the whole scene, without labels (transductive): it helps on fields that were "
+        "not trained on and harms between training pixels. auto does so where the split keeps a guard.",
+        shown="centre",
+    )
     balanced: bool = option(False, "Draw classes, not pixels, with equal probability.")
     keep: Literal["best", "last"] = option(
         "last",
