@@ -65,6 +65,8 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "best by validation": {"keep": "best"},
     "not whitened": {"whiten": False},
     "no noise": {"noise": 0.0},
+    "not centred": {"centre": "never"},
+    "centred": {"centre": "always"},
     "illumination": {"illumination": 0.05},
     "no average": {"average": 0.0},
     "unbalanced": {"balanced": False},
