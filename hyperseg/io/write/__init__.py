@@ -1,9 +1,19 @@
 """Writing class maps, rasters, pictures, JSON and text; a name never stands for half a file."""
 
 from hyperseg.io.write.files import as_json, replacing, write_json, write_png, write_raster, write_text
-from hyperseg.io.write.map import CONFIDENCE, ENTROPY, ClassMap, MapWriter, read_map, share_of_largest, write_map
+from hyperseg.io.write.map import (
+    APPLICABLE,
+    CONFIDENCE,
+    ENTROPY,
+    ClassMap,
+    MapWriter,
+    read_map,
+    share_of_largest,
+    write_map,
+)
 
 __all__ = [
+    "APPLICABLE",
     "CONFIDENCE",
     "ENTROPY",
     "ClassMap",

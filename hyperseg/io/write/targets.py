@@ -25,7 +25,8 @@ INSTEAD = (
 )  # fmt: skip
 RUN_FILES = frozenset(
     (RECORD, "map.tif", "map.tif.aux.xml", "map.qml", "map.png", "confidence.tif", "confidence.qml", "entropy.tif",
-     "entropy.qml", "areas.csv", "model.safetensors", "metrics.json", "report.html")
+     "entropy.qml", "applicability.tif", "applicability.qml", "areas.csv",
+     "model.safetensors", "metrics.json", "report.html")
 )  # fmt: skip
 RUN_INPUTS = ("scene", "labels", "train_mask", "test_mask", "pool")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
-from hyperseg.core.words import listed
+from hyperseg.core.words import listed, percent
 from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device, scene_progress
 from hyperseg.io.formats.windows import import_rasterio
-from hyperseg.io.write import ENTROPY, MapWriter
+from hyperseg.io.write import APPLICABLE, ENTROPY, MapWriter
 from hyperseg.io.write.targets import check_targets
+from hyperseg.recipes.mapping.applicability import APPLICABILITY, OUTSIDE, share_outside
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_target
 from hyperseg.recipes.mapping.resume import PLAN, UnfinishedMap, open_unfinished
@@ -27,6 +28,7 @@ from hyperseg.recipes.run.record import load_record
 
 log = logging.getLogger(__name__)
 
+MEANINGS = {"entropy": ENTROPY, APPLICABILITY: APPLICABLE}  # of layers that not every map has
 ASSEMBLED_ROWS = 256  # a row of the map file's blocks
 Mapped = Iterator[tuple[int, WindowMap]]
 
@@ -62,7 +64,8 @@ def apply_run(
     quiet: bool = False,
     on_window: Callable[[int], None] | None = None,
 ) -> Path:
-    """Map `scene` with the model of `run`; write `out` and OUT-confidence.tif.
+    """Map `scene` with the model of `run`; write `out`, OUT-confidence.tif and, where the run kept what it takes,
+    OUT-applicability.tif.
 
     While it runs, finished windows lie in OUT.unfinished beside the map; a run that was killed goes on there and
     ends with the same bytes. Memory does not grow with the scene.
@@ -77,7 +80,7 @@ def apply_run(
         cluster: map windows in other processes or on other machines.
         side: of a window in pixels; None follows from the memory of a pixel.
         resume: go on with an interrupted map.
-        overwrite: replace a map that is there already; its entropy goes with it where this call writes none.
+        overwrite: replace a map that is there; layers of it that are not written now go with it.
         device, quiet: as in `classify`.
         on_window: called with the number of every window once it is kept.
 
@@ -89,10 +92,11 @@ def apply_run(
     unfinished = out.with_name(out.stem + ".unfinished")
     if probabilities is not None:
         check_target(probabilities, unfinished)
-    targets = _targets(out, entropy=entropy)
+    beside = (["entropy"] if entropy else []) + ([APPLICABILITY] if load_record(run).get(APPLICABILITY) else [])
+    targets = _targets(out, beside)
     # a map that was complete but for the removal of its unfinished state is assembled once more
     assembled = resume and (unfinished / PLAN).is_file()
-    stale = _stale(_targets(out, entropy=True), targets) if overwrite else []
+    stale = _stale(_targets(out, list(MEANINGS)), targets) if overwrite else []
     check_targets([*targets.values(), *stale], inputs=[run, scene.source], overwrite=overwrite or assembled)
     loaded = load_run(run)
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
@@ -114,10 +118,11 @@ def apply_run(
             "the whole scene", len(windows), blurred[0], mapper.halo_px,
         )  # fmt: skip
     layers = {"codes": "uint8" if len(loaded.classes) < 2**8 else "uint16", "confidence": "float32"}
-    layers |= {"entropy": "float32"} if entropy else {}
+    layers |= dict.fromkeys(beside, "float32")
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
         confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
+        applicability_path=targets.get(APPLICABILITY),
         made_by=loaded.chain if mapper.refine else loaded.chain[:1], codes=loaded.codes,
     )  # fmt: skip
     plan = {
@@ -135,13 +140,18 @@ def apply_run(
         if probabilities is not None:
             probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
         _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window)
-        _assemble(store, writer)
+        outside = _assemble(store, writer)
         if probs is not None:
             probs.finish()
         for file in stale:
             file.unlink(missing_ok=True)
             log.info("%s belonged to the map that was replaced and is removed", file)
         store.remove()
+    if outside is not None:
+        log.info(
+            "%s: %s of the pixels lie outside the area of applicability: the accuracy of the run says nothing of "
+            "them (%s, above 1)", scene.name, percent(outside), targets[APPLICABILITY],
+        )  # fmt: skip
     return out
 
 
@@ -203,6 +213,7 @@ def _write_windows(
                 "confidence": made.confidence,
                 "entropy": made.entropy,
             }
+            values |= {} if made.applicability is None else {APPLICABILITY: made.applicability}
             store.write(number, windows[number], values)
             done += made.labels.size
             progress(done, total)
@@ -210,34 +221,43 @@ def _write_windows(
                 on_window(number)
 
 
-def _assemble(store: UnfinishedMap, writer: MapWriter) -> None:
+def _assemble(store: UnfinishedMap, writer: MapWriter) -> float | None:
+    """Write the files; returns the percent of pixels outside the area of applicability, None where it is not known."""
+    outside = known = 0
     with writer:
         for start in range(0, store.shape[0], ASSEMBLED_ROWS):
             rows = slice(start, min(start + ASSEMBLED_ROWS, store.shape[0]))
             labels = (store.read("codes", rows).astype(np.int32) + UNLABELLED).astype(np.int16)
             more = {name: store.read(name, rows) for name in store.layers if name != "codes"}
             writer.write((rows, slice(0, store.shape[1])), labels, **more)
+            if APPLICABILITY in more:
+                outside += int((more[APPLICABILITY] > OUTSIDE).sum())
+                known += int(np.isfinite(more[APPLICABILITY]).sum())
+    return share_outside(outside, known) if APPLICABILITY in store.layers else None
 
 
-def _targets(out: Path, *, entropy: bool) -> dict[str, Path]:
-    """The files of a map; the style has its stem."""
+def _targets(out: Path, beside: Sequence[str]) -> dict[str, Path]:
+    """The files of a map with these layers beside it and its confidence; a style has the stem of its file."""
     targets = {"map": out, "classes": out.with_name(out.name + ".aux.xml"), "style": out.with_suffix(".qml")}
-    for name in ("confidence", *(["entropy"] if entropy else [])):
+    for name in ("confidence", *beside):
         targets[name] = out.with_name(f"{out.stem}-{name}.tif")
         targets[f"style of {name}"] = targets[name].with_suffix(".qml")
     return targets
 
 
 def _stale(every: Mapping[str, Path], written: Mapping[str, Path]) -> list[Path]:
-    """The entropy of an earlier map of this name, known by what it says, where this one writes none."""
-    if "entropy" in written or not every["entropy"].is_file():
-        return []
-    try:
-        with import_rasterio().open(every["entropy"]) as file:
-            ours = file.descriptions == (ENTROPY,)
-    except Exception:  # no raster: somebody else's
-        ours = False
-    return [file for name, file in every.items() if ours and name not in written and file.exists()]
+    """Layers of an earlier map of this name, known by what they say, where this one writes none."""
+    found = []
+    for layer, meaning in MEANINGS.items():
+        if layer in written or not every[layer].is_file():
+            continue
+        try:
+            with import_rasterio().open(every[layer]) as file:
+                ours = file.descriptions == (meaning,)
+        except Exception:  # no raster: somebody else's
+            ours = False
+        found += [every[name] for name in (layer, f"style of {layer}") if ours and every[name].exists()]
+    return found
 
 
 def _make_folder(folder: Path) -> None:

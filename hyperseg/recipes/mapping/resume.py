@@ -26,7 +26,9 @@ from hyperseg.core.words import some
 from hyperseg.io.write import write_json
 
 PLAN, DONE, PROBABILITIES = "plan.json", "windows.done", "probabilities.zarr"
-OURS = re.compile(rf"{re.escape(LOCK)}|{PLAN}|{DONE}|{PROBABILITIES}|codes|confidence|entropy|{TEMPORARY.pattern}")
+OURS = re.compile(
+    rf"{re.escape(LOCK)}|{PLAN}|{DONE}|{PROBABILITIES}|codes|confidence|entropy|applicability|{TEMPORARY.pattern}"
+)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from hyperseg.core import HypersegError, RunError
 from hyperseg.core.codes import codes_of
 from hyperseg.core.parts import Fitted, Model, Saved, unprefixed
 from hyperseg.core.words import distinct
+from hyperseg.data.applicability import Applicability
 from hyperseg.data.drift import DriftReference
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.io.write.targets import RECORD
+from hyperseg.recipes.mapping.applicability import load_applicability
 from hyperseg.recipes.mapping.prepare import load_drift
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
@@ -36,6 +38,7 @@ class LoadedRun:
         scene_name, wavelengths_nm, scale, nodata: of the scene it was trained on.
         drift: what the model saw, or None where too little of it is known.
         codes: of the classes in its maps, as in `Scene`; None in runs of versions that kept none.
+        applicability: where its accuracy means something, or None where too little is known.
     """
 
     model: Model
@@ -49,6 +52,7 @@ class LoadedRun:
     nodata: float | None = None
     drift: DriftReference | None = None
     codes: tuple[int, ...] | None = None
+    applicability: Applicability | None = None
 
     @property
     def preprocess(self) -> Preprocess:
@@ -96,4 +100,5 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         record["scene"].get("nodata"),
         load_drift(tensors),
         None if (codes := record.get("codes")) is None else codes_of(len(record["classes"]), codes),
+        load_applicability(tensors),
     )
