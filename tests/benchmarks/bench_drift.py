@@ -85,7 +85,8 @@ def main() -> None:
     if options.illumination:
         return compare(scene, options.illumination, range(options.first, options.first + options.seeds))
     test = make_split("parcels", scene.labels, scene.n_classes, seed=0, valid=scene.valid).test
-    print("| change | outside | level | OA |\n|---|---|---|---|")
+    print("| change | outside | level | outside the area of applicability | OA | OA inside the area |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, made_run(options.run, Path(folder)) as place:
         run = load_run(place)
         assert run.drift is not None
@@ -94,9 +95,11 @@ def main() -> None:
             other = scene.with_(cube=change(np.asarray(scene.cube, np.float32)))
             found = measure_drift(run.drift, run.preprocess, other)
             (window,) = plan_windows(other, halo_px=mapper.halo_px)
-            labels = mapper(other, window, other.cube).labels
-            accuracy = (labels[test] == scene.labels[test]).mean()
-            print(f"| {name} | {found.share:.0%} | {found.level} | {100 * accuracy:.1f} |")
+            made = mapper(other, window, other.cube)
+            right, outside = made.labels == scene.labels, made.applicability > 1
+            inside = f"{100 * right[test & ~outside].mean():.1f}" if (test & ~outside).any() else "-"
+            accuracy = f"{100 * right[test].mean():.1f} | {inside}"
+            print(f"| {name} | {found.share:.0%} | {found.level} | {outside.mean():.0%} | {accuracy} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -268,7 +268,7 @@ def _record(
         "wavelengths_nm": None if scene.wavelengths_nm is None else [float(w) for w in scene.wavelengths_nm],
         "scale": scene.scale,
         "model": first.record,
-        APPLICABILITY: APPLICABILITY + ".threshold" in first.tensors,
+        APPLICABILITY: first.summary[APPLICABILITY] if APPLICABILITY + ".threshold" in first.tensors else None,
         "chain": first.summary["chain"],
         "versions": versions(),
     }
