@@ -51,7 +51,7 @@ MOST_SAMPLES = 2000
 STRIP_BYTES = 32 << 20  # of float64 bands, in a strip of rows
 BLOCK_PIXELS = 256  # compared with all training samples at once
 ROUNDING = 1e-12  # of a squared distance, as a share of the squared length of a sample
-ARRAYS = ("axes", "centre", "samples", "threshold", "mean_distance")
+ARRAYS = ("axes", "centre", "samples", "threshold", "mean_distance", "own_share")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +65,7 @@ class Applicability:
         samples: (n, P + 1) training samples: along the axes, and the distance from their span.
         threshold: (1,) largest distance to the nearest sample that counts as inside.
         mean_distance: (1,) among the samples, which makes a dissimilarity index of a distance.
+        own_share: (1,) share of the scene trained on that lies outside, from 0 to 1; NaN where nobody looked.
     """
 
     preprocess: Preprocess
@@ -73,6 +74,7 @@ class Applicability:
     samples: Floats
     threshold: Floats
     mean_distance: Floats
+    own_share: Floats
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Named arrays for a safetensors file; `from_arrays` is the inverse."""
@@ -138,8 +140,6 @@ def fit_applicability(scene: Scene, split: Split) -> Applicability:
     preprocess = fit_preprocess(
         gather_spectra(scene, split.train), good_bands=scene.good_bands, whiten_within=scene.labels[split.train]
     )
-    n_bands = len(preprocess.mean)
-    known = Applicability(preprocess, np.zeros((0, n_bands)), np.zeros(n_bands), *(np.zeros(0) for _ in range(3)))
     assert preprocess.components is not None
     standard = replace(preprocess, components=None)
     means = [square_means(standard(block), valid)[inner][at] for block, valid, inner, at in _training(scene, chosen)]
@@ -155,8 +155,8 @@ def fit_applicability(scene: Scene, split: Split) -> Applicability:
     limit = largest_usual(held)
     if not (mean > 0 and limit > 1e-6 * mean):
         raise LabelError("the training pixels are copies of each other, so that every other pixel is unlike them")
-    return replace(
-        known, axes=axes, centre=centre, samples=samples, threshold=np.array([limit]), mean_distance=np.array([mean])
+    return Applicability(
+        preprocess, axes, centre, samples, np.array([limit]), np.array([mean]), own_share=np.array([np.nan])
     )
 
 

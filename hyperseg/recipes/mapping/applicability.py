@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,9 @@ def judge_applicability(scene: Scene, split: Split, labels: NDArray[Any]) -> tup
         return {}, {"left_out": str(error)}
     layer = map_applicability(known, scene)
     outside = layer > OUTSIDE
-    told: dict[str, Any] = {
-        "outside": share_outside(int(outside.sum()), int(np.isfinite(layer).sum())),
-        "index_limit": known.index_limit,
-        "samples": len(known.samples),
-    }
+    share = share_outside(int(outside.sum()), int(np.isfinite(layer).sum()))
+    known = replace(known, own_share=np.array([share / 100]))
+    told: dict[str, Any] = {"outside": share, "index_limit": known.index_limit, "samples": len(known.samples)}
     for where, mask in (("inside", split.test & ~outside), ("outside", split.test & outside)):
         n = int(mask.sum())
         told[f"test_{where}"] = n

@@ -12,7 +12,6 @@ import numpy as np
 
 from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
 from hyperseg.core.words import listed, percent
-from hyperseg.data.drift import judge
 from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device, scene_progress
 from hyperseg.io.formats.windows import import_rasterio
@@ -93,8 +92,7 @@ def apply_run(
     unfinished = out.with_name(out.stem + ".unfinished")
     if probabilities is not None:
         check_target(probabilities, unfinished)
-    area = load_record(run).get(APPLICABILITY)
-    beside = (["entropy"] if entropy else []) + ([APPLICABILITY] if area else [])
+    beside = (["entropy"] if entropy else []) + ([APPLICABILITY] if load_record(run).get(APPLICABILITY) else [])
     targets = _targets(out, beside)
     # a map that was complete but for the removal of its unfinished state is assembled once more
     assembled = resume and (unfinished / PLAN).is_file()
@@ -149,8 +147,12 @@ def apply_run(
             file.unlink(missing_ok=True)
             log.info("%s belonged to the map that was replaced and is removed", file)
         store.remove()
-    if outside is not None:
-        _tell_outside(scene.name, outside, float(area["outside"]), targets[APPLICABILITY])
+    if outside is not None and loaded.applicability is not None:
+        log.info(
+            "%s: %s of the map lies outside the area of applicability (%s in the run's own scene): the accuracy of the "
+            "run says little of it; %s shows where (above 1)", scene.name, percent(outside),
+            percent(100 * loaded.applicability.own_share.item()), targets[APPLICABILITY],
+        )  # fmt: skip
     return out
 
 
@@ -233,15 +235,6 @@ def _assemble(store: UnfinishedMap, writer: MapWriter) -> float | None:
                 outside += int((more[APPLICABILITY] > OUTSIDE).sum())
                 known += int(np.isfinite(more[APPLICABILITY]).sum())
     return share_outside(outside, known) if APPLICABILITY in store.layers else None
-
-
-def _tell_outside(scene: str, outside: float, own: float, file: Path) -> None:
-    """How much of a map (percent) its run's accuracy says little of; a warning where it is far more than at home."""
-    level = logging.WARNING if judge(outside / 100, own / 100) == "warning" else logging.INFO
-    log.log(
-        level, "%s: %s of the map lies outside the area of applicability (%s in the run's own scene): the accuracy "
-        "of the run says little of it; %s shows where (above 1)", scene, percent(outside), percent(own), file,
-    )  # fmt: skip
 
 
 def _targets(out: Path, beside: Sequence[str]) -> dict[str, Path]:

@@ -22,7 +22,6 @@ from hyperseg.data.leak import leak
 from hyperseg.io.write import as_json, replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, expected_calibration_error, scores
 from hyperseg.recipes.mapping.applicability import APPLICABILITY, judge_applicability
-from hyperseg.recipes.mapping.prepare import drift_arrays
 from hyperseg.recipes.run.folder import RunFolder
 from hyperseg.recipes.run.steps import Outcome
 
@@ -64,7 +63,6 @@ class RepeatResult:
         model = made.base.model.saved()
         record: dict[str, Any] = {"model": model.record, "refiners": []}
         tensors = {MAP: made.final.map.probs} | prefixed(MODEL, model.arrays)
-        tensors |= drift_arrays(scene, split, made.base.model.preprocess)
         known, summary[APPLICABILITY] = judge_applicability(scene, split, made.final.map.labels())
         tensors |= known
         for i, link in enumerate(made.links):
