@@ -237,3 +237,14 @@ def test_damaged_runs_are_named(folders: dict[str, Path], toy: Scene, tmp_path: 
         (edited / "run.json").write_text(json.dumps({k: v for k, v in record.items() if k != key}))
         with pytest.raises(RunError, match=r"copy: run\.json .*do not belong together"):
             load_run(edited)
+
+
+def test_too_few_training_pixels_leave_the_layer_out(toy: Scene, quick: Any, run: Any, tmp_path: Path) -> None:
+    folder = run(toy, quick(method="svm", split="random_per_class:3"), tmp_path / "few")
+    assert not (folder / "applicability.tif").exists()
+    told = json.loads((folder / "metrics.json").read_text())["applicability"]
+    assert told == {"left_out": "9 training pixels are too few to tell, at least 10 are needed"}
+    assert "Area of applicability: not known, as 9 training pixels are too few" in (folder / "report.html").read_text()
+    assert load_run(folder).applicability is None
+    mapped(folder, toy, tmp_path / "m.tif")
+    assert not (tmp_path / "m-applicability.tif").exists()
