@@ -79,8 +79,9 @@ def classify(
 
     SCENE is a data set (see `hyperseg datasets`), or a file: ENVI, GeoTIFF, products of EMIT, PRISMA and EnMAP, HDF5,
     Zarr, .mat, .npy, .npz (`hyperseg info FILE` tells what is understood). The result is a folder with map.tif,
-    map.png, confidence.tif, entropy.tif, areas.csv, the model, metrics.json and report.html. What a method or a
-    refiner can be told, and a split needs, is listed with it: `hyperseg classify --method gan --split fixed --help`.
+    map.png, confidence.tif, entropy.tif, applicability.tif, areas.csv, the model, metrics.json and report.html. What a
+    method or a refiner can be told, and a split needs, is listed with it:
+    `hyperseg classify --method gan --split fixed --help`.
 
     \b
     Examples:

@@ -60,8 +60,9 @@ def map_scene(
 
     The map is refined, and its confidence calibrated, as the run's own. Memory does not grow with the scene: the next
     window is read while one is computed, and each is stored when it is done. A map that was interrupted, even by a
-    crash, goes on with --resume. Writes a GeoTIFF with palette and class names, its confidence beside it, and a .qml
-    for QGIS; where classes have groups, also a map that falls back to the group.
+    crash, goes on with --resume. Writes a GeoTIFF with palette and class names, its confidence and its area of
+    applicability (above 1: unlike anything trained on) beside it, and a .qml for QGIS; where classes have groups, also
+    a map that falls back to the group.
 
     \b
     Examples:
@@ -92,6 +93,8 @@ def map_scene(
     )  # fmt: skip
     click.echo(f"Map:        {written}")
     click.echo(f"Confidence: {written.with_name(written.stem + '-confidence.tif')}")
+    if (applicable := written.with_name(written.stem + "-applicability.tif")).is_file():
+        click.echo(f"Applicable: {applicable}")
     if entropy:
         click.echo(f"Entropy:    {written.with_name(written.stem + '-entropy.tif')}")
     if (answers := written.with_name(written.stem + "-groups.tif")).exists():

@@ -139,6 +139,35 @@ def map_sentence(metrics: Metrics) -> str | None:
     return f"This map is that of the first of {repeats} repeats: {', '.join(said)}."
 
 
+def applicability_sentence(metrics: Metrics) -> str | None:
+    """How much of the map is unlike what was trained on, and the accuracy there and elsewhere; None where unknown."""
+    found, repeats = metrics.get("applicability"), int(metrics.get("repeats") or 1)
+    if not found:
+        return None
+    if why := found.get("left_out"):
+        return f"Area of applicability: not known, as {why}."
+
+    def said(where: str) -> str:
+        n = found[f"test_{where}"]
+        first = _first(found[f"OA_{where}"])
+        return f"OA {number(first, 1)} on {counted(n, 'test pixel')} {where}" if n else f"no test pixel {where}"
+
+    text = (
+        f"Area of applicability: {percent(_first(found['outside']))} of the map is unlike the training pixels; "
+        f"{said('outside')}, {said('inside')}."
+    )
+    if repeats > 1:
+        share, out, within = (spread(found[key], repeats, 1) for key in ("outside", "OA_outside", "OA_inside"))
+        text += f" Over the repeats {share} % outside, OA {out} there and {within} inside."
+    return text
+
+
+def _first(value: Any) -> float:
+    """The value of the first repeat, whose map is written; NaN where it has none."""
+    found = value["values"][0] if isinstance(value, Mapping) else value
+    return math.nan if found is None else float(found)
+
+
 def leak_cell(row: Row) -> str:
     """The leak of a step beside its accuracies: by window in percent with its side in pixels, plus by region."""
     leak = row.scores.get("leak")

@@ -21,13 +21,15 @@ from hyperseg.report.groups import groups_line, groups_section
 if TYPE_CHECKING:
     from rich.console import Console
 
-WITH_THE_MAP = ("map", "groups", "errors", "confidence")
+WITH_THE_MAP = ("map", "groups", "errors", "confidence", "applicability")
 CAPTIONS = {
     "map": "The scene in false colour, the ground truth where there is any, and the map. "
     "Percentages are shares of the mapped area.",
     "groups": "What map-groups.tif answers: the class, the group where the class is a guess, or nothing (unsure).",
     "errors": "Test pixels: blue where the map is right, orange where it is wrong; yellow: training pixels.",
     "confidence": "Probability of the mapped class as the method states it, not calibrated; it is not an accuracy.",
+    "applicability": "Hatched: pixels unlike anything trained on (after Meyer & Pebesma 2021); the accuracies above "
+    "say little about them.",
     "confusion": "Rows: what the test pixels are. Columns: what they were mapped as, in percent of the row.",
     "training": "Loss terms (pale: as logged; strong: running mean) and the score on validation pixels.",
     "spectra": "Training spectra of every class: mean and standard deviation; grey: the other classes.",
@@ -52,8 +54,8 @@ def write_report(
         path: file to write; it appears whole or not at all.
         metrics: as in `metrics.json`, see `hyperseg.report.findings`. What is missing or None, but for "chain",
             "steps" and "final", is left out; an optional "settings" mapping is shown with how the map was made.
-        figures: PNG files by name: "map", "errors", "confidence", "confusion", "training", "spectra"; others are
-            shown after the map with their name as caption.
+        figures: PNG files by name: "map", "errors", "confidence", "applicability", "confusion", "training",
+            "spectra"; others are shown after the map with their name as caption.
         sections: what parts of the run show of themselves, in this order; their cautions stand with the accuracies.
         title: heading.
 
@@ -160,6 +162,8 @@ def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: 
         say(own)
     if by_group := groups_line(metrics):
         say(by_group)
+    if area := findings.applicability_sentence(metrics):
+        say(area)
     out.print()
     for sentence in findings.cautions(metrics):
         say(f"- {sentence}")

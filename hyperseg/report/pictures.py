@@ -24,6 +24,7 @@ Mask = NDArray[np.bool_]
 NO_DATA: Colour = (128, 128, 128)  # in a picture of the scene; maps show a chequer, which no class can have
 UNLABELLED_COLOUR: Colour = (0, 0, 0)
 RIGHT, WRONG, TRAINED = (0, 114, 178), (230, 90, 0), (245, 220, 60)  # apart for colour-blind viewers too
+HATCH, HATCH_PX = ((20, 20, 20), (250, 250, 250)), 7
 MOST_KEYS = 60  # classes in the legend of a map
 NOT_A_CLASS = frozenset({"undefined", "unlabelled", "unlabeled", "unclassified"})
 
@@ -178,6 +179,31 @@ def confidence_figure(confidence: ArrayLike, *, valid: Mask | None = None) -> by
     ]
     keys += [] if shown.all() else [Key(None, "no data")]
     return sheet([(_named("", values.shape), picture)], keys, title="Confidence of the map")
+
+
+def applicability_figure(
+    labels: Labels, classes: Sequence[str], colours: Sequence[Colour], outside: Mask, *, valid: Mask | None = None
+) -> bytes:
+    """The map with what lies outside its area of applicability hatched in white and black.
+
+    Args:
+        labels: (H, W), the map, -1 = no data.
+        classes, colours: of the map.
+        outside: (H, W) pixels unlike anything trained on.
+        valid: (H, W) pixels that hold data, or None for all.
+    """
+    _check(labels, classes, colours)
+    places, _, factor = _drawn(labels.shape)
+    nothing = labels == UNLABELLED if valid is None else (labels == UNLABELLED) | ~valid
+    painted, marked = enlarge(_paint(labels[places], classes, colours), factor), enlarge(outside[places], factor)
+    rows, columns = np.indices(marked.shape)
+    line = (rows + columns) % HATCH_PX
+    for at, colour in ((line < 2, HATCH[0]), (line == 2, HATCH[1])):
+        painted[marked & at] = colour
+    picture = chequer(painted, enlarge(nothing[places], factor))
+    share = 100 * float((outside & ~nothing).sum()) / max(int((~nothing).sum()), 1)
+    keys = [Key(HATCH[0], f"hatched: outside ({percent(share)})")] + ([Key(None, "no data")] if nothing.any() else [])
+    return sheet([(_named("", labels.shape), picture)], keys, title="Area of applicability")
 
 
 def error_figure(

@@ -85,18 +85,21 @@ def main() -> None:
     if options.illumination:
         return compare(scene, options.illumination, range(options.first, options.first + options.seeds))
     test = make_split("parcels", scene.labels, scene.n_classes, seed=0, valid=scene.valid).test
-    print("| change | outside | level | OA |\n|---|---|---|---|")
+    print("| change | outside (sample) | level | outside (map) | OA | OA inside |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, made_run(options.run, Path(folder)) as place:
         run = load_run(place)
-        assert run.drift is not None
+        assert run.applicability is not None
         mapper = make_mapper(run, refine=False, probabilities=False, device="cpu")
         for name, change in CHANGES.items():
             other = scene.with_(cube=change(np.asarray(scene.cube, np.float32)))
-            found = measure_drift(run.drift, run.preprocess, other)
+            found = measure_drift(run.applicability, other)
             (window,) = plan_windows(other, halo_px=mapper.halo_px)
-            labels = mapper(other, window, other.cube).labels
-            accuracy = (labels[test] == scene.labels[test]).mean()
-            print(f"| {name} | {found.share:.0%} | {found.level} | {100 * accuracy:.1f} |")
+            made = mapper(other, window, other.cube)
+            right, outside = made.labels == scene.labels, made.applicability > 1
+            inside = f"{100 * right[test & ~outside].mean():.1f}" if (test & ~outside).any() else "-"
+            accuracy = f"{100 * right[test].mean():.1f} | {inside}"
+            print(f"| {name} | {found.share:.0%} | {found.level} | {outside.mean():.0%} | {accuracy} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,12 @@ def test_codes_from_labels_to_everything(
     assert json.loads((tmp_path / "r/run.json").read_text())["codes"] == list(codes)
     with (tmp_path / "r/areas.csv").open(newline="") as file:
         assert [int(row["code"]) for row in csv.DictReader(file)] == list(codes)
-    assert {p.name for p in (tmp_path / "r").glob("*.qml")} == {"map.qml", "confidence.qml", "entropy.qml"}
+    assert {p.name for p in (tmp_path / "r").glob("*.qml")} == {
+        "map.qml",
+        "confidence.qml",
+        "entropy.qml",
+        "applicability.qml",
+    }
     assert 'type="singlebandpseudocolor"' in (tmp_path / "r/confidence.qml").read_text()
     answer = hyperseg("map", "r", cube, "--out", "again.tif", "--entropy", "--quiet")
     assert answer.code == 0, answer.err

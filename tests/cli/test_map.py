@@ -34,10 +34,13 @@ def trained(method: str, toy: Scene, files: Words, quick: Quick, run: Run, tmp_p
 def test_its_own_scene(hyperseg: Hyperseg, trained: Path, tmp_path: Path) -> None:
     answer = hyperseg("map", "run", "cube.npy", "--quiet")
     assert answer.code == 0
-    assert answer.err == NO_WAVELENGTHS
-    assert answer.out.split() == ["Map:", "cube-map.tif", "Confidence:", "cube-map-confidence.tif"]
+    assert answer.err.startswith(NO_WAVELENGTHS + "Note: cube: ")
+    assert "of the map lies outside the area of applicability" in answer.err
+    assert answer.out.split() == [
+        "Map:", "cube-map.tif", "Confidence:", "cube-map-confidence.tif", "Applicable:", "cube-map-applicability.tif",
+    ]  # fmt: skip
     assert (tmp_path / "cube-map.tif").read_bytes() == (trained / "map.tif").read_bytes()
-    for name in ("cube-map-confidence.tif", "cube-map.qml", "cube-map.tif.aux.xml"):
+    for name in ("cube-map-confidence.tif", "cube-map-applicability.qml", "cube-map.qml", "cube-map.tif.aux.xml"):
         assert (tmp_path / name).exists()
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from hyperseg.core import RunError
 from hyperseg.core.sections import Figure, Section, Table
-from hyperseg.report.findings import cautions, leak_sentence, mean, rows, spread
+from hyperseg.report.findings import applicability_sentence, cautions, leak_sentence, mean, rows, spread
 from hyperseg.report.page import print_summary, render_report, write_report
 from hyperseg.report.pictures import map_figure
 
@@ -494,3 +494,16 @@ def test_the_summary_survives_a_terminal_without_the_characters(metrics: dict[st
     text = raw.getvalue().decode("ascii")
     assert "93.21 +- 0.40" in text
     assert "9 x 9" in text
+
+
+def test_the_area_of_applicability_in_a_sentence() -> None:
+    values = {"outside": 30.0, "OA_inside": 60.0, "OA_outside": 40.5}
+    told = {k: {"mean": v + 1, "std": 2.0, "values": [v, v + 2]} for k, v in values.items()}
+    metrics = {"applicability": told | {"test_inside": 1200, "test_outside": 1}}
+    first = "30.0 % of the map is unlike the training pixels; OA 40.5 on 1 test pixel outside, OA 60.0 on 1 200 test"
+    assert first in applicability_sentence(metrics)
+    many = applicability_sentence(metrics | {"repeats": 2})
+    assert many.endswith("Over the repeats 31.0 ± 2.0 % outside, OA 41.5 ± 2.0 there and 61.0 ± 2.0 inside.")
+    none = told | {"test_inside": 9, "test_outside": 0, "OA_outside": {"mean": None, "std": None, "values": [None]}}
+    assert "; no test pixel outside, OA 60.0" in applicability_sentence({"applicability": none})
+    assert applicability_sentence({}) is None

@@ -2,6 +2,7 @@
 
 from hyperseg.io.write.files import as_json, replacing, write_json, write_png, write_raster, write_text
 from hyperseg.io.write.map import (
+    APPLICABLE,
     CALIBRATED,
     CONFIDENCE,
     ENTROPY,
@@ -13,6 +14,7 @@ from hyperseg.io.write.map import (
 )
 
 __all__ = [
+    "APPLICABLE",
     "CALIBRATED",
     "CONFIDENCE",
     "ENTROPY",

@@ -19,13 +19,14 @@ from hyperseg.io.formats.windows import import_rasterio
 from hyperseg.io.labels.background import is_nothing
 from hyperseg.io.read import open_array, split_key
 from hyperseg.io.write.files import AnyPath, blocks_of, check_labels, create_raster, replacing
-from hyperseg.io.write.style import Colours, Measure, categories_xml, ramp_qml, raster_qml
+from hyperseg.io.write.style import Colours, Measure, categories_xml, measure_qml, raster_qml
 
 SIZE = "pixel_size_m"  # the tag of a map without coordinates whose pixels have a known size
 ORIGIN, GIVEN, NUMBERED = "class_codes", "of the labels", "numbered"  # a tag of a map, and its values
 NO_CODE = -2
 CONFIDENCE = "confidence (as the method states it, not calibrated)"
 CALIBRATED = "confidence (calibrated on held-out pixels)"
+APPLICABLE = "dissimilarity to the training pixels over its threshold (above 1 outside the area of applicability)"
 ENTROPY = "entropy as a share of the largest (0 certain, 1 no idea)"
 
 
@@ -45,6 +46,7 @@ class MapWriter:
         grid: coordinates, or None.
         confidence_path: a float32 GeoTIFF for the confidence, or None.
         entropy_path: a float32 GeoTIFF for the entropy, from 0 (certain) to 1 (no idea), or None.
+        applicability_path: a float32 GeoTIFF for the area of applicability (above 1 is outside), or None.
         made_by: method and refiners, in order; the tag "made_by" of the file.
         codes: K codes of the classes in the file; None numbers them 1..K, and a tag of the file says so.
         tags: further tags of the file.
@@ -61,6 +63,7 @@ class MapWriter:
         grid: Grid | None = None,
         confidence_path: AnyPath | None = None,
         entropy_path: AnyPath | None = None,
+        applicability_path: AnyPath | None = None,
         made_by: Sequence[str] = (),
         codes: Sequence[int] | None = None,
         tags: Mapping[str, str] | None = None,
@@ -77,6 +80,7 @@ class MapWriter:
         self.classes, self.colours = distinct(classes), tuple(colours)
         self.confidence_path = None if confidence_path is None else Path(confidence_path)
         self.entropy_path = None if entropy_path is None else Path(entropy_path)
+        self.applicability_path = None if applicability_path is None else Path(applicability_path)
         self.made_by, self.calibrated = tuple(made_by), calibrated
         self.codes = codes_of(len(classes), codes)
         self._tags = {ORIGIN: NUMBERED if codes is None else GIVEN} | dict(tags or {})
@@ -96,6 +100,7 @@ class MapWriter:
                     stack, self.confidence_path, CALIBRATED if self.calibrated else CONFIDENCE, "confidence"
                 ),
                 "entropy": self._opened(stack, self.entropy_path, ENTROPY, "entropy"),
+                "applicability": self._opened(stack, self.applicability_path, APPLICABLE, "applicability"),
             }
             stack.enter_context(_checked(map_file, self.path, counts))
             self._map = stack.enter_context(
@@ -118,6 +123,7 @@ class MapWriter:
         labels: NDArray[Any],
         confidence: NDArray[Any] | None = None,
         entropy: NDArray[Any] | None = None,
+        applicability: NDArray[Any] | None = None,
     ) -> None:
         """Write one window.
 
@@ -126,13 +132,14 @@ class MapWriter:
             labels: (h, w) labels of the window, -1 = unlabelled.
             confidence: (h, w), or None; needs a `confidence_path`.
             entropy: (h, w) from 0 to 1: `share_of_largest`, or None; needs an `entropy_path`.
+            applicability: (h, w), or None; needs an `applicability_path`.
         """
         check_labels(labels, len(self.classes), self.path)
         rows, columns = (
             (s.start or 0, n if s.stop is None else s.stop) for s, n in zip(window, self.shape, strict=True)
         )
         size = (rows[1] - rows[0], columns[1] - columns[0])
-        values = {"confidence": confidence, "entropy": entropy}
+        values = {"confidence": confidence, "entropy": entropy, "applicability": applicability}
         for what, array in {"labels": labels, **values}.items():
             if array is not None and array.shape != size:
                 raise SettingError(f"{self.path}: {what} of shape {array.shape} for a window of {size} pixels.")
@@ -154,7 +161,7 @@ class MapWriter:
         if path is None:
             return None
         style = stack.enter_context(replacing(path.with_suffix(".qml")))
-        style.write_text(ramp_qml(measure), encoding="utf-8")
+        style.write_text(measure_qml(measure), encoding="utf-8")
         file = stack.enter_context(replacing(path))
         stack.enter_context(_checked(file, path))
         raster = stack.enter_context(create_raster(file, path, (*self.shape, 1), "float32", self.grid, nodata=math.nan))

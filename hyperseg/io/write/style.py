@@ -15,11 +15,13 @@ from hyperseg.core.codes import codes_of, empty_code
 Colours = Sequence[tuple[int, int, int]]
 UNLABELLED_NAME = "unlabelled"
 UNUSED_NAME = "unused"  # of codes between those of classes, where a list of names must not have gaps
-Measure = Literal["confidence", "entropy"]
+Measure = Literal["confidence", "entropy", "applicability"]
 RAMPS = {  # from 0 to 1; dark is doubt
     "confidence": ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"),
     "entropy": ("#fcfdbf", "#fc8961", "#b73779", "#51127c", "#000004"),
 }
+
+OUTSIDE_COLOUR = "#d7191c"
 
 # column of the attribute table: name, GDAL's type (0 whole number, 2 text) and usage (GDALRATFieldUsage)
 COLUMNS = (
@@ -76,21 +78,28 @@ def raster_qml(classes: Sequence[str], colours: Colours, codes: Sequence[int] | 
     return "<!DOCTYPE qgis>\n" + _document(root)
 
 
-def ramp_qml(measure: Measure) -> str:
-    """A QGIS style for a raster of values from 0 to 1: a continuous ramp of colours."""
+def measure_qml(measure: Measure) -> str:
+    """A QGIS style for a raster beside a map: a ramp from 0 to 1, or what is beyond 1 in one colour over the map."""
+    if measure == "applicability":
+        return _shaded([("1", "inside", "#ffffff", "0"), ("inf", "outside", OUTSIDE_COLOUR, "190")], kind="DISCRETE")
+    colours = RAMPS[measure]
+    values = [f"{k / (len(colours) - 1):g}" for k in range(len(colours))]
+    return _shaded([(v, v, colour, "255") for v, colour in zip(values, colours, strict=True)], kind="INTERPOLATED")
+
+
+def _shaded(items: Sequence[tuple[str, str, str, str]], *, kind: str) -> str:
+    """A style that shades values by (value, label, colour, alpha)."""
     root = ElementTree.Element("qgis", version="3.0")
     renderer = ElementTree.SubElement(
         ElementTree.SubElement(root, "pipe"), "rasterrenderer", type="singlebandpseudocolor", band="1", opacity="1",
         alphaBand="-1", classificationMin="0", classificationMax="1",
     )  # fmt: skip
     shader = ElementTree.SubElement(
-        ElementTree.SubElement(renderer, "rastershader"), "colorrampshader", colorRampType="INTERPOLATED",
+        ElementTree.SubElement(renderer, "rastershader"), "colorrampshader", colorRampType=kind,
         classificationMode="1", clip="0", minimumValue="0", maximumValue="1",
     )  # fmt: skip
-    colours = RAMPS[measure]
-    for k, colour in enumerate(colours):
-        value = f"{k / (len(colours) - 1):g}"
-        ElementTree.SubElement(shader, "item", value=value, label=value, color=colour, alpha="255")
+    for value, label, colour, alpha in items:
+        ElementTree.SubElement(shader, "item", value=value, label=label, color=colour, alpha=alpha)
     return "<!DOCTYPE qgis>\n" + _document(root)
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
-from hyperseg.core.words import listed
+from hyperseg.core.words import listed, percent
 from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device, scene_progress
-from hyperseg.io.formats.windows import import_rasterio
-from hyperseg.io.write import ENTROPY, MapWriter
-from hyperseg.io.write.groups import SURE_TAG, groups_tag
+from hyperseg.io.write import MapWriter
+from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.targets import check_targets
+from hyperseg.recipes.mapping.applicability import APPLICABILITY, OUTSIDE, share_outside
 from hyperseg.recipes.mapping.fallback import answer_writer, chosen_fallback
+from hyperseg.recipes.mapping.layers import GROUPS, LAYERS, files_of, stale_files
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_target
 from hyperseg.recipes.mapping.resume import PLAN, UnfinishedMap, open_unfinished
@@ -31,10 +31,6 @@ from hyperseg.recipes.run.record import load_record
 log = logging.getLogger(__name__)
 
 ASSEMBLED_ROWS = 256  # a row of the map file's blocks
-OURS: Mapping[str, Callable[[Any], bool]] = {  # layer beside a map -> whether a raster is one of ours
-    "entropy": lambda raster: raster.descriptions == (ENTROPY,),
-    "groups": lambda raster: SURE_TAG in raster.tags(),
-}
 Mapped = Iterator[tuple[int, WindowMap]]
 
 
@@ -71,7 +67,9 @@ def apply_run(
     quiet: bool = False,
     on_window: Callable[[int], None] | None = None,
 ) -> Path:
-    """Map `scene` with the model of `run`; write `out` and OUT-confidence.tif, and OUT-groups.tif of grouped classes.
+    """Map `scene` with the model of `run`; write `out`, OUT-confidence.tif, and more beside it.
+
+    That is OUT-applicability.tif where the run kept what it takes, and OUT-groups.tif of grouped classes.
 
     While it runs, finished windows lie in OUT.unfinished beside the map; a run that was killed goes on there and
     ends with the same bytes. Memory does not grow with the scene.
@@ -88,7 +86,7 @@ def apply_run(
         cluster: map windows in other processes or on other machines.
         side: of a window in pixels; None follows from the memory of a pixel.
         resume: go on with an interrupted map.
-        overwrite: replace a map that is there already; its entropy and groups go with it where this call writes none.
+        overwrite: replace a map that is there; layers of it that are not written now go with it.
         device, quiet: as in `classify`.
         on_window: called with the number of every window once it is kept.
 
@@ -102,10 +100,12 @@ def apply_run(
         check_target(probabilities, unfinished)
     loaded = load_run(run)
     fallback = chosen_fallback(loaded, run, groups=groups, sure=sure)
-    targets = _targets(out, entropy=entropy, groups=fallback is not None)
+    wanted = {"entropy": entropy, APPLICABILITY: loaded.applicability is not None, GROUPS: fallback is not None}
+    beside = [layer for layer, asked in wanted.items() if asked]
+    targets = files_of(out, beside)
     # a map that was complete but for the removal of its unfinished state is assembled once more
     assembled = resume and (unfinished / PLAN).is_file()
-    stale = _stale(_targets(out, entropy=True, groups=True), targets) if overwrite else []
+    stale = stale_files(files_of(out, list(LAYERS)), targets) if overwrite else []
     read: list[str | Path] = [run, scene.source, *([] if groups is None else [groups])]
     check_targets([*targets.values(), *stale], inputs=read, overwrite=overwrite or assembled)
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
@@ -124,13 +124,13 @@ def apply_run(
             "the whole scene", len(windows), blurred[0], mapper.halo_px,
         )  # fmt: skip
     layers = {"codes": "uint8" if len(loaded.classes) < 2**8 else "uint16", "confidence": "float32"}
-    layers |= {"entropy": "float32"} if entropy else {}
-    layers |= {"groups": "uint16"} if fallback is not None else {}
+    layers |= {layer: LAYERS[layer].dtype for layer in beside}
     made_by = loaded.chain if mapper.refine else loaded.chain[:1]
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
         confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
-        made_by=made_by, codes=loaded.codes, calibrated=mapper.refine and loaded.calibrated,
+        applicability_path=targets.get(APPLICABILITY), made_by=made_by, codes=loaded.codes,
+        calibrated=mapper.refine and loaded.calibrated,
         tags=groups_tag(None if fallback is None else fallback.groups, loaded.classes),
     )  # fmt: skip
     answers = answer_writer(targets.get("groups"), scene, loaded, fallback, made_by)
@@ -150,13 +150,19 @@ def apply_run(
         if probabilities is not None:
             probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
         _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window)
-        _assemble(store, writer, answers)
+        outside = _assemble(store, writer, answers)
         if probs is not None:
             probs.finish()
         for file in stale:
             file.unlink(missing_ok=True)
             log.info("%s belonged to the map that was replaced and is removed", file)
         store.remove()
+    if outside is not None and loaded.applicability is not None:
+        log.info(
+            "%s: %s of the map lies outside the area of applicability (%s in the run's own scene): the accuracy of the "
+            "run says little of it; %s shows where (above 1)", scene.name, percent(outside),
+            percent(100 * loaded.applicability.own_share.item()), targets[APPLICABILITY],
+        )  # fmt: skip
     return out
 
 
@@ -219,7 +225,8 @@ def _write_windows(
                 "entropy": made.entropy,
             }
             if made.groups is not None:
-                values["groups"] = made.groups.astype(np.int32) - UNLABELLED
+                values[GROUPS] = made.groups.astype(np.int32) - UNLABELLED
+            values |= {} if made.applicability is None else {APPLICABILITY: made.applicability}
             store.write(number, windows[number], values)
             done += made.labels.size
             progress(done, total)
@@ -227,7 +234,9 @@ def _write_windows(
                 on_window(number)
 
 
-def _assemble(store: UnfinishedMap, writer: MapWriter, answers: MapWriter | None) -> None:
+def _assemble(store: UnfinishedMap, writer: MapWriter, answers: MapWriter | None) -> float | None:
+    """Write the files; returns the percent of pixels outside the area of applicability, None where it is not known."""
+    outside = known = 0
     with writer, answers or nullcontext():  # the map itself appears last
         for start in range(0, store.shape[0], ASSEMBLED_ROWS):
             rows = slice(start, min(start + ASSEMBLED_ROWS, store.shape[0]))
@@ -235,35 +244,16 @@ def _assemble(store: UnfinishedMap, writer: MapWriter, answers: MapWriter | None
             more = {name: store.read(name, rows) for name in store.layers}
             labels = {
                 name: (more.pop(name).astype(np.int32) + UNLABELLED).astype(np.int16)
-                for name in ("codes", "groups")
+                for name in ("codes", GROUPS)
                 if name in more
             }
             writer.write(window, labels["codes"], **more)
             if answers is not None:
-                answers.write(window, labels["groups"])
-
-
-def _targets(out: Path, *, entropy: bool, groups: bool) -> dict[str, Path]:
-    """The files of a map; the style has its stem."""
-    targets = {"map": out, "classes": out.with_name(out.name + ".aux.xml"), "style": out.with_suffix(".qml")}
-    if groups:
-        targets["classes of groups"] = out.with_name(f"{out.stem}-groups.tif.aux.xml")
-    for name in ("confidence", *(["entropy"] if entropy else []), *(["groups"] if groups else [])):
-        targets[name] = out.with_name(f"{out.stem}-{name}.tif")
-        targets[f"style of {name}"] = targets[name].with_suffix(".qml")
-    return targets
-
-
-def _stale(every: Mapping[str, Path], written: Mapping[str, Path]) -> list[Path]:
-    """Entropy and groups of an earlier map of this name, known by what they say, where this one writes none."""
-    found: list[Path] = []
-    for layer, known in OURS.items():
-        if layer in written or not every[layer].is_file():
-            continue
-        with suppress(Exception), import_rasterio().open(every[layer]) as raster:  # no raster: somebody else's
-            its = [file for name, file in every.items() if name.endswith(layer) and file.exists()]
-            found += its if known(raster) else []
-    return found
+                answers.write(window, labels[GROUPS])
+            if APPLICABILITY in more:
+                outside += int((more[APPLICABILITY] > OUTSIDE).sum())
+                known += int(np.isfinite(more[APPLICABILITY]).sum())
+    return share_outside(outside, known) if APPLICABILITY in store.layers else None
 
 
 def _make_folder(folder: Path) -> None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import Scene, Split
-from hyperseg.core.parts import prefixed, unprefixed
+from hyperseg.core import Scene
+from hyperseg.data.applicability import Applicability
 from hyperseg.data.bands.resampling import match_bands
-from hyperseg.data.drift import DriftReference, measure_drift, scene_reference
+from hyperseg.data.drift import measure_drift
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.io.look.judge import with_nodata_of
 
 log = logging.getLogger(__name__)
-
-DRIFT = "drift"  # prefix of the reference among the tensors of a run
 
 
 class Transferable(Protocol):
@@ -29,7 +26,7 @@ class Transferable(Protocol):
         scene_name: of the scene it was trained on.
         wavelengths_nm: (C,) of that scene, or None.
         scale, nodata: of that scene, or None.
-        drift: the reference of what the model saw, or None for runs that kept none.
+        applicability: what the model saw, or None for runs that kept nothing of it.
     """
 
     @property
@@ -48,7 +45,7 @@ class Transferable(Protocol):
     def nodata(self) -> float | None: ...
 
     @property
-    def drift(self) -> DriftReference | None: ...
+    def applicability(self) -> Applicability | None: ...
 
 
 def prepare_scene(run: Transferable, scene: Scene, *, model: str = "the model") -> Scene:
@@ -56,7 +53,7 @@ def prepare_scene(run: Transferable, scene: Scene, *, model: str = "the model") 
 
     What was done, and any drift, is logged.
 
-    Reads about 20 000 pixels where the run kept a reference; the rest stays lazy.
+    Reads about 12 000 pixels where the run kept what it saw; the rest stays lazy.
 
     Args:
         run: a run read back.
@@ -71,24 +68,13 @@ def prepare_scene(run: Transferable, scene: Scene, *, model: str = "the model") 
         scene, wavelengths_nm=run.wavelengths_nm, keep=run.preprocess.keep, scale=run.scale, model=model
     )
     _remark_on_dead_bands(run.preprocess, matched)
-    if run.drift is not None:
-        report = measure_drift(run.drift, run.preprocess, matched)
+    if run.applicability is not None:
+        report = measure_drift(run.applicability, matched)
         words = f"{scene.name}: {report.sentence(matched.wavelengths_nm)}"
         if report.level != "none":
             words += f" (trained on {run.scene_name}). For scenes under another sun train with --illumination 0.05"
         log.log(logging.DEBUG if report.level == "none" else logging.WARNING, "%s", words)
     return matched
-
-
-def drift_arrays(scene: Scene, split: Split, preprocess: Preprocess) -> dict[str, NDArray[Any]]:
-    """The reference of what a model saw, named for the tensors of its run; empty where too few pixels tell."""
-    reference = scene_reference(scene, split.train, preprocess)
-    return {} if reference is None else prefixed(DRIFT, reference.to_arrays())
-
-
-def load_drift(tensors: Mapping[str, NDArray[Any]]) -> DriftReference | None:
-    """The reference among the tensors of a run; None for a run that kept none."""
-    return DriftReference.from_arrays(unprefixed(DRIFT, tensors))
 
 
 def _remark_on_dead_bands(preprocess: Preprocess, scene: Scene) -> None:

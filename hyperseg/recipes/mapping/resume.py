@@ -27,7 +27,8 @@ from hyperseg.io.write import write_json
 
 PLAN, DONE, PROBABILITIES = "plan.json", "windows.done", "probabilities.zarr"
 OURS = re.compile(
-    rf"{re.escape(LOCK)}|{PLAN}|{DONE}|{PROBABILITIES}|codes|confidence|entropy|groups|{TEMPORARY.pattern}"
+    rf"{re.escape(LOCK)}|{PLAN}|{DONE}|{PROBABILITIES}|codes|confidence|entropy|applicability|groups|"
+    rf"{TEMPORARY.pattern}"
 )
 
 

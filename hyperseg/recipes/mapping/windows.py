@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.groups import Fallback
 from hyperseg.core.runtime import Runtime
+from hyperseg.data.applicability import REACH_PX
 from hyperseg.engine import choose_device, choose_precision
 from hyperseg.io.look.valid import valid_at
 from hyperseg.recipes.run.load import LoadedRun
@@ -34,6 +35,7 @@ class WindowMap:
         entropy: float32, in nats over ln K: 0 (certain) to 1 (no idea).
         probs: (h, w, K) float32, or None where nobody asked for them.
         groups: int16 answers of a fallback, see `Fallback.answers`, or None without one.
+        applicability: float32, above 1 outside what was trained on, NaN without data; None where the run kept nothing.
     """
 
     labels: NDArray[np.int16]
@@ -41,6 +43,7 @@ class WindowMap:
     entropy: NDArray[np.float32]
     probs: NDArray[np.float32] | None
     groups: NDArray[np.int16] | None = None
+    applicability: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,20 @@ class Mapper:
         groups = None if self.fallback is None else self.fallback.answers(cut)
         if valid is not None:
             confidence[~valid] = entropy[~valid] = cut.probs[~valid] = np.nan
-        return WindowMap(labels, confidence, entropy, cut.probs if self.probabilities else None, groups)
+        return WindowMap(
+            labels, confidence, entropy, cut.probs if self.probabilities else None, groups, self._known(part, inside)
+        )
+
+    def _known(self, part: Scene, inside: tuple[slice, ...]) -> NDArray[np.float32] | None:
+        """How far the core of a window is from what was trained on."""
+        known = self.run.applicability
+        if known is None:
+            return None
+        around = tuple(slice(max(s.start - REACH_PX, 0), s.stop + REACH_PX) for s in inside)
+        core = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(inside, around, strict=True))
+        block = np.asarray(part.cube[around])
+        valid = np.ones(block.shape[:2], bool) if part.valid is None else part.valid[around]
+        return known.over_threshold(block, valid)[core]
 
     def _part(self, scene: Scene, window: Tile, block: NDArray[Any]) -> Scene:
         """The window as a scene; where nobody looked for pixels without data, they are looked for here."""
@@ -103,7 +119,10 @@ class Mapper:
         empty = np.full(shape, np.nan, np.float32)
         probs = np.full((*shape, len(self.run.classes)), np.nan, np.float32) if self.probabilities else None
         labels = np.full(shape, UNLABELLED, np.int16)
-        return WindowMap(labels, empty, empty.copy(), probs, None if self.fallback is None else labels.copy())
+        return WindowMap(
+            labels, empty, empty.copy(), probs, None if self.fallback is None else labels.copy(),
+            None if self.run.applicability is None else empty.copy(),
+        )  # fmt: skip
 
 
 def make_mapper(
@@ -113,6 +132,8 @@ def make_mapper(
     refiners = run.refiners if refine else ()
     where = choose_device(device)
     halo = sum(r.reach_px for r in refiners) + max([run.model.margin_px, *(r.margin_px for r in refiners)])
+    if run.applicability is not None:
+        halo = max(halo, REACH_PX)
     if refiners:
         halo = _aligned(halo)
     runtime = Runtime(device=str(where), precision=choose_precision(where), quiet=True)

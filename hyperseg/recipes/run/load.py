@@ -15,10 +15,10 @@ from hyperseg.core.codes import codes_of
 from hyperseg.core.groups import Fallback
 from hyperseg.core.parts import Fitted, Model, Saved, unprefixed
 from hyperseg.core.words import distinct
-from hyperseg.data.drift import DriftReference
+from hyperseg.data.applicability import Applicability
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.io.write.targets import RECORD
-from hyperseg.recipes.mapping.prepare import load_drift
+from hyperseg.recipes.mapping.applicability import load_applicability
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.record import WEIGHTS, load_model
@@ -35,10 +35,10 @@ class LoadedRun:
         classes, colours: of its maps.
         chain: names of all that made its map.
         scene_name, wavelengths_nm, scale, nodata: of the scene it was trained on.
-        drift: what the model saw, or None where too little of it is known.
         codes: of the classes in its maps, as in `Scene`; None in runs of versions that kept none.
         fallback: what its maps fall back to where a class is a guess, or None where its classes have no groups.
         calibrated: whether its refined maps are: the last refiner that changes them calibrates.
+        applicability: where its accuracy means something, or None where too little is known.
     """
 
     model: Model
@@ -50,10 +50,10 @@ class LoadedRun:
     wavelengths_nm: NDArray[np.float64] | None = None
     scale: float | None = None
     nodata: float | None = None
-    drift: DriftReference | None = None
     codes: tuple[int, ...] | None = None
     fallback: Fallback | None = None
     calibrated: bool = False
+    applicability: Applicability | None = None
 
     @property
     def preprocess(self) -> Preprocess:
@@ -100,8 +100,8 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         None if record.get("wavelengths_nm") is None else np.asarray(record["wavelengths_nm"], float),
         record.get("scale"),
         record["scene"].get("nodata"),
-        load_drift(tensors),
         None if (codes := record.get("codes")) is None else codes_of(len(record["classes"]), codes),
         None if (groups := record.get("groups")) is None else Fallback.from_json(groups),
         bool(refiners) and REFINERS[refiners[-1].name].calibrates,
+        load_applicability(tensors),
     )

@@ -13,15 +13,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperseg import __version__
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
+from hyperseg.data.applicability import map_applicability
 from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import gather_spectra
 from hyperseg.data.splits import parse_split
 from hyperseg.io.write import (
+    APPLICABLE,
     CALIBRATED,
     CONFIDENCE,
     ENTROPY,
@@ -33,9 +36,10 @@ from hyperseg.io.write import (
     write_text,
 )
 from hyperseg.io.write.groups import groups_tag
-from hyperseg.io.write.style import Measure, ramp_qml
+from hyperseg.io.write.style import Measure, measure_qml
 from hyperseg.metrics import mean_and_std
 from hyperseg.metrics.calibration import pooled
+from hyperseg.recipes.mapping.applicability import APPLICABILITY, load_applicability
 from hyperseg.recipes.run.answers import draw_answers, write_answers
 from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import save_model
@@ -45,7 +49,7 @@ from hyperseg.recipes.scoring.areas import Reference, describe_areas, write_area
 from hyperseg.recipes.scoring.groups import fallback_of
 from hyperseg.report.charts import confusion_figure, spectra_figure, training_figure
 from hyperseg.report.page import write_report
-from hyperseg.report.pictures import confidence_figure, error_figure, map_figure
+from hyperseg.report.pictures import applicability_figure, confidence_figure, error_figure, map_figure
 
 ACCURACIES = ("OA", "AA", "kappa")
 
@@ -76,10 +80,13 @@ def finish_run(
         "confidence": (final.confidence(), CALIBRATED if first.summary["calibrated"] else CONFIDENCE),
         "entropy": (entropy, ENTROPY),
     }
+    known_area = load_applicability(tensors)
+    layer = None if known_area is None else map_applicability(known_area, scene)
+    measures |= {} if layer is None else {"applicability": (layer, APPLICABLE)}
     for name, (values, meaning) in measures.items():
         known = values if scene.valid is None else np.where(scene.valid, values, np.float32(np.nan))
         write_raster(folder / f"{name}.tif", known, scene.grid, names=(meaning,))
-        write_text(folder / f"{name}.qml", ramp_qml(name))
+        write_text(folder / f"{name}.qml", measure_qml(name))
     save_model(
         folder, tensors, _record(scene, split, settings, first, inputs) | {"device": device, "threads": threads()}
     )
@@ -94,7 +101,7 @@ def finish_run(
         reference=None if alone else Reference.of(scene.labels, scene.parcels, split.test),
     )  # fmt: skip
     write_areas(folder / "areas.csv", metrics["areas"])
-    shown = draw_figures(scene, split, final, metrics) if pictures else {}
+    shown = draw_figures(scene, split, final, metrics, layer) if pictures else {}
     if fallback is not None and pictures:
         shown["groups"] = draw_answers(final, fallback, scene, title=f"{title_of(scene, final)}, with groups")
     if pictures:
@@ -113,6 +120,7 @@ def summarise(
     """metrics.json: every accuracy as mean, spread and values over the repeats."""
     scene, split, first = task.scene, task.split, summaries[0]
     steps = {name: step_over_repeats(name, summaries) for name in first["steps"]}
+    areas = [s.get(APPLICABILITY, {}) for s in summaries]  # one may have too few training pixels to tell
     last, kept = steps[first["final"]], len(settings.refine or ())
     assert scene.labels is not None
     counts = split.counts(scene.labels, scene.n_classes)
@@ -146,6 +154,7 @@ def summarise(
         "model": sections[0].numbers if len(sections) > kept else None,
         "cautions": [caution for section in sections for caution in section.cautions],
         "training": first["training"],
+        APPLICABILITY: merge([told for told in areas if told.keys() == areas[0].keys()]),
         "times_s": {k: round(sum(s["seconds"].get(k, 0.0) for s in summaries), 2) for k in first["seconds"]},
         "peak_rss_mb": peak_rss_mb(),
         "device": device,
@@ -202,8 +211,10 @@ def title_of(scene: Scene, final: SegmentationMap) -> str:
     return f"{scene.name}: {' + '.join(final.made_by)}"
 
 
-def draw_figures(scene: Scene, split: Split, final: SegmentationMap, metrics: dict[str, Any]) -> dict[str, bytes]:
-    """Every picture of the report, by name."""
+def draw_figures(
+    scene: Scene, split: Split, final: SegmentationMap, metrics: dict[str, Any], layer: NDArray[np.float32] | None
+) -> dict[str, bytes]:
+    """Every picture of the report, by name; `layer` (H, W) is the applicability."""
     assert scene.labels is not None
     labels = final.labels()
     spectra = gather_spectra(scene, split.train)
@@ -219,6 +230,8 @@ def draw_figures(scene: Scene, split: Split, final: SegmentationMap, metrics: di
             wavelengths_nm=scene.wavelengths_nm, good_bands=scene.good_bands,
         ),
     }  # fmt: skip
+    if layer is not None:
+        shown[APPLICABILITY] = applicability_figure(labels, scene.classes, scene.colours, layer > 1, valid=scene.valid)
     if metrics["training"] is not None:
         shown["training"] = training_figure(metrics["training"])
     return shown
@@ -268,6 +281,7 @@ def _record(
         "scale": scene.scale,
         "groups": None if (fallback := fallback_of(scene, settings.sure)) is None else fallback.to_json(),
         "model": first.record,
+        APPLICABILITY: first.summary[APPLICABILITY] if APPLICABILITY + ".threshold" in first.tensors else None,
         "chain": first.summary["chain"],
         "versions": versions(),
     }

@@ -22,7 +22,7 @@ from hyperseg.data.leak import leak
 from hyperseg.io.write import as_json, replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, scores
 from hyperseg.metrics.calibration import reliability
-from hyperseg.recipes.mapping.prepare import drift_arrays
+from hyperseg.recipes.mapping.applicability import APPLICABILITY, judge_applicability
 from hyperseg.recipes.run.folder import RunFolder
 from hyperseg.recipes.run.steps import Outcome
 from hyperseg.recipes.scoring.groups import group_scores
@@ -55,7 +55,7 @@ class RepeatResult:
             if step.training_s is not None:
                 seconds[f"{step.name}, training"] = step.training_s
             seconds[step.name] = step.seconds - (step.training_s or 0.0)
-        summary = {
+        summary: dict[str, Any] = {
             "steps": {s.name: told(s) | score_step(s, scene, split) for s in made.steps},
             "final": made.final.name,
             "calibrated": made.final.calibrated,
@@ -66,7 +66,8 @@ class RepeatResult:
         model = made.base.model.saved()
         record: dict[str, Any] = {"model": model.record, "refiners": []}
         tensors = {MAP: made.final.map.probs} | prefixed(MODEL, model.arrays)
-        tensors |= drift_arrays(scene, split, made.base.model.preprocess)
+        known, summary[APPLICABILITY] = judge_applicability(scene, split, made.final.map.labels())
+        tensors |= known
         for i, link in enumerate(made.links):
             saved = link.fitted.saved()
             record["refiners"].append({"name": link.fitted.name, "record": saved.record})

@@ -18,7 +18,9 @@ from hyperseg.io.read import read_array, read_scene
 from hyperseg.io.write import read_map
 from hyperseg.recipes.mapping.apply import apply_run
 from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.run.folder import RunFolder
 from hyperseg.recipes.run.load import load_run
+from hyperseg.recipes.run.record import load_model, save_model
 
 
 def mapped(run: Path, scene: Scene, out: Path, **options: Any) -> np.ndarray:
@@ -48,6 +50,49 @@ def test_its_own_scene_gives_its_own_map(folders: dict[str, Path], toy: Scene, t
     )
     np.testing.assert_allclose(one, other, atol=1e-6)
     assert (tmp_path / "again.qml").read_bytes() == (folder / "map.qml").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["cnn3d", "svm", "hybrid"])
+def test_windows_and_the_run_agree_on_the_area_of_applicability(
+    folders: dict[str, Path], toy: Scene, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Exactly, whatever the windows; what is not there is NaN, and the share outside is said."""
+    own = np.asarray(read_array(folders[name] / "applicability.tif", ndim=2)[...])
+    told = json.loads((folders[name] / "metrics.json").read_text())["applicability"]
+    assert told["outside"]["values"] == [pytest.approx(100 * (own > 1).mean())]
+    assert (
+        told["test_inside"] + told["test_outside"]
+        == json.loads((folders[name] / "metrics.json").read_text())["split"]["test"]
+    )
+    with caplog.at_level(logging.INFO):
+        for side in (7, 24):
+            mapped(folders[name], toy, tmp_path / f"{side}.tif", side=side)
+            found = np.asarray(read_array(tmp_path / f"{side}-applicability.tif", ndim=2)[...])
+            np.testing.assert_array_equal(found, own)
+    assert f"{told['outside']['mean']:.1f} % of the map lies outside the area of applicability" in caplog.text
+    assert 'colorRampType="DISCRETE"' in (tmp_path / "7-applicability.qml").read_text()
+    valid = np.ones(toy.shape, bool)
+    valid[:9, 4:] = False
+    mapped(folders[name], toy.with_(valid=valid, cube=3 * np.asarray(toy.cube)), tmp_path / "far.tif", side=8)
+    far = np.asarray(read_array(tmp_path / "far-applicability.tif", ndim=2)[...])
+    np.testing.assert_array_equal(np.isnan(far), ~valid)
+    assert "do not trust its map" in caplog.text
+    assert (far[valid] > 1).all()
+
+
+def test_a_run_that_kept_no_area_of_applicability(folders: dict[str, Path], toy: Scene, tmp_path: Path) -> None:
+    """As those of earlier versions; an older layer of the map that is replaced goes."""
+    old = tmp_path / "old"
+    shutil.copytree(folders["svm"], old)
+    tensors, record = load_model(old)
+    kept = {k: v for k, v in tensors.items() if not k.startswith("applicability.")}
+    earlier = {k: v for k, v in record.items() if k not in ("applicability", "seal", "format")}
+    save_model(RunFolder(old), kept, earlier)
+    assert load_run(old).applicability is None
+    mapped(folders["svm"], toy, tmp_path / "m.tif")
+    assert (tmp_path / "m-applicability.tif").is_file()
+    mapped(old, toy, tmp_path / "m.tif", overwrite=True)
+    assert not list(tmp_path.glob("m-applicability*"))
 
 
 def test_refined_as_the_run_was(folders: dict[str, Path], toy: Scene, tmp_path: Path) -> None:
@@ -229,3 +274,14 @@ def test_damaged_runs_are_named(folders: dict[str, Path], toy: Scene, tmp_path: 
         (edited / "run.json").write_text(json.dumps({k: v for k, v in record.items() if k != key}))
         with pytest.raises(RunError, match=r"copy: run\.json .*do not belong together"):
             load_run(edited)
+
+
+def test_too_few_training_pixels_leave_the_layer_out(toy: Scene, quick: Any, run: Any, tmp_path: Path) -> None:
+    folder = run(toy, quick(method="svm", split="random_per_class:3"), tmp_path / "few")
+    assert not (folder / "applicability.tif").exists()
+    told = json.loads((folder / "metrics.json").read_text())["applicability"]
+    assert told == {"left_out": "9 training pixels are too few to tell, at least 10 are needed"}
+    assert "Area of applicability: not known, as 9 training pixels are too few" in (folder / "report.html").read_text()
+    assert load_run(folder).applicability is None
+    mapped(folder, toy, tmp_path / "m.tif")
+    assert not (tmp_path / "m-applicability.tif").exists()

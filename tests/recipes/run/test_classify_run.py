@@ -34,6 +34,7 @@ from hyperseg.simulated.scenes import toy_scene
 
 FILES = {
     "map.tif", "map.tif.aux.xml", "map.qml", "confidence.tif", "confidence.qml", "entropy.tif", "entropy.qml",
+    "applicability.tif", "applicability.qml",
     "areas.csv", "model.safetensors", "run.json", "metrics.json", "report.html",
 }  # fmt: skip
 

@@ -250,7 +250,7 @@ def test_a_full_disk_before_the_end(
 def test_weights_that_cannot_be_read_back(whole: Path, tmp_path: Path) -> None:
     whole = Path(shutil.copytree(whole, tmp_path / "copy"))
     tensors, record = load_model(whole)
-    assert {name.split(".")[0] for name in tensors} == {"model", "drift", "refiner0"}
+    assert {name.split(".")[0] for name in tensors} == {"model", "applicability", "refiner0"}
     assert np.isfinite(tensors["model.preprocess.mean"]).all()
     assert record["settings"]["repeats"] == 2
     damage(whole / "model.safetensors")
