@@ -11,8 +11,6 @@ from hyperseg.regions.pruning import pool, prune
 from hyperseg.regions.settings import Cut, Growth
 from hyperseg.regions.ward import Ints, Tree, grow_tree
 
-FLOOR = 1e-6  # of probabilities before the logarithm, so that no pixel can veto a class of its region alone
-
 
 def grow_forest(
     components: NDArray[np.float32], ratios: NDArray[np.floating], growth: Growth, *,
@@ -38,7 +36,7 @@ def grow_forest(
 
 def cut_forest(forest: Sequence[Tree], probs: NDArray[np.floating], cut: Cut) -> list[Ints]:
     """For every tree the (N,) region of every pixel under this (N, K) map, -1 for pixels without data."""
-    logs = np.log(np.maximum(probs, FLOOR)) / cut.temper
+    logs = np.log(np.maximum(probs, cut.floor)) / cut.temper
     # the last place is that of pixels without data
     return [np.append(prune(tree, logs, price=cut.price), -1)[tree.superpixel] for tree in forest]
 
@@ -46,7 +44,7 @@ def cut_forest(forest: Sequence[Tree], probs: NDArray[np.floating], cut: Cut) ->
 def pooled(probs: NDArray[np.floating], regions: Sequence[Ints], cut: Cut) -> NDArray[np.float32]:
     """The (..., K) map pooled in the regions of every tree, averaged over the trees."""
     flat = probs.reshape(-1, probs.shape[-1]).astype(np.float64)
-    logs = np.log(np.maximum(flat, FLOOR)) if cut.pool == "log" else None
+    logs = np.log(np.maximum(flat, cut.floor)) if cut.pool == "log" else None
     total = sum((pool(flat, region, logs=logs) for region in regions), np.zeros_like(flat))
     return (total / len(regions)).reshape(probs.shape).astype(np.float32)
 

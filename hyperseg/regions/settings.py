@@ -19,7 +19,13 @@ class Cut:
     temper: float = option(
         5.0, "Log-probabilities are divided by this before trees are cut: a map's pixels are too sure.", above=0
     )
-    pool: Pool = option("mean", "Mean probabilities of a region, or the mean of their logarithms.")
+    pool: Pool = option("log", "The mean of a region's log-probabilities, or of its probabilities.")
+    floor: float = option(
+        0.01,
+        "Probabilities are raised to this before the logarithm: no pixel can rule out a class for its region.",
+        above=0,
+        below=0.5,
+    )
 
 
 @settings
