@@ -23,6 +23,7 @@ COMMANDS = {
     "classify": ("hyperseg.cli.classify", "classify", "Train on a scene and map it: the main job."),
     "map": ("hyperseg.cli.map", "map_scene", "Apply a trained run to another scene."),
     "score": ("hyperseg.cli.score", "score", "Score a map against labels: OA, AA, kappa, per class."),
+    "suggest": ("hyperseg.cli.suggest", "suggest", "Tell which fields to label next."),
     "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
     "datasets": ("hyperseg.cli.datasets", "datasets", "List, describe and fetch public scenes."),
 }

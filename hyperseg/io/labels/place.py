@@ -19,6 +19,7 @@ Shapes = NDArray[Any]
 INSIDE = 0.9  # share of geometries within the scene from which unstated coordinates are believed to be the scene's
 CHORDS = 32  # an edge across the scene is cut into this many before it is bent by another projection
 LOOKED_AT = 20_000  # vertices up to which a geometry is asked whether it is valid
+AMONG_NOTHING = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)  # a raster without coordinates lies below the origin in a GIS
 ROUND = 16  # segments of a quarter circle: the buffer's radius is right within 0.25 %
 
 
@@ -36,7 +37,7 @@ def frame_for(layer: Layer, shape: tuple[int, ...], grid: Grid | None, scene: st
     Raises:
         LabelError: the scene does not say where its pixels are.
     """
-    frame = Frame.of(shape, grid, scene)
+    frame = Frame.of(shape, grid, scene) or _of_pixels(layer, shape, grid, scene)
     if frame is None:
         lack = "neither coordinates nor a CRS" if grid is None or grid.crs is None else "no coordinates of its pixels"
         raise LabelError(
@@ -44,6 +45,22 @@ def frame_for(layer: Layer, shape: tuple[int, ...], grid: Grid | None, scene: st
             f"{lack}. Give a georeferenced scene (GeoTIFF, ENVI with map info), or labels as a raster of "
             f"{'x'.join(map(str, shape))} pixels."
         )
+    return frame
+
+
+def _of_pixels(layer: Layer, shape: tuple[int, ...], grid: Grid | None, scene: str) -> Frame | None:
+    """The frame of polygons that were written for a scene without coordinates: x is the column, y less the row."""
+    import shapely
+
+    if layer.crs is not None or len(shape) != 2 or (grid is not None and (grid.crs or grid.affine) is not None):
+        return None
+    frame = Frame(scene, (shape[0], shape[1]), AMONG_NOTHING, None)
+    west, south, east, north = frame.bounds()
+    left, low, right, high = shapely.total_bounds(layer.shapes)
+    if not (west <= left and south <= low and right <= east and high <= north):
+        return None
+    log.info("%s: neither it nor %s has coordinates: it is laid on the pixels, x the column and -y the row",
+             layer.path, scene)  # fmt: skip
     return frame
 
 

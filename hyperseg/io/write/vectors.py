@@ -17,13 +17,13 @@ from hyperseg.core import DataFileError, Grid
 from hyperseg.core.codes import code_table, codes_of
 from hyperseg.core.files import sweep, temporary_beside
 from hyperseg.io.formats.windows import import_rasterio
+from hyperseg.io.labels.place import AMONG_NOTHING
 from hyperseg.io.pixel_area import pixel_areas
 from hyperseg.io.write.files import AnyPath, check_labels, replacing, unwritable, writing
 from hyperseg.io.write.regions import find_regions, region_sums
 from hyperseg.io.write.style import Colours, polygons_qml
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".shp": "ESRI Shapefile"}
-AMONG_NOTHING = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)  # a raster without coordinates lies below the origin in a GIS
 SQUARE_METRES_PER_HA = 10_000.0
 
 
@@ -60,13 +60,26 @@ def write_polygons(
     Raises:
         DataFileError: another suffix, or a file that cannot be written. LabelError: no labels of these classes.
     """
-    import pyogrio
-
     target, place = Path(path), Grid() if grid is None else grid
-    driver = vector_driver(target)
+    vector_driver(target)
     check_labels(labels, len(classes), target)
     numbers, of_region = find_regions(labels)
     columns = _columns(numbers, of_region, classes, place, confidence, codes, groups)
+    return write_outlines(target, numbers, columns, grid=place, qml=polygons_qml(classes, colours, column="class"))
+
+
+def write_outlines(
+    path: AnyPath, numbers: NDArray[np.int32], columns: dict[str, NDArray[Any]], *, grid: Grid, qml: str
+) -> int:
+    """Write the outlines of numbered pixels (H, W), 0 = none, with a row of every column for each number, 0 included.
+
+    A number whose pixels fall apart gives several polygons. `qml` is the style to be written beside. Returns and
+    errors as `write_polygons`.
+    """
+    import pyogrio
+
+    target, place = Path(path), grid
+    driver = vector_driver(target)
     shapes, order = _outlines(numbers, place)
     if driver == "GeoJSON" and place.affine is not None and not _on_earth(place):
         raise DataFileError(
@@ -77,7 +90,7 @@ def write_polygons(
     if driver == "GeoJSON" and place.crs is not None:
         options["RFC7946"] = "YES"
     with replacing(target.with_suffix(".qml")) as style, _together(target) as inside:
-        style.write_text(polygons_qml(classes, colours, column="class"), encoding="utf-8")
+        style.write_text(qml, encoding="utf-8")
         if driver == "GPKG" and target.is_file():  # its other layers stay
             _refuse_opened(target)
             shutil.copyfile(target, inside)

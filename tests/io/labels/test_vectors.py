@@ -296,6 +296,21 @@ def test_a_scene_that_does_not_say_where_it_is(draw: Draw, grid: Grid | None, sa
         read(draw("f.gpkg", [cell(3, 5, 7, 4)], {"crop": ["a"]}), grid=grid)
 
 
+def test_polygons_of_pixels_lie_on_a_scene_that_has_no_coordinates(
+    draw: Draw, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `write_polygons` writes them: x is the column, y less the row."""
+    corner = Polygon([(2, -1), (5, -1), (5, -4), (2, -4)])
+    found = read(draw("p.gpkg", [corner], {"crop": ["a"]}, crs=None), grid=Grid()).codes
+    expected = np.full(found.shape, -1)
+    expected[1:4, 2:5] = 0
+    np.testing.assert_array_equal(found, expected)
+    assert "x the column and -y the row" in notes(caplog)
+    above = draw("q.gpkg", [Polygon([(2, 1), (5, 1), (5, -4)])], {"crop": ["a"]}, crs=None)
+    with pytest.raises(LabelError, match="neither coordinates nor a CRS"):
+        read(above, grid=Grid())
+
+
 # columns -------------------------------------------------------------------------------------------------------
 
 FOUR = [cell(c, 1, 2, 2) for c in (1, 5, 9, 13)]

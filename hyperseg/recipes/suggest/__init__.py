@@ -1,0 +1,1 @@
+"""Which fields of a scene to label next."""
