@@ -31,7 +31,7 @@ class TemperatureSettings:
         "pixels alone.",
     )
     expected: float = option(
-        1.5,
+        1.25,
         "The temperature expected before anything is held out, where parcels are: on new ground maps are too sure. "
         "Where pixels are held out one by one it is 1.",
         above=0,
