@@ -52,7 +52,7 @@ from hyperseg.cli.reading import cube_options, given_stated, group_options, over
 @click.option("--data", "folder", type=click.Path(path_type=Path), help="Folder with a data set's own files.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def map_scene(
-    run: Path, scene: str, out: Path | None, refine: bool, entropy: bool, groups: str | None, sure: float | None,
+    run: Path, scene: str, out: Path | None, refine: bool, entropy: bool, class_groups: str | None, sure: float | None,
     probabilities: Path | None, resume: bool, overwrite: bool, workers: int | None, dask: str | None, side: int | None,
     device: str, folder: Path | None, quiet: bool, **stated: Any,
 ) -> None:  # fmt: skip
@@ -88,8 +88,9 @@ def map_scene(
     cluster = None if workers is None and dask is None else Cluster(dask, workers or 1)
     target = out or Path(f"{opened.name}-map.tif")
     written = apply_run(
-        run, opened, out=target, refine=refine, entropy=entropy, groups=groups, sure=sure, probabilities=probabilities,
-        cluster=cluster, side=side, resume=resume, overwrite=overwrite, device=device, quiet=quiet,
+        run, opened, out=target, refine=refine, entropy=entropy, groups=class_groups, sure=sure,
+        probabilities=probabilities, cluster=cluster, side=side, resume=resume, overwrite=overwrite, device=device,
+        quiet=quiet,
     )  # fmt: skip
     click.echo(f"Map:        {written}")
     click.echo(f"Confidence: {written.with_name(written.stem + '-confidence.tif')}")

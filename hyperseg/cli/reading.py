@@ -25,7 +25,7 @@ overwrite_option = click.option(
 
 
 def group_options(command: Command) -> Command:
-    """Add --groups and --sure to a command; an option that is not given is None."""
+    """Add --class-groups and --sure to a command; an option that is not given is None."""
     help = (
         "Of classes with groups: the probability an answer must have, else the map of groups falls back from class to "
         f"group, and then to none.  [default: {SURE}]"
@@ -34,9 +34,9 @@ def group_options(command: Command) -> Command:
 
 
 def groups_option(command: Command) -> Command:
-    """Add --groups to a command; None where it is not given."""
+    """Add --class-groups to a command; None where it is not given."""
     help = 'TOML file with the classes of every group: [groups], and below it corn = ["Corn", "Corn-notill"].'
-    return in_group(LABELS, "--groups", metavar="FILE", help=help)(command)
+    return in_group(LABELS, "--class-groups", metavar="FILE", help=help)(command)
 
 
 def vector_options(command: Command) -> Command:

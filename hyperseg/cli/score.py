@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 )
 @overwrite_option
 def score(
-    map_file: str, labels: str, classes_from: str | None, groups: str | None, json_file: Path | None, overwrite: bool,
-    **drawn: Any,
+    map_file: str, labels: str, classes_from: str | None, class_groups: str | None, json_file: Path | None,
+    overwrite: bool, **drawn: Any,
 ) -> None:  # fmt: skip
     """Score MAP against LABELS: OA, AA, kappa, every class, borders between classes, and areas.
 
@@ -64,10 +64,10 @@ def score(
     from hyperseg.recipes.scoring.score import score as score_files
 
     if json_file is not None:
-        read = [map_file, labels, *filter(None, (classes_from, groups))]
+        read = [map_file, labels, *filter(None, (classes_from, class_groups))]
         check_targets([json_file], inputs=read, overwrite=overwrite)
     vectors = VectorOptions(**given_drawn(drawn))
-    found = score_files(map_file, labels, classes_from=classes_from, vectors=vectors, groups=groups)
+    found = score_files(map_file, labels, classes_from=classes_from, vectors=vectors, groups=class_groups)
     show(found, Console(highlight=False))
     if json_file is not None:
         write_json(json_file, found.to_json())

@@ -43,7 +43,7 @@ def test_a_first_map(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
     assert record["inputs"] == {
         "scene": "cube.npy",
         "labels": "gt.npy",
-        "groups": None,
+        "class_groups": None,
         "train_mask": None,
         "test_mask": None,
         "pool": None,

@@ -16,6 +16,7 @@ from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.data.bands.groups import Cut
 from hyperseg.io.write import read_map
 from hyperseg.recipes.methods.band_groups import BandGroupSettings
+from hyperseg.recipes.refiners import USUAL
 from hyperseg.recipes.refiners.deconv import DeconvSettings
 from hyperseg.recipes.refiners.deep_crf import DeepCrfSettings
 from hyperseg.recipes.run.settings import RunSettings
@@ -53,7 +54,7 @@ def test_help_names_methods_refiners_and_how_to_chain_them(hyperseg: Hyperseg) -
     text = " ".join(answer.out.split())
     for words in (
         "[cnn3d|ssrn|hybrid|twin|gan|deep-crf|svm|rf|lda]",
-        "[dense-crf|deep-crf|deconv|none]",
+        "[trees|dense-crf|deep-crf|deconv|temperature|none]",
         "--refine deep-crf --refine deconv",
         "Settings of deep-crf and deconv: --groups",
         "--joint / --piecewise",
@@ -68,9 +69,9 @@ def test_the_method_with_its_refiners_and_the_run_repeated_and_applied(
     answer = hyperseg("classify", *write("deep", WHOLE), *SHORT, "--out", "one")
     assert answer.code == 0, answer.err
     metrics = json.loads((tmp_path / "one" / "metrics.json").read_text())
-    control, deep, deconv = "unary + dense-crf", "unary + deep-crf", "unary + deep-crf + deconv"
-    assert list(metrics["steps"]) == ["lda", "unary", control, deep, deconv]
-    for step in (control, deep, deconv):
+    controls, deep, deconv = ("unary + dense-crf", "unary + trees"), "unary + deep-crf", "unary + deep-crf + deconv"
+    assert list(metrics["steps"]) == ["lda", "unary", *controls, deep, deconv]
+    for step in (*controls, deep, deconv):
         assert step in answer.out
     record = json.loads((tmp_path / "one" / "run.json").read_text())
     settings = record["settings"]
@@ -109,7 +110,7 @@ def test_the_options_are_the_settings(files: Words, started: halting.Started) ->
             "--refine deconv --groups equal",
         )
     )
-    assert plain.refine == ("dense-crf",)
+    assert plain.refine == USUAL
     assert (deep.refine, deep.chosen.step_name) == (("deep-crf", "deconv"), "unary")
     assert (unrefined.refine, none.refine) == ((), ())
     assert chain.refine == ("deconv", "dense-crf")
@@ -132,12 +133,12 @@ def test_options_beside_a_record_win_and_another_method_has_its_own_refiners(
         "chosen.json": ("cnn3d", ("deconv",)),
         "chosen.json --method cnn3d": ("cnn3d", ("deconv",)),
         "chosen.json --method deep-crf": ("deep-crf", ("deep-crf", "deconv")),
-        "chosen.json --method svm": ("svm", ("dense-crf",)),
+        "chosen.json --method svm": ("svm", USUAL),
         "chosen.json --method svm --refine deconv": ("svm", ("deconv",)),
         "chosen.json --refine none": ("cnn3d", ()),
         "deep.json": ("deep-crf", ("deep-crf", "deconv")),
-        "deep.json --method ssrn": ("ssrn", ("dense-crf",)),
-        "deep.json --method gan --variant spa": ("gan", ("dense-crf",)),
+        "deep.json --method ssrn": ("ssrn", USUAL),
+        "deep.json --method gan --variant spa": ("gan", USUAL),
         "deep.json --piecewise": ("deep-crf", ("deep-crf", "deconv")),
         "plain.json --method deep-crf": ("deep-crf", ("deep-crf", "deconv")),
     }

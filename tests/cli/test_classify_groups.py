@@ -29,7 +29,7 @@ UNSURE = 5  # code after three classes and one group
 def named(files: Words, tmp_path: Path) -> Words:
     """Labels of the toy scene, and a file that puts two of its classes together."""
     (tmp_path / "g.toml").write_text('[groups]\npair = ["class 1", "class 3"]\n')
-    return (*files, "--groups", "g.toml")
+    return (*files, "--class-groups", "g.toml")
 
 
 def codes(path: Path) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_from_takes_groups_and_threshold_along(hyperseg: Hyperseg, named: Words,
 def test_runs_of_versions_without_groups_can_be_repeated(hyperseg: Hyperseg, files: Words, tmp_path: Path) -> None:
     assert hyperseg("classify", *files, *QUICK, "--out", "one").code == 0
     record = json.loads((tmp_path / "one/run.json").read_text())
-    del record["settings"]["sure"], record["inputs"]["groups"]
+    del record["settings"]["sure"], record["inputs"]["class_groups"]
     (tmp_path / "one/run.json").write_text(json.dumps(record))
     assert hyperseg("classify", "--from", "one", "--quiet", "--no-pictures", "--out", "two").code == 0
 
@@ -117,7 +117,7 @@ def test_the_file_of_groups_belongs_to_the_run(hyperseg: Hyperseg, named: Words,
     error = hyperseg("map", "r", "cube.npy", "--out", "r/map-groups.tif", "--overwrite").error
     assert "belongs to the run r" in error
     (tmp_path / "g.tif").write_text((tmp_path / "g.toml").read_text())
-    assert "is read here" in hyperseg("map", "r", "cube.npy", "--groups", "g.tif", "--out", "g.tif").error
+    assert "is read here" in hyperseg("map", "r", "cube.npy", "--class-groups", "g.tif", "--out", "g.tif").error
 
 
 def test_groups_count_when_a_run_is_resumed(hyperseg: Hyperseg, named: Words, files: Words, tmp_path: Path) -> None:
@@ -167,11 +167,11 @@ def test_map_takes_other_groups_and_thresholds(hyperseg: Hyperseg, files: Words,
     assert "have no groups" in hyperseg("map", "r", "cube.npy", "--sure", "0.5", "--out", "m.tif").error
     (tmp_path / "g.toml").write_text('[groups]\npair = ["class 1", "class 2"]\n')
     words = ("map", "r", "cube.npy", "--out", "m.tif", "--quiet")
-    assert hyperseg(*words, "--groups", "g.toml", "--sure", "0.95").code == 0
+    assert hyperseg(*words, "--class-groups", "g.toml", "--sure", "0.95").code == 0
     assert read_map(tmp_path / "m-groups.tif").classes == ("class 1", "class 2", "class 3", "pair (group)", "unsure")
-    assert "0 to 1" in hyperseg(*words, "--overwrite", "--groups", "g.toml", "--sure", "2").error
+    assert "0 to 1" in hyperseg(*words, "--overwrite", "--class-groups", "g.toml", "--sure", "2").error
     (tmp_path / "g.toml").write_text('[groups]\npair = ["class 1", "klass 2"]\n')
-    assert "Did you mean class 2?" in hyperseg(*words, "--overwrite", "--groups", "g.toml").error
+    assert "Did you mean class 2?" in hyperseg(*words, "--overwrite", "--class-groups", "g.toml").error
     # a map without groups does not leave those of the map it replaces
     assert hyperseg(*words, "--overwrite").code == 0
     assert not list(tmp_path.glob("m-groups*"))
@@ -196,7 +196,7 @@ def test_what_groups_cannot_be_is_said_before_any_work(
 ) -> None:
     if text is not None:
         (tmp_path / "g.toml").write_text(text)
-    words = ("--groups", "g.toml") if said else ()
+    words = ("--class-groups", "g.toml") if said else ()
     error = hyperseg("classify", *files, *words, *options, *QUICK, "--out", "r").error
     assert said in error
     assert said or "sure 0.5: the classes of cube have no groups to fall back to" in error
@@ -239,7 +239,7 @@ def test_a_column_of_groups_goes_from_polygons_to_polygons(
     }
     scored = hyperseg("score", "again", "f.gpkg", "--class-column", "species", "--group-column", "kind")
     assert "as groups (tree): OA" in scored.out
-    both = hyperseg("score", "r", "f.gpkg", "--group-column", "kind", "--groups", "g.toml").error
+    both = hyperseg("score", "r", "f.gpkg", "--group-column", "kind", "--class-groups", "g.toml").error
     assert "give one of them" in both
 
 
@@ -255,6 +255,6 @@ def test_score_by_group_is_the_score_of_merged_labels(hyperseg: Hyperseg, named:
     shutil.copy(tmp_path / "r/map.tif", tmp_path / "alone.tif")  # without its names it is matched by code
     assert "as groups" not in hyperseg("score", "alone.tif", "gt.npy").out.replace("as groups (pair)", "")
     (tmp_path / "h.toml").write_text('[groups]\nx = ["class 2", "class 3"]\n')
-    assert "as groups (x): OA" in hyperseg("score", "r", "gt.npy", "--groups", "h.toml").out
+    assert "as groups (x): OA" in hyperseg("score", "r", "gt.npy", "--class-groups", "h.toml").out
     (tmp_path / "h.toml").write_text('[groups]\nx = ["class 2", "class 30"]\n')
-    assert "'class 30', which is not there" in hyperseg("score", "r", "gt.npy", "--groups", "h.toml").error
+    assert "'class 30', which is not there" in hyperseg("score", "r", "gt.npy", "--class-groups", "h.toml").error

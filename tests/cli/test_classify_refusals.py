@@ -98,7 +98,7 @@ def test_files_that_are_no_good(
         ("cube.npy --labels gt.npy --split fixed", "--split fixed needs --train-mask FILE"),
         (
             "cube.npy --labels gt.npy --split parcels --train-mask gt.npy",
-            "--train-mask is no option of cnn3d, dense-crf and parcels: it belongs to the split fixed",
+            "--train-mask is no option of cnn3d, trees, temperature and parcels: it belongs to the split fixed",
         ),
         ("cube.npy --labels gt.npy --split fixed --train-mask flip.npy", "flip.npy: the mask has shape (21, 24)"),
         ("cube.npy --labels gt.npy --split fixed --train-mask lost.npy", "lost.npy: no such file"),

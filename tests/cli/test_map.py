@@ -57,7 +57,8 @@ def test_a_larger_scene_into_a_new_folder(hyperseg: Hyperseg, trained: Path, toy
 def test_a_run_without_refiners_is_the_same_refined_or_not(hyperseg: Hyperseg, trained: Path, tmp_path: Path) -> None:
     for word in ("--refine", "--no-refine"):
         answer = hyperseg("map", "run", "cube.npy", word, "--out", f"m{word}.tif", "--quiet")
-        assert (answer.code, answer.err) == (0, NO_WAVELENGTHS)
+        assert answer.code == 0
+        assert answer.err.startswith(NO_WAVELENGTHS)
         assert (tmp_path / f"m{word}.tif").read_bytes() == (trained / "map.tif").read_bytes()
 
 

@@ -93,7 +93,7 @@ def groups_table(file: str | os.PathLike[str] | None, *, column: str | None = No
     if file is None:
         return None
     if column is not None:
-        raise SettingError(f"groups come from --groups {file} or from --group-column {column}: give one of them.")
+        raise SettingError(f"groups come from --class-groups {file} or from --group-column {column}: give one of them.")
     return read_groups(file)
 
 

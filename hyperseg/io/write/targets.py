@@ -28,7 +28,7 @@ RUN_FILES = frozenset(
      "entropy.qml", "applicability.tif", "applicability.qml", "map-groups.tif", "map-groups.tif.aux.xml",
      "map-groups.qml", "areas.csv", "model.safetensors", "metrics.json", "report.html")
 )  # fmt: skip
-RUN_INPUTS = ("scene", "labels", "groups", "train_mask", "test_mask", "pool")
+RUN_INPUTS = ("scene", "labels", "class_groups", "train_mask", "test_mask", "pool")
 
 
 def check_targets(

@@ -32,7 +32,7 @@ def chosen_fallback(run: LoadedRun, folder: Path, *, groups: Path | str | None, 
     if found is None and sure is not None:
         raise SettingError(
             f"sure {sure:g}: the classes of the run {folder} have no groups to fall back to. Give groups with "
-            "--groups FILE, or leave sure out."
+            "--class-groups FILE, or leave sure out."
         )
     return found if found is None or sure is None else replace(found, sure=sure)
 

@@ -72,7 +72,7 @@ def open_inputs(
     if named["scene"] is None:
         raise SettingError("which scene? Name a data set or a file, e.g. `hyperseg classify indian-pines`.")
     if given.get("labels") is not None or given.get("group_column") is not None:
-        named["groups"] = given.get("groups")  # groups of the earlier run go with its labels
+        named["class_groups"] = given.get("class_groups")  # groups of the earlier run go with its labels
     if not splitter.needs_masks:  # masks of the earlier run go with its split
         named |= {name: given.get(name) for name in ("train_mask", "test_mask")}
     elif named["train_mask"] is None:
@@ -80,7 +80,7 @@ def open_inputs(
     if not settings.chosen.unlabelled:
         named["pool"] = None
     drawn, stated = _options("labels", VectorOptions, given, known), _options("scene", CubeOptions, given, known)
-    if given.get("groups") is not None and given.get("group_column") is None:
+    if given.get("class_groups") is not None and given.get("group_column") is None:
         drawn.pop("group_column", None)
     if named["labels"] is None and named_card(named["scene"]) is None:
         raise LabelError(
@@ -89,7 +89,7 @@ def open_inputs(
         )
     scene = open_scene(
         named["scene"], labels=named["labels"], folder=folder, vectors=from_json(VectorOptions, drawn, "drawn labels"),
-        cube=from_json(CubeOptions, stated, "the scene"), groups=named["groups"],
+        cube=from_json(CubeOptions, stated, "the scene"), groups=named["class_groups"],
     )  # fmt: skip
     masks = Masks(*(read_mask(named[name], scene) for name in ("train_mask", "test_mask", "pool")))
     return Inputs(scene, masks, named | drawn | stated | {"folder": os.getcwd()})

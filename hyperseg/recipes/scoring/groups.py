@@ -30,8 +30,8 @@ def fallback_of(scene: Scene, sure: float | None) -> Fallback | None:
         return Fallback(scene.groups, SURE if sure is None else sure)
     if sure is not None:
         raise SettingError(
-            f"sure {sure:g}: the classes of {scene.name} have no groups to fall back to. Give groups with --groups "
-            "FILE or --group-column NAME, or leave sure out."
+            f"sure {sure:g}: the classes of {scene.name} have no groups to fall back to. Give groups with "
+            "--class-groups FILE or --group-column NAME, or leave sure out."
         )
     return None
 
