@@ -85,16 +85,18 @@ def left_out_table(rows: Rows, seeds: Rows, fields: Fields, scene: Scene) -> str
     values, crop = np.full((len(order), len(names) + 2), np.nan), np.array(scene.groups.of_class)
     few = mean_of_seeds(percent_of(seeds, fields, REFERENCE))
     for i, field in enumerate(order):
+        says = ""
         for j, name in enumerate(names):
             mine = [r["counts"] for r in rows if (r["field"], r["step"]) == (field, name)]
             if mine:
                 counts = np.sum(mine, 0)
                 values[i, j] = 100 * counts[fields.of_class[field]] / counts.sum()
                 if name == REFERENCE:
+                    says = taken_for(counts, scene)
                     values[i, -2] = 100 * counts[crop == crop[fields.of_class[field]]].sum() / counts.sum()
         values[i, -1] = few[field]
         cells = ["–" if np.isnan(v) else f"{v:.0f}" for v in values[i]]
-        lines.append(f"| {fields.told(field, scene)} | {' | '.join(cells)} | {taken_for(counts, scene)} |")
+        lines.append(f"| {fields.told(field, scene)} | {' | '.join(cells)} | {says} |")
     for what, weight in (("mean of fields", np.ones(len(order))), ("weighted by pixels", fields.pixels[order])):
         means = [np.average(v[~np.isnan(v)], weights=weight[~np.isnan(v)]) for v in values.T]
         lines.append(f"| **{what}** | | | {' | '.join(f'**{m:.1f}**' for m in means)} | |")
@@ -110,12 +112,19 @@ def reach_tables(rows: Rows, fields: Fields, scene: Scene) -> str:
     enough, cut = tested >= FEWEST, np.isin(np.arange(len(area)), [i for r in rows for i in r["cut"]])
     best = np.where(enough, by_step.max(0, initial=0, where=~np.isnan(by_step)), np.nan)
     share = 100 * area / area.sum()
-    right = counts[names.index(REFERENCE)].sum(0)[np.arange(len(area)), fields.of_class]
+    own = counts[names.index(REFERENCE)]
+    each, right = own.sum(-1), own[:, np.arange(len(area)), fields.of_class]
+    low, high = (
+        100 * each[m].sum() / area.sum() for m in (100 * right <= LOW * each, 100 * right >= (100 - LOW) * each)
+    )
+    right = right.sum(0)
     lines = [
         f"{enough.sum()} of {len(area)} fields are tested in {FEWEST} seeds or more; they hold "
         f"{share[enough].sum():.1f} % of the test area. {share[cut].sum():.1f} % of it lies in fields that are cut in "
         f"two, as their class has no other: there {REFERENCE} gets {100 * right[cut].sum() / area[cut].sum():.1f} % "
-        f"right, in all others {100 * right[~cut].sum() / area[~cut].sum():.1f} %.\n",
+        f"right, in all others {100 * right[~cut].sum() / area[~cut].sum():.1f} %. "
+        f"In single seeds, {low:.1f} % of the area lies in fields of which it gets {LOW} % or less right, "
+        f"{high:.1f} % in fields of which it gets {100 - LOW} % or more.\n",
         "| the best of the methods gets at most | fields | share of the test area |\n|---|---|---|",
     ]
     for most in (LOW, 30, 50, 70, 100):
