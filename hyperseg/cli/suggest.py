@@ -119,7 +119,7 @@ def show(found: Suggested, console: Console) -> None:
     console.print(table)
     total = sum(field.gain_px for field in found.fields)
     console.print(
-        f"\nAbout {total:.0f} pixels there are probably wrong and like nothing labelled. Write their class into the "
+        f"\nAbout {total:.0f} pixels there are probably mapped wrong. Write their class into the "
         f'column "class" of {found.files[0]},\nwhich also holds {counted(found.labelled, "labelled polygon")}, and go '
         "on: hyperseg classify SCENE --labels that file",
         markup=False,

@@ -5,6 +5,7 @@ They are what a network has to beat. All predict scenes block by block: the cube
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -115,7 +116,9 @@ def fit_lda(
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     x, position, present, k = _checked(spectra, labels, n_classes)
-    estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x, position)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Only one sample available")  # a class of one pixel has no spread of its own
+        estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x, position)
     return SpectralClassifier(estimator, present, k, {"shrinkage": "Ledoit-Wolf"})
 
 

@@ -12,6 +12,7 @@ from hyperseg.gan.settings import Weights
 from hyperseg.recipes.methods.network import check_memory, whitened
 from hyperseg.recipes.methods.twin import TWIN, DiscriminatorSettings, describe, load
 from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.refiners.dense_crf import DENSE_CRF
 
 if TYPE_CHECKING:
     from hyperseg.core.runtime import Runtime
@@ -70,8 +71,8 @@ def beside(settings: GanSettings) -> tuple[tuple[Method, Any], ...]:
 
 
 def controls(refiners: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The usual refiner on the twin."""
-    return ((TWIN.step_name, (REFINERS.default,)),) if refiners[:1] == (REFINERS.default,) else ()
+    """The first refiner on the twin too, where it trains nothing."""
+    return ((TWIN.step_name, refiners[:1]),) if refiners[:1] in ((REFINERS.default,), (DENSE_CRF.name,)) else ()
 
 
 GAN = Method(

@@ -28,8 +28,7 @@ REFINERS = Parts(
         ),
         "temperature": Entry(
             "hyperseg.recipes.refiners.temperature:TEMPERATURE",
-            "last: the map stays, its confidence is calibrated on parcels held out from training; costs one training "
-            "more",
+            "last: the map stays, its confidence is calibrated on parcels held out from training",
         ),
     },
 )

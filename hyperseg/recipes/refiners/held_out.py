@@ -16,6 +16,7 @@ from hyperseg.core.task import Task
 Mask = NDArray[np.bool_]
 Parcels = NDArray[np.int32]
 Kind = Literal["whole", "strips", "single"]
+WHOLE_PX = 20  # pixels of a parcel that counts as one observation; our choice
 Held = list[tuple[Mask, SegmentationMap]]
 
 
@@ -43,9 +44,9 @@ class HeldOut:
         return len(np.unique(self.unit))
 
     def weights(self) -> NDArray[np.float64]:
-        """(n) of every pixel: those of one unit count as one observation."""
+        """(n) of every pixel: those of one parcel count as one observation, of a small one as less: all is border."""
         _, which, size = np.unique(self.unit, return_inverse=True, return_counts=True)
-        return np.asarray(1.0 / size[which])
+        return np.asarray(1.0 / np.maximum(size, 1 if self.by == "single" else WHOLE_PX)[which])
 
 
 def held_out(map: SegmentationMap, task: Task, context: Context, *, retrain: bool = True) -> HeldOut:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,10 @@ NOT_FITTED = "no pixel was held out to fit it to"
 class TemperatureSettings:
     """What the temperature is fitted to; chosen on parcel splits of Indian Pines, see docs/decisions.md."""
 
-    retrain: bool = option(
-        True,
-        "Train the method once more to hold out more parcels (twice without validation pixels); false: validation "
-        "pixels alone.",
+    retrain: Literal["auto", "always", "never"] = option(
+        "auto",
+        "Train the method once more, or twice, to hold out more parcels; auto does so only where validation pixels "
+        "hold out none.",
     )
     expected: float = option(
         1.25,
@@ -37,7 +37,7 @@ class TemperatureSettings:
         above=0,
     )
     spread: float = option(
-        0.35,
+        0.2,
         "Standard deviation that its logarithm is expected to have: how far it goes on the word of few parcels.",
         above=0,
     )
@@ -97,7 +97,9 @@ def fit(map: SegmentationMap, task: Task, settings: TemperatureSettings, context
     """The temperature from held-out pixels, those of one parcel as one observation."""
     from hyperseg.metrics.calibration import likeliest_temperature
 
-    found = held_out(map, task, context, retrain=settings.retrain)
+    found = held_out(map, task, context, retrain=settings.retrain == "always")
+    if settings.retrain == "auto" and not len(found.truth):
+        found = held_out(map, task, context, retrain=True)
     if not len(found.truth):
         return FittedTemperature(None, told(None, found, task))
     expected = 1.0 if found.by == "single" else settings.expected

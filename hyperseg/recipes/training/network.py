@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from math import prod
 from typing import Any
 
@@ -23,6 +24,7 @@ from hyperseg.engine.one_cycle import one_cycle, step_generator, train
 from hyperseg.recipes.training.settings import TrainSettings
 
 CENTRED_PX, FEWEST_CENTRED = 100_000, 16  # pixels and patches that say what a scene's mean is
+MOST_LOST = 0.01  # nats per training pixel that centring may cost
 FEWEST_STEPS = 20  # a one-cycle schedule needs room to rise and fall
 Batch = tuple[Tensor, Tensor]
 
@@ -97,28 +99,45 @@ def fit_network(
 
 
 def centred(task: Task, net: Any, preprocess: Preprocess, settings: TrainSettings, runtime: Runtime) -> bool:
-    """Centre the batch norms of a trained network on all pixels of its only scene, as the settings say.
+    """Centre the batch norms of a trained network on all pixels of its scenes, as the settings say.
+
+    "auto" does so where every split keeps a guard, and takes it back where the network then knows its own training
+    pixels worse: a scene whose mean is that of one large class, or of ground of no class, is no guide.
 
     Returns:
-        Whether that was done. Labels are not looked at.
+        Whether it is centred. Of labels those of training pixels are looked at.
     """
     match settings.centre:
         case "auto":
-            wanted = task.split.guard_px > 0
+            wanted = all(split.guard_px > 0 for split in task.splits)
         case "always" | "never":
             wanted = settings.centre == "always"
         case _:
             raise ValueError(f"batch norms are centred always, never or auto, not {settings.centre!r}.")
-    scene = task.scene
-    places = np.argwhere(np.ones(scene.shape, bool) if scene.valid is None else scene.valid)
+    valid = [np.ones(scene.shape, bool) if scene.valid is None else scene.valid for scene in task.scenes]
+    places = np.concatenate([np.insert(np.argwhere(mask), 0, i, axis=1) for i, mask in enumerate(valid)])
     if not wanted or not len(places):
         return False
     source = patch_source(task, preprocess, net, runtime)
     n = min(len(places), max(CENTRED_PX // prod(source.window), FEWEST_CENTRED))
     drawn = np.random.default_rng(runtime.seed).choice(len(places), n, replace=False)
-    pixels = torch.from_numpy(np.insert(places[np.sort(drawn)], 0, 0, axis=1))
-    centre_batch_norms(net, source.gather(pixels))
+    before, kept = training_loss(net, source, task), deepcopy(net.state_dict())
+    centre_batch_norms(net, source.gather(torch.from_numpy(places[np.sort(drawn)])))
+    if settings.centre == "auto" and training_loss(net, source, task) > before + MOST_LOST:
+        net.load_state_dict(kept)
+        return False
     return True
+
+
+def training_loss(net: Any, source: PatchSource, task: Task, *, batch: int = 512) -> float:
+    """Mean cross-entropy of the training pixels, as they are, in nats."""
+    pixels, targets = labelled_pixels(task, "train", source.device)
+    found = []
+    with torch.inference_mode():
+        for part, truth in zip(pixels.split(batch), targets.split(batch), strict=True):
+            scores = net(source.gather(part)).flatten(1).float()
+            found.append(F.cross_entropy(scores, truth, reduction="none"))
+    return float(torch.cat(found).mean())
 
 
 def training_steps(epochs: int, min_steps: int, batch: int, n: int) -> int:

@@ -123,8 +123,8 @@ def chain_of(path: Path) -> str:
 def test_every_step_is_measured_and_the_control_beside_them(whole: Run, toy: Scene) -> None:
     found, last = whole.metrics, "unary + deep-crf + deconv"
     roles = {
-        "lda": "baseline", "unary": "network", "unary + dense-crf": "control", "unary + deep-crf": "refined",
-        last: "refined",
+        "lda": "baseline", "unary": "network", "unary + dense-crf": "control", "unary + trees": "control",
+        "unary + deep-crf": "refined", last: "refined",
     }  # fmt: skip
     assert {name: step["role"] for name, step in found["steps"].items()} == roles
     assert list(found["steps"]) == list(roles)
@@ -150,8 +150,8 @@ def test_every_step_is_measured_and_the_control_beside_them(whole: Run, toy: Sce
     assert max(b - a for a, b in network["groups"]) <= 6
     # decisions look at the network's window, then as far as the deconvolution network reads
     sizes = [found["steps"][name]["leak"]["window"] for name in list(found["steps"])[1:]]
-    assert sizes[:3] == [5, 5, 5]
-    assert sizes[3] > 5
+    assert sizes[:4] == [5, 5, 5, 5]
+    assert sizes[4] > 5
 
 
 def test_a_later_part_leaves_the_earlier_ones_alone(
@@ -432,7 +432,7 @@ def test_settings_survive_json(whole: Run) -> None:
 
 
 def test_refiners_of_a_method() -> None:
-    assert RunSettings().refine == ("dense-crf",)
+    assert RunSettings().refine == ("trees", "temperature")
     assert RunSettings(method="deep-crf").refine == BOTH
     assert RunSettings(method="deep-crf", refine=()).refine == ()
     assert [m.step_name for _, m, _ in fitted_parts(RunSettings(method="deep-crf"))] == ["svm", "unary"]
