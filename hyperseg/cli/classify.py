@@ -43,7 +43,8 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
     "--refine",
     multiple=True,
     type=Choice(REFINERS, NONE),
-    help="Refiner after the method; repeat it for a chain, in order.  [default: the method's own, mostly "
+    help="Refiner after the method; repeat it for a chain, in order. Naming one replaces the whole default chain, "
+    f"{NONE} leaves the bare map.  [default: the method's own, mostly "
     f"{' + '.join(USUAL)}]",
 )
 @parts(
@@ -51,7 +52,8 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
     "baselines",
     multiple=True,
     type=Baseline(),
-    help=f"Method measured beside, and refiners after it; repeatable.  [default: {BASELINE} + {REFINERS.default}]",
+    help='Method measured beside, and refiners after it ("lda + trees"); repeatable, in place of the default.  '
+    f"[default: {BASELINE} + {REFINERS.default}]",
 )
 @parts(
     "--set",

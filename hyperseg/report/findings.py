@@ -22,6 +22,7 @@ from hyperseg.core.words import UNKNOWN, counted, listed, number, percent
 Metrics = Mapping[str, Any]
 SCORED = ("OA", "AA", "kappa")
 HIGH_LEAK = HIGH_ECE = 10.0  # percent; our choice of when a reader is warned
+HOPELESS = 20.0  # percent right, below which a class is named
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,7 @@ def cautions(metrics: Metrics, sections: Sequence[Section] = ()) -> list[str]:
         )
     if unseen := split.get("untrainable"):
         found.append(f"No training pixels: {listed(unseen)}. The map cannot show what was never seen.")
+    found += filter(None, [hopeless_sentence(metrics)])
     found += _better_and_worse(rows(metrics))
     found += filter(None, [confidence_sentence(metrics)])
     told = [sentence for section in sections for sentence in section.cautions]
@@ -210,6 +212,19 @@ def cautions(metrics: Metrics, sections: Sequence[Section] = ()) -> list[str]:
     if split.get("note"):
         found.append(str(split["note"]))
     return found
+
+
+def hopeless_sentence(metrics: Metrics) -> str | None:
+    """Classes that the final map hardly ever gets right, and what it takes them for; None where there are none."""
+    table, per_class = metrics.get("confusion"), metrics["steps"][metrics["final"]].get("per_class") or {}
+    if not table or len(table) != len(per_class):
+        return None
+    names, said = list(per_class), []
+    for name, row in zip(names, table, strict=True):
+        if (right := mean(per_class[name])) < HOPELESS:
+            other = max((n for n in range(len(row)) if names[n] != name), key=lambda n: row[n])
+            said.append(f"{name} ({percent(right)} right, mostly taken for {names[other]})")
+    return f"Hardly to be found on this map: {listed(said, most=5)}." if said else None
 
 
 def confidence_sentence(metrics: Metrics) -> str | None:
