@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import SettingError, Split
+from hyperseg.core import UNLABELLED, SettingError, Split
 
 
 def folds(
@@ -34,6 +34,7 @@ def folds(
 
     if n < 2:
         raise SettingError(f"cross-fitting takes 2 parts or more, got {n}.")
+    labels = np.where(split.test, np.int16(UNLABELLED), labels)  # a test label could join two parcels
     part = np.full(labels.shape, -1)
     for k in np.unique(labels[split.train]):
         mine = split.train & (labels == k)

@@ -22,6 +22,7 @@ MEASURED = 20_000  # of the map, and of the test, whose distances are compared i
 TRIED = 12  # numbers of clusters between one for each fold and one for each anchor
 LOOSE = (0.0, 1 / 3, 2 / 3)  # shares of the labels that are dealt pixel by pixel, beside all of them
 LARGEST = 0.5  # share of the labels in one fold at most, as in the paper's code; half as much again as its part of few
+NEAREST_PX = 2.0  # a test pixel is 1 px from training at least: shorter mean distances cannot be matched
 FAR_OFF = 0.5  # Wasserstein distance in mean distances to be mapped, from which on a reader is warned: our choice
 
 Places = NDArray[np.float64]
@@ -236,7 +237,7 @@ def _notes(found: _Division, reached: Numbers, wanted: Numbers, chosen: KnndmSet
         f"{'an unlabelled pixel' if chosen.to == 'unlabelled' else 'a pixel of the map'} {wanted.mean():.1f} px "
         f"(means); Wasserstein distance between the two {w:.2f} px, with {listed(units)} in {chosen.k} folds"
     ]
-    if w > FAR_OFF * max(float(wanted.mean()), 1.0):
+    if w > FAR_OFF * max(float(wanted.mean()), NEAREST_PX):
         said = "nearer: accuracies read too high" if off < 0 else "farther: accuracies read too low"
         notes.append(f"these distances do not match well; test pixels lie {said} for the map")
     return notes

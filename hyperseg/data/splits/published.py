@@ -94,9 +94,10 @@ def _refuse_overlap(given: dict[str, Mask]) -> None:
 
 def _hold_out(draw: Draw, train: Mask, share: float) -> Mask:
     flat, held = train.reshape(-1), []
-    for k, some in enumerate(draw.pixels):
+    for some in draw.pixels:
         mine = some[flat[some]]
         if mine.size > 1:
             n = min(max(int(share * mine.size + 0.5), 1), mine.size - 1)
-            held.append(draw.generator(k).permutation(mine)[:n])
+            # seeded by a training pixel: the first pixel of the class may be one of the test's
+            held.append(np.random.default_rng([int(draw.seed), int(mine.min())]).permutation(mine)[:n])
     return draw.mask(held)

@@ -85,6 +85,16 @@ def groups_tag(groups: ClassGroups | None, classes: Sequence[str]) -> dict[str, 
     return {} if groups is None else {TAG: json.dumps(groups.table(classes), ensure_ascii=False)}
 
 
+def falls_back(path: AnyPath) -> bool:
+    """Whether this is a map of answers, see `Fallback`."""
+    rasterio = import_rasterio()
+    try:
+        with rasterio.open(split_key(path)[0]) as file:
+            return SURE_TAG in file.tags()
+    except rasterio.errors.RasterioError:
+        return False
+
+
 def groups_in(path: AnyPath, classes: Sequence[str]) -> ClassGroups | None:
     """The groups that a map tells of its classes, or None where it tells none, or is no raster with tags."""
     rasterio = import_rasterio()

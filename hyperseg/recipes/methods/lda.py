@@ -16,7 +16,7 @@ def check(task: Task, settings: Any) -> None:
     if n_train <= n_classes:
         raise SettingError(
             f"{LDA.name} needs more training pixels than classes, the split gives {n_train} for {n_classes}: train on "
-            "more, or choose another baseline."
+            "more, or choose another method."
         )
 
 

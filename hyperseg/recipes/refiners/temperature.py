@@ -34,12 +34,14 @@ class TemperatureSettings:
         1.25,
         "The temperature expected before anything is held out, where parcels are: on new ground maps are too sure. "
         "Where pixels are held out one by one it is 1.",
-        above=0,
+        low=0.1,
+        high=10,
     )
     spread: float = option(
         0.2,
         "Standard deviation that its logarithm is expected to have: how far it goes on the word of few parcels.",
-        above=0,
+        low=0.01,
+        high=10,
     )
 
 

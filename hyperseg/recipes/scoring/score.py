@@ -23,7 +23,7 @@ from hyperseg.io.labels.warp import both_placed, labels_on
 from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array, read_labels, split_key
 from hyperseg.io.write import read_map
-from hyperseg.io.write.groups import groups_in
+from hyperseg.io.write.groups import falls_back, groups_in
 from hyperseg.io.write.map import codes_are_given
 from hyperseg.metrics import Scores, boundary_accuracy, confusion, scores
 from hyperseg.recipes.run.map_file import map_of
@@ -277,6 +277,8 @@ def remarks(
 
 def provenance(path: Path) -> str:
     """A warning about training pixels, with the split of the run the map lies in."""
+    if falls_back(path):
+        return "This map answers with groups where a class is a guess: the report of its run scores such answers apart."
     for name in ("metrics.json", "run.json"):
         file = path.parent / name
         try:

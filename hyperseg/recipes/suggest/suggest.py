@@ -84,7 +84,8 @@ def suggest(
     chosen = chosen or SuggestSettings()
     drawn = [out.with_suffix(".png")] if picture else []
     files = [*ExportSettings(polygons=out).files(), *drawn]
-    check_targets(files, inputs=[run, scene.source, *inputs], overwrite=overwrite)
+    stale = [p for p in (out.with_suffix(".png"),) if overwrite and not picture and p.is_file()]
+    check_targets([*files, *stale], inputs=[run, scene.source, *inputs], overwrite=overwrite)
     _check(scene, chosen, out, start)
     loaded = load_run(run)
     scene = prepare_scene(loaded, scene, model=f"the run {run}")
@@ -114,6 +115,8 @@ def suggest(
             else f"{scene.name}: the run is certain of every pixel: nothing is worth a visit."
         )
     found = tuple(describe(picked, means, known, fields, scene, loaded.classes))
+    for file in stale:  # the picture of the fields that are replaced
+        file.unlink()
     labelled = write_fields(out, found, picked.regions, fields.number, scene, loaded)
     if picture:
         from hyperseg.io.write.files import replacing
