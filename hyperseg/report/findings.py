@@ -222,7 +222,8 @@ def hopeless_sentence(metrics: Metrics) -> str | None:
     names, said = list(per_class), []
     for name, row in zip(names, table, strict=True):
         if (right := mean(per_class[name])) < HOPELESS:
-            other = max((n for n in range(len(row)) if names[n] != name), key=lambda n: row[n])
+            others = [n for n, other in enumerate(names) if other != name]  # a last column may count "no data"
+            other = max(others, key=row.__getitem__)
             said.append(f"{name} ({percent(right)} right, mostly taken for {names[other]})")
     return f"Hardly to be found on this map: {listed(said, most=5)}." if said else None
 

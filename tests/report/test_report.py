@@ -17,7 +17,15 @@ from rich.console import Console
 
 from hyperseg.core import RunError
 from hyperseg.core.sections import Figure, Section, Table
-from hyperseg.report.findings import applicability_sentence, cautions, leak_sentence, mean, rows, spread
+from hyperseg.report.findings import (
+    applicability_sentence,
+    cautions,
+    hopeless_sentence,
+    leak_sentence,
+    mean,
+    rows,
+    spread,
+)
 from hyperseg.report.page import print_summary, render_report, write_report
 from hyperseg.report.pictures import map_figure
 
@@ -507,3 +515,14 @@ def test_the_area_of_applicability_in_a_sentence() -> None:
     none = told | {"test_inside": 9, "test_outside": 0, "OA_outside": {"mean": None, "std": None, "values": [None]}}
     assert "; no test pixel outside, OA 60.0" in applicability_sentence({"applicability": none})
     assert applicability_sentence({}) is None
+
+
+def test_classes_that_are_hardly_ever_right_are_named_with_what_they_are_taken_for() -> None:
+    def found(right: list[float | None], table: list[list[int]]) -> str | None:
+        per_class = {name: {"mean": value} for name, value in zip("abc", right, strict=True)}
+        step = {"role": "network", "per_class": per_class}
+        return hopeless_sentence({"steps": {"net": step}, "final": "net", "confusion": table})
+
+    said = found([90.0, 5.0, None], [[9, 1, 0, 0], [3, 1, 16, 0], [0, 0, 0, 0]])  # the last column: no class
+    assert said == "Hardly to be found on this map: b (5.0 % right, mostly taken for c)."
+    assert found([90.0, 80.0, None], [[9, 1, 0], [2, 8, 0], [0, 0, 0]]) is None

@@ -16,6 +16,7 @@ from hyperseg.core.task import Task
 Mask = NDArray[np.bool_]
 Parcels = NDArray[np.int32]
 Kind = Literal["whole", "strips", "single"]
+CLOSE_PX = 9  # side of the square in which a training pixel is close by
 WHOLE_PX = 20  # pixels of a parcel that counts as one observation; our choice
 Held = list[tuple[Mask, SegmentationMap]]
 
@@ -109,10 +110,14 @@ def cross_fitted(task: Task, context: Context, parts: int) -> Held:
 
 
 def lies_among(split: Split, context: Context) -> bool:
-    """Whether most test pixels have a training pixel in the window that decides on them."""
+    """Whether most test pixels have a training pixel in the window that decides on them or, without a guard, close by.
+
+    A method of single spectra sees no neighbour, but those of neighbours are alike.
+    """
     from hyperseg.data.leak import leak
 
-    return not leak(split, window=2 * context.model.margin_px + 1).a < 0.5
+    least = 1 if split.guard_px else CLOSE_PX
+    return not leak(split, window=max(2 * context.model.margin_px + 1, least)).a < 0.5
 
 
 def _exchanged(split: Split, far: Mask, labels: NDArray[np.int16], number: Parcels) -> Iterator[Split]:
