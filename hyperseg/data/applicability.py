@@ -44,6 +44,7 @@ from hyperseg.io.look.valid import valid_at
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+OUTSIDE = 1.0  # of a dissimilarity over its threshold: beyond it
 REACH_PX = 1  # a sample is the mean of the square of this reach around a pixel
 AXES = 10
 FOLDS = 5

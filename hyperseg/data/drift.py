@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import Scene, SceneError
-from hyperseg.data.applicability import REACH_PX, Applicability
+from hyperseg.data.applicability import OUTSIDE, REACH_PX, Applicability
 from hyperseg.data.bands.resampled_cube import ResampledCube
 from hyperseg.io.look.sample import row_spans
 from hyperseg.io.look.valid import valid_at
@@ -81,7 +81,7 @@ def measure_drift(known: Applicability, scene: Scene) -> DriftReport:
         SceneError: no sampled pixel holds data.
     """
     spectra, index = sample(known, scene)
-    share, own, used = float((index > 1).mean()), known.own_share.item(), known.preprocess
+    share, own, used = float((index > OUTSIDE).mean()), known.own_share.item(), known.preprocess
     median = np.nanmedian(spectra[:, used.keep].astype(np.float64), axis=0)
     mean, spread = used.mean.astype(np.float64), used.std.astype(np.float64)
     shift = np.nan_to_num((median - mean) / spread)

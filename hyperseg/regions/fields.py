@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene
+from hyperseg.regions.mnf import damped
 from hyperseg.regions.scene import mnf_of
 from hyperseg.regions.settings import Growth
-from hyperseg.regions.ward import Ints, Tree, grow_tree
+from hyperseg.regions.ward import Ints, Tree, grow_tree, sums_by
 
 COMPONENTS = 30  # of them the damped tree: on Indian Pines 97 % of its regions' pixels are of one class
 
@@ -57,8 +58,7 @@ def find_fields(scene: Scene, *, field_px: float) -> Fields | None:
     if found is None:
         return None
     mnf, ratios = found
-    components = scene.features(mnf)[..., :COMPONENTS] / np.maximum(ratios[:COMPONENTS], 1.0) ** 0.25
-    components = components.astype(np.float32)
+    components = damped(scene.features(mnf)[..., :COMPONENTS], ratios).astype(np.float32)
     tree = grow_tree(components, valid=scene.valid, leaf_px=min(Growth().leaf_px, field_px))
     inside = tree.superpixel >= 0
     n = max(1, round(np.count_nonzero(inside) / field_px))
@@ -85,8 +85,7 @@ def cut_into(tree: Tree, features: NDArray[np.floating], n: int) -> Ints:
     spread = sums[:, 1] - (sums[:, 2:] ** 2).sum(1) / sums[:, 0]
     leaves = tree.n_leaves
     cost = np.zeros(tree.n_nodes)
-    runs = list(zip(tree.levels, tree.levels[1:], strict=False))
-    for low, high in runs:
+    for low, high in tree.runs:
         children = tree.merges[low:high]
         own = spread[leaves + low : leaves + high] - spread[children].sum(1)
         cost[leaves + low : leaves + high] = np.maximum(own, cost[children].max(1))
@@ -96,7 +95,7 @@ def cut_into(tree: Tree, features: NDArray[np.floating], n: int) -> Ints:
     order = np.lexsort((-np.arange(len(tree.merges)), -cost[leaves:]))
     undone[leaves + order[: max(n - least, 0)]] = True
     top = np.arange(tree.n_nodes)
-    for low, high in reversed(runs):
+    for low, high in reversed(tree.runs):
         nodes = leaves + np.arange(low, high)
         kept = nodes[~undone[nodes]]
         top[tree.merges[kept - leaves]] = top[kept, None]
@@ -105,6 +104,4 @@ def cut_into(tree: Tree, features: NDArray[np.floating], n: int) -> Ints:
 
 def _means(number: Ints, values: NDArray[Any], pixels: Ints) -> NDArray[np.float64]:
     inside = number >= 0
-    place = number[inside]
-    sums = [np.bincount(place, values[..., k][inside], minlength=len(pixels)) for k in range(values.shape[-1])]
-    return np.stack(sums, 1) / pixels[:, None]
+    return sums_by(number[inside], values[inside], len(pixels)) / pixels[:, None]

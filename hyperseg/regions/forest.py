@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg.regions.mnf import damped
 from hyperseg.regions.pruning import pool, prune
 from hyperseg.regions.settings import Cut, Growth
 from hyperseg.regions.ward import Ints, Tree, grow_tree
@@ -29,8 +30,7 @@ def grow_forest(
         their variance. Both are ours.
     """
     numbers = sorted({min(n, components.shape[-1]) for n in growth.components})
-    damping = np.maximum(ratios, 1.0) ** 0.25
-    images = (components[..., :n] / (damping[:n] if damped else 1) for n in numbers for damped in (False, True))
+    images = (image for n in numbers for image in (components[..., :n], damped(components[..., :n], ratios)))
     return tuple(grow_tree(image, valid=valid, leaf_px=growth.leaf_px) for image in images)
 
 

@@ -58,6 +58,12 @@ def fit_mnf(scene: Scene, n: int) -> tuple[Preprocess, NDArray[np.float64]] | No
     return replace(bands, components=rows.astype(np.float32)), np.maximum(ratios[order], 0.0)
 
 
+def damped(components: NDArray[np.floating], ratios: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Components over the fourth root of their ratio, so that those of much signal do not decide alone. Ours."""
+    n = components.shape[-1]
+    return np.asarray(components / np.maximum(ratios[:n], 1.0) ** 0.25)
+
+
 def _sampled(scene: Scene) -> tuple[NDArray[Any], tuple[NDArray[Any], NDArray[Any]]]:
     """(n, C) raw spectra with data, and the two sides of (m, C) pairs of neighbours."""
     height, width = scene.shape

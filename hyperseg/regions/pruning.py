@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.regions.ward import Ints, Tree
+from hyperseg.regions.ward import Ints, Tree, sums_by
 
 
 def prune(tree: Tree, logs: NDArray[np.floating], *, price: float) -> Ints:
@@ -27,13 +27,13 @@ def prune(tree: Tree, logs: NDArray[np.floating], *, price: float) -> Ints:
     best = tree.sums(logs).max(1) - price
     whole = np.ones(tree.n_nodes, bool)
     n = tree.n_leaves
-    for low, high in zip(tree.levels, tree.levels[1:], strict=False):
+    for low, high in tree.runs:
         apart = best[tree.merges[low:high]].sum(1)
         mine = best[n + low : n + high]
         whole[n + low : n + high] = mine >= apart
         best[n + low : n + high] = np.maximum(mine, apart)
     region = np.full(tree.n_nodes, -1)
-    for low, high in reversed(list(zip(tree.levels, tree.levels[1:], strict=False))):
+    for low, high in reversed(tree.runs):
         nodes = n + np.arange(low, high)
         region[nodes] = np.where(region[nodes] < 0, np.where(whole[nodes], nodes, -1), region[nodes])
         region[tree.merges[low:high]] = region[nodes, None]
@@ -53,7 +53,7 @@ def pool(probs: NDArray[np.floating], region: Ints, *, logs: NDArray[np.floating
     place = region[inside]
     size = np.maximum(np.bincount(place), 1)[:, None]
     values = (probs if logs is None else logs)[inside]
-    mean = np.stack([np.bincount(place, column) for column in values.T], 1) / size
+    mean = sums_by(place, values, len(size)) / size
     if logs is not None:
         mean = np.exp(mean - mean.max(1, keepdims=True))
         mean /= mean.sum(1, keepdims=True)

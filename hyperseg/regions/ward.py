@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +33,24 @@ class Tree:
     def n_nodes(self) -> int:
         return self.n_leaves + len(self.merges)
 
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """(start, stop) of the runs of merges between the levels, from the leaves up."""
+        return list(pairwise(self.levels))
+
     def sums(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """(N, K) values of pixels -> (nodes, K) sums over the pixels of every node."""
         inside = self.superpixel >= 0
         out = np.zeros((self.n_nodes, values.shape[1]))
-        for k in range(values.shape[1]):
-            out[: self.n_leaves, k] = np.bincount(self.superpixel[inside], values[inside, k], minlength=self.n_leaves)
-        for low, high in zip(self.levels, self.levels[1:], strict=False):
+        out[: self.n_leaves] = sums_by(self.superpixel[inside], values[inside], self.n_leaves)
+        for low, high in self.runs:
             out[self.n_leaves + low : self.n_leaves + high] = out[self.merges[low:high]].sum(1)
         return out
+
+
+def sums_by(number: Ints, values: NDArray[Any], n: int) -> NDArray[np.float64]:
+    """(n, K) sums of (m, K) values over those of equal (m,) number 0..n-1."""
+    return np.stack([np.bincount(number, column, minlength=n) for column in values.T], 1)
 
 
 def grow_tree(features: Floats, *, valid: NDArray[np.bool_] | None = None, leaf_px: float = 14) -> Tree:

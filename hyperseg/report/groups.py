@@ -7,9 +7,7 @@ from typing import Any
 from hyperseg.core.groups import in_words
 from hyperseg.core.sections import Section, Table
 from hyperseg.core.words import counted, listed, number, percent, thousands
-from hyperseg.report.findings import Metrics, rows, spread
-
-SCORED = ("OA", "AA", "kappa")
+from hyperseg.report.findings import SCORED, Metrics, rows, spread
 
 
 def groups_section(metrics: Metrics) -> Section | None:

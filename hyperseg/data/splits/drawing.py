@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, SettingError, Split, SplitError
+from hyperseg.core.settings import option
 
 Counts = NDArray[np.int64]
 Labels = NDArray[np.int16]
@@ -126,6 +127,17 @@ def near(mask: Mask, distance: int) -> Mask:
     return np.asarray(found).view(np.bool_)
 
 
+def held_share(units: str) -> float:
+    """The setting of `hold_out`, for training `units` (blocks, patches, clusters)."""
+    found: float = option(
+        0.1,
+        f"Share of the training {units} held out for validation, one at least where that is possible; 0 for none.",
+        low=0,
+        high=1,
+    )
+    return found
+
+
 def hold_out(draw: Draw, number: Counts, side: Counts, known: Mask, share: float) -> Counts:
     """Units of the training side for validation: no class may lose its last unit in training.
 
@@ -133,8 +145,10 @@ def hold_out(draw: Draw, number: Counts, side: Counts, known: Mask, share: float
         number: (*S) number of the unit (block, patch, cluster) of every pixel.
         side: numbers of the units that train, in the order in which they are asked.
         known: (*S) pixels that count.
-        share: of the units; one at least is wanted.
+        share: of the units; one at least is wanted, unless it is 0.
     """
+    if not share > 0:
+        return side[:0]
     n_classes = draw.n_classes
     wanted = max(int(share * side.size + 0.5), 1)
     mine = known & np.isin(number, side)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, Split, SplitError
 from hyperseg.core.settings import option, settings
 from hyperseg.core.words import counted, listed
-from hyperseg.data.splits.drawing import Draw, Pixels, hold_out
+from hyperseg.data.splits.drawing import Draw, Pixels, held_share, hold_out
 from hyperseg.data.splits.spelling import Splitter, described
 
 ANCHORS = 3000  # pixels that are clustered; the others follow the nearest one
@@ -38,12 +38,7 @@ class KnndmSettings:
     to: Literal["all", "unlabelled"] = option(
         "all", "Pixels of the map whose distances to labels are matched: all that hold data, or those without a label."
     )
-    val: float = option(
-        0.1,
-        "Share of the training clusters held out for validation, one at least where that is possible; 0 for none.",
-        low=0,
-        high=1,
-    )
+    val: float = held_share("clusters")
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ def knndm(draw: Draw, chosen: KnndmSettings) -> Split:
     number.reshape(-1)[known] = found.unit
     side = rng.permutation(np.unique(found.unit[found.fold != tested]))
     test, inside = draw.mask([known[found.fold == tested]]), draw.mask([known[found.fold != tested]])
-    held = hold_out(draw, number, side, inside, chosen.val) if chosen.val > 0 else side[:0]
+    held = hold_out(draw, number, side, inside, chosen.val)
     val = inside & np.isin(number, held)
     train = inside & ~val
     tests = _some(np.flatnonzero(test), MEASURED, rng)

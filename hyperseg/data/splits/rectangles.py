@@ -9,7 +9,7 @@ import numpy as np
 from hyperseg.core import Split, SplitError
 from hyperseg.core.settings import option, settings
 from hyperseg.core.words import counted, percent
-from hyperseg.data.splits.drawing import Counts, Draw, Mask, hold_out, near
+from hyperseg.data.splits.drawing import Counts, Draw, Mask, held_share, hold_out, near
 from hyperseg.data.splits.spelling import Splitter, described
 
 
@@ -31,12 +31,7 @@ class NalepaSettings:
         "windows of test pixels reach into the patches beside them.",
         low=0,
     )
-    val: float = option(
-        0.1,
-        "Share of the patches held out for validation, one at least where that is possible; 0 for none.",
-        low=0,
-        high=1,
-    )
+    val: float = held_share("patches")
 
 
 def nalepa(draw: Draw, chosen: NalepaSettings) -> Split:
@@ -65,7 +60,7 @@ def nalepa(draw: Draw, chosen: NalepaSettings) -> Split:
             "is left to test. Use smaller patches, or a smaller share."
         )
     patches = np.arange(int(number.max()) + 1)
-    held = hold_out(draw, number, patches, inside, chosen.val) if chosen.val > 0 else patches[:0]
+    held = hold_out(draw, number, patches, inside, chosen.val)
     val, test = inside & np.isin(number, held), known & ~near(inside, chosen.guard)
     train = inside & ~val
     training = counted(patches.size - held.size, "patch trains", "patches train")

@@ -6,7 +6,7 @@ import numpy as np
 
 from hyperseg.core import Split, SplitError
 from hyperseg.core.settings import option, settings
-from hyperseg.data.splits.drawing import Counts, Draw, hold_out, near
+from hyperseg.data.splits.drawing import Counts, Draw, held_share, hold_out, near
 from hyperseg.data.splits.spelling import Splitter, described
 
 
@@ -23,12 +23,7 @@ class BlockSettings:
         "convolutional network it is the receptive field - 1.",
         low=0,
     )
-    val: float = option(
-        0.1,
-        "Share of the training blocks held out for validation, one at least where that is possible; 0 for none.",
-        low=0,
-        high=1,
-    )
+    val: float = held_share("blocks")
 
 
 def blocks(draw: Draw, chosen: BlockSettings) -> Split:
@@ -53,7 +48,7 @@ def blocks(draw: Draw, chosen: BlockSettings) -> Split:
     shuffled = np.random.default_rng(int(draw.seed)).permutation(with_labels)
     n_side = min(max(int(chosen.fraction * shuffled.size + 0.5), 1), shuffled.size - 1)
     side = shuffled[:n_side]
-    held = hold_out(draw, number, side, known, chosen.val) if chosen.val > 0 else side[:0]
+    held = hold_out(draw, number, side, known, chosen.val)
     in_side, in_val = known & np.isin(number, side), known & np.isin(number, held)
     test = known & ~near(in_side, chosen.guard)
     dropped = int(np.count_nonzero(known & ~in_side & ~test))

@@ -89,16 +89,25 @@ def classes_of(layer: Layer, column: str | None) -> Classes:
     return Classes(of, distinct(names), codes, numbers is None, beside, _colours(layer, of, texts))
 
 
+def named_column(layer: Layer, wanted: str, *, of: str = "") -> str:
+    """The column of this name, in whatever case where only one has it; `of` what it tells, for the message.
+
+    Raises:
+        LabelError: there is no such column.
+    """
+    if wanted in layer.columns:
+        return wanted
+    same = [c for c in layer.columns if c.casefold() == wanted.casefold()]
+    if len(same) == 1:
+        return same[0]
+    hint = did_you_mean(wanted, layer.columns)
+    raise LabelError(f"{layer.path}: has no column {wanted!r}{of}. {columns_told(layer)}{hint}")
+
+
 def choose_column(layer: Layer, wanted: str | None) -> tuple[str, bool]:
     """The column of the classes, and whether that is a guess."""
     if wanted is not None:
-        if wanted in layer.columns:
-            return wanted, False
-        same = [c for c in layer.columns if c.casefold() == wanted.casefold()]
-        if len(same) == 1:
-            return same[0], False
-        hint = did_you_mean(wanted, layer.columns)
-        raise LabelError(f"{layer.path}: has no column {wanted!r}. {columns_told(layer)}{hint}")
+        return named_column(layer, wanted), False
     styled = layer.style.column
     if styled is not None and styled in layer.columns:
         return styled, True

@@ -10,8 +10,8 @@ from typing import Any
 
 from hyperseg.core import DataFileError, LabelError, SettingError
 from hyperseg.core.groups import ClassGroups
-from hyperseg.core.words import did_you_mean, one_line, some
-from hyperseg.io.labels.classes import Classes, columns_told, whole_numbers, words_in
+from hyperseg.core.words import one_line, some
+from hyperseg.io.labels.classes import Classes, named_column, whole_numbers, words_in
 from hyperseg.io.labels.vectors import Layer
 
 GROUPS = "groups"  # the table of the file
@@ -55,7 +55,7 @@ def without(layer: Layer, column: str | None) -> Layer:
     """The layer without the column of groups, which tells no classes."""
     if column is None:
         return layer
-    found = _column(layer, column)
+    found = named_column(layer, column, of=" of groups")
     return replace(layer, columns={name: values for name, values in layer.columns.items() if name != found})
 
 
@@ -67,7 +67,7 @@ def groups_of(layer: Layer, column: str | None, classes: Classes) -> ClassGroups
     """
     if column is None:
         return None
-    name = _column(layer, column)
+    name = named_column(layer, column, of=" of groups")
     origin = f"{layer.path}: the column {name!r}"
     found: list[str | None] = [None] * len(classes.names)
     for k, text in zip(classes.of.tolist(), _texts(layer.columns[name]), strict=True):
@@ -95,17 +95,6 @@ def groups_table(file: str | os.PathLike[str] | None, *, column: str | None = No
     if column is not None:
         raise SettingError(f"groups come from --class-groups {file} or from --group-column {column}: give one of them.")
     return read_groups(file)
-
-
-def _column(layer: Layer, wanted: str) -> str:
-    if wanted in layer.columns:
-        return wanted
-    same = [name for name in layer.columns if name.casefold() == wanted.casefold()]
-    if len(same) == 1:
-        return same[0]
-    raise LabelError(
-        f"{layer.path}: has no column {wanted!r} of groups. {columns_told(layer)}{did_you_mean(wanted, layer.columns)}"
-    )
 
 
 def _texts(values: Any) -> list[str]:

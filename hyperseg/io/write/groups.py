@@ -87,20 +87,23 @@ def groups_tag(groups: ClassGroups | None, classes: Sequence[str]) -> dict[str, 
 
 def falls_back(path: AnyPath) -> bool:
     """Whether this is a map of answers, see `Fallback`."""
-    rasterio = import_rasterio()
-    try:
-        with rasterio.open(split_key(path)[0]) as file:
-            return SURE_TAG in file.tags()
-    except rasterio.errors.RasterioError:
-        return False
+    return SURE_TAG in _tags(path)
 
 
 def groups_in(path: AnyPath, classes: Sequence[str]) -> ClassGroups | None:
     """The groups that a map tells of its classes, or None where it tells none, or is no raster with tags."""
+    try:
+        text = _tags(path).get(TAG)
+        return None if text is None else ClassGroups.of(json.loads(text), classes, origin=path)
+    except (HypersegError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _tags(path: AnyPath) -> dict[str, str]:
+    """Those of a raster; none of what is no raster."""
     rasterio = import_rasterio()
     try:
         with rasterio.open(split_key(path)[0]) as file:
-            text = file.tags().get(TAG)
-        return None if text is None else ClassGroups.of(json.loads(text), classes, origin=path)
-    except (rasterio.errors.RasterioError, HypersegError, ValueError, TypeError, AttributeError, RecursionError):
-        return None
+            return dict(file.tags())
+    except rasterio.errors.RasterioError:
+        return {}

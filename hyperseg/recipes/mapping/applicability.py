@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene, Split
 from hyperseg.core.parts import Arrays, prefixed, unprefixed
-from hyperseg.data.applicability import Applicability, fit_applicability, map_applicability
+from hyperseg.data.applicability import OUTSIDE, Applicability, fit_applicability, map_applicability
 
 APPLICABILITY = "applicability"  # prefix among the tensors of a run, and name of the layer
-OUTSIDE = 1.0  # of the layer: beyond the threshold
+LAYER = "map.applicability"  # name of the layer among the arrays of a repeat
 
 
 def judge_applicability(scene: Scene, split: Split, labels: NDArray[Any]) -> tuple[Arrays, dict[str, Any]]:
     """What is known of the training pixels, for the tensors of a run, and what it says of the map `labels` (H, W).
+
+    The (H, W) layer is among the arrays, as `LAYER`.
 
     Shares and accuracies are percent; accuracies (None without a test pixel) are those of test pixels. Where too few
     training pixels tell, there are no arrays and the reason stands under "left_out".
@@ -37,7 +39,7 @@ def judge_applicability(scene: Scene, split: Split, labels: NDArray[Any]) -> tup
         n = int(mask.sum())
         told[f"test_{where}"] = n
         told[f"OA_{where}"] = 100 * float((labels == scene.labels)[mask].mean()) if n else None
-    return prefixed(APPLICABILITY, known.to_arrays()), told
+    return prefixed(APPLICABILITY, known.to_arrays()) | {LAYER: layer}, told
 
 
 def load_applicability(tensors: Mapping[str, NDArray[Any]]) -> Applicability | None:

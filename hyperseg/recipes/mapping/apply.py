@@ -12,12 +12,13 @@ import numpy as np
 
 from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
 from hyperseg.core.words import listed, percent
+from hyperseg.data.applicability import OUTSIDE
 from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device, scene_progress
 from hyperseg.io.write import MapWriter
 from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.targets import check_targets
-from hyperseg.recipes.mapping.applicability import APPLICABILITY, OUTSIDE, share_outside
+from hyperseg.recipes.mapping.applicability import APPLICABILITY, share_outside
 from hyperseg.recipes.mapping.fallback import answer_writer, chosen_fallback
 from hyperseg.recipes.mapping.layers import GROUPS, LAYERS, files_of, stale_files
 from hyperseg.recipes.mapping.prepare import prepare_scene
@@ -133,7 +134,7 @@ def apply_run(
         calibrated=mapper.refine and loaded.calibrated,
         tags=groups_tag(None if fallback is None else fallback.groups, loaded.classes),
     )  # fmt: skip
-    answers = answer_writer(targets.get("groups"), scene, loaded, fallback, made_by)
+    answers = answer_writer(targets.get(GROUPS), scene, loaded, fallback, made_by)
     plan = {
         "run": load_record(run)["seal"],
         "scene": identity_of(scene),

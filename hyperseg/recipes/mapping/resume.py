@@ -24,11 +24,11 @@ from hyperseg.core.files import TEMPORARY, sweep
 from hyperseg.core.lock import LOCK, Lock, take
 from hyperseg.core.words import some
 from hyperseg.io.write import write_json
+from hyperseg.recipes.mapping.layers import LAYERS
 
 PLAN, DONE, PROBABILITIES = "plan.json", "windows.done", "probabilities.zarr"
 OURS = re.compile(
-    rf"{re.escape(LOCK)}|{PLAN}|{DONE}|{PROBABILITIES}|codes|confidence|entropy|applicability|groups|"
-    rf"{TEMPORARY.pattern}"
+    rf"{re.escape(LOCK)}|{PLAN}|{DONE}|{PROBABILITIES}|codes|confidence|{'|'.join(LAYERS)}|{TEMPORARY.pattern}"
 )
 
 

@@ -79,7 +79,7 @@ def open_inputs(
         raise SettingError(f"--split {splitter.name} needs --train-mask FILE, a raster of the training pixels.")
     if not settings.chosen.unlabelled:
         named["pool"] = None
-    drawn, stated = _options("labels", VectorOptions, given, known), _options("scene", CubeOptions, given, known)
+    drawn, stated = options_of("labels", VectorOptions, given, known), options_of("scene", CubeOptions, given, known)
     if given.get("class_groups") is not None and given.get("group_column") is None:
         drawn.pop("group_column", None)
     if named["labels"] is None and named_card(named["scene"]) is None:
@@ -103,7 +103,7 @@ def _found(name: Any, folder: Any) -> Any:
     return there if is_data(split_key(there)[0]) else name
 
 
-def _options(file: str, cls: type, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def options_of(file: str, cls: type, given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `cls` that have a value: those given, and those of an earlier run where the file is its too."""
     before = known if given.get(file) is None else {}
     values = {f.name: before.get(f.name) if given.get(f.name) is None else given[f.name] for f in fields(cls)}

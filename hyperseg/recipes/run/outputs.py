@@ -19,7 +19,7 @@ from hyperseg import __version__
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
-from hyperseg.data.applicability import map_applicability
+from hyperseg.data.applicability import OUTSIDE
 from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import gather_spectra
 from hyperseg.data.splits import parse_split
@@ -39,7 +39,7 @@ from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.style import Measure, measure_qml
 from hyperseg.metrics import mean_and_std
 from hyperseg.metrics.calibration import pooled
-from hyperseg.recipes.mapping.applicability import APPLICABILITY, load_applicability
+from hyperseg.recipes.mapping.applicability import APPLICABILITY, LAYER
 from hyperseg.recipes.run.answers import draw_answers, write_answers
 from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import save_model
@@ -80,8 +80,7 @@ def finish_run(
         "confidence": (final.confidence(), CALIBRATED if first.summary["calibrated"] else CONFIDENCE),
         "entropy": (entropy, ENTROPY),
     }
-    known_area = load_applicability(tensors)
-    layer = None if known_area is None else map_applicability(known_area, scene)
+    layer = tensors.pop(LAYER, None)
     measures |= {} if layer is None else {"applicability": (layer, APPLICABLE)}
     for name, (values, meaning) in measures.items():
         known = values if scene.valid is None else np.where(scene.valid, values, np.float32(np.nan))
@@ -231,7 +230,9 @@ def draw_figures(
         ),
     }  # fmt: skip
     if layer is not None:
-        shown[APPLICABILITY] = applicability_figure(labels, scene.classes, scene.colours, layer > 1, valid=scene.valid)
+        shown[APPLICABILITY] = applicability_figure(
+            labels, scene.classes, scene.colours, layer > OUTSIDE, valid=scene.valid
+        )
     if metrics["training"] is not None:
         shown["training"] = training_figure(metrics["training"])
     return shown
@@ -281,7 +282,7 @@ def _record(
         "scale": scene.scale,
         "groups": None if (fallback := fallback_of(scene, settings.sure)) is None else fallback.to_json(),
         "model": first.record,
-        APPLICABILITY: first.summary[APPLICABILITY] if APPLICABILITY + ".threshold" in first.tensors else None,
+        APPLICABILITY: first.summary[APPLICABILITY] if LAYER in first.tensors else None,
         "chain": first.summary["chain"],
         "versions": versions(),
     }

@@ -66,22 +66,20 @@ class Outcome:
 
 def run_repeat(task: Task, settings: RunSettings, runtime: Runtime) -> Outcome:
     """Fit and map everything the settings name, on one split."""
-    method, made = settings.chosen, {}
+    method, parts, made = settings.chosen, {}, {}
     for role, part, chosen in fitted_parts(settings):
+        parts[part.step_name] = part, chosen
         made[part.step_name] = make_map(part, chosen, task, runtime, role=role)
     base = made[method.step_name]
     steps = [m.step for m in made.values()]
-    for name, names in settings.beside:
-        part = METHODS[name]
-        chosen = settings.method_settings if name == settings.method else part.settings()
-        chain = [settings.refiner(refiner) for refiner in names]
-        found = refine(made[part.step_name], part, chosen, chain, task, runtime, role="baseline")
+    beside: list[tuple[str, Sequence[str], Role]] = [
+        *((METHODS[name].step_name, refiners, "baseline") for name, refiners in settings.beside),
+        *((of, refiners, "control" if of == method.step_name else made[of].step.role)
+          for of, refiners in method.controls(settings.refine or ())),
+    ]  # fmt: skip
+    for of, refiners, role in beside:
+        found = refine(made[of], *parts[of], [settings.refiner(name) for name in refiners], task, runtime, role=role)
         steps += [link.step for link in found]
-    for of, refiners in method.controls(settings.refine or ()):
-        apart: Role = "control" if of == method.step_name else made[of].step.role
-        chain = [settings.refiner(name) for name in refiners]
-        part, chosen = next((p, c) for _, p, c in fitted_parts(settings) if p.step_name == of)
-        steps += [link.step for link in refine(made[of], part, chosen, chain, task, runtime, role=apart)]
     links = refine(base, method, settings.method_settings, settings.chain, task, runtime)
     return Outcome((*steps, *(link.step for link in links)), base, tuple(links))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from hyperseg.io.cube_options import CubeOptions
 from hyperseg.io.labels.vectors import VectorOptions
 from hyperseg.io.open import named_card, open_scene
 from hyperseg.io.read import split_key
-from hyperseg.recipes.run.inputs import open_inputs
+from hyperseg.recipes.run.inputs import open_inputs, options_of
 from hyperseg.recipes.run.record import load_record
 from hyperseg.recipes.run.settings import RunSettings
 
@@ -40,10 +39,9 @@ def open_for(
         chosen = RunSettings.from_json(record["settings"])
         opened = open_inputs(chosen, {**given, "scene": None}, record=run, folder=folder)
         return opened.scene, tuple(n for n in (opened.named["scene"], opened.named["labels"]) if n is not None)
-    mine = {f.name: given.get(f.name) for f in fields(VectorOptions) if given.get(f.name) is not None}
-    stated = {f.name: given.get(f.name) for f in fields(CubeOptions) if given.get(f.name) is not None}
+    drawn, stated = options_of("labels", VectorOptions, given, {}), options_of("scene", CubeOptions, given, {})
     found = open_scene(
-        scene, labels=given.get("labels"), folder=folder, vectors=from_json(VectorOptions, mine, "drawn labels"),
+        scene, labels=given.get("labels"), folder=folder, vectors=from_json(VectorOptions, drawn, "drawn labels"),
         cube=from_json(CubeOptions, stated, "the scene"),
     )  # fmt: skip
     return found, tuple(n for n in (scene, given.get("labels")) if n is not None)
