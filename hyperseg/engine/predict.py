@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import UNLABELLED, Decisions, Scene, SegmentationMap, SettingError, Tile, tiles
-from hyperseg.core.maps import check_finite
 from hyperseg.core.tiles import PerAxis, per_axis
 from hyperseg.engine.blend import blend, windows
 from hyperseg.engine.blocks import block_sides, free_bytes, pixels_that_fit
@@ -92,7 +91,6 @@ def decide_scene(
     scene: Scene,
     preprocess: Preprocessing,
     *,
-    made_by: str,
     entropy: bool = False,
     tile: PerAxis | None = None,
     device: Device = "cpu",
@@ -105,14 +103,13 @@ def decide_scene(
     They are worked out where the probabilities are: 5 bytes a pixel come back from a device instead of 4 K. They are
     those of the map that `predict_scene` gives.
 
-    Arguments and errors are those of `predict_scene`; and SceneError where probabilities are not finite.
+    Arguments and errors are those of `predict_scene`. Where probabilities are not finite, neither is the confidence.
     """
     labels, confidence = np.empty(scene.shape, np.int16), np.empty(scene.shape, np.float32)
     numbers = (confidence, np.empty_like(confidence)) if entropy else (confidence,)
     finish = partial(_decided, entropy=entropy)
     stream = _tiles(model, scene, preprocess, finish, tile=tile, device=device, precision=precision, flips=flips)
     _fill((labels, *numbers), stream, prod(scene.shape), progress)
-    check_finite(confidence, scene.valid, (made_by,), scene.name)
     if scene.valid is not None:
         labels[~scene.valid] = UNLABELLED
         for values in numbers:
