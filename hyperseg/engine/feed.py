@@ -18,12 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from hyperseg.core import Scene
+from hyperseg.engine.lanes import ahead
 
 Float32 = NDArray[np.float32]
 Pads = tuple[tuple[int, int], ...]
 Item = TypeVar("Item")
+Passenger = tuple[Tensor, Any]  # a tensor on the device, and the event after which it is whole (None: it is)
 BUFFERS = 2  # page-locked staging buffers: one is filled while the other is sent
-LATE = 2  # results that may be under way when the first of them is waited for
 
 
 class Preprocessing(Protocol):
@@ -39,8 +40,8 @@ class OnDevice(Protocol):
     def on(self, device: torch.device | str) -> Callable[[Tensor], Tensor]: ...
 
 
-class Window(NamedTuple):
-    """What was read of a window, still on the host.
+class Sent(NamedTuple):
+    """A window on its way to the device.
 
     Attributes:
         values: (*S, C) raw; or preprocessed, where the preprocessing knows no tensors.
@@ -48,8 +49,8 @@ class Window(NamedTuple):
         pads: pixels to add before and after along every axis, by reflection.
     """
 
-    values: NDArray[Any]
-    holes: NDArray[np.bool_] | None
+    values: Passenger
+    holes: Passenger | None
     pads: Pads
 
 
@@ -65,25 +66,31 @@ class Feed:
     def __init__(self, scene: Scene, preprocess: Preprocessing, device: torch.device | str) -> None:
         self.scene, self.preprocess, self.device = scene, preprocess, torch.device(device)
         self._make = preprocess.on(self.device) if isinstance(preprocess, OnDevice) else None
-        self._bus = _CudaBus(self.device) if self.device.type == "cuda" else _Bus(self.device)
+        self._bus = bus_to(self.device)
 
-    def read(self, at: tuple[slice, ...], pads: Pads = ()) -> Window:
-        """A window from memory or a file; nothing has happened on the device yet."""
+    def send(self, at: tuple[slice, ...], pads: Pads = ()) -> Sent:
+        """Read a window, from memory or a file, and send it off."""
         values = np.asarray(self.scene.cube[at])
         if self._make is None:
             values = self.preprocess(values)
         inside = None if self.scene.valid is None else self.scene.valid[at]
-        return Window(values, None if inside is None or inside.all() else ~inside, pads)
+        holes = None if inside is None or inside.all() else self._bus.up(~inside)
+        return Sent(self._bus.up(values), holes, pads)
 
-    def features(self, window: Window) -> Tensor:
+    def send_all(self, windows: Iterable[tuple[tuple[slice, ...], Pads]]) -> Iterator[Sent]:
+        """Windows in order; towards a GPU the next one is read and sent in another thread."""
+        sent = (self.send(at, pads) for at, pads in windows)
+        return ahead(sent) if self._bus.apart else sent
+
+    def features(self, sent: Sent) -> Tensor:
         """(*S, L) float32 features of a window, grown by its pads; pixels without data are 0, see `Scene.features`."""
-        x = self._bus.up(window.values)
+        x = self._bus.arrived(sent.values)
         x = x if self._make is None else self._make(x)
-        if window.holes is not None:
-            x = x.masked_fill(self._bus.up(window.holes)[..., None], 0.0)
-        if not any(map(any, window.pads)):
+        if sent.holes is not None:
+            x = x.masked_fill(self._bus.arrived(sent.holes)[..., None], 0.0)
+        if not any(map(any, sent.pads)):
             return x
-        places, sides = reflected(tuple(x.shape[:-1]), window.pads, self.device)
+        places, sides = reflected(tuple(x.shape[:-1]), sent.pads, self.device)
         return x.flatten(0, -2).index_select(0, places).unflatten(0, sides)
 
     def results(
@@ -107,69 +114,86 @@ def reflected(shape: tuple[int, ...], pads: Pads, device: torch.device) -> tuple
     return torch.from_numpy(places.reshape(-1)).to(device), places.shape
 
 
-class _Bus:
+class Bus:
     """The way to a device that shares the memory of the host, or that is waited for."""
 
-    late = 1
+    apart = False  # whether the device works beside the host
+    late = 1  # results under way when the first of them is waited for
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def up(self, values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(_plain(values)).to(self.device)
+    def up(self, values: NDArray[Any]) -> Passenger:
+        """Send an array off."""
+        return torch.from_numpy(_plain(values)).to(self.device), None
+
+    def arrived(self, passenger: Passenger) -> Tensor:
+        """What was sent, for the work that is queued from now on."""
+        return passenger[0]
 
     def down(self, tensors: tuple[Tensor, ...]) -> Callable[[], tuple[NDArray[Any], ...]]:
+        """Send tensors back; call what is returned to wait for them."""
         return lambda: tuple(tensor.cpu().numpy() for tensor in tensors)
 
 
-class _CudaBus(_Bus):
+class CudaBus(Bus):
     """Copies through page-locked memory, on a stream for each direction.
 
     A buffer is filled again only once what it held has been sent, and a tensor's memory is not given to others while a
     stream still needs it.
     """
 
-    late = LATE
+    apart = True
+    late = 2
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
         self._there, self._back = torch.cuda.Stream(device), torch.cuda.Stream(device)
-        self._sent = [torch.cuda.Event() for _ in range(BUFFERS)]
-        self._buffers = [torch.empty(0, dtype=torch.uint8)] * BUFFERS
-        self._turn = 0
+        self._buffers = [(torch.empty(0, dtype=torch.uint8), torch.cuda.Event()) for _ in range(BUFFERS)]
 
-    def up(self, values: NDArray[Any]) -> Tensor:
+    def up(self, values: NDArray[Any]) -> Passenger:
         source = torch.from_numpy(_plain(values))
-        self._turn = turn = (self._turn + 1) % BUFFERS
-        self._sent[turn].synchronize()  # an event that was never recorded is not waited for
         n = source.numel() * source.element_size()
-        if len(self._buffers[turn]) < n:
-            self._buffers[turn] = torch.empty(n, dtype=torch.uint8, pin_memory=True)
-        staged = self._buffers[turn][:n].view(source.dtype).view(source.shape)
-        staged.copy_(source)
-        with torch.cuda.stream(self._there):
-            sent = staged.to(self.device, non_blocking=True)
-            self._sent[turn].record()
+        buffer, sent = self._buffers.pop(0)
+        sent.synchronize()  # the buffer's last content has left; an event that was never recorded is not waited for
+        with torch.cuda.stream(self._there):  # and on its device, also in another thread
+            if len(buffer) < n:
+                buffer = torch.empty(n, dtype=torch.uint8, pin_memory=True)
+            staged = buffer[:n].view(source.dtype).view(source.shape)
+            there = staged.copy_(source).to(self.device, non_blocking=True)
+            sent = torch.cuda.Event()
+            sent.record(self._there)
+        self._buffers.append((buffer, sent))
+        return there, sent
+
+    def arrived(self, passenger: Passenger) -> Tensor:
+        there, sent = passenger
         now = torch.cuda.current_stream(self.device)
-        now.wait_stream(self._there)
-        sent.record_stream(now)
-        return sent
+        now.wait_event(sent)
+        there.record_stream(now)
+        return there
 
     def down(self, tensors: tuple[Tensor, ...]) -> Callable[[], tuple[NDArray[Any], ...]]:
+        hosts = []
         self._back.wait_stream(torch.cuda.current_stream(self.device))
-        arrived, hosts = torch.cuda.Event(), []
         with torch.cuda.stream(self._back):
             for tensor in tensors:
                 host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
                 hosts.append(host.copy_(tensor, non_blocking=True))
                 tensor.record_stream(self._back)
-            arrived.record()
+            back = torch.cuda.Event()
+            back.record(self._back)
 
         def arrays() -> tuple[NDArray[Any], ...]:
-            arrived.synchronize()
+            back.synchronize()
             return tuple(host.numpy() for host in hosts)
 
         return arrays
+
+
+def bus_to(device: torch.device) -> Bus:
+    """The way to a device."""
+    return CudaBus(device) if device.type == "cuda" else Bus(device)
 
 
 def _plain(values: NDArray[Any]) -> NDArray[Any]:

@@ -22,9 +22,9 @@ from torch import Tensor
 from hyperseg.core import UNLABELLED, Decisions, Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.tiles import PerAxis, per_axis
 from hyperseg.engine.blend import blend, windows
-from hyperseg.engine.blocks import block_sides, free_bytes, pixels_that_fit
+from hyperseg.engine.blocks import WINDOWS, grown, together, usual_sides
 from hyperseg.engine.device import Precision, full_float32
-from hyperseg.engine.feed import Feed, Preprocessing, Window
+from hyperseg.engine.feed import Feed, Preprocessing, Sent
 from hyperseg.engine.forward import FeatureModel, SceneModel, channels_first, class_probabilities, layout_of, margin_of
 from hyperseg.engine.lanes import in_order
 
@@ -35,14 +35,7 @@ Progress = Callable[[int, int], None]
 Finish = Callable[[Tensor], tuple[Tensor, ...]]
 """(..., K) probabilities on a device -> what is to come back of them, pixel by pixel."""
 
-# Sides of a tile on a CPU by number of axes. 48 x 80 keeps a tile's activations in a core's cache and the halo's
-# extra work small (measured 10 % faster than 48 x 48 and 64 x 64 on both benchmark scenes)
-CPU_TILES = {2: (48, 80), 3: (32, 32, 32)}
-GPU_VOLUME = (64, 64, 64)
-WINDOWS = {2: (128, 128), 3: (64, 64, 64)}
-# pixels of a volume that go through a network together: more are not faster, only larger (measured)
-CPU_VOLUME_PX, GPU_VOLUME_PX = 2**18 - 1, 2**21
-PROBED = 16  # side of the window that tells how much memory a network needs
+LARGE = 2**20  # numbers that are copied by several threads
 
 
 def predict_scene(
@@ -153,7 +146,7 @@ def window_features(
     """
     feed = Feed(scene, preprocess, device)
     with full_float32(device):
-        x = feed.features(feed.read(window.read_slices, window.pad))
+        x = feed.features(feed.send(window.read_slices, window.pad))
         return model.features(channels_first(x[None], layout_of(model)))[0].float()
 
 
@@ -177,15 +170,15 @@ def _tiles(
 
     if model.padded:
         side = _sides(scene, tile, WINDOWS[len(margin)])
-        images = (feed.read(window) for window in windows(scene.shape, side))
+        images = feed.send_all((window, ()) for window in windows(scene.shape, side))
         whole = (values for (values,) in _stream(model, feed, images, side, run, _whole))
         blended = blend(whole, scene.shape, side, scene.n_classes)
         yield from feed.results((part, finish(values)) for part, values in blended)
         return
-    largest = _sides(scene, tile, _usual_sides(model, feed, margin))
+    largest = _sides(scene, tile, usual_sides(model, feed, margin))
     size = tuple(-(-n // -(-n // side)) for n, side in zip(scene.shape, largest, strict=True))  # no slivers
     ahead, parts = (tiles(scene.shape, size=size, halo=margin) for _ in range(2))
-    images = (feed.read(part.read_slices, _grown(part, size, margin)) for part in ahead)
+    images = feed.send_all((part.read_slices, grown(part, size, margin)) for part in ahead)
     stream = _stream(model, feed, images, size, run, finish)
     for part, values in feed.results(zip(parts, stream, strict=True)):
         inside = tuple(slice(b - a) for a, b in part.core)
@@ -193,26 +186,17 @@ def _tiles(
 
 
 def _stream(
-    model: SceneModel,
-    feed: Feed,
-    images: Iterable[Window],
-    size: Sides,
-    run: Callable[[Tensor], Tensor],
-    finish: Finish,
+    model: SceneModel, feed: Feed, images: Iterable[Sent], size: Sides, run: Callable[[Tensor], Tensor], finish: Finish
 ) -> Iterator[tuple[Tensor, ...]]:
     """Windows of one size, halo not counted, drawn as they are needed -> what is finished of each, in order."""
     on_cpu, margin, n_classes = feed.device.type == "cpu", margin_of(model, feed.scene), feed.scene.n_classes
-    # two tiles keep a CPU's cache, four are up to 1.5 times slower (measured); a GPU's blocks are as large as it likes
-    together = 2 if on_cpu else 8 if model.padded else 1
-    if len(size) == 3:
-        together = max(1, min(8, (CPU_VOLUME_PX if on_cpu else GPU_VOLUME_PX) // prod(size)))
-        together = min(together, 2) if on_cpu else together
+    many = together(feed.device, size, padded=model.padded)
 
-    def forward(group: list[Window]) -> list[tuple[Tensor, ...]]:
+    def forward(group: list[Sent]) -> list[tuple[Tensor, ...]]:
         with torch.inference_mode():
-            x = torch.stack([feed.features(window) for window in group])
+            x = torch.stack(list(map(feed.features, group)))
             # PyTorch's CPU convolution for a single small image is the slow one: a lone image goes twice
-            probs = run(torch.cat([x, x]) if on_cpu and len(group) == 1 < together else x)
+            probs = run(torch.cat([x, x]) if on_cpu and len(group) == 1 < many else x)
             if probs.shape[-1] != n_classes:
                 raise SettingError(
                     f"the network scores {probs.shape[-1]} classes, but {feed.scene.name} names {n_classes}: "
@@ -228,7 +212,7 @@ def _stream(
             return list(zip(*finish(probs[: len(group)]), strict=True))
 
     left = iter(images)
-    groups = iter(lambda: list(islice(left, together)), [])
+    groups = iter(lambda: list(islice(left, many)), [])
     for values in in_order(forward, groups, lanes=torch.get_num_threads() if on_cpu else 1):
         yield from values
 
@@ -259,31 +243,18 @@ def _fill(
     done = 0
     for part, values in stream:
         for array, value in zip(arrays, values, strict=True):
-            array[part.core_slices] = value
+            _put(array[part.core_slices], value)
         done += prod(b - a for a, b in part.core)
         if progress is not None:
             progress(done, pixels)
 
 
-def _usual_sides(model: SceneModel, feed: Feed, margin: Sides) -> Sides:
-    """Sides of a tile where nobody chose any."""
-    if feed.device.type == "cpu" or len(margin) == 3:
-        usual = CPU_TILES[len(margin)] if feed.device.type == "cpu" else GPU_VOLUME
-        return tuple(max(side, 4 * m) for side, m in zip(usual, margin, strict=True))
-    scene = feed.scene
-    probed = tuple(slice(min(PROBED + 2 * m, n)) for m, n in zip(margin, scene.shape, strict=True))
-    pads = tuple((0, PROBED + 2 * m - at.stop) for m, at in zip(margin, probed, strict=True))
-    x = channels_first(feed.features(feed.read(probed, pads))[None], layout_of(model))
-    raw = scene.n_bands * np.dtype(scene.cube.dtype).itemsize
-    return block_sides(scene.shape, margin, pixels_that_fit(model, x, raw, free_bytes=free_bytes(feed.device)))
-
-
-def _grown(part: Tile, size: Sides, margin: Sides) -> tuple[tuple[int, int], ...]:
-    """What a tile's window lacks at the scene's border, and to the common size."""
-    return tuple(
-        (before, side + 2 * m - before - (stop - start))
-        for (before, _), side, m, (start, stop) in zip(part.pad, size, margin, part.read, strict=True)
-    )
+def _put(target: NDArray[Any], values: NDArray[Any]) -> None:
+    """Copy; large pieces with all threads."""
+    if values.size < LARGE:
+        target[...] = values
+    else:
+        torch.from_numpy(target).copy_(torch.from_numpy(values))
 
 
 def _sides(scene: Scene, tile: PerAxis | None, default: Sides) -> Sides:
