@@ -34,7 +34,7 @@ class Lattice:
         corners: (N, d + 1) int32, the corners of a point's simplex.
         norm: (N, 1), D^-1/2 = 1 / sqrt(G 1 + 1e-20).
         weights: (N, d + 1), how much of a point a corner takes, times `norm` and the square root of the scale below.
-        neighbours: (d + 1, M + 1, 2) int32, the corners behind and ahead per direction; M stands for "none".
+        neighbours: (d + 1, M + 1, 3) int32, per direction a corner, the one behind and the one ahead; M is "none".
 
     Source: Adams, Baek, Davis, "Fast High-Dimensional Filtering Using the Permutohedral Lattice", 2010.
     Differs: the result is normalised symmetrically, as pydensecrf does by default. The weights of the blur are 1/2, 1,
@@ -79,6 +79,7 @@ class Lattice:
         self.corners = torch.empty(n * (d + 1), dtype=torch.int32, device=features.device)
         self.corners = self.corners.scatter_(0, order, number.int()).view(n, d + 1)
         self.neighbours = neighbours(vertices, steps)
+        self._blur_weights = features.new_tensor([1.0, 0.5, 0.5]).repeat(m + 1, 1)
         # what splat adds up, corner by corner, and one corner more that stays empty: the neighbour where there is none
         self._starts = torch.nn.functional.pad(sizes.cumsum(0, dtype=torch.int32), (1, 1))
         self._starts[-1] = n * (d + 1)
@@ -100,9 +101,8 @@ class Lattice:
     def _apply(self, values: Tensor, *, transpose: bool) -> Tensor:
         on_lattice = _add_rows(values.contiguous(), self._points, self._splat_weights, starts=self._starts)
         # the blurs do not commute where corners are missing: the transpose runs them backwards
-        for pairs in reversed(self.neighbours) if transpose else self.neighbours:
-            beside = _add_rows(on_lattice, pairs)
-            torch.add(on_lattice, beside, alpha=0.5, out=on_lattice)
+        for triples in reversed(self.neighbours.unbind()) if transpose else self.neighbours:
+            on_lattice = _add_rows(on_lattice, triples, self._blur_weights)
         return _add_rows(on_lattice, self.corners, self.weights)
 
 
@@ -120,8 +120,8 @@ class _Filter(torch.autograd.Function):
         return _Filter.apply(grads[0], lattice, not transpose), None, None
 
 
-def _add_rows(values: Tensor, rows: Tensor, weights: Tensor | None = None, *, starts: Tensor | None = None) -> Tensor:
-    """(R, K) weighted sums of rows of the (N, K) values: those of rows[r], or of rows[starts[r]:starts[r + 1]].
+def _add_rows(values: Tensor, rows: Tensor, weights: Tensor, *, starts: Tensor | None = None) -> Tensor:
+    """(R, K) weighted sums of rows of the (N, K) values: those numbered rows[r], or rows[starts[r]:starts[r + 1]].
 
     Each sum is taken in order by one thread. An embedding bag is this operation with a vectorised kernel on the CPU
     (here 1.3 to 4 times as fast as a sparse CSR product) and without atomic additions on a GPU.

@@ -22,7 +22,7 @@ def enclosing_simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         features: (N, d) in units of the standard deviation.
 
     Returns:
-        remainder0 (d + 1, N) lattice point with coordinates in multiples of d + 1; place (d + 1, N) int64, 0 for the
+        remainder0 (d + 1, N) lattice point, coordinates over d + 1, whole numbers; place (d + 1, N) int64, 0 for the
         coordinate with the smallest residual; weights (d + 1, N), barycentric, row k for the corner of remainder k.
     """
     n, d = features.shape
@@ -43,9 +43,9 @@ def enclosing_simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     place -= nearest.sum(0).to(place.dtype)
     shift = (place > d).to(place.dtype) - (place < 0).to(place.dtype)
     place -= shift * (d + 1)
-    nearest = (nearest + shift) * side
+    nearest += shift
     position = place.long().clamp_(0, d)  # out of range only for numbers that `corner_codes` refuses
-    offset = torch.empty_like(elevated).scatter_(0, position, (elevated - nearest) / side)
+    offset = torch.empty_like(elevated).scatter_(0, position, (elevated - nearest * side) / side)
     weights = torch.cat([(1 + offset[:1]) - offset[d:], offset[1:] - offset[:-1]])
     return nearest, position, weights
 
@@ -67,13 +67,16 @@ def _places(residual: Tensor) -> Tensor:
 
 
 def corner_codes(remainder0: Tensor, place: Tensor) -> tuple[Tensor, list[int]]:
-    """One integer per corner of every simplex; the last coordinate follows from the others.
+    """One integer per corner of every simplex; the neighbours in direction j are a constant step before and after.
 
-    Codes are linear in the coordinates: the neighbour in direction j is a constant step away. The corner of remainder k
-    adds k to every coordinate and takes d + 1 from those of the k smallest residuals.
+    The direction j adds 1 to every coordinate and takes d + 1 from the jth. The d + 1 directions add up to zero and any
+    d of them span the lattice, so a corner is known by how often it goes along each of the first d: by the last
+    coordinate minus the jth, over d + 1. The corner of remainder k follows from that of remainder k - 1 by one step,
+    in the direction of the kth smallest residual.
 
     Args:
-        remainder0, place: as `enclosing_simplices` returns them.
+        remainder0: (d + 1, N) corner of remainder 0, coordinates over d + 1.
+        place: as `enclosing_simplices` returns it.
 
     Returns:
         codes (d + 1, N), row k for remainder k, int32 where that is enough and int64 elsewhere; d + 1 steps.
@@ -82,38 +85,35 @@ def corner_codes(remainder0: Tensor, place: Tensor) -> tuple[Tensor, list[int]]:
         SettingError: coordinates that are not finite or too large to be exact.
     """
     d = len(remainder0) - 1
+    along = remainder0[d] - remainder0[:d]
     # the only numbers that decide how to count: they come to the host together
-    low, high = torch.stack(torch.aminmax(remainder0, dim=1)).cpu().double().numpy()
-    if not max(np.abs(low).max(), np.abs(high).max()) < 2 / torch.finfo(remainder0.dtype).eps:
+    low, high = torch.stack([along.amin(1), along.amax(1)]).double().cpu().numpy()
+    if not max(np.abs(low).max(), np.abs(high).max()) * (d + 1) < 1 / torch.finfo(along.dtype).eps:
         raise SettingError(
             "a lattice needs finite features of moderate size, got features with NaN, infinite or huge values "
-            f"({remainder0.shape[1]} points, {d} dimensions). Mask pixels without data before building it."
+            f"({along.shape[1]} points, {d} dimensions). Mask pixels without data before building it."
         )
-    # a corner lies up to d from the corner of remainder 0, a neighbour up to d from there: no two may collide
-    spans = [int(s) for s in (high - low)[:d] + (4 * d + 2)]
+    # a corner lies up to one step from the corner of remainder 0, a neighbour one more: no two may collide
+    spans = [int(span) for span in high - low + 5]
     if (count := math.prod(spans)) < 2**62:
         whole = torch.int32 if count < 2**31 else torch.int64
-        strides = torch.tensor([math.prod(spans[:j]) for j in range(d)] + [0])
-        first = [int(s) - 2 * d for s in low[:d]]
+        strides = torch.tensor([math.prod(spans[:j]) for j in range(d)])
     else:
         # too many dimensions to count: odd multipliers modulo 2^64; a collision among a million corners has a
         # chance of about 1e-7, and the multipliers are constants, so the result is the same every time
         whole = torch.int64
-        strides = torch.from_numpy(np.random.default_rng(2010).integers(2**60, 2**62, size=d + 1) | 1)
-        strides[d] = 0
-        first = [0] * d
-    steps = (d + 1) * strides - strides.sum()
+        strides = torch.from_numpy(np.random.default_rng(2010).integers(2**60, 2**62, size=d) | 1)
+    steps = torch.cat([strides, -strides.sum(0, keepdim=True)])
     codes = torch.empty(remainder0.shape, dtype=whole, device=remainder0.device)
-    back = (-steps).to(codes)[:, None].expand(codes.shape)
-    codes[1:] = torch.empty_like(codes).scatter_(0, place, back)[:d]
-    codes[0] = sum((remainder0[j].to(whole) - first[j]) * int(strides[j]) for j in range(d))
+    onwards = torch.empty_like(codes).scatter_(0, place, steps.to(codes)[:, None].expand(codes.shape))
+    codes[0] = sum((along[j] - (low[j] - 2)).to(whole) * int(strides[j]) for j in range(d))
     for k in range(d):
-        codes[k + 1] += codes[k]
+        torch.add(codes[k], onwards[k], out=codes[k + 1])
     return codes, steps.tolist()
 
 
 def neighbours(vertices: Tensor, steps: list[int]) -> Tensor:
-    """(len(steps), M + 1, 2) int32: per step the numbers of the vertices one step before and after.
+    """(len(steps), M + 1, 3) int32: per step the numbers of a vertex, of the one a step before and of the one after.
 
     Args:
         vertices: (M,) rising codes.
@@ -123,16 +123,17 @@ def neighbours(vertices: Tensor, steps: list[int]) -> Tensor:
         Numbers of vertices, M where there is none. Row M is made of M: it stands for no vertex and has no neighbour.
     """
     m = len(vertices)
-    none = torch.full((1,), m, dtype=torch.int64, device=vertices.device)
-    here = torch.arange(m, device=vertices.device)
-    out = torch.empty(len(steps), m + 1, 2, dtype=torch.int32, device=vertices.device)
-    for step, pairs in zip(steps, out, strict=True):
+    none = torch.full((1,), m, device=vertices.device)
+    here = torch.arange(m + 1, device=vertices.device)
+    out = torch.empty(len(steps), m + 1, 3, dtype=torch.int32, device=vertices.device)
+    out[..., 0] = here
+    for step, triples in zip(steps, out, strict=True):
         wanted = vertices + step
         ahead = torch.searchsorted(vertices, wanted).clamp_(max=m - 1)
-        ahead = torch.where(vertices[ahead] == wanted, ahead, none)
-        behind = none.repeat(m + 1).scatter_(0, ahead, here)
+        ahead = torch.where(vertices.index_select(0, ahead) == wanted, ahead, none)
+        behind = none.repeat(m + 1).scatter_(0, ahead, here[:m])
         behind[m:] = none  # where those without a neighbour ahead have written
-        pairs[:, 0] = behind
-        pairs[:m, 1] = ahead
-        pairs[m:, 1] = none
+        triples[:, 1] = behind
+        triples[:m, 2] = ahead
+        triples[m:, 2] = none
     return out
