@@ -2,8 +2,8 @@
 
 A point of the (features) space is written onto the d + 1 corners of the simplex it lies in (*splat*), the corners
 exchange values with their neighbours along d + 1 directions (*blur*), and the point reads its corners again (*slice*).
-All three are linear, so the filter is `slice · blur_d ··· blur_0 · splat`. Each factor is stored as the rows that it adds
-up, found once by sorting the corners, and applied by one kind of operation, so that every device runs the same code.
+All three are linear, so the filter is `slice · blur_d ··· blur_0 · splat`. Each factor is stored as the rows that it
+adds up. They are found once, by sorting the corners, and applied by one operation: every device runs the same code.
 """
 
 from __future__ import annotations
@@ -74,10 +74,11 @@ class Lattice:
         codes, steps = corner_codes(remainder0, place)
         ordered, order = torch.sort(codes.T.reshape(-1), stable=True)  # by corner, then by point
         vertices, number, sizes = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
-        m = len(vertices)
-        self.n_points, self.n_vertices = n, m
-        self.corners = torch.empty(n * (d + 1), dtype=torch.int32, device=features.device)
-        self.corners = self.corners.scatter_(0, order, number.int()).view(n, d + 1)
+        del remainder0, place, codes, ordered  # large
+        self.n_points, self.n_vertices = n, (m := len(vertices))
+        corners = torch.empty(n * (d + 1), dtype=torch.int32, device=features.device)
+        self.corners = corners.scatter_(0, order, number.int()).view(n, d + 1)
+        del number
         self.neighbours = neighbours(vertices, steps)
         self._blur_weights = features.new_tensor([1.0, 0.5, 0.5]).repeat(m + 1, 1)
         # what splat adds up, corner by corner, and one corner more that stays empty: the neighbour where there is none
