@@ -29,11 +29,12 @@ def enclosing_simplices(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # unit standard deviation of the input becomes that of splat, blur and slice together
     spread = np.sqrt(2.0 / 3.0) * (d + 1) / np.sqrt(np.arange(1, d + 1) * np.arange(2, d + 2))
     elevated = features.new_empty(d + 1, n)  # coordinates in the plane that sums to zero
+    scaled = torch.mul(features.T, features.new_tensor(spread)[:, None], out=features.new_empty(d, n))
+    torch.mul(scaled, torch.arange(1, d + 1, device=features.device)[:, None], out=elevated[1:])
     tail = features.new_zeros(n)
     for j in range(d, 0, -1):
-        scaled = features[:, j - 1] * spread[j - 1].item()
-        torch.sub(tail, scaled * j, out=elevated[j])
-        tail += scaled
+        torch.sub(tail, elevated[j], out=elevated[j])
+        tail += scaled[j - 1]
     elevated[0] = tail
 
     side = features.new_full((1,), d + 1)  # a tensor: by a number, a GPU would multiply by the rounded reciprocal
@@ -59,10 +60,9 @@ def _places(residual: Tensor) -> Tensor:
     place = torch.arange(count - 1, -1, -1, dtype=torch.int16, device=residual.device)[:, None]
     place = place.repeat(1, residual.shape[1])
     for i in range(count - 1):
-        for j in range(i + 1, count):
-            smaller = (residual[i] < residual[j]).to(place.dtype)
-            place[j] += smaller
-            place[i] -= smaller
+        smaller = (residual[i] < residual[i + 1 :]).to(place.dtype)
+        place[i + 1 :] += smaller
+        place[i] -= smaller.sum(0, dtype=place.dtype)
     return place
 
 
@@ -106,7 +106,8 @@ def corner_codes(remainder0: Tensor, place: Tensor) -> tuple[Tensor, list[int]]:
     steps = torch.cat([strides, -strides.sum(0, keepdim=True)])
     codes = torch.empty(remainder0.shape, dtype=whole, device=remainder0.device)
     onwards = torch.empty_like(codes).scatter_(0, place, steps.to(codes)[:, None].expand(codes.shape))
-    codes[0] = sum((along[j] - (low[j] - 2)).to(whole) * int(strides[j]) for j in range(d))
+    counted = (along - along.new_tensor(low - 2)[:, None]).to(whole)
+    codes[0] = counted.mul_(strides.to(codes)[:, None]).sum(0, dtype=whole)
     for k in range(d):
         torch.add(codes[k], onwards[k], out=codes[k + 1])
     return codes, steps.tolist()
@@ -123,17 +124,14 @@ def neighbours(vertices: Tensor, steps: list[int]) -> Tensor:
         Numbers of vertices, M where there is none. Row M is made of M: it stands for no vertex and has no neighbour.
     """
     m = len(vertices)
-    none = torch.full((1,), m, device=vertices.device)
     here = torch.arange(m + 1, device=vertices.device)
-    out = torch.empty(len(steps), m + 1, 3, dtype=torch.int32, device=vertices.device)
-    out[..., 0] = here
-    for step, triples in zip(steps, out, strict=True):
-        wanted = vertices + step
-        ahead = torch.searchsorted(vertices, wanted).clamp_(max=m - 1)
-        ahead = torch.where(vertices.index_select(0, ahead) == wanted, ahead, none)
-        behind = none.repeat(m + 1).scatter_(0, ahead, here[:m])
-        behind[m:] = none  # where those without a neighbour ahead have written
-        triples[:, 1] = behind
-        triples[:m, 2] = ahead
-        triples[m:, 2] = none
+    wanted = vertices + torch.tensor(steps).to(vertices)[:, None]
+    ahead = torch.searchsorted(vertices, wanted).clamp_(max=m - 1)
+    missing = vertices.index_select(0, ahead.view(-1)).view_as(wanted) != wanted
+    ahead.masked_fill_(missing, m)
+    behind = torch.full((len(steps), m + 1), m, device=vertices.device)
+    behind.scatter_(1, ahead, here[:m].expand_as(ahead))
+    behind[:, m] = m  # where those without a neighbour ahead have written
+    out = torch.full((len(steps), m + 1, 3), m, dtype=torch.int32, device=vertices.device)
+    out[..., 0], out[..., 1], out[:, :m, 2] = here, behind, ahead
     return out

@@ -79,10 +79,11 @@ def test_one_dimension_is_linear_interpolation_on_a_line() -> None:
     np.testing.assert_allclose(np.diff(np.sort(at)), spacing, atol=1e-12)
 
 
-def test_a_point_so_far_away_that_corners_are_hashed_changes_nothing() -> None:
-    """Corners over 2^18 steps in each of 4 dimensions have more numbers than fit into 62 bits."""
+@pytest.mark.parametrize("bits", [12, 18])
+def test_a_point_so_far_away_that_corners_are_counted_otherwise_changes_nothing(bits: int) -> None:
+    """In 4 dimensions 2^12 steps each need 64-bit numbers, and 2^18 each more than 62 bits: corners are hashed."""
     features = random_features(4)
-    far = np.float32([[2**18, -(2**19), 2**18 + 3, 2**20]])
+    far = np.float32([[2**bits, -(2 ** (bits + 1)), 2**bits + 3, 2 ** (bits + 2)]])
     values = torch.rand(301, 2, generator=torch.Generator().manual_seed(0))
     counted, hashed = Lattice(features), Lattice(np.vstack([features, far]))
     assert hashed.n_vertices == counted.n_vertices + 5
