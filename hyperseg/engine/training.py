@@ -31,7 +31,9 @@ class Phase:
         optimizer: over this phase's parameters only; other phases' parameters stay untouched.
         every: run this phase at steps divisible by `every`.
         clip: largest gradient norm, or None.
-        scheduler: stepped after each of this phase's optimiser steps, or None.
+        scheduler: stepped after each step in which this phase was due, or None.
+        recorded: its steps may be recorded on a device and played again (`hyperseg.engine.step.recorded`): the loss
+            decides nothing by values, and reads or makes no tensor of the host.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Phase:
     every: int = 1
     clip: float | None = None
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
+    recorded: bool = True
 
     def __post_init__(self) -> None:
         if self.every < 1 or (self.clip is not None and not self.clip > 0):
