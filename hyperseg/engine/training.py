@@ -83,8 +83,8 @@ class History:
 
     def log(self, step: int, terms: Mapping[str, float]) -> None:
         """Append a row; terms that are not given repeat their last value."""
-        for name in terms.keys() - self.terms.keys():
-            self.terms[name] = [math.nan] * len(self.steps)
+        for name in terms:
+            self.terms.setdefault(name, [math.nan] * len(self.steps))
         for name, values in self.terms.items():
             values.append(terms.get(name, values[-1] if values else math.nan))
         self.steps.append(step)

@@ -52,6 +52,9 @@ class AdamW(torch.optim.AdamW):
 
     def step(self, closure: Callable[[], Any] | None = None, *, numbers: Iterator[Tensor] | None = None) -> Any:
         """One step, by torch's own kernel or, where `numbers` are given, with these scalars."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                _align(weight)
         if numbers is not None:
             return self._step(numbers)
         self.taken += 1
@@ -93,3 +96,13 @@ class AdamW(torch.optim.AdamW):
             state["exp_avg"] = torch.zeros_like(weight)
             state["exp_avg_sq"] = torch.zeros_like(weight)
         return state
+
+
+def _align(weight: Tensor) -> None:
+    """Lay the gradient out in memory as the weight is: torch's fused kernel on a CPU takes that for granted.
+
+    `torch.autograd.grad` gives the gradients of a 3x3 kernel channels last where activations are.
+    """
+    gradient = weight.grad
+    if gradient is not None and gradient.stride() != weight.stride():
+        weight.grad = torch.empty_like(weight, requires_grad=False).copy_(gradient)
