@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from hyperseg.engine.step.drawn import Tree, form_of, refill, sent
+from hyperseg.engine.step.drawn import Tree, changed, form_of, refill, sent
 
 WARM = 3  # real steps before one is recorded: libraries choose algorithms, optimisers make their state
 Work = Callable[[], Tensor]
@@ -69,7 +69,8 @@ class Recorder:
         if form is None:
             return work(sent(inputs, self.device))
         if kind not in self.kinds:
-            self.kinds[kind] = Recording(form, sent(inputs, self.device))
+            own = changed(sent(inputs, self.device), torch.clone)  # what was drawn may be kept by whoever drew it
+            self.kinds[kind] = Recording(form, own)
         found = self.kinds[kind]
         if found.failed or found.form != form:
             return work(sent(inputs, self.device))
