@@ -54,7 +54,7 @@ class SpectralNoise:
         if self.drift:
             bend = self.drift * normal(batch, self.knots) @ _curves(self.knots, bands, patches.device, patches.dtype)
             out = out + bend[:, None, :, None, None]
-        return out + self.noise * normal(*patches.shape) if self.noise else out
+        return out + normal(*patches.shape).mul_(self.noise) if self.noise else out
 
 
 def illuminated(patches: Tensor, dark: Tensor, *, spread: float, generator: torch.Generator | None = None) -> Tensor:

@@ -106,7 +106,7 @@ def fit(
     with torch.random.fork_rng([device] if device.type == "cuda" else []), Interrupt() as interrupt:
         try:
             while run.running:
-                torch.manual_seed(run.step_seed())
+                _seed(device, run.step_seed())
                 drawn = batches(run.step)
                 between = False
                 readings.note(run.step, *step(drawn))
@@ -141,6 +141,14 @@ def fit(
     run.save(checkpoint)
     _set_training(everything, False)
     return run.history
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed torch's own generators. Asking the CPU's alone spares a third of a millisecond: the others note who asks."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _all_see(checkpoint: Path, resume: bool) -> bool:

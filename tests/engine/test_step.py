@@ -117,6 +117,7 @@ def test_played_steps_are_the_steps_phase_by_phase(eager: tuple[dict, dict]) -> 
     assert tapes.done.count("warm") == 2 * WARM
     assert tapes.done.count("play") == STEPS - 2 * WARM
     assert len(set(history.terms["judge.ce"])) == STEPS
+    assert [*history.terms] == ["judge.ce", "judge.false", "fool.fool"]  # in order, in every process
 
 
 def test_a_recorded_run_is_the_plain_one_but_for_rounding(eager: tuple[dict, dict]) -> None:

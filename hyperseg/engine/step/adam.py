@@ -54,7 +54,8 @@ class AdamW(torch.optim.AdamW):
         """One step, by torch's own kernel or, where `numbers` are given, with these scalars."""
         for group in self.param_groups:
             for weight in group["params"]:
-                _align(weight)
+                if weight.grad is not None:
+                    weight.grad = laid_out(weight.grad, weight)
         if numbers is not None:
             return self._step(numbers)
         self.taken += 1
@@ -98,11 +99,11 @@ class AdamW(torch.optim.AdamW):
         return state
 
 
-def _align(weight: Tensor) -> None:
-    """Lay the gradient out in memory as the weight is: torch's fused kernel on a CPU takes that for granted.
+def laid_out(gradient: Tensor, weight: Tensor) -> Tensor:
+    """The gradient laid out in memory as the weight is, which torch's fused kernel on a CPU takes for granted.
 
     `torch.autograd.grad` gives the gradients of a 3x3 kernel channels last where activations are.
     """
-    gradient = weight.grad
-    if gradient is not None and gradient.stride() != weight.stride():
-        weight.grad = torch.empty_like(weight, requires_grad=False).copy_(gradient)
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight, requires_grad=False).copy_(gradient)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hyperseg.core.runtime import Precision
 from hyperseg.engine.distributed import average_gradients, rank
-from hyperseg.engine.step.adam import AdamW
+from hyperseg.engine.step.adam import AdamW, laid_out
 from hyperseg.engine.step.drawn import Tree, sent
 from hyperseg.engine.step.readings import Named, finite
 from hyperseg.engine.step.recorded import Graphs, Recorder
@@ -102,7 +102,8 @@ class Step:
         # gradients for this phase's parameters only: a generator's step leaves no trace in the discriminator
         gradients = torch.autograd.grad(terms.sum(), weights, allow_unused=True)
         for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
+            # how they lie in memory must not decide about the last digits of their norm
+            weight.grad = None if gradient is None else laid_out(gradient, weight)
         for buffer, kept in zip(apart, before, strict=True):
             buffer.copy_(kept)
         average_gradients(weights)
