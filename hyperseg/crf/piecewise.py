@@ -155,7 +155,7 @@ def pair_loss(scores: Tensor, first: Tensor, second: Tensor) -> Tensor:
     Source: Lin et al., CVPR 2016, the pairwise part of the piecewise objective.
     """
     known = (first != UNLABELLED) & (second != UNLABELLED)
-    pair = torch.where(known, first * scores.shape[1] + second, UNLABELLED)
+    pair = (first * scores.shape[1] + second).masked_fill(~known, UNLABELLED)
     losses = F.cross_entropy(scores.flatten(1, 2), pair, ignore_index=UNLABELLED, reduction="none")
     return losses.sum() / known.sum().clamp(min=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hyperseg.core.settings import option, settings
@@ -51,9 +52,9 @@ class SpectralNoise:
         if self.offset:
             out = out + self.offset * normal(batch, 1, 1, 1, 1)
         if self.drift:
-            bend = self.drift * normal(batch, self.knots) @ slow_curves(self.knots, bands).to(patches)
+            bend = self.drift * normal(batch, self.knots) @ _curves(self.knots, bands, patches.device, patches.dtype)
             out = out + bend[:, None, :, None, None]
-        return out + self.noise * normal(*patches.shape) if self.noise else out
+        return out + normal(*patches.shape).mul_(self.noise) if self.noise else out
 
 
 def illuminated(patches: Tensor, dark: Tensor, *, spread: float, generator: torch.Generator | None = None) -> Tensor:
@@ -64,7 +65,7 @@ def illuminated(patches: Tensor, dark: Tensor, *, spread: float, generator: torc
 
     Args:
         patches: (B, 1, L, h, w) features.
-        dark: (L,) features of a pixel whose raw values are 0.
+        dark: (L,) features of a pixel whose raw values are 0, on the patches' device.
         spread: standard deviation of the factor's logarithm; 0 returns the patches themselves.
         generator: on the patches' device; None uses torch's own.
     """
@@ -88,3 +89,9 @@ def slow_curves(knots: int, bands: int) -> Tensor:
     place = torch.linspace(0, knots - 1, bands, dtype=torch.float64) if knots > 1 else torch.zeros(bands)
     hats = (1 - (place - torch.arange(knots)[:, None]).abs()).clamp(min=0)
     return hats / hats.norm(dim=0)
+
+
+@lru_cache(maxsize=8)
+def _curves(knots: int, bands: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """`slow_curves` on a device, kept for the steps of a training."""
+    return slow_curves(knots, bands).to(device, dtype)

@@ -3,6 +3,7 @@
 | file          | what                                                                       |
 |---------------|----------------------------------------------------------------------------|
 | `fit`         | the training loop: phases, validation, early stop, checkpoints, resumption |
+| `step`        | one step: what the host draws, what the device does, recorded on CUDA      |
 | `training`    | what a run is made of: `Phase`, `History`, the state a checkpoint holds    |
 | `one_cycle`   | what all trainings share: optimiser, averages, bar, checkpoint             |
 | `checkpoint`  | that state on disk; `interrupt`: Ctrl-C between steps                      |

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from itertools import chain
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hyperseg.core import SettingError
+
+
+class Pairs(NamedTuple):
+    """Tensors of an average, and of its source: floating ones in `means` and `news`, others in `copies` and `of`."""
+
+    means: list[Tensor]
+    news: list[Tensor]
+    copies: list[Tensor]
+    of: list[Tensor]
 
 
 class Ema:
@@ -28,15 +37,34 @@ class Ema:
         self.source, self.decay, self.updates = source, decay, 0
         self.module = deepcopy(source).eval().requires_grad_(False)
 
-    @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the source by one step."""
+        self.move(self.next_weight(), self.pairs())
+
+    def next_weight(self) -> float:
+        """Weight of the source in the next step; every call counts as a step taken."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
+        return 1 - decay
+
+    def pairs(self) -> Pairs:
+        """The tensors of both modules; they stay the same as long as none is moved to another device."""
         # parameters() and buffers() name a shared tensor once, state_dict() would average it twice
-        means = chain(self.module.parameters(), self.module.buffers())
-        for mean, new in zip(means, chain(self.source.parameters(), self.source.buffers()), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new.to(mean.dtype), 1 - decay)
-            else:
-                mean.copy_(new)
+        means = [*self.module.parameters(), *self.module.buffers()]
+        sources = [*self.source.parameters(), *self.source.buffers()]
+        both = list(zip(means, sources, strict=True))
+        averaged = [(mean, new) for mean, new in both if mean.is_floating_point()]
+        copied = [(mean, new) for mean, new in both if not mean.is_floating_point()]
+        return Pairs(*([pair[i] for pair in some] for some in (averaged, copied) for i in (0, 1)))
+
+    @torch.no_grad()
+    def move(self, weight: float | Tensor, pairs: Pairs) -> None:
+        """Move the average towards the source by `weight`, a number or a tensor of one on the device."""
+        if isinstance(weight, Tensor):  # in a recorded step
+            way = torch._foreach_sub(pairs.news, pairs.means)
+            torch._foreach_mul_(way, weight)
+            torch._foreach_add_(pairs.means, way)
+        elif pairs.means:
+            torch._foreach_lerp_(pairs.means, pairs.news, weight)
+        for copy, of in zip(pairs.copies, pairs.of, strict=True):
+            copy.copy_(of)

@@ -5,31 +5,28 @@ Supervised training is one phase, a GAN two, a piecewise CRF two calls.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-from hyperseg.core import RunError, SettingError, TrainingError
+from hyperseg.core import RunError, SettingError
 from hyperseg.core.words import counted, listed
 from hyperseg.engine.device import Precision
-from hyperseg.engine.distributed import (
-    average_buffers,
-    average_gradients,
-    average_number,
-    copy_from_first,
-    rank,
-    world_size,
-)
+from hyperseg.engine.distributed import average_buffers, average_number, copy_from_first, world_size
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.interrupt import Interrupt
+from hyperseg.engine.step.readings import Readings
+from hyperseg.engine.step.recorded import Graphs, graphs_of
+from hyperseg.engine.step.step import Step
 from hyperseg.engine.training import History, Phase, Training
 
 Report = Callable[[int, Mapping[str, float]], None]
-"""Called with (steps done, latest value of every loss term and of "validation")."""
+"""Called with (steps done, latest value that was read of every loss term and of "validation")."""
+
+READ_EVERY = 32  # steps between two looks at the losses on a device that computes by itself
 
 
 def fit(
@@ -39,6 +36,7 @@ def fit(
     *,
     modules: Mapping[str, nn.Module],
     seed: int,
+    make: Callable[[Any], Any] = lambda drawn: drawn,
     averages: Sequence[Ema] = (),
     precision: Precision = "fp32",
     device: torch.device | str = "cpu",
@@ -50,6 +48,8 @@ def fit(
     checkpoint_every: int = 0,
     resume: bool = False,
     report: Report | None = None,
+    read_every: int | None = None,
+    graphs: Graphs | Literal["auto"] | None = "auto",
 ) -> History:
     """Train until `steps`, or until validation has not improved for `patience` validations.
 
@@ -60,10 +60,15 @@ def fit(
     A step of one phase changes no parameter outside its optimiser, leaves no gradient anywhere, and leaves
     the buffers (batch statistics) of modules that only other phases train as they were.
 
+    A step has two parts: `batches` draws on the host, `make` and the losses work on the device. On CUDA nobody waits
+    for that: losses are read every 32 steps, and before validations, checkpoints and the end; and where all phases
+    have the optimiser `hyperseg.engine.step.adam.AdamW`, a step is recorded once and played again.
+
     Args:
         phases: objectives, run in order at every step they are due.
-        batches: step -> batch; a pure function of the step. Under torchrun torch's random numbers are the same in
-            every process here and differ in the losses: make the whole batch, then take `share`.
+        batches: step -> what is drawn, a tree of small tensors (indices, turns, codes); a pure function of the step.
+        make: that, on the device -> batch (gathered, disturbed), with torch's own random numbers. Under torchrun they
+            are the same in every process here and differ in the losses: make the whole batch, then take `share`.
         steps: number of steps.
         modules: everything with weights, by name; trained, checkpointed, and left in evaluation mode.
         seed: of dropout and other layers' randomness, not negative.
@@ -77,14 +82,17 @@ def fit(
         checkpoint: file for the training state, or None.
         checkpoint_every: steps between checkpoints, 0 for none but the last.
         resume: continue from `checkpoint` where it exists.
-        report: called after every step with (steps done, latest values).
+        report: called after every step with (steps done, latest values that were read).
+        read_every: steps between two looks at the losses; by default 1, and 32 on CUDA. A loss that is not finite is
+            found then.
+        graphs: how steps are recorded; "auto" means CUDA graphs on CUDA in a single process, and nothing elsewhere.
 
     Raises:
         TrainingError: a loss or gradient is not finite; says phase, term and step. No state is saved then.
         RunError: the checkpoint belongs to another run.
         SettingError: options that contradict each other.
     """
-    _check(precision, validate, validate_every, patience)
+    _check(precision, validate, validate_every, patience, read_every)
     device = torch.device(device)
     everything = {**modules, **{f"average{i}": a.module for i, a in enumerate(averages)}}
     run = Training(phases, averages, everything, steps, seed)
@@ -92,18 +100,19 @@ def fit(
         run.restore(checkpoint)
     copy_from_first(everything.values())
     _set_training(modules, True)
+    step, readings = _prepare(run, make, device, precision, read_every, graphs)
     agreed = False  # that all processes stop here
     between = True  # no part of a step has been done that the state does not hold whole
     with torch.random.fork_rng([device] if device.type == "cuda" else []), Interrupt() as interrupt:
         try:
             while run.running:
-                torch.manual_seed(run.step_seed())
-                batch = batches(run.step)  # drawn alike in every process, which takes its share
-                if rank() > 0:
-                    torch.manual_seed(run.step_seed(rank()))
+                _seed(device, run.step_seed())
+                drawn = batches(run.step)
                 between = False
-                _step(run, batch, device.type, precision)
+                readings.note(run.step, *step(drawn))
+                run.step += 1
                 if validate is not None and (run.step % validate_every == 0 or run.step == steps):
+                    readings.read()
                     run.score(_validate(validate, modules, everything))
                     if patience is not None and run.history.stale() >= patience:
                         run.history.ended = f"no better validation in {counted(patience, 'attempt')}"
@@ -114,9 +123,12 @@ def fit(
                     agreed = True
                     raise KeyboardInterrupt
                 if checkpoint_every and run.step % checkpoint_every == 0 and run.running:
+                    readings.read()
                     run.save(checkpoint)
+            readings.read()
         except KeyboardInterrupt:
             if between:
+                readings.read()
                 run.save(checkpoint)
             if agreed:  # torchrun stops all when one has ended: nobody leaves before process 0 has saved
                 average_number(0.0)
@@ -131,6 +143,14 @@ def fit(
     return run.history
 
 
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed torch's own generators. Asking the CPU's alone spares a third of a millisecond: the others note who asks."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def _all_see(checkpoint: Path, resume: bool) -> bool:
     """Whether there is a state to continue from; all processes must say the same, or they would wait for ever."""
     seen = average_number(float(resume and checkpoint.exists()))
@@ -142,60 +162,39 @@ def _all_see(checkpoint: Path, resume: bool) -> bool:
     return seen == 1
 
 
-def _check(precision: str, validate: Callable[[], float] | None, validate_every: int, patience: int | None) -> None:
+def _prepare(
+    run: Training,
+    make: Callable[[Any], Any],
+    device: torch.device,
+    precision: Precision,
+    read_every: int | None,
+    graphs: Graphs | Literal["auto"] | None,
+) -> tuple[Step, Readings]:
+    """How steps are done, and where their losses go."""
+    if graphs == "auto":
+        graphs = graphs_of(device) if world_size() == 1 else None
+    if read_every is None:
+        read_every = READ_EVERY if device.type == "cuda" else 1
+    at_once = read_every == 1 and graphs is None
+    step = Step(run, make, device=device, precision=precision, graphs=graphs, at_once=at_once)
+    return step, Readings(run.history, read_every, several=len(run.phases) > 1)
+
+
+def _check(
+    precision: str,
+    validate: Callable[[], float] | None,
+    validate_every: int,
+    patience: int | None,
+    read_every: int | None,
+) -> None:
     if precision not in get_args(Precision):
         raise SettingError(f"precision is {listed(get_args(Precision), last='or')}, got {precision!r}.")
     if validate is not None and validate_every < 1:
         raise SettingError(f"validate_every={validate_every}: `validate` needs at least 1 step between validations.")
     if patience is not None and (validate is None or patience < 1):
         raise SettingError(f"patience={patience} needs `validate` and at least 1 validation to wait for.")
-
-
-def _step(run: Training, batch: Any, kind: str, precision: Precision) -> None:
-    """One step of every phase that is due, then of the averages."""
-    terms: dict[str, float] = {}
-    for phase in run.phases:
-        if run.step % phase.every == 0:
-            values = _minimise(phase, batch, run.bystanders(phase), run.step, kind, precision)
-            prefix = f"{phase.name}." if len(run.phases) > 1 else ""
-            terms |= {prefix + name: value for name, value in values.items()}
-    for average in run.averages:
-        average.update()
-    run.step += 1
-    run.history.log(run.step, terms)
-
-
-def _minimise(
-    phase: Phase, batch: Any, bystanders: Iterable[nn.Module], step: int, kind: str, precision: Precision
-) -> dict[str, float]:
-    """One optimiser step of one phase; returns its loss terms."""
-    kept = [(buffer, buffer.clone()) for module in bystanders for buffer in module.buffers()]
-    with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
-        named = phase.loss(batch)
-    terms = torch.stack([term.float() for term in named.values()])
-    parameters = phase.parameters()
-    # gradients for this phase's parameters only: a generator's step leaves no trace in the discriminator
-    gradients = torch.autograd.grad(terms.sum(), parameters, allow_unused=True)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    for buffer, before in kept:
-        buffer.copy_(before)
-    average_gradients(parameters)
-    norm = nn.utils.clip_grad_norm_(parameters, math.inf if phase.clip is None else phase.clip)
-    # terms and norm in one transfer: a GPU is waited for once per phase
-    *values, size = torch.cat([terms.detach(), norm.to(terms).reshape(1)]).tolist()
-    losses = dict(zip(named, values, strict=True))
-    if not math.isfinite(sum(values) + size):
-        what = "gradient" if math.isfinite(sum(values)) else "loss"
-        raise TrainingError(
-            f"phase {phase.name!r}, step {step}: the {what} is not finite ({losses}, gradient norm {size}). "
-            "Lower the learning rate, use fp32, or look for extreme values in the cube."
-        )
-    phase.optimizer.step()
-    phase.optimizer.zero_grad(set_to_none=True)
-    if phase.scheduler is not None:
-        phase.scheduler.step()
-    return losses
+    if read_every is not None and read_every < 1:
+        raise SettingError(f"read_every={read_every}: losses are read every so many steps, 1 or more.")
 
 
 def _validate(

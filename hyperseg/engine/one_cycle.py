@@ -13,6 +13,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.fit import fit
 from hyperseg.engine.progress import training_progress
+from hyperseg.engine.step.adam import AdamW
 from hyperseg.engine.training import History, Phase
 
 AVERAGE = 0.98  # usual decay of the moving average of the weights, which is what is kept
@@ -35,7 +36,7 @@ def one_cycle(
     rise: float = 0.3,
 ) -> Phase:
     """A phase with AdamW whose learning rate rises to `lr` in a share `rise` of the steps and falls again."""
-    optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay)
+    optimizer = AdamW(weights, lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=rise)
     return Phase(name, loss, optimizer, clip=CLIP, scheduler=schedule)
 
@@ -50,12 +51,14 @@ def train(
     runtime: Runtime,
     name: str,
     title: str,
+    make: Callable[[Any], Any] = lambda drawn: drawn,
     validate: Callable[[], float] | None = None,
     keep: Literal["best", "last"] = "last",
 ) -> History:
     """Train `modules` in place, see `fit`; those with an average end with it, all of them in evaluation mode.
 
     Args:
+        batches, make: the host's part of a step and the device's, see `fit`.
         averages: moving averages, by the name of the module they belong to.
         runtime: where; an unfinished training that lies there is continued.
         name: of the training state's file.
@@ -70,7 +73,7 @@ def train(
                 runtime.on_step(label, done)
 
         history = fit(
-            phases, batches, steps, modules=modules, averages=list(averages.values()), seed=runtime.seed,
+            phases, batches, steps, modules=modules, make=make, averages=list(averages.values()), seed=runtime.seed,
             precision=runtime.precision, device=runtime.device, validate=validate, keep=keep,
             validate_every=max(steps // 10, 1), checkpoint=checkpoint, checkpoint_every=max(steps // 5, 1),
             resume=checkpoint is not None, report=report,
@@ -93,12 +96,13 @@ def train_one_cycle(
     runtime: Runtime,
     name: str,
     title: str,
+    make: Callable[[Any], Any] = lambda drawn: drawn,
 ) -> History:
     """`train` all `modules` on one objective over `one_cycle`, in float32; they end with averaged weights."""
     weights = [weight for module in modules.values() for weight in module.parameters()]
     phase = one_cycle(" and ".join(modules), loss, weights, steps=steps, lr=lr, weight_decay=weight_decay)
     return train(
-        [phase], batches, steps, modules=modules,
+        [phase], batches, steps, modules=modules, make=make,
         averages={of: Ema(module, decay=AVERAGE) for of, module in modules.items()},
         runtime=replace(runtime, precision="fp32"), name=name, title=title,
     )  # fmt: skip

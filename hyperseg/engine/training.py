@@ -31,7 +31,9 @@ class Phase:
         optimizer: over this phase's parameters only; other phases' parameters stay untouched.
         every: run this phase at steps divisible by `every`.
         clip: largest gradient norm, or None.
-        scheduler: stepped after each of this phase's optimiser steps, or None.
+        scheduler: stepped after each step in which this phase was due, or None.
+        recorded: its steps may be recorded on a device and played again (`hyperseg.engine.step.recorded`): the loss
+            decides nothing by values, and reads or makes no tensor of the host.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Phase:
     every: int = 1
     clip: float | None = None
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
+    recorded: bool = True
 
     def __post_init__(self) -> None:
         if self.every < 1 or (self.clip is not None and not self.clip > 0):
@@ -80,8 +83,8 @@ class History:
 
     def log(self, step: int, terms: Mapping[str, float]) -> None:
         """Append a row; terms that are not given repeat their last value."""
-        for name in terms.keys() - self.terms.keys():
-            self.terms[name] = [math.nan] * len(self.steps)
+        for name in terms:
+            self.terms.setdefault(name, [math.nan] * len(self.steps))
         for name, values in self.terms.items():
             values.append(terms.get(name, values[-1] if values else math.nan))
         self.steps.append(step)

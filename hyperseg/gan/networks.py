@@ -185,7 +185,8 @@ class Generator(nn.Module):
         if (classes is not None) != self.spec.conditional:
             raise SettingError("classes go to a conditional generator, and to no other.")
         if classes is not None:
-            codes = torch.cat((codes, F.one_hot(classes, self.spec.n_classes).to(codes)), 1)
+            every = torch.arange(self.spec.n_classes, device=classes.device)
+            codes = torch.cat((codes, (classes[:, None] == every).to(codes)), 1)
         first = self.settle(self.start(codes).unflatten(1, self.seed_shape), None)
         return self.decoder(first, shape=self.shape)[0]
 

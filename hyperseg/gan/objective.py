@@ -12,6 +12,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from hyperseg.core import UNLABELLED
+
 
 def margin(classes: Tensor, fake: Tensor) -> Tensor:
     """(B, K, ...) class logits and (B, ...) fake logit -> (B, ...), log odds of being real."""
@@ -23,9 +25,9 @@ def labelled_loss(classes: Tensor, targets: Tensor) -> Tensor:
 
     The mean over labelled positions, 0 where there are none; (B, ...) targets are -1 where there is no label.
     """
-    known = targets >= 0
-    each = F.cross_entropy(classes.movedim(1, -1)[known], targets[known], reduction="sum")
-    return each / known.sum().clamp(min=1)
+    given, wanted = classes.movedim(1, -1).reshape(-1, classes.shape[1]), targets.flatten()
+    total = F.cross_entropy(given, wanted, ignore_index=UNLABELLED, reduction="sum")
+    return total / (wanted != UNLABELLED).sum().clamp(min=1)
 
 
 def real_loss(classes: Tensor, fake: Tensor) -> Tensor:

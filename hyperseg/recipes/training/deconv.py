@@ -50,25 +50,37 @@ def train_deconv(
     side = min(settings.crop, *labels.shape)
     room = torch.tensor([n - side for n in labels.shape])
 
+    turned = torch.stack([_turned(torch.arange(side**2).view(side, side), turn).flatten() for turn in range(8)])
+    places_of = torch.stack((turned // side, turned % side)).to(runtime.device)  # (2, 8, side^2) rows and columns
+    # values of a pixel lie next to each other
+    spectra = cube.permute(1, 2, 0).flatten(0, 1)
+    unaries = logs.permute(0, 2, 3, 1).flatten(0, 2)
+
     def batches(step: int) -> tuple[Tensor, Tensor, Tensor]:
         generator = step_generator(runtime.seed, step)
         chosen = places[torch.multinomial(rarity, settings.batch, replacement=True, generator=generator)]
         shift = torch.randint(0, side, (settings.batch, 2), generator=generator)
         corner = torch.minimum((chosen[:, 1:] - shift).clamp(min=0), room)
         turns = torch.randint(0, 8, (settings.batch,), generator=generator)
-        parts = []
-        for (part, _, _), (top, left), turn in zip(chosen.tolist(), corner.tolist(), turns.tolist(), strict=True):
-            at = (..., slice(top, top + side), slice(left, left + side))
-            parts.append([_turned(x[at], turn) for x in (cube, logs[part], truth[part])])
-        bands, inputs, targets = (torch.stack(list(x)) for x in zip(*parts, strict=True))
-        return settings.noise(bands[:, None]), inputs, targets
+        return chosen[:, 0], corner, turns
+
+    def make(drawn: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        part, corner, turns = drawn
+        rows, columns = (along[turns] + start[:, None] for along, start in zip(places_of, corner.T, strict=True))
+        at = rows * labels.shape[1] + columns
+        within = at + part[:, None] * labels.size
+        bands, inputs = (
+            x.index_select(0, where.flatten()).view(len(at), side, side, -1).permute(0, 3, 1, 2).contiguous()
+            for x, where in ((spectra, at), (unaries, within))
+        )
+        return settings.noise(bands[:, None]), inputs, truth.flatten()[within].view(len(at), side, side)
 
     def loss(drawn: tuple[Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         scores = network(drawn[0], drawn[1])
         return {"loss": F.cross_entropy(scores.float(), drawn[2], ignore_index=UNLABELLED)}
 
     train_one_cycle(
-        {"deconvolution": network}, loss, batches, steps=settings.steps, lr=settings.lr,
+        {"deconvolution": network}, loss, batches, make=make, steps=settings.steps, lr=settings.lr,
         weight_decay=settings.weight_decay, runtime=runtime, name="deconvolution", title="deconvolution",
     )  # fmt: skip
     return network

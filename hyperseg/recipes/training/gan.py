@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.data.patches import PatchSource, draw_pixels
 from hyperseg.engine import Ema, Phase, share
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
+from hyperseg.engine.step.adam import AdamW
 from hyperseg.gan.game import Batch, Game
 from hyperseg.gan.networks import GanSpec, build_discriminator, build_generator
 from hyperseg.gan.settings import Weights
@@ -66,7 +68,7 @@ def train_gan(
     average = Ema(network, decay=settings.average)
     source = patch_source(task, preprocess, network, runtime)
     n_pool = 0 if game is None else game.pool_batch
-    draw, steps = game_batches(task, settings, spec, source, n_pool=n_pool, seed=seed)
+    draw, make, steps = game_batches(task, settings, spec, source, n_pool=n_pool, seed=seed)
     sides = Game(network, generator, weights, average.module, settings.noise)
     phases = [
         one_cycle(
@@ -76,12 +78,12 @@ def train_gan(
     ]  # fmt: skip
     modules: dict[str, torch.nn.Module] = {"discriminator": network}
     if game is not None and not alone:
-        opposed = torch.optim.Adam(generator.parameters(), lr=game.generator_lr, betas=(0.5, 0.999))
+        opposed = AdamW(generator.parameters(), lr=game.generator_lr, betas=(0.5, 0.999))
         phases.append(Phase("generator", sides.generate, opposed))
         modules["generator"] = generator
     history = train(
-        phases, draw, steps, modules=modules, averages={"discriminator": average}, runtime=runtime, name=name,
-        title=title or name, validate=validator(average.module, source, task),
+        phases, draw, steps, make=make, modules=modules, averages={"discriminator": average}, runtime=runtime,
+        name=name, title=title or name, validate=validator(average.module, source, task),
     )  # fmt: skip
     model = partial(NetworkModel, name, network, spec, preprocess, task.n_classes, history, settings.flips)
     if alone:
@@ -89,38 +91,58 @@ def train_gan(
     return model({"generator": generator}, tell=partial(tell_generated, pools=task.pools))
 
 
+class Drawn(NamedTuple):
+    """What the host draws for a step; this process's share of it.
+
+    Attributes:
+        labelled, turns: (B,) training pixels and orientations.
+        pool, pool_turns: (U,) pixels of the pool and orientations; U is 0 where no pool is looked at.
+        codes: (U, noise) of the generator.
+        told: (U,) classes a conditional generator is told, else None.
+    """
+
+    labelled: Tensor
+    turns: Tensor
+    pool: Tensor
+    pool_turns: Tensor
+    codes: Tensor
+    told: Tensor | None
+
+
 def game_batches(
     task: Task, settings: DiscriminatorSettings, spec: GanSpec, source: PatchSource, *, n_pool: int, seed: int
-) -> tuple[Callable[[int], Batch], int]:
-    """The batch of a step, a pure function of (seed, step), and the number of steps."""
+) -> tuple[Callable[[int], Drawn], Callable[[Drawn], Batch], int]:
+    """What is drawn in a step, a pure function of (seed, step); the batch made of it; and the number of steps."""
     pixels, targets = labelled_pixels(task, "train", source.device)
-    places = torch.from_numpy(pool_of(task))
+    places = torch.from_numpy(pool_of(task)).to(source.device)
     batch, drawn_pool = min(settings.batch, len(targets)), min(n_pool, len(places))
-    counts = torch.bincount(targets.cpu(), minlength=task.n_classes).double()
-    nothing = torch.empty(0)  # the twin looks at no pool
+    classes = targets.cpu()
+    counts = torch.bincount(classes, minlength=task.n_classes).double()
     rare = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)  # a class without labels is never told
+    none, nothing = torch.empty(0, dtype=torch.long), torch.empty(0)  # the twin looks at no pool
 
-    def draw(step: int) -> Batch:
+    def draw(step: int) -> Drawn:
         generator = step_generator(seed, step)
-        classes = targets.cpu() if settings.balanced else None
-        chosen = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=classes)
+        balanced = classes if settings.balanced else None
+        chosen = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=balanced)
         # labelled patches first: what the pool draws must not change what the supervised twin is trained on
         turns = torch.randint(0, source.orientations, (len(chosen),), generator=generator)
-        at = share(chosen).to(source.device)
-        labelled = source.gather(pixels[at], share(turns)), targets[at]
+        labelled = share(chosen), share(turns)
         if not drawn_pool:
-            return Batch(*labelled, nothing, nothing, None)
+            return Drawn(*labelled, none, none, nothing, None)
         others = torch.randint(0, len(places), (drawn_pool,), generator=generator)
         turns = torch.randint(0, source.orientations, (drawn_pool,), generator=generator)
         codes = torch.randn(drawn_pool, spec.noise, generator=generator)
         told = torch.multinomial(rare, drawn_pool, replacement=True, generator=generator)
-        others, turns, codes, told = map(share, (others, turns, codes, told))
-        return Batch(
-            *labelled, source.gather(places[others], turns), codes.to(source.device),
-            told.to(source.device) if spec.conditional else None,
-        )  # fmt: skip
+        shared = (share(others), share(turns), share(codes))
+        return Drawn(*labelled, *shared, share(told) if spec.conditional else None)
 
-    return draw, training_steps(settings.epochs, settings.min_steps, batch, len(targets))
+    def make(drawn: Drawn) -> Batch:
+        labelled = source.gather(pixels[drawn.labelled], drawn.turns)
+        pool = source.gather(places[drawn.pool], drawn.pool_turns) if drawn_pool else drawn.codes
+        return Batch(labelled, targets[drawn.labelled], pool, drawn.codes, drawn.told)
+
+    return draw, make, training_steps(settings.epochs, settings.min_steps, batch, len(targets))
 
 
 def pool_of(task: Task) -> NDArray[np.int64]:

@@ -66,11 +66,15 @@ def train_jointly(
     network, pairwise = network.to(runtime.device), pairwise.to(runtime.device)
     inference = MeanField(iterations=settings.unrolled)
 
-    def batches(step: int) -> tuple[Tensor, Tensor]:
-        drawn = draw_pixels(len(targets), batch=settings.batch, step=step, seed=runtime.seed)
-        at = pixels[drawn.to(pixels.device)]
-        crops = torch.stack([around[y : y + side, x : x + side] for _, y, x in at.tolist()])
-        return settings.noise(source.gather(at)), crops
+    square = torch.arange(side, device=source.device)
+
+    def batches(step: int) -> Tensor:
+        return draw_pixels(len(targets), batch=settings.batch, step=step, seed=runtime.seed)
+
+    def make(drawn: Tensor) -> tuple[Tensor, Tensor]:
+        at = pixels[drawn]
+        rows, columns = at[:, 1, None, None] + square[:, None], at[:, 2, None, None] + square
+        return settings.noise(source.gather(at)), around[rows, columns]
 
     def loss(drawn: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         features = network.features(drawn[0])
@@ -79,6 +83,6 @@ def train_jointly(
         return {"marginals": F.nll_loss(q.clamp(min=1e-6).log(), drawn[1], ignore_index=UNLABELLED)}
 
     return train_one_cycle(
-        {"network": network, "pairwise": pairwise}, loss, batches, steps=settings.steps, lr=settings.lr,
+        {"network": network, "pairwise": pairwise}, loss, batches, make=make, steps=settings.steps, lr=settings.lr,
         weight_decay=settings.weight_decay, runtime=runtime, name="joint", title="joint training",
     )  # fmt: skip

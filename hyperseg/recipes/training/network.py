@@ -55,12 +55,13 @@ def fit_network(
         name: of the training state's file; `title` is the text of the progress bar, by default the same.
         loss: (B, K) scores and (B,) classes -> what is minimised; by default the cross-entropy.
         augment: patches -> patches; by default varied light and spectral noise, as the settings say.
-        batches: step -> patches and their classes, a pure function of the step; by default drawn from training pixels.
+        batches: step -> patches and their classes, a pure function of the step; by default training pixels are drawn on
+            the host, and their patches gathered and disturbed on the device.
     """
     net.to(runtime.device)
     source = patch_source(task, preprocess, net, runtime)
     pixels, targets = labelled_pixels(task, "train", source.device)
-    dark = torch.from_numpy(preprocess(np.zeros(task.scenes[0].n_bands, np.float32)))
+    dark = torch.from_numpy(preprocess(np.zeros(task.scenes[0].n_bands, np.float32))).to(source.device)
     batch = min(settings.batch, len(targets))
     steps = training_steps(settings.epochs, settings.min_steps, batch, len(targets))
     seed = runtime.seed
@@ -73,15 +74,17 @@ def fit_network(
 
     disturb, minimised = augment or vary, loss or cross_entropy
 
-    def drawn_batches(step: int) -> Batch:
+    classes = targets.cpu() if settings.balanced else None
+
+    def draw(step: int) -> Batch:
         generator = step_generator(seed, step)
-        classes = targets.cpu() if settings.balanced else None
         drawn = draw_pixels(len(targets), batch=batch, step=step, seed=seed, balanced=classes)
-        turns = torch.randint(0, source.orientations, (len(drawn),), generator=generator)
-        drawn, turns = drawn.to(source.device), turns.to(source.device)
+        return drawn, torch.randint(0, source.orientations, (len(drawn),), generator=generator)
+
+    def make(drawn: Batch) -> Batch:
+        chosen, turns = drawn
         # noise of the whole batch, so that it does not depend on how many processes share it
-        patches = disturb(source.gather(pixels[drawn], turns))
-        return share(patches), share(targets[drawn])
+        return share(disturb(source.gather(pixels[chosen], turns))), share(targets[chosen])
 
     def objective(drawn: Batch) -> dict[str, Tensor]:
         return {"loss": minimised(net(drawn[0]).flatten(1).float(), drawn[1])}
@@ -93,8 +96,9 @@ def fit_network(
     averages = {"network": Ema(net, decay=settings.average)} if settings.average else {}
     judged = averages["network"].module if averages else net
     return train(
-        [phase], batches or drawn_batches, steps, modules={"network": net}, averages=averages, runtime=runtime,
-        name=name, title=title or name, validate=validator(judged, source, task), keep=settings.keep,
+        [phase], batches or draw, steps, modules={"network": net}, averages=averages, runtime=runtime, name=name,
+        title=title or name, validate=validator(judged, source, task), keep=settings.keep,
+        **({} if batches else {"make": make}),
     )  # fmt: skip
 
 

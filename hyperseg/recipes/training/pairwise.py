@@ -178,25 +178,27 @@ def train_heads(
     drop = nn.Dropout(settings.dropout)
     residual = settings.crf.form == "residual"
     unsure = (logs.exp() * (1 - settings.doubt) + settings.doubt / len(logs)).log()
-    ends: dict[Direction, tuple[Tensor, ...]] = {}
+    ends: dict[Direction, list[Tensor]] = {}
+    chances: dict[Direction, Tensor] = {}
     for towards, e in edges.items():
         classes = [torch.from_numpy(c) for c in e.classes(labels)]
         weights = torch.ones(len(e.first))
         if settings.same_share is not None:
             weights = edge_weights(*classes, same_share=settings.same_share)
-        ends[towards] = (*(torch.from_numpy(at) for at in (e.first, e.second)), *classes, weights)
+        ends[towards] = [x.to(nodes.device) for x in (*(torch.from_numpy(at) for at in (e.first, e.second)), *classes)]
+        chances[towards] = weights
 
     def batches(step: int) -> dict[Direction, Tensor]:
         generator = step_generator(runtime.seed, step)
         return {
-            towards: torch.multinomial(ends[towards][4], settings.batch, replacement=True, generator=generator)
+            towards: torch.multinomial(chances[towards], settings.batch, replacement=True, generator=generator)
             for towards in DIRECTIONS
         }
 
     def loss(drawn: dict[Direction, Tensor]) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         for towards, chosen in drawn.items():
-            first, second, a, b, _ = (part[chosen].to(nodes.device) for part in ends[towards])
+            first, second, a, b = (part[chosen] for part in ends[towards])
             pair = [drop(nodes[:, at[:, 0], at[:, 1]].T)[..., None, None] for at in (first, second)]
             scores = pairwise(*pair, towards)[..., 0, 0]
             if residual:

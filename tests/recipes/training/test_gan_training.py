@@ -120,12 +120,12 @@ def test_the_twin_is_a_plain_supervised_loop(task: Task) -> None:
     spec = describe(preprocess.n_out, 3, settings)
     net = build_discriminator(spec, seed=1).train()
     source = patch_source(task, preprocess, net, Runtime())
-    draw, steps = game_batches(task, settings, spec, source, n_pool=0, seed=1)
+    draw, make, steps = game_batches(task, settings, spec, source, n_pool=0, seed=1)
     mean = {k: v.clone() for k, v in net.state_dict().items()}
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=0.2)
     for step in range(steps):
-        batch = draw(step)
+        batch = make(draw(step))
         optimizer.zero_grad()
         F.cross_entropy(net(batch.labelled)[:, :, 0, 0], batch.targets).backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -181,11 +181,11 @@ def test_pixels_without_data_are_never_in_the_pool(task: Task, given: bool) -> N
 
     source = cast("PatchSource", SimpleNamespace(device=torch.device("cpu"), gather=gather, orientations=8))
     settings = TINY.discriminator
-    draw, _ = game_batches(
+    draw, make, _ = game_batches(
         Task((scene,), task.splits, pools), settings, describe(20, 3, settings), source, n_pool=40, seed=0
     )
     for step in range(120):
-        draw(step)
+        make(draw(step))
     scenes, rows, columns = torch.cat(asked[1::2]).numpy().T
     assert (scenes == 0).all()
     seen = np.zeros(scene.shape, bool)
