@@ -14,7 +14,7 @@ from torch import nn
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.words import counted, listed
-from hyperseg.engine.device import Precision
+from hyperseg.engine.device import Precision, full_float32
 from hyperseg.engine.distributed import average_buffers, average_number, copy_from_first, world_size
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.interrupt import Interrupt
@@ -73,7 +73,7 @@ def fit(
         modules: everything with weights, by name; trained, checkpointed, and left in evaluation mode.
         seed: of dropout and other layers' randomness, not negative.
         averages: moving averages to update after every step; `keep` holds for them too.
-        precision: "bf16" runs the losses under autocast; weights stay float32.
+        precision: "bf16" runs the losses under autocast; weights stay float32. "fp32" is float32 in every digit.
         device: where the modules are.
         validate: score to maximise; called without gradients, the modules in evaluation mode.
         validate_every: steps between validations; there is one after the last step too.
@@ -103,7 +103,8 @@ def fit(
     step, readings = _prepare(run, make, device, precision, read_every, graphs)
     agreed = False  # that all processes stop here
     between = True  # no part of a step has been done that the state does not hold whole
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), Interrupt() as interrupt:
+    own_numbers = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with full_float32(device), own_numbers, Interrupt() as interrupt:
         try:
             while run.running:
                 _seed(device, run.step_seed())
