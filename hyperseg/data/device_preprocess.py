@@ -47,9 +47,12 @@ class DevicePreprocess:
 
 
 def _zeroed_beyond(limit: float, x: Tensor) -> None:
-    """Put 0 where |x| reaches the limit, and where x is NaN, in place.
+    """Put 0 where |x| reaches the limit, and where x is NaN, in place."""
+    if looks_first(x) and (not x.numel() or bool(torch.maximum(x.amax(), -x.amin()) < limit)):
+        return
+    x.masked_fill_(~(x.abs() < limit), 0.0)
 
-    A CPU looks first whether there is any such value, which is faster; asking a GPU would be to wait for it.
-    """
-    if x.device.type != "cpu" or (x.numel() and not bool(torch.maximum(x.amax(), -x.amin()) < limit)):
-        x.masked_fill_(~(x.abs() < limit), 0.0)
+
+def looks_first(x: Tensor) -> bool:
+    """Whether it pays to ask for the largest value: a CPU is faster so, a GPU would have to be waited for."""
+    return x.device.type == "cpu"

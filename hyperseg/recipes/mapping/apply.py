@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
 from hyperseg.core.words import listed, percent
@@ -16,9 +18,11 @@ from hyperseg.data.applicability import OUTSIDE
 from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device, scene_progress
 from hyperseg.io.write import MapWriter
+from hyperseg.io.write.files import BLOCK_PX, small_cache
 from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.targets import check_targets
 from hyperseg.recipes.mapping.applicability import APPLICABILITY, share_outside
+from hyperseg.recipes.mapping.behind import behind
 from hyperseg.recipes.mapping.fallback import answer_writer, chosen_fallback
 from hyperseg.recipes.mapping.layers import GROUPS, LAYERS, files_of, stale_files
 from hyperseg.recipes.mapping.prepare import prepare_scene
@@ -31,7 +35,8 @@ from hyperseg.recipes.run.record import load_record
 
 log = logging.getLogger(__name__)
 
-ASSEMBLED_ROWS = 256  # a row of the map file's blocks
+ASSEMBLED_PIXELS = 1 << 22  # in whole rows of the blocks of the map's file
+CODED = ("codes", GROUPS)
 Mapped = Iterator[tuple[int, WindowMap]]
 
 
@@ -115,7 +120,7 @@ def apply_run(
         log.info("the map is that of %s alone, not refined with %s as the run's own is", loaded.chain[0], left_out)
     mapper = make_mapper(
         loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device)),
-        fallback=fallback,
+        fallback=fallback, entropy=entropy,
     )  # fmt: skip
     windows = plan_windows(scene, halo_px=mapper.halo_px, side=side, refined=mapper.refine)
     blurred = [r.name for r in loaded.refiners if not r.exact] if mapper.refine and len(windows) > 1 else []
@@ -213,47 +218,54 @@ def _write_windows(
     quiet: bool,
     on_window: Callable[[int], None] | None,
 ) -> None:
+    """Store windows, each in another thread while the next one is computed."""
     total = int(np.prod(store.shape))
     done = total - sum(_pixels(windows[n]) for n in store.missing())
+
+    def keep(number: int, made: WindowMap) -> int:
+        if probs is not None and made.probs is not None:
+            probs.write(windows[number], made.probs)
+        store.write(number, windows[number], _layers_of(made))
+        return number
+
     with scene_progress(label, total, quiet=quiet) as progress, closing(maps):  # type: ignore[type-var]
         progress(done, total)
-        for number, made in maps:
-            if probs is not None and made.probs is not None:
-                probs.write(windows[number], made.probs)
-            values = {
-                "codes": made.labels.astype(np.int32) - UNLABELLED,
-                "confidence": made.confidence,
-                "entropy": made.entropy,
-            }
-            if made.groups is not None:
-                values[GROUPS] = made.groups.astype(np.int32) - UNLABELLED
-            values |= {} if made.applicability is None else {APPLICABILITY: made.applicability}
-            store.write(number, windows[number], values)
-            done += made.labels.size
+        for number in behind(keep, maps):
+            done += _pixels(windows[number])
             progress(done, total)
             if on_window is not None:
                 on_window(number)
 
 
+def _layers_of(made: WindowMap) -> dict[str, NDArray[Any]]:
+    """What is stored of a window, by layer; codes are one more than labels."""
+    layers = {
+        "codes": made.labels, GROUPS: made.groups, "confidence": made.confidence, "entropy": made.entropy,
+        APPLICABILITY: made.applicability,
+    }  # fmt: skip
+    return {
+        name: values - np.int16(UNLABELLED) if name in CODED else values
+        for name, values in layers.items()
+        if values is not None
+    }
+
+
 def _assemble(store: UnfinishedMap, writer: MapWriter, answers: MapWriter | None) -> float | None:
     """Write the files; returns the percent of pixels outside the area of applicability, None where it is not known."""
     outside = known = 0
-    with writer, answers or nullcontext():  # the map itself appears last
-        for start in range(0, store.shape[0], ASSEMBLED_ROWS):
-            rows = slice(start, min(start + ASSEMBLED_ROWS, store.shape[0]))
+    step = max(1, ASSEMBLED_PIXELS // (BLOCK_PX * store.shape[1])) * BLOCK_PX
+    with small_cache(), writer, answers or nullcontext():  # the map itself appears last
+        for start in range(0, store.shape[0], step):
+            rows = slice(start, min(start + step, store.shape[0]))
             window = (rows, slice(0, store.shape[1]))
             more = {name: store.read(name, rows) for name in store.layers}
-            labels = {
-                name: (more.pop(name).astype(np.int32) + UNLABELLED).astype(np.int16)
-                for name in ("codes", GROUPS)
-                if name in more
-            }
+            labels = {name: more.pop(name).astype(np.int16) + np.int16(UNLABELLED) for name in CODED if name in more}
             writer.write(window, labels["codes"], **more)
             if answers is not None:
                 answers.write(window, labels[GROUPS])
             if APPLICABILITY in more:
-                outside += int((more[APPLICABILITY] > OUTSIDE).sum())
-                known += int(np.isfinite(more[APPLICABILITY]).sum())
+                outside += int(np.count_nonzero(more[APPLICABILITY] > OUTSIDE))
+                known += int(np.count_nonzero(np.isfinite(more[APPLICABILITY])))
     return share_outside(outside, known) if APPLICABILITY in store.layers else None
 
 

@@ -22,7 +22,7 @@ from hyperseg.recipes.run.load import load_run
 
 IN_FLIGHT = 2  # windows per worker that are under way: one computed, one waiting
 ATTEMPTS = 5  # a window lost more often than this with its worker ends the map
-Settings = tuple[bool, bool, str, Fallback | None]  # of a mapper, all but its run
+Settings = tuple[bool, bool, str, Fallback | None, bool]  # of a mapper, all but its run
 
 
 def map_elsewhere(
@@ -131,16 +131,18 @@ def _workers(client: Any) -> int:
 
 
 def _settings(mapper: Mapper) -> Settings:
-    return mapper.refine, mapper.probabilities, mapper.runtime.device, mapper.fallback
+    return mapper.refine, mapper.probabilities, mapper.runtime.device, mapper.fallback, mapper.entropy
 
 
 @lru_cache(maxsize=2)
 def _mapper(
-    run: str, changed: int, refine: bool, probabilities: bool, device: str, fallback: Fallback | None
+    run: str, changed: int, refine: bool, probabilities: bool, device: str, fallback: Fallback | None, entropy: bool
 ) -> Mapper:
     """Loaded once per worker and state of the run."""
     loaded = load_run(Path(run))
-    return make_mapper(loaded, refine=refine, probabilities=probabilities, device=device, fallback=fallback)
+    return make_mapper(
+        loaded, refine=refine, probabilities=probabilities, device=device, fallback=fallback, entropy=entropy
+    )
 
 
 def _map_window(
