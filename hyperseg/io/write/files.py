@@ -125,7 +125,7 @@ def create_raster(
             blockysize=BLOCK_PX,
             compress="deflate",
             **(FRACTIONS if dtype == "float32" else {}),
-            num_threads=_threads(),
+            num_threads=blocks_packed_by(),
             interleave="band",
             bigtiff="if_safer",
         ) as raster:
@@ -144,7 +144,7 @@ def blocks_of(path: Path, target: Path) -> Iterator[NDArray[Any]]:
     """All pixels of a raster, as in `check_whole`: (bands, h, w) rows of its blocks."""
     rasterio = import_rasterio()
     try:
-        with rasterio.open(path, num_threads=_threads()) as raster:
+        with rasterio.open(path, num_threads=blocks_packed_by()) as raster:
             height, _ = raster.block_shapes[0]
             for start in range(0, raster.height, height):
                 yield raster.read(window=((start, min(start + height, raster.height)), (0, raster.width)))
@@ -152,7 +152,7 @@ def blocks_of(path: Path, target: Path) -> Iterator[NDArray[Any]]:
         raise unwritable(target, OSError("the disk took only a part of it; it may be full")) from error
 
 
-def _threads() -> str:
+def blocks_packed_by() -> str:
     """For GDAL, which packs blocks in several threads to the same bytes.
 
     A forked process has none of the threads that its parent began, and would wait for them.
