@@ -35,7 +35,7 @@ from hyperseg.cli.reading import cube_options, given_stated, group_options, over
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help='Map windows in this many processes (needs "hyperseg[cluster]"); same map.',
+    help='Map windows in this many processes (needs "hyperseg[cluster]"), on GPUs one each; same map.',
 )
 @click.option(
     "--dask",
@@ -58,8 +58,8 @@ def map_scene(
 ) -> None:  # fmt: skip
     """Apply the model of RUN (a folder made by classify) to SCENE, window by window.
 
-    The map is refined, and its confidence calibrated, as the run's own. Memory does not grow with the scene: the next
-    window is read while one is computed, and each is stored when it is done. A map that was interrupted, even by a
+    The map is refined, and its confidence calibrated, as the run's own. Memory does not grow with the scene: while a
+    window is computed, the next one is read and the last one stored. A map that was interrupted, even by a
     crash, goes on with --resume. Writes a GeoTIFF with palette and class names, its confidence and its area of
     applicability (above 1: unlike anything trained on) beside it, and a .qml for QGIS; where classes have groups, also
     a map that falls back to the group.

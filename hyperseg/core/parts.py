@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core.errors import SettingError
-from hyperseg.core.maps import SegmentationMap
+from hyperseg.core.maps import Decisions, SegmentationMap
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.scene import Scene
 from hyperseg.core.sections import Section
@@ -121,6 +121,14 @@ class Model(Protocol):
     def saved(self) -> Saved: ...
     def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
         """What the report shows of it beside its training, or None."""
+
+
+@runtime_checkable
+class Decider(Protocol):
+    """A model that tells classes without making the probabilities of all of them first, where that is faster."""
+
+    def decided(self, scene: Scene, runtime: Runtime, *, entropy: bool) -> Decisions:
+        """What `Model.map` of the scene comes to; entropy where it is asked for."""
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ The same layer tells the errors of an SVM on standardised single pixels apart: 4
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ from hyperseg.io.look.valid import valid_at
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Each = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
 OUTSIDE = 1.0  # of a dissimilarity over its threshold: beyond it
 REACH_PX = 1  # a sample is the mean of the square of this reach around a pixel
@@ -50,8 +52,7 @@ AXES = 10
 FOLDS = 5
 FEWEST_SAMPLES = 10
 MOST_SAMPLES = 2000
-STRIP_BYTES = 32 << 20  # of float64 bands, in a strip of rows
-BLOCK_PIXELS = 256  # compared with all training samples at once
+STRIP_BYTES, STRIP_BYTES_ON_GPU = 4 << 20, 256 << 20  # of float32 bands, in a strip of rows
 ROUNDING = 1e-12  # of a squared distance, as a share of the squared length of a sample
 ARRAYS = ("axes", "centre", "samples", "threshold", "mean_distance", "own_share")
 
@@ -97,7 +98,9 @@ class Applicability:
         """The threshold as a dissimilarity index."""
         return float(self.threshold.item() / self.mean_distance.item())
 
-    def over_threshold(self, block: NDArray[Any], valid: Mask) -> NDArray[np.float32]:
+    def over_threshold(
+        self, block: NDArray[Any], valid: Mask, *, device: str = "cpu", each: Each = map
+    ) -> NDArray[np.float32]:
         """(h, w) dissimilarity over its threshold: up to 1 inside, more outside, NaN without data.
 
         Says the same of a pixel whatever block it comes in, where that holds its square of 3 x 3 pixels.
@@ -105,23 +108,48 @@ class Applicability:
         Args:
             block: (h, w, C) raw values.
             valid: (h, w) pixels that hold data; others count neither in their own square nor in any.
+            device: where it is worked out.
+            each: how strips of rows are worked through: as `map`, or several at a time.
         """
+        import torch
+
+        from hyperseg.data.dissimilarity import Dissimilarity
+
         out = np.full(valid.shape, np.nan, np.float32)
-        rows = max(1, STRIP_BYTES // max(1, 8 * valid.shape[1] * len(self.preprocess.mean)))
-        for start in range(0, len(valid), rows):
+        measure = Dissimilarity(self._standard.on(device), *self._turned, self.samples)
+        # a GPU takes axes in any order, and turns them faster
+        turned = device == "cpu" or any(step < 0 for step in block.strides)
+        needs: list[Literal["W", "C"]] = ["W", "C"] if turned else ["W"]
+        strip = STRIP_BYTES if device == "cpu" else STRIP_BYTES_ON_GPU
+        rows = max(1, strip // max(1, 4 * valid.shape[1] * len(self.preprocess.mean)))
+
+        def fill(start: int) -> None:
             part, inner = _with_halo(start, start + rows, len(valid))
             looked = valid[part][inner]
-            if looked.any():
-                features = self.features(block[part], valid[part])[inner][looked]
-                out[start : start + rows][looked] = nearest(features, self.samples) / self.threshold.item()
+            if not looked.any():
+                return
+            raw, there = (
+                torch.from_numpy(np.require(x, kind, needs)).to(device)
+                for x, kind in ((block[part], block.dtype.newbyteorder("=")), (valid[part], bool))
+            )
+            found = measure(raw, None if valid[part].all() else there, inner).cpu().numpy()
+            out[start : start + rows][looked] = found / np.float32(self.threshold.item())
+
+        for _ in each(fill, range(0, len(valid), rows)):
+            pass
         return out
 
-    def features(self, block: NDArray[Any], valid: Mask) -> Floats:
-        """(h, w, P + 1) what is compared: squares of raw (h, w, C) along the axes, and their distance from the span."""
+    @cached_property
+    def _standard(self) -> Preprocess:
+        return replace(self.preprocess, components=None)
+
+    @cached_property
+    def _turned(self) -> tuple[Floats, Floats]:
+        """(F, F) whitening and turn: along the axes first, then along what is left; (F,) the centre, turned."""
         assert self.preprocess.components is not None
-        means = square_means(replace(self.preprocess, components=None)(block), valid)
-        centred = means @ self.preprocess.components.T.astype(np.float64) - self.centre
-        return _along(centred, self.axes)
+        basis = np.linalg.qr(self.axes.T, mode="complete")[0]
+        turn = np.concatenate([self.axes, basis[:, len(self.axes) :].T])
+        return np.ascontiguousarray(self.preprocess.components.T.astype(np.float64) @ turn.T), turn @ self.centre
 
 
 def fit_applicability(scene: Scene, split: Split) -> Applicability:
@@ -179,15 +207,6 @@ def square_means(values: NDArray[Any], valid: Mask) -> Floats:
     """
     total = _box(np.where(valid[..., None], values, 0.0).astype(np.float64))
     return total / np.maximum(_box(valid[..., None].astype(np.float64)), 1.0)
-
-
-def nearest(points: Floats, samples: Floats) -> Floats:
-    """(m,) Euclidean distance of (m, D) points to the nearest of (n, D) samples, as in `distances`."""
-    table = np.concatenate([-2 * samples.T, (samples**2).sum(1)[None]])  # one product does all but |point|^2
-    points = np.concatenate([points, np.ones((len(points), 1))], 1)
-    found = [(points[i : i + BLOCK_PIXELS] @ table).min(1) for i in range(0, len(points), BLOCK_PIXELS)]
-    square = (points[:, :-1] ** 2).sum(1)
-    return _root(np.concatenate([np.zeros(0), *found]) + square, square)
 
 
 def distances(points: Floats, samples: Floats) -> Floats:

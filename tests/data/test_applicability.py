@@ -17,7 +17,6 @@ from hyperseg.data.applicability import (
     held_out_distances,
     largest_usual,
     map_applicability,
-    nearest,
     square_means,
     thinned,
 )
@@ -148,8 +147,6 @@ def test_distances_by_brute_force() -> None:
     points, samples = random.normal(size=(700, 5)), random.normal(size=(30, 5))
     expected = np.linalg.norm(points[:, None] - samples, axis=-1)
     np.testing.assert_allclose(distances(points, samples), expected, atol=1e-9)
-    np.testing.assert_allclose(nearest(points, samples), expected.min(1), atol=1e-9)
-    assert nearest(points[:0], samples).shape == (0,)
     values, valid = random.normal(size=(4, 5, 2)), random.random((4, 5)) > 0.4
     padded, there = np.pad(values * valid[..., None], ((1, 1), (1, 1), (0, 0))), np.pad(valid, 1)
     for i, j in np.argwhere(valid):

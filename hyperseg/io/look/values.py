@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ABSURD = 1e20  # no measurement in any unit is as large; such floats are somebody's "nothing", and overflow in networks
+CACHED_BYTES = 1 << 20  # looked at in one go
 ROUNDED = 1e-6  # relative difference between a value in the data and the same one as text, or as float32
 
 
@@ -55,9 +56,23 @@ def valid_in(
     network would turn one such value into a map of them. With `gaps` the no-data value in a single band counts as NaN
     does there; without it, it is a value like others (a dark one, where 0 stands for no data).
     """
-    if not can_lack(block.dtype, nodata):
-        return np.ones(block.shape[:-1], bool)
-    seen = block if good is None or good.all() else block[..., good]
-    lost, named = broken(seen), same(seen, nodata)
-    inside = ~(lost | named).all(-1) & ~(lost | named if gaps else lost).any(-1)
-    return np.asarray(inside)
+    inside = np.ones(block.shape[:-1], bool)
+    if not can_lack(block.dtype, nodata) or not block.size:
+        return inside
+    chosen = None if good is None or good.all() else np.flatnonzero(good)
+    first = 0 if chosen is None else int(chosen[0]) if len(chosen) else None
+    rows = max(1, CACHED_BYTES * len(block) // block.nbytes)
+    for start in range(0, len(block), rows):
+        part = block[start : start + rows]
+        if first is None or _may_lack(part, first, nodata=nodata, gaps=gaps):
+            seen = part if chosen is None else part[..., chosen]
+            lost, named = broken(seen), same(seen, nodata)
+            inside[start : start + rows] = ~(lost | named).all(-1) & ~(lost | named if gaps else lost).any(-1)
+    return inside
+
+
+def _may_lack(part: NDArray[Any], first: int, *, nodata: float | None, gaps: bool) -> bool:
+    """False where no pixel can be without data, by few looks: most rows of most scenes are whole."""
+    if part.dtype.kind == "f" and not (part.max() < ABSURD and part.min() > -ABSURD):  # NaN is neither
+        return True
+    return bool(same(part if gaps else part[..., first], nodata).any())

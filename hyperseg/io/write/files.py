@@ -20,6 +20,10 @@ from hyperseg.io.formats.windows import import_rasterio
 
 AnyPath = str | os.PathLike[str]
 BLOCK_PX = 256
+# against the usual level of 6 a fifth to a half of the time is saved for 0 to 6 % more room: most digits are noise
+FRACTIONS = {"predictor": 3, "zlevel": 1}
+CACHE_BYTES = 64 << 20  # of blocks that GDAL keeps
+PROCESS = os.getpid()
 PICTURE_PX = 600
 LARGEST_PICTURE_PX = 8000
 
@@ -120,7 +124,8 @@ def create_raster(
             blockxsize=BLOCK_PX,
             blockysize=BLOCK_PX,
             compress="deflate",
-            predictor=3 if dtype == "float32" else 1,
+            **(FRACTIONS if dtype == "float32" else {}),
+            num_threads=blocks_packed_by(),
             interleave="band",
             bigtiff="if_safer",
         ) as raster:
@@ -136,14 +141,33 @@ def check_whole(path: Path, target: Path) -> None:
 
 
 def blocks_of(path: Path, target: Path) -> Iterator[NDArray[Any]]:
-    """Every block (bands, h, w) of a raster, as in `check_whole`."""
+    """All pixels of a raster, as in `check_whole`: (bands, h, w) rows of its blocks."""
     rasterio = import_rasterio()
     try:
-        with rasterio.open(path) as raster:
-            for _, window in raster.block_windows(1):
-                yield raster.read(window=window)
+        with rasterio.open(path, num_threads=blocks_packed_by()) as raster:
+            height, _ = raster.block_shapes[0]
+            for start in range(0, raster.height, height):
+                yield raster.read(window=((start, min(start + height, raster.height)), (0, raster.width)))
     except rasterio.errors.RasterioError as error:
         raise unwritable(target, OSError("the disk took only a part of it; it may be full")) from error
+
+
+def blocks_packed_by() -> str:
+    """For GDAL, which packs blocks in several threads to the same bytes.
+
+    A forked process has none of the threads that its parent began, and would wait for them.
+    """
+    return "ALL_CPUS" if os.getpid() == PROCESS else "1"
+
+
+@contextmanager
+def small_cache() -> Iterator[None]:
+    """Let GDAL keep few blocks in memory; otherwise it holds back as many as fill a twentieth of all memory."""
+    rasterio = import_rasterio()
+    with rasterio.Env():
+        before = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
+    with rasterio.Env(GDAL_CACHEMAX=min(int(before), CACHE_BYTES)):
+        yield
 
 
 def write_png(

@@ -84,7 +84,7 @@ class MapWriter:
         self.made_by, self.calibrated = tuple(made_by), calibrated
         self.codes = codes_of(len(classes), codes)
         self._tags = {ORIGIN: NUMBERED if codes is None else GIVEN} | dict(tags or {})
-        self._dtype, self._table = code_type(self.codes), code_table(self.codes)
+        self._dtype, self._table = code_type(self.codes), code_table(self.codes).astype(code_type(self.codes))
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -146,11 +146,11 @@ class MapWriter:
         for what, array in values.items():
             if (array is None) != (self._values[what] is None):
                 raise SettingError(f"{self.path}: give {what}_path and {what} for every window, or neither of them.")
-        codes = self._table[labels].astype(self._dtype)
+        codes = self._table[labels]
         self._map.write(codes, 1, window=(rows, columns))
         for what, array in values.items():
             if array is not None:
-                self._values[what].write(array.astype(np.float32), 1, window=(rows, columns))
+                self._values[what].write(array.astype(np.float32, copy=False), 1, window=(rows, columns))
 
     @property
     def _empty(self) -> int:

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hyperseg.core import UNLABELLED, DataFileError, Scene, Tile
+from hyperseg.core import DataFileError, Scene, Tile
 from hyperseg.core.words import listed, percent
-from hyperseg.data.applicability import OUTSIDE
 from hyperseg.data.identity import identity_of
-from hyperseg.engine import ahead, choose_device, scene_progress
+from hyperseg.engine import ahead, choose_device
 from hyperseg.io.write import MapWriter
 from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.targets import check_targets
-from hyperseg.recipes.mapping.applicability import APPLICABILITY, share_outside
+from hyperseg.recipes.mapping.applicability import APPLICABILITY
+from hyperseg.recipes.mapping.devices import check_workers
 from hyperseg.recipes.mapping.fallback import answer_writer, chosen_fallback
 from hyperseg.recipes.mapping.layers import GROUPS, LAYERS, files_of, stale_files
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_target
 from hyperseg.recipes.mapping.resume import PLAN, UnfinishedMap, open_unfinished
-from hyperseg.recipes.mapping.windows import Mapper, WindowMap, make_mapper, plan_windows
+from hyperseg.recipes.mapping.storage import Mapped, assemble, write_windows
+from hyperseg.recipes.mapping.windows import Mapper, make_mapper, plan_windows
 from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.run.load import load_run
 from hyperseg.recipes.run.record import load_record
 
 log = logging.getLogger(__name__)
-
-ASSEMBLED_ROWS = 256  # a row of the map file's blocks
-Mapped = Iterator[tuple[int, WindowMap]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def apply_run(
         side: of a window in pixels; None follows from the memory of a pixel.
         resume: go on with an interrupted map.
         overwrite: replace a map that is there; layers of it that are not written now go with it.
-        device, quiet: as in `classify`.
+        device, quiet: as in `classify`; workers of a cluster take one CUDA device each.
         on_window: called with the number of every window once it is kept.
 
     Raises:
@@ -99,6 +97,7 @@ def apply_run(
     unfinished = out.with_name(out.stem + ".unfinished")
     if probabilities is not None:
         check_target(probabilities, unfinished)
+    here = _device_here(device, cluster)
     loaded = load_run(run)
     fallback = chosen_fallback(loaded, run, groups=groups, sure=sure)
     wanted = {"entropy": entropy, APPLICABILITY: loaded.applicability is not None, GROUPS: fallback is not None}
@@ -114,8 +113,8 @@ def apply_run(
         left_out = listed(fitted.name for fitted in loaded.refiners)
         log.info("the map is that of %s alone, not refined with %s as the run's own is", loaded.chain[0], left_out)
     mapper = make_mapper(
-        loaded, refine=refine, probabilities=probabilities is not None, device=str(choose_device(device)),
-        fallback=fallback,
+        loaded, refine=refine, probabilities=probabilities is not None, device=here, fallback=fallback,
+        entropy=entropy,
     )  # fmt: skip
     windows = plan_windows(scene, halo_px=mapper.halo_px, side=side, refined=mapper.refine)
     blurred = [r.name for r in loaded.refiners if not r.exact] if mapper.refine and len(windows) > 1 else []
@@ -146,12 +145,12 @@ def apply_run(
     _make_folder(out.parent)
     store = open_unfinished(unfinished, scene.shape, layers, windows, plan, resume=resume)
     with _kept_for_resume(store, out):
-        maps = _going_on(store, mapper, scene, windows, run=run, cluster=cluster)
+        maps = _going_on(store, mapper, scene, windows, run=run, cluster=cluster, device=device)
         probs = None
         if probabilities is not None:
             probs = ProbabilityWriter(probabilities, store.root, scene, loaded, windows[0])
-        _write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window)
-        outside = _assemble(store, writer, answers)
+        write_windows(store, windows, maps, probs, label=f"mapping {scene.name}", quiet=quiet, on_window=on_window)
+        outside = assemble(store, writer, answers)
         if probs is not None:
             probs.finish()
         for file in stale:
@@ -176,14 +175,21 @@ def map_here(mapper: Mapper, scene: Scene, windows: Iterable[tuple[int, Tile]]) 
 
 
 def _going_on(
-    store: UnfinishedMap, mapper: Mapper, scene: Scene, windows: list[Tile], *, run: Path, cluster: Cluster | None
+    store: UnfinishedMap,
+    mapper: Mapper,
+    scene: Scene,
+    windows: list[Tile],
+    *,
+    run: Path,
+    cluster: Cluster | None,
+    device: str,
 ) -> Mapped:
     left = [(n, windows[n]) for n in store.missing()]
     if cluster is None or not left:
         return map_here(mapper, scene, left)
     from hyperseg.recipes.mapping.cluster import map_elsewhere
 
-    return map_elsewhere(run, mapper, scene, left, **vars(cluster))
+    return map_elsewhere(run, mapper, scene, left, device=device, **vars(cluster))
 
 
 @contextmanager
@@ -203,58 +209,16 @@ def _kept_for_resume(store: UnfinishedMap, out: Path) -> Iterator[None]:
         store.lock.release()
 
 
-def _write_windows(
-    store: UnfinishedMap,
-    windows: list[Tile],
-    maps: Mapped,
-    probs: ProbabilityWriter | None,
-    *,
-    label: str,
-    quiet: bool,
-    on_window: Callable[[int], None] | None,
-) -> None:
-    total = int(np.prod(store.shape))
-    done = total - sum(_pixels(windows[n]) for n in store.missing())
-    with scene_progress(label, total, quiet=quiet) as progress, closing(maps):  # type: ignore[type-var]
-        progress(done, total)
-        for number, made in maps:
-            if probs is not None and made.probs is not None:
-                probs.write(windows[number], made.probs)
-            values = {
-                "codes": made.labels.astype(np.int32) - UNLABELLED,
-                "confidence": made.confidence,
-                "entropy": made.entropy,
-            }
-            if made.groups is not None:
-                values[GROUPS] = made.groups.astype(np.int32) - UNLABELLED
-            values |= {} if made.applicability is None else {APPLICABILITY: made.applicability}
-            store.write(number, windows[number], values)
-            done += made.labels.size
-            progress(done, total)
-            if on_window is not None:
-                on_window(number)
+def _device_here(device: str, cluster: Cluster | None) -> str:
+    """What this process computes on; workers of a scheduler choose theirs where they are."""
+    if cluster is not None and cluster.address is not None:
+        return "cpu"
+    import torch
 
-
-def _assemble(store: UnfinishedMap, writer: MapWriter, answers: MapWriter | None) -> float | None:
-    """Write the files; returns the percent of pixels outside the area of applicability, None where it is not known."""
-    outside = known = 0
-    with writer, answers or nullcontext():  # the map itself appears last
-        for start in range(0, store.shape[0], ASSEMBLED_ROWS):
-            rows = slice(start, min(start + ASSEMBLED_ROWS, store.shape[0]))
-            window = (rows, slice(0, store.shape[1]))
-            more = {name: store.read(name, rows) for name in store.layers}
-            labels = {
-                name: (more.pop(name).astype(np.int32) + UNLABELLED).astype(np.int16)
-                for name in ("codes", GROUPS)
-                if name in more
-            }
-            writer.write(window, labels["codes"], **more)
-            if answers is not None:
-                answers.write(window, labels[GROUPS])
-            if APPLICABILITY in more:
-                outside += int((more[APPLICABILITY] > OUTSIDE).sum())
-                known += int(np.isfinite(more[APPLICABILITY]).sum())
-    return share_outside(outside, known) if APPLICABILITY in store.layers else None
+    chosen = str(choose_device(device))
+    if cluster is not None:
+        check_workers(cluster.workers, chosen, devices=torch.cuda.device_count() if device in ("auto", "cuda") else 1)
+    return chosen
 
 
 def _make_folder(folder: Path) -> None:
@@ -264,7 +228,3 @@ def _make_folder(folder: Path) -> None:
         raise DataFileError(
             f"{folder}: the folder cannot be created ({error.strerror}). Choose a writable --out."
         ) from error
-
-
-def _pixels(window: Tile) -> int:
-    return int(np.prod([b - a for a, b in window.core]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from functools import lru_cache
@@ -16,13 +17,15 @@ import numpy as np
 
 from hyperseg.core import DataFileError, RunError, Scene, SettingError, Tile
 from hyperseg.core.groups import Fallback
+from hyperseg.engine import choose_device
 from hyperseg.io.formats.windows import windows_of
+from hyperseg.recipes.mapping.devices import Place, assigned, place_here
 from hyperseg.recipes.mapping.windows import Mapper, WindowMap, make_mapper
 from hyperseg.recipes.run.load import load_run
 
 IN_FLIGHT = 2  # windows per worker that are under way: one computed, one waiting
 ATTEMPTS = 5  # a window lost more often than this with its worker ends the map
-Settings = tuple[bool, bool, str, Fallback | None]  # of a mapper, all but its run
+Settings = tuple[bool, bool, Fallback | None, bool]  # of a mapper, all but its run and its device
 
 
 def map_elsewhere(
@@ -31,6 +34,7 @@ def map_elsewhere(
     scene: Scene,
     windows: Sequence[tuple[int, Tile]],
     *,
+    device: str,
     address: str | None,
     workers: int,
     patience_s: float,
@@ -45,6 +49,7 @@ def map_elsewhere(
         mapper: what the workers are to be like.
         scene: the scene.
         windows: (number, window) to map.
+        device: asked for; see `assigned`.
         address: of a scheduler, or None for `workers` processes on this machine.
         workers: see `address`.
         patience_s: how long the scheduler may take to answer.
@@ -68,11 +73,12 @@ def map_elsewhere(
         if isinstance(scene.cube, np.ndarray):  # by all workers: what one alone holds dies with it
             sent = client.scatter(sent, broadcast=True, hash=False)
         threads = 1 if address is None else None
+        devices = _devices(client, device)
         todo, sent_as, lost = iter(windows), {}, Counter[int]()
 
         def submit(number: int, window: Tile) -> Any:
             future = client.submit(
-                _map_window, str(Path(run).resolve()), _settings(mapper), sent, number, window, threads,
+                _map_window, str(Path(run).resolve()), _settings(mapper), devices, sent, number, window, threads,
                 pure=False, retries=0,
             )  # fmt: skip
             sent_as[future.key] = number, window
@@ -130,22 +136,45 @@ def _workers(client: Any) -> int:
     return count
 
 
+def _devices(client: Any, device: str) -> dict[str, str]:
+    """The device of every worker, by its name."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    if device == "cpu":
+        return {str(worker["name"]): device for worker in workers.values()}
+    places = client.run(_place)
+    return assigned(device, {str(worker["name"]): places[address] for address, worker in workers.items()})
+
+
+def _place() -> Place:
+    return place_here(socket.gethostname())
+
+
 def _settings(mapper: Mapper) -> Settings:
-    return mapper.refine, mapper.probabilities, mapper.runtime.device, mapper.fallback
+    return mapper.refine, mapper.probabilities, mapper.fallback, mapper.entropy
 
 
 @lru_cache(maxsize=2)
 def _mapper(
-    run: str, changed: int, refine: bool, probabilities: bool, device: str, fallback: Fallback | None
+    run: str, changed: int, device: str, refine: bool, probabilities: bool, fallback: Fallback | None, entropy: bool
 ) -> Mapper:
     """Loaded once per worker and state of the run."""
     loaded = load_run(Path(run))
-    return make_mapper(loaded, refine=refine, probabilities=probabilities, device=device, fallback=fallback)
+    return make_mapper(
+        loaded, refine=refine, probabilities=probabilities, device=device, fallback=fallback, entropy=entropy
+    )
 
 
 def _map_window(
-    run: str, settings: Settings, scene: Scene, number: int, window: Tile, threads: int | None
+    run: str,
+    settings: Settings,
+    devices: Mapping[str, str],
+    scene: Scene,
+    number: int,
+    window: Tile,
+    threads: int | None,
 ) -> tuple[int, WindowMap]:
+    from distributed import get_worker
+
     if threads is not None:
         import torch
 
@@ -153,5 +182,6 @@ def _map_window(
     record = Path(run) / "run.json"
     if not record.exists():
         raise DataFileError(f"{record}: a worker cannot see this run; share the folder with its machine.")
-    mapper = _mapper(run, os.stat(record).st_mtime_ns, *settings)
+    device = devices.get(str(get_worker().name), next(iter(devices.values())).partition(":")[0])  # one that joined late
+    mapper = _mapper(run, os.stat(record).st_mtime_ns, str(choose_device(device)), *settings)
     return number, mapper(scene, window, np.asarray(scene.cube[window.read_slices]))

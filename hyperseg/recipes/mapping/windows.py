@@ -7,16 +7,20 @@ machine, written, and found missing after a crash. What a window's map says does
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Tile, tiles
+from hyperseg.core import UNLABELLED, Decisions, Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.groups import Fallback
+from hyperseg.core.maps import check_finite
+from hyperseg.core.parts import Decider
 from hyperseg.core.runtime import Runtime
-from hyperseg.data.applicability import REACH_PX
+from hyperseg.data.applicability import REACH_PX, Each
 from hyperseg.engine import choose_device, choose_precision
+from hyperseg.engine.lanes import in_order
 from hyperseg.io.look.valid import valid_at
 from hyperseg.recipes.run.load import LoadedRun
 
@@ -32,7 +36,7 @@ class WindowMap:
     Attributes:
         labels: int16 classes, -1 where there is no data.
         confidence: float32 probability of the class.
-        entropy: float32, in nats over ln K: 0 (certain) to 1 (no idea).
+        entropy: float32, in nats over ln K: 0 (certain) to 1 (no idea); None where nobody asked for it.
         probs: (h, w, K) float32, or None where nobody asked for them.
         groups: int16 answers of a fallback, see `Fallback.answers`, or None without one.
         applicability: float32, above 1 outside what was trained on, NaN without data; None where the run kept nothing.
@@ -40,7 +44,7 @@ class WindowMap:
 
     labels: NDArray[np.int16]
     confidence: NDArray[np.float32]
-    entropy: NDArray[np.float32]
+    entropy: NDArray[np.float32] | None
     probs: NDArray[np.float32] | None
     groups: NDArray[np.int16] | None = None
     applicability: NDArray[np.float32] | None = None
@@ -57,6 +61,7 @@ class Mapper:
         probabilities: whether windows come with their probabilities.
         runtime: where to compute.
         fallback: what windows fall back to where a class is a guess, or None.
+        entropy: whether windows come with their entropy.
     """
 
     run: LoadedRun
@@ -65,6 +70,7 @@ class Mapper:
     probabilities: bool
     runtime: Runtime
     fallback: Fallback | None = None
+    entropy: bool = False
 
     def __call__(self, scene: Scene, window: Tile, block: NDArray[Any]) -> WindowMap:
         """Map a window.
@@ -79,22 +85,8 @@ class Mapper:
         valid = None if part.valid is None else part.valid[inside]
         if valid is not None and not valid.any():
             return self._nothing(valid.shape)
-        made = self.run.model.map(part, self.runtime)
-        if self.refine:
-            for fitted in self.run.refiners:
-                made = fitted.apply(made, part, self.runtime)
-        cut = SegmentationMap(
-            np.ascontiguousarray(made.probs[inside]), made.classes, made.colours, made_by=made.made_by, valid=valid
-        )
-        cut.check_finite(scene.name, first=tuple(start for start, _ in window.core))
-        entropy = cut.entropy() / np.float32(np.log(max(len(cut.classes), 2)))
-        labels, confidence = cut.labels(), cut.confidence()
-        groups = None if self.fallback is None else self.fallback.answers(cut)
-        if valid is not None:
-            confidence[~valid] = entropy[~valid] = cut.probs[~valid] = np.nan
-        return WindowMap(
-            labels, confidence, entropy, cut.probs if self.probabilities else None, groups, self._known(part, inside)
-        )
+        made, probs, groups = decide(self, part, inside, first=tuple(start for start, _ in window.core))
+        return WindowMap(made.labels, made.confidence, made.entropy, probs, groups, self._known(part, inside))
 
     def _known(self, part: Scene, inside: tuple[slice, ...]) -> NDArray[np.float32] | None:
         """How far the core of a window is from what was trained on."""
@@ -102,10 +94,13 @@ class Mapper:
         if known is None:
             return None
         around = tuple(slice(max(s.start - REACH_PX, 0), s.stop + REACH_PX) for s in inside)
+        if self.runtime.device != "cpu":  # what lies in one piece is sent in one piece
+            around = tuple(slice(0, n) for n in part.shape)
         core = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(inside, around, strict=True))
         block = np.asarray(part.cube[around])
         valid = np.ones(block.shape[:2], bool) if part.valid is None else part.valid[around]
-        return known.over_threshold(block, valid)[core]
+        found = known.over_threshold(block, valid, device=self.runtime.device, each=side_by_side(self.runtime.device))
+        return found[core]
 
     def _part(self, scene: Scene, window: Tile, block: NDArray[Any]) -> Scene:
         """The window as a scene; where nobody looked for pixels without data, they are looked for here."""
@@ -119,14 +114,69 @@ class Mapper:
         empty = np.full(shape, np.nan, np.float32)
         probs = np.full((*shape, len(self.run.classes)), np.nan, np.float32) if self.probabilities else None
         labels = np.full(shape, UNLABELLED, np.int16)
-        return WindowMap(
-            labels, empty, empty.copy(), probs, None if self.fallback is None else labels.copy(),
-            None if self.run.applicability is None else empty.copy(),
-        )  # fmt: skip
+        entropy, groups = empty if self.entropy else None, None if self.fallback is None else labels
+        return WindowMap(labels, empty, entropy, probs, groups, None if self.run.applicability is None else empty)
+
+
+def decide(
+    mapper: Mapper, part: Scene, inside: tuple[slice, ...], *, first: tuple[int, ...]
+) -> tuple[Decisions, NDArray[np.float32] | None, NDArray[np.int16] | None]:
+    """Decisions in the core of a window; probabilities and answers of the fallback where they are wanted.
+
+    Where nothing else is wanted, and the model can tell classes without the probabilities of all of them, it does.
+
+    Args:
+        mapper: what is wanted.
+        part: the window as a scene.
+        inside: its core.
+        first: row and column of the core in the whole scene, for messages.
+
+    Raises:
+        SceneError: probabilities that are not finite.
+    """
+    model, runtime = mapper.run.model, mapper.runtime
+    valid = None if part.valid is None else part.valid[inside]
+    if isinstance(model, Decider) and not (mapper.refine or mapper.probabilities or mapper.fallback):
+        made = model.decided(part, runtime, entropy=mapper.entropy)
+        entropy = None if made.entropy is None else made.entropy[inside]
+        made = Decisions(made.labels[inside], made.confidence[inside], entropy)
+        check_finite(made.confidence, valid, (model.name,), part.name, first=first)
+        return made, None, None
+    map = model.map(part, runtime)
+    if mapper.refine:
+        for fitted in mapper.run.refiners:
+            map = fitted.apply(map, part, runtime)
+    cut = SegmentationMap(
+        np.ascontiguousarray(map.probs[inside]), map.classes, map.colours, made_by=map.made_by, valid=valid
+    )
+    if not np.isfinite(cut.probs).all():
+        cut.check_finite(part.name, first=first)
+    best = cut.probs.argmax(-1)
+    labels, confidence = best.astype(np.int16), np.take_along_axis(cut.probs, best[..., None], -1)[..., 0]
+    entropy = cut.entropy() / np.float32(np.log(max(len(cut.classes), 2))) if mapper.entropy else None
+    groups = None if mapper.fallback is None else mapper.fallback.answers(cut)
+    if valid is not None:
+        labels[~valid] = UNLABELLED
+        for values in (confidence, cut.probs, *([] if entropy is None else [entropy])):
+            values[~valid] = np.nan
+    return Decisions(labels, confidence, entropy), cut.probs if mapper.probabilities else None, groups
+
+
+def side_by_side(device: str) -> Each:
+    """How many strips of a window are worked through at a time: as many as torch has threads, on a CPU."""
+    import torch
+
+    return partial(in_order, lanes=torch.get_num_threads() if device == "cpu" else 1)
 
 
 def make_mapper(
-    run: LoadedRun, *, refine: bool, probabilities: bool, device: str, fallback: Fallback | None = None
+    run: LoadedRun,
+    *,
+    refine: bool,
+    probabilities: bool,
+    device: str,
+    fallback: Fallback | None = None,
+    entropy: bool = False,
 ) -> Mapper:
     """A run made ready, with the halo that its model and its refiners need."""
     refiners = run.refiners if refine else ()
@@ -137,7 +187,7 @@ def make_mapper(
     if refiners:
         halo = _aligned(halo)
     runtime = Runtime(device=str(where), precision=choose_precision(where), quiet=True)
-    return Mapper(run, halo, bool(refiners), probabilities, runtime, fallback)
+    return Mapper(run, halo, bool(refiners), probabilities, runtime, fallback, entropy)
 
 
 def plan_windows(scene: Scene, *, halo_px: int, side: int | None = None, refined: bool = False) -> list[Tile]:
