@@ -19,7 +19,7 @@ from hyperseg.core.maps import check_finite
 from hyperseg.core.parts import Decider
 from hyperseg.core.runtime import Runtime
 from hyperseg.data.applicability import REACH_PX, Each
-from hyperseg.engine import choose_device, choose_precision
+from hyperseg.engine import choose_device, choose_precision, full_float32
 from hyperseg.engine.lanes import in_order
 from hyperseg.io.look.valid import valid_at
 from hyperseg.recipes.run.load import LoadedRun
@@ -99,7 +99,9 @@ class Mapper:
         core = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(inside, around, strict=True))
         block = np.asarray(part.cube[around])
         valid = np.ones(block.shape[:2], bool) if part.valid is None else part.valid[around]
-        found = known.over_threshold(block, valid, device=self.runtime.device, each=side_by_side(self.runtime.device))
+        device = self.runtime.device
+        with full_float32(device):
+            found = known.over_threshold(block, valid, device=device, each=side_by_side(device))
         return found[core]
 
     def _part(self, scene: Scene, window: Tile, block: NDArray[Any]) -> Scene:
