@@ -109,7 +109,8 @@ def test_the_pair_is_that_of_cross_validation_by_hand(seed: int, threads: int) -
     finally:
         torch.set_num_threads(before)
     assert (cost, gamma) == cross_validated(x, y, fold, 0.1)
-    assert 0 < accuracy <= 1 and heat > 0
+    assert 0 < accuracy <= 1
+    assert heat > 0
 
 
 def test_as_many_threads_as_one_likes_and_little_memory_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
