@@ -25,6 +25,7 @@ Labels = NDArray[np.integer[Any]]
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 QUIET = "#8a8a8a"
+DPI = 110
 MOST_CHARTS, MOST_NUMBERED, MOST_NAMED = 24, 30, 40  # classes drawn apart, with numbers, with names
 
 
@@ -165,7 +166,8 @@ def spectra_figure(
         axes.fill_between(position, means[k] - spreads[k], means[k] + spreads[k], color=colour, alpha=0.3, linewidth=0)
         axes.plot(position, means[k], color=colour, linewidth=1.6)
         amount = f"{thousands(counts[k])} px" if counts[k] else "no training pixels"
-        axes.set_title(f"{one_line(classes[k], 30)}, {amount}", fontsize=9, loc="left", parse_math=False)
+        # with a height of its own matplotlib does not look for ticks above the chart, again and again
+        axes.set_title(f"{one_line(classes[k], 30)}, {amount}", fontsize=9, loc="left", y=1.0, parse_math=False)
         tidy(axes)
     for axes in grid[len(drawn) :]:
         axes.set_visible(False)
@@ -232,7 +234,7 @@ def blank(width: float, height: float) -> Figure:
     """An empty figure of so many inches, apart from matplotlib's global state."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
 
 
 def tidy(axes: Axes) -> None:
@@ -245,9 +247,13 @@ def tidy(axes: Axes) -> None:
 
 
 def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; unlike `savefig`, which draws it twice, once for its layout."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     with io.BytesIO() as file:
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+        canvas.print_png(file, metadata={"Software": None})
         return file.getvalue()
