@@ -118,8 +118,9 @@ def lettered(page: Picture, words: Iterable[Word]) -> bytes:
         # a class may be called "$CaCO_3$"
         word = figure.text(x / width, 1 - y / height, text, va="center_baseline", parse_math=False, **font)
         word.draw(renderer)
+    nothing: Any = {"Software": None}
     with io.BytesIO() as file:
-        imsave(file, pixels, format="png", origin="upper", dpi=DPI, metadata={"Software": None})
+        imsave(file, pixels, format="png", origin="upper", dpi=DPI, metadata=nothing)
         return file.getvalue()
 
 
