@@ -205,7 +205,8 @@ def square_means(values: NDArray[Any], valid: Mask) -> Floats:
 
     Sums run in one order, so that they do not depend on what else is in the block.
     """
-    total = _box(np.where(valid[..., None], values, 0.0).astype(np.float64))
+    known = values if valid.all() else np.where(valid[..., None], values, 0.0)
+    total = _box(known.astype(np.float64))
     return total / np.maximum(_box(valid[..., None].astype(np.float64)), 1.0)
 
 

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import Cube, LabelError, Scene, SceneError, Split
 from hyperseg.data.preprocess import BLOCK_BYTES, Preprocess, fit_preprocess, gather_spectra, row_blocks
-from hyperseg.hsi.svm_tuning import DEFAULT_COST, decisions, draw_folds, softmax, tune_svm
+from hyperseg.hsi.svm_decisions import decisions
+from hyperseg.hsi.svm_tuning import DEFAULT_COST, draw_folds, softmax, tune_svm
 
 Float32 = NDArray[np.float32]
 Progress = Callable[[int, int], None]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hyperseg.hsi.svm_decisions import combined
 
 DEFAULT_COST = 100.0
 COSTS = (10.0, 100.0, 1000.0)
 WIDTHS = (0.25, 1.0, 4.0)  # times gamma "scale", 1 / (bands * variance)
 FOLDS = 3
+MOST_BYTES = 1 << 30  # of kernels held by machines that are fitted side by side
 
 
 def draw_folds(position: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -28,33 +31,46 @@ def tune_svm(
     x: NDArray[np.float64], position: NDArray[np.int64], fold: NDArray[np.int64], scale: float
 ) -> tuple[float, float, float, float]:
     """Cost, gamma, temperature and held-out accuracy of the pair to use."""
+    n, tested = int(position.max()) + 1, fold >= 0
+    votes = {pair: np.zeros((len(x), n)) for pair in ((cost, width) for width, cost in product(WIDTHS, COSTS))}
+    for width, held, found in _held_out(x, position, fold, scale):
+        for cost, values in zip(COSTS, found, strict=True):
+            votes[cost, width][held] = values
+    right = {pair: float((values.argmax(1) == position)[tested].mean()) for pair, values in votes.items()}
+    usual, best = (DEFAULT_COST, 1.0), max(right, key=lambda pair: right[pair])
+    # With a few hundred pixels most differences within the grid are chance: the usual pair keeps its place
+    # unless it is beaten by more than a standard error.
+    error = np.sqrt(right[best] * (1 - right[best]) / tested.sum())
+    chosen = best if right[best] - right[usual] > error else usual
+    heat = temperature(votes[chosen][tested], position[tested])
+    return chosen[0], scale * chosen[1], heat, right[chosen]
+
+
+def _held_out(
+    x: NDArray[np.float64], position: NDArray[np.int64], fold: NDArray[np.int64], scale: float
+) -> Iterator[tuple[float, NDArray[np.int64], list[NDArray[np.float64]]]]:
+    """Of every width and fold: the width, the held-out pixels, and for every cost their decision values."""
+    import torch
     from sklearn.svm import SVC
+
+    from hyperseg.engine.lanes import in_order
 
     squares = (x**2).sum(1)
     distance = np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0)  # shared by the whole grid
-    n, tested = int(position.max()) + 1, fold >= 0
-    found: dict[tuple[float, float], tuple[float, NDArray[np.float64]]] = {}
-    for width, cost in product(WIDTHS, COSTS):
-        kernel = np.exp(-scale * width * distance)
-        votes = np.zeros((len(x), n))
-        for f in range(FOLDS):
-            fit, held = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-            machine = SVC(C=cost, kernel="precomputed").fit(kernel[np.ix_(fit, fit)], position[fit])
-            votes[held] = decisions(machine, kernel[np.ix_(held, fit)])
-        found[cost, width] = float((votes.argmax(1) == position)[tested].mean()), votes
-    usual, best = (DEFAULT_COST, 1.0), max(found, key=lambda pair: found[pair][0])
-    top = found[best][0]
-    # With a few hundred pixels most differences within the grid are chance: the usual pair keeps its place
-    # unless it is beaten by more than a standard error.
-    chosen = best if top - found[usual][0] > np.sqrt(top * (1 - top) / tested.sum()) else usual
-    accuracy, votes = found[chosen]
-    return chosen[0], scale * chosen[1], temperature(votes[tested], position[tested]), accuracy
+    parts = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(FOLDS)]
 
+    def values(job: tuple[float, int]) -> list[NDArray[np.float64]]:
+        width, f = job
+        fit, held = parts[f]
+        kernel = np.exp(-scale * width * distance[fit])
+        among, seen = kernel.take(fit, 1), kernel.take(held, 1)
+        machines = [SVC(C=cost, kernel="precomputed").fit(among, position[fit]) for cost in COSTS]
+        return [combined(machine, seen[machine.support_]) for machine in machines]
 
-def decisions(machine: Any, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, k) one-against-rest decision values; for two classes minus and plus half the single one."""
-    values = machine.decision_function(x)
-    return np.stack([-values / 2, values / 2], 1) if values.ndim == 1 else values
+    jobs = list(product(WIDTHS, range(FOLDS)))
+    lanes = max(1, min(torch.get_num_threads(), len(jobs), MOST_BYTES // (2 * distance.nbytes)))
+    for (width, f), found in zip(jobs, in_order(values, jobs, lanes=lanes), strict=True):
+        yield width, parts[f][1], found
 
 
 def temperature(decisions: NDArray[np.float64], position: NDArray[np.int64]) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,14 @@ def fit_mnf(scene: Scene, n: int) -> tuple[Preprocess, NDArray[np.float64]] | No
     Source: Green et al. 1988, IEEE Trans. Geosci. Remote Sens. 26:65. Differs: noise from the smallest 70 % of the
         differences between neighbours, after standardisation.
     """
-    spectra, pairs = _sampled(scene)
+    blocks = list(_sampled(scene))
+    spectra = np.concatenate([raw[valid] for raw, valid in blocks])
     if len(spectra) < 2:
         return None
     bands = fit_preprocess(spectra, good_bands=scene.good_bands)
-    values = bands(spectra).astype(np.float64)
-    differences = bands(pairs[0]).astype(np.float64) - bands(pairs[1])
+    standard = [(bands(raw), valid) for raw, valid in blocks]
+    values = np.concatenate([block[valid] for block, valid in standard]).astype(np.float64)
+    differences = np.concatenate([part for block, valid in standard for part in _differences(block, valid)])
     size = (differences**2).sum(1)
     differences = differences[size <= np.quantile(size, SMALLEST)] if len(size) else differences
     if len(differences) < LEAST_PAIRS * bands.n_out:
@@ -64,20 +66,19 @@ def damped(components: NDArray[np.floating], ratios: NDArray[np.floating]) -> ND
     return np.asarray(components / np.maximum(ratios[:n], 1.0) ** 0.25)
 
 
-def _sampled(scene: Scene) -> tuple[NDArray[Any], tuple[NDArray[Any], NDArray[Any]]]:
-    """(n, C) raw spectra with data, and the two sides of (m, C) pairs of neighbours."""
+def _sampled(scene: Scene) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Blocks of rows: (h, w, C) raw spectra, and (h, w) where they hold data."""
     height, width = scene.shape
     rows_each = max(2, BLOCK_PX // width)
     starts = range(0, height, rows_each)
     step = max(1, round(height * width / MOST_SPECTRA))
-    spectra, one, other = [], [], []
     for start in starts[::step]:
         rows = slice(start, min(start + rows_each, height))
-        raw = np.asarray(scene.cube[rows])
-        valid = np.ones(raw.shape[:2], bool) if scene.valid is None else scene.valid[rows]
-        spectra.append(raw[valid].astype(np.float32))
-        for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-            both = valid[a] & valid[b]
-            one.append(raw[a][both].astype(np.float32))
-            other.append(raw[b][both].astype(np.float32))
-    return np.concatenate(spectra), (np.concatenate(one), np.concatenate(other))
+        raw = np.asarray(scene.cube[rows]).astype(np.float32)
+        yield raw, np.ones(raw.shape[:2], bool) if scene.valid is None else scene.valid[rows]
+
+
+def _differences(block: NDArray[np.float32], valid: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:
+    """(m, C) between neighbours in a row of (h, w, C) standardised spectra, then in a column."""
+    for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        yield np.subtract(block[a], block[b], dtype=np.float64)[valid[a] & valid[b]]

@@ -99,10 +99,10 @@ def _merge_all(values: Floats, edges: Ints) -> tuple[Ints, NDArray[np.float64]]:
     made, rng = n, np.random.default_rng(0)
     while edges.shape[1]:
         a, b = edges
-        apart = mean[a] - mean[b]
+        apart = mean.take(a, 0) - mean.take(b, 0)
         cost = size[a] * size[b] / (size[a] + size[b]) * np.einsum("ij,ij->i", apart, apart)
         rank = _ranks(cost, rng)
-        nearest = np.full(len(size), len(rank))
+        nearest = np.full(len(size), np.iinfo(np.int64).max)
         np.minimum.at(nearest, a, rank)
         np.minimum.at(nearest, b, rank)
         mutual = np.flatnonzero((nearest[a] == rank) & (nearest[b] == rank))
@@ -124,20 +124,24 @@ def _merge_all(values: Floats, edges: Ints) -> tuple[Ints, NDArray[np.float64]]:
         one, other = new[edges]
         low, high = np.minimum(one, other), np.maximum(one, other)
         key = np.sort((low * len(size) + high)[low != high], kind="stable")  # nearly in order: np.unique is far slower
-        edges = np.stack(np.divmod(key[np.diff(key, prepend=-1) > 0], len(size)))
+        key = key[np.diff(key, prepend=-1) > 0]
+        low = key // max(len(size), 1)
+        edges = np.stack([low, key - low * len(size)])
     if not children:
         return np.empty((0, 2), np.int64), np.empty(0)
     return np.concatenate(children), np.concatenate(heights)
 
 
-def _ranks(cost: NDArray[np.floating], rng: np.random.Generator) -> Ints:
-    """The place of every cost in ascending order; equal ones at random, or they would merge one by one along a row."""
-    order = np.argsort(cost)
-    arranged = cost[order]
-    if (arranged[1:] == arranged[:-1]).any():
-        order = np.lexsort((rng.permutation(len(cost)), cost))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
+def _ranks(cost: NDArray[np.float32], rng: np.random.Generator) -> Ints:
+    """Numbers in the order of the costs; of equal ones in random order, or they would merge one by one along a row.
+
+    The bits of positive floats are in their order: they stand before a number drawn for each. Sorting is only needed
+    to see whether any are equal.
+    """
+    rank = cost.view(np.int32).astype(np.int64) << 32
+    arranged = np.sort(cost)
+    if not (arranged[1:] > arranged[:-1]).all():
+        rank |= rng.permutation(len(cost))
     return rank
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,8 @@ Labels = NDArray[np.integer[Any]]
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 QUIET = "#8a8a8a"
+DPI = 110
+EDGE, LABEL = 0.04, 0.27  # inches around a figure, and for what its axes are called
 MOST_CHARTS, MOST_NUMBERED, MOST_NAMED = 24, 30, 40  # classes drawn apart, with numbers, with names
 
 
@@ -154,7 +156,8 @@ def spectra_figure(
     drawn = np.sort(np.argsort(-counts, kind="stable")[:MOST_CHARTS])
     across = min(4, max(1, math.ceil(math.sqrt(len(drawn)))))
     down = math.ceil(len(drawn) / across)
-    figure = blank(1 + 2.8 * across, 0.8 + 1.9 * down)
+    # no layout, which would look at every chart: the numbers of one tell the room of all
+    figure = blank(1 + 2.8 * across, 0.8 + 1.9 * down, layout=None)
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     _fix_limits(grid[0], position, means[drawn], spreads[drawn])  # of all; else each chart would look at all others
     lines = np.stack([np.broadcast_to(position, means[drawn].shape), means[drawn]], -1)
@@ -165,15 +168,36 @@ def spectra_figure(
         axes.fill_between(position, means[k] - spreads[k], means[k] + spreads[k], color=colour, alpha=0.3, linewidth=0)
         axes.plot(position, means[k], color=colour, linewidth=1.6)
         amount = f"{thousands(counts[k])} px" if counts[k] else "no training pixels"
-        axes.set_title(f"{one_line(classes[k], 30)}, {amount}", fontsize=9, loc="left", parse_math=False)
+        # with a height of its own matplotlib does not look for ticks above the chart, again and again
+        axes.set_title(f"{one_line(classes[k], 30)}, {amount}", fontsize=9, loc="left", y=1.0, parse_math=False)
         tidy(axes)
     for axes in grid[len(drawn) :]:
         axes.set_visible(False)
+    wide, tall = figure.get_size_inches()
     if len(drawn) < len(classes):
-        figure.suptitle(f"the {len(drawn)} of {len(classes)} classes with most training pixels", fontsize=10)
-    figure.supxlabel("band" if wavelengths_nm is None else "wavelength (nm)", fontsize=10)
-    figure.supylabel("value in the file", fontsize=10)
+        words = f"the {len(drawn)} of {len(classes)} classes with most training pixels"
+        figure.suptitle(words, fontsize=10, y=1 - EDGE / tall)
+    below = "band" if wavelengths_nm is None else "wavelength (nm)"
+    figure.supxlabel(below, fontsize=10, y=EDGE / tall, va="bottom")
+    figure.supylabel("value in the file", fontsize=10, x=EDGE / wide, ha="left")
+    last = len(drawn) - 1
+    _arrange(figure, grid[last - last % across], across, down, head=0.3 if len(drawn) < len(classes) else 0.0)
     return png(figure)
+
+
+def _arrange(figure: Figure, corner: Axes, across: int, down: int, *, head: float) -> None:
+    """Room for the numbers of a grid of charts, as its last one on the left shows them, and `head` inches above."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    size = figure.get_size_inches()
+    box = corner.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+    assert box is not None
+    numbers = (np.array([corner.bbox.x0 - box.x0, corner.bbox.y0 - box.y0])) / figure.dpi
+    low, high = LABEL + numbers, np.array([0.1, 0.28 + head])
+    gap, often = np.array([0.18, 0.32]), np.array([across, down])
+    share = gap / ((size - low - high - gap * (often - 1)) / often)
+    (left, bottom), (right, top), (wide, tall) = low / size, 1 - high / size, share
+    figure.subplots_adjust(left=left, right=right, bottom=bottom, top=top, wspace=wide, hspace=tall)
 
 
 def _fix_limits(axes: Axes, position: Numbers, means: Numbers, spreads: Numbers) -> None:
@@ -228,11 +252,11 @@ def _running_mean(values: Numbers, width: int) -> Numbers:
     return (total[last] - total[first]) / (last - first)
 
 
-def blank(width: float, height: float) -> Figure:
+def blank(width: float, height: float, *, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure of so many inches, apart from matplotlib's global state."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return Figure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
 
 
 def tidy(axes: Axes) -> None:
@@ -245,9 +269,13 @@ def tidy(axes: Axes) -> None:
 
 
 def png(figure: Figure) -> bytes:
+    """The figure as a PNG file; unlike `savefig`, which draws it twice, once for its layout."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     with io.BytesIO() as file:
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+        canvas.print_png(file, metadata={"Software": None})
         return file.getvalue()

@@ -53,6 +53,8 @@ def enlarge(array: NDArray[Any], factor: int) -> NDArray[Any]:
 
 def chequer(picture: Picture, where: Mask) -> Picture:
     """The (h, w, 3) picture with a chequer, which no class can have for a colour, at the (h, w) mask."""
+    if not where.any():
+        return picture
     rows, columns = np.indices(where.shape) // CHEQUER_PX
     return np.where(where[..., None], CHEQUER[(rows + columns) % 2], picture)
 
@@ -97,19 +99,28 @@ def frame(page: Picture, picture: Picture, *, x: int, y: int) -> None:
 
 
 def lettered(page: Picture, words: Iterable[Word]) -> bytes:
-    """Set words on a picture; returns a PNG file."""
+    """Set words on a picture; returns a PNG file.
+
+    The page is put into the canvas as it is: as an image of a figure matplotlib would resample it first.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.image import imsave
 
     height, width = page.shape[:2]
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    figure.figimage(page, origin="upper")
+    canvas = FigureCanvasAgg(figure)
+    renderer = canvas.get_renderer()
+    pixels = np.asarray(canvas.buffer_rgba())
+    pixels[..., :3], pixels[..., 3] = page, 255
     for x, y, text, size, bold in words:
         font: dict[str, Any] = {"fontsize": size * 72 / DPI, "fontweight": "bold" if bold else "normal"}
         # a class may be called "$CaCO_3$"
-        figure.text(x / width, 1 - y / height, text, va="center_baseline", parse_math=False, **font)
+        word = figure.text(x / width, 1 - y / height, text, va="center_baseline", parse_math=False, **font)
+        word.draw(renderer)
+    nothing: Any = {"Software": None}
     with io.BytesIO() as file:
-        FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+        imsave(file, pixels, format="png", origin="upper", dpi=DPI, metadata=nothing)
         return file.getvalue()
 
 

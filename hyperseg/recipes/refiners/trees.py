@@ -49,6 +49,7 @@ class FittedTrees:
         mnf: raw spectra -> MNF components of the run's scene, with their (P,) `ratios`; None where the scene was too
             small to tell noise from signal.
         numbers: for metrics.json; empty for one taken up again.
+        tried: the map it was fitted to, and what the usual cut makes of it; () where it was not tried.
     """
 
     chosen: Cut | None
@@ -56,6 +57,7 @@ class FittedTrees:
     mnf: Preprocess | None
     ratios: NDArray[np.float64]
     numbers: dict[str, Any] = field(default_factory=dict)
+    tried: tuple[SegmentationMap, ...] = field(default=(), repr=False, compare=False)
     name: str = "trees"
     reach_px: int = HALO_PX
     margin_px: int = 0
@@ -71,6 +73,8 @@ class FittedTrees:
     def apply(self, map: SegmentationMap, scene: Scene, runtime: Runtime) -> SegmentationMap:
         if self.chosen is None or self.mnf is None:
             return map
+        if self.tried and map is self.tried[0]:
+            return self.tried[1]
         return map.refined(self.regions(scene).pooled(map.probs, self.chosen), self.name)
 
     def regions(self, scene: Scene) -> Regions:
@@ -119,13 +123,17 @@ def fit(map: SegmentationMap, task: Task, settings: TreesSettings, context: Cont
         return FittedTrees(None, settings.growth, None, np.empty(0), tuned_numbers(TREES.name, Tuned(None, (), 0)))
     usual = FittedTrees(settings.cut, settings.growth, *found)
     tuned: Tuned[Cut] = Tuned(settings.cut, (), 0)
+    tried: tuple[SegmentationMap, ...] = ()
     if split.val.any():
-        tried = ((settings.cut, usual.apply(map, scene, context.runtime)),)
-        tuned = choose(map, tried, scene.labels, split.val, usual=settings.cut, errors=settings.doubt)
+        tried = map, usual.apply(map, scene, context.runtime)
+        tuned = choose(
+            map, [(settings.cut, tried[1])], scene.labels, split.val, usual=settings.cut, errors=settings.doubt
+        )
     return replace(
         usual,
         chosen=tuned.settings,
         numbers=tuned_numbers(TREES.name, tuned) | {"usual": True, "errors": settings.doubt},
+        tried=() if tuned.settings is None else tried,
     )
 
 

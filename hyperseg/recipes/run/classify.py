@@ -23,6 +23,7 @@ from hyperseg.data.splits import make_split
 from hyperseg.engine import choose_device, choose_precision, from_first, join_processes, rank
 from hyperseg.engine.progress import say, working
 from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.run.blas import one_blas_thread
 from hyperseg.recipes.run.folder import RunFolder, going_on, open_run
 from hyperseg.recipes.run.inputs import Masks
 from hyperseg.recipes.run.plan import plan, time_left
@@ -34,6 +35,7 @@ from hyperseg.recipes.scoring.groups import fallback_of
 TELL_S = 5.0  # a first repeat that took longer says how long the others may take
 
 
+@one_blas_thread()
 def classify(
     scene: Scene,
     settings: RunSettings | None = None,
