@@ -177,14 +177,16 @@ def train_heads(
     """
     drop = nn.Dropout(settings.dropout)
     residual = settings.crf.form == "residual"
-    unsure = (logs.exp() * (1 - settings.doubt) + settings.doubt / len(logs)).log()
+    rows, width = nodes.flatten(1).T.contiguous(), labels.shape[1]  # a node's features lie together: quickly drawn
+    unsure = (logs.exp() * (1 - settings.doubt) + settings.doubt / len(logs)).log().flatten(1).T.contiguous()
     ends: dict[Direction, tuple[Tensor, ...]] = {}
     for towards, e in edges.items():
         classes = [torch.from_numpy(c) for c in e.classes(labels)]
         weights = torch.ones(len(e.first))
         if settings.same_share is not None:
             weights = edge_weights(*classes, same_share=settings.same_share)
-        ends[towards] = (*(torch.from_numpy(at) for at in (e.first, e.second)), *classes, weights)
+        places = (torch.from_numpy(at[:, 0] * width + at[:, 1]) for at in (e.first, e.second))
+        ends[towards] = (*places, *classes, weights)
 
     def batches(step: int) -> dict[Direction, Tensor]:
         generator = step_generator(runtime.seed, step)
@@ -197,12 +199,13 @@ def train_heads(
         terms: dict[str, Tensor] = {}
         for towards, chosen in drawn.items():
             first, second, a, b, _ = (part[chosen].to(nodes.device) for part in ends[towards])
-            pair = [drop(nodes[:, at[:, 0], at[:, 1]].T)[..., None, None] for at in (first, second)]
-            scores = pairwise(*pair, towards)[..., 0, 0]
+            # the pairs are the pixels of one image, (1, ..., pairs): quicker than as many images of a pixel
+            scores = pairwise(*(drop(rows[at].T.contiguous())[None, :, None] for at in (first, second)), towards)[..., 0, :]
             if residual:
-                p, q = (unsure[:, at[:, 0], at[:, 1]].T for at in (first, second))
-                scores = scores + p[:, :, None] + q[:, None] + settings.crf.weight * pairwise.prior(towards)
-            terms[towards] = pair_loss(scores, a, b)
+                p, q = (unsure[at].T[None] for at in (first, second))
+                prior = settings.crf.weight * pairwise.prior(towards)
+                scores = scores + p[:, :, None] + q[:, None] + prior[:, :, None]
+            terms[towards] = pair_loss(scores, a[None], b[None])
         return terms
 
     train_one_cycle(
