@@ -135,6 +135,7 @@ class Conv(nn.Module):
             x: (B * G, a, *S).
             common: (B, in - a, *S).
         """
+        assert not any((self.uneven, self.window.flat, self.window.plane))
         weight, bias = _parameters(self.layer)
         convolve = _FUNCTION[x.ndim - 2]
         own, other = weight[:, : x.shape[1]], weight[:, x.shape[1] :]

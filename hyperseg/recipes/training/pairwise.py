@@ -71,7 +71,6 @@ def learn_pairwise(
         )
     if labels is None:
         return pairwise.eval(), {"pairs": {}, "nodes_per_class": {}, "heads_trusted": False}
-    train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, runtime=runtime)
     pairs = {}
     for towards, found in edges.items():
         same = np.equal(*found.classes(labels))
@@ -80,7 +79,15 @@ def learn_pairwise(
     nodes = {name: int(n) for name, n in zip(scene.classes, counts, strict=True)}
     # heads that saw no two classes meet at close range know nothing of borders, and wipe out classes they never saw
     trusted = reach <= NEAR and min(n["different"] for n in pairs.values()) >= FEW
-    return pairwise, {"pairs": pairs, "pairs_within": reach, "nodes_per_class": nodes, "heads_trusted": trusted}
+    if settings.joint or settings.crf.form != "residual" or used(settings, split, trusted=trusted):
+        train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, runtime=runtime)
+    return pairwise.eval(), {"pairs": pairs, "pairs_within": reach, "nodes_per_class": nodes, "heads_trusted": trusted}
+
+
+def used(settings: DeepCrfSettings, split: Split, *, trusted: bool) -> bool:
+    """Whether anything can follow the heads: the usual field, or one that validation pixels are asked about."""
+    asked = bool(split.val.any()) and not settings.forced
+    return max(settings.heads, default=0.0) > 0 if asked else trusted and settings.crf.heads > 0
 
 
 def training_pairs(
