@@ -207,9 +207,8 @@ def train_heads(
         for towards, chosen in drawn.items():
             first, second, a, b, _ = (part[chosen].to(nodes.device) for part in ends[towards])
             # the pairs are the pixels of one image, (1, ..., pairs): quicker than as many images of a pixel
-            scores = pairwise(*(drop(rows[at].T.contiguous())[None, :, None] for at in (first, second)), towards)[
-                ..., 0, :
-            ]
+            pair = (drop(rows[at].T.contiguous())[None, :, None] for at in (first, second))
+            scores = pairwise(*pair, towards)[..., 0, :]
             if residual:
                 p, q = (unsure[at].T[None] for at in (first, second))
                 prior = settings.crf.weight * pairwise.prior(towards)
