@@ -22,17 +22,18 @@ TINY = DeepCrfSettings(crf=DeepCRF(hidden=16), steps=8, batch=32, least_edges=5)
     ("every", "with_val", "forced", "heads", "trained"),
     [
         (1, False, False, (1.0, 0.0), True),  # classes meet: trusted
-        (7, False, False, (1.0, 0.0), False),  # they do not, and nobody can speak for the heads
-        (7, True, False, (1.0, 0.0), True),
-        (7, True, False, (0.0,), False),
-        (7, True, True, (1.0, 0.0), False),
+        (4, False, False, (1.0, 0.0), False),  # they do not, and nobody can speak for the heads
+        (4, True, False, (1.0, 0.0), True),
+        (4, True, False, (0.0,), False),
+        (4, True, True, (1.0, 0.0), False),
     ],
 )
 def test_heads_are_trained_where_something_can_follow_them(
     toy: Scene, every: int, with_val: bool, forced: bool, heads: tuple[float, ...], trained: bool
 ) -> None:
-    assert toy.labels is not None
     row, column = np.indices(toy.shape)
+    toy = toy.with_(labels=((row // 3 + column // 3) % 3).astype(np.int16))
+    assert toy.labels is not None
     train = (toy.labels >= 0) & (row % every == 0) & (column % every == 0)
     val = (toy.labels >= 0) & ~train & with_val
     split = Split(train, val, (toy.labels >= 0) & ~train & ~val, "grid", 0)
