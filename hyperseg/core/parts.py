@@ -227,8 +227,6 @@ class Refiner:
         title: what a sentence calls it.
         alone: why it may leave a map alone, where that is not because nothing beat it on validation pixels.
         calibrates: whether its maps are meant to be right as often as they say: fitted to pixels held out.
-        settled: (settings, what was fitted with them) -> settings that take what was chosen there without asking
-            validation pixels again; for fits on parts of the training pixels.
     """
 
     name: str
@@ -239,7 +237,6 @@ class Refiner:
     title: str = ""
     alone: str = ""
     calibrates: bool = False
-    settled: Callable[[Any, Any], Any] = lambda settings, fitted: settings
 
 
 @dataclass(frozen=True)

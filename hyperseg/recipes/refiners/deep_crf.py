@@ -222,12 +222,6 @@ def fit(map: SegmentationMap, task: Task, settings: DeepCrfSettings, context: Co
     )
 
 
-def settled(settings: DeepCrfSettings, fitted: FittedDeepCrf) -> DeepCrfSettings:
-    """The field that was chosen; of weight 0 where that was to leave the map alone."""
-    chosen = fitted.chosen or replace(settings.crf, weight=0.0, heads=0.0)
-    return replace(settings, crf=chosen, forced=True)
-
-
 def in_float32(runtime: Runtime) -> Runtime:
     """Without a bar, and as exactly as network and heads were trained together."""
     return replace(runtime, quiet=True, precision="fp32")
@@ -284,4 +278,4 @@ def check(task: Task, settings: DeepCrfSettings, method: Method, chosen: Any, pl
         training_pairs(task.scene, task.split, replace(settings, least_edges=1), seed=0)
 
 
-DEEP_CRF = Refiner("deep-crf", DeepCrfSettings, fit, load, check, title="The deep CRF", settled=settled)
+DEEP_CRF = Refiner("deep-crf", DeepCrfSettings, fit, load, check, title="The deep CRF")

@@ -124,13 +124,11 @@ def refine(
         role: of the steps that come out.
     """
     links: list[Link] = []
-    for refiner, settings in chain:
+    for i, (refiner, settings) in enumerate(chain):
         started = time.monotonic()
         before = links[-1].step if links else made.step
-        done = zip(chain, links, strict=False)
-        settled = [(part, part.settled(given, link.fitted)) for (part, given), link in done]
 
-        def again(split: Split, inner: Runtime, earlier: Chain = tuple(settled)) -> SegmentationMap:
+        def again(split: Split, inner: Runtime, earlier: Chain = chain[:i]) -> SegmentationMap:
             other = replace(task, splits=(split,))
             base = make_map(method, chosen, other, inner)
             remade = refine(base, method, chosen, earlier, other, inner)

@@ -10,15 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.core.parts import Context, Refiner
+from hyperseg.core.parts import Context
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.crf.tune import Candidate, Tuned, class_gain
 from hyperseg.data.splits import make_split
 from hyperseg.recipes.refiners import deconv as module
 from hyperseg.recipes.refiners.deconv import DECONV, FEWEST_WRONG, DeconvSettings, Strength, hopeless
-from hyperseg.recipes.refiners.deep_crf import DEEP_CRF, DeepCrfSettings
-from hyperseg.recipes.run.steps import Made, refine
 from hyperseg.recipes.training import deconv as training
 
 TINY = DeconvSettings(width=2, stages=1, steps=2, batch=2, crop=8, group_length=8)
@@ -156,74 +154,3 @@ def test_other_parts_are_held_out_only_if_the_first_promises_something(
     said = " ".join(fitted.section(map, map, toy, task.split).sentences)
     assert ("the first of 3 parts" in said) == (maps == 1)
     assert ("It was trained on 3 maps" in said) == (maps == 3)
-
-
-def test_a_chain_fitted_again_takes_the_settings_that_were_chosen(toy: Scene) -> None:
-    """The first refiner is fitted with what its fit on all training pixels settled; nothing else changes."""
-    given: list[str] = []
-
-    def first(map: SegmentationMap, task: Task, settings: str, context: Context) -> Any:
-        given.append(settings)
-        return Same(settings + " fitted")
-
-    def second(map: SegmentationMap, task: Task, settings: str, context: Context) -> Any:
-        context.again(task.split, context.runtime)
-        return Same(settings)
-
-    chain: Any = [
-        (Refiner("a", str, first, None, settled=lambda settings, fitted: f"{settings}, {fitted.name}"), "plain"),  # type: ignore[arg-type]
-        (Refiner("b", str, second, None), "b"),  # type: ignore[arg-type]
-    ]
-    task = task_of(toy)
-    method: Any = Making(map_with(toy, task.split.val))
-    made = Made(Said(method.made), method)  # type: ignore[arg-type]
-    refine(made, method, None, chain, task, Runtime(quiet=True))
-    assert given == ["plain", "plain, plain fitted"]
-
-
-@dataclass(frozen=True)
-class Said:
-    map: SegmentationMap
-    name: str = "made"
-    window_px: int = 1
-    joined: None = None
-    calibrated: bool = False
-
-
-@dataclass(frozen=True)
-class Making:
-    made: SegmentationMap
-    step_name: str = "made"
-    margin_px: int = 0
-
-    def fit(self, task: Task, chosen: Any, runtime: Runtime) -> Making:
-        return self
-
-    def map(self, scene: Scene, runtime: Runtime) -> SegmentationMap:
-        return self.made
-
-
-@dataclass(frozen=True)
-class Same:
-    name: str
-    changes_nothing: bool = True
-
-    def apply(self, map: SegmentationMap, scene: Scene, runtime: Runtime) -> SegmentationMap:
-        return map
-
-    def joined(self, *args: Any) -> None:
-        return None
-
-    def window_px(self, before: int) -> int:
-        return before
-
-
-@pytest.mark.parametrize("weight", [None, 0.6])
-def test_a_settled_deep_crf_asks_nothing_and_is_the_chosen_one(weight: float | None) -> None:
-    settings = DeepCrfSettings()
-    crf = replace(settings.crf, weight=0.6, heads=0.0)
-    fitted: Any = type("Fitted", (), {"chosen": None if weight is None else crf})
-    settled = DEEP_CRF.settled(settings, fitted)
-    assert settled.forced
-    assert settled.crf == (crf if weight else replace(settings.crf, weight=0.0, heads=0.0))
-    assert replace(settled, forced=False, crf=settings.crf) == settings
