@@ -150,12 +150,13 @@ def fit(map: SegmentationMap, task: Task, settings: DeconvSettings, context: Con
     parts = iter([(split.train, map)]) if n == 1 else cross_fitting(task, context, n)
     held_out = [next(parts)]
     if asked and n > 1:
-        network = trainer.trained(held_out, runtime.within("on the first part", "first"))
+        short = replace(settings, steps=-(-settings.steps // n))  # for a share of the pixels
+        network = trainer.trained(held_out, short, runtime.within("on the first part", "first"))
         tuned = chosen(trainer, network)
         if not any(row.score > tuned.table[0].score for row in tuned.table):
             return fitted(trainer, network, replace(tuned, settings=None), {"held_out_parts": 1, "of_parts": n})
     held_out += parts
-    network = trainer.trained(held_out, runtime)
+    network = trainer.trained(held_out, settings, runtime)
     tuned = chosen(trainer, network) if asked else Tuned(Strength(settings.strengths[-1]), (), 0)
     return fitted(trainer, network, tuned, {"held_out_parts": len(held_out)})
 

@@ -61,11 +61,13 @@ class Trainer:
         """A network that leaves every map as it is."""
         return build_deconv(self.spec, seed=self.runtime.seed).eval()
 
-    def trained(self, held_out: Sequence[tuple[NDArray[np.bool_], SegmentationMap]], runtime: Runtime) -> DeconvNet:
+    def trained(
+        self, held_out: Sequence[tuple[NDArray[np.bool_], SegmentationMap]], settings: DeconvSettings, runtime: Runtime
+    ) -> DeconvNet:
         """A network trained on these, see `train_deconv`."""
         labels = self.task.scene.labels
         assert labels is not None
-        return train_deconv(self.spec, self.cube, labels, held_out, self.settings, runtime=runtime)
+        return train_deconv(self.spec, self.cube, labels, held_out, settings, runtime=runtime)
 
     def refined(self, network: DeconvNet, strength: float) -> SegmentationMap:
         """The map as the network makes it."""
