@@ -187,9 +187,9 @@ def deep_crf_sentences(numbers: Numbers) -> list[str]:
 
 def deconv_sentences(numbers: Numbers) -> list[str]:
     """What a deconvolution learnt from and how it reads the spectrum: "held_out_parts" and "band_groups"."""
-    found, parts = [], numbers.get("held_out_parts")
     if numbers.get("not_tried"):
-        return found
+        return []
+    found, parts = [], numbers.get("held_out_parts")
     if numbers.get("of_parts"):
         found.append(
             f"It was trained on the map made without the first of {numbers['of_parts']} parts of the training pixels "
