@@ -75,6 +75,10 @@ class ConvBlock(nn.Module):
         """(B, in, *S), (B, cond_dim) or None -> (B, out, *T)."""
         return self.finish(self.conv(x), cond)
 
+    def beside(self, x: Tensor, common: Tensor) -> Tensor:
+        """Of x with `common` behind its channels, which runs of maps of x have in common: see `Conv.beside`."""
+        return self.finish(self.conv.beside(x, common), None)
+
 
 class UpBlock(nn.Module):
     """The mirror of `ConvBlock`: transposed convolution to a given size, then the same steps."""

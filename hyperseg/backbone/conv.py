@@ -23,6 +23,7 @@ from hyperseg.core import SettingError
 
 LEAK = 0.01
 _CONV: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_FUNCTION: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED: dict[int, Callable[..., nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _BATCH_NORM = dict(enumerate(BATCH_NORMS, 1))
@@ -124,6 +125,30 @@ class Conv(nn.Module):
             weight, bias = _parameters(self.layer)
             return F.conv2d(x.squeeze(2), weight.squeeze(2), bias, w.stride[1:], w.pads[1:]).unsqueeze(2)
         return self.layer(x)
+
+    def beside(self, x: Tensor, common: Tensor) -> Tensor:
+        """`self` of x with `common` behind its channels, where runs of G maps of x have a map of `common` in common.
+
+        The common part is convolved once instead of G times. Only for layers without a short cut and even padding.
+
+        Args:
+            x: (B * G, a, *S).
+            common: (B, in - a, *S).
+        """
+        assert not any((self.uneven, self.window.flat, self.window.plane))
+        weight, bias = _parameters(self.layer)
+        convolve = _FUNCTION[x.ndim - 2]
+        own, other = weight[:, : x.shape[1]], weight[:, x.shape[1] :]
+        found = convolve(x, own, bias, self.window.stride, self.window.pads)
+        once = convolve(common, other, None, self.window.stride, self.window.pads)
+        found.unflatten(0, (len(common), -1)).add_(once.unsqueeze(1))
+        return found
+
+    def matrix(self) -> tuple[Tensor, Tensor | None]:
+        """(out, in) weights, and the bias, of a kernel of one element."""
+        assert math.prod(self.window.kernel) == 1
+        weight, bias = _parameters(self.layer)
+        return weight.flatten(1), bias
 
     def _pad_behind(self, x: Tensor) -> Tensor:
         """Add the zeros that only the last window needs, and none where it needs none."""

@@ -132,8 +132,7 @@ class DeconvNet(nn.Module):
         Raises:
             SettingError: shapes that do not fit the spec or each other.
         """
-        masks = self.masks(bands, log_probs)
-        fused = masks.mean(1) if self.fuse is None else self.fuse(masks.flatten(1, 2))
+        fused = self._fused(self._seen(bands, log_probs))
         base = _precise(log_probs)
         if self.spec.base == "coarse":
             base = upsampled(coarsened(base, self.stride), self.stride, base.shape[2:])
@@ -141,28 +140,44 @@ class DeconvNet(nn.Module):
 
     def masks(self, bands: Tensor, log_probs: Tensor) -> Tensor:
         """What each band group adds to the K scores before fusion: (B, G, K, H, W); arguments as for `forward`."""
+        scores: Tensor = self.score(self._seen(bands, log_probs))
+        return scores.unflatten(0, (-1, self.cut.shape[0]))
+
+    def _fused(self, seen: Tensor) -> Tensor:
+        """The masks' fusion, (B, K, H, W): two linear steps, scores and fusion, taken as one."""
+        (groups, _), k = self.cut.shape, self.spec.n_classes
+        score, bias = self.score.matrix()
+        assert bias is not None
+        if self.fuse is None:
+            fuse = torch.eye(k, dtype=score.dtype, device=score.device).repeat(1, groups) / groups
+        else:
+            fuse = self.fuse.matrix()[0]
+        fuse = fuse.unflatten(1, (groups, k)).transpose(0, 1)  # group, fused class, class of the group
+        weight = (fuse @ score).transpose(0, 1).flatten(1)
+        pixels = seen.unflatten(0, (-1, groups)).permute(0, 3, 4, 1, 2).flatten(3)
+        return F.linear(pixels, weight, (fuse @ bias).sum(0)).permute(0, 3, 1, 2)
+
+    def _seen(self, bands: Tensor, log_probs: Tensor) -> Tensor:
+        """What is seen of every band group, (B * G, width, H, W): all steps but the scores."""
         self._check(bands, log_probs)
         height, width = bands.shape[3:]
         # groups become images of the batch: they share all weights
         x = self.cut(self._grow(bands)).flatten(0, 1)
+        if x.device.type == "cpu":  # few channels: twice as quick with those of a pixel together
+            x = x.contiguous(memory_format=torch.channels_last)
         x, places = self.read(x), []
         for block in self.down:
             x, where = pool(block(x))
             places.append(where)
         marginals = coarsened(log_probs, self.stride).clamp_min(LEAST).log()
-        x = self.mix(torch.cat((x, self._repeated(marginals)), dim=1))
+        x = self.mix.beside(x, marginals)
         for block, where in zip(self.up, reversed(places), strict=True):
             raised = unpool(x, where) if self.spec.switches else _enlarge(x, 2)
             x = block(raised, raised.shape[2:])
         seen = _precise(log_probs).softmax(1).clamp_min(LEAST).log()
         # cropped after the unpooling: places count pixels of the grown images
-        x = self.see(torch.cat((x[..., :height, :width], self._repeated(seen)), dim=1))
-        scores: Tensor = self.score(x if self.drop is None else self.drop(x))
-        return scores.unflatten(0, (-1, self.cut.shape[0]))
-
-    def _repeated(self, maps: Tensor) -> Tensor:
-        """(B, K, h, w) -> (B * G, K, h, w): the same for every group."""
-        return maps.repeat_interleave(self.cut.shape[0], 0)
+        x = self.see.beside(x[..., :height, :width], seen)
+        return x if self.drop is None else self.drop(x)
 
     def _grow(self, bands: Tensor) -> Tensor:
         """Continue right and bottom by the last column and row to a multiple of the stride."""

@@ -118,10 +118,12 @@ def context(
     energies = -pooled(logs, stride, valid=valid)
     live = None if valid is None else pooled(valid[None].float(), stride)[0] > 0
     tables = pairwise.tables(
-        pooled(features, stride, valid=valid)[None], radius=settings.radius, weight=settings.weight,
-        heads=settings.heads, form=settings.form, valid=live,
+        pooled(features, stride, valid=valid)[None], radius=settings.radius, heads=settings.heads, form=settings.form
+    )
+    found = infer(
+        energies, {offset: table[0] for offset, table in tables.items()}, settings=settings.inference, live=live,
+        weight=settings.weight, origin=origin, warn=warn,
     )  # fmt: skip
-    found = infer(energies, {o: t[0] for o, t in tables.items()}, settings=settings.inference, origin=origin, warn=warn)
     change = found.q.clamp(min=torch.finfo(torch.float32).tiny).log() - (-energies).log_softmax(0)
     if stride > 1:
         change = change.repeat_interleave(stride, 1).repeat_interleave(stride, 2)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.crf.grid import Block, Tables, blocks, check_grid, ends
+from hyperseg.crf.grid import Block, Link, Tables, blocks, check_grid, ends
 from hyperseg.crf.settings import MeanField
 
 SETTLED = 1e-2
@@ -45,6 +45,8 @@ def infer(
     *,
     settings: MeanField | None = None,
     start: Tensor | None = None,
+    live: Tensor | None = None,
+    weight: float = 1.0,
     origin: tuple[int, int] = (0, 0),
     warn: bool = True,
     piece: int = PIECE,
@@ -54,9 +56,12 @@ def infer(
     Args:
         unary: (..., K, h, w) energies.
         tables: finite energies per offset (dy, dx), (..., K, K, h - |dy|, w - |dx|), see `hyperseg.crf.grid`; their
-            leading axes may be missing or 1 where all of a batch shares them. None of them is copied.
+            leading axes may be missing or 1 where all of a batch shares them. None of them is copied. One table for
+            all edges of an offset, (..., K, K, 1, 1) expanded over the grid, is a matrix product per sweep: quicker.
         settings: default `MeanField()`.
         start: (..., K, h, w) marginals to start from; default softmax(-unary).
+        live: (h, w) bool; other nodes take no part: they are no neighbours of any, and end as they start.
+        weight: factor on the tables.
         origin: (y, x) of the first node in the grid that this one is a tile of, for the colours of the checkerboard.
         warn: log an entry where more than 1 % of the nodes have not settled, unless gradients are asked for (training
             unrolls few sweeps on purpose).
@@ -84,19 +89,23 @@ def infer(
             f'{settings.order} mean field has no gradient: use order="parallel", or torch.no_grad() to infer.'
         )
     change = moving = 0.0
+    whole = q
+    if live is not None:
+        q = q * live  # what has no probability has no say
     if settings.iterations:
         h, w = unary.shape[-2:]
         # a GPU wants few large operations, and autograd a graph without pieces
         most = piece if unary.device.type == "cpu" and not followed else unary.numel()
         schedule = list(blocks((h, w), tables, order=settings.order, origin=origin, device=unary.device))
+        field = Field(unary, tables, weight, live, most, settings.damping)
         for _ in range(settings.iterations):
             before = q
             if settings.order == "parallel":  # a single block, which holds all nodes
-                q = _updated(before, unary, tables, schedule[0], most, settings.damping)
+                q = field.updated(before, schedule[0])
                 continue
             q = before.clone()
             for block in schedule:
-                q[(..., *block.nodes)] = _updated(q, unary, tables, block, most, settings.damping)
+                q[(..., *block.nodes)] = field.updated(q, block)
         changes = (q - before).detach().abs().amax(-3)
         change, moving = float(changes.max()), float((changes > SETTLED).float().mean())
     if math.isnan(change):
@@ -109,31 +118,66 @@ def infer(
             "mean field has not settled: sweep %d still changed %.0f %% of the nodes, by up to %.2g. Try %s.",
             settings.iterations, 100 * moving, change, remedy,
         )  # fmt: skip
-    return Marginals(q, change)
+    return Marginals(q if live is None else torch.where(live, q, whole), change)
 
 
-def _updated(q: Tensor, unary: Tensor, tables: Tables, block: Block, most: int, damping: float) -> Tensor:
-    """What the nodes of a block become, given all others; at most `most` values per operation."""
-    field = -unary[(..., *block.nodes)]
-    views = [
-        (link.summed, field[(..., *link.inside)], tables[link.offset][(..., *link.edge)], q[(..., *link.neighbour)])
-        for link in block.links
-    ]
-    rows = max(1, most * field.shape[-2] // field.numel())
-    for top in range(0, field.shape[-2], rows):  # both ends of an edge while its table is in the cache
-        part = (..., slice(top, top + rows), slice(None))
-        for summed, received, table, neighbours in views:
-            # one label of the neighbours at a time: no product as large as the tables is ever formed
-            here, slices, shares = received[part], table[part].unbind(summed), neighbours[part].unbind(-3)
-            for values, share in zip(slices, shares, strict=True):
-                here.addcmul_(values, share.unsqueeze(-3), value=-1)
-    new = torch.softmax(field, -3)
-    if damping == 0 and block.chosen is None:
-        return new
-    old = q[(..., *block.nodes)]
-    if damping:
-        new = torch.lerp(new, old, damping)
-    return new if block.chosen is None else torch.where(block.chosen, new, old)
+@dataclass(frozen=True, eq=False)
+class Field:
+    """What the nodes of a grid are updated with; attributes as for `infer`.
+
+    Attributes:
+        most: values per operation where every edge has its own table.
+        damping: share of a node's old value that an update keeps.
+    """
+
+    unary: Tensor
+    tables: Tables
+    weight: float
+    live: Tensor | None
+    most: int
+    damping: float
+
+    def updated(self, q: Tensor, block: Block) -> Tensor:
+        """What the nodes of a block become, given all others."""
+        received = -self.unary[(..., *block.nodes)]
+        own = []
+        for link in block.links:
+            table = self.tables[link.offset]
+            if table.stride()[-2:] == (0, 0):
+                self._receive_alike(received[(..., *link.inside)], table[..., 0, 0], q[(..., *link.neighbour)], link)
+            else:
+                own.append(link)
+        self._receive(received, q, own)
+        new = torch.softmax(received, -3)
+        if self.live is not None:
+            new = new * self.live[(..., *block.nodes)]
+        if self.damping == 0 and block.chosen is None:
+            return new
+        old = q[(..., *block.nodes)]
+        if self.damping:
+            new = torch.lerp(new, old, self.damping)
+        return new if block.chosen is None else torch.where(block.chosen, new, old)
+
+    def _receive_alike(self, received: Tensor, table: Tensor, neighbours: Tensor, link: Link) -> None:
+        """Subtract, in place, what neighbours send along edges that share one (..., K, K) table."""
+        matrix = self.weight * (table if link.summed == -3 else table.transpose(-1, -2))
+        received.sub_((matrix @ neighbours.flatten(-2)).unflatten(-1, neighbours.shape[-2:]))
+
+    def _receive(self, received: Tensor, q: Tensor, links: list[Link]) -> None:
+        """Subtract, in place, what neighbours send along edges with tables of their own."""
+        views = [
+            (link.summed, received[(..., *link.inside)], self.tables[link.offset][(..., *link.edge)],
+             q[(..., *link.neighbour)])
+            for link in links
+        ]  # fmt: skip
+        rows = max(1, self.most * received.shape[-2] // received.numel())
+        for top in range(0, received.shape[-2] if views else 0, rows):  # both ends of an edge while its table is cached
+            part = (..., slice(top, top + rows), slice(None))
+            for summed, to, table, neighbours in views:
+                # one label of the neighbours at a time: no product as large as the tables is ever formed
+                here, slices, shares = to[part], table[part].unbind(summed), neighbours[part].unbind(-3)
+                for values, share in zip(slices, shares, strict=True):
+                    here.addcmul_(values, share.unsqueeze(-3), value=-self.weight)
 
 
 def free_energy(q: Tensor, unary: Tensor, tables: Tables) -> Tensor:

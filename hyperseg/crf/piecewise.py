@@ -60,16 +60,9 @@ class Pairwise(nn.Module):
         return self.table[DIRECTIONS.index(towards)]
 
     def tables(
-        self,
-        features: Tensor,
-        *,
-        radius: int = 1,
-        weight: float = 1.0,
-        heads: float = 1.0,
-        form: Form = "residual",
-        valid: Tensor | None = None,
+        self, features: Tensor, *, radius: int = 1, weight: float = 1.0, heads: float = 1.0, form: Form = "residual"
     ) -> dict[Offset, Tensor]:
-        """Energies of all edges of a grid.
+        """Energies of all edges of a grid; without heads one table per direction, expanded over the grid.
 
         "residual": V = -weight (table + heads * scores), the scores trained on top of unaries and table.
         "joint": V = -weight log P(a, b | x), as published. The joint holds what the features of both ends say about
@@ -79,7 +72,6 @@ class Pairwise(nn.Module):
             features: (B, F, h, w).
             radius, weight, heads: as in `DeepCRF`.
             form: of the energies; heads must have been trained for it.
-            valid: (h, w) bool; edges at a node without data get energy 0.
 
         Returns:
             offset -> (B, K, K, h - |dy|, w - |dx|).
@@ -88,16 +80,18 @@ class Pairwise(nn.Module):
         for offset in offsets(radius):
             first, second = ends(offset)
             towards = direction(offset)
-            scores = self(features[..., *first], features[..., *second], towards)
+            at, to = features[..., *first], features[..., *second]
+            prior = self.prior(towards)[:, :, None, None]
             match form:
+                case "residual" if heads == 0:
+                    energy = (-weight * prior).expand(len(at), -1, -1, *at.shape[2:])
                 case "residual":
-                    energy = -weight * (heads * scores + self.prior(towards)[:, :, None, None])
+                    energy = -weight * (heads * self(at, to, towards) + prior)
                 case "joint":
+                    scores = self(at, to, towards)
                     energy = -weight * scores.flatten(1, 2).log_softmax(1).view_as(scores)
                 case _:
                     raise SettingError(f"form must be residual or joint, got {form!r}.")
-            if valid is not None:
-                energy = torch.where(valid[first] & valid[second], energy, energy.new_zeros(()))
             found[offset] = energy
         return found
 

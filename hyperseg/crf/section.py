@@ -24,7 +24,8 @@ def refiner_section(
         numbers: "settings" it was applied with, None where it left the map alone; "table" of the candidates (fields
             of `hyperseg.crf.tune.Candidate`, score and changed in percent) and "validation_pixels" they were judged
             on; "changes" of test pixels (fields of `ClassChange`); where there are any, "engine", "usual": the usual
-            settings stand unless they are beaten, and "errors": by how many standard errors.
+            settings stand unless they are beaten, "errors": by how many standard errors, and "not_tried": why nothing
+            was tried.
         title: heading, also the refiner's name at the beginning of a sentence.
         sentences: what is to be said of this refiner only.
         figures: pictures of what it learnt.
@@ -34,7 +35,10 @@ def refiner_section(
     given = [_flat(row["settings"] or {}) for row in tried]
     varying, constant = _columns(given)
     engine = f" (engine: {numbers['engine']})" if numbers.get("engine") else ""
-    said = [f"{_applied(settings, tried, varying)}{engine}.", *sentences]
+    if numbers.get("not_tried"):
+        said = [f"It was not tried, so it left the map as it is: {numbers['not_tried']}.", *sentences]
+    else:
+        said = [f"{_applied(settings, tried, varying)}{engine}.", *sentences]
     changed = [change for change in changes if change["changed"]]
     if settings is not None and changes and not changed:
         said.append("It changed the class of no test pixel.")
@@ -183,8 +187,15 @@ def deep_crf_sentences(numbers: Numbers) -> list[str]:
 
 def deconv_sentences(numbers: Numbers) -> list[str]:
     """What a deconvolution learnt from and how it reads the spectrum: "held_out_parts" and "band_groups"."""
+    if numbers.get("not_tried"):
+        return []
     found, parts = [], numbers.get("held_out_parts")
-    if parts == 1:
+    if numbers.get("of_parts"):
+        found.append(
+            f"It was trained on the map made without the first of {numbers['of_parts']} parts of the training pixels "
+            "only: it set no more validation pixels right, so the other parts were not tried."
+        )
+    elif parts == 1:
         found.append(
             "It was trained on the map as it is, which knows the training pixels better than any others, and may "
             "trust it too much."

@@ -54,6 +54,22 @@ def test_same_at_stride_one_is_torchs_same(k: int) -> None:
     torch.testing.assert_close(layer(x), want)
 
 
+@pytest.mark.parametrize(("ndim", "kernel"), [(1, 1), (2, 1), (1, 3), (2, 3), (3, 3)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_common_channels_are_as_if_they_were_repeated(ndim: int, kernel: int, bias: bool) -> None:
+    layer = Conv(ConvSpec(ndim, **PLAIN), 5, 4, kernel, bias=bias).double()
+    x, common = noise(6, 3, *(4,) * ndim), noise(2, 2, *(4,) * ndim, seed=1)
+    joined = torch.cat((x, common.repeat_interleave(3, 0)), 1)
+    torch.testing.assert_close(layer.beside(x, common), layer(joined))
+
+
+def test_a_kernel_of_one_element_is_a_matrix() -> None:
+    layer, x = Conv(ConvSpec(2, **PLAIN), 5, 4, 1).double(), noise(2, 5, 3, 3)
+    matrix, bias = layer.matrix()
+    assert bias is not None
+    torch.testing.assert_close(layer(x)[1, :, 2, 0], matrix @ x[1, :, 2, 0] + bias)
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     n=st.tuples(st.integers(6, 13), st.integers(6, 9), st.integers(6, 7)),

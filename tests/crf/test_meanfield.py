@@ -252,6 +252,49 @@ def test_grids_equal_the_loop_over_edges(order: str, kinds: Sequence[Offset], h:
     assert found.last_change == pytest.approx(change, abs=1e-12)
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("radius", [1, 2])
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_one_table_for_all_edges_is_that_table_at_every_edge(order: str, radius: int, batch: tuple[int, ...]) -> None:
+    unary, tables = field(3, 5, 7, kinds=offsets(radius), seed=12)
+    unary = unary.expand(*batch, *unary.shape)
+    shared = {offset: table[..., :1, :1].expand_as(table) for offset, table in tables.items()}
+    copied = {offset: table.contiguous() for offset, table in shared.items()}
+    settings = MeanField(4, order, damping=0.2)
+    found, wanted = infer(unary, shared, settings=settings), infer(unary, copied, settings=settings)
+    assert all(table.stride()[-2:] != (0, 0) for table in copied.values())
+    torch.testing.assert_close(found.q, wanted.q, atol=1e-13, rtol=0)
+    assert (found.q - infer(unary, tables, settings=settings).q).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_weight_scales_the_tables(shared: bool) -> None:
+    unary, tables = field(3, 5, 7, seed=12)
+    if shared:
+        tables = {offset: table[..., :1, :1].expand_as(table) for offset, table in tables.items()}
+    scaled = {offset: 0.3 * table for offset, table in tables.items()}
+    found = infer(unary, tables, settings=MeanField(4), weight=0.3).q
+    torch.testing.assert_close(found, infer(unary, scaled, settings=MeanField(4)).q, atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shared", [False, True])
+def test_nodes_that_are_not_live_are_as_if_their_edges_had_no_energy(order: str, shared: bool) -> None:
+    unary, tables = field(3, 5, 7, kinds=offsets(2), seed=14)
+    live = torch.rand(5, 7, generator=torch.Generator().manual_seed(3)) > 0.3
+    assert 5 < live.sum() < 30
+    if shared:
+        tables = {offset: table[..., :1, :1].expand_as(table) for offset, table in tables.items()}
+    cut = {}
+    for offset, table in tables.items():
+        first, second = ends(offset)
+        cut[offset] = torch.where(live[first] & live[second], table, 0.0)
+    settings = MeanField(4, order, damping=0.2)
+    found = infer(unary, tables, settings=settings, live=live).q
+    torch.testing.assert_close(found, infer(unary, cut, settings=settings).q, atol=1e-12, rtol=0)
+    torch.testing.assert_close(found[:, ~live], torch.softmax(-unary, 0)[:, ~live], atol=1e-15, rtol=0)
+
+
 @pytest.mark.parametrize("order", ["parallel", "checkerboard"])
 def test_pieces_do_not_show(order: str) -> None:
     unary, tables = field(3, 13, 6, kinds=offsets(2), seed=13)

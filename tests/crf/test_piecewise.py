@@ -123,14 +123,12 @@ def test_energies_are_table_and_heads_on_the_two_ends_of_every_edge(radius: int,
         torch.testing.assert_close(table[..., 0, 0], wanted)
 
 
-def test_edges_at_nodes_without_data_have_no_energy() -> None:
-    valid = torch.ones(5, 7, dtype=torch.bool)
-    valid[2, 3] = False
-    right = talking().tables(torch.randn(1, 4, 5, 7), valid=valid)[0, 1]
-    dead = (right == 0).all(1).all(1)[0]
-    assert dead[2, 2]
-    assert dead[2, 3]
-    assert dead.sum() == 2
+def test_without_heads_all_edges_of_a_direction_share_one_table() -> None:
+    heads, features = talking(), torch.randn(2, 4, 5, 7)
+    for offset, table in heads.tables(features, radius=2, weight=2.0, heads=0.0).items():
+        assert table.shape == (2, K, K, 5 - abs(offset[0]), 7 - abs(offset[1]))
+        assert table.stride()[-2:] == (0, 0)
+        torch.testing.assert_close(table[0, ..., 0, 0], -2 * heads.prior(direction(offset)))
 
 
 def test_nodes_take_the_majority_of_their_cell() -> None:

@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import HypersegError, Scene, SegmentationMap, SettingError, Split
+from hyperseg.core import UNLABELLED, HypersegError, Scene, SegmentationMap, SettingError, Split
 from hyperseg.core.parts import Context, Method, Model, Refiner, Saved, prefixed
 from hyperseg.core.sections import Section
 from hyperseg.core.settings import from_json, option, settings, to_json
 from hyperseg.core.task import Task
+from hyperseg.core.words import counted
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.data.bands.groups import Cut
 from hyperseg.recipes.methods.band_groups import band_groups, groups_option
 from hyperseg.recipes.methods.network import whitened
-from hyperseg.recipes.refiners.held_out import cross_fitted
+from hyperseg.recipes.refiners.held_out import Mask, cross_fitting
 from hyperseg.recipes.refiners.tuned import tuned_numbers, with_changes
 from hyperseg.recipes.training.settings import NOISE
 
 if TYPE_CHECKING:
     from hyperseg.core.runtime import Runtime
     from hyperseg.crf.deconv import DeconvNet
+    from hyperseg.crf.tune import Tuned
     from hyperseg.data.preprocess import Preprocess
+    from hyperseg.recipes.training.deconv import Trainer
+
+NAME = "deconv"
+FEWEST_WRONG = 8  # validation pixels, see `hopeless`
 
 
 @settings
@@ -84,7 +90,7 @@ class FittedDeconv:
     network: DeconvNet
     preprocess: Preprocess
     numbers: dict[str, Any]
-    name: str = "deconv"
+    name: str = NAME
     margin_px: int = 0
     exact: bool = True
 
@@ -126,37 +132,67 @@ class FittedDeconv:
 
 
 def fit(map: SegmentationMap, task: Task, settings: DeconvSettings, context: Context) -> FittedDeconv:
-    """Train on held-out maps, and choose the strength on validation pixels."""
-    import torch
+    """Train on held-out maps, and choose the strength on validation pixels.
 
-    from hyperseg.crf.deconv import DeconvSpec
-    from hyperseg.crf.tune import Tuned, choose
-    from hyperseg.recipes.training.deconv import apply_deconv, train_deconv
+    What cannot win there is not trained to the end: see `hopeless`; and after the map made without the first part a
+    network is trained on that part alone, and the other maps are made only if it sets more validation pixels right.
+    """
+    from hyperseg.crf.tune import Tuned
+    from hyperseg.recipes.training.deconv import Trainer
 
     scene, split, runtime = task.scene, task.split, context.runtime
     assert scene.labels is not None
-    held_out = [(split.train, map)] if settings.parts == 1 else cross_fitted(task, context, settings.parts)
+    asked, n = bool(split.val.any()) and not settings.forced, settings.parts
     preprocess = whitened(task)
-    groups = band_groups(task, preprocess, settings)
-    spec = DeconvSpec(
-        preprocess.n_out, scene.n_classes, groups, width=settings.width, stages=settings.stages, fuse=settings.fuse,
-        switches=settings.switches,
-    )  # fmt: skip
-    cube = torch.from_numpy(scene.features(preprocess)).permute(2, 0, 1).to(runtime.device)
-    network = train_deconv(spec, cube, scene.labels, held_out, settings, runtime=runtime)
+    trainer = Trainer(map, task, settings, preprocess, band_groups(task, preprocess, settings), runtime, NAME)
+    if asked and (why := hopeless(map, scene.labels, split.val)):
+        return fitted(trainer, trainer.untrained(), Tuned(None, (), int(split.val.sum())), {"not_tried": why})
+    parts = iter([(split.train, map)]) if n == 1 else cross_fitting(task, context, n)
+    held_out = [next(parts)]
+    if asked and n > 1:
+        short = replace(settings, steps=-(-settings.steps // n))  # for a share of the pixels
+        network = trainer.trained(held_out, short, runtime.within("on the first part", "first"))
+        tuned = chosen(trainer, network)
+        if not any(row.score > tuned.table[0].score for row in tuned.table):
+            return fitted(trainer, network, replace(tuned, settings=None), {"held_out_parts": 1, "of_parts": n})
+    held_out += parts
+    network = trainer.trained(held_out, settings, runtime)
+    tuned = chosen(trainer, network) if asked else Tuned(Strength(settings.strengths[-1]), (), 0)
+    return fitted(trainer, network, tuned, {"held_out_parts": len(held_out)})
 
-    def refined(chosen: Strength) -> SegmentationMap:
-        return apply_deconv(
-            map, network, scene, preprocess, strength=chosen.strength, device=runtime.device, made_by=DECONV.name
-        )
 
-    tuned: Tuned[Strength] = Tuned(Strength(settings.strengths[-1]), (), 0)
-    if split.val.any() and not settings.forced:
-        candidates = [Strength(s) for s in settings.strengths]
-        tuned = choose(map, ((s, refined(s)) for s in candidates), scene.labels, split.val)
-    more = {"band_groups": [list(g) for g in groups], "held_out_parts": len(held_out)}
+def hopeless(map: SegmentationMap, labels: NDArray[np.int16], val: Mask) -> str:
+    """Why validation pixels cannot speak for any correction of this map, or "".
+
+    A gain counts if it exceeds its standard error over classes: two wrong pixels at least, of two classes, must become
+    right, and the network sets right one wrong pixel of six or fewer (docs/benchmarks.md).
+    """
+    val = val & (labels != UNLABELLED) if map.valid is None else val & (labels != UNLABELLED) & map.valid
+    truth = labels[val]
+    wrong = truth[map.labels()[val] != truth]
+    classes, of = len(np.unique(wrong)), len(np.unique(truth))
+    found = f"of {counted(len(truth), 'validation pixel')} the map has {len(wrong)} wrong"
+    if len(wrong) < FEWEST_WRONG:
+        return f"{found}, and with fewer than {FEWEST_WRONG} no gain could be told from chance"
+    if classes < 2 <= of:
+        return f"{found}, all of one class, and a gain in one class alone does not count"
+    return ""
+
+
+def chosen(trainer: Trainer, network: DeconvNet) -> Tuned[Strength]:
+    """The strength that validation pixels speak for, or none."""
+    from hyperseg.crf.tune import choose
+
+    labels, val = trainer.task.scene.labels, trainer.task.split.val
+    assert labels is not None
+    candidates = [Strength(s) for s in trainer.settings.strengths]
+    return choose(trainer.map, ((s, trainer.refined(network, s.strength)) for s in candidates), labels, val)
+
+
+def fitted(trainer: Trainer, network: DeconvNet, tuned: Tuned[Strength], more: dict[str, Any]) -> FittedDeconv:
     strength = None if tuned.settings is None else tuned.settings.strength
-    return FittedDeconv(strength, network, preprocess, tuned_numbers(DECONV.name, tuned) | more)
+    more = {"band_groups": [list(g) for g in trainer.spec.groups]} | more
+    return FittedDeconv(strength, network, trainer.preprocess, tuned_numbers(NAME, tuned) | more)
 
 
 def check(task: Task, settings: DeconvSettings, method: Method, chosen: Any, place: int) -> None:
@@ -175,7 +211,7 @@ def check(task: Task, settings: DeconvSettings, method: Method, chosen: Any, pla
         except HypersegError as fault:
             faults.append(fault)
     if len(faults) == 2:
-        raise SettingError(f"{DECONV.name} is fitted on maps made without a part of the training pixels: {faults[0]}")
+        raise SettingError(f"{NAME} is fitted on maps made without a part of the training pixels: {faults[0]}")
 
 
 def load(saved: Saved, model: Model) -> FittedDeconv:
@@ -189,4 +225,4 @@ def load(saved: Saved, model: Model) -> FittedDeconv:
     return FittedDeconv(saved.record["strength"], network, preprocess, {})
 
 
-DECONV = Refiner("deconv", DeconvSettings, fit, load, check, title="The deconvolution refiner")
+DECONV = Refiner(NAME, DeconvSettings, fit, load, check, title="The deconvolution refiner")

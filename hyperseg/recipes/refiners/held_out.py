@@ -91,7 +91,12 @@ def held_out(map: SegmentationMap, task: Task, context: Context, *, retrain: boo
 
 
 def cross_fitted(task: Task, context: Context, parts: int) -> Held:
-    """(training pixels, map made by method and refiners without them); together all training pixels.
+    """All of `cross_fitting`."""
+    return list(cross_fitting(task, context, parts))
+
+
+def cross_fitting(task: Task, context: Context, parts: int) -> Iterator[tuple[Mask, SegmentationMap]]:
+    """(training pixels, map made by method and refiners without them), one after the other; together all of them.
 
     A method knows its training pixels better than any others: what learns from its map has to learn from pixels it
     did not know. Where most test pixels lie among training pixels (a leak above one half), so do those held out.
@@ -100,13 +105,11 @@ def cross_fitted(task: Task, context: Context, parts: int) -> Held:
 
     scene, split = task.scene, task.split
     assert scene.labels is not None
-    found = []
     apart = not lies_among(split, context)
     for i, part in enumerate(folds(split, scene.labels, parts, apart=apart, parcels=scene.parcels)):
         if part.any():
             runtime = context.runtime.within(f"without part {i + 1}/{parts}", f"without{i}")
-            found.append((part, context.again(without(split, part), runtime)))
-    return found
+            yield part, context.again(without(split, part), runtime)
 
 
 def lies_among(split: Split, context: Context) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from hyperseg.backbone import Groups
 from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, tiles
 from hyperseg.core.runtime import Runtime
+from hyperseg.core.task import Task
 from hyperseg.crf.deconv import DeconvNet, DeconvSpec, build_deconv
 from hyperseg.crf.deep import log_probs
 from hyperseg.data.preprocess import Preprocess
@@ -20,6 +24,57 @@ from hyperseg.engine.one_cycle import step_generator, train_one_cycle
 
 if TYPE_CHECKING:
     from hyperseg.recipes.refiners.deconv import DeconvSettings
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What trainings of a deconvolution for one map, on different held-out maps, have in common.
+
+    Attributes:
+        map: what is to be refined; `by` is what the refined map's chain calls this.
+        groups: of the features that `preprocess` makes.
+    """
+
+    map: SegmentationMap
+    task: Task
+    settings: DeconvSettings
+    preprocess: Preprocess
+    groups: Groups
+    runtime: Runtime
+    by: str
+
+    @cached_property
+    def spec(self) -> DeconvSpec:
+        s = self.settings
+        return DeconvSpec(
+            self.preprocess.n_out, self.task.n_classes, self.groups, width=s.width, stages=s.stages, fuse=s.fuse,
+            switches=s.switches,
+        )  # fmt: skip
+
+    @cached_property
+    def cube(self) -> Tensor:
+        """(L, H, W) preprocessed, on the device."""
+        features = torch.from_numpy(self.task.scene.features(self.preprocess))
+        return features.permute(2, 0, 1).to(self.runtime.device)
+
+    def untrained(self) -> DeconvNet:
+        """A network that leaves every map as it is."""
+        return build_deconv(self.spec, seed=self.runtime.seed).eval()
+
+    def trained(
+        self, held_out: Sequence[tuple[NDArray[np.bool_], SegmentationMap]], settings: DeconvSettings, runtime: Runtime
+    ) -> DeconvNet:
+        """A network trained on these, see `train_deconv`."""
+        labels = self.task.scene.labels
+        assert labels is not None
+        return train_deconv(self.spec, self.cube, labels, held_out, settings, runtime=runtime)
+
+    def refined(self, network: DeconvNet, strength: float) -> SegmentationMap:
+        """The map as the network makes it."""
+        return apply_deconv(
+            self.map, network, self.task.scene, self.preprocess, strength=strength, device=self.runtime.device,
+            made_by=self.by,
+        )  # fmt: skip
 
 
 def train_deconv(

@@ -71,7 +71,6 @@ def learn_pairwise(
         )
     if labels is None:
         return pairwise.eval(), {"pairs": {}, "nodes_per_class": {}, "heads_trusted": False}
-    train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, runtime=runtime)
     pairs = {}
     for towards, found in edges.items():
         same = np.equal(*found.classes(labels))
@@ -80,7 +79,15 @@ def learn_pairwise(
     nodes = {name: int(n) for name, n in zip(scene.classes, counts, strict=True)}
     # heads that saw no two classes meet at close range know nothing of borders, and wipe out classes they never saw
     trusted = reach <= NEAR and min(n["different"] for n in pairs.values()) >= FEW
-    return pairwise, {"pairs": pairs, "pairs_within": reach, "nodes_per_class": nodes, "heads_trusted": trusted}
+    if settings.joint or settings.crf.form != "residual" or used(settings, split, trusted=trusted):
+        train_heads(pairwise, node_features(features, scene, stride), logs, labels, edges, settings, runtime=runtime)
+    return pairwise.eval(), {"pairs": pairs, "pairs_within": reach, "nodes_per_class": nodes, "heads_trusted": trusted}
+
+
+def used(settings: DeepCrfSettings, split: Split, *, trusted: bool) -> bool:
+    """Whether anything can follow the heads: the usual field, or one that validation pixels are asked about."""
+    asked = bool(split.val.any()) and not settings.forced
+    return max(settings.heads, default=0.0) > 0 if asked else trusted and settings.crf.heads > 0
 
 
 def training_pairs(
@@ -177,7 +184,8 @@ def train_heads(
     """
     drop = nn.Dropout(settings.dropout)
     residual = settings.crf.form == "residual"
-    unsure = (logs.exp() * (1 - settings.doubt) + settings.doubt / len(logs)).log()
+    rows, width = nodes.flatten(1).T.contiguous(), labels.shape[1]  # a node's features lie together: quickly drawn
+    unsure = (logs.exp() * (1 - settings.doubt) + settings.doubt / len(logs)).log().flatten(1).T.contiguous()
     ends: dict[Direction, list[Tensor]] = {}
     chances: dict[Direction, Tensor] = {}
     for towards, e in edges.items():
@@ -185,7 +193,8 @@ def train_heads(
         weights = torch.ones(len(e.first))
         if settings.same_share is not None:
             weights = edge_weights(*classes, same_share=settings.same_share)
-        ends[towards] = [x.to(nodes.device) for x in (*(torch.from_numpy(at) for at in (e.first, e.second)), *classes)]
+        places = (torch.from_numpy(at[:, 0] * width + at[:, 1]) for at in (e.first, e.second))
+        ends[towards] = [x.to(nodes.device) for x in (*places, *classes)]
         chances[towards] = weights
 
     def batches(step: int) -> dict[Direction, Tensor]:
@@ -199,12 +208,14 @@ def train_heads(
         terms: dict[str, Tensor] = {}
         for towards, chosen in drawn.items():
             first, second, a, b = (part[chosen] for part in ends[towards])
-            pair = [drop(nodes[:, at[:, 0], at[:, 1]].T)[..., None, None] for at in (first, second)]
-            scores = pairwise(*pair, towards)[..., 0, 0]
+            # the pairs are the pixels of one image, (1, ..., pairs): quicker than as many images of a pixel
+            pair = (drop(rows[at].T.contiguous())[None, :, None] for at in (first, second))
+            scores = pairwise(*pair, towards)[..., 0, :]
             if residual:
-                p, q = (unsure[:, at[:, 0], at[:, 1]].T for at in (first, second))
-                scores = scores + p[:, :, None] + q[:, None] + settings.crf.weight * pairwise.prior(towards)
-            terms[towards] = pair_loss(scores, a, b)
+                p, q = (unsure[at].T[None] for at in (first, second))
+                prior = settings.crf.weight * pairwise.prior(towards)
+                scores = scores + p[:, :, None] + q[:, None] + prior[:, :, None]
+            terms[towards] = pair_loss(scores, a[None], b[None])
         return terms
 
     train_one_cycle(
