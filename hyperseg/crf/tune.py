@@ -18,6 +18,7 @@ from hyperseg.crf.settings import DenseCRF, Engine
 
 Settings = TypeVar("Settings")
 
+ROUNDING = 1e-9  # as a share of a gain
 LOG_FLOOR = 1e-12  # a probability of zero counts as this, so that one pixel cannot decide alone
 
 
@@ -42,8 +43,11 @@ class Candidate(Generic[Settings]):
     gain_error: float = 0.0
 
     def convincing(self, errors: float = 1.0) -> bool:
-        """The gain exceeds so many of its standard errors: what rests on one lucky class is no reason."""
-        return self.gain > errors * self.gain_error
+        """The gain exceeds so many of its standard errors: what rests on one lucky class is no reason.
+
+        A gain in a single class is exactly one standard error, and rounding must not make it more.
+        """
+        return self.gain > errors * self.gain_error * (1 + ROUNDING)
 
 
 @dataclass(frozen=True)

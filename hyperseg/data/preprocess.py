@@ -103,9 +103,9 @@ class Preprocess:
 
         The inverse of calling this; exact where all components were kept, else the nearest spectrum there is.
         """
-        values = np.asarray(features, np.float64)
+        values = np.asarray(features, np.float32)
         if self.components is not None:
-            values = values @ np.linalg.pinv(self.components.astype(np.float64)).T
+            values = values @ np.linalg.pinv(self.components.astype(np.float64)).T.astype(np.float32)
         out = np.full((*values.shape[:-1], self.n_bands), np.nan, np.float32)
         out[..., self.keep] = values * self.std + self.mean
         return out

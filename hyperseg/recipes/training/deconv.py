@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,12 +14,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hyperseg.backbone import Groups
-from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, tiles
+from hyperseg.core import UNLABELLED, Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.crf.deconv import DeconvNet, DeconvSpec, build_deconv
 from hyperseg.crf.deep import log_probs
 from hyperseg.data.preprocess import Preprocess
+from hyperseg.engine.device import full_float32
+from hyperseg.engine.feed import Feed
 from hyperseg.engine.one_cycle import step_generator, train_one_cycle
 
 if TYPE_CHECKING:
@@ -164,16 +166,22 @@ def apply_deconv(
         tile: side of a tile in pixels, a multiple of the network's stride.
         device: where to compute.
     """
-    network = network.to(device)
+    network, feed = network.to(device), Feed(scene, preprocess, device)
     if tile % network.stride:
         raise SettingError(f"tiles of {tile} pixels do not fit the coarse grid of {network.stride} pixels.")
     out = np.empty_like(map.probs)
-    for part in tiles(map.shape, size=(tile, tile), halo=network.halo):
-        bands = torch.from_numpy(scene.features(preprocess, part.read_slices)).permute(2, 0, 1).to(device)
-        logs = log_probs(map.probs[part.read_slices], device)
-        scores = network(bands[None, None], logs[None], strength=strength)[0].float()
-        (top, bottom), (left, right) = ((a - r, b - r) for (a, b), (r, _) in zip(part.core, part.read, strict=True))
-        out[part.core_slices] = scores[:, top:bottom, left:right].softmax(0).permute(1, 2, 0).cpu().numpy()
+    parts = list(tiles(map.shape, size=(tile, tile), halo=network.halo))
+
+    def scores() -> Iterator[tuple[Tile, tuple[Tensor]]]:
+        for part, sent in zip(parts, feed.send_all((part.read_slices, ()) for part in parts), strict=True):
+            bands, logs = feed.features(sent).permute(2, 0, 1), log_probs(map.probs[part.read_slices], device)
+            with full_float32(device):
+                made = network(bands[None, None], logs[None], strength=strength)[0].float().softmax(0)
+            (top, bottom), (left, right) = ((a - r, b - r) for (a, b), (r, _) in zip(part.core, part.read, strict=True))
+            yield part, (made[:, top:bottom, left:right].permute(1, 2, 0),)
+
+    for part, (values,) in feed.results(scores()):
+        out[part.core_slices] = values
     return map.refined(out, made_by)
 
 
