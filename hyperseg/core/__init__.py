@@ -11,12 +11,13 @@ from hyperseg.core.errors import (
     TrainingError,
 )  # fmt: skip
 from hyperseg.core.files import replaced
-from hyperseg.core.maps import SegmentationMap
+from hyperseg.core.maps import Decisions, SegmentationMap
 from hyperseg.core.scene import UNLABELLED, Cube, Grid, Scene
 from hyperseg.core.split import Split
 from hyperseg.core.tiles import Tile, around, tiles
 
 __all__ = [
-    "UNLABELLED", "Cube", "DataFileError", "Grid", "HypersegError", "LabelError", "RunError", "Scene", "SceneError",
-    "SegmentationMap", "SettingError", "Split", "SplitError", "Tile", "TrainingError", "around", "replaced", "tiles",
+    "UNLABELLED", "Cube", "DataFileError", "Decisions", "Grid", "HypersegError", "LabelError", "RunError", "Scene",
+    "SceneError", "SegmentationMap", "SettingError", "Split", "SplitError", "Tile", "TrainingError", "around",
+    "replaced", "tiles",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""`SegmentationMap`: class probabilities on a grid, with what made them."""
+"""`SegmentationMap`: class probabilities on a grid, with what made them; `Decisions`: what they come to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from numpy.typing import NDArray
 from hyperseg.core.errors import SceneError
 from hyperseg.core.scene import UNLABELLED, Grid
 from hyperseg.core.words import counted
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a map comes to, where its probabilities themselves are not wanted.
+
+    Attributes:
+        labels: (*S) int16 most probable class, -1 where there is no data.
+        confidence: (*S) float32 probability of that class, NaN where there is no data.
+        entropy: (*S) float32 over ln K, 0 (certain) to 1 (no idea), NaN without data; None where nobody asked for it.
+    """
+
+    labels: NDArray[np.int16]
+    confidence: NDArray[np.float32]
+    entropy: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,19 +80,31 @@ class SegmentationMap:
         Raises:
             SceneError: with the first such pixel and what may be the matter.
         """
-        broken = ~np.isfinite(self.probs.sum(-1))
-        if self.valid is not None:
-            broken &= self.valid
-        if not broken.any():
-            return
-        place = np.argwhere(broken)[0] + (0 if first is None else np.asarray(first))
-        raise SceneError(
-            f"{scene}: {' + '.join(self.made_by) or 'the model'} gives no finite probabilities at "
-            f"{counted(int(broken.sum()), 'pixel')}, the first at row {place[-2]}, column {place[-1]} (from 0). "
-            "Probably values there or around it are far beyond what was trained on: look at them, and name the value "
-            "that stands for no data with --nodata."
-        )
+        check_finite(self.probs.sum(-1), self.valid, self.made_by, scene, first=first)
 
     def refined(self, probs: NDArray[np.float32], by: str) -> SegmentationMap:
         """The same map with other probabilities, `by` appended to the chain."""
         return replace(self, probs=probs, made_by=(*self.made_by, by))
+
+
+def check_finite(
+    values: NDArray[np.float32],
+    valid: NDArray[np.bool_] | None,
+    made_by: tuple[str, ...],
+    scene: str,
+    *,
+    first: tuple[int, ...] | None = None,
+) -> None:
+    """Raise where one of the (*S) values of pixels with data is not finite; see `SegmentationMap.check_finite`."""
+    broken = ~np.isfinite(values)
+    if valid is not None:
+        broken &= valid
+    if not broken.any():
+        return
+    place = np.argwhere(broken)[0] + (0 if first is None else np.asarray(first))
+    raise SceneError(
+        f"{scene}: {' + '.join(made_by) or 'the model'} gives no finite probabilities at "
+        f"{counted(int(broken.sum()), 'pixel')}, the first at row {place[-2]}, column {place[-1]} (from 0). "
+        "Probably values there or around it are far beyond what was trained on: look at them, and name the value "
+        "that stands for no data with --nodata."
+    )

@@ -3,7 +3,8 @@
 | file                              | what                                                                            |
 |-----------------------------------|---------------------------------------------------------------------------------|
 | `settings`                        | of the dense CRF, mean field and the deep CRF; no torch                         |
-| `dense`, `lattice`, `kernels`     | fully connected CRF with Gaussian kernels                                       |
+| `dense`, `kernels`                | fully connected CRF with Gaussian kernels                                       |
+| `lattice`, `simplices`            | its Gaussian filter: the permutohedral lattice and the geometry of it           |
 | `tune`                            | a refiner's settings from validation pixels                                     |
 | `piecewise`                       | pairwise potentials of the deep CRF: table of neighbours, heads, their training |
 | `grid`, `meanfield`               | mean field with a full table per edge of a pixel grid                           |

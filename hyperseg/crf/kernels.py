@@ -43,33 +43,37 @@ class Kernels:
             valid: (*S) bool or None; False pixels are no points of the kernels.
             device: where products are computed.
             dtype: of the values that are multiplied.
-            build: (N, d) features in units of the widths, `device` and `dtype` -> a kernel.
+            build: (N, d) tensor of features in units of the widths, `device` and `dtype` -> a kernel.
 
         Raises:
             SceneError: NaN on valid pixels.
         """
         self.points = valid if valid is not None else np.ones(guide.shape[:-1], bool)
-        self.features = np.asarray(guide, np.float32)[self.points]
-        if not np.isfinite(self.features).all():
+        features = np.asarray(guide, np.float32)[self.points]
+        if not np.isfinite(features).all():
             raise SceneError(
                 f"the guide {guide.shape} holds NaN or infinite values on pixels that count as data: "
                 "mark those pixels invalid or drop the bands they come from."
             )
         # column before row, as pydensecrf orders them: the order decides how the lattice lies
-        self.positions = np.argwhere(self.points)[:, ::-1].astype(np.float32)
-        self.n_points = len(self.positions)
+        positions = np.argwhere(self.points)[:, ::-1].astype(np.float32)
+        self.n_points = len(positions)
         self.device, self.dtype = device, dtype
+        # all kernels are built from these two, where they are used
+        self.positions, self.features = (torch.from_numpy(part).to(device) for part in (positions, features))
         self._build = partial(build, device=device, dtype=dtype)
         self._gaussians: dict[float, Kernel] = {}
         self._bilaterals: dict[tuple[float, float], Kernel] = {}
 
-    def gaussian_features(self, sxy_px: float) -> NDArray[np.float32]:
-        """(N, 2) positions in units of the width."""
-        return self.positions / np.float32(sxy_px)
+    def gaussian_features(self, sxy_px: float) -> Tensor:
+        """(N, 2) float32 positions in units of the width."""
+        # divided by a tensor: by a number, a GPU would multiply by the rounded reciprocal and find other corners
+        return self.positions / self.positions.new_full((1,), sxy_px)
 
-    def bilateral_features(self, sxy_px: float, sfeature: float) -> NDArray[np.float32]:
-        """(N, 2 + F) positions and guide in units of the widths."""
-        return np.hstack([self.positions / np.float32(sxy_px), self.features / np.float32(sfeature)])
+    def bilateral_features(self, sxy_px: float, sfeature: float) -> Tensor:
+        """(N, 2 + F) float32 positions and guide in units of the widths."""
+        scaled = self.features / self.features.new_full((1,), sfeature)
+        return torch.cat([self.gaussian_features(sxy_px), scaled], 1)
 
     def gaussian(self, sxy_px: float) -> Kernel:
         """The kernel on positions."""

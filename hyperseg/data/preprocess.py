@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import Cube, Scene, SceneError, SettingError
 from hyperseg.io.look.values import ABSURD
+
+if TYPE_CHECKING:
+    import torch
+
+    from hyperseg.data.device_preprocess import DevicePreprocess
 
 Float32 = NDArray[np.float32]
 
@@ -65,11 +70,7 @@ class Preprocess:
         broken value must not spread to the whole pixel through the components.
         """
         raw = np.asarray(array)
-        if raw.shape[-1] != self.n_bands:
-            raise SceneError(
-                f"the array has {raw.shape[-1]} bands, this preprocessing was fitted on {self.n_bands}. "
-                "Apply a model only to scenes of the sensor and band order it was trained on."
-            )
+        self.check_bands(raw.shape[-1])
         with np.errstate(over="ignore", invalid="ignore"):
             out = (raw if self.keep.all() else raw[..., self.keep]).astype(np.float32)
             out -= self.mean
@@ -82,6 +83,20 @@ class Preprocess:
             if raw.dtype.kind == "f" and not np.isfinite(out.sum()):
                 out[~np.isfinite(out)] = 0.0
         return out if self.components is None else out @ self.components.T
+
+    def check_bands(self, n: int) -> None:
+        """Raise for an array of another number of bands."""
+        if n != self.n_bands:
+            raise SceneError(
+                f"the array has {n} bands, this preprocessing was fitted on {self.n_bands}. "
+                "Apply a model only to scenes of the sensor and band order it was trained on."
+            )
+
+    def on(self, device: torch.device | str) -> DevicePreprocess:
+        """The same map for tensors on a device."""
+        from hyperseg.data.device_preprocess import DevicePreprocess
+
+        return DevicePreprocess(self, device)
 
     def restore(self, features: ArrayLike) -> Float32:
         """(..., n_out) features -> (..., C) raw values; bands that are not in use are NaN.

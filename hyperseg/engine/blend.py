@@ -11,7 +11,9 @@ from functools import reduce
 from itertools import product
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hyperseg.core import Tile
 
@@ -37,23 +39,26 @@ def weights(side: tuple[int, ...]) -> Float32:
 
 
 def blend(
-    values: Iterable[Float32], shape: tuple[int, ...], side: tuple[int, ...], n_channels: int
-) -> Iterator[tuple[Tile, Float32]]:
-    """Weighted means of the (*side, n_channels) values of each of `windows(shape, side)`.
+    values: Iterable[Tensor], shape: tuple[int, ...], side: tuple[int, ...], n_channels: int
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Weighted means of the (*side, n_channels) values of each of `windows(shape, side)`, where the values are.
 
     Yields slabs along the first axis (bands of rows of an image, slices of a volume) as soon as no later window
     reaches them, and holds no more than one window's length of them.
     """
-    weight, stream = weights(side), iter(values)
-    total, mass = (np.zeros((side[0], *shape[1:], n), np.float32) for n in (n_channels, 1))
+    weight, stream = torch.from_numpy(weights(side)), iter(values)
+    total, mass = (torch.zeros(side[0], *shape[1:], n) for n in (n_channels, 1))
     first = starts(shape[0], side[0])
     for top, following in zip(first, [*first[1:], shape[0]], strict=True):
         for across in windows(shape[1:], side[1:]):
-            total[:, *across] += weight * next(stream)
+            value = next(stream)
+            if value.device != total.device:  # the first one says where
+                weight, total, mass = (x.to(value.device) for x in (weight, total, mass))
+            total[:, *across] += weight * value
             mass[:, *across] += weight
         closed = following - top
         core = ((top, following), *((0, n) for n in shape[1:]))
         yield Tile(core, core, ((0, 0),) * len(shape)), total[:closed] / mass[:closed]
         for slab in (total, mass):
-            slab[: side[0] - closed] = slab[closed:].copy()
+            slab[: side[0] - closed] = slab[closed:].clone()
             slab[side[0] - closed :] = 0

@@ -8,35 +8,34 @@ and are blended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from math import prod
+from math import log, prod
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
-from hyperseg.core import Scene, SegmentationMap, SettingError, Tile, tiles
+from hyperseg.core import UNLABELLED, Decisions, Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.tiles import PerAxis, per_axis
 from hyperseg.engine.blend import blend, windows
-from hyperseg.engine.device import Precision
+from hyperseg.engine.blocks import WINDOWS, grown, together, usual_sides
+from hyperseg.engine.device import Precision, full_float32
+from hyperseg.engine.feed import Feed, Preprocessing, Sent
 from hyperseg.engine.forward import FeatureModel, SceneModel, channels_first, class_probabilities, layout_of, margin_of
 from hyperseg.engine.lanes import in_order
 
 Float32 = NDArray[np.float32]
-Preprocessing = Callable[[ArrayLike], Float32]
 Sides = tuple[int, ...]
 Device = torch.device | str
+Progress = Callable[[int, int], None]
+Finish = Callable[[Tensor], tuple[Tensor, ...]]
+"""(..., K) probabilities on a device -> what is to come back of them, pixel by pixel."""
 
-# Sides of a tile by device and number of axes. 48 x 80 keeps a tile's activations in a core's cache and the halo's
-# extra work small (measured 10 % faster than 48 x 48 and 64 x 64 on both benchmark scenes); a GPU wants large tiles
-CPU_TILES = {2: (48, 80), 3: (32, 32, 32)}
-GPU_TILES = {2: (128, 128), 3: (64, 64, 64)}
-WINDOWS = {2: (128, 128), 3: (64, 64, 64)}
-# pixels of a volume that go through a network together: more are not faster, only larger (measured)
-CPU_VOLUME_PX, GPU_VOLUME_PX = 2**18 - 1, 2**21
+LARGE = 2**20  # numbers that are copied by several threads
 
 
 def predict_scene(
@@ -49,7 +48,7 @@ def predict_scene(
     device: Device = "cpu",
     precision: Precision = "fp32",
     flips: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SegmentationMap:
     """(*S, K) class probabilities of every pixel, those without data included (`valid` goes with the map).
 
@@ -58,12 +57,13 @@ def predict_scene(
     Args:
         model: windows -> logits, in evaluation mode.
         scene: (*S, C) of any size; its cube is read window by window.
-        preprocess: (..., C) raw values -> (..., L) float32.
+        preprocess: (..., C) raw values -> (..., L) float32. Where it has a form for tensors (`feed.OnDevice`), raw
+            values are sent to the device in their own type.
         made_by: name of the method, first link of the map's chain.
-        tile: sides of a tile in pixels, one number or one per axis; None chooses what suits the cache, and for a padded
-            network windows of 128, in volumes 64 (best are those it was trained on).
+        tile: sides of a tile in pixels, one number or one per axis; None chooses what suits the cache or the device's
+            memory, and for a padded network windows of 128, in volumes 64 (best are those it was trained on).
         device: where the model is.
-        precision: "bf16" runs the network under autocast.
+        precision: "bf16" runs the network under autocast; "fp32" is float32 in every digit.
         flips: average over eight symmetries (eight times the work): all flips and quarter turns of an image; of a
             volume its reflections along any of the three axes, since pixels of a turned one would have other sides.
         progress: called with (pixels done, pixels in all).
@@ -73,15 +73,41 @@ def predict_scene(
             gives maps of another size than it says; or flips of an image where its margin differs between the axes.
         SceneError: a volume for a network with bands as depth.
     """
-    probs, pixels = np.empty((*scene.shape, scene.n_classes), np.float32), prod(scene.shape)
+    probs = np.empty((*scene.shape, scene.n_classes), np.float32)
     stream = predict_tiles(model, scene, preprocess, tile=tile, device=device, precision=precision, flips=flips)
-    done = 0
-    for part, values in stream:
-        probs[part.core_slices] = values
-        done += prod(values.shape[:-1])
-        if progress is not None:
-            progress(done, pixels)
+    _fill((probs,), ((part, (values,)) for part, values in stream), prod(scene.shape), progress)
     return SegmentationMap(probs, scene.classes, scene.colours, scene.grid, (made_by,), scene.valid, scene.codes)
+
+
+def decide_scene(
+    model: SceneModel,
+    scene: Scene,
+    preprocess: Preprocessing,
+    *,
+    entropy: bool = False,
+    tile: PerAxis | None = None,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+    flips: bool = False,
+    progress: Progress | None = None,
+) -> Decisions:
+    """The class and the confidence of every pixel, and its entropy where asked for; no map of probabilities is made.
+
+    They are worked out where the probabilities are: 5 bytes a pixel come back from a device instead of 4 K. They are
+    those of the map that `predict_scene` gives.
+
+    Arguments and errors are those of `predict_scene`. Where probabilities are not finite, neither is the confidence.
+    """
+    labels, confidence = np.empty(scene.shape, np.int16), np.empty(scene.shape, np.float32)
+    numbers = (confidence, np.empty_like(confidence)) if entropy else (confidence,)
+    finish = partial(_decided, entropy=entropy)
+    stream = _tiles(model, scene, preprocess, finish, tile=tile, device=device, precision=precision, flips=flips)
+    _fill((labels, *numbers), stream, prod(scene.shape), progress)
+    if scene.valid is not None:
+        labels[~scene.valid] = UNLABELLED
+        for values in numbers:
+            values[~scene.valid] = np.nan
+    return Decisions(labels, *numbers)
 
 
 def predict_tiles(
@@ -102,21 +128,9 @@ def predict_tiles(
 
     Arguments and errors are those of `predict_scene`.
     """
-    margin = margin_of(model, scene)
-    run = partial(class_probabilities, model, precision=precision, flips=flips)
-    if model.padded:
-        side = _sides(scene, tile, WINDOWS[len(margin)])
-        images = (scene.features(preprocess, window) for window in windows(scene.shape, side))
-        stream = _stream(model, scene, images, side, device, run)
-        yield from blend(stream, scene.shape, side, scene.n_classes)
-        return
-    usual = (CPU_TILES if _on_cpu(device) else GPU_TILES)[len(margin)]
-    largest = _sides(scene, tile, tuple(max(side, 4 * m) for side, m in zip(usual, margin, strict=True)))
-    size = tuple(-(-n // -(-n // side)) for n, side in zip(scene.shape, largest, strict=True))  # no slivers
-    ahead, parts = (tiles(scene.shape, size=size, halo=margin) for _ in range(2))
-    images = (_read(scene, part, size, margin, preprocess) for part in ahead)
-    for part, values in zip(parts, _stream(model, scene, images, size, device, run), strict=True):
-        yield part, values[tuple(slice(b - a) for a, b in part.core)]
+    stream = _tiles(model, scene, preprocess, _whole, tile=tile, device=device, precision=precision, flips=flips)
+    for part, (values,) in stream:
+        yield part, values
 
 
 @torch.inference_mode()
@@ -130,64 +144,120 @@ def window_features(
         scene, preprocess, device: as in `predict_scene`.
         window: of `tiles(..., halo=model.margin)`: its core is what comes back.
     """
-    size = tuple(b - a for a, b in window.core)
-    x = torch.from_numpy(_read(scene, window, size, margin_of(model, scene), preprocess)).to(device)
-    return model.features(channels_first(x[None], layout_of(model)))[0].float()
+    feed = Feed(scene, preprocess, device)
+    with full_float32(device):
+        x = feed.features(feed.send(window.read_slices, window.pad))
+        return model.features(channels_first(x[None], layout_of(model)))[0].float()
+
+
+def _tiles(
+    model: SceneModel,
+    scene: Scene,
+    preprocess: Preprocessing,
+    finish: Finish,
+    *,
+    tile: PerAxis | None,
+    device: Device,
+    precision: Precision,
+    flips: bool,
+) -> Iterator[tuple[Tile, tuple[NDArray[Any], ...]]]:
+    """Yield (tile, what `finish` makes of the probabilities of its core)."""
+    margin, feed = margin_of(model, scene), Feed(scene, preprocess, device)
+
+    def run(x: Tensor) -> Tensor:
+        with full_float32(device):
+            return class_probabilities(model, x, precision=precision, flips=flips)
+
+    if model.padded:
+        side = _sides(scene, tile, WINDOWS[len(margin)])
+        images = feed.send_all((window, ()) for window in windows(scene.shape, side))
+        whole = (values for (values,) in _stream(model, feed, images, side, run, _whole))
+        blended = blend(whole, scene.shape, side, scene.n_classes)
+        yield from feed.results((part, finish(values)) for part, values in blended)
+        return
+    largest = _sides(scene, tile, usual_sides(model, feed, margin))
+    size = tuple(-(-n // -(-n // side)) for n, side in zip(scene.shape, largest, strict=True))  # no slivers
+    ahead, parts = (tiles(scene.shape, size=size, halo=margin) for _ in range(2))
+    images = feed.send_all((part.read_slices, grown(part, size, margin)) for part in ahead)
+    stream = _stream(model, feed, images, size, run, finish)
+    for part, values in feed.results(zip(parts, stream, strict=True)):
+        inside = tuple(slice(b - a) for a, b in part.core)
+        yield part, tuple(value[inside] for value in values)
 
 
 def _stream(
-    model: SceneModel,
-    scene: Scene,
-    images: Iterator[Float32],
-    size: Sides,
-    device: Device,
-    run: Callable[[Tensor], Tensor],
-) -> Iterator[Float32]:
-    """Images of one size, halo not counted, drawn as they are needed -> (*S, K) probabilities, in order."""
-    on_cpu, margin = _on_cpu(device), margin_of(model, scene)
-    together = 2 if on_cpu else 8  # two tiles keep a CPU's cache, four are up to 1.5 times slower (measured)
-    if len(size) == 3:
-        together = max(1, min(together, (CPU_VOLUME_PX if on_cpu else GPU_VOLUME_PX) // prod(size)))
+    model: SceneModel, feed: Feed, images: Iterable[Sent], size: Sides, run: Callable[[Tensor], Tensor], finish: Finish
+) -> Iterator[tuple[Tensor, ...]]:
+    """Windows of one size, halo not counted, drawn as they are needed -> what is finished of each, in order."""
+    on_cpu, margin, n_classes = feed.device.type == "cpu", margin_of(model, feed.scene), feed.scene.n_classes
+    many = together(feed.device, size, padded=model.padded)
 
-    def forward(group: list[Float32]) -> Float32:
-        # PyTorch's CPU convolution for a single small image is the slow one: a lone image goes twice
-        lone = len(group) == 1 < together
-        x = torch.from_numpy(np.stack([*group, *group] if lone else group)).to(device)
-        probs = run(x)
-        if probs.shape[-1] != scene.n_classes:
-            raise SettingError(
-                f"the network scores {probs.shape[-1]} classes, but {scene.name} names {scene.n_classes}: "
-                "give the scene the class names the network was trained on."
-            )
-        given, made = tuple(x.shape[1:-1]), tuple(probs.shape[1:-1])
-        left = tuple(n - 2 * m for n, m in zip(given, margin, strict=True))
-        if {a - b for a, b in zip(made, left, strict=True)} - {0, 1}:  # 1: an even receptive field
-            raise SettingError(
-                f"the network makes maps of {made} pixels from windows of {given}, but by its margin of "
-                f"{model.margin} they would be {left}. Let `margin` say how many it loses on each side."
-            )
-        return probs[: len(group)].cpu().numpy()
+    def forward(group: list[Sent]) -> list[tuple[Tensor, ...]]:
+        with torch.inference_mode():
+            x = torch.stack(list(map(feed.features, group)))
+            # PyTorch's CPU convolution for a single small image is the slow one: a lone image goes twice
+            probs = run(torch.cat([x, x]) if on_cpu and len(group) == 1 < many else x)
+            if probs.shape[-1] != n_classes:
+                raise SettingError(
+                    f"the network scores {probs.shape[-1]} classes, but {feed.scene.name} names {n_classes}: "
+                    "give the scene the class names the network was trained on."
+                )
+            given, made = tuple(x.shape[1:-1]), tuple(probs.shape[1:-1])
+            left = tuple(n - 2 * m for n, m in zip(given, margin, strict=True))
+            if {a - b for a, b in zip(made, left, strict=True)} - {0, 1}:  # 1: an even receptive field
+                raise SettingError(
+                    f"the network makes maps of {made} pixels from windows of {given}, but by its margin of "
+                    f"{model.margin} they would be {left}. Let `margin` say how many it loses on each side."
+                )
+            return list(zip(*finish(probs[: len(group)]), strict=True))
 
-    groups = iter(lambda: list(islice(images, together)), [])
+    left = iter(images)
+    groups = iter(lambda: list(islice(left, many)), [])
     for values in in_order(forward, groups, lanes=torch.get_num_threads() if on_cpu else 1):
         yield from values
 
 
-def _read(scene: Scene, part: Tile, size: Sides, margin: Sides, preprocess: Preprocessing) -> Float32:
-    """One tile with its halo, reflected at the scene's border and grown to the common size."""
-    window = scene.features(preprocess, part.read_slices)
-    pads = [
-        (before, side + 2 * m - before - length)
-        for (before, _), side, m, length in zip(part.pad, size, margin, window.shape[:-1], strict=True)
-    ]
-    return np.pad(window, (*pads, (0, 0)), mode="reflect") if any(map(any, pads)) else window
+def _whole(probs: Tensor) -> tuple[Tensor, ...]:
+    """The probabilities themselves."""
+    return (probs,)
+
+
+def _decided(probs: Tensor, *, entropy: bool) -> tuple[Tensor, ...]:
+    """Class, confidence and, where asked for, entropy over ln K of (..., K) probabilities."""
+    confidence, best = probs.max(-1)
+    few = probs.shape[-1] <= 2**8  # a byte on the bus
+    found = (best.to(torch.uint8 if few else torch.int16), confidence)
+    if not entropy:
+        return found
+    p = probs.clamp(torch.finfo(torch.float32).tiny, 1.0)
+    return (*found, -(p * p.log()).sum(-1) / log(max(probs.shape[-1], 2)))
+
+
+def _fill(
+    arrays: tuple[NDArray[Any], ...],
+    stream: Iterable[tuple[Tile, tuple[NDArray[Any], ...]]],
+    pixels: int,
+    progress: Progress | None,
+) -> None:
+    """Put a stream's tiles where they belong."""
+    done = 0
+    for part, values in stream:
+        for array, value in zip(arrays, values, strict=True):
+            _put(array[part.core_slices], value)
+        done += prod(b - a for a, b in part.core)
+        if progress is not None:
+            progress(done, pixels)
+
+
+def _put(target: NDArray[Any], values: NDArray[Any]) -> None:
+    """Copy; large pieces with all threads."""
+    if values.size < LARGE:
+        target[...] = values
+    else:
+        torch.from_numpy(target).copy_(torch.from_numpy(values))
 
 
 def _sides(scene: Scene, tile: PerAxis | None, default: Sides) -> Sides:
     """Largest window per axis, never larger than the scene."""
     sides = default if tile is None else per_axis("the side of a tile", tile, len(scene.shape), low=1)
     return tuple(map(min, sides, scene.shape))
-
-
-def _on_cpu(device: Device) -> bool:
-    return torch.device(device).type == "cpu"

@@ -61,11 +61,13 @@ class Regions:
     def _blended(self, within: Callable[..., NDArray[np.float32]], n: int) -> NDArray[np.float32]:
         if len(self.blocks) == 1:
             return within(self.blocks[0], self.forests[0])
+        import torch
+
         from hyperseg.engine.blend import blend
 
         side = tuple(s.stop - s.start for s in self.blocks[0])
-        values = (within(at, forest) for at, forest in zip(self.blocks, self.forests, strict=True))
-        return np.concatenate([slab for _, slab in blend(values, self.shape, side, n)])
+        values = (torch.from_numpy(within(at, f)) for at, f in zip(self.blocks, self.forests, strict=True))
+        return np.concatenate([slab.numpy() for _, slab in blend(values, self.shape, side, n)])
 
 
 def regions_of(scene: Scene, mnf: Preprocess, ratios: NDArray[np.floating], growth: Growth) -> Regions:

@@ -1,12 +1,14 @@
 """Time and agreement of the dense CRF engines, and the cost of tuning. Run by hand:
 
-OMP_NUM_THREADS=1 python tests/benchmarks/bench_dense_crf.py
+python tests/benchmarks/bench_dense_crf.py
 """
 
 from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +24,10 @@ from hyperseg.crf.settings import DenseCRF
 from hyperseg.crf.tune import tune
 
 SIZES = ((145, 145, 16), (610, 340, 9))
+THREADS = (1, 2)
 REPEATS = 3
+
+T = TypeVar("T")
 
 
 def make_scene(
@@ -40,54 +45,63 @@ def make_scene(
 
 
 def main() -> None:
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    places = [("cpu", threads) for threads in THREADS] + [("cuda", 1)] * torch.cuda.is_available()
     pydensecrf = importlib.util.find_spec("pydensecrf") is not None
     settings = DenseCRF(iterations=10)
-    table = Table(title=f"dense CRF, 10 iterations, {torch.get_num_threads()} thread(s), medians of {REPEATS}")
-    columns = ("scene", "noise", "engine", "build s", "infer s", "corners", "OA in", "OA out", "energy", "differ")
-    for column in columns:
+    table = Table(title=f"dense CRF, 10 iterations, medians of {REPEATS}; all: from guide and map to the new map")
+    columns = ("scene", "noise", "engine", "device", "build s", "infer s", "all s", "all CPU s", "corners")
+    for column in (*columns, "OA in", "OA out", "energy", "differ"):
         table.add_column(column, justify="right")
     for (height, width, classes), noise in ((size, noise) for size in SIZES for noise in (10.0, 40.0)):
         map_, guide, truth = make_scene(height, width, classes, noise)
+        scene = (f"{height}x{width}x{classes}", f"{noise:.0f}")
         before = f"{np.mean(map_.labels() == truth):.4f}"
         reference = None
         if pydensecrf:
-            seconds = []
-            for _ in range(REPEATS):
-                start = time.perf_counter()
-                reference = refine(map_, guide, settings, engine="pydensecrf")
-                seconds.append(time.perf_counter() - start)
+            seconds, reference = time_of(lambda m=map_, g=guide: refine(m, g, settings, engine="pydensecrf"))
             accuracy = f"{np.mean(reference.labels() == truth):.4f}"
             table.add_row(
-                f"{height}x{width}x{classes}", f"{noise:.0f}", "pydensecrf", "", f"{np.median(seconds):.3f}",
+                *scene, "pydensecrf", "cpu, 1 thread", "", "", *(f"{s:.3f}" for s in seconds),
                 "", before, accuracy, f"{gibbs(reference, map_, guide, settings):.0f}", "",
             )  # fmt: skip
-        for device in devices:
-            build, infer = [], []
-            for _ in range(REPEATS):
-                kernels = Kernels(guide, device=device)
-                start = time.perf_counter()
-                lattices, _ = weighted_kernels(kernels, settings)
-                build.append(time.perf_counter() - start)
-                start = time.perf_counter()
-                after = refine(map_, guide, settings, kernels=kernels)
-                infer.append(time.perf_counter() - start)
-            corners = "+".join(str(lattice.n_vertices) for lattice in lattices)  # type: ignore[attr-defined]
+        for device, threads in places:
+            torch.set_num_threads(threads)
+            kernels = Kernels(guide, device=device)
+            build, lattices = time_of(lambda g=guide, d=device: weighted_kernels(Kernels(g, device=d), settings)[0])
+            weighted_kernels(kernels, settings)
+            infer, _ = time_of(lambda m=map_, g=guide, k=kernels: refine(m, g, settings, kernels=k))
+            both, after = time_of(lambda m=map_, g=guide, d=device: refine(m, g, settings, device=d))
+            corners = "+".join(str(lattice.n_vertices) for lattice in lattices)
             difference = "" if reference is None else f"{np.abs(after.probs - reference.probs).max():.1e}"
             table.add_row(
-                f"{height}x{width}x{classes}", f"{noise:.0f}", f"lattice {device}", f"{np.median(build):.3f}",
-                f"{np.median(infer):.3f}", corners, before, f"{np.mean(after.labels() == truth):.4f}",
-                f"{gibbs(after, map_, guide, settings):.0f}", difference,
+                *scene, "lattice", f"cpu, {threads} thread(s)" if device == "cpu" else device,
+                f"{build[0]:.3f}", f"{infer[0]:.3f}", *(f"{s:.3f}" for s in both), corners, before,
+                f"{np.mean(after.labels() == truth):.4f}", f"{gibbs(after, map_, guide, settings):.0f}", difference,
             )  # fmt: skip
-    console = Console(width=150)
+    console = Console(width=170)
     console.print(table)
 
+    torch.set_num_threads(1)
     map_, guide, truth = make_scene(145, 145, 16, 30.0)
     val = np.random.default_rng(1).random(truth.shape) < 0.05
     start = time.perf_counter()
     tuned = tune(map_, guide, truth, val)
     console.print(f"tune, {len(tuned.table)} candidates, 145x145x16: {time.perf_counter() - start:.1f} s")
     console.print(f"chosen: {tuned.settings}")
+
+
+def time_of(work: Callable[[], T]) -> tuple[tuple[float, float], T]:
+    """Seconds by the clock and of all CPUs, medians, and the result; once before to warm up."""
+    result = work()
+    wall, cpu = [], []
+    for _ in range(REPEATS):
+        started = time.perf_counter(), time.process_time()
+        result = work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        wall.append(time.perf_counter() - started[0])
+        cpu.append(time.process_time() - started[1])
+    return (float(np.median(wall)), float(np.median(cpu))), result
 
 
 def gibbs(after: SegmentationMap, before: SegmentationMap, guide: NDArray[np.float32], settings: DenseCRF) -> float:

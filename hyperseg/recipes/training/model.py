@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hyperseg.core import Scene, SegmentationMap, Split, around, tiles
+from hyperseg.core import Decisions, Scene, SegmentationMap, Split, around, tiles
 from hyperseg.core.parts import Arrays, Saved, prefixed, unprefixed
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
 from hyperseg.core.settings import to_json
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import History, predict_scene, scene_progress, window_features
+from hyperseg.engine import History, decide_scene, predict_scene, scene_progress, window_features
 from hyperseg.hsi.networks import for_inference
 
 Window = tuple[tuple[int, int], ...]  # (start, stop) per axis
@@ -75,6 +75,14 @@ class NetworkModel:
                 network.to(runtime.device), scene, preprocess, made_by=self.name, device=runtime.device,
                 precision=runtime.precision, flips=self.flips, progress=progress,
             )  # fmt: skip
+
+    def decided(self, scene: Scene, runtime: Runtime, *, entropy: bool = False) -> Decisions:
+        """What the map of a scene comes to, without the map."""
+        network, preprocess = self.lean
+        return decide_scene(
+            network.to(runtime.device), scene, preprocess, entropy=entropy, device=runtime.device,
+            precision=runtime.precision, flips=self.flips,
+        )  # fmt: skip
 
     def features(self, scene: Scene, runtime: Runtime) -> Callable[[Window], Tensor] | None:
         """A window of the scene -> (F, h, w) features of its pixels, on the device.
