@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperseg.core.words import counted, listed, some
-from hyperseg.io.cases.case import Case, Fault
+from hyperseg.io.cases.case import CT, Case, Fault
 from hyperseg.io.cases.names import (
     LABEL_WORDS,
     OBJECTS,
@@ -95,7 +95,7 @@ def _packed(root: Path) -> Listing | None:
         inner = [
             folder for folder in folders_of(root).values() if any(ending_of(p) in PACKED for p in files_in(folder))
         ]
-        return _packed(inner[0]) if len(inner) == 1 and not any(map(_two_folders, inner)) else None
+        return _packed(inner[0]) if len(inner) == 1 else None
     keys: tuple[str, str] | None = None
     for path in files:  # a broken one says nothing
         try:
@@ -168,7 +168,8 @@ def paired(images: Sequence[Path], labels: Iterable[Path], layout: str) -> Listi
             faults.append(missing_channels(name, next(iter(files.values())), absent))
             continue
         mine = [path for _, path in sorted(masks.get(name, []))]
-        case = Case(name, tuple(files[channel] for channel in channels), *mine[:1], also=tuple(mine[1:]))
+        images = tuple(files[channel] for channel in channels)
+        case = Case(name, images, mine[0] if mine else None, also=tuple(mine[1:]))
         (cases if mine else alone).append(case)
     if cases and alone:
         faults.append(
@@ -184,7 +185,7 @@ def paired(images: Sequence[Path], labels: Iterable[Path], layout: str) -> Listi
     if apart:
         told.append(f"channels by the ends of names ({listed(f'_{channel}' for channel in channels)})")
     objects = any(OBJECTS.search(stem_of(case.label)) for case in cases if case.label is not None)
-    names = channels if apart else ()
+    names = tuple(CT if channel == CT.lower() else channel for channel in channels) if apart else ()
     return Listing(layout, tuple(cases), tuple(alone), names, tuple(told), objects, tuple(faults))
 
 
