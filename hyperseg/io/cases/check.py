@@ -171,9 +171,9 @@ def _of_mixture(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
                         "Nothing: images are resampled.", "remark", "spacings")  # fmt: skip
     air = sum(look.lowest in AIR_HU for look in looks)
     if air > 0.9 * len(looks) > 0 and CT not in folder.channels:
-        yield Fault(place, f"{air} of {len(looks)} volumes begin below {AIR_HU[-1]}, as tomograms in Hounsfield units do",
-                    f'a channel called "{CT}", if it is', f'Say so in a dataset.json ("modality": {{"0": "{CT}"}}): values '
-                    "keep their meaning then.", "remark", "modality")  # fmt: skip
+        yield Fault(place, f"{air} of {len(looks)} volumes have values below {AIR_HU[-1]}, as tomograms do",
+                    f'a channel called "{CT}", if they are',
+                    "Say so in a dataset.json: values keep their meaning then.", "remark", "modality")  # fmt: skip
     depth = Counter(look.channels for look in looks)
     if set(depth) == {1, 3}:
         yield Fault(place, f"{depth[1]} images are grey, {depth[3]} in colours", "one kind",

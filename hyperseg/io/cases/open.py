@@ -22,8 +22,9 @@ FULL = 255  # what pictures of masks have for "yes"
 MOST_CLASSES = 64  # distinct codes of a folder that states none
 COLOURS = ("red", "green", "blue")
 TEACHES = (
-    f"Expected a dataset.json (Medical Segmentation Decathlon, nnU-Net), folders images/ and labels/ with files of the "
-    f"same names, or pairs X.png and X_mask.png in one folder; formats {KNOWN}. `hyperseg segment --help` shows each."
+    "Expected a dataset.json (Medical Segmentation Decathlon, nnU-Net), folders images/ and labels/ with files of the "
+    "same names, pairs X.png and X_mask.png in one folder, or a folder for every case; formats "
+    f"{KNOWN}. `hyperseg segment --help` shows each."
 )
 Progress = Callable[[int, int], None]
 

@@ -147,6 +147,20 @@ def test_files_that_hold_both(tmp_path: Path) -> None:
     assert (scene.shape, scene.codes, scene.grid.unit) == ((3, 8, 9), (0, 2), "px")
 
 
+@pytest.mark.parametrize("prefix", ["", "{}_"])
+def test_a_folder_for_every_case(tmp_path: Path, prefix: str) -> None:
+    for name in ("p1", "p2", "p3"):
+        for role in ("flair", "t1", "brainmask"):
+            write_nifti(tmp_path / name / f"{prefix.format(name)}{role}.nii.gz", volume(len(role)))
+        if name != "p3":
+            write_nifti(tmp_path / name / f"{prefix.format(name)}seg.nii.gz", mask(shape=(5, 4, 3)))
+    folder = open_cases(tmp_path)
+    assert ([c.name for c in folder.cases], [c.name for c in folder.unlabelled]) == (["p1", "p2"], ["p3"])
+    assert folder.channels == ("flair", "t1")
+    assert "brainmask is not read" in folder.rule
+    np.testing.assert_array_equal(read_case(folder, folder.cases[0]).cube[..., 1], volume(2).transpose(2, 1, 0))
+
+
 def test_subfolders_and_the_one_called_test(tmp_path: Path) -> None:
     for part in ("training", "test"):
         for name in ("a", "b"):
