@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from hyperseg.core import HypersegError
 from hyperseg.core.words import counted, listed
 from hyperseg.io.cases.case import Case, CaseFolder, Fault, Severity
+from hyperseg.io.cases.decode import counted_codes
 from hyperseg.io.cases.picture import SAME_PLACE, Picture, apart
 from hyperseg.io.cases.read import read_image, read_label, unknown_codes
-
-MOST_COUNTED = 2**16
 
 
 @dataclass
@@ -65,7 +64,7 @@ def look_at(case: Case, folder: CaseFolder) -> Look:
     except HypersegError as error:
         seen.faults.append(_of_error(error, case.files, "a label on the grid of its image", "label"))
         return seen
-    seen.voxels, seen.label = _counted(label.array), _checksum(label.array)
+    seen.voxels, seen.label = counted_codes(label.array), _checksum(label.array)
     seen.faults += _of_codes(seen.voxels, case, folder)
     if label.remarks:
         seen.faults.append(_converted(str(case.label), label.remarks, "one channel of class numbers"))
@@ -154,14 +153,6 @@ def _of_place(image: Picture, case: Case) -> Iterator[Fault]:
         elif (far := apart(image.place, place, image.shape)) > SAME_PLACE:
             yield Fault(str(path), f"lies up to {far:.2g} voxels beside its image", "the same place",
                         "Nothing: voxels are taken to belong together as they stand.", "remark", "place")  # fmt: skip
-
-
-def _counted(codes: NDArray[Any]) -> dict[int, int]:
-    if codes.min() >= 0 and codes.max() < MOST_COUNTED:
-        counts = np.bincount(codes.ravel(order="K"))
-        return {int(code): int(counts[code]) for code in np.flatnonzero(counts)}
-    found, counts = np.unique(codes, return_counts=True)
-    return {int(code): int(n) for code, n in zip(found, counts, strict=True)}
 
 
 def _checksum(array: NDArray[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +33,13 @@ def nibabel_for(path: Path) -> Iterator[Any]:
         import nibabel
     except ImportError as error:
         raise DataFileError(f"{path}: NIfTI files need nibabel, which is not installed: {EXTRA}") from error
-    with nibabel.imageglobals.LoggingOutputSuppressor():  # what it remarks about headers goes to the terminal as it is
+    log = nibabel.imageglobals.logger
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # what it remarks about headers would stand among the results
+    try:
         yield nibabel
+    finally:
+        log.setLevel(before)
 
 
 def read_volume(path: Path) -> Picture:

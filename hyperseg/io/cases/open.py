@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from hyperseg.core import DataFileError, LabelError
 from hyperseg.core.words import counted, listed
 from hyperseg.io.cases.case import Case, CaseFolder, Fault
 from hyperseg.io.cases.decathlon import FILE, described
-from hyperseg.io.cases.decode import decode_label, shape_of
+from hyperseg.io.cases.decode import counted_codes, decode_label, shape_of
 from hyperseg.io.cases.groups import grouped
 from hyperseg.io.cases.layouts import plain_layout
 from hyperseg.io.cases.names import KNOWN
@@ -49,7 +47,7 @@ def open_cases(path: str | Path, *, progress: Progress | None = None) -> CaseFol
     found: list[set[int]] = []
     files = [file for case in folder.cases for file in (case.label, *case.also) if file is not None]
     for done, file in enumerate(files, start=1):
-        found.append({int(code) for code in np.unique(decode_label(file).array)})
+        found.append(set(counted_codes(decode_label(file).array)))
         if (n := len(set().union(*found))) > MOST_CLASSES:
             raise LabelError(too_many(file, n))
         if progress is not None:

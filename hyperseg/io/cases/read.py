@@ -29,7 +29,7 @@ def read_case(folder: CaseFolder, case: Case, *, labels: bool = True) -> Scene:
         labels: False leaves the label file unread.
 
     Returns:
-        cube (*S, C) in the type of the file where there is one file (a view or memory map where that can be), labels
+        cube (*S, C) in the type of the file where there is one file (a memory map where no axis is flipped), labels
         int16 with -1 for the code that is ignored, grid.spacing per axis in mm (1 px for pictures).
 
     Raises:
@@ -38,6 +38,8 @@ def read_case(folder: CaseFolder, case: Case, *, labels: bool = True) -> Scene:
     """
     image = read_image(case, len(folder.channels))
     cube = turned(image.array, image.place)
+    if min(cube.strides) < 0:  # an axis was flipped, and torch takes no array that runs backwards
+        cube = np.ascontiguousarray(cube)
     found = None
     if labels and case.label is not None:
         found = classes_of(case.label, read_label(case, image).array[..., 0], folder)
@@ -109,7 +111,8 @@ def joined(path: Path, codes: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
     return ((codes > 0) | (more > 0)).astype(codes.dtype) * codes.dtype.type(codes.max() or more.max())
 
 
-YES = {1, 255}
+UNKNOWN = -2
+YES = {1, 255}  # what masks have for their class
 REMEDY = (
     "Label and image must lie on one grid: resample the label with the nearest neighbour, or, where voxels belong "
     "together as they stand, give the label the header of the image."
@@ -143,13 +146,15 @@ def classes_of(path: Path, codes: NDArray[Any], folder: CaseFolder) -> NDArray[n
         return (codes > 0).astype(np.int16)
     if not folder.stated and folder.codes in ((0, 1), (0, 255)) and int(codes.max()) in YES - {folder.codes[1]}:
         codes = np.where(codes == int(codes.max()), folder.codes[1], codes)  # masks of one bit beside those of bytes
-    low, high = int(codes.min()), int(codes.max())
-    known = {*folder.codes, *([] if folder.ignore is None else [folder.ignore])}
-    if low < 0 or high > max(known) or unknown_codes(np.unique(codes), folder):
-        raise LabelError(unknown_message(path, unknown_codes(np.unique(codes), folder), folder.codes))
-    table = np.full(max(known) + 1, UNLABELLED, np.int16)
-    table[list(folder.codes)] = np.arange(len(folder.codes))
-    return table[codes]
+    known = [*folder.codes, *([] if folder.ignore is None else [folder.ignore])]
+    if codes.min() >= 0 and codes.max() <= max(known):
+        table = np.full(max(known) + 1, UNKNOWN, np.int16)
+        table[known] = UNLABELLED
+        table[list(folder.codes)] = np.arange(len(folder.codes))
+        found = table[codes]
+        if found.min() != UNKNOWN:
+            return found
+    raise LabelError(unknown_message(path, unknown_codes(np.unique(codes), folder), folder.codes))
 
 
 def unknown_codes(found: Sequence[int] | NDArray[Any], folder: CaseFolder) -> list[int]:
