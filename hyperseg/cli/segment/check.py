@@ -129,13 +129,13 @@ def _show_faults(faults: Sequence[Fault], root: str, console: Console) -> None:
     for fault in faults:
         kinds[fault.severity, fault.kind].append(fault)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("", "file", "found", "expected", "what to do"):
-        table.add_column(title, overflow="fold")
+    for title, share in (("", None), ("file", 2), ("what was found", 4), ("what to do", 3)):
+        table.add_column(title, ratio=share, no_wrap=share is None, overflow="fold")
     for (severity, kind), alike in kinds.items():
         for fault in alike[:EACH]:
-            cells = (_short(fault.file, root), fault.found, fault.expected, fault.remedy)
+            cells = (_short(fault.file, root), f"{fault.found}; expected: {fault.expected}", fault.remedy)
             table.add_row(Text(severity, "red" if severity == "error" else ""), *map(Text, cells))
         if len(alike) > EACH:
-            table.add_row("", Text(f"{thousands(len(alike) - EACH)} more of this kind ({kind}); --json lists all"))
+            table.add_row("", "", Text(f"{thousands(len(alike) - EACH)} more of this kind ({kind}); --json lists all"))
     console.print(table)
     console.print()

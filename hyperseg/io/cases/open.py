@@ -13,8 +13,8 @@ from hyperseg.io.cases.case import Case, CaseFolder, Fault
 from hyperseg.io.cases.decathlon import FILE, described
 from hyperseg.io.cases.decode import counted_codes, decode_label, shape_of
 from hyperseg.io.cases.groups import grouped
-from hyperseg.io.cases.layouts import plain_layout
-from hyperseg.io.cases.names import KNOWN
+from hyperseg.io.cases.layouts import paired, plain_layout
+from hyperseg.io.cases.names import KNOWN, files_in, stem_of
 
 FULL = 255  # what pictures of masks have for "yes"
 MOST_CLASSES = 64  # distinct codes of a folder that states none
@@ -86,6 +86,26 @@ def list_cases(path: str | Path) -> CaseFolder:
         rule=f"{folder.rule}; {told}.",
         faults=(*folder.faults, *_twice((*cases, *unlabelled)), *faults),
     )
+
+
+def list_images(path: str | Path) -> tuple[Case, ...]:
+    """Images to predict: a file, a folder of images (channels by the ends of names), or a data set's own.
+
+    Of a data set those without a label are meant, and all of them where each has one.
+
+    Raises:
+        DataFileError: no such file, no image in the folder, or channels of an image that are missing.
+    """
+    place = Path(path)
+    if place.is_file():
+        return (Case(stem_of(place), (place,), group=stem_of(place)),)
+    if place.is_dir() and not (place / FILE).is_file() and plain_layout(place) is None and (files := files_in(place)):
+        found = paired(files, (), "")
+        if found.faults:
+            raise DataFileError(str(found.faults[0]))
+        return tuple(replace(case, group=case.name) for case in found.unlabelled)
+    folder = list_cases(place)
+    return folder.unlabelled or folder.cases
 
 
 def with_codes(folder: CaseFolder, found: Iterable[Iterable[int]]) -> CaseFolder:

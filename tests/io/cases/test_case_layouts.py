@@ -12,7 +12,7 @@ import pytest
 from volumes import mask, picture, pictures, volume, volumes, write_nifti, write_picture
 
 from hyperseg.core import DataFileError, LabelError
-from hyperseg.io.cases import list_cases, open_cases, read_case
+from hyperseg.io.cases import list_cases, list_images, open_cases, read_case
 
 
 def described(root: Path, about: dict[str, Any], names: tuple[str, ...], channels: int = 1) -> Path:
@@ -170,6 +170,23 @@ def test_subfolders_and_the_one_called_test(tmp_path: Path) -> None:
     assert [case.name for case in folder.cases] == ["training_a", "training_b"]
     assert [case.name for case in folder.unlabelled] == ["test_a", "test_b"]
     assert "test/ is only predicted" in folder.rule
+
+
+def test_images_to_predict(tmp_path: Path) -> None:
+    file = write_picture(tmp_path / "new" / "x.png", picture())
+    write_picture(tmp_path / "new" / "y.png", picture())
+    assert [case.images for case in list_images(file)] == [(file,)]
+    assert [case.name for case in list_images(tmp_path / "new")] == ["x", "y"]
+    for channel in ("0000", "0001"):
+        write_nifti(tmp_path / "two" / f"p_{channel}.nii.gz", volume())
+    assert [(case.name, len(case.images)) for case in list_images(tmp_path / "two")] == [("p", 2)]
+    write_nifti(tmp_path / "two" / "q_0000.nii.gz", volume())
+    with pytest.raises(DataFileError, match="q has no file for the channel 0001"):
+        list_images(tmp_path / "two")
+    write_picture(pictures(tmp_path / "set") / "imagesTs" / "z.png", picture())
+    assert [case.name for case in list_images(tmp_path / "set")] == ["z"]
+    with pytest.raises(DataFileError, match="does not exist"):
+        list_images(tmp_path / "none")
 
 
 def test_several_masks_of_an_image_are_joined(tmp_path: Path) -> None:
