@@ -7,6 +7,6 @@ from hyperseg.io.cases.read import read_case
 from hyperseg.io.cases.write import write_prediction
 
 __all__ = [
-    "CT", "Case", "CaseFolder", "Fault", "Survey", "check_cases", "list_cases", "list_images", "open_cases", "read_case",
-    "survey", "write_prediction",
+    "CT", "Case", "CaseFolder", "Fault", "Survey", "check_cases", "list_cases", "list_images", "open_cases",
+    "read_case", "survey", "write_prediction",
 ]  # fmt: skip
