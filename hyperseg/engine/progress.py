@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,6 +106,23 @@ def scene_progress(
                 began = now, done
             rate = (done - began[1]) / max(now - began[0], 1e-9)
             show(done, f"{rate:,.0f} px/s" if done > began[1] else "")
+
+        yield report
+
+
+@contextmanager
+def counted_progress(
+    label: str, *, unit: str, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
+) -> Iterator[Callable[[int, int], None]]:
+    """A bar of things of which the number is known at the first report; yields (done, total) -> None."""
+    with ExitStack() as stack:
+        show: Show | None = None
+
+        def report(done: int, total: int) -> None:
+            nonlocal show
+            if show is None:
+                show = stack.enter_context(_shown(label, total, console, quiet, pace, unit=unit))
+            show(done, "")
 
         yield report
 

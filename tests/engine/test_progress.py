@@ -9,7 +9,7 @@ from rich.console import Console
 from torch import nn
 
 from hyperseg.engine import Phase, fit, scene_progress, training_progress
-from hyperseg.engine.progress import Pace, say, working
+from hyperseg.engine.progress import Pace, counted_progress, say, working
 
 LOUD = Pace(quiet_s=0.0)  # these jobs take no time, and short jobs print no lines
 
@@ -40,6 +40,18 @@ def test_a_bar_on_a_terminal_shows_what_matters() -> None:
     assert "[net] fit" in text
     assert "40/40" in text
     assert "loss 0.5 validation 91" in text
+
+
+def test_things_whose_number_is_known_later() -> None:
+    where, out = console(terminal=False)
+    with counted_progress("[a] check", unit="cases", console=where, pace=LOUD) as report:
+        for done in range(1, 4):
+            report(done, 3)
+    assert [line.split(" (")[0] for line in out.getvalue().splitlines()] == [
+        f"[a] check: {n}/3 cases" for n in (1, 2, 3)
+    ]
+    with counted_progress("check", unit="cases", console=where, pace=LOUD):
+        pass  # nothing to count: nothing is shown
 
 
 def test_steps_between_two_refreshes_cost_no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
