@@ -110,6 +110,15 @@ def scene_progress(
         yield report
 
 
+@contextmanager
+def case_progress(
+    label: str, cases: int, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
+) -> Iterator[Callable[[int, int], None]]:
+    """A bar of so many cases, read or mapped one at a time; yields what is told how many of how many are done."""
+    with _shown(label, cases, console, quiet, pace, unit="cases") as show:
+        yield lambda done, _total: show(done, "")
+
+
 def _describe(values: Mapping[str, float]) -> str:
     """Sum of the loss terms, of every phase where there are several; then the validation score in its own unit."""
     score = values.get("validation")

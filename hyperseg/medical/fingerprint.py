@@ -37,7 +37,8 @@ class Fingerprint:
     """Numbers of a data set; the order of its cases does not matter.
 
     Attributes:
-        spacings: of each case, millimetres (or 1 where nobody says) per axis.
+        unit: of spacings: "mm", or "px" (all of them are 1 then) where files do not say.
+        spacings: of each case, per axis.
         sizes: of each case in voxels, cropped to what is not zero.
         kept: median share of a case's voxels that the crop keeps.
         channels: their names; "CT" is a calibrated scale.
@@ -52,7 +53,8 @@ class Fingerprint:
     channels: tuple[str, ...]
     intensities: tuple[Intensity, ...]
     classes: tuple[str, ...]
-    counts: tuple[int, ...] = ()
+    counts: tuple[int, ...]
+    unit: str = "mm"
 
     @property
     def n_cases(self) -> int:
@@ -81,10 +83,12 @@ def fingerprint_of(cases: Iterable[Scene], channels: tuple[str, ...], *, seed: i
     """
     seen: list[tuple[Size, Spacing, float, NDArray[np.float64]]] = []
     classes: tuple[str, ...] | None = None
+    units: set[str] = set()
     counts = np.zeros(0, np.int64)
     for case in cases:
         _check(case, channels, classes, axes=len(seen[0][0]) if seen else len(case.shape))
         classes = case.classes
+        units.add(case.grid.unit)
         known = np.where(case.labelled(), np.asarray(case.labels), -1)
         counts = np.bincount(known[known >= 0], minlength=len(classes)) + (counts if seen else 0)
         cube = np.asarray(case.cube[:])
@@ -93,12 +97,15 @@ def fingerprint_of(cases: Iterable[Scene], channels: tuple[str, ...], *, seed: i
         seen.append((size, _spacing(case), prod(size) / prod(case.shape), values))
     if classes is None:
         raise SceneError("a data set without a labelled case has no fingerprint: give at least one image with labels.")
+    if len(units) > 1:
+        raise SceneError("some cases say how large their voxels are, others do not: give all of them a spacing.")
     seen.sort(key=lambda one: one[:3])
     foreground = np.sort(np.concatenate([values for *_, values in seen]), axis=0)  # sums do not depend on the order
     return Fingerprint(
         tuple(spacing for _, spacing, _, _ in seen), tuple(size for size, *_ in seen),
         float(np.median([kept for _, _, kept, _ in seen])), channels,
         tuple(_intensity(foreground[:, c]) for c in range(len(channels))), classes, tuple(map(int, counts)),
+        units.pop(),
     )  # fmt: skip
 
 
@@ -126,7 +133,7 @@ def _check(case: Scene, channels: tuple[str, ...], classes: tuple[str, ...] | No
 
 
 def _spacing(case: Scene) -> Spacing:
-    """Millimetres per axis; 1 where nobody says."""
+    """Per axis; 1 where nobody says."""
     axes, given = len(case.shape), case.grid.spacing
     if case.grid.unit == "px":
         return (1.0,) * axes

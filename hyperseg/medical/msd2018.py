@@ -1,8 +1,8 @@
 """Rules of the first nnU-Net: fixed sizes, matched to the shape of the images.
 
 Source: Isensee et al., arXiv 1809.10486 (2018).
-Differs: nothing says how a patch of the median's aspect ratio is rounded. Here each side goes to the nearest multiple of
-what its pools divide by, and the side that is most too long is shortened until the patch holds no more than 128 ** 3.
+Differs: nothing says how a patch of the median's aspect ratio is rounded. Here each side goes to the nearest multiple
+of what its pools divide by, and the side that is most too long is shortened until 128 ** 3 voxels are not exceeded.
 Axes are pooled until a map is smaller than 8, in 3-D too: "until 8" would give four pools to 128, the paper has five.
 """
 
@@ -63,11 +63,15 @@ def fit(size: Size, *, all_voxels: float) -> Sizes:
 
     The batch keeps the voxels of a step, but at most 5 % of the data set's, and at least two.
     """
-    start = STARTS[len(size)]
-    topology = pool(size) if len(size) == 2 else _volume(size, start.side**3)
-    voxels = prod(topology.patch)
-    same = floor(start.batch * start.side ** len(size) / voxels)
-    return Sizes(topology, max(min(same, round(CASES_SHARE * all_voxels / voxels)), FEWEST))
+    topology = pool(size) if len(size) == 2 else _volume(size, STARTS[3].side ** 3)
+    return Sizes(topology, max(min(batch(topology, all_voxels=all_voxels)), FEWEST))
+
+
+def batch(topology: Topology, *, all_voxels: float) -> tuple[int, int]:
+    """Images of a step that keep the voxels of the start, and that 5 % of the data set's voxels are."""
+    axes, voxels = len(topology.patch), prod(topology.patch)
+    start = STARTS[axes]
+    return floor(start.batch * start.side**axes / voxels), round(CASES_SHARE * all_voxels / voxels)
 
 
 def _volume(size: Size, most: int) -> Topology:
@@ -85,7 +89,9 @@ def _volume(size: Size, most: int) -> Topology:
     return pool(tuple(patch))
 
 
-def low_resolution(spacing: Spacing, size: Size, full: Sizes, *, all_voxels: float) -> tuple[Spacing, Size, Sizes] | None:
+def low_resolution(
+    spacing: Spacing, size: Size, full: Sizes, *, all_voxels: float
+) -> tuple[Spacing, Size, Sizes] | None:
     """Spacing, median size and network of the first stage of a cascade; None where a patch holds a quarter of an image.
 
     First the finer axes are made coarser until they match the coarsest, then all of them.

@@ -27,7 +27,8 @@ class Facts:
 
     Attributes:
         n_cases: that have labels.
-        spacing: median, millimetres (1 where nobody says).
+        unit: of spacings: "mm", or "px" where nobody says (all are 1 then).
+        spacing: median.
         size: median of the cropped images at the plan's spacing.
         kept: median share of an image that the crop to what is not zero keeps.
         channels, intensities: names, and foreground values of all cases together.
@@ -35,6 +36,7 @@ class Facts:
     """
 
     n_cases: int
+    unit: str
     spacing: Spacing
     size: Size
     kept: float
@@ -42,6 +44,11 @@ class Facts:
     intensities: tuple[Intensity, ...]
     classes: tuple[str, ...]
     counts: tuple[int, ...]
+
+    @property
+    def all_voxels(self) -> float:
+        """Of the data set at its target spacing, roughly."""
+        return float(prod(self.size)) * self.n_cases
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,9 @@ class Plan:
         for one in self.configurations:
             if one.name == name:
                 return one
-        raise SettingError(f"this plan has no configuration {name!r}, but {listed(c.name for c in self.configurations)}.")
+        raise SettingError(
+            f"this plan has no configuration {name!r}, but {listed(c.name for c in self.configurations)}."
+        )
 
 
 def make_plan(
@@ -131,12 +140,12 @@ def make_plan(
     Raises:
         SettingError: a limit that is not positive, that the preset does not know, or that no network fits.
     """
-    limit = _limit(preset, gigabytes, patience, pace)
+    limit = limit_of(preset, gigabytes, patience, pace)
     spacing = target_spacing(fingerprint) if preset == "v2" else median_spacing(fingerprint)
     size, axes = median_size(fingerprint, spacing), axis_order(spacing)
     facts = Facts(
-        fingerprint.n_cases, median_spacing(fingerprint), size, fingerprint.kept, fingerprint.channels,
-        fingerprint.intensities, fingerprint.classes, fingerprint.counts,
+        fingerprint.n_cases, fingerprint.unit, median_spacing(fingerprint), size, fingerprint.kept,
+        fingerprint.channels, fingerprint.intensities, fingerprint.classes, fingerprint.counts,
     )  # fmt: skip
     space, shape = tuple(spacing[a] for a in axes), tuple(size[a] for a in axes)
     training = V2 if preset == "v2" else MSD2018
@@ -146,7 +155,14 @@ def make_plan(
     )  # fmt: skip
 
 
-def _limit(preset: Preset, gigabytes: float | None, patience: float | None, pace: float | None) -> Limit:
+def limits_of(facts: Facts, limit: Limit) -> v2.Limits:
+    """What a step of preset v2 may take and see."""
+    values = None if limit.patience_s is None or limit.pace is None else limit.patience_s * limit.pace
+    return v2.Limits(limit.gigabytes or v2.USUAL_GIGABYTES, values, len(facts.classes), facts.all_voxels)
+
+
+def limit_of(preset: Preset, gigabytes: float | None, patience: float | None, pace: float | None) -> Limit:
+    """The limits that `make_plan` was given, checked; nothing has to be read for that."""
     for name, value in (("gigabytes", gigabytes), ("patience", patience), ("pace", pace)):
         if value is not None and not 0 < value < float("inf"):
             raise SettingError(f"{name} is a number above 0, got {value}.")
@@ -175,14 +191,15 @@ def _configurations(
     preset: Preset, facts: Facts, spacing: Spacing, size: Size, limit: Limit, training: Training
 ) -> Iterator[Configuration]:
     """By the preset's rules: the planes, and of volumes the whole, and a cascade where a patch sees too little."""
-    all_voxels = float(prod(size)) * facts.n_cases
-    allowed = None if limit.patience_s is None or limit.pace is None else limit.patience_s * limit.pace
-    limits = v2.Limits(limit.gigabytes or v2.USUAL_GIGABYTES, allowed, len(facts.classes), all_voxels)
+    all_voxels = facts.all_voxels
+    limits = limits_of(facts, limit)
 
     def sizes(space: Spacing, shape: Size) -> Sizes:
         return v2.fit(space, shape, limits) if preset == "v2" else msd2018.fit(shape, all_voxels=all_voxels)
 
-    def made(name: Name, space: Spacing, shape: Size, found: Sizes, *, batch_dice: bool, after: str = "") -> Configuration:
+    def made(
+        name: Name, space: Spacing, shape: Size, found: Sizes, *, batch_dice: bool, after: str = ""
+    ) -> Configuration:
         return _configured(preset, facts, training, name, space, shape, found, batch_dice=batch_dice, after=after)
 
     yield made("2d", spacing[-2:], size[-2:], sizes(spacing[-2:], size[-2:]), batch_dice=True)

@@ -60,6 +60,12 @@ class Limits:
     n_classes: int
     all_voxels: float
 
+    def batch(self, topology: Topology, values: int) -> tuple[int, int]:
+        """Images of a step that the memory (or the patience) holds, and that 5 % of the data set's voxels are."""
+        budget = BUDGETS[len(topology.patch)]
+        share = CASES_SHARE * self.all_voxels / prod(topology.patch)
+        return round(self.per_image(budget) / values * budget.batch), round(share)
+
     def per_image(self, budget: Budget) -> float:
         """Feature values that each of `budget.batch` images may have."""
         memory = budget.values * self.gigabytes / USUAL_GIGABYTES
@@ -123,8 +129,7 @@ def fit(spacing: Spacing, size: Size, limits: Limits) -> Sizes:
                 f"feature values, and {allowed * budget.batch:.2g} are allowed. Give more gigabytes, or more patience."
             )
         topology = smaller
-    most = round(CASES_SHARE * limits.all_voxels / prod(topology.patch))
-    return Sizes(topology, max(min(round(allowed / values * budget.batch), most), FEWEST))
+    return Sizes(topology, max(min(limits.batch(topology, values)), FEWEST))
 
 
 def _smaller(topology: Topology, spacing: Spacing, size: Size) -> Topology:
