@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,12 +111,20 @@ def scene_progress(
 
 
 @contextmanager
-def case_progress(
-    label: str, cases: int, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
+def counted_progress(
+    label: str, *, unit: str, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
 ) -> Iterator[Callable[[int, int], None]]:
-    """A bar of so many cases, read or mapped one at a time; yields what is told how many of how many are done."""
-    with _shown(label, cases, console, quiet, pace, unit="cases") as show:
-        yield lambda done, _total: show(done, "")
+    """A bar of things of which the number is known at the first report; yields (done, total) -> None."""
+    with ExitStack() as stack:
+        show: Show | None = None
+
+        def report(done: int, total: int) -> None:
+            nonlocal show
+            if show is None:
+                show = stack.enter_context(_shown(label, total, console, quiet, pace, unit=unit))
+            show(done, "")
+
+        yield report
 
 
 def _describe(values: Mapping[str, float]) -> str:

@@ -20,7 +20,7 @@ PRESETS = ("v2", "msd2018")  # checked against `Preset` by a test: its module wo
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--preset",
     type=Choice(PRESETS),
@@ -48,11 +48,11 @@ def plan(
     folder: Path, preset: Preset, gigabytes: float | None, patience: float | None, out: Path | None, as_json: bool,
     overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Plan the networks for a FOLDER of images or volumes with labels, and say why they are as they are.
+    """Plan the networks for the images or volumes in DIR, and say why they are as they are.
 
     Every labelled case is looked at once: its size, spacing and values. What follows from them by the rules of nnU-Net
     (spacing, scaling of values, patch, batch and shape of each network) is printed as a sentence each. Nothing is
-    trained. The file of --out can be read, changed, and trained from.
+    trained. `hyperseg segment check DIR` tells what is wrong with the files.
 
     \b
     Examples:
@@ -65,7 +65,7 @@ def plan(
     from rich.console import Console
 
     from hyperseg.core.settings import to_json
-    from hyperseg.engine.progress import case_progress
+    from hyperseg.engine.progress import counted_progress
     from hyperseg.io.cases import open_cases
     from hyperseg.io.write import write_json
     from hyperseg.io.write.targets import check_targets
@@ -75,8 +75,9 @@ def plan(
     if out is not None:
         check_targets([out], inputs=[folder], overwrite=overwrite)
     limit_of(preset, gigabytes, patience, None if patience is None else 1.0)
-    cases = open_cases(folder)
-    with case_progress("Looking at cases", len(cases.cases), quiet=quiet) as progress:
+    with counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress:
+        cases = open_cases(folder, progress=progress)
+    with counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
         made = plan_cases(cases, preset=preset, gigabytes=gigabytes, patience=patience, progress=progress)
     if as_json:
         click.echo(json.dumps(to_json(made), indent=2, ensure_ascii=False))

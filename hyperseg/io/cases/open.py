@@ -1,0 +1,150 @@
+"""A folder of images or volumes as a `CaseFolder`: how it is laid out, which files belong together, which classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hyperseg.core import DataFileError, LabelError
+from hyperseg.core.words import counted, listed
+from hyperseg.io.cases.case import Case, CaseFolder, Fault
+from hyperseg.io.cases.decathlon import FILE, described
+from hyperseg.io.cases.decode import decode_label, shape_of
+from hyperseg.io.cases.groups import grouped
+from hyperseg.io.cases.layouts import plain_layout
+from hyperseg.io.cases.names import KNOWN
+
+FULL = 255  # what pictures of masks have for "yes"
+MOST_CLASSES = 64  # distinct codes of a folder that states none
+COLOURS = ("red", "green", "blue")
+TEACHES = (
+    f"Expected a dataset.json (Medical Segmentation Decathlon, nnU-Net), folders images/ and labels/ with files of the "
+    f"same names, or pairs X.png and X_mask.png in one folder; formats {KNOWN}. `hyperseg segment --help` shows each."
+)
+Progress = Callable[[int, int], None]
+
+
+def open_cases(path: str | Path, *, progress: Progress | None = None) -> CaseFolder:
+    """The data set in a folder, ready for `read_case`.
+
+    Where no dataset.json states the classes, all label files are read: the codes that occur are the classes, in
+    ascending order. What is wrong with single files is not refused here, see `check_cases`.
+
+    Args:
+        path: the folder.
+        progress: told how many label files of how many have been read.
+
+    Raises:
+        DataFileError: no folder, or one that is not laid out in any known way.
+        LabelError: labels that hold too many codes to be classes.
+    """
+    folder = list_cases(path)
+    if folder.codes:
+        return folder
+    found: list[set[int]] = []
+    files = [file for case in folder.cases for file in (case.label, *case.also) if file is not None]
+    for done, file in enumerate(files, start=1):
+        found.append({int(code) for code in np.unique(decode_label(file).array)})
+        if (n := len(set().union(*found))) > MOST_CLASSES:
+            raise LabelError(too_many(file, n))
+        if progress is not None:
+            progress(done, len(files))
+    return with_codes(folder, found)
+
+
+def list_cases(path: str | Path) -> CaseFolder:
+    """As `open_cases` without reading labels: classes and codes stay empty where nothing states them."""
+    root = Path(path)
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise DataFileError(f"{root}: {what}; a folder of images and labels was expected. {TEACHES}")
+    if (root / FILE).is_file():
+        folder = described(root)
+    else:
+        found = plain_layout(root)
+        if found is None:
+            raise DataFileError(f"{root}: no images with labels were found. {TEACHES}")
+        folder = CaseFolder(
+            root, found.layout, found.cases, found.unlabelled, found.channels, rule="; ".join(found.told),
+            instances=found.instances, faults=found.faults,
+        )  # fmt: skip
+        if found.instances:
+            folder = replace(
+                folder, classes=("background", "object"), codes=(0, 1),
+                rule=f"{folder.rule}; labels number objects, all of class 1",
+            )  # fmt: skip
+    cases, told, faults = grouped(root, folder.cases)
+    unlabelled = tuple(replace(case, group=case.group or case.name) for case in folder.unlabelled)
+    return replace(
+        folder,
+        cases=tuple(cases),
+        unlabelled=unlabelled,
+        channels=folder.channels or _channels(folder),
+        rule=f"{folder.rule}; {told}.",
+        faults=(*folder.faults, *_twice((*cases, *unlabelled)), *faults),
+    )
+
+
+def with_codes(folder: CaseFolder, found: Iterable[Iterable[int]]) -> CaseFolder:
+    """The folder with the codes of its label files, of each file by itself, as its classes; the lowest is background.
+
+    Where some masks are 0 and 1, others 0 and 255, both mean the same.
+    """
+    files = [set(codes) for codes in found]
+    every = set().union(*files)
+    mixed = two_spellings(files)
+    codes = tuple(sorted(code for code in every if 0 <= code < 2**16 and not (mixed and code == FULL)))
+    if len(codes) == 2 and codes[0] == 0:
+        names: tuple[str, ...] = ("background", "foreground")
+    else:
+        names = tuple("background" if code == 0 else f"class {code}" for code in codes)
+    told = " Foreground is 1 in some label files, 255 in others." if mixed else ""
+    if codes != tuple(range(len(codes))):
+        told = f" Codes {listed(map(str, codes), most=8)} of label files are the classes 0 to {len(codes) - 1}."
+    return replace(folder, classes=names, codes=codes, rule=folder.rule + told)
+
+
+def two_spellings(files: Iterable[set[int]]) -> bool:
+    """Whether some masks say 1 and others 255 for the only class there is."""
+    every = set().union(*(files := list(files)))
+    return every == {0, 1, FULL} and not any({1, FULL} <= codes for codes in files)
+
+
+def too_many(file: Path, n: int) -> str:
+    """One line for labels of more codes than classes can be."""
+    return (
+        f"{file}: with it labels hold {counted(n, 'distinct code')}, at most {MOST_CLASSES} classes were expected. "
+        "Where labels number objects (nuclei, say), call the folder of labels instances/ or the files X_inst.png: all "
+        "objects are one class then. Where edges were smoothed, save masks without smoothing."
+    )
+
+
+def _channels(folder: CaseFolder) -> tuple[str, ...]:
+    """Names for the channels of an image, after what most headers say."""
+    counts = Counter(
+        shape[-1] for case in folder.cases if len(case.images) == 1 and (shape := shape_of(case.images[0])) is not None
+    )
+    n = counts.most_common(1)[0][0] if counts else 1
+    if set(counts) == {1, 3}:  # grey among colours
+        n = 3
+    return COLOURS if n == 3 else ("image",) if n == 1 else tuple(f"channel {i}" for i in range(n))
+
+
+def _twice(cases: Iterable[Case]) -> list[Fault]:
+    """A fault for each name that two cases share: one prediction would overwrite the other."""
+    seen: dict[str, Case] = {}
+    faults = []
+    for case in cases:
+        other = seen.setdefault(case.name, case)
+        if other is not case:
+            faults.append(
+                Fault(
+                    str(case.images[0]), f"is a case {case.name}, as {other.images[0]} is", "names that differ",
+                    "Rename one of them.", "error", "name twice",
+                )
+            )  # fmt: skip
+    return faults
