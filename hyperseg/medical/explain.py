@@ -9,16 +9,19 @@ from hyperseg.core.words import counted, listed, percent, thousands
 from hyperseg.medical import msd2018, v2
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import CALIBRATED, MASKED_BELOW, Plan, limits_of
-from hyperseg.medical.topology import Size
 
 SPLINES = {0: "nearest neighbour", 1: "linear", 3: "cubic"}
 MOST_NAMES = 6
+MEMORY = (
+    "Memory: the table tells roughly what a training step takes in 32 bits; mixed precision, for which the rules were "
+    "made, takes about half."
+)
 
 
 def explain(plan: Plan) -> list[str]:
     """The choices of a plan, in the order in which they were made."""
     networks = [line for one in plan.configurations for line in _network(plan, one)]
-    return [*_data(plan), *_images(plan), *networks, *_cascade(plan)]
+    return [*_data(plan), *_images(plan), *networks, *_cascade(plan), MEMORY]
 
 
 def by(numbers: Iterable[float]) -> str:
@@ -50,12 +53,14 @@ def _images(plan: Plan) -> Iterator[str]:
         yield f"Spacing {by(plan.spacing)} {facts.unit}: {how}; a median image has {by(plan.size)} voxels then."
     if order != tuple(sorted(order)):
         yield f"Axes: axis {order[0]} of the data (counted from 0) comes first, since it is the coarsest."
-    how = plan.training.resampling
-    labels = SPLINES[how.labels] + (" class by class" if how.labels else "")
+    splines = plan.training.resampling
+    labels = SPLINES[splines.labels] + (" class by class" if splines.labels else "")
     apart = ""
-    if how.anisotropy is not None:
-        apart = f"; {SPLINES[how.across]} along an axis more than {how.anisotropy:g} times as coarse as the others"
-    yield f"Resampling: images {SPLINES[how.image]}, labels {labels}{apart}."
+    if splines.anisotropy is not None:
+        apart = (
+            f"; {SPLINES[splines.across]} along an axis more than {splines.anisotropy:g} times as coarse as the others"
+        )
+    yield f"Resampling: images {SPLINES[splines.image]}, labels {labels}{apart}."
     yield f"Crop: to what is not zero, which keeps {percent(100 * facts.kept)} of a median image."
     yield from _scales(plan)
 
@@ -101,6 +106,8 @@ def _network(plan: Plan, one: Configuration) -> Iterator[str]:
 def _patch(plan: Plan, one: Configuration) -> str:
     steps = tuple(2**p for p in one.topology.pools)
     grown = f"the median image ({by(one.size)}) grown to multiples of {by(steps)}"
+    if one.patch == one.size:
+        grown = "the whole median image"
     if plan.preset == "msd2018":
         if one.n_axes == 2 or prod(one.size) <= prod(one.patch):
             return grown
@@ -175,13 +182,11 @@ def _cascade(plan: Plan) -> Iterator[str]:
 def table(plan: Plan) -> list[tuple[str, ...]]:
     """The configurations as rows of words, the first the heads of the columns."""
     rows: list[tuple[str, ...]] = [
-        ("network", f"spacing {plan.facts.unit}", "median image", "patch", "batch", "halvings", "parameters", "values",
-         "memory GB"),
-    ]  # fmt: skip
+        ("network", f"spacing {plan.facts.unit}", "patch", "batch", "halved", "weights", "GB")
+    ]
     for one in plan.configurations:
-        pools: Size = one.topology.pools
         rows.append(
-            (one.name, by(one.spacing), by(one.size), by(one.patch), str(one.batch), by(pools),
-             f"{one.parameters / 1e6:.2f} M", f"{one.values / 1e6:.3g} M", f"{one.training_bytes / 1e9:.3g}")
+            (one.name, by(one.spacing), by(one.patch), str(one.batch), by(one.topology.pools),
+             f"{one.parameters / 1e6:.2f} M", f"{one.training_bytes / 1e9:.3g}")
         )  # fmt: skip
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, cast
+from typing import Literal
 
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec
 
@@ -77,7 +77,7 @@ def cancelled_biases(spec: BackboneSpec) -> int:
 def _convolutions(spec: BackboneSpec) -> Iterator[tuple[int, int]]:
     """(weights, channels) of every convolution that a norm follows, down and up."""
     for level, stage in enumerate(spec.stages):
-        kernel = prod(cast(Size, stage.kernel))
+        kernel: int = prod(stage.kernel)
         ups = stage.depth if level < len(spec.widths) - 1 else 0
         for inputs in (stage.in_channels, *(stage.width,) * (stage.depth - 1)):
             yield inputs * stage.width * kernel, stage.width

@@ -102,7 +102,7 @@ def show(plan: Plan, console: Console) -> None:
     heads, *rows = table(plan)
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for head in heads:
-        shown.add_column(head, justify="left" if head == heads[0] else "right")
+        shown.add_column(head, justify="left" if head == heads[0] else "right", no_wrap=True)
     for row in rows:
         shown.add_row(*map(Text, row))
     console.print()
