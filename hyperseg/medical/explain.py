@@ -44,25 +44,33 @@ def _images(plan: Plan) -> Iterator[str]:
     facts, order = plan.facts, plan.axes
     if facts.unit == "px":
         yield f"Spacing: files do not say it; images keep their pixels, and a median one has {by(plan.size)} of them."
+        if len(order) == 3:
+            yield "Caution: slices are taken to be as near to each other as pixels are; NIfTI files tell their spacing."
     else:
-        median = tuple(facts.spacing[a] for a in order)
-        how = "the median of each axis" if median == plan.spacing else (
-            f"the median, but {plan.spacing[0]:.4g} instead of {median[0]:.4g} along the coarsest axis, the tenth "
-            "percentile: it is more than 3 times as coarse as the others and 3 times as short"
-        )  # fmt: skip
-        yield f"Spacing {by(plan.spacing)} {facts.unit}: {how}; a median image has {by(plan.size)} voxels then."
+        yield from _spacing(plan)
     if order != tuple(sorted(order)):
         yield f"Axes: axis {order[0]} of the data (counted from 0) comes first, since it is the coarsest."
+    yield f"Crop: to what is not zero, which keeps {percent(100 * facts.kept)} of a median image."
+    yield from _scales(plan)
+
+
+def _spacing(plan: Plan) -> Iterator[str]:
+    """To which spacing images are resampled, why, and how."""
+    median = tuple(plan.facts.spacing[axis] for axis in plan.axes)
+    how = "the median of each axis"
+    if median != plan.spacing:
+        how = (
+            f"the median, but {plan.spacing[0]:.4g} instead of {median[0]:.4g} along the coarsest axis, the tenth "
+            "percentile: it is more than 3 times as coarse as the others and 3 times as short"
+        )
+    yield f"Spacing {by(plan.spacing)} {plan.facts.unit}: {how}; a median image has {by(plan.size)} voxels then."
     splines = plan.training.resampling
     labels = SPLINES[splines.labels] + (" class by class" if splines.labels else "")
     apart = ""
-    if splines.anisotropy is not None:
-        apart = (
-            f"; {SPLINES[splines.across]} along an axis more than {splines.anisotropy:g} times as coarse as the others"
-        )
+    if splines.anisotropy is not None and len(plan.axes) == 3:
+        ratio = f"{splines.anisotropy:g} times as coarse as the others"
+        apart = f"; {SPLINES[splines.across]} along an axis more than {ratio}"
     yield f"Resampling: images {SPLINES[splines.image]}, labels {labels}{apart}."
-    yield f"Crop: to what is not zero, which keeps {percent(100 * facts.kept)} of a median image."
-    yield from _scales(plan)
 
 
 def _scales(plan: Plan) -> Iterator[str]:
@@ -181,12 +189,13 @@ def _cascade(plan: Plan) -> Iterator[str]:
 
 def table(plan: Plan) -> list[tuple[str, ...]]:
     """The configurations as rows of words, the first the heads of the columns."""
-    rows: list[tuple[str, ...]] = [
-        ("network", f"spacing {plan.facts.unit}", "patch", "batch", "halved", "weights", "GB")
-    ]
+    pace = plan.limit.pace
+    heads = ("network", f"spacing {plan.facts.unit}", "patch", "batch", "halved", "weights", "GB")
+    rows: list[tuple[str, ...]] = [heads if pace is None else (*heads, "s/step")]
     for one in plan.configurations:
-        rows.append(
-            (one.name, by(one.spacing), by(one.patch), str(one.batch), by(one.topology.pools),
-             f"{one.parameters / 1e6:.2f} M", f"{one.training_bytes / 1e9:.3g}")
+        row = (
+            one.name, by(one.spacing), by(one.patch), str(one.batch), by(one.topology.pools),
+            f"{one.parameters / 1e6:.2f} M", f"{one.training_bytes / 1e9:.3g}",
         )  # fmt: skip
+        rows.append(row if pace is None else (*row, f"{one.batch * one.values / pace:.2g}"))
     return rows

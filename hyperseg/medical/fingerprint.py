@@ -90,7 +90,7 @@ def fingerprint_of(cases: Iterable[Scene], channels: tuple[str, ...], *, seed: i
         classes = case.classes
         units.add(case.grid.unit)
         known = np.where(case.labelled(), np.asarray(case.labels), -1)
-        counts = np.bincount(known[known >= 0], minlength=len(classes)) + (counts if seen else 0)
+        counts = _counts(known, len(classes)) + (counts if seen else 0)
         cube = np.asarray(case.cube[:])
         size = tuple(s.stop - s.start for s in nonzero_box(cube))
         values = _foreground(case.name, cube[known > 0], np.random.default_rng(seed))
@@ -130,6 +130,14 @@ def _check(case: Scene, channels: tuple[str, ...], classes: tuple[str, ...] | No
         raise SceneError(f"{case.name} has {len(case.shape)} axes, other cases have {axes}: one folder, one kind.")
     if classes is not None and case.classes != classes:
         raise LabelError(f"{case.name} has classes {', '.join(case.classes)}; others have {', '.join(classes)}.")
+
+
+def _counts(labels: NDArray[np.int16], n_classes: int) -> NDArray[np.int64]:
+    """Voxels of each class, slice by slice: `bincount` makes eight bytes of each label."""
+    found = np.zeros(n_classes, np.int64)
+    for one in labels:
+        found += np.bincount(one[one >= 0], minlength=n_classes)
+    return found
 
 
 def _spacing(case: Scene) -> Spacing:
