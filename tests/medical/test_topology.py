@@ -157,5 +157,14 @@ def test_stages_divide_the_patch(task: str) -> None:
             assert one.backbone.stride == tuple(2**p for p in one.topology.pools)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("size", [(5, 5), (7, 30), (1, 64, 64), (6, 6, 6), (9, 9, 9), (300, 40, 2)])
+def test_odd_sizes_have_networks_that_run(size: tuple[int, ...], preset: Preset) -> None:
+    seen = replace(fingerprint("Hippocampus"), sizes=(size,) * 3, spacings=((1.0,) * len(size),) * 3)
+    for one in make_plan(seen, preset=preset).configurations:
+        net, x = on_meta(one, 3)
+        assert net(x).shape == (1, 3, *one.patch)
+
+
 def test_the_pace_of_this_machine_is_a_number() -> None:
     assert 1e4 < measure_pace(2) < 1e12
