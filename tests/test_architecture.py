@@ -32,7 +32,7 @@ LEVELS = (
 LEVEL = {name: height for height, names in enumerate(LEVELS) for name in names.split()}
 LATE = {
     "rasterio", "spectral", "h5py", "sklearn", "matplotlib", "pooch", "tensorly", "pydensecrf", "jinja2",
-    "pyogrio", "shapely", "zarr", "dask", "distributed", "xarray",
+    "pyogrio", "shapely", "zarr", "dask", "distributed", "xarray", "nibabel", "PIL",
 }  # fmt: skip
 TABLES = (
     (METHODS, "hyperseg.recipes.methods"),

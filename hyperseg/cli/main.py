@@ -99,8 +99,10 @@ def main() -> None:
     robust_streams()
     words, verbose = without_verbose(sys.argv[1:])
     try:
-        group(words, prog_name="hyperseg", standalone_mode=False)
+        code = group(words, prog_name="hyperseg", standalone_mode=False)  # of `context.exit`; commands return nothing
         sys.stdout.flush()
+        if isinstance(code, int) and code:
+            end(code, told=True)
     except click.exceptions.Exit as stop:
         end(stop.exit_code, told=True)
     except click.ClickException as error:

@@ -15,7 +15,7 @@ VERBOSE = ("-v", "--verbose")
 # what foreign libraries raise for files and geometries that they cannot work with, by module of the error's class
 FOREIGN = (
     "rasterio", "pyogrio", "shapely", "h5py", "zarr", "safetensors", "spectral", "netCDF4", "numcodecs", "fiona",
-    "xml", "zipfile", "zlib", "lzma", "tarfile",
+    "nibabel", "PIL", "xml", "zipfile", "zlib", "lzma", "tarfile",
 )  # fmt: skip
 MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "unable to allocate", "not enough memory")
 MEMORY_HINT = (

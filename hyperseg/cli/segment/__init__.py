@@ -33,6 +33,7 @@ def segment() -> None:
     \b
       DIR/a.jpg  DIR/a_mask.png   pairs in one folder
       DIR/a.h5                    one file with the arrays "image" and "label"
+      DIR/p1/p1_t1.nii.gz         a folder for every case, with p1_t1, p1_flair ... and p1_seg
 
     DIR may hold several such folders (training, test; benign, malignant); one called "test" is never learnt from.
     Files are .nii, .nii.gz (pip install "hyperseg[medical]"), .png, .jpg, .tif, .bmp, .npy, .npz and .h5.

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperseg.core.words import counted, listed, some
-from hyperseg.io.cases.case import CaseFolder, Fault
+from hyperseg.io.cases.case import CT, CaseFolder, Fault
 from hyperseg.io.cases.look import Look, look_at
 from hyperseg.io.cases.open import FULL, MOST_CLASSES, Progress, too_many, two_spellings, with_codes
 
+AIR_HU = range(-3100, -899)  # the lowest value of a tomogram: air, or what stands outside of the tube
 ALIKE = 0.01  # spacings that differ by less are the same
 
 
@@ -168,6 +169,11 @@ def _of_mixture(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
         if high > low * (1 + ALIKE):
             yield Fault(place, f"spacing of axis {axis} is {low:.4g} to {high:.4g} mm", "one spacing",
                         "Nothing: images are resampled.", "remark", "spacings")  # fmt: skip
+    air = sum(look.lowest in AIR_HU for look in looks)
+    if air > 0.9 * len(looks) > 0 and CT not in folder.channels:
+        yield Fault(place, f"{air} of {len(looks)} volumes have values below {AIR_HU[-1]}, as tomograms do",
+                    f'a channel called "{CT}", if they are',
+                    "Say so in a dataset.json: values keep their meaning then.", "remark", "modality")  # fmt: skip
     depth = Counter(look.channels for look in looks)
     if set(depth) == {1, 3}:
         yield Fault(place, f"{depth[1]} images are grey, {depth[3]} in colours", "one kind",

@@ -10,7 +10,7 @@ from typing import Any
 from hyperseg.core import DataFileError
 from hyperseg.core.words import clean_name, counted, listed, some
 from hyperseg.io.cases.case import Case, CaseFolder, Fault
-from hyperseg.io.cases.layouts import missing_channels
+from hyperseg.io.cases.listing import missing_channels
 from hyperseg.io.cases.names import ending_of, files_in, stem_of
 
 FILE = "dataset.json"

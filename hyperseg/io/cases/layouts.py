@@ -1,14 +1,16 @@
-"""How a folder without a dataset.json is laid out: two folders, one folder of pairs, or files that hold both."""
+"""How a folder without a dataset.json is laid out: two folders, pairs, files that hold both, a folder each."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from hyperseg.core.words import counted, listed, some
-from hyperseg.io.cases.case import Case, Fault
+from hyperseg.io.cases.case import CT, Case, Fault
+from hyperseg.io.cases.case_folders import case_folders
+from hyperseg.io.cases.listing import Listing, folders_of, missing_channels
 from hyperseg.io.cases.names import (
     LABEL_WORDS,
     OBJECTS,
@@ -33,31 +35,13 @@ IMAGE_KEYS = ("image", "images", "img", "volume", "voxel", "data", "x")
 LABEL_KEYS = ("label", "labels", "mask", "masks", "seg", "segmentation", "gt", "y")
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Images and labels of a folder, paired; fields as in `CaseFolder`. `told` are parts of its rule."""
-
-    layout: str
-    cases: tuple[Case, ...]
-    unlabelled: tuple[Case, ...] = ()
-    channels: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
-    instances: bool = False
-    faults: tuple[Fault, ...] = ()
-
-
 def plain_layout(root: Path) -> Listing | None:
     """The listing of a folder, or of those of its subfolders that are laid out like one; None where none is."""
     return _here(root) or _subfolders(root)
 
 
 def _here(root: Path) -> Listing | None:
-    return _two_folders(root) or _pairs(root) or _packed(root)
-
-
-def folders_of(root: Path) -> dict[str, Path]:
-    """Subfolders by their names in lower case, hidden ones left out."""
-    return {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."}
+    return _two_folders(root) or _pairs(root) or _packed(root) or case_folders(root)
 
 
 def _two_folders(root: Path) -> Listing | None:
@@ -95,7 +79,7 @@ def _packed(root: Path) -> Listing | None:
         inner = [
             folder for folder in folders_of(root).values() if any(ending_of(p) in PACKED for p in files_in(folder))
         ]
-        return _packed(inner[0]) if len(inner) == 1 and not any(map(_two_folders, inner)) else None
+        return _packed(inner[0]) if len(inner) == 1 else None
     keys: tuple[str, str] | None = None
     for path in files:  # a broken one says nothing
         try:
@@ -168,7 +152,8 @@ def paired(images: Sequence[Path], labels: Iterable[Path], layout: str) -> Listi
             faults.append(missing_channels(name, next(iter(files.values())), absent))
             continue
         mine = [path for _, path in sorted(masks.get(name, []))]
-        case = Case(name, tuple(files[channel] for channel in channels), *mine[:1], also=tuple(mine[1:]))
+        images = tuple(files[channel] for channel in channels)
+        case = Case(name, images, mine[0] if mine else None, also=tuple(mine[1:]))
         (cases if mine else alone).append(case)
     if cases and alone:
         faults.append(
@@ -184,16 +169,8 @@ def paired(images: Sequence[Path], labels: Iterable[Path], layout: str) -> Listi
     if apart:
         told.append(f"channels by the ends of names ({listed(f'_{channel}' for channel in channels)})")
     objects = any(OBJECTS.search(stem_of(case.label)) for case in cases if case.label is not None)
-    names = channels if apart else ()
+    names = tuple(CT if channel == CT.lower() else channel for channel in channels) if apart else ()
     return Listing(layout, tuple(cases), tuple(alone), names, tuple(told), objects, tuple(faults))
-
-
-def missing_channels(name: str, file: Path, absent: Sequence[str]) -> Fault:
-    """The fault of a case that lacks files of channels."""
-    return Fault(
-        str(file), f"{name} has no file for the channel {listed(absent)}", "a file for every channel",
-        "Add the files, or leave the case out.", "error", "missing channel",
-    )  # fmt: skip
 
 
 def _names(cases: Sequence[Case]) -> str:

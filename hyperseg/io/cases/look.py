@@ -26,6 +26,7 @@ class Look:
 
     Attributes:
         shape: of the image, in the order of the file's axes.
+        lowest: the smallest value of a volume of one channel, else 0.
         voxels: number of voxels by code of the label.
         pixels, label: checksums of the decoded values.
     """
@@ -35,6 +36,7 @@ class Look:
     channels: int = 0
     spacing: tuple[float, ...] | None = None
     orientation: str = ""
+    lowest: int = 0
     voxels: dict[int, int] = field(default_factory=dict)
     pixels: str = ""
     label: str = ""
@@ -52,6 +54,8 @@ def look_at(case: Case, folder: CaseFolder) -> Look:
     seen.shape, seen.channels = image.shape, image.channels
     if image.place is not None:
         seen.spacing, seen.orientation = image.place.spacing, image.place.orientation
+        if image.channels == 1:
+            seen.lowest = int(np.nan_to_num(image.array.min()))
     seen.pixels = _checksum(image.array)
     seen.faults += _of_values(image, case, folder)
     if case.label is None:

@@ -32,7 +32,8 @@ def nibabel_for(path: Path) -> Iterator[Any]:
         import nibabel
     except ImportError as error:
         raise DataFileError(f"{path}: NIfTI files need nibabel, which is not installed: {EXTRA}") from error
-    yield nibabel
+    with nibabel.imageglobals.LoggingOutputSuppressor():  # what it remarks about headers goes to the terminal as it is
+        yield nibabel
 
 
 def read_volume(path: Path) -> Picture:
@@ -104,12 +105,14 @@ def _opened(nibabel: Any, path: Path) -> Any:
 
 
 def _place(image: Any, axes: int) -> Place:
+    from nibabel.orientations import io_orientation
+
     header = image.header
     unit = METRES.get(header.get_xyzt_units()[0], 1.0)
     spacing = tuple(abs(float(n)) * unit for n in header.get_zooms()[:axes])
     spacing = tuple(n if np.isfinite(n) and n > 0 else 1.0 for n in spacing)
     affine = np.array(image.affine, np.float64)
     stated = bool(header["sform_code"] or header["qform_code"]) and bool(np.isfinite(affine).all())
-    stated = stated and abs(np.linalg.det(affine[:AXES, :AXES])) > 0
+    stated = stated and not np.isnan(io_orientation(affine)).any()
     affine[:AXES] *= unit
     return Place(spacing, affine, stated)

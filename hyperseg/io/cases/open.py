@@ -22,8 +22,9 @@ FULL = 255  # what pictures of masks have for "yes"
 MOST_CLASSES = 64  # distinct codes of a folder that states none
 COLOURS = ("red", "green", "blue")
 TEACHES = (
-    f"Expected a dataset.json (Medical Segmentation Decathlon, nnU-Net), folders images/ and labels/ with files of the "
-    f"same names, or pairs X.png and X_mask.png in one folder; formats {KNOWN}. `hyperseg segment --help` shows each."
+    "Expected a dataset.json (Medical Segmentation Decathlon, nnU-Net), folders images/ and labels/ with files of the "
+    "same names, pairs X.png and X_mask.png in one folder, or a folder for every case; formats "
+    f"{KNOWN}. `hyperseg segment --help` shows each."
 )
 Progress = Callable[[int, int], None]
 
@@ -32,15 +33,15 @@ def open_cases(path: str | Path, *, progress: Progress | None = None) -> CaseFol
     """The data set in a folder, ready for `read_case`.
 
     Where no dataset.json states the classes, all label files are read: the codes that occur are the classes, in
-    ascending order. What is wrong with single files is not refused here, see `check_cases`.
+    ascending order. Images are not looked at, see `check_cases`.
 
     Args:
         path: the folder.
         progress: told how many label files of how many have been read.
 
     Raises:
-        DataFileError: no folder, or one that is not laid out in any known way.
-        LabelError: labels that hold too many codes to be classes.
+        DataFileError: no folder, one that is not laid out in any known way, or a label file that cannot be read.
+        LabelError: labels that are no classes: colours, fractions, too many codes.
     """
     folder = list_cases(path)
     if folder.codes:

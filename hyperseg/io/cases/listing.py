@@ -1,0 +1,36 @@
+"""`Listing`: images and labels of a folder, paired; and what the ways to pair them share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperseg.core.words import listed
+from hyperseg.io.cases.case import Case, Fault
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Images and labels of a folder, paired; fields as in `CaseFolder`. `told` are parts of its rule."""
+
+    layout: str
+    cases: tuple[Case, ...]
+    unlabelled: tuple[Case, ...] = ()
+    channels: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    instances: bool = False
+    faults: tuple[Fault, ...] = ()
+
+
+def folders_of(root: Path) -> dict[str, Path]:
+    """Subfolders by their names in lower case, hidden ones left out."""
+    return {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."}
+
+
+def missing_channels(name: str, file: Path, absent: Sequence[str]) -> Fault:
+    """The fault of a case that lacks files of channels."""
+    return Fault(
+        str(file), f"{name} has no file for the channel {listed(absent)}", "a file for every channel",
+        "Add the files, or leave the case out.", "error", "missing channel",
+    )  # fmt: skip
