@@ -24,6 +24,7 @@ from hyperseg.backbone import (
 )  # fmt: skip
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.gan.networks import Discriminator, GanSpec, Generator
+from hyperseg.medical import networks as medical
 
 K = 3
 Shape = tuple[int, ...]
@@ -127,6 +128,15 @@ def band_groups(*, shared: bool) -> Consumer:
     return Consumer((bands, plane), partial(GroupedBands, shared=shared), cases)
 
 
+def planned(build: Callable[..., nn.Module], ndim: int) -> Consumer:
+    """What the planner of images and volumes emits, with few channels; the first axis is halved once."""
+    strides = ((1,) * ndim, (1,) + (2,) * (ndim - 1), (2,) * ndim)
+    kernels = ((1,) + (3,) * (ndim - 1), (3,) * ndim, (3,) * ndim)
+    spec = BackboneSpec(2, (4, 6, 8), strides, kernels, (2,) * 3, ConvSpec(ndim, "instance", "leaky_relu"))
+    size = (5, 11, 9)[:ndim]
+    return Consumer((spec,), partial(build, n_classes=K), ((((2, *size),), (K, *size)),))
+
+
 CONSUMERS = {
     "3-D CNN": Consumer(
         (BackboneSpec(
@@ -165,6 +175,8 @@ CONSUMERS = {
         (BackboneSpec(2, (8, 16), (1, 2), (3, 3), (1, 1), ConvSpec(2, "group", "silu", residual=True, cond_dim=6)),),
         UNet, ((((2, 11, 7), (6,)), (K, 11, 7)),),
     ),
+    "planned U-Net 3-D": planned(medical.UNet, 3),
+    "planned U-Net 2-D, pooled": planned(partial(medical.UNet, down="pool"), 2),
     "generator": Consumer((GanSpec("ss", 24, K, noise=6, **GAN),), Generator, ((((6,),), (1, 24, 7, 7)),)),
     "generator of all bands": Consumer(
         (GanSpec("spa", 11, K, noise=6, **GAN),), Generator, ((((6,),), (1, 11, 7, 7)),)

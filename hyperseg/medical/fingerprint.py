@@ -9,15 +9,22 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import Scene, SceneError
+from hyperseg.core import LabelError, Scene, SceneError
 
 Size = tuple[int, ...]
+Spacing = tuple[float, ...]
 PER_CASE = 20_000  # foreground values that are kept of one case
+CLIP = (0.5, 99.5)  # percentiles
 
 
 @dataclass(frozen=True)
 class Intensity:
-    """The values of one channel in the foreground of all cases together."""
+    """The values of one channel in the foreground of all cases together.
+
+    Attributes:
+        mean, spread: and standard deviation.
+        low, high: percentiles 0.5 and 99.5.
+    """
 
     mean: float
     spread: float
@@ -30,64 +37,75 @@ class Fingerprint:
     """Numbers of a data set; the order of its cases does not matter.
 
     Attributes:
-        spacings: of each case, millimetres (or 1 where nobody says) per axis.
+        unit: of spacings: "mm", or "px" (all of them are 1 then) where files do not say.
+        spacings: of each case, per axis.
         sizes: of each case in voxels, cropped to what is not zero.
         kept: median share of a case's voxels that the crop keeps.
         channels: their names; "CT" is a calibrated scale.
         intensities: of each channel.
         classes: their names, background first.
+        counts: labelled voxels of each class.
     """
 
-    spacings: tuple[tuple[float, ...], ...]
+    spacings: tuple[Spacing, ...]
     sizes: tuple[Size, ...]
     kept: float
     channels: tuple[str, ...]
     intensities: tuple[Intensity, ...]
     classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    unit: str = "mm"
 
     @property
     def n_cases(self) -> int:
         return len(self.sizes)
 
     @property
-    def median_size(self) -> Size:
-        return tuple(int(n) for n in np.median(np.array(self.sizes), 0))
+    def n_axes(self) -> int:
+        return len(self.sizes[0])
 
 
 def fingerprint_of(cases: Iterable[Scene], channels: tuple[str, ...], *, seed: int = 0) -> Fingerprint:
-    """Look at all labelled cases once, one at a time.
+    """Look at all labelled cases once, one at a time; in whatever order, the numbers are the same to the last bit.
+
+    Of each case at most `PER_CASE` foreground voxels are kept, so that no case counts for more because it is larger.
 
     Args:
-        cases: (*S, C) volumes or images with labels; class 0 is background.
+        cases: (*S, C) volumes or images with labels; class 0 is background. Voxels that hold no data are left out.
         channels: a name for each of C, "CT" for computed tomography.
         seed: draws the foreground values that are kept.
 
     Raises:
-        SceneError: no case, or another number of channels than names.
+        SceneError: no case, other axes, channels or spacings than the others have, or values that are no numbers.
+        LabelError: a case without labels, or with other classes than the one before.
+
+    Source: Isensee et al., Nature Methods 18 (2021), "data fingerprint".
     """
-    rng = np.random.default_rng(seed)
-    spacings, sizes, kept, values = [], [], [], []
-    classes: tuple[str, ...] = ()
+    seen: list[tuple[Size, Spacing, float, NDArray[np.float64]]] = []
+    classes: tuple[str, ...] | None = None
+    units: set[str] = set()
+    counts = np.zeros(0, np.int64)
     for case in cases:
-        if case.n_bands != len(channels):
-            raise SceneError(f"{case.name}: {case.n_bands} channels, but {len(channels)} names: {', '.join(channels)}.")
-        cube = np.asarray(case.cube[:])
-        box = nonzero_box(cube)
-        assert case.labels is not None
-        found = cube[case.labels > 0]
-        drawn = rng.choice(len(found), min(PER_CASE, len(found)), replace=False)
-        values.append(found[np.sort(drawn)].astype(np.float64))
-        spacings.append(tuple(map(float, case.grid.spacing[: len(case.shape)])))
-        sizes.append(tuple(s.stop - s.start for s in box))
-        kept.append(prod(sizes[-1]) / prod(case.shape))
+        _check(case, channels, classes, axes=len(seen[0][0]) if seen else len(case.shape))
         classes = case.classes
-    if not sizes:
-        raise SceneError("a data set without a labelled case has no fingerprint.")
-    foreground = np.concatenate(values)
-    order = sorted(range(len(sizes)), key=lambda i: (sizes[i], spacings[i]))
+        units.add(case.grid.unit)
+        known = np.where(case.labelled(), np.asarray(case.labels), -1)
+        counts = _counts(known, len(classes)) + (counts if seen else 0)
+        cube = np.asarray(case.cube[:])
+        size = tuple(s.stop - s.start for s in nonzero_box(cube))
+        values = _foreground(case.name, cube[known > 0], np.random.default_rng(seed))
+        seen.append((size, _spacing(case), prod(size) / prod(case.shape), values))
+    if classes is None:
+        raise SceneError("a data set without a labelled case has no fingerprint: give at least one image with labels.")
+    if len(units) > 1:
+        raise SceneError("some cases say how large their voxels are, others do not: give all of them a spacing.")
+    seen.sort(key=lambda one: one[:3])
+    foreground = np.sort(np.concatenate([values for *_, values in seen]), axis=0)  # sums do not depend on the order
     return Fingerprint(
-        tuple(spacings[i] for i in order), tuple(sizes[i] for i in order), float(np.median(kept)), channels,
-        tuple(_intensity(foreground[:, c]) for c in range(len(channels))), classes,
+        tuple(spacing for _, spacing, _, _ in seen), tuple(size for size, *_ in seen),
+        float(np.median([kept for _, _, kept, _ in seen])), channels,
+        tuple(_intensity(foreground[:, c]) for c in range(len(channels))), classes, tuple(map(int, counts)),
+        units.pop(),
     )  # fmt: skip
 
 
@@ -103,8 +121,46 @@ def nonzero_box(cube: NDArray[np.generic]) -> tuple[slice, ...]:
     return tuple(box)
 
 
+def _check(case: Scene, channels: tuple[str, ...], classes: tuple[str, ...] | None, *, axes: int) -> None:
+    if case.labels is None:
+        raise LabelError(f"{case.name} has no labels: a fingerprint is taken of labelled cases only.")
+    if case.n_bands != len(channels):
+        raise SceneError(f"{case.name}: {case.n_bands} channels, but {len(channels)} names: {', '.join(channels)}.")
+    if len(case.shape) != axes:
+        raise SceneError(f"{case.name} has {len(case.shape)} axes, other cases have {axes}: one folder, one kind.")
+    if classes is not None and case.classes != classes:
+        raise LabelError(f"{case.name} has classes {', '.join(case.classes)}; others have {', '.join(classes)}.")
+
+
+def _counts(labels: NDArray[np.int16], n_classes: int) -> NDArray[np.int64]:
+    """Voxels of each class, slice by slice: `bincount` makes eight bytes of each label."""
+    found = np.zeros(n_classes, np.int64)
+    for one in labels:
+        found += np.bincount(one[one >= 0], minlength=n_classes)
+    return found
+
+
+def _spacing(case: Scene) -> Spacing:
+    """Per axis; 1 where nobody says."""
+    axes, given = len(case.shape), case.grid.spacing
+    if case.grid.unit == "px":
+        return (1.0,) * axes
+    if len(given) != axes or not all(np.isfinite(n) and n > 0 for n in given):
+        raise SceneError(f"{case.name}: spacing {given} for {axes} axes; expected one positive length per axis.")
+    return tuple(map(float, given))
+
+
+def _foreground(name: str, values: NDArray[np.generic], rng: np.random.Generator) -> NDArray[np.float64]:
+    if len(values) > PER_CASE:
+        values = values[rng.choice(len(values), PER_CASE, replace=False)]
+    found = values.astype(np.float64)
+    if not np.isfinite(found).all():
+        raise SceneError(f"{name}: NaN or infinite values where something is labelled: mend the file, or leave it out.")
+    return found
+
+
 def _intensity(values: NDArray[np.float64]) -> Intensity:
     if not len(values):
         return Intensity(0.0, 1.0, 0.0, 1.0)
-    low, high = np.percentile(values, (0.5, 99.5))
+    low, high = np.percentile(values, CLIP)
     return Intensity(float(values.mean()), float(values.std()), float(low), float(high))

@@ -8,7 +8,8 @@ from hyperseg.cli.main import LateGroup
 
 # name -> (module, attribute, one line of help)
 STEPS = {
-    "check": ("hyperseg.cli.segment.check", "check", "Tell everything that is wrong with a folder, before training.")
+    "check": ("hyperseg.cli.segment.check", "check", "Tell everything that is wrong with a folder, before training."),
+    "plan": ("hyperseg.cli.segment.plan", "plan", "Plan networks for a folder, each choice with its reason."),
 }
 
 
@@ -46,4 +47,5 @@ def segment() -> None:
     Examples:
       hyperseg segment check Task04_Hippocampus
       hyperseg segment check photos --json faults.json
+      hyperseg segment plan Task04_Hippocampus --out plan.json
     """

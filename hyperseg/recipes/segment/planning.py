@@ -1,0 +1,69 @@
+"""From a folder of images or volumes to a plan, and a plan from its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hyperseg.core import DataFileError, Scene, SettingError
+from hyperseg.core.settings import from_json
+from hyperseg.io.cases import CaseFolder, read_case
+from hyperseg.medical.fingerprint import Fingerprint, fingerprint_of
+from hyperseg.medical.plan import Plan, limit_of, make_plan
+from hyperseg.medical.training import Preset
+
+Progress = Callable[[int, int], None]
+
+
+def plan_cases(
+    folder: CaseFolder, *, preset: Preset = "v2", gigabytes: float | None = None, patience: float | None = None,
+    progress: Progress | None = None,
+) -> Plan:  # fmt: skip
+    """Look at every labelled case of a folder once and plan networks for it.
+
+    Args:
+        folder: as `open_cases` gives it.
+        preset, gigabytes, patience: see `make_plan`; the pace that patience needs is measured here, on the CPU.
+        progress: told how many cases of how many were looked at.
+
+    Raises:
+        SettingError: a limit that the preset does not know, or that no network fits.
+        SceneError, LabelError, DataFileError: a case that cannot be used, by name.
+    """
+    limit_of(preset, gigabytes, patience, None if patience is None else 1.0)
+    seen = take_fingerprint(folder, progress=progress)
+    pace = None
+    if patience is not None:
+        from hyperseg.medical.networks import measure_pace
+
+        pace = float(f"{measure_pace(seen.n_axes):.2g}")  # the next measurement differs in the third digit
+    return make_plan(seen, preset=preset, gigabytes=gigabytes, patience=patience, pace=pace)
+
+
+def take_fingerprint(folder: CaseFolder, *, progress: Progress | None = None) -> Fingerprint:
+    """The fingerprint of a folder's labelled cases, one in memory at a time."""
+
+    def cases() -> Iterator[Scene]:
+        for done, case in enumerate(folder.cases, start=1):
+            yield read_case(folder, case)
+            if progress is not None:
+                progress(done, len(folder.cases))
+
+    return fingerprint_of(cases(), folder.channels)
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan that `hyperseg segment plan --out` wrote, or one changed by hand.
+
+    Raises:
+        DataFileError: no such file, no JSON, or no plan: it says which entry is wrong.
+    """
+    try:
+        return from_json(Plan, json.loads(path.read_text(encoding="utf-8")), "the plan")
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataFileError(f"{path} is not a readable plan ({error}): write one by hyperseg segment plan.") from error
+    except SettingError as error:
+        raise DataFileError(
+            f"{path}: {error} Mend the entry, or write the plan anew by hyperseg segment plan."
+        ) from error
