@@ -101,7 +101,7 @@ def measure_pace(n_axes: int, *, device: torch.device | str = "cpu", seed: int =
     """Feature values a second of a training step on this machine: a small network is trained for a few steps.
 
     Values of coarse stages cost more arithmetic each than those of fine ones, and planned networks are deeper than this
-    one: take what follows from it for a guess, right within a factor of two.
+    one: take what follows from it for a guess: seconds were off by a factor of two or three.
     """
     side, n_classes = PACE_SIDES[n_axes], 2
     topology = v2.halve((1.0,) * n_axes, (side,) * n_axes)

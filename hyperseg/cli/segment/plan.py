@@ -38,7 +38,7 @@ PRESETS = ("v2", "msd2018")  # checked against `Preset` by a test: its module wo
     metavar="SECONDS",
     type=click.FloatRange(0, min_open=True),
     help="How long a training step may take on this machine's CPU: batches, then patches become smaller; of v2. The "
-    "machine's pace is measured, and the time is right within a factor of two.",
+    "machine's pace is measured; the time can be off by a factor of two or three.",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan to this file (JSON).")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, and no words.")
