@@ -17,6 +17,7 @@ from torch.nn.functional import embedding_bag
 
 from hyperseg.core import SettingError
 from hyperseg.crf.simplices import corner_codes, enclosing_simplices, neighbours
+from hyperseg.io.look.values import plain
 
 NORM_FLOOR = 1e-20  # under the square root, as in pydensecrf
 
@@ -64,7 +65,7 @@ class Lattice:
         """
         if features.ndim != 2 or 0 in features.shape:
             raise SettingError(f"a lattice needs features of shape (points, dimensions), got {tuple(features.shape)}.")
-        given = features if isinstance(features, Tensor) else torch.tensor(features)
+        given = features if isinstance(features, Tensor) else torch.from_numpy(plain(features).copy())
         with torch.no_grad():
             self._build(given.to(device=device, dtype=dtype))
 

@@ -81,6 +81,8 @@ class Pairwise(nn.Module):
             first, second = ends(offset)
             towards = direction(offset)
             at, to = features[..., *first], features[..., *second]
+            if not at.numel():  # a grid of a single row or column has no such neighbours
+                continue
             prior = self.prior(towards)[:, :, None, None]
             match form:
                 case "residual" if heads == 0:

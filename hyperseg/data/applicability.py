@@ -41,6 +41,7 @@ from hyperseg.core.parts import prefixed, unprefixed
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra, row_blocks
 from hyperseg.data.splits import folds
 from hyperseg.io.look.valid import valid_at
+from hyperseg.io.look.values import plain
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -128,10 +129,8 @@ class Applicability:
             looked = valid[part][inner]
             if not looked.any():
                 return
-            raw, there = (
-                torch.from_numpy(np.require(x, kind, needs)).to(device)
-                for x, kind in ((block[part], block.dtype.newbyteorder("=")), (valid[part], bool))
-            )
+            pair = (plain(np.require(x, requirements=needs)) for x in (block[part], valid[part]))
+            raw, there = (torch.from_numpy(x).to(device) for x in pair)
             found = measure(raw, None if valid[part].all() else there, inner).cpu().numpy()
             out[start : start + rows][looked] = found / np.float32(self.threshold.item())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from math import prod
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from hyperseg.core import Scene
 from hyperseg.engine.lanes import ahead
+from hyperseg.io.look.values import plain
 
 Float32 = NDArray[np.float32]
 Pads = tuple[tuple[int, int], ...]
@@ -90,8 +90,10 @@ class Feed:
             x = x.masked_fill(self._bus.arrived(sent.holes)[..., None], 0.0)
         if not any(map(any, sent.pads)):
             return x
-        places, sides = reflected(tuple(x.shape[:-1]), sent.pads, self.device)
-        return x.flatten(0, -2).index_select(0, places).unflatten(0, sides)
+        places = torch.zeros((), dtype=torch.int64, device=self.device)
+        for n, (before, after) in zip(x.shape[:-1], sent.pads, strict=True):
+            places = places[..., None] * n + reflected(n, before, after, self.device)
+        return x.flatten(0, -2).index_select(0, places.flatten()).unflatten(0, places.shape)
 
     def results(
         self, made: Iterable[tuple[Item, tuple[Tensor, ...]]]
@@ -108,10 +110,9 @@ class Feed:
 
 
 @lru_cache(maxsize=64)
-def reflected(shape: tuple[int, ...], pads: Pads, device: torch.device) -> tuple[Tensor, tuple[int, ...]]:
-    """The pixels, counted row by row, of a window grown by reflection, again and again where it is short; its sides."""
-    places = np.pad(np.arange(prod(shape)).reshape(shape), pads, mode="reflect")
-    return torch.from_numpy(places.reshape(-1)).to(device), places.shape
+def reflected(n: int, before: int, after: int, device: torch.device) -> Tensor:
+    """Indices that grow an axis of n pixels by reflection, again and again where the axis is short."""
+    return torch.from_numpy(np.pad(np.arange(n), (before, after), mode="reflect")).to(device)
 
 
 class Bus:
@@ -125,7 +126,9 @@ class Bus:
 
     def up(self, values: NDArray[Any]) -> Passenger:
         """Send an array off."""
-        return torch.from_numpy(_plain(values)).to(self.device), None
+        if self.device.type == "mps" and values.dtype != bool:  # which knows few number types
+            values = values.astype(np.float32)
+        return torch.from_numpy(plain(values)).to(self.device), None
 
     def arrived(self, passenger: Passenger) -> Tensor:
         """What was sent, for the work that is queued from now on."""
@@ -152,7 +155,7 @@ class CudaBus(Bus):
         self._buffers = [(torch.empty(0, dtype=torch.uint8), torch.cuda.Event()) for _ in range(BUFFERS)]
 
     def up(self, values: NDArray[Any]) -> Passenger:
-        source = torch.from_numpy(_plain(values))
+        source = torch.from_numpy(plain(values))
         n = source.numel() * source.element_size()
         buffer, sent = self._buffers.pop(0)
         sent.synchronize()  # the buffer's last content has left; an event that was never recorded is not waited for
@@ -194,21 +197,3 @@ class CudaBus(Bus):
 def bus_to(device: torch.device) -> Bus:
     """The way to a device."""
     return CudaBus(device) if device.type == "cuda" else Bus(device)
-
-
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
-    """An array torch can read: bytes in the machine's order, no axis backwards."""
-    if not values.dtype.isnative:
-        return values.astype(values.dtype.newbyteorder("="))
-    if any(step < 0 for step in values.strides):
-        return np.ascontiguousarray(values)
-    return values if values.flags.writeable else np.asarray(_Unlocked(values))
-
-
-class _Unlocked:
-    """A read-only array (a file's) as torch takes it without a warning; nobody writes to it."""
-
-    def __init__(self, values: NDArray[Any]) -> None:
-        self.values = values  # lives as long as the view
-        place, _ = values.__array_interface__["data"]
-        self.__array_interface__ = values.__array_interface__ | {"data": (place, False)}

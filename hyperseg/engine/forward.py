@@ -54,8 +54,7 @@ def class_probabilities(model: SceneModel, x: Tensor, *, precision: Precision = 
 
     Args and Raises are those of `predict_scene`; the softmax is float32 always, each symmetry is turned back.
     """
-    if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
-        raise SettingError("the network is in training mode: call model.eval() before predicting.")
+    check_evaluating(model)
     ndim = x.ndim - 2
     if flips and ndim == 2 and len(set(per_axis("the margin of a network", model.margin, ndim))) > 1:
         raise SettingError(f"flips turn an image by quarters: they need one margin, not {model.margin}.")
@@ -67,6 +66,12 @@ def class_probabilities(model: SceneModel, x: Tensor, *, precision: Precision = 
         return _turned(logits.float().softmax(1), k, ndim, back=True)
 
     return (reduce(torch.add, map(seen, range(n))) / n).movedim(1, -1)
+
+
+def check_evaluating(model: object) -> None:
+    """Raise SettingError for a network, or a part of it, in training mode."""
+    if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
+        raise SettingError("the network is in training mode: call model.eval() before predicting.")
 
 
 def layout_of(model: object) -> Layout:

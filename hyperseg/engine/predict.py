@@ -25,7 +25,15 @@ from hyperseg.engine.blend import blend, windows
 from hyperseg.engine.blocks import WINDOWS, grown, together, usual_sides
 from hyperseg.engine.device import Precision, full_float32
 from hyperseg.engine.feed import Feed, Preprocessing, Sent
-from hyperseg.engine.forward import FeatureModel, SceneModel, channels_first, class_probabilities, layout_of, margin_of
+from hyperseg.engine.forward import (
+    FeatureModel,
+    SceneModel,
+    channels_first,
+    check_evaluating,
+    class_probabilities,
+    layout_of,
+    margin_of,
+)
 from hyperseg.engine.lanes import in_order
 
 Float32 = NDArray[np.float32]
@@ -162,6 +170,7 @@ def _tiles(
     flips: bool,
 ) -> Iterator[tuple[Tile, tuple[NDArray[Any], ...]]]:
     """Yield (tile, what `finish` makes of the probabilities of its core)."""
+    check_evaluating(model)
     margin, feed = margin_of(model, scene), Feed(scene, preprocess, device)
 
     def run(x: Tensor) -> Tensor:
@@ -169,13 +178,13 @@ def _tiles(
             return class_probabilities(model, x, precision=precision, flips=flips)
 
     if model.padded:
-        side = _sides(scene, tile, WINDOWS[len(margin)])
+        side = _sides(scene, WINDOWS[len(margin)] if tile is None else tile)
         images = feed.send_all((window, ()) for window in windows(scene.shape, side))
         whole = (values for (values,) in _stream(model, feed, images, side, run, _whole))
         blended = blend(whole, scene.shape, side, scene.n_classes)
         yield from feed.results((part, finish(values)) for part, values in blended)
         return
-    largest = _sides(scene, tile, usual_sides(model, feed, margin))
+    largest = _sides(scene, usual_sides(model, feed, margin) if tile is None else tile)
     size = tuple(-(-n // -(-n // side)) for n, side in zip(scene.shape, largest, strict=True))  # no slivers
     ahead, parts = (tiles(scene.shape, size=size, halo=margin) for _ in range(2))
     images = feed.send_all((part.read_slices, grown(part, size, margin)) for part in ahead)
@@ -257,7 +266,6 @@ def _put(target: NDArray[Any], values: NDArray[Any]) -> None:
         torch.from_numpy(target).copy_(torch.from_numpy(values))
 
 
-def _sides(scene: Scene, tile: PerAxis | None, default: Sides) -> Sides:
+def _sides(scene: Scene, tile: PerAxis) -> Sides:
     """Largest window per axis, never larger than the scene."""
-    sides = default if tile is None else per_axis("the side of a tile", tile, len(scene.shape), low=1)
-    return tuple(map(min, sides, scene.shape))
+    return tuple(map(min, per_axis("the side of a tile", tile, len(scene.shape), low=1), scene.shape))

@@ -81,6 +81,16 @@ def test_tiles_give_the_map_of_the_whole_scene(order: Any, stride: int, radius: 
     assert np.abs(whole - map.probs).max() > 0.05
 
 
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1), (1, 1), (2, 9)])
+@pytest.mark.parametrize("heads", [0.0, 1.0])
+def test_a_scene_of_a_single_row_is_a_chain(shape: tuple[int, int], heads: float) -> None:
+    settings = DeepCRF(radius=2, hidden=8, heads=heads, inference=QUICK)
+    map, features = random_map(*shape), random_features(*shape)
+    after = refined(map, talking(), features, settings)
+    np.testing.assert_allclose(after.sum(-1), 1, atol=1e-5)
+    assert (np.abs(after - map.probs).max() > 0.01) == (shape != (1, 1))
+
+
 def test_tiles_read_no_more_than_they_need_and_report_every_pixel_once() -> None:
     read: list[Window] = []
     done: list[tuple[int, int]] = []

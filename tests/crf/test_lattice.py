@@ -215,3 +215,11 @@ def test_cuda_gradient_equals_that_of_the_cpu() -> None:
         (grad,) = torch.autograd.grad(lattice(values).square().sum(), values)
         grads.append(grad.cpu())
     torch.testing.assert_close(grads[1], grads[0], atol=1e-10, rtol=0)
+
+
+def test_features_in_any_byte_order_and_direction() -> None:
+    features = np.random.default_rng(0).normal(size=(40, 3))
+    values = torch.rand(40, 2, dtype=torch.float64)
+    expected = Lattice(features, dtype=torch.float64)(values)
+    for same in (features.astype(">f8"), features[::-1].copy()[::-1], np.asfortranarray(features)):
+        torch.testing.assert_close(Lattice(same, dtype=torch.float64)(values), expected, atol=0, rtol=0)

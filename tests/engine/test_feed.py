@@ -11,7 +11,7 @@ import pytest
 import torch
 from nets import BANDS, K, net, scene
 
-from hyperseg.core import Scene
+from hyperseg.core import Scene, SettingError
 from hyperseg.data.preprocess import Preprocess, fit_preprocess
 from hyperseg.engine import decide_scene, full_float32, predict_scene
 from hyperseg.engine import feed as feeding
@@ -65,6 +65,29 @@ def test_files_and_turned_arrays_are_taken_without_a_word(tmp_path: Path) -> Non
             np.testing.assert_array_equal(feed.features(feed.send((slice(None),) * 2)).numpy(), expected)
     read_only = np.load(tmp_path / "cube.npy", mmap_mode="r")
     assert not read_only.flags.writeable  # and stays so
+
+
+@pytest.mark.parametrize("kind", ["longdouble", "askew"])
+def test_arrays_that_torch_does_not_know_are_brought_to_what_it_knows(kind: str) -> None:
+    where = raw_scene("float32")
+    cube = np.asarray(where.cube)
+    if kind == "askew":  # steps from value to value that are no multiple of a value's size
+        record = np.zeros(len(cube), dtype=[("flag", "u1"), ("row", "f4", cube.shape[1:])])
+        record["row"] = cube
+        odd = record["row"]
+    else:
+        odd = cube.astype(np.longdouble)
+    preprocess = fitted(where)
+    feed = Feed(where.with_(cube=odd), preprocess, "cpu")
+    np.testing.assert_array_equal(feed.features(feed.send((slice(None),) * 2)).numpy(), where.features(preprocess))
+
+
+def test_a_network_in_training_mode_is_refused_before_it_is_run() -> None:
+    where, model = raw_scene("float32"), net(2)
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(SettingError, match="training mode"):
+        predict_scene(model.train(), where, fitted(where), made_by="x")
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize(("padding", "layout"), [("valid", "depth"), ("same", "channels")])

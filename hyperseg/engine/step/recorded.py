@@ -126,7 +126,10 @@ class CudaGraphs:
             raise RuntimeError("the step waits for the device")
         graph, now = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         try:
-            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+            with (
+                torch.cuda.device(self.device),  # which a capture that fails would leave as the current one
+                torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"),
+            ):
                 result = work()
         except BaseException:
             torch.cuda.set_stream(now)

@@ -76,3 +76,27 @@ def _may_lack(part: NDArray[Any], first: int, *, nodata: float | None, gaps: boo
     if part.dtype.kind == "f" and not (part.max() < ABSURD and part.min() > -ABSURD):  # NaN is neither
         return True
     return bool(same(part if gaps else part[..., first], nodata).any())
+
+
+def plain(values: NDArray[Any]) -> NDArray[Any]:
+    """An array that torch can read: a common number type in the machine's byte order, no axis backwards or askew.
+
+    A read-only array (a file's) is given as one that can be written, so that torch does not warn; nobody writes to it.
+    """
+    kind = values.dtype
+    if kind.kind == "f" and kind.itemsize > 8:
+        values = values.astype(np.float64)
+    elif not kind.isnative:
+        values = values.astype(kind.newbyteorder("="))
+    if any(step < 0 or step % values.itemsize for step in values.strides):
+        values = np.ascontiguousarray(values)
+    return values if values.flags.writeable else np.asarray(_Unlocked(values))
+
+
+class _Unlocked:
+    """A read-only array under another name."""
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self.values = values  # lives as long as the view
+        place, _ = values.__array_interface__["data"]
+        self.__array_interface__ = values.__array_interface__ | {"data": (place, False)}
