@@ -160,15 +160,14 @@ def restore_slabs(slabs: Iterable[Tensor], back: Back) -> NDArray[np.int16]:
 
     No more than a part, and a slice of the case, is in memory. Parts of pictures (two axes) are rows.
     """
-    if len(back.size) == 2:
+    one: Size = (1,) * (3 - len(back.size))
+    orders, read, size = (*one, *back.orders), (*one, *back.read), (*one, *back.size)
+    if one:
         slabs = [torch.cat(list(slabs), 1)[:, None]]
-        back_orders, read, size = (0, *back.orders), (1, *back.read), (1, *back.size)
-    else:
-        back_orders, read, size = back.orders, back.read, back.size
     found = np.empty(size, LABELS)
-    for index, scores in enumerate(_slices(slabs, read[0], size[0], back_orders[0])):
+    for index, scores in enumerate(_slices(slabs, read[0], size[0], orders[0])):
         for axis in (1, 2):
-            scores = along(scores, axis, size[axis], back_orders[axis])
+            scores = along(scores, axis, size[axis], orders[axis])
         found[index] = scores.argmax(0).to(torch.int16).cpu().numpy()
     return _placed(found.reshape(back.size), back)
 
