@@ -152,25 +152,33 @@ def restore(logits: Tensor, back: Back) -> NDArray[np.int16]:
 
     Slice by slice, so that scores of the whole case on its own grid are never in memory.
     """
-    return restore_slabs([logits], back)
+    return decided(restored([logits], back), back)
 
 
-def restore_slabs(slabs: Iterable[Tensor], back: Back) -> NDArray[np.int16]:
-    """As `restore`, of scores that come in parts along the plan's first axis: (K, n, ...), in order, without gaps.
+def restored(parts: Iterable[Tensor], back: Back) -> Iterator[Tensor]:
+    """Scores of each slice of the box on the case's grid, (K, h, w), along the plan's first axis; a picture is one.
 
-    No more than a part, and a slice of the case, is in memory. Parts of pictures (two axes) are rows.
+    Args:
+        parts: scores on the network's grid that follow each other along that axis, (K, n, ...), without gaps. No more
+            than one is held; those of pictures, which are rows, are put together.
+        back: of the case.
     """
-    if len(back.size) == 2:
-        slabs = [torch.cat(list(slabs), 1)[:, None]]
-        back_orders, read, size = (0, *back.orders), (1, *back.read), (1, *back.size)
-    else:
-        back_orders, read, size = back.orders, back.read, back.size
-    found = np.empty(size, LABELS)
-    for index, scores in enumerate(_slices(slabs, read[0], size[0], back_orders[0])):
+    one: Size = (1,) * (3 - len(back.size))
+    orders, read, size = (*one, *back.orders), (*one, *back.read), (*one, *back.size)
+    if one:
+        parts = [torch.cat(list(parts), 1)[:, None]]
+    for scores in _slices(parts, read[0], size[0], orders[0]):
         for axis in (1, 2):
-            scores = along(scores, axis, size[axis], back_orders[axis])
-        found[index] = scores.argmax(0).to(torch.int16).cpu().numpy()
-    return _placed(found.reshape(back.size), back)
+            scores = along(scores, axis, size[axis], orders[axis])
+        yield scores
+
+
+def decided(slices: Iterable[Tensor], back: Back) -> NDArray[np.int16]:
+    """(*shape) classes in the case's axes: the largest score in `restored` slices, background around the box."""
+    inside = np.stack([scores.argmax(0).to(torch.int16).cpu().numpy() for scores in slices]).reshape(back.size)
+    found = np.zeros(back.shape, LABELS)
+    found[tuple(slice(*side) for side in back.box)] = inside.transpose(np.argsort(back.axes))
+    return found
 
 
 def _slices(slabs: Iterable[Tensor], old: int, n: int, order: int) -> Iterator[Tensor]:
@@ -194,13 +202,6 @@ def _slices(slabs: Iterable[Tensor], old: int, n: int, order: int) -> Iterator[T
             done += 1
         last, start = slab[:, -1].clone(), end
     assert (done, start) == (n, old), f"scores of {start} slices, expected {old}"
-
-
-def _placed(inside: NDArray[np.int16], back: Back) -> NDArray[np.int16]:
-    """Classes of the box, in the plan's order of axes, where they belong in the case; background around them."""
-    found = np.zeros(back.shape, LABELS)
-    found[tuple(slice(*side) for side in back.box)] = inside.transpose(np.argsort(back.axes))
-    return found
 
 
 def _check(scene: Scene, plan: Plan, *, labels: bool) -> None:

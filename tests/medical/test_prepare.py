@@ -11,7 +11,7 @@ import torch
 from hyperseg.core import Grid, LabelError, Scene, SceneError
 from hyperseg.medical.fingerprint import Fingerprint, Intensity
 from hyperseg.medical.plan import Plan, make_plan
-from hyperseg.medical.prepare import Prepared, normalise, prepare, restore, restore_slabs
+from hyperseg.medical.prepare import Prepared, decided, normalise, prepare, restore, restored
 
 CLASSES = ("background", "a", "b")
 RNG = np.random.default_rng(0)
@@ -105,14 +105,14 @@ def test_parts_and_the_whole_are_restored_alike(target: tuple[int, ...], across:
     expected = resample(logits, (6, 10, 8), back.orders).argmax(0).numpy()
     assert (restore(logits, back) == expected).all()
     for cuts in ([1] * target[0], [2, target[0] - 2], [target[0] - 1, 1]):
-        assert (restore_slabs(logits.split(cuts, 1), back) == expected).all()
+        assert (decided(restored(logits.split(cuts, 1), back), back) == expected).all()
 
 
 def test_scores_that_are_missing_are_noticed() -> None:
     plan, scene = plan_for((1.0, 1.0, 1.0), (6, 10, 8)), case((6, 10, 8), (1.0, 1.0, 1.0))
     made = prepare(scene, plan, plan.configuration("3d"), labels=False)
     with pytest.raises(AssertionError, match="expected 6"):
-        restore_slabs([torch.zeros(3, 5, 10, 8)], made.back)
+        list(restored([torch.zeros(3, 5, 10, 8)], made.back))
 
 
 def test_three_ways_to_scale() -> None:
