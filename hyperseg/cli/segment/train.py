@@ -9,6 +9,7 @@ import click
 
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
+from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +81,7 @@ def train(
     from rich.console import Console
 
     from hyperseg.core.runtime import Runtime
-    from hyperseg.engine.device import choose_device
+    from hyperseg.engine.device import choose_device, choose_precision
     from hyperseg.engine.progress import counted_progress
     from hyperseg.io.cases import open_cases
     from hyperseg.recipes.segment.fold import Budget
@@ -88,12 +89,13 @@ def train(
     from hyperseg.recipes.segment.training import Order, train_cases
 
     if minutes is not None and steps is not None:
-        raise click.UsageError("--minutes and --steps contradict each other: give one of them.")
+        raise SettingError("--minutes and --steps contradict each other: give one of them.")
     root = Path(f"{folder.resolve().name}-run") if out is None else out
     refuse_existing(root, resume=resume, overwrite=overwrite)
     chosen = tuple(name for name in configurations if name != AUTO)
     budget = Budget(MINUTES if minutes is None and steps is None else minutes, steps)
-    runtime = Runtime(seed=seed, device=str(choose_device(device)), quiet=quiet)
+    where = choose_device(device)
+    runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     with counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress:
         cases = open_cases(folder, progress=progress)
     order = Order(budget, chosen, fold)

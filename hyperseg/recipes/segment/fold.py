@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hyperseg.core import Scene
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, duration
 from hyperseg.engine.progress import counted_progress, say
@@ -27,11 +25,10 @@ from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, write_fold
 from hyperseg.recipes.segment.learning import learn, start_net, steps_in
+from hyperseg.recipes.segment.predicting import predict_case
 
 UNFINISHED, STEPS = "unfinished", "unfinished-steps.json"
 POINTS = 500  # of a curve in history.json, at most
-Evaluate = Callable[[UNet, Plan, Configuration, Scene, str], NDArray[np.int16]]
-"""(net, plan, configuration, case, device) -> (*S) classes on the case's own grid."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Budget:
 
 def train_fold(
     run: SegmentRun, folder: CaseFolder, configuration: Configuration, fold: int, stored: Mapping[str, StoredCase],
-    budget: Budget, runtime: Runtime, evaluate: Evaluate | None,
+    budget: Budget, runtime: Runtime,
 ) -> None:  # fmt: skip
     """Train on all cases but the fold's, and write weights and history.
 
@@ -70,15 +67,14 @@ def train_fold(
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
     history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
     numbers = _numbers(history, steps, configuration)
-    if evaluate is not None:
-        began = time.perf_counter()
-        cases = _evaluated(run, folder, configuration, net, held_out, runtime, evaluate, title)
-        numbers["cases"] = {name: asdict(case) for name, case in cases.items()}
-        numbers["prediction_seconds"] = time.perf_counter() - began
-        means = class_means([case.raw for case in cases.values()])
-        told = ", ".join(f"{name} {value:.3f}" for name, value in zip(run.plan.facts.classes[1:], means, strict=True))
-        told = f"Dice of {counted(len(cases), 'validation case')}: {told} ({duration(history.seconds)} of training)"
-        say(f"{title}: {told}", quiet=runtime.quiet)
+    began = time.perf_counter()
+    cases = _evaluated(run, folder, configuration, net, held_out, runtime, title)
+    numbers["cases"] = {name: asdict(case) for name, case in cases.items()}
+    numbers["prediction_seconds"] = time.perf_counter() - began
+    means = class_means([case.raw for case in cases.values()])
+    told = ", ".join(f"{name} {value:.3f}" for name, value in zip(run.plan.facts.classes[1:], means, strict=True))
+    told = f"Dice of {counted(len(cases), 'validation case')}: {told} ({duration(history.seconds)} of training)"
+    say(f"{title}: {told}", quiet=runtime.quiet)
     write_fold(run, configuration.name, fold, net.state_dict(), numbers)
     for file in (here / STEPS, runtime.checkpoint("net")):
         if file is not None:
@@ -101,14 +97,16 @@ def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
 
 def _evaluated(
     run: SegmentRun, folder: CaseFolder, configuration: Configuration, net: UNet, names: tuple[str, ...],
-    runtime: Runtime, evaluate: Evaluate, title: str,
+    runtime: Runtime, title: str,
 ) -> dict[str, CaseDice]:  # fmt: skip
     """Whole cases predicted, one in memory at a time."""
     found = {}
     with counted_progress(f"{title}: validation cases", unit="cases", quiet=runtime.quiet) as progress:
         for done, name in enumerate(names, start=1):
             scene = read_case(folder, folder.case(name))
-            labels = evaluate(net, run.plan, configuration, scene, runtime.device)
+            labels = predict_case(
+                scene, run.plan, {configuration.name: [net]}, [configuration.name], device=runtime.device
+            )  # fmt: skip
             found[name] = case_dice(labels, np.asarray(scene.labels), len(run.plan.facts.classes))
             progress(done, len(names))
     return found

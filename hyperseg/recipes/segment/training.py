@@ -19,7 +19,7 @@ from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_plan, chosen_folds
-from hyperseg.recipes.segment.fold import Budget, Evaluate, train_fold
+from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
 from hyperseg.recipes.segment.starting import CACHE, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
@@ -44,7 +44,7 @@ class Order:
 
 def train_cases(
     folder: CaseFolder, plan: Plan, root: Path, order: Order, runtime: Runtime, *, resume: bool = False,
-    overwrite: bool = False, evaluate: Evaluate | None = None,
+    overwrite: bool = False,
 ) -> SegmentRun:  # fmt: skip
     """Train networks of a plan by cross-validation into a run folder.
 
@@ -59,8 +59,6 @@ def train_cases(
         runtime: seed, device and progress.
         resume: go on with the run that is there.
         overwrite: a run that is there is removed.
-        evaluate: predicts whole validation cases, so that configurations can be compared; None tells Dice of patches
-            only, and nothing is chosen.
 
     Raises:
         RunError: the folder holds a run, or another one than would be resumed.
@@ -79,7 +77,7 @@ def train_cases(
     lock = take(root)
     try:
         for configuration in chosen:
-            _train_configuration(run, folder, configuration, which, order.budget, runtime, evaluate)
+            _train_configuration(run, folder, configuration, which, order.budget, runtime)
         run = _finish(run)
         shutil.rmtree(root / CACHE, ignore_errors=True)
     finally:
@@ -110,7 +108,7 @@ def _folds_of(fold: int | None, parts: Sequence[Any]) -> tuple[int, ...]:
 
 def _train_configuration(
     run: SegmentRun, folder: CaseFolder, configuration: Configuration, which: Sequence[int], budget: Budget,
-    runtime: Runtime, evaluate: Evaluate | None,
+    runtime: Runtime,
 ) -> None:  # fmt: skip
     missing = [fold for fold in which if fold not in trained_folds(run, configuration.name)]
     if not missing:
@@ -122,7 +120,7 @@ def _train_configuration(
     for fold in missing:
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
     for fold in missing:
-        train_fold(run, folder, configuration, fold, stored, budget, runtime, evaluate)
+        train_fold(run, folder, configuration, fold, stored, budget, runtime)
     shutil.rmtree(run.root / CACHE / configuration.name, ignore_errors=True)
 
 
