@@ -10,6 +10,7 @@ from hyperseg.cli.main import LateGroup
 STEPS = {
     "check": ("hyperseg.cli.segment.check", "check", "Tell everything that is wrong with a folder, before training."),
     "plan": ("hyperseg.cli.segment.plan", "plan", "Plan networks for a folder, each choice with its reason."),
+    "predict": ("hyperseg.cli.segment.predict", "predict", "Predict images with a trained run."),
 }
 
 
@@ -48,4 +49,6 @@ def segment() -> None:
       hyperseg segment check Task04_Hippocampus
       hyperseg segment check photos --json faults.json
       hyperseg segment plan Task04_Hippocampus --out plan.json
+      hyperseg segment predict runs/hippocampus Task04_Hippocampus/imagesTs --out predicted
+      hyperseg segment score predicted truth --json scores.json
     """
