@@ -11,6 +11,7 @@ STEPS = {
     "check": ("hyperseg.cli.segment.check", "check", "Tell everything that is wrong with a folder, before training."),
     "plan": ("hyperseg.cli.segment.plan", "plan", "Plan networks for a folder, each choice with its reason."),
     "train": ("hyperseg.cli.segment.train", "train", "Train the planned networks by cross-validation."),
+    "predict": ("hyperseg.cli.segment.predict", "predict", "Predict images with a trained run."),
 }
 
 
@@ -50,4 +51,6 @@ def segment() -> None:
       hyperseg segment check photos --json faults.json
       hyperseg segment plan Task04_Hippocampus --out plan.json
       hyperseg segment train Task04_Hippocampus --minutes 20
+      hyperseg segment predict runs/hippocampus Task04_Hippocampus/imagesTs --out predicted
+      hyperseg segment score predicted truth --json scores.json
     """

@@ -15,8 +15,8 @@ from hyperseg.backbone.spec import BackboneSpec
 from hyperseg.core import SettingError
 from hyperseg.engine.blend import starts
 from hyperseg.medical.networks import UNet
-from hyperseg.medical.sliding import averaged, check_inference, n_windows, slide
 from hyperseg.medical.training import MSD2018, V2
+from hyperseg.recipes.segment.sliding import averaged, check_inference, n_windows, slide
 
 HOW = V2.inference
 SIZES = [((30, 22, 17), (12, 16, 10)), ((5, 22, 7), (8, 16, 8)), ((33, 21), (16, 16)), ((9, 12), (16, 16)),
