@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg.medical.choosing import CaseDice, Parts, choose_parts, class_means
+from hyperseg.recipes.segment.choosing import CaseDice, Parts, choose_parts, class_means
 from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hyperseg.medical.choosing import CaseDice, case_dice, choose_parts, class_means, dice
 from hyperseg.medical.components import keep_largest
+from hyperseg.recipes.segment.choosing import CaseDice, case_dice, choose_parts, class_means, dice
 
 
 def test_dice_by_hand() -> None:
