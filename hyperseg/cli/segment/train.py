@@ -53,7 +53,7 @@ class Fold(click.ParamType):
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True),
     help="How long every network is trained; the steps that fit in are found by a few of them. Preparing cases and "
-    f"predicting those of the fold comes on top.  [default: {MINUTES:g}]",
+    f"predicting those of the fold comes on top.  [default: {MINUTES:g}, or as the run was begun]",
 )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), help="Exactly so many steps instead.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, weights and batches.")
@@ -85,7 +85,7 @@ def train(
     from hyperseg.engine.progress import counted_progress
     from hyperseg.io.cases import open_cases
     from hyperseg.recipes.segment.fold import Budget
-    from hyperseg.recipes.segment.starting import plan_of, refuse_existing
+    from hyperseg.recipes.segment.starting import budget_of, plan_of, refuse_existing
     from hyperseg.recipes.segment.training import Order, train_cases
 
     if minutes is not None and steps is not None:
@@ -93,7 +93,9 @@ def train(
     root = Path(f"{folder.resolve().name}-run") if out is None else out
     refuse_existing(root, resume=resume, overwrite=overwrite)
     chosen = tuple(name for name in configurations if name != AUTO)
-    budget = Budget(MINUTES if minutes is None and steps is None else minutes, steps)
+    budget = Budget(minutes, steps)
+    if minutes is None and steps is None:
+        budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     with counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hyperseg.core import RunError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, duration
 from hyperseg.engine.progress import counted_progress, say
@@ -59,10 +60,10 @@ def train_fold(
     runtime = replace(runtime, checkpoints=here / UNFINISHED)
     net = start_net(run.plan, configuration, runtime)
     steps = _steps(budget, run.plan, here / STEPS)
-    if steps is None:
+    if steps is None:  # the pace has to be measured
         assert budget.minutes is not None
         steps = steps_in(budget.minutes, net, run.plan, configuration, train, validation, runtime)
-    write_json(here / STEPS, {"steps": steps})
+    write_json(here / STEPS, {"steps": steps, "budget": asdict(budget)})
     title = f"{configuration.name}, fold {fold}"
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
     history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
@@ -83,10 +84,20 @@ def train_fold(
 
 
 def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
-    """Of a training that goes on, what it began with; None where the pace has to be measured."""
+    """Of a training that goes on, what it began with; None where only the minutes are known.
+
+    Raises:
+        RunError: it was begun with another budget.
+    """
     if note.exists():
-        found: int = json.loads(note.read_text(encoding="utf-8"))["steps"]
-        return found
+        begun = json.loads(note.read_text(encoding="utf-8"))
+        if begun["budget"] != asdict(budget):
+            told = " and ".join(f"--{name} {value:g}" for name, value in begun["budget"].items() if value is not None)
+            raise RunError(
+                f"{note.parent}: an unfinished training was begun with {told or 'the steps of the plan'}. Resume with "
+                "the same, or remove that folder to train anew."
+            )
+        return int(begun["steps"])
     if budget.minutes is not None:
         return None
     if budget.steps is not None:

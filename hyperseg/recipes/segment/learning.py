@@ -34,7 +34,7 @@ from hyperseg.medical.patches import (
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Optimiser
 
-CHECKED = (16, 64)  # patches of a validation: as many as a batch has, but no fewer and no more than these
+CHECKED = (8, 64)  # patches of a validation: as many as a batch has, but no fewer and no more than these
 TIMED = 4  # steps; the first is not counted
 VALIDATIONS = 10  # of a training
 FEWEST_STEPS = 10
@@ -128,7 +128,9 @@ def validation(
                 for one in drawn[first : first + configuration.batch]
             ]
             image, labels = make_batch(part, configuration)
-            found = net(image).argmax(1)[labels >= 0].cpu().numpy()
+            with torch.autocast(image.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
+                scores = net(image)
+            found = scores.argmax(1)[labels >= 0].cpu().numpy()
             truth = labels[labels >= 0].cpu().numpy()
             both += np.bincount(truth[truth == found], minlength=n_classes)
             sizes += np.bincount(truth, minlength=n_classes) + np.bincount(found, minlength=n_classes)

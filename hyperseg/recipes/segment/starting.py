@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from hyperseg.core import RunError, SettingError
@@ -15,7 +16,7 @@ from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, write_run
 from hyperseg.recipes.segment.planning import plan_cases, read_plan
 
-CACHE = "cache"
+CACHE, BUDGET = "cache", "budget"
 WORTHWHILE_STEPS = 300  # that a training of so many minutes should have at least: on a CPU the step is planned for it
 
 
@@ -34,6 +35,13 @@ def refuse_existing(root: Path, *, resume: bool, overwrite: bool) -> None:
         more = " --resume goes on with it," if (root / RECORD).exists() else ""
         raise RunError(f"{root}: is there already;{more} --overwrite replaces a run, --out takes another folder.")
     read_run(root)  # nothing but a run is ever removed
+
+
+def budget_of(root: Path, *, otherwise: Budget, resume: bool) -> Budget:
+    """The budget that a run was begun with, where it goes on and nothing else is asked for."""
+    if resume and (root / RECORD).exists():
+        return Budget(**read_run(root).record.found.get(BUDGET, asdict(otherwise)))
+    return otherwise
 
 
 def plan_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hyperseg.recipes.segment.caching import cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_plan, chosen_folds
 from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
-from hyperseg.recipes.segment.starting import CACHE, refuse_existing, start
+from hyperseg.recipes.segment.starting import BUDGET, CACHE, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
 
 log = logging.getLogger(__name__)
@@ -71,14 +71,15 @@ def train_cases(
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
     which = _folds_of(order.fold, parts)
     record = Record(
-        str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts, versions=_versions()
+        str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts, versions=_versions(),
+        found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     lock = take(root)
     try:
         for configuration in chosen:
             _train_configuration(run, folder, configuration, which, order.budget, runtime)
-        run = _finish(run)
+        run = _noted(run)
         shutil.rmtree(root / CACHE, ignore_errors=True)
     finally:
         lock.release()
@@ -121,10 +122,11 @@ def _train_configuration(
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
     for fold in missing:
         train_fold(run, folder, configuration, fold, stored, budget, runtime)
+        _noted(run)  # whatever comes, this fold can predict
     shutil.rmtree(run.root / CACHE / configuration.name, ignore_errors=True)
 
 
-def _finish(run: SegmentRun) -> SegmentRun:
+def _noted(run: SegmentRun) -> SegmentRun:
     """Note in run.json what has been trained, and what cross-validation says of it."""
     trained: dict[str, list[int]] = {}
     for configuration in run.plan.configurations:

@@ -21,7 +21,7 @@ from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import fold_folder, load_networks, read_run
 from hyperseg.recipes.segment.learning import start_net, steps_in
 from hyperseg.recipes.segment.planning import plan_cases
-from hyperseg.recipes.segment.starting import plan_of
+from hyperseg.recipes.segment.starting import budget_of, plan_of
 from hyperseg.recipes.segment.training import Order, train_cases
 
 QUIET = Runtime(quiet=True)
@@ -116,6 +116,9 @@ def test_an_interrupted_training_ends_with_the_same_bytes(toys: CaseFolder, plan
     with pytest.raises(KeyboardInterrupt):
         train_cases(toys, plan, tmp_path / "cut", order(7), replace(QUIET, on_step=stop))
     assert list(fold_folder(tmp_path / "cut", "3d", 0).glob("unfinished*"))
+    with pytest.raises(RunError, match="was begun with --steps 7"):
+        train_cases(toys, plan, tmp_path / "cut", order(8), QUIET, resume=True)
+    assert budget_of(tmp_path / "cut", otherwise=Budget(1.0), resume=True) == Budget(steps=7)
     told: list[int] = []
     on = replace(QUIET, on_step=lambda title, done: told.append(done))
     train_cases(toys, plan, tmp_path / "cut", order(7), on, resume=True)
@@ -163,7 +166,10 @@ def test_minutes_become_steps(toys: CaseFolder, plan: Plan, tmp_path: Path) -> N
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
-def test_a_plan_for_the_minutes_on_a_cpu(toys: CaseFolder, learnt: Path, tmp_path: Path) -> None:
+def test_a_plan_for_the_minutes_on_a_cpu(
+    toys: CaseFolder, learnt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hyperseg.medical.networks.measure_pace", lambda n_axes: 1e7)
     made = plan_of(toys, tmp_path / "none", None, Budget(minutes=2), device="cpu")
     assert made.limit.patience_s == pytest.approx(2 * 60 / 300)
     assert plan_of(toys, tmp_path / "none", None, Budget(steps=2), device="cpu").limit.patience_s is None
@@ -227,8 +233,21 @@ def test_a_class_in_no_training_case(tmp_path: Path) -> None:
         write_case(tmp_path / "data", f"c{i}", image, np.where(labels == 2, 0, labels) if i else labels)
     folder = open_cases(tmp_path / "data")
     made = small(plan_cases(folder))
-    train = [fold for fold in range(5) if fold]
     with pytest.raises(LabelError, match=r"fold \d: .* is in no training case: only c0 has it"):
         train_cases(folder, made, tmp_path / "run", order(1, None), QUIET)
-    assert train
     assert not list((tmp_path / "run").glob("3d/*/weights.safetensors"))
+
+
+@pytest.mark.gpu
+def test_on_a_card_it_learns_the_same(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    train_cases(toys, plan, tmp_path / "run", order(80), replace(QUIET, device="cuda"))
+    found = history(tmp_path / "run")
+    assert found["patch_dice"][-1] > 0.7
+    assert found["mirrored"]
+    on_cpu = tmp_path / "cpu"
+    train_cases(toys, plan, on_cpu, order(3), QUIET)
+    train_cases(toys, plan, tmp_path / "gpu", order(3), replace(QUIET, device="cuda"))
+    first = [history(root)["losses"]["dice"][0] for root in (on_cpu, tmp_path / "gpu")]
+    assert first[0] == pytest.approx(first[1], abs=0.05)
