@@ -11,6 +11,7 @@ STEPS = {
     "check": ("hyperseg.cli.segment.check", "check", "Tell everything that is wrong with a folder, before training."),
     "plan": ("hyperseg.cli.segment.plan", "plan", "Plan networks for a folder, each choice with its reason."),
     "predict": ("hyperseg.cli.segment.predict", "predict", "Predict images with a trained run."),
+    "score": ("hyperseg.cli.segment.score", "score", "Score predictions: Dice, IoU, HD95, ASSD."),
 }
 
 
@@ -50,5 +51,5 @@ def segment() -> None:
       hyperseg segment check photos --json faults.json
       hyperseg segment plan Task04_Hippocampus --out plan.json
       hyperseg segment predict runs/hippocampus Task04_Hippocampus/imagesTs --out predicted
-      hyperseg segment score predicted truth --json scores.json
+      hyperseg segment score predicted truth --out metrics.json
     """
