@@ -12,6 +12,7 @@ STEPS = {
     "plan": ("hyperseg.cli.segment.plan", "plan", "Plan networks for a folder, each choice with its reason."),
     "train": ("hyperseg.cli.segment.train", "train", "Train the planned networks by cross-validation."),
     "predict": ("hyperseg.cli.segment.predict", "predict", "Predict images with a trained run."),
+    "score": ("hyperseg.cli.segment.score", "score", "Score predictions: Dice, IoU, HD95, ASSD."),
 }
 
 
@@ -52,5 +53,5 @@ def segment() -> None:
       hyperseg segment plan Task04_Hippocampus --out plan.json
       hyperseg segment train Task04_Hippocampus --minutes 20
       hyperseg segment predict runs/hippocampus Task04_Hippocampus/imagesTs --out predicted
-      hyperseg segment score predicted truth --json scores.json
+      hyperseg segment score predicted truth --out metrics.json
     """
