@@ -46,7 +46,6 @@ def test_one_command_trains_all_folds(hyperseg: Hyperseg, pictures: str, tmp_pat
     [
         (("--minutes", "1", "--steps", "3"), "contradict each other"),
         (("--fold", "one"), "is no fold"),
-        (("--config", "4d"), "4d"),
         (("--steps", "3", "--fold", "9"), "fold 9 is unknown"),
         (("--resume", "--overwrite"), "give one of them"),
         (("--device", "abacus"), "device"),

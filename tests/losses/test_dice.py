@@ -73,7 +73,7 @@ def test_what_stands_at_unlabelled_voxels_changes_nothing() -> None:
     here, there = (dice_and_cross_entropy(x, labels, batch=True) for x in (logits, other))
     assert torch.equal(torch.stack(here), torch.stack(there))
     nothing = dice_and_cross_entropy(logits.requires_grad_(), torch.full_like(labels, -1), batch=True)
-    assert float(nothing.cross_entropy) == 0
+    assert float(nothing.cross_entropy.detach()) == 0
     (gradient,) = torch.autograd.grad(sum(nothing), logits)
     assert float(gradient.abs().max()) == 0
 
@@ -88,3 +88,14 @@ def test_levels_are_weighted_and_labels_follow_them() -> None:
     low = dice_and_cross_entropy(half, labels[:, ::2, ::2, ::2], batch=False)
     for total, a, b in zip(found, fine, low, strict=True):
         assert float(total) == pytest.approx(0.75 * float(a) + 0.25 * float(b), abs=1e-6)
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_monai_says_the_same(batch: bool) -> None:
+    losses = pytest.importorskip("monai.losses")
+    theirs = losses.DiceCELoss(
+        to_onehot_y=True, softmax=True, include_background=False, batch=batch, smooth_nr=1e-5, smooth_dr=1e-5
+    )
+    logits, labels = drawn()
+    expected = float(theirs(logits, labels[:, None])) - 1
+    assert float(sum(dice_and_cross_entropy(logits, labels, batch=batch))) == pytest.approx(expected, abs=1e-6)

@@ -30,7 +30,7 @@ class Fold(click.ParamType):
         if value is None or isinstance(value, int) or value == "all":
             return value if isinstance(value, int) else None
         if not str(value).isdecimal():
-            self.fail(f"{value!r} is no fold: give a number from 0, or all.", param, ctx)
+            raise SettingError(f"--fold {value}: is no fold; give a number from 0, or all.")
         return int(str(value))
 
 
@@ -68,9 +68,9 @@ def train(
     """Train networks on the images or volumes in DIR.
 
     The cases are divided into five folds; for each of them a network learns from the four others and is tried on it.
-    Loss, changes of patches and schedule are those of nnU-Net's second version, the learning rate falls over as many
-    steps as the time allows. Ctrl-C stops between two steps, --resume goes on. With --steps on a CPU the same seed
-    gives the same weights, interrupted or not.
+    Loss, changes of patches and optimiser are those of nnU-Net's second version (AdamW in trainings of fewer than 2500
+    steps), the learning rate falls over as many steps as the time allows. Ctrl-C stops between two steps, --resume goes
+    on. With --steps on a CPU the same seed gives the same weights, interrupted or not.
 
     \b
     Examples:

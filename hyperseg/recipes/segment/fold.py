@@ -25,7 +25,7 @@ from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.choosing import CaseDice, case_dice, class_means
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, write_fold
-from hyperseg.recipes.segment.learning import learn, start_net, steps_in
+from hyperseg.recipes.segment.learning import SHORT_STEPS, learn, start_net, steps_in
 from hyperseg.recipes.segment.predicting import predict_case
 
 UNFINISHED, STEPS = "unfinished", "unfinished-steps.json"
@@ -134,6 +134,7 @@ def _numbers(history: History, steps: int, configuration: Configuration) -> dict
     return {
         "steps": steps,
         "batch": configuration.batch,
+        "optimiser": "AdamW, one cycle" if steps < SHORT_STEPS else "SGD, polynomial",
         "seconds": history.seconds,
         "at": history.steps[::every],
         "losses": {name: values[::every] for name, values in history.terms.items()},

@@ -19,7 +19,7 @@ from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import cache_cases
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import fold_folder, load_networks, read_run
-from hyperseg.recipes.segment.learning import start_net, steps_in
+from hyperseg.recipes.segment.learning import SHORT_STEPS, phase_of, start_net, steps_in
 from hyperseg.recipes.segment.planning import plan_cases
 from hyperseg.recipes.segment.starting import budget_of, plan_of
 from hyperseg.recipes.segment.training import Order, train_cases
@@ -153,6 +153,24 @@ def test_all_folds_then_the_better_configuration(toys: CaseFolder, plan: Plan, t
     assert [row["cases"] for row in table.values()] == [6, 6]
     assert run.record.chosen == (max(table, key=lambda name: table[name]["mean"]),)
     assert read_run(tmp_path / "run").record == run.record
+
+
+def test_long_trainings_have_the_plans_optimiser_and_schedule(plan: Plan) -> None:
+    configuration = plan.configuration("2d")
+    net = start_net(plan, configuration, QUIET)
+    steps = SHORT_STEPS
+    phase = phase_of(net, plan, configuration, steps)
+    assert isinstance(phase.optimizer, torch.optim.SGD)
+    (group,) = phase.optimizer.param_groups
+    assert (group["momentum"], group["nesterov"], group["weight_decay"], phase.clip) == (0.99, True, 3e-5, 12.0)
+    assert phase.scheduler is not None
+    for step in range(steps):
+        if step % 500 == 0:
+            assert group["lr"] == pytest.approx(1e-2 * (1 - step / steps) ** 0.9)
+        phase.optimizer.step()
+        phase.scheduler.step()
+    assert group["lr"] == pytest.approx(0, abs=1e-8)
+    assert not isinstance(phase_of(net, plan, configuration, steps - 1).optimizer, torch.optim.SGD)
 
 
 def test_minutes_become_steps(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
