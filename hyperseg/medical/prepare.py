@@ -18,6 +18,7 @@ from hyperseg.medical.resample import LABELS, along, neighbours, orders_of, resa
 
 Float32 = NDArray[np.float32]
 LEAST_SPREAD = 1e-8
+PART = 2**22  # values at once
 
 
 @dataclass(frozen=True)
@@ -115,25 +116,35 @@ def normalise(values: NDArray[np.generic], how: Normalisation, there: NDArray[np
         how: the channel's rule.
         there: (*S) voxels that are not zero in every channel; needed for "masked z-score".
     """
-    found = np.ascontiguousarray(values, np.float32)
+    found = np.array(values, np.float32, order="C")  # a copy, changed in place
     match how.kind:
         case "ct":
             low, high, mean, spread = (
                 float(n if n is not None else "nan") for n in (how.low, how.high, how.mean, how.spread)
             )
-            return (np.clip(found, low, high) - np.float32(mean)) / np.float32(max(spread, LEAST_SPREAD))
+            np.clip(found, low, high, out=found)
         case "z-score":
-            mean, spread = found.mean(dtype=np.float64), found.std(dtype=np.float64)
-            return (found - np.float32(mean)) / np.float32(max(spread, LEAST_SPREAD))
+            mean, spread = _mean_and_spread(found.ravel())
         case "masked z-score":
             assert there is not None
-            some = found[there]
-            if not some.size:
-                return np.zeros_like(found)
-            mean, spread = some.mean(dtype=np.float64), some.std(dtype=np.float64)
-            return np.where(there, (found - np.float32(mean)) / np.float32(max(spread, LEAST_SPREAD)), np.float32(0))
+            mean, spread = _mean_and_spread(found[there])
         case _:
             raise AssertionError(how.kind)
+    found -= np.float32(mean)
+    found /= np.float32(max(spread, LEAST_SPREAD))
+    if how.kind == "masked z-score" and there is not None:
+        found[~there] = 0
+    return found
+
+
+def _mean_and_spread(values: Float32) -> tuple[float, float]:
+    """Mean and standard deviation in double precision, part by part: NumPy would copy all values."""
+    if not values.size:
+        return 0.0, 1.0
+    parts = np.array_split(values, 1 + values.size // PART)
+    mean = sum(float(part.sum(dtype=np.float64)) for part in parts) / values.size
+    square = sum(float(np.square(part - mean, dtype=np.float64).sum()) for part in parts)
+    return mean, float(np.sqrt(square / values.size))
 
 
 def spacing_of(scene: Scene, plan: Plan) -> Spacing:
@@ -175,9 +186,11 @@ def restored(parts: Iterable[Tensor], back: Back) -> Iterator[Tensor]:
 
 def decided(slices: Iterable[Tensor], back: Back) -> NDArray[np.int16]:
     """(*shape) classes in the case's axes: the largest score in `restored` slices, background around the box."""
-    inside = np.stack([scores.argmax(0).to(torch.int16).cpu().numpy() for scores in slices]).reshape(back.size)
     found = np.zeros(back.shape, LABELS)
-    found[tuple(slice(*side) for side in back.box)] = inside.transpose(np.argsort(back.axes))
+    inside = found[tuple(slice(*side) for side in back.box)].transpose(back.axes)  # a view, filled slice by slice
+    for index, scores in enumerate(slices):
+        best = scores.argmax(0).to(torch.int16).cpu().numpy()
+        inside[index if inside.ndim > 2 else slice(None)] = best
     return found
 
 
@@ -201,6 +214,7 @@ def _slices(slabs: Iterable[Tensor], old: int, n: int, order: int) -> Iterator[T
             yield one if part == 0 else torch.lerp(one, slice_of(slab, int(high[done])), part)
             done += 1
         last, start = slab[:, -1].clone(), end
+        del slab  # let go before the next one is made
     assert (done, start) == (n, old), f"scores of {start} slices, expected {old}"
 
 

@@ -95,12 +95,14 @@ def predict_images(
     total, done = sum(one.voxels for one in planned), 0
     with scene_progress("Predicting", total, quiet=quiet) as progress:
         for index, one in enumerate(planned):
-            scene = read_case(folder, one.case, labels=False)
 
             def share(part: float, one: Planned = one, done: int = done) -> None:
                 progress(done + round(part * one.voxels), total)
 
-            labels = predict_case(scene, run.plan, networks, chosen, mirror=mirror, device=where, share=share)
+            labels = predict_case(
+                read_case(folder, one.case, labels=False), run.plan, networks, chosen, mirror=mirror, device=where,
+                share=share,
+            )  # fmt: skip
             labels = keep_largest(labels, run.record.largest)
             write_prediction(
                 one.target, labels, like=one.case.images[0], codes=run.record.codes, inputs=one.case.images,
@@ -109,7 +111,7 @@ def predict_images(
             if overlays:
                 from hyperseg.report.overlays import write_overlay
 
-                write_overlay(pictures[index], scene, labels)
+                write_overlay(pictures[index], read_case(folder, one.case, labels=False), labels)
             done += one.voxels
     return [one.target for one in planned]
 
@@ -134,11 +136,10 @@ def predict_case(
     """
     inference = plan.training.inference
     parts = [0.0] * len(chosen)
+    cases = [_prepared(scene, plan, plan.configuration(n), networks, mirror=mirror, device=device) for n in chosen]
+    del scene  # its values are not needed any more
     streams: list[Iterator[Tensor]] = []
-    back = None
-    for index, name in enumerate(chosen):
-        configuration = plan.configuration(name)
-        made = _prepared(scene, plan, configuration, networks, mirror=mirror, device=device)
+    for index, (name, made) in enumerate(zip(chosen, cases, strict=True)):
         score = averaged(networks[name], inference, mirror=mirror)
 
         def done(n: int, of: int, index: int = index) -> None:
@@ -146,12 +147,10 @@ def predict_case(
             if share is not None:
                 share(sum(parts) / len(parts))
 
-        slabs = slide(
-            score, made.image, configuration.patch, n_classes=len(plan.facts.classes), device=device, done=done
-        )  # fmt: skip
-        back = made.back
-        streams.append(restored(slabs, back))
-    assert back is not None
+        patch = plan.configuration(name).patch
+        slabs = slide(score, made.image, patch, n_classes=len(plan.facts.classes), device=device, done=done)
+        streams.append(restored(slabs, made.back))
+    back = cases[0].back
     if len(streams) == 1:
         return decided(streams[0], back)
     return decided((_mean(scores, inference.average) for scores in zip(*streams, strict=True)), back)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hyperseg.core import SettingError
+from hyperseg.core import SettingError, Tile
 from hyperseg.engine.blend import blend, starts, windows
 from hyperseg.engine.device import full_float32
 from hyperseg.medical.fingerprint import Size
@@ -97,7 +97,7 @@ def slide(
     values = _run(score, pieces, patch, len(images) * len(cuts), torch.device(device), done)
     inside = tuple(slice(a, a + n) for a, n in zip(lead, axes, strict=True))
     for _ in images:
-        bands = (band.movedim(-1, 0) for _, band in blend(values, shape, patch, n_classes))
+        bands = _classes_first(blend(values, shape, patch, n_classes))
         if whole:
             yield from _cropped(bands, inside)
         else:
@@ -142,6 +142,13 @@ def _run(
         yield from scores.movedim(1, -1)
 
 
+def _classes_first(bands: Iterable[tuple[Tile, Tensor]]) -> Iterator[Tensor]:
+    """(K, n, ...) of (n, ..., K)."""
+    for _, band in bands:
+        yield band.movedim(-1, 0)
+        del band  # a part may be large: it is let go before the next one is made
+
+
 def _cropped(bands: Iterable[Tensor], inside: tuple[slice, ...]) -> Iterator[Tensor]:
     """Parts along the first axis without the padding."""
     start = 0
@@ -151,3 +158,4 @@ def _cropped(bands: Iterable[Tensor], inside: tuple[slice, ...]) -> Iterator[Ten
         if low < high:
             yield band[:, low - start : high - start, *inside[1:]]
         start = stop
+        del band
