@@ -29,12 +29,12 @@ def refuse_existing(root: Path, *, resume: bool, overwrite: bool) -> None:
     """
     if resume and overwrite:
         raise SettingError("--resume goes on with a run, --overwrite removes it: give one of them.")
-    if resume or not root.exists() or (root.is_dir() and not any(root.iterdir())):
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return
-    if not overwrite:
+    if not resume and not overwrite:
         more = " --resume goes on with it," if (root / RECORD).exists() else ""
         raise RunError(f"{root}: is there already;{more} --overwrite replaces a run, --out takes another folder.")
-    read_run(root)  # nothing but a run is ever removed
+    read_run(root)  # nothing but a run goes on, or is ever removed
 
 
 def budget_of(root: Path, *, otherwise: Budget, resume: bool) -> Budget:
