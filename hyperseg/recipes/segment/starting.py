@@ -11,13 +11,15 @@ from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import sweep
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write.targets import RECORD
+from hyperseg.medical import networks
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, write_run
+from hyperseg.recipes.segment.narrowing import narrowed
 from hyperseg.recipes.segment.planning import plan_cases, read_plan
 
 CACHE, BUDGET = "cache", "budget"
-WORTHWHILE_STEPS = 300  # that a training of so many minutes should have at least: on a CPU the step is planned for it
+WORTHWHILE_STEPS = 200  # that a training of so many minutes should have at least: on a CPU the step is planned for it
 
 
 def refuse_existing(root: Path, *, resume: bool, overwrite: bool) -> None:
@@ -50,8 +52,8 @@ def plan_of(
 ) -> Plan:  # fmt: skip
     """The plan of the run that goes on, that of a file, or a new one.
 
-    A new plan fits a card of 8 GB. On a CPU, where the time is given, patches and batches are made smaller until at
-    least `WORTHWHILE_STEPS` steps should fit into it.
+    A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller and networks narrower
+    until at least `WORTHWHILE_STEPS` steps should fit into it.
 
     Raises:
         SettingError, SceneError, LabelError, DataFileError, RunError: as `read_plan`, `plan_cases` and `read_run`.
@@ -60,10 +62,11 @@ def plan_of(
         return read_run(root).plan
     if file is not None:
         return read_plan(file)
-    patience = None
-    if budget.minutes is not None and device == "cpu":
-        patience = 60 * budget.minutes / WORTHWHILE_STEPS
-    return plan_cases(folder, patience=patience, progress=progress)
+    plan = plan_cases(folder, progress=progress)
+    if budget.minutes is None or not device.startswith("cpu"):
+        return plan
+    pace = float(f"{networks.measure_pace(len(plan.axes)):.2g}")
+    return narrowed(plan, patience=60 * budget.minutes / WORTHWHILE_STEPS, pace=pace)
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:

@@ -187,7 +187,7 @@ def test_a_plan_for_the_minutes_on_a_cpu(
 ) -> None:
     monkeypatch.setattr("hyperseg.medical.networks.measure_pace", lambda n_axes: 1e7)
     made = plan_of(toys, tmp_path / "none", None, Budget(minutes=2), device="cpu")
-    assert made.limit.patience_s == pytest.approx(2 * 60 / 300)
+    assert made.limit.patience_s == pytest.approx(2 * 60 / 200)
     assert plan_of(toys, tmp_path / "none", None, Budget(steps=2), device="cpu").limit.patience_s is None
     assert plan_of(toys, learnt, None, Budget(minutes=2), device="cpu", resume=True) == read_run(learnt).plan
 
