@@ -209,9 +209,9 @@ def _slices(slabs: Iterable[Tensor], old: int, n: int, order: int) -> Iterator[T
     for slab in slabs:
         end = start + slab.shape[1]
         while done < n and high[done] < end:
-            one = slice_of(slab, int(low[done]))
-            part = float(share[done])
-            yield one if part == 0 else torch.lerp(one, slice_of(slab, int(high[done])), part)
+            a, b, part = int(low[done]), int(high[done]), float(share[done])
+            # a copy: a view of a slice would keep the slab
+            yield slice_of(slab, a).clone() if part == 0 else slice_of(slab, a).lerp(slice_of(slab, b), part)
             done += 1
         last, start = slab[:, -1].clone(), end
         del slab  # let go before the next one is made

@@ -52,6 +52,6 @@ def segment() -> None:
       hyperseg segment check photos --json faults.json
       hyperseg segment plan Task04_Hippocampus --out plan.json
       hyperseg segment train Task04_Hippocampus --minutes 20
-      hyperseg segment predict runs/hippocampus Task04_Hippocampus/imagesTs --out predicted
+      hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
       hyperseg segment score predicted truth --out metrics.json
     """

@@ -38,8 +38,8 @@ def predict(
 
     \b
     Examples:
-      hyperseg segment predict runs/hippocampus Task04_Hippocampus/imagesTs --out predicted
-      hyperseg segment predict runs/cells new_photos --out predicted --no-mirror --overlays
+      hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
+      hyperseg segment predict photos-run new_photos --out predicted --no-mirror --overlays
     """
     from hyperseg.recipes.segment.predicting import parse_folds, predict_images
 

@@ -67,7 +67,6 @@ def _averaged(networks: Sequence[nn.Module], average: str, mirror: bool, x: Tens
     return found if n == 1 else found.div_(n)
 
 
-@torch.inference_mode()
 def slide(
     score: Score, image: NDArray[np.float32] | Tensor, patch: Size, *, n_classes: int,
     device: torch.device | str = "cpu", done: Done | None = None,
@@ -134,7 +133,8 @@ def _run(
     many = max(1, TOGETHER.get(device.type, TOGETHER["cpu"]) // prod(patch))
     left, n = iter(pieces), 0
     while group := list(islice(left, many)):
-        with full_float32(device):
+        # here, not as a decorator of the generators: that would keep the part they gave last
+        with full_float32(device), torch.inference_mode():
             scores = score(torch.stack(group))
         n += len(group)
         if done is not None:

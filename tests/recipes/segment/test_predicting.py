@@ -221,3 +221,15 @@ def test_a_run_without_networks_and_other_channels(volumes: Path, tmp_path: Path
     run = run_of(tmp_path / "two", plan_for((1.0, 1.0, 1.0), (18, 14, 10), channels=2))
     with pytest.raises(SceneError, match="p1 has 1 channel, the run was trained on 2: c0, c1"):
         predict_images(run.root, volumes, out=tmp_path / "out")
+
+
+@pytest.mark.gpu
+def test_a_card_gives_what_the_cpu_gives() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    plan, scene = plan_for((1.0, 1.0, 1.0), (24, 24, 24)), bright((30, 26, 28), (1.25, 1.0, 1.0))
+    with seeded(0):
+        net = build_unet(plan.configuration("3d"), 3).eval()
+    expected = predict_case(scene, plan, {"3d": [net]}, ["3d"])
+    found = predict_case(scene, plan, {"3d": [net.to("cuda")]}, ["3d"], device="cuda")
+    assert (found == expected).mean() > 0.999
