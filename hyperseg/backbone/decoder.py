@@ -141,6 +141,7 @@ class Merge(nn.Module):
         else:
             raised = F.interpolate(self.up(coarse), size=size, mode=self.mode, align_corners=False)
         x = torch.cat((skip, raised), dim=1) if self.skips == "concat" else skip + raised
+        del skip, raised  # large maps less while the blocks run, where nobody else has them
         for block in self.blocks:
             x = block(x, cond)
         return x

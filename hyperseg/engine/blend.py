@@ -60,5 +60,7 @@ def blend(
         core = ((top, following), *((0, n) for n in shape[1:]))
         yield Tile(core, core, ((0, 0),) * len(shape)), total[:closed] / mass[:closed]
         for slab in (total, mass):
-            slab[: side[0] - closed] = slab[closed:].clone()
+            for start in range(0, side[0] - closed, closed):  # piece by piece: none overlaps with where it goes
+                piece = slab[start + closed : start + 2 * closed]
+                slab[start : start + len(piece)] = piece
             slab[side[0] - closed :] = 0

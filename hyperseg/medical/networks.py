@@ -50,8 +50,15 @@ class UNet(nn.Module):
         self.heads = DeepSupervision(spec, n_classes, levels=range(heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, *S) -> (B, K, *S) logits."""
-        return self.heads.heads[0](self.decoder(self.encoder(x)))
+        """(B, C, *S) -> (B, K, *S) logits.
+
+        What `levels` gives first. A skip is let go as soon as it is merged: calling the module would hold on to it.
+        """
+        skips = self.encoder(x)
+        coarse = skips.pop()
+        for merge in reversed(self.decoder.merges):
+            coarse = merge.forward(coarse, skips.pop())
+        return self.heads.heads[0]([coarse])
 
     def levels(self, x: Tensor) -> list[Tensor]:
         """(B, C, *S) -> logits of every scored level, (B, K, *S_level) from fine to coarse."""

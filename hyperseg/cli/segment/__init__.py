@@ -10,6 +10,9 @@ from hyperseg.cli.main import LateGroup
 STEPS = {
     "check": ("hyperseg.cli.segment.check", "check", "Tell everything that is wrong with a folder, before training."),
     "plan": ("hyperseg.cli.segment.plan", "plan", "Plan networks for a folder, each choice with its reason."),
+    "train": ("hyperseg.cli.segment.train", "train", "Train the planned networks by cross-validation."),
+    "predict": ("hyperseg.cli.segment.predict", "predict", "Predict images with a trained run."),
+    "score": ("hyperseg.cli.segment.score", "score", "Score predictions: Dice, IoU, HD95, ASSD."),
 }
 
 
@@ -48,4 +51,7 @@ def segment() -> None:
       hyperseg segment check Task04_Hippocampus
       hyperseg segment check photos --json faults.json
       hyperseg segment plan Task04_Hippocampus --out plan.json
+      hyperseg segment train Task04_Hippocampus --minutes 20
+      hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
+      hyperseg segment score predicted truth --out metrics.json
     """

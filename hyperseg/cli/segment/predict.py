@@ -1,0 +1,51 @@
+"""`hyperseg segment predict`: images or volumes through the networks of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hyperseg.cli.device import device_option
+from hyperseg.cli.reading import overwrite_option
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("images", metavar="IMAGES", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the predictions, one file per image.",
+)  # fmt: skip
+@device_option
+@click.option(
+    "--no-mirror", is_flag=True, help="Do not average over mirror images: 4 (volumes: 8) times faster, a little worse."
+)
+@click.option("--folds", metavar="N,N", help="Average the networks of these folds only, as in 0,1.  [default: all]")
+@click.option("--overlays", is_flag=True, help="Also draw middle slices with the classes over them: DIR/overlays.")
+@overwrite_option
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def predict(
+    run: Path, images: Path, out: Path, device: str, no_mirror: bool, folds: str | None, overlays: bool,
+    overwrite: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Predict IMAGES (a file, a folder, or a data set's images without labels) with RUN, made by `segment train`.
+
+    Windows overlap by half and are blended; networks of all folds and mirror images are averaged; of classes for which
+    cross-validation says so only the largest piece is kept. Each prediction has the grid, header and codes of the
+    image: NAME.nii.gz for NIfTI, NAME.png for pictures, NAME.npy for volumes that are arrays. Every image's header is
+    checked before the first one is predicted.
+
+    \b
+    Examples:
+      hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
+      hyperseg segment predict photos-run new_photos --out predicted --no-mirror --overlays
+    """
+    from hyperseg.recipes.segment.predicting import parse_folds, predict_images
+
+    written = predict_images(
+        run, images, out=out, device=device, mirror=not no_mirror, folds=parse_folds(folds), overlays=overlays,
+        overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+    for path in written:
+        click.echo(path)

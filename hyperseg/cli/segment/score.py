@@ -1,0 +1,95 @@
+"""`hyperseg segment score`: predictions against labels."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hyperseg.cli.reading import overwrite_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hyperseg.recipes.segment.scoring import Scored
+
+WORST = 3  # cases that are named
+
+
+@click.command()
+@click.argument("predictions", metavar="PRED", type=click.Path(path_type=Path))
+@click.argument("labels", metavar="LABELS", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write everything, by case and class, to this file (JSON), metrics.json say.",
+)  # fmt: skip
+@overwrite_option
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def score(predictions: Path, labels: Path, out: Path | None, overwrite: bool, quiet: bool) -> None:
+    """Score PRED against LABELS: Dice, IoU, HD95 and ASSD of every class, mean and spread over cases.
+
+    PRED is a file or a folder of predictions. LABELS is a file, a folder of label files, or a whole data set, whose
+    classes have names then. They are paired by name; a label may have _mask, _label, _seg or _gt behind it.
+
+    HD95 is the larger of the two 95th percentiles of distances between the surfaces, ASSD their mean; in millimetres
+    where files have a spacing, else in pixels. A class that is neither in the label nor in the prediction of a case is
+    not scored there; where one of them has it alone, Dice and IoU are 0 and there are no distances.
+
+    \b
+    Examples:
+      hyperseg segment score predicted Task04_Hippocampus
+      hyperseg segment score predicted truth --out metrics.json
+    """
+    from rich.console import Console
+
+    from hyperseg.engine.progress import counted_progress
+    from hyperseg.io.write import write_json
+    from hyperseg.io.write.targets import check_targets
+    from hyperseg.recipes.segment.scoring import score_cases
+
+    if out is not None:
+        check_targets([out], inputs=[predictions, labels], overwrite=overwrite)
+    with counted_progress(f"Scoring {predictions}", unit="cases", quiet=quiet) as progress:
+        found = score_cases(predictions, labels, progress=progress)
+    show(found, Console(highlight=False))
+    if out is not None:
+        write_json(out, found.to_json())
+        click.echo(f"written to {out}")
+
+
+def show(found: Scored, console: Console) -> None:
+    """Print a line per class, their mean, the worst cases, and what to know."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from hyperseg.cli.segment.check import plain
+    from hyperseg.core.words import counted
+    from hyperseg.metrics.overlap import RULE
+
+    plain(console, f"{found.predictions} against {found.labels}: {counted(len(found.cases), 'case')}")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("class")
+    for title in ("cases", "Dice %", "IoU %", f"HD95 {found.unit}", f"ASSD {found.unit}"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for code, name in found.classes.items():
+        summary = found.summary(code)
+        counts = summary["dice"]
+        cells = []
+        for figure, factor in (("dice", 100), ("iou", 100), ("hd95", 1), ("assd", 1)):
+            one = summary[figure]
+            cells.append("-" if one is None else f"{factor * one['mean']:.2f} ± {factor * one['std']:.2f}")
+        table.add_row(Text(name), str(counts["cases"] if counts else 0), *cells)
+    means = [(found.mean(figure), factor) for figure, factor in (("dice", 100), ("iou", 100), ("hd95", 1), ("assd", 1))]
+    shown = ("-" if math.isnan(value) else f"{factor * value:.2f}" for value, factor in means)
+    table.add_row(Text("mean", "bold"), "", *shown)
+    console.print()
+    console.print(table)
+    console.print()
+    ranked = sorted((found.of_case(name), name) for name in found.cases if not math.isnan(found.of_case(name)))
+    if len(ranked) > 1:
+        worst = ", ".join(f"{name} {100 * value:.1f}" for value, name in ranked[:WORST])
+        plain(console, f"lowest mean Dice: {worst} %")
+    for note in (*found.notes, RULE):
+        plain(console, note)

@@ -1,0 +1,133 @@
+"""`hyperseg segment train`: networks for a folder of images or volumes, by cross-validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hyperseg.cli.choices import Choice
+from hyperseg.cli.device import HELP, Device
+from hyperseg.core import SettingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hyperseg.recipes.segment.folder import SegmentRun
+
+AUTO = "auto"
+CONFIGURATIONS = (AUTO, "2d", "3d", "3d_low")  # checked against the plan's names by a test
+MINUTES = 30.0
+
+
+class Fold(click.ParamType):
+    """The number of a fold, or "all", which is None."""
+
+    name = "fold"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value is None or isinstance(value, int) or value == "all":
+            return value if isinstance(value, int) else None
+        if not str(value).isdecimal():
+            raise SettingError(f"--fold {value}: is no fold; give a number from 0, or all.")
+        return int(str(value))
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The run's folder.  [default: the name of DIR and -run, here]"
+)
+@click.option(
+    "--plan", "plan_file", type=click.Path(dir_okay=False, path_type=Path),
+    help="A plan of this folder, by hyperseg segment plan --out. Without it one is made: for a card of 8 GB, or on a "
+    "CPU for the minutes that are given.",
+)  # fmt: skip
+@click.option(
+    "--config", "configurations", type=Choice(CONFIGURATIONS), multiple=True,
+    help="A network of the plan; may be given several times: then the best by cross-validation predicts.  "
+    "[default: auto: 3d for volumes, 2d for pictures]",
+)  # fmt: skip
+@click.option("--fold", type=Fold(), metavar="N|all", help="Train this fold only, numbered from 0.  [default: all]")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True),
+    help="How long every network is trained; the steps that fit in are found by a few of them. Preparing cases and "
+    f"predicting those of the fold comes on top.  [default: {MINUTES:g}, or as the run was begun]",
+)  # fmt: skip
+@click.option("--steps", type=click.IntRange(1), help="Exactly so many steps instead.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, weights and batches.")
+@click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out: what is trained already stays.")
+@click.option("--overwrite", is_flag=True, help="Remove the run that is there; never anything else.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def train(
+    folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], fold: int | None,
+    minutes: float | None, steps: int | None, seed: int, device: str, resume: bool, overwrite: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Train networks on the images or volumes in DIR.
+
+    The cases are divided into five folds; for each of them a network learns from the four others and is tried on it.
+    Loss, changes of patches and optimiser are those of nnU-Net's second version (AdamW in trainings of fewer than 2500
+    steps), the learning rate falls over as many steps as the time allows. Ctrl-C stops between two steps, --resume goes
+    on. With --steps on a CPU the same seed gives the same weights, interrupted or not.
+
+    \b
+    Examples:
+      hyperseg segment train Task04_Hippocampus --minutes 20
+      hyperseg segment train photos --fold 0 --steps 500 --out photos-run
+      hyperseg segment train Task04_Hippocampus --config 2d --config 3d --resume
+    """
+    from rich.console import Console
+
+    from hyperseg.core.runtime import Runtime
+    from hyperseg.engine.device import choose_device, choose_precision
+    from hyperseg.engine.progress import counted_progress
+    from hyperseg.io.cases import open_cases
+    from hyperseg.recipes.segment.fold import Budget
+    from hyperseg.recipes.segment.starting import budget_of, plan_of, refuse_existing
+    from hyperseg.recipes.segment.training import Order, train_cases
+
+    if minutes is not None and steps is not None:
+        raise SettingError("--minutes and --steps contradict each other: give one of them.")
+    root = Path(f"{folder.resolve().name}-run") if out is None else out
+    refuse_existing(root, resume=resume, overwrite=overwrite)
+    chosen = tuple(name for name in configurations if name != AUTO)
+    budget = Budget(minutes, steps)
+    if minutes is None and steps is None:
+        budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
+    where = choose_device(device)
+    runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
+    with counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress:
+        cases = open_cases(folder, progress=progress)
+    order = Order(budget, chosen, fold)
+    with counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
+        made = plan_of(
+            cases, root, plan_file, budget, device=runtime.device, resume=resume, progress=progress
+        )  # fmt: skip
+    run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
+    show(run, Console(highlight=False))
+
+
+def show(run: SegmentRun, console: Console) -> None:
+    """A line per configuration, what was chosen, and how to go on."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from hyperseg.core.words import listed, number, runs
+
+    classes = run.record.classes
+    table = run.record.found.get("dice", {})
+    if table:
+        shown = Table(box=None, header_style="bold", pad_edge=False)
+        for head in ("network", "folds", "cases", "mean Dice", *classes[1:]):
+            shown.add_column(Text(head), justify="left" if head == "network" else "right")
+        for name, row in table.items():
+            values = (row["mean"], *row["classes"].values())
+            shown.add_row(*map(Text, (name, runs(row["folds"]), str(row["cases"]), *(number(v, 3) for v in values))))
+        console.print(shown)
+    if run.record.chosen:
+        parts = [" and ".join(classes[k] for k in part) for part in run.record.largest]
+        kept = f"; the largest piece alone is kept of {listed(parts)}" if parts else ""
+        console.print(f"{listed(run.record.chosen)} predicts{kept}", markup=False, soft_wrap=True)
+    console.print(f"written to {run.root}", markup=False, soft_wrap=True)

@@ -1,0 +1,68 @@
+"""Soft Dice and cross-entropy over images or volumes, at one level of a decoder or at several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+UNLABELLED = -1  # of this kind voxels count in neither term
+
+
+class DiceAndCrossEntropy(NamedTuple):
+    """The two terms; what is minimised is their sum, which is -1 at best."""
+
+    dice: Tensor
+    cross_entropy: Tensor
+
+
+def dice_and_cross_entropy(logits: Tensor, labels: Tensor, *, batch: bool, smooth: float = 1e-5) -> DiceAndCrossEntropy:
+    """-(2 sum u v + smooth) / (sum u + sum v + smooth), its mean over the classes but background; and cross-entropy.
+
+    u are probabilities, v is 1 where the class is. Both terms leave unlabelled voxels out; cross-entropy is the mean
+    over the others, 0 where there are none.
+
+    Args:
+        logits: (B, K, *S), K 2 or more; class 0 is background.
+        labels: (B, *S) int64, -1 where unlabelled.
+        batch: sums run over all B together; otherwise over each, and the mean is taken over B too.
+        smooth: added to both sides of the fraction: a class that is neither there nor expected counts as right.
+
+    Source: Isensee et al., arXiv 1809.10486, section 2.2; smooth and background of the published code.
+    """
+    logs = torch.log_softmax(logits.float(), 1)
+    known = labels >= 0
+    there = labels.unsqueeze(1) == torch.arange(1, logits.shape[1], device=labels.device).view(-1, *[1] * known[0].ndim)
+    u = logs[:, 1:].exp() * known.unsqueeze(1)
+    v = there.to(u.dtype)
+    axes = [0] * batch + list(range(2, logits.ndim))
+    both, sizes = (u * v).sum(axes), u.sum(axes) + v.sum(axes)
+    dice = -((2 * both + smooth) / (sizes + smooth)).mean()
+    summed = F.nll_loss(logs, labels, ignore_index=UNLABELLED, reduction="sum")
+    return DiceAndCrossEntropy(dice, summed / known.sum().clamp(min=1))
+
+
+def supervised_at_levels(
+    levels: Sequence[Tensor], labels: Tensor, *, weights: Sequence[float], batch: bool, smooth: float = 1e-5
+) -> DiceAndCrossEntropy:
+    """The weighted sum of `dice_and_cross_entropy` over a decoder's levels; those of weight 0 cost nothing.
+
+    Args:
+        levels: logits (B, K, *S_level), fine to coarse; the finest has the size of the labels.
+        labels: (B, *S); coarser levels are compared with every so manyth of them (the nearest).
+        weights: one per level.
+    """
+    dice, entropy = levels[0].new_zeros((), dtype=torch.float32), levels[0].new_zeros((), dtype=torch.float32)
+    for logits, weight in zip(levels, weights, strict=True):
+        if weight == 0:
+            continue
+        size = logits.shape[2:]
+        at_level = labels
+        if size != labels.shape[1:]:
+            at_level = F.interpolate(labels.unsqueeze(1).float(), size=size, mode="nearest-exact")[:, 0].long()
+        found = dice_and_cross_entropy(logits, at_level, batch=batch, smooth=smooth)
+        dice, entropy = dice + weight * found.dice, entropy + weight * found.cross_entropy
+    return DiceAndCrossEntropy(dice, entropy)

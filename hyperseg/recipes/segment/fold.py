@@ -1,0 +1,143 @@
+"""One fold of one configuration: trained, tried on the cases it never saw, and written."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperseg.core import RunError
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.words import counted, duration
+from hyperseg.engine.progress import counted_progress, say
+from hyperseg.engine.training import History
+from hyperseg.io.cases import CaseFolder, read_case
+from hyperseg.io.write import write_json
+from hyperseg.medical.configuration import Configuration
+from hyperseg.medical.networks import UNet
+from hyperseg.medical.patches import StoredCase
+from hyperseg.medical.plan import Plan
+from hyperseg.recipes.segment.choosing import CaseDice, case_dice, class_means
+from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, write_fold
+from hyperseg.recipes.segment.learning import SHORT_STEPS, learn, start_net, steps_in
+from hyperseg.recipes.segment.predicting import predict_case
+
+UNFINISHED, STEPS = "unfinished", "unfinished-steps.json"
+POINTS = 500  # of a curve in history.json, at most
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long one network is trained: so many minutes, or exactly so many steps; the plan's steps where both are None.
+
+    Attributes:
+        minutes: of steps and the ten validations between them; preparing cases and predicting whole ones comes on top.
+    """
+
+    minutes: float | None = None
+    steps: int | None = None
+
+
+def train_fold(
+    run: SegmentRun, folder: CaseFolder, configuration: Configuration, fold: int, stored: Mapping[str, StoredCase],
+    budget: Budget, runtime: Runtime,
+) -> None:  # fmt: skip
+    """Train on all cases but the fold's, and write weights and history.
+
+    Under `Ctrl-C` the state stays in the fold's folder, and the next call goes on with it.
+    """
+    held_out = run.record.folds[fold]
+    train = [case for name, case in stored.items() if name not in held_out]
+    validation = [stored[name] for name in held_out]
+    here = fold_folder(run.root, configuration.name, fold)
+    here.mkdir(parents=True, exist_ok=True)
+    runtime = replace(runtime, checkpoints=here / UNFINISHED)
+    net = start_net(run.plan, configuration, runtime)
+    steps = _steps(budget, run.plan, here / STEPS)
+    if steps is None:  # the pace has to be measured
+        assert budget.minutes is not None
+        steps = steps_in(budget.minutes, net, run.plan, configuration, train, validation, runtime)
+    write_json(here / STEPS, {"steps": steps, "budget": asdict(budget)})
+    title = f"{configuration.name}, fold {fold}"
+    say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
+    history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
+    numbers = _numbers(history, steps, configuration)
+    began = time.perf_counter()
+    cases = _evaluated(run, folder, configuration, net, held_out, runtime, title)
+    numbers["cases"] = {name: asdict(case) for name, case in cases.items()}
+    numbers["mirrored"] = _mirrored(runtime)
+    numbers["prediction_seconds"] = time.perf_counter() - began
+    means = class_means([case.raw for case in cases.values()])
+    told = ", ".join(f"{name} {value:.3f}" for name, value in zip(run.plan.facts.classes[1:], means, strict=True))
+    told = f"Dice of {counted(len(cases), 'validation case')}: {told} ({duration(history.seconds)} of training)"
+    say(f"{title}: {told}", quiet=runtime.quiet)
+    write_fold(run, configuration.name, fold, net.state_dict(), numbers)
+    for file in (here / STEPS, runtime.checkpoint("net")):
+        if file is not None:
+            file.unlink(missing_ok=True)
+
+
+def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
+    """Of a training that goes on, what it began with; None where only the minutes are known.
+
+    Raises:
+        RunError: it was begun with another budget.
+    """
+    if note.exists():
+        begun = json.loads(note.read_text(encoding="utf-8"))
+        if begun["budget"] != asdict(budget):
+            told = " and ".join(f"--{name} {value:g}" for name, value in begun["budget"].items() if value is not None)
+            raise RunError(
+                f"{note.parent}: an unfinished training was begun with {told or 'the steps of the plan'}. Resume with "
+                "the same, or remove that folder to train anew."
+            )
+        return int(begun["steps"])
+    if budget.minutes is not None:
+        return None
+    if budget.steps is not None:
+        return budget.steps
+    schedule = plan.training.schedule
+    assert schedule.epochs is not None
+    return schedule.epochs * schedule.steps
+
+
+def _evaluated(
+    run: SegmentRun, folder: CaseFolder, configuration: Configuration, net: UNet, names: tuple[str, ...],
+    runtime: Runtime, title: str,
+) -> dict[str, CaseDice]:  # fmt: skip
+    """Whole cases predicted, one in memory at a time; on a CPU without mirror images: they take 8 times as long."""
+    found = {}
+    with counted_progress(f"{title}: validation cases", unit="cases", quiet=runtime.quiet) as progress:
+        for done, name in enumerate(names, start=1):
+            scene = read_case(folder, folder.case(name))
+            labels = predict_case(
+                scene, run.plan, {configuration.name: [net]}, [configuration.name], mirror=_mirrored(runtime),
+                device=runtime.device,
+            )  # fmt: skip
+            found[name] = case_dice(labels, np.asarray(scene.labels), len(run.plan.facts.classes))
+            progress(done, len(names))
+    return found
+
+
+def _mirrored(runtime: Runtime) -> bool:
+    return not runtime.device.startswith("cpu")
+
+
+def _numbers(history: History, steps: int, configuration: Configuration) -> dict[str, Any]:
+    every = ceil(max(len(history.steps), 1) / POINTS)
+    return {
+        "steps": steps,
+        "batch": configuration.batch,
+        "optimiser": "AdamW, one cycle" if steps < SHORT_STEPS else "SGD, polynomial",
+        "seconds": history.seconds,
+        "at": history.steps[::every],
+        "losses": {name: values[::every] for name, values in history.terms.items()},
+        "validated": history.validated,
+        "patch_dice": history.scores,
+    }

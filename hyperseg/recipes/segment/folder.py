@@ -1,0 +1,239 @@
+"""The folder of a segmentation run: the plan, the record, and for each network its weights and history.
+
+RUN/plan.json
+RUN/run.json
+RUN/3d/fold0/weights.safetensors
+RUN/3d/fold0/history.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hyperseg.core import DataFileError, RunError, SettingError
+from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.words import listed, one_line, runs
+from hyperseg.io.write import replacing, write_json
+from hyperseg.io.write.targets import RECORD
+from hyperseg.medical.plan import Plan
+from hyperseg.recipes.segment.planning import read_plan
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hyperseg.medical.networks import UNet
+
+PLAN, WEIGHTS, HISTORY = "plan.json", "weights.safetensors", "history.json"
+KIND, FORMAT = "segment", 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run was made from, and what came of it: run.json.
+
+    Attributes:
+        folder: the data set, as it was named.
+        classes, codes: names (background first), and what they are in label files.
+        channels: names, in the order of the files.
+        seed: of folds, weights and batches.
+        folds: names of the cases that each fold leaves for validation.
+        trained: configurations that have been trained, with the folds of each.
+        chosen: the configurations that predict, together where there are two.
+        largest: classes whose largest piece alone is kept, part by part, see `components.keep_largest`.
+        versions: of Python and libraries.
+        found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
+    """
+
+    folder: str
+    classes: tuple[str, ...]
+    codes: tuple[int, ...]
+    channels: tuple[str, ...]
+    seed: int
+    folds: tuple[tuple[str, ...], ...]
+    trained: dict[str, list[int]] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
+    largest: tuple[tuple[int, ...], ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SegmentRun:
+    """A run that was read: its folder, plan and record."""
+
+    root: Path
+    plan: Plan
+    record: Record
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Configurations that predict: those that were chosen, else the only one that was trained.
+
+        Raises:
+            RunError: none has been trained, or several, and none was chosen.
+        """
+        trained = tuple(self.record.trained)
+        if self.record.chosen or len(trained) == 1:
+            return self.record.chosen or trained
+        state = f"{listed(trained)} were trained, none was chosen" if trained else "no network has been trained"
+        raise RunError(f"{self.root}: {state}. Finish it by hyperseg segment train ... --resume.")
+
+
+def fold_folder(root: Path, configuration: str, fold: int) -> Path:
+    """Where a network lies."""
+    return root / configuration / f"fold{fold}"
+
+
+def write_run(root: Path, plan: Plan, record: Record) -> SegmentRun:
+    """Write plan and record, each whole or not at all; a record that stands there is replaced.
+
+    Raises:
+        DataFileError: the folder cannot be written.
+        RunError: it holds another plan, or a run of another kind.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataFileError(f"{root}: cannot be made ({error.strerror}). Choose another folder.") from error
+    if (root / RECORD).exists():
+        _raw_record(root)
+    if (root / PLAN).exists() and read_plan(root / PLAN) != plan:
+        raise RunError(f"{root}: holds a run with another plan. Choose another folder.")
+    write_json(root / PLAN, to_json(plan))
+    write_json(root / RECORD, {"kind": KIND, "format": FORMAT, **to_json(record)})
+    return SegmentRun(root, plan, record)
+
+
+def read_run(root: Path) -> SegmentRun:
+    """The run in a folder.
+
+    Raises:
+        RunError: no folder, no run of `hyperseg segment train`, or one that is damaged.
+    """
+    data = _raw_record(root)
+    try:
+        plan = read_plan(root / PLAN)
+        record = from_json(Record, {k: v for k, v in data.items() if k not in ("kind", "format")}, "the record")
+    except (DataFileError, SettingError) as error:
+        raise RunError(f"{root}: damaged: {error}") from error
+    if record.channels != plan.facts.channels or record.classes != plan.facts.classes:
+        raise RunError(f"{root}: {PLAN} and {RECORD} name other channels or classes: they are not of one run.")
+    for name in record.chosen:
+        plan.configuration(name)
+    return SegmentRun(root, plan, record)
+
+
+def write_fold(
+    run: SegmentRun, configuration: str, fold: int, tensors: Mapping[str, Tensor], history: Any
+) -> Path:  # fmt: skip
+    """Write a trained network and how it was trained; the weights come last: a fold that has them is whole.
+
+    Args:
+        run: of `write_run`.
+        configuration, fold: which.
+        tensors: the network's `state_dict()`.
+        history: JSON: numbers by step or epoch.
+
+    Returns:
+        the file of the weights.
+    """
+    from safetensors.torch import save
+
+    run.plan.configuration(configuration)
+    folder = fold_folder(run.root, configuration, fold)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataFileError(f"{folder}: cannot be made ({error.strerror}).") from error
+    metadata = {"kind": KIND, "configuration": configuration, "fold": str(fold), "plan": _seal(run.plan)}
+    content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
+    write_json(folder / HISTORY, history)
+    with replacing(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(content)
+    return folder / WEIGHTS
+
+
+def trained_folds(run: SegmentRun, configuration: str) -> tuple[int, ...]:
+    """Folds whose network of this configuration is there."""
+    folds = range(len(run.record.folds))
+    return tuple(fold for fold in folds if (fold_folder(run.root, configuration, fold) / WEIGHTS).is_file())
+
+
+def check_folds(run: SegmentRun, configuration: str, folds: Sequence[int] | None) -> tuple[int, ...]:
+    """The folds to use: those asked for, or all there are; looked for, not read.
+
+    Raises:
+        RunError: a network that is not there.
+    """
+    there = trained_folds(run, configuration)
+    asked = there if folds is None else tuple(dict.fromkeys(folds))
+    if not asked or set(asked) - set(there):
+        have = f"folds {runs(there)} are there" if there else "there is none"
+        wanted = f"fold {listed(map(str, sorted(set(asked) - set(there))))}" if asked else "any fold"
+        raise RunError(f"{run.root}: no trained network of {configuration} for {wanted}; {have}. Train it first.")
+    return asked
+
+
+def load_networks(run: SegmentRun, configuration: str, folds: Sequence[int] | None = None) -> list[nn.Module]:
+    """The trained networks of a configuration, in evaluation mode on the CPU; of all folds there are by default.
+
+    Raises:
+        RunError: a network that is not there, is damaged, or was trained with another plan.
+    """
+    return [_load(run, configuration, fold) for fold in check_folds(run, configuration, folds)]
+
+
+def _load(run: SegmentRun, configuration: str, fold: int) -> UNet:
+    from safetensors import SafetensorError, safe_open
+
+    from hyperseg.backbone.conv import seeded
+    from hyperseg.medical.networks import build_unet
+
+    file = fold_folder(run.root, configuration, fold) / WEIGHTS
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{file}: missing or damaged ({one_line(str(error), 100)}). Train this fold again.") from error
+    if metadata.get("kind") != KIND or metadata.get("configuration") != configuration:
+        raise RunError(f"{file}: holds no weights of {configuration}. Train this fold again.")
+    if metadata.get("plan") != _seal(run.plan):
+        raise RunError(f"{file}: was trained with another plan than {run.root / PLAN}. Put the plan back, or train.")
+    with seeded(0):  # the values are replaced below
+        net = build_unet(run.plan.configuration(configuration), len(run.record.classes))
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(f"{file}: fits no network of the plan ({one_line(str(error), 160)}). Train again.") from error
+    return net.eval()
+
+
+def _seal(plan: Plan) -> str:
+    """A checksum (SHA-256) of the plan that weights belong to."""
+    as_read = to_json(from_json(Plan, to_json(plan)))  # 1 and 1.0 are one number
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+
+
+def _raw_record(root: Path) -> dict[str, Any]:
+    file = root / RECORD
+    if not file.is_file():
+        what = "is no run" if root.is_dir() else "is not a folder" if root.exists() else "does not exist"
+        raise RunError(f"{root}: {what}; a folder made by hyperseg segment train was expected.")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Train again.") from error
+    if not isinstance(data, dict) or data.get("kind") != KIND:
+        other = (
+            "; hyperseg map applies runs of hyperseg classify" if isinstance(data, dict) and "method" in data else ""
+        )
+        raise RunError(f"{root}: is no run of hyperseg segment train{other}.")
+    if data.get("format") != FORMAT:
+        raise RunError(f"{file}: has format {data.get('format')}, this version reads {FORMAT}. Train again.")
+    return data

@@ -1,0 +1,170 @@
+"""One network of a plan, trained on the cases of one fold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperseg.backbone.conv import seeded
+from hyperseg.core import SettingError
+from hyperseg.core.runtime import Runtime
+from hyperseg.engine.fit import fit
+from hyperseg.engine.one_cycle import one_cycle, train
+from hyperseg.engine.training import History, Phase
+from hyperseg.losses.dice import supervised_at_levels
+from hyperseg.medical.augment import Changes
+from hyperseg.medical.configuration import Configuration
+from hyperseg.medical.networks import UNet, build_unet
+from hyperseg.medical.patches import (
+    Drawn,
+    StoredCase,
+    draw_batch,
+    foreground_voxel,
+    make_batch,
+    patch_at,
+    place,
+    window,
+)
+from hyperseg.medical.plan import Plan
+from hyperseg.medical.training import Optimiser
+
+CHECKED = (8, 64)  # patches of a validation: as many as a batch has, but no fewer and no more than these
+TIMED = 4  # steps; the first is not counted
+VALIDATIONS = 10  # of a training
+FEWEST_STEPS = 10
+SHORT_STEPS = 2500  # fewer are a short training: ten of the plan's thousand epochs
+SHORT_LR, SHORT_DECAY, SHORT_RISE = 2e-3, 1e-2, 0.15
+PHASE = "segment"
+Batch = tuple[Tensor, Tensor]
+
+
+def start_net(plan: Plan, configuration: Configuration, runtime: Runtime) -> UNet:
+    """The network before its first step; the same weights for every fold."""
+    with seeded(runtime.seed):
+        return build_unet(configuration, len(plan.facts.classes)).to(runtime.device)
+
+
+def learn(
+    net: UNet, plan: Plan, configuration: Configuration, train_cases: Sequence[StoredCase],
+    validation_cases: Sequence[StoredCase], *, steps: int, runtime: Runtime, title: str,
+) -> History:  # fmt: skip
+    """Train `net` in place, for so many steps; it ends with its last weights.
+
+    Optimiser and learning rate are functions of step and steps alone, so a training that was interrupted goes on as if
+    it had not been. Ten times on the way Dice is told on patches of the validation cases; nothing is chosen by it.
+
+    Source: the published code of nnU-Net's second version.
+    Differs: the rate falls at every step, not at every 250 of them, as short trainings have few.
+    """
+
+    def batches(step: int) -> list[Drawn]:
+        return draw_batch(train_cases, configuration, plan.training, seed=runtime.seed, step=step)
+
+    return train(
+        [phase_of(net, plan, configuration, steps)], batches, steps, modules={"net": net}, averages={},
+        runtime=runtime, name="net", title=title, make=lambda drawn: make_batch(drawn, configuration),
+        validate=validation(net, configuration, validation_cases, len(plan.facts.classes), runtime), keep="last",
+    )  # fmt: skip
+
+
+def phase_of(net: UNet, plan: Plan, configuration: Configuration, steps: int) -> Phase:
+    """Dice and cross-entropy at all levels that count, with the plan's optimiser where there is time for it.
+
+    Differs: from nnU-Net, in trainings of fewer than `SHORT_STEPS` steps: AdamW over one cycle. SGD with momentum 0.99
+    first runs into "all background", and has no time to leave it (Hippocampus, 170 steps: Dice 0.00; so: 0.75).
+    """
+    training = plan.training
+
+    def loss(batch: Batch) -> Mapping[str, Tensor]:
+        image, labels = batch
+        found = supervised_at_levels(
+            net.levels(image), labels, weights=configuration.supervision, batch=configuration.batch_dice,
+            smooth=training.loss.smooth,
+        )  # fmt: skip
+        return found._asdict()
+
+    power = training.schedule.power
+    if training.optimiser.kind != "sgd" or power is None:
+        raise SettingError("only plans of preset v2 can be trained: plan with --preset v2.")
+    if steps < SHORT_STEPS:
+        return one_cycle(
+            PHASE, loss, net.parameters(), steps=steps, lr=SHORT_LR, weight_decay=SHORT_DECAY, rise=SHORT_RISE
+        )  # fmt: skip
+    optimiser = _sgd(net, training.optimiser)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, total_iters=steps, power=power)
+    return Phase(PHASE, loss, optimiser, clip=training.optimiser.longest_gradient, scheduler=schedule)
+
+
+def steps_in(
+    minutes: float, net: UNet, plan: Plan, configuration: Configuration, train_cases: Sequence[StoredCase],
+    validation_cases: Sequence[StoredCase], runtime: Runtime,
+) -> int:  # fmt: skip
+    """How many steps, with ten validations between them, take so long: a few are done by a copy of `net`."""
+    copy, times = deepcopy(net), [time.perf_counter()]
+
+    def batches(step: int) -> list[Drawn]:
+        return draw_batch(train_cases, configuration, plan.training, seed=runtime.seed, step=step)
+
+    fit(
+        [phase_of(copy, plan, configuration, TIMED)], batches, TIMED, modules={"net": copy}, seed=runtime.seed,
+        make=lambda drawn: make_batch(drawn, configuration), device=runtime.device, precision=runtime.precision,
+        report=lambda done, values: times.append(time.perf_counter()), read_every=1, graphs=None,
+    )  # fmt: skip
+    step = median(np.diff(times[1:]))
+    check = validation(copy, configuration, validation_cases, len(plan.facts.classes), runtime)
+    began = time.perf_counter()
+    with torch.no_grad():
+        check()
+    spent = VALIDATIONS * (time.perf_counter() - began)
+    return max(FEWEST_STEPS, int((60 * minutes - spent) / step))
+
+
+def validation(
+    net: UNet, configuration: Configuration, cases: Sequence[StoredCase], n_classes: int, runtime: Runtime
+) -> Callable[[], float]:
+    """Mean foreground Dice over the same patches each time, all patches of a class together."""
+    drawn = checked_patches(cases, configuration, runtime.seed)
+
+    def score() -> float:
+        both, sizes = np.zeros(n_classes), np.zeros(n_classes)
+        for first in range(0, len(drawn), configuration.batch):
+            part = [
+                Drawn(one.image.to(runtime.device), one.labels.to(runtime.device), one.changes)
+                for one in drawn[first : first + configuration.batch]
+            ]
+            image, labels = make_batch(part, configuration)
+            with torch.autocast(image.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
+                scores = net(image)
+            found = scores.argmax(1)[labels >= 0].cpu().numpy()
+            truth = labels[labels >= 0].cpu().numpy()
+            both += np.bincount(truth[truth == found], minlength=n_classes)
+            sizes += np.bincount(truth, minlength=n_classes) + np.bincount(found, minlength=n_classes)
+        there = sizes[1:] > 0
+        return float((2 * both[1:][there] / sizes[1:][there]).mean()) if there.any() else 0.0
+
+    return score
+
+
+def checked_patches(cases: Sequence[StoredCase], configuration: Configuration, seed: int) -> list[Drawn]:
+    """Patches of the validation cases around foreground voxels, as they are."""
+    least, most = CHECKED
+    found = []
+    for index in range(min(max(configuration.batch, least), most)):
+        case = cases[index % len(cases)]
+        rng = np.random.default_rng([seed, index])
+        start = place(case.shape, window(configuration, case.shape), foreground_voxel(case, rng), rng)
+        found.append(patch_at(case, configuration, start, Changes()))
+    return found
+
+
+def _sgd(net: UNet, optimiser: Optimiser) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        net.parameters(), lr=optimiser.lr, momentum=optimiser.momentum, nesterov=optimiser.nesterov,
+        weight_decay=optimiser.weight_decay,
+    )  # fmt: skip

@@ -1,0 +1,31 @@
+"""The largest piece: of classes together, then of one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hyperseg.medical.components import keep_largest, largest_component
+
+
+def test_by_hand() -> None:
+    labels = np.array([[1, 1, 0, 2, 0], [0, 2, 0, 2, 0], [2, 0, 0, 0, 0]], np.int16)
+    together = np.array([[1, 1, 0, 0, 0], [0, 2, 0, 0, 0], [0, 0, 0, 0, 0]], np.int16)  # corners do not touch
+    assert (keep_largest(labels, ((1, 2),)) == together).all()
+    alone = np.array([[1, 1, 0, 2, 0], [0, 0, 0, 2, 0], [0, 0, 0, 0, 0]], np.int16)
+    assert (keep_largest(labels, ((2,),)) == alone).all()
+    assert keep_largest(labels, ()) is labels
+
+
+def test_twice_is_once_and_unlabelled_stays() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(-1, 3, (12, 13, 14)).astype(np.int16)
+    for parts in (((1, 2),), ((1,), (2,))):
+        once = keep_largest(labels, parts)
+        assert (keep_largest(once, parts) == once).all()
+    assert ((once == -1) == (labels == -1)).all()
+    assert set(np.unique(labels[once != labels])) <= {1, 2}
+
+
+def test_nothing_and_one_piece() -> None:
+    assert not largest_component(np.zeros((3, 3), bool)).any()
+    assert largest_component(np.ones((3, 3), bool)).all()

@@ -1,0 +1,45 @@
+"""Slices beside slices with classes over them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hyperseg.core import Grid, Scene
+from hyperseg.io.labels.natural import class_colours
+from hyperseg.report.overlays import GAP_PX, SIDE_PX, STRENGTH, overlay
+
+
+def test_of_a_volume_voxels_are_in_proportion_and_background_is_clear() -> None:
+    cube = np.random.default_rng(0).normal(size=(10, 20, 40, 1)).astype(np.float32)
+    labels = np.zeros((10, 20, 40), np.int16)
+    scene = Scene(cube, classes=("background", "a"), grid=Grid((4.0, 1.0, 1.0), "mm"))
+    page = overlay(scene, labels)
+    heights = (SIDE_PX // 2, SIDE_PX, SIDE_PX)  # 20 x 40, 40 x 40 and 40 x 20 mm
+    widths = (SIDE_PX, SIDE_PX, SIDE_PX // 2)
+    assert page.shape == (2 * max(heights) + GAP_PX, sum(widths) + 2 * GAP_PX, 3)
+    lower = page[max(heights) + GAP_PX :]
+    assert (page[: heights[0], : widths[0]] == lower[: heights[0], : widths[0]]).all()
+    assert (page[..., :1] == page).all()
+
+
+def test_a_class_is_painted_where_it_is_and_the_front_is_up() -> None:
+    cube = np.zeros((5, 6, 6, 1), np.float32)
+    labels = np.zeros((5, 6, 6), np.int16)
+    labels[3, :2, 1:3] = 1
+    scene = Scene(cube, classes=("background", "a"), grid=Grid((1.0, 1.0, 1.0), "mm"))
+    page = overlay(scene, labels)
+    painted = page[SIDE_PX + GAP_PX :, :SIDE_PX].any(-1)
+    expected = np.kron(labels[3, ::-1] > 0, np.ones((SIDE_PX // 6,) * 2, bool))
+    assert (painted == expected).all()
+    colour = page[SIDE_PX + GAP_PX :, :SIDE_PX][painted][0]
+    assert np.abs(colour - STRENGTH * np.array(class_colours(("a",))[0])).max() <= 1
+
+
+def test_a_picture_keeps_its_colours_and_is_not_turned() -> None:
+    cube = np.zeros((4, 8, 3), np.uint8)
+    cube[0, :, 0] = 200
+    scene = Scene(cube, classes=("background", "a"))
+    page = overlay(scene, np.zeros((4, 8), np.int16))
+    assert page.shape == (SIDE_PX + GAP_PX, SIDE_PX, 3)
+    assert tuple(page[3, 3]) == (255, 0, 0)
+    assert tuple(page[SIDE_PX // 2 - 3, 3]) == (0, 0, 0)
