@@ -25,7 +25,7 @@ COMMANDS = {
     "score": ("hyperseg.cli.score", "score", "Score a map against labels: OA, AA, kappa, per class."),
     "suggest": ("hyperseg.cli.suggest", "suggest", "Tell which fields to label next."),
     "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
-    "segment": ("hyperseg.cli.segment", "segment", "Folders of images or volumes: check them."),
+    "segment": ("hyperseg.cli.segment", "segment", "Images and volumes: check, plan, train, predict, score."),
     "datasets": ("hyperseg.cli.datasets", "datasets", "List, describe and fetch public scenes."),
 }
 

@@ -65,7 +65,7 @@ def take(folder: Path) -> Lock:
             handle.close()
             raise
     if holder is not None:
-        log.info("%s: the process that worked here (%s) is gone; going on in its place", folder, _told(holder))
+        log.info("%s: the process that worked here (%s) is gone: its lock is taken over", folder, _told(holder))
     handle.seek(0)
     handle.truncate()
     handle.write(json.dumps({"pid": os.getpid(), "host": HOST, "since": time.time()}).encode())

@@ -10,6 +10,8 @@ from typing import Any
 from hyperseg.core.words import counted, listed, some
 from hyperseg.io.cases.case import CT, CaseFolder, Fault
 from hyperseg.io.cases.look import Look, look_at
+from hyperseg.io.cases.names import VOLUMES
+from hyperseg.io.cases.nifti import nibabel_for
 from hyperseg.io.cases.open import FULL, MOST_CLASSES, Progress, too_many, two_spellings, with_codes
 
 AIR_HU = range(-3100, -899)  # the lowest value of a tomogram: air, or what stands outside of the tube
@@ -60,9 +62,15 @@ def survey(folder: CaseFolder, *, progress: Progress | None = None) -> Survey:
     Args:
         folder: of `list_cases` or `open_cases`.
         progress: told how many cases of how many are done.
+
+    Raises:
+        DataFileError: there are NIfTI files, and nibabel is not installed.
     """
     seen: list[Look] = []
     every = (*folder.cases, *folder.unlabelled)
+    for path in (path for case in every for path in case.images if path.name.lower().endswith(VOLUMES)):
+        with nibabel_for(path):  # without it every file would be called faulty
+            break
     for done, case in enumerate(every, start=1):
         seen.append(look_at(case, folder))
         if progress is not None:
@@ -116,10 +124,10 @@ def _of_classes(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
             where[min(code, 1) if folder.instances or folder.codes == (0, 1) else code].add(look.case.group)
     for name, code in zip(folder.classes, folder.codes, strict=True):
         if not where[code]:
-            yield Fault(place, f"no label holds the class {name} (code {code})", "every class in several cases",
+            yield Fault(place, f"no label holds {name} (code {code})", "every class in several cases",
                         "Add cases with it, or take it out of dataset.json.", "error", "absent class")  # fmt: skip
         elif len(where[code]) == 1 and len(folder.cases) > 1:
-            yield Fault(place, f"only {next(iter(where[code]))} holds the class {name} (code {code})",
+            yield Fault(place, f"only {next(iter(where[code]))} holds {name} (code {code})",
                         "every class in several groups", "Label more of it: it cannot be learnt and tested.",
                         "remark", "rare class")  # fmt: skip
     if folder.instances:
@@ -176,7 +184,7 @@ def _of_mixture(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
                     "Say so in a dataset.json: values keep their meaning then.", "remark", "modality")  # fmt: skip
     depth = Counter(look.channels for look in looks)
     if set(depth) == {1, 3}:
-        yield Fault(place, f"{depth[1]} images are grey, {depth[3]} in colours", "one kind",
+        yield Fault(place, f"{depth[1]} grey and {depth[3]} in colours, of all images", "one kind",
                     "Nothing: grey is read as three equal channels.", "remark", "grey and colours")  # fmt: skip
 
 

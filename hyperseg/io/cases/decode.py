@@ -76,8 +76,8 @@ def decode_label(path: Path) -> Picture:
         array, remarks = array[..., :1], (*remarks, "channels that are all equal were read as one")
     if array.shape[-1] != 1:
         raise LabelError(
-            f"{path}: has {array.shape[-1]} channels (colours?), one with class numbers 0, 1, 2... was expected. Turn "
-            "each colour into a number and save it as a grey .png."
+            f"{path}: has {array.shape[-1]} channels (colours?), one with class numbers (0, 1, 2) was expected. "
+            "Turn each colour into a number and save it as a grey .png."
         )
     return Picture(_whole(path, array), found.place, remarks)
 

@@ -36,8 +36,9 @@ class DiscriminatorSettings:
     spectral_norm: bool = option(False, "Bound the weights by their largest singular value.")
     dropout: float = option(0.3, "Of the features, in training only.", low=0, below=1)
     epochs: int = option(
-        10, "Passes over the training pixels.", low=1, high=1_000_000, shown="epochs", also=lambda n: {"min_steps": 1}
-    )
+        10, "Passes over the training pixels; given, there may be fewer steps than min_steps.", low=1, high=1_000_000,
+        shown="epochs", also=lambda n: {"min_steps": 1},
+    )  # fmt: skip
     min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1, high=10_000_000)
     batch: int = option(32, "Labelled patches per step; batch norm needs two.", low=2, high=65_536)
     lr: float = option(1e-3, "Peak learning rate of a one-cycle schedule (AdamW).", above=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ from hyperseg.core.lock import LOCK, Lock, take
 from hyperseg.io.write import write_json
 
 METRICS, UNFINISHED, STARTED = "metrics.json", "unfinished", "started.json"
+
+log = logging.getLogger(__name__)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -155,6 +158,8 @@ def _numbered(default: str) -> RunFolder:
         except FileExistsError as error:
             if not root.parent.is_dir():
                 raise _not_created(root, error) from error
+            if (root / UNFINISHED).is_dir() and not (root / METRICS).exists():
+                log.info("%s holds a run that has not ended: --resume goes on with it", root)
         except OSError as error:
             raise _not_created(root, error) from error
         else:

@@ -16,8 +16,9 @@ class TrainSettings:
     """How a network is trained; every default is ours, chosen on parcel splits of Indian Pines."""
 
     epochs: int = option(
-        30, "Passes over the training pixels.", low=1, high=1_000_000, shown="epochs", also=lambda n: {"min_steps": 1}
-    )
+        30, "Passes over the training pixels; given, there may be fewer steps than min_steps.", low=1, high=1_000_000,
+        shown="epochs", also=lambda n: {"min_steps": 1},
+    )  # fmt: skip
     min_steps: int = option(300, "Trained at least this many steps, however few the labels.", low=1, high=10_000_000)
     batch: int = option(64, "Patches per step; batch norm needs two.", low=2, high=65_536)
     lr: float = option(1e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)

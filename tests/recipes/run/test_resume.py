@@ -161,6 +161,15 @@ def test_an_empty_folder_is_used_and_survives_a_failure(toy: Scene, settings: An
     assert list(out.iterdir()) == []
 
 
+def test_a_run_that_has_not_ended_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "toy-svm" / "unfinished").mkdir(parents=True)
+    with caplog.at_level("INFO"):
+        made = open_run(None, default="toy-svm", resume=False, started={}).root.as_posix()
+    assert made == "runs/toy-svm-2"
+    assert "runs/toy-svm holds a run that has not ended: --resume goes on with it" in caplog.text
+
+
 def test_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     made = [open_run(None, default="toy-svm", resume=False, started={}).root for _ in range(3)]
