@@ -122,7 +122,8 @@ def _of_classes(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
     for look in readable:
         for code in look.voxels:
             where[min(code, 1) if folder.instances or folder.codes == (0, 1) else code].add(look.case.group)
-    for name, code in zip(folder.classes, folder.codes, strict=True):
+    called = (name if name.startswith("class ") else f"class {name}" for name in folder.classes)
+    for name, code in zip(called, folder.codes, strict=True):
         if not where[code]:
             yield Fault(place, f"no label holds {name} (code {code})", "every class in several cases",
                         "Add cases with it, or take it out of dataset.json.", "error", "absent class")  # fmt: skip
