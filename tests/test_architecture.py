@@ -224,6 +224,12 @@ def type_tests(tree: ast.AST, inside: str) -> list[str]:
     return [ast.unparse(n) for n in named if ast.unparse(n).rpartition(".")[2] in foreign]
 
 
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """pytest imports them without their folders: of two of one name the second is never run."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py") if path.name != "__init__.py")
+    assert [name for name, n in names.items() if n > 1] == []
+
+
 def test_no_test_patches_a_private_name() -> None:
     tests = sorted(Path(__file__).parent.rglob("*.py"))
     assert [f"{p}: {name}" for p in tests for name in patched(parsed(p)) if PRIVATE.search(name)] == []
