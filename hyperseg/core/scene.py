@@ -107,6 +107,8 @@ class Scene:
                 f"{self.name}: a cube has shape (rows, columns, bands) or (depth, rows, columns, bands), "
                 f"but this array has shape {shape}. Choose another array of the file or reshape it."
             )
+        if 0 in shape:
+            raise SceneError(f"{self.name}: a cube of shape {shape} holds no value. Choose another array or file.")
         for what, array in (
             ("labels", self.labels),
             ("valid mask", self.valid),

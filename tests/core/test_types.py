@@ -37,6 +37,7 @@ def test_a_scene_knows_its_size_and_counts_its_labels() -> None:
     [
         ({"cube": cube((4, 5))}, SceneError, "rows, columns, bands"),
         ({"cube": cube((1, 2, 3, 4, 5))}, SceneError, "rows, columns, bands"),
+        ({"cube": cube((0, 5, 6))}, SceneError, "holds no value"),
         ({"labels": np.zeros((5, 4), np.int16)}, LabelError, "transposed: swap rows and columns"),
         ({"labels": np.full((4, 5), 2, np.int16)}, LabelError, "run from 2 to 2, but there are 2 class names"),
         ({"labels": np.full((4, 5), -2, np.int16)}, LabelError, "run from -2 to -2"),

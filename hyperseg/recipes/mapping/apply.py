@@ -26,6 +26,7 @@ from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_targ
 from hyperseg.recipes.mapping.resume import PLAN, UnfinishedMap, open_unfinished
 from hyperseg.recipes.mapping.storage import Mapped, assemble, write_windows
 from hyperseg.recipes.mapping.windows import Mapper, make_mapper, plan_windows
+from hyperseg.recipes.run.blas import one_blas_thread
 from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.run.load import load_run
 from hyperseg.recipes.run.record import load_record
@@ -48,6 +49,7 @@ class Cluster:
     patience_s: float = 20
 
 
+@one_blas_thread()
 def apply_run(
     run: Path,
     scene: Scene,
