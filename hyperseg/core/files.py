@@ -11,10 +11,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hyperseg.core.errors import DataFileError
+
 HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "host"
 TEMPORARY = re.compile(r"\.(?P<stem>.+)\.(?P<host>[A-Za-z0-9-]+)\.(?P<pid>\d+)\.tmp(\..*)?")
 LONGEST_STEM = 100  # of a temporary name: file systems end names at 255 bytes
 OF_ANOTHER_HOST_S = 24 * 3600.0  # what a process elsewhere has not touched for this long is nobody's
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for output, and those above it, where it is not there.
+
+    Raises:
+        DataFileError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataFileError(
+            f"{folder}: the folder cannot be created ({error.strerror}). Choose a writable --out."
+        ) from error
 
 
 @contextmanager

@@ -26,6 +26,15 @@ class Decisions:
     confidence: NDArray[np.float32]
     entropy: NDArray[np.float32] | None = None
 
+    def blank(self, valid: NDArray[np.bool_] | None) -> None:
+        """Say nothing, in place, where (*S) `valid` is False."""
+        if valid is None:
+            return
+        self.labels[~valid] = UNLABELLED
+        for values in (self.confidence, self.entropy):
+            if values is not None:
+                values[~valid] = np.nan
+
 
 @dataclass(frozen=True)
 class SegmentationMap:

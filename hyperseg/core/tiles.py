@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hyperseg.core.errors import SettingError
 from hyperseg.core.words import counted
 
@@ -58,6 +61,17 @@ def around(core: tuple[tuple[int, int], ...], shape: tuple[int, ...], *, halo: P
     read = tuple((max(a - w, 0), min(b + w, n)) for (a, b), n, w in zip(core, shape, wide, strict=True))
     pad = tuple((ra - (a - w), (b + w) - rb) for (a, b), (ra, rb), w in zip(core, read, wide, strict=True))
     return Tile(core=core, read=read, pad=pad)
+
+
+def box_around(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box that holds all True pixels of a mask; all of the mask where there is none."""
+    if not mask.any():
+        return tuple(slice(0, n) for n in mask.shape)
+    box = []
+    for axis in range(mask.ndim):
+        along = np.flatnonzero(mask.any(tuple(other for other in range(mask.ndim) if other != axis)))
+        box.append(slice(int(along[0]), int(along[-1]) + 1))
+    return tuple(box)
 
 
 def per_axis(what: str, value: PerAxis, ndim: int, *, low: int = 0) -> tuple[int, ...]:

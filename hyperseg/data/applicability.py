@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,9 +118,6 @@ class Applicability:
 
         out = np.full(valid.shape, np.nan, np.float32)
         measure = Dissimilarity(self._standard.on(device), *self._turned, self.samples)
-        # a GPU takes axes in any order, and turns them faster
-        turned = device == "cpu" or any(step < 0 for step in block.strides)
-        needs: list[Literal["W", "C"]] = ["W", "C"] if turned else ["W"]
         strip = STRIP_BYTES if device == "cpu" else STRIP_BYTES_ON_GPU
         rows = max(1, strip // max(1, 4 * valid.shape[1] * len(self.preprocess.mean)))
 
@@ -129,8 +126,10 @@ class Applicability:
             looked = valid[part][inner]
             if not looked.any():
                 return
-            pair = (plain(np.require(x, requirements=needs)) for x in (block[part], valid[part]))
-            raw, there = (torch.from_numpy(x).to(device) for x in pair)
+            pair: tuple[NDArray[Any], Mask] = block[part], valid[part]
+            if device == "cpu":  # a GPU takes axes in any order, and turns them faster
+                pair = np.ascontiguousarray(pair[0]), np.ascontiguousarray(pair[1])
+            raw, there = (torch.from_numpy(plain(x)).to(device) for x in pair)
             found = measure(raw, None if valid[part].all() else there, inner).cpu().numpy()
             out[start : start + rows][looked] = found / np.float32(self.threshold.item())
 

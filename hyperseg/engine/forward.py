@@ -54,7 +54,6 @@ def class_probabilities(model: SceneModel, x: Tensor, *, precision: Precision = 
 
     Args and Raises are those of `predict_scene`; the softmax is float32 always, each symmetry is turned back.
     """
-    check_evaluating(model)
     ndim = x.ndim - 2
     if flips and ndim == 2 and len(set(per_axis("the margin of a network", model.margin, ndim))) > 1:
         raise SettingError(f"flips turn an image by quarters: they need one margin, not {model.margin}.")

@@ -14,6 +14,11 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
+def lanes_on(device: torch.device | str) -> int:
+    """How many pieces of work to do at a time: as many as torch has threads, on a CPU."""
+    return torch.get_num_threads() if torch.device(device).type == "cpu" else 1
+
+
 def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], *, lanes: int) -> Iterator[Result]:
     """Yield `work(job)` for every job, in the order of the jobs, `lanes` of them at a time.
 

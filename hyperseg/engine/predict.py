@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyperseg.core import UNLABELLED, Decisions, Scene, SegmentationMap, SettingError, Tile, tiles
+from hyperseg.core import Decisions, Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.tiles import PerAxis, per_axis
 from hyperseg.engine.blend import blend, windows
 from hyperseg.engine.blocks import WINDOWS, grown, together, usual_sides
@@ -34,7 +34,7 @@ from hyperseg.engine.forward import (
     layout_of,
     margin_of,
 )
-from hyperseg.engine.lanes import in_order
+from hyperseg.engine.lanes import in_order, lanes_on
 
 Float32 = NDArray[np.float32]
 Sides = tuple[int, ...]
@@ -111,11 +111,9 @@ def decide_scene(
     finish = partial(_decided, entropy=entropy)
     stream = _tiles(model, scene, preprocess, finish, tile=tile, device=device, precision=precision, flips=flips)
     _fill((labels, *numbers), stream, prod(scene.shape), progress)
-    if scene.valid is not None:
-        labels[~scene.valid] = UNLABELLED
-        for values in numbers:
-            values[~scene.valid] = np.nan
-    return Decisions(labels, *numbers)
+    made = Decisions(labels, *numbers)
+    made.blank(scene.valid)
+    return made
 
 
 def predict_tiles(
@@ -222,7 +220,7 @@ def _stream(
 
     left = iter(images)
     groups = iter(lambda: list(islice(left, many)), [])
-    for values in in_order(forward, groups, lanes=torch.get_num_threads() if on_cpu else 1):
+    for values in in_order(forward, groups, lanes=lanes_on(feed.device)):
         yield from values
 
 

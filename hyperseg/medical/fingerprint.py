@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene, SceneError
+from hyperseg.core.tiles import box_around
 
 Size = tuple[int, ...]
 Spacing = tuple[float, ...]
@@ -111,14 +112,7 @@ def fingerprint_of(cases: Iterable[Scene], channels: tuple[str, ...], *, seed: i
 
 def nonzero_box(cube: NDArray[np.generic]) -> tuple[slice, ...]:
     """The smallest box of a (*S, C) cube outside of which all channels are zero; all of it where all are."""
-    there = (cube != 0).any(-1)
-    if not there.any():
-        return tuple(slice(0, n) for n in there.shape)
-    box = []
-    for axis in range(there.ndim):
-        along = np.flatnonzero(there.any(tuple(a for a in range(there.ndim) if a != axis)))
-        box.append(slice(int(along[0]), int(along[-1]) + 1))
-    return tuple(box)
+    return box_around((cube != 0).any(-1))
 
 
 def _check(case: Scene, channels: tuple[str, ...], classes: tuple[str, ...] | None, *, axes: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError
+from hyperseg.core.tiles import box_around
 
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.float64]
@@ -68,6 +69,12 @@ def overlap(truth: Mask, predicted: Mask, spacing: tuple[float, ...] | None = No
     return Overlap(2 * both / (a + b), both / (a + b - both), hd95, assd, a, b)
 
 
+def dice(truth: Mask, predicted: Mask) -> float:
+    """Dice of one class by itself."""
+    total = np.count_nonzero(truth) + np.count_nonzero(predicted)
+    return 2 * np.count_nonzero(truth & predicted) / total if total else float("nan")
+
+
 def surface_distances(a: Mask, b: Mask, spacing: tuple[float, ...] | None = None) -> tuple[Distances, Distances]:
     """From every surface voxel of `a` to the nearest one of `b`, and the other way; centre to centre.
 
@@ -76,7 +83,7 @@ def surface_distances(a: Mask, b: Mask, spacing: tuple[float, ...] | None = None
     """
     from scipy.ndimage import distance_transform_edt
 
-    box = _box(a | b)  # holds both surfaces, so that no distance changes
+    box = box_around(a | b)  # holds both surfaces, so that no distance changes
     surfaces = [_surface(mask[box]) for mask in (a, b)]
     away = [distance_transform_edt(~surface, sampling=spacing) for surface in surfaces]
     return away[1][surfaces[0]], away[0][surfaces[1]]
@@ -87,11 +94,3 @@ def _surface(mask: Mask) -> Mask:
 
     surface: Mask = mask & ~binary_erosion(mask)
     return surface
-
-
-def _box(mask: Mask) -> tuple[slice, ...]:
-    found = []
-    for axis in range(mask.ndim):
-        along = np.flatnonzero(mask.any(tuple(other for other in range(mask.ndim) if other != axis)))
-        found.append(slice(int(along[0]), int(along[-1]) + 1))
-    return tuple(found)

@@ -1,7 +1,7 @@
 """Where the time of a whole `classify` goes: CPU and elapsed seconds by step. Run by hand, with options of `classify`:
 
-OMP_NUM_THREADS=1 python tests/benchmarks/bench_default_run.py indian-pines --out /tmp/run
-OMP_NUM_THREADS=1 python tests/benchmarks/bench_default_run.py indian-pines --out /tmp/run --epochs 1 --set min_steps=30
+OMP_NUM_THREADS=1 python tests/benchmarks/bench_default_run.py indian-pines --out profiled
+OMP_NUM_THREADS=1 python tests/benchmarks/bench_default_run.py indian-pines --out profiled --epochs 1 --set min_steps=30
 
 The second line trains next to nothing: what is left is everything else. A timer looks at the stack every few ms
 of CPU time; each moment counts for the innermost step of the list below. CPU seconds are those of all threads.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperseg.core import DataFileError, Scene, Tile
+from hyperseg.core import Scene, Tile
+from hyperseg.core.files import make_folder
 from hyperseg.core.words import listed, percent
 from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device
@@ -144,7 +145,7 @@ def apply_run(
         "groups": None if fallback is None else fallback.to_json(),
         "probabilities": None if probabilities is None else str(probabilities),
     }
-    _make_folder(out.parent)
+    make_folder(out.parent)
     store = open_unfinished(unfinished, scene.shape, layers, windows, plan, resume=resume)
     with _kept_for_resume(store, out):
         maps = _going_on(store, mapper, scene, windows, run=run, cluster=cluster, device=device)
@@ -221,12 +222,3 @@ def _device_here(device: str, cluster: Cluster | None) -> str:
     if cluster is not None:
         check_workers(cluster.workers, chosen, devices=torch.cuda.device_count() if device in ("auto", "cuda") else 1)
     return chosen
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataFileError(
-            f"{folder}: the folder cannot be created ({error.strerror}). Choose a writable --out."
-        ) from error

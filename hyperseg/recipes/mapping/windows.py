@@ -20,7 +20,7 @@ from hyperseg.core.parts import Decider
 from hyperseg.core.runtime import Runtime
 from hyperseg.data.applicability import REACH_PX, Each
 from hyperseg.engine import choose_device, choose_precision, full_float32
-from hyperseg.engine.lanes import in_order
+from hyperseg.engine.lanes import in_order, lanes_on
 from hyperseg.io.look.valid import valid_at
 from hyperseg.recipes.run.load import LoadedRun
 
@@ -157,18 +157,16 @@ def decide(
     labels, confidence = best.astype(np.int16), np.take_along_axis(cut.probs, best[..., None], -1)[..., 0]
     entropy = cut.entropy() / np.float32(np.log(max(len(cut.classes), 2))) if mapper.entropy else None
     groups = None if mapper.fallback is None else mapper.fallback.answers(cut)
+    made = Decisions(labels, confidence, entropy)
+    made.blank(valid)
     if valid is not None:
-        labels[~valid] = UNLABELLED
-        for values in (confidence, cut.probs, *([] if entropy is None else [entropy])):
-            values[~valid] = np.nan
-    return Decisions(labels, confidence, entropy), cut.probs if mapper.probabilities else None, groups
+        cut.probs[~valid] = np.nan
+    return made, cut.probs if mapper.probabilities else None, groups
 
 
 def side_by_side(device: str) -> Each:
     """How many strips of a window are worked through at a time: as many as torch has threads, on a CPU."""
-    import torch
-
-    return partial(in_order, lanes=torch.get_num_threads() if device == "cpu" else 1)
+    return partial(in_order, lanes=lanes_on(device))
 
 
 def make_mapper(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.medical.components import keep_largest
+from hyperseg.metrics import overlap
 
 Parts = tuple[tuple[int, ...], ...]  # classes that are one object, see `components.keep_largest`
 
@@ -32,10 +33,7 @@ class CaseDice:
 
 def dice(found: NDArray[Any], truth: NDArray[Any], class_: int) -> float:
     """Dice of a class over the labelled voxels; NaN where it is in neither."""
-    known = truth >= 0
-    there, expected = (found == class_) & known, truth == class_
-    total = int(there.sum()) + int(expected.sum())
-    return 2 * int((there & expected).sum()) / total if total else float("nan")
+    return overlap.dice(truth == class_, (found == class_) & (truth >= 0))
 
 
 def case_dice(found: NDArray[Any], truth: NDArray[Any], n_classes: int) -> CaseDice:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core import RunError
+from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, duration
 from hyperseg.engine.progress import counted_progress, say
@@ -56,7 +57,7 @@ def train_fold(
     train = [case for name, case in stored.items() if name not in held_out]
     validation = [stored[name] for name in held_out]
     here = fold_folder(run.root, configuration.name, fold)
-    here.mkdir(parents=True, exist_ok=True)
+    make_folder(here)
     runtime = replace(runtime, checkpoints=here / UNFINISHED)
     net = start_net(run.plan, configuration, runtime)
     steps = _steps(budget, run.plan, here / STEPS)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import DataFileError, RunError, SettingError
+from hyperseg.core.files import make_folder
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import listed, one_line, runs
 from hyperseg.io.write import replacing, write_json
@@ -96,10 +97,7 @@ def write_run(root: Path, plan: Plan, record: Record) -> SegmentRun:
         DataFileError: the folder cannot be written.
         RunError: it holds another plan, or a run of another kind.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataFileError(f"{root}: cannot be made ({error.strerror}). Choose another folder.") from error
+    make_folder(root)
     if (root / RECORD).exists():
         _raw_record(root)
     if (root / PLAN).exists() and read_plan(root / PLAN) != plan:
@@ -146,10 +144,7 @@ def write_fold(
 
     run.plan.configuration(configuration)
     folder = fold_folder(run.root, configuration, fold)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataFileError(f"{folder}: cannot be made ({error.strerror}).") from error
+    make_folder(folder)
     metadata = {"kind": KIND, "configuration": configuration, "fold": str(fold), "plan": _seal(run.plan)}
     content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
     write_json(folder / HISTORY, history)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -63,12 +64,10 @@ def learn(
     Differs: the rate falls at every step, not at every 250 of them, as short trainings have few.
     """
 
-    def batches(step: int) -> list[Drawn]:
-        return draw_batch(train_cases, configuration, plan.training, seed=runtime.seed, step=step)
-
+    batches = _batches(train_cases, plan, configuration, runtime.seed)
     return train(
         [phase_of(net, plan, configuration, steps)], batches, steps, modules={"net": net}, averages={},
-        runtime=runtime, name="net", title=title, make=lambda drawn: make_batch(drawn, configuration),
+        runtime=runtime, name="net", title=title, make=partial(make_batch, configuration=configuration),
         validate=validation(net, configuration, validation_cases, len(plan.facts.classes), runtime), keep="last",
     )  # fmt: skip
 
@@ -108,12 +107,10 @@ def steps_in(
     """How many steps, with ten validations between them, take so long: a few are done by a copy of `net`."""
     copy, times = deepcopy(net), [time.perf_counter()]
 
-    def batches(step: int) -> list[Drawn]:
-        return draw_batch(train_cases, configuration, plan.training, seed=runtime.seed, step=step)
-
+    batches = _batches(train_cases, plan, configuration, runtime.seed)
     fit(
         [phase_of(copy, plan, configuration, TIMED)], batches, TIMED, modules={"net": copy}, seed=runtime.seed,
-        make=lambda drawn: make_batch(drawn, configuration), device=runtime.device, precision=runtime.precision,
+        make=partial(make_batch, configuration=configuration), device=runtime.device, precision=runtime.precision,
         report=lambda done, values: times.append(time.perf_counter()), read_every=1, graphs=None,
     )  # fmt: skip
     step = median(np.diff(times[1:]))
@@ -161,6 +158,13 @@ def checked_patches(cases: Sequence[StoredCase], configuration: Configuration, s
         start = place(case.shape, window(configuration, case.shape), foreground_voxel(case, rng), rng)
         found.append(patch_at(case, configuration, start, Changes()))
     return found
+
+
+def _batches(
+    cases: Sequence[StoredCase], plan: Plan, configuration: Configuration, seed: int
+) -> Callable[[int], list[Drawn]]:
+    """What is drawn in a step, by its number."""
+    return lambda step: draw_batch(cases, configuration, plan.training, seed=seed, step=step)
 
 
 def _sgd(net: UNet, optimiser: Optimiser) -> torch.optim.SGD:

@@ -37,7 +37,7 @@ def plan_cases(
     if patience is not None:
         from hyperseg.medical.networks import measure_pace
 
-        pace = float(f"{measure_pace(seen.n_axes):.2g}")  # the next measurement differs in the third digit
+        pace = measure_pace(seen.n_axes)
     return make_plan(seen, preset=preset, gigabytes=gigabytes, patience=patience, pace=pace)
 
 

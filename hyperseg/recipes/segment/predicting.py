@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hyperseg.core import DataFileError, Scene, SceneError, SettingError
+from hyperseg.core import Scene, SceneError, SettingError
+from hyperseg.core.files import make_folder
 from hyperseg.core.words import counted, listed
 from hyperseg.engine.device import choose_device
 from hyperseg.engine.progress import say, scene_progress, working
@@ -84,7 +85,7 @@ def predict_images(
     where = choose_device(device)
     check_targets([*(one.target for one in planned), *pictures], inputs=[root, images], overwrite=overwrite)
     for place in (out, *({picture.parent for picture in pictures})):
-        _make(place)
+        make_folder(place)
     with working("Loading networks", quiet=quiet):
         networks = {name: [net.to(where) for net in load_networks(run, name, folds)] for name in parts}
     n = sum(len(networks[name]) for name in chosen)
@@ -215,13 +216,6 @@ def _planned(run: SegmentRun, case: Case, out: Path) -> Planned:
     flat = axes == 2 and (ending_of(file) in PICTURES or not volume)
     ending = VOLUMES[0] if volume else ".png" if flat else ".npy"
     return Planned(case, out / f"{case.name}{ending}", prod(shapes[0][:-1]))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataFileError(f"{folder}: cannot be made ({error.strerror}). Choose another --out.") from error
 
 
 def parse_folds(text: str | None) -> tuple[int, ...] | None:

@@ -65,7 +65,7 @@ def plan_of(
     plan = plan_cases(folder, progress=progress)
     if budget.minutes is None or not device.startswith("cpu"):
         return plan
-    pace = float(f"{networks.measure_pace(len(plan.axes)):.2g}")
+    pace = networks.measure_pace(len(plan.axes))
     return narrowed(plan, patience=60 * budget.minutes / WORTHWHILE_STEPS, pace=pace)
 
 
