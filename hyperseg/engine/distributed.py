@@ -47,8 +47,10 @@ def join_processes(device: torch.device) -> None:
 
 
 def leave_processes() -> None:
-    """Leave the process group, if one was joined."""
+    """Leave the process group, if one was joined; together, so that none is left with an answer on its way."""
     if _joined():
+        with suppress(RuntimeError):  # another one has failed, and says why
+            dist.barrier()
         dist.destroy_process_group()
 
 
