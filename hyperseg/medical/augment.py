@@ -86,12 +86,12 @@ def change_patch(
 
     Args:
         image: (C, *source), source as `changes.source(patch)`.
-        labels: (*source) whole numbers; they are moved, never mixed.
+        labels: (*source) whole numbers, or several such maps (M, *source); they are moved, never mixed.
         patch: size of the result.
         in_plane: a low resolution leaves the first of three axes alone.
 
     Returns:
-        (C, *patch) and (*patch).
+        (C, *patch), and (*patch) or (M, *patch).
 
     Differs: from nnU-Net: labels are turned by the nearest neighbour, not class by class; low resolution is enlarged
     linearly, not with cubic splines.
@@ -113,17 +113,19 @@ def change_patch(
 
 
 def turned(image: Tensor, labels: Tensor, turn: tuple[tuple[float, ...], ...], patch: Size) -> tuple[Tensor, Tensor]:
-    """Resample (C, *source) and (*source) to the patch: voxel o from the middle has what was at `turn` o."""
+    """Resample (C, *source) and (*source) to the patch: voxel o from the middle has what was at `turn` o.
+
+    Of labels there may be several maps, (M, *source).
+    """
     matrix = torch.tensor(turn, dtype=torch.float32, device=image.device)
     axes = [torch.arange(n, dtype=torch.float32, device=image.device) - (n - 1) / 2 for n in patch]
     offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) @ matrix.T
     half = torch.tensor([max(n - 1, 1) / 2 for n in image.shape[1:]], device=image.device)
     grid = (offsets / half).flip(-1).unsqueeze(0)  # torch counts the last axis first
     moved = F.grid_sample(image.unsqueeze(0), grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
-    nearest = F.grid_sample(
-        labels.to(image.dtype)[None, None], grid, mode="nearest", padding_mode="border", align_corners=True
-    )
-    return moved, nearest[0, 0].round().to(labels.dtype)
+    maps = labels.to(image.dtype).reshape(1, -1, *image.shape[1:])
+    nearest = F.grid_sample(maps, grid, mode="nearest", padding_mode="border", align_corners=True)[0]
+    return moved, nearest.round().to(labels.dtype).reshape(*labels.shape[: -len(patch)], *patch)
 
 
 def blurred(x: Tensor, width: float) -> Tensor:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hyperseg.recipes.segment.folder import SegmentRun
 
 AUTO = "auto"
-CONFIGURATIONS = (AUTO, "2d", "3d", "3d_low")  # checked against the plan's names by a test
+CONFIGURATIONS = (AUTO, "2d", "3d", "3d_low", "3d_cascade")  # checked against the plan's names by a test
 MINUTES = 30.0
 
 

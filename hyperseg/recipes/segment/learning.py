@@ -17,6 +17,7 @@ from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.fit import fit
 from hyperseg.engine.one_cycle import one_cycle, train
+from hyperseg.engine.step.drawn import sent
 from hyperseg.engine.training import History, Phase
 from hyperseg.losses.dice import supervised_at_levels
 from hyperseg.medical.augment import Changes
@@ -131,11 +132,8 @@ def validation(
     def score() -> float:
         both, sizes = np.zeros(n_classes), np.zeros(n_classes)
         for first in range(0, len(drawn), configuration.batch):
-            part = [
-                Drawn(one.image.to(runtime.device), one.labels.to(runtime.device), one.changes)
-                for one in drawn[first : first + configuration.batch]
-            ]
-            image, labels = make_batch(part, configuration)
+            part = drawn[first : first + configuration.batch]
+            image, labels = make_batch(sent(part, torch.device(runtime.device)), configuration)
             with torch.autocast(image.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
                 scores = net(image)
             found = scores.argmax(1)[labels >= 0].cpu().numpy()
