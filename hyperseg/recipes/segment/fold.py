@@ -23,10 +23,11 @@ from hyperseg.io.write import write_json
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
+from hyperseg.medical.training import Training
 from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
-from hyperseg.recipes.segment.learning import SHORT_STEPS, learn, start_net, steps_in
+from hyperseg.recipes.segment.learning import MOST_EPOCHS, learn, start_net, steps_in, told_optimiser
 
 UNFINISHED, STEPS = "unfinished", "unfinished-steps.json"
 POINTS = 500  # of a curve in history.json, at most
@@ -71,7 +72,7 @@ def train_fold(
     title = f"{configuration.name}, fold {fold}"
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
     history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
-    numbers = _numbers(history, steps, configuration)
+    numbers = _numbers(history, steps, configuration, run.plan.training)
     began = time.perf_counter()
     networks: dict[str, list[nn.Module]] = {configuration.name: [net]}
     if configuration.after:  # its network of the same fold: the others have seen the cases
@@ -112,16 +113,15 @@ def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
     if budget.steps is not None:
         return budget.steps
     schedule = plan.training.schedule
-    assert schedule.epochs is not None
-    return schedule.epochs * schedule.steps
+    return (schedule.epochs or MOST_EPOCHS) * schedule.steps
 
 
-def _numbers(history: History, steps: int, configuration: Configuration) -> dict[str, Any]:
+def _numbers(history: History, steps: int, configuration: Configuration, training: Training) -> dict[str, Any]:
     every = ceil(max(len(history.steps), 1) / POINTS)
     return {
         "steps": steps,
         "batch": configuration.batch,
-        "optimiser": "AdamW, one cycle" if steps < SHORT_STEPS else "SGD, polynomial",
+        "optimiser": told_optimiser(training, steps),
         "seconds": history.seconds,
         "at": history.steps[::every],
         "losses": {name: values[::every] for name, values in history.terms.items()},

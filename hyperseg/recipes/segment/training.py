@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from hyperseg.core import SettingError
+from hyperseg.core import RunError, SettingError
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
-from hyperseg.engine.progress import counted_progress
+from hyperseg.core.words import listed, number
+from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
@@ -21,7 +22,8 @@ from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
 from hyperseg.recipes.segment.held_out.first import answer_first
 from hyperseg.recipes.segment.held_out.networks import mirrored
-from hyperseg.recipes.segment.starting import BUDGET, CACHE, refuse_existing, start
+from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
+from hyperseg.recipes.segment.starting import BUDGET, CACHE, recommended, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
 
 log = logging.getLogger(__name__)
@@ -33,9 +35,10 @@ class Order:
 
     Attributes:
         budget: of each network.
-        configurations: names of the plan; none leaves it to the plan: "3d" for volumes, "2d" for pictures.
+        configurations: names of the plan; none leaves it to `starting.recommended`.
         fold: the only one, or None for all. The first network of a cascade is trained on all of them in any case.
-        mirror: cases of a fold are predicted with their mirror images; None leaves it to `networks.mirrored`.
+        mirror: cases of a fold are predicted with their mirror images; None leaves it to `networks.mirrored`, or to
+            what a run was begun with.
     """
 
     budget: Budget
@@ -68,19 +71,25 @@ def train_cases(
     """
     refuse_existing(root, resume=resume, overwrite=overwrite)
     check_plan(plan, folder)
-    names = order.configurations or (plan.configurations[min(1, len(plan.configurations) - 1)].name,)
+    names = order.configurations or recommended(plan, order.budget)
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
     work = work_of(plan, names, order.fold, len(parts))
     record = Record(
-        str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts, versions=_versions(),
-        found={BUDGET: asdict(order.budget)},
+        str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
+        mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
+    if order.mirror not in (None, run.record.mirrored):
+        was = "with" if run.record.mirrored else "without"
+        raise RunError(f"{root}: was begun {was} mirror images. Resume so, or train into another folder.")
     lock = take(root)
     try:
         for configuration, which in work:
             _train_configuration(run, folder, configuration, which, order, runtime)
+        whole = [one.name for one in plan.configurations if len(trained_folds(run, one.name)) == len(parts)]
+        compare_pairs(run, folder, whole, mirror=run.record.mirrored, runtime=runtime)
         run = _noted(run)
+        _say(run, runtime)
         shutil.rmtree(root / CACHE, ignore_errors=True)
     finally:
         lock.release()
@@ -124,7 +133,8 @@ def _train_configuration(
         stored = cache_cases(folder, run.plan, configuration, cache / configuration.name, progress=progress)
     for fold in missing:
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
-    mirror = mirrored(run.plan, runtime, order.mirror)
+    mirror = run.record.mirrored
+    forget_pairs(run.root)
     if configuration.after:
         stored = answer_first(run, folder, configuration, stored, mirror=mirror, runtime=runtime)
     for fold in missing:
@@ -146,6 +156,20 @@ def _noted(run: SegmentRun) -> SegmentRun:
         run.record, trained=trained, chosen=chosen, largest=largest, found={**run.record.found, **found.numbers}
     )  # fmt: skip
     return write_run(run.root, run.plan, record)
+
+
+def _say(run: SegmentRun, runtime: Runtime) -> None:
+    """What predicts, and what its pieces do to Dice of the very cases that they were chosen on."""
+    record, classes = run.record, run.plan.facts.classes
+    if not record.largest or "kept" not in record.found:
+        return
+    before = record.found["dice"][AND.join(record.chosen)]["mean"]
+    parts = listed(" and ".join(classes[k] for k in part) for part in record.largest)
+    say(
+        f"{AND.join(record.chosen)}: mean Dice {number(before, 3)}, {number(record.found['kept']['mean'], 3)} where "
+        f"the largest piece alone is kept of {parts}",
+        quiet=runtime.quiet,
+    )
 
 
 def _versions() -> dict[str, str]:
