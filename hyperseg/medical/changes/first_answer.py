@@ -6,7 +6,7 @@ answer keeps the second one from copying it.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ def disturb(
     return found
 
 
-def reshaped(labels: NDArray[np.int16], class_: int, operation: Operation, radius: float) -> NDArray[np.int16]:
+def reshaped(labels: NDArray[np.int16], class_: int, operation: Operation, radius: int) -> NDArray[np.int16]:
     """A class changed by a ball (a disc in pictures): what it wins it takes from others, what it loses is background.
 
     Beyond the border is neither the class nor anything else: an erosion does not begin there.
@@ -87,11 +87,22 @@ def without_a_piece(
     return np.where(pieces == small[int(rng.integers(len(small)))], np.int16(0), labels)
 
 
-def _grown(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    """All voxels no further than `radius` from the mask: one distance map, whatever the radius."""
-    from scipy.ndimage import distance_transform_edt
+def _grown(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """All voxels no further than `radius` from the mask.
 
+    Squared distances axis after axis, up to the radius: a map of all distances takes ten times as long (160^3 voxels).
+    """
     if not mask.any():
         return mask
-    near: NDArray[np.bool_] = distance_transform_edt(~mask) <= radius
-    return near
+    most = radius * radius
+    near: NDArray[Any] = np.where(mask, 0, most + 1).astype(np.uint8 if 2 * most < 255 else np.int32)
+    for axis in range(mask.ndim):
+        before = np.moveaxis(near, axis, 0)
+        near = near.copy()
+        after = np.moveaxis(near, axis, 0)
+        for step in range(1, min(radius, len(before) - 1) + 1):
+            further = before + np.asarray(step * step, near.dtype)
+            np.minimum(after[step:], further[:-step], out=after[step:])
+            np.minimum(after[:-step], further[step:], out=after[:-step])
+    found: NDArray[np.bool_] = near <= most
+    return found
