@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import nn
@@ -13,7 +13,7 @@ from hyperseg.io.cases import CaseFolder, read_case
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.choosing import CaseDice, case_dice
 from hyperseg.recipes.segment.folder import SegmentRun, load_networks
-from hyperseg.recipes.segment.predicting import Networks, predict_case
+from hyperseg.recipes.segment.predicting import predict_case
 
 
 def networks_of(
@@ -39,8 +39,8 @@ def mirrored(plan: Plan, runtime: Runtime, asked: bool | None = None) -> bool:
 
 
 def evaluate(
-    run: SegmentRun, folder: CaseFolder, chosen: Sequence[str], networks: Networks, names: Sequence[str], *,
-    mirror: bool, runtime: Runtime, title: str,
+    run: SegmentRun, folder: CaseFolder, chosen: Sequence[str], networks: Mapping[str, Sequence[nn.Module]],
+    names: Sequence[str], *, mirror: bool, runtime: Runtime, title: str,
 ) -> dict[str, CaseDice]:  # fmt: skip
     """Dice of whole cases as `predict_case` gives them, one in memory at a time."""
     found = {}
