@@ -23,7 +23,15 @@ from hyperseg.io.cases import CaseFolder, open_cases
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Stage1Noise
 from hyperseg.recipes.segment.fold import Budget
-from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder, load_networks, write_fold, write_run
+from hyperseg.recipes.segment.folder import (
+    HISTORY,
+    SegmentRun,
+    fold_folder,
+    load_networks,
+    read_run,
+    write_fold,
+    write_run,
+)
 from hyperseg.recipes.segment.planning import plan_cases
 from hyperseg.recipes.segment.training import Order, train_cases
 
@@ -104,7 +112,7 @@ def main() -> None:
             for noise, told in ((None, "yes"), (Stage1Noise((1, 8), 0.0, 0.0, 0.15), "no")):
                 plan, root = plan_for(folder, noise), Path(where) / told
                 if noise is not None:
-                    carried(run, plan, root)
+                    carried(read_run(Path(where) / "yes"), plan, root)
                 for name in NAMES if noise is None else NAMES[2:]:
                     began = time.process_time()
                     run = train_cases(folder, plan, root, Order(budget, (name,)), runtime, resume=root.exists())
