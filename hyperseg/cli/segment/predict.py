@@ -33,10 +33,10 @@ def predict(
 ) -> None:  # fmt: skip
     """Predict IMAGES (a file, a folder, or a data set's images without labels) with RUN, made by `segment train`.
 
-    Windows overlap by half and are blended; networks of all folds and mirror images are averaged; of classes for which
-    cross-validation says so only the largest piece is kept. Each prediction has the grid, header and codes of the
-    image: NAME.nii.gz for NIfTI, NAME.png for pictures, NAME.npy for volumes that are arrays. Every image's header is
-    checked before the first one is predicted.
+    Windows overlap by half and are blended; networks of all folds are averaged, and mirror images where
+    cross-validation did so; of classes for which it says so only the largest piece is kept. Each prediction has the
+    grid, header and codes of the image: NAME.nii.gz for NIfTI, NAME.png for pictures, NAME.npy for volumes that are
+    arrays. Every image's header is checked before the first one is predicted.
 
     \b
     Examples:

@@ -113,7 +113,7 @@ def train(
             cases, root, plan_file, budget, device=runtime.device, resume=resume, progress=progress
         )  # fmt: skip
     chosen = tuple(one.name for one in made.configurations) if ALL in configurations else chosen
-    order = Order(budget, chosen, fold, mirror)
+    order = Order(budget, chosen, fold, mirror=mirror)
     run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
     show(run, Console(highlight=False))
 

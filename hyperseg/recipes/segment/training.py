@@ -134,13 +134,14 @@ def _train_configuration(
     for fold in missing:
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
     mirror = run.record.mirrored
-    forget_pairs(run.root)
+    after = [one.name for one in run.plan.configurations if one.after == configuration.name]
+    forget_pairs(run.root, [configuration.name, *after])
     if configuration.after:
         stored = answer_first(run, folder, configuration, stored, mirror=mirror, runtime=runtime)
     for fold in missing:
         train_fold(run, folder, configuration, fold, stored, order.budget, runtime, mirror=mirror)
         _noted(run)  # whatever comes, this fold can predict
-    for name in (configuration.name, *(one.name for one in run.plan.configurations if one.after == configuration.name)):
+    for name in (configuration.name, *after):
         shutil.rmtree(cache / name, ignore_errors=True)  # answers of networks that were there before are old
 
 

@@ -128,7 +128,10 @@ def test_a_run_knows_whether_it_mirrors(folder: CaseFolder, plan: Plan, tmp_path
 def test_a_network_trained_anew_forgets_the_pairs(folder: CaseFolder, run: SegmentRun) -> None:
     compare_pairs(run, folder, NAMES, mirror=False, runtime=QUIET)
     (run.root / "2d" / "fold1" / "weights.safetensors").unlink()
+    other = run.root / "pairs" / "3d + 3d_low.json"
+    other.write_text("{}")
     train_cases(folder, run.plan, run.root, Order(Budget(steps=1), ("2d",), 1), QUIET, resume=True)
+    assert other.exists(), "nothing of it was trained"
     again = pair_rows(run.root, NAMES)
     expected = networks_of(run, NAMES, 1, QUIET)
     (case, *_) = run.record.folds[1]

@@ -6,8 +6,7 @@ RUN/pairs/2d + 3d.json
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -61,9 +60,11 @@ def pair_rows(root: Path, pair: Sequence[str]) -> Rows:
     return rows
 
 
-def forget_pairs(root: Path) -> None:
-    """Remove what was found: a network is another one now."""
-    shutil.rmtree(root / PAIRS, ignore_errors=True)
+def forget_pairs(root: Path, names: Collection[str]) -> None:
+    """Remove what was found of pairs with one of these configurations: their networks are others now."""
+    for file in (root / PAIRS).glob("*.json"):
+        if set(file.stem.split(AND)) & set(names):
+            file.unlink()
 
 
 def _file(root: Path, pair: Sequence[str]) -> Path:
