@@ -22,12 +22,16 @@ from hyperseg.cli.reading import overwrite_option
     "--no-mirror", is_flag=True, help="Do not average over mirror images: 4 (volumes: 8) times faster, a little worse."
 )
 @click.option("--folds", metavar="N,N", help="Average the networks of these folds only, as in 0,1.  [default: all]")
+@click.option(
+    "--region-first", is_flag=True,
+    help="One network looks first, quickly; all of them predict only around what it finds, the rest is background.",
+)  # fmt: skip
 @click.option("--overlays", is_flag=True, help="Also draw middle slices with the classes over them: DIR/overlays.")
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def predict(
-    run: Path, images: Path, out: Path, device: str, no_mirror: bool, folds: str | None, overlays: bool,
-    overwrite: bool, quiet: bool,
+    run: Path, images: Path, out: Path, device: str, no_mirror: bool, folds: str | None, region_first: bool,
+    overlays: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Predict IMAGES (a file, a folder, or a data set's images without labels) with RUN, made by `segment train`.
 
@@ -44,8 +48,8 @@ def predict(
     from hyperseg.recipes.segment.predicting import parse_folds, predict_images
 
     written = predict_images(
-        run, images, out=out, device=device, mirror=not no_mirror, folds=parse_folds(folds), overlays=overlays,
-        overwrite=overwrite, quiet=quiet,
+        run, images, out=out, device=device, mirror=not no_mirror, folds=parse_folds(folds),
+        region_first=region_first, overlays=overlays, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     for path in written:
         click.echo(path)
