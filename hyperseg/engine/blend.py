@@ -39,28 +39,48 @@ def weights(side: tuple[int, ...]) -> Float32:
 
 
 def blend(
-    values: Iterable[Tensor], shape: tuple[int, ...], side: tuple[int, ...], n_channels: int
-) -> Iterator[tuple[Tile, Tensor]]:
+    values: Iterable[Tensor], shape: tuple[int, ...], side: tuple[int, ...], n_channels: int, *,
+    most: int | None = None,
+) -> Iterator[tuple[Tile, Tensor]]:  # fmt: skip
     """Weighted means of the (*side, n_channels) values of each of `windows(shape, side)`, where the values are.
 
     Yields slabs along the first axis (bands of rows of an image, slices of a volume) as soon as no later window
-    reaches them, and holds no more than one window's length of them.
+    reaches them, and holds no more than one window's length of them. They lie in memory as the values do: channels
+    first or last.
+
+    Args:
+        values, shape, side, n_channels: as above.
+        most: numbers in a slab, or a single row where that has more; whatever a step of windows gives if left out.
     """
     weight, stream = torch.from_numpy(weights(side)), iter(values)
-    total, mass = (torch.zeros(side[0], *shape[1:], n) for n in (n_channels, 1))
     first = starts(shape[0], side[0])
+    room: Tensor | None = None
     for top, following in zip(first, [*first[1:], shape[0]], strict=True):
         for across in windows(shape[1:], side[1:]):
             value = next(stream)
-            if value.device != total.device:  # the first one says where
-                weight, total, mass = (x.to(value.device) for x in (weight, total, mass))
-            total[:, *across] += weight * value
+            if room is None:
+                weight, room = weight.to(value.device), torch.empty_like(value, dtype=weight.dtype)
+                total = _zeros_like(value, (side[0], *shape[1:], n_channels))
+                mass = total.new_zeros(side[0], *shape[1:], 1)
+            # into the same room each time: new memory for every window costs more than the product
+            total[:, *across] += torch.mul(weight, value, out=room)
             mass[:, *across] += weight
+            del value  # let go before the next one is made
         closed = following - top
-        core = ((top, following), *((0, n) for n in shape[1:]))
-        yield Tile(core, core, ((0, 0),) * len(shape)), total[:closed] / mass[:closed]
+        rows = closed if most is None else max(1, most * side[0] // total.numel())
+        for start in range(0, closed, rows):
+            stop = min(start + rows, closed)
+            core = ((top + start, top + stop), *((0, n) for n in shape[1:]))
+            yield Tile(core, core, ((0, 0),) * len(shape)), total[start:stop] / mass[start:stop]
         for slab in (total, mass):
             for start in range(0, side[0] - closed, closed):  # piece by piece: none overlaps with where it goes
                 piece = slab[start + closed : start + 2 * closed]
                 slab[start : start + len(piece)] = piece
             slab[side[0] - closed :] = 0
+
+
+def _zeros_like(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Float32 zeros with channels first in memory where those of `value` are."""
+    if value.stride(-1) == 1 or value.shape[-1] == 1:
+        return torch.zeros(shape, device=value.device)
+    return torch.zeros((shape[-1], *shape[:-1]), device=value.device).movedim(0, -1)

@@ -1,50 +1,23 @@
-"""From a case to what a network of a plan reads, and from its scores back to the case's own grid."""
+"""From a case to what a network of a plan reads; `restore` has the way back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hyperseg.core import LabelError, Scene, SceneError
 from hyperseg.medical.configuration import Configuration
-from hyperseg.medical.fingerprint import Size, Spacing, nonzero_box
+from hyperseg.medical.fingerprint import Spacing, nonzero_box
 from hyperseg.medical.plan import Normalisation, Plan
-from hyperseg.medical.resample import LABELS, along, neighbours, orders_of, resample, resample_labels, resampled_size
+from hyperseg.medical.resample import LABELS, orders_of, resample, resample_labels, resampled_size
+from hyperseg.medical.restore import Back
 
 Float32 = NDArray[np.float32]
 LEAST_SPREAD = 1e-8
 PART = 2**22  # values at once
-
-
-@dataclass(frozen=True)
-class Back:
-    """The way back from a network's grid to that of the case.
-
-    Attributes:
-        shape: of the case, in its own order of axes.
-        box: (start, stop) per axis of the case: what is not zero; outside of it all is background.
-        axes: axis of the case that is the plan's first, second, ...
-        spacing: of the case, in the plan's order.
-        read: voxels of the network's grid, in the plan's order.
-        orders: of the splines along each axis on the way back, in the plan's order.
-    """
-
-    shape: Size
-    box: tuple[tuple[int, int], ...]
-    axes: Size
-    spacing: Spacing
-    read: Size
-    orders: Size
-
-    @property
-    def size(self) -> Size:
-        """Of the box, in the plan's order."""
-        return tuple(self.box[axis][1] - self.box[axis][0] for axis in self.axes)
 
 
 @dataclass(frozen=True)
@@ -156,66 +129,6 @@ def spacing_of(scene: Scene, plan: Plan) -> Spacing:
 def target_of(configuration: Configuration, spacing: Spacing) -> Spacing:
     """To which spacing a case goes: a network of planes leaves the first axis of a volume alone."""
     return (*spacing[: len(spacing) - configuration.n_axes], *configuration.spacing)
-
-
-def restore(logits: Tensor, back: Back) -> NDArray[np.int16]:
-    """(K, *S) scores on a network's grid -> the class with the largest one for each voxel of the case, in its axes.
-
-    Slice by slice, so that scores of the whole case on its own grid are never in memory.
-    """
-    return decided(restored([logits], back), back)
-
-
-def restored(parts: Iterable[Tensor], back: Back) -> Iterator[Tensor]:
-    """Scores of each slice of the box on the case's grid, (K, h, w), along the plan's first axis; a picture is one.
-
-    Args:
-        parts: scores on the network's grid that follow each other along that axis, (K, n, ...), without gaps. No more
-            than one is held; those of pictures, which are rows, are put together.
-        back: of the case.
-    """
-    one: Size = (1,) * (3 - len(back.size))
-    orders, read, size = (*one, *back.orders), (*one, *back.read), (*one, *back.size)
-    if one:
-        parts = [torch.cat(list(parts), 1)[:, None]]
-    for scores in _slices(parts, read[0], size[0], orders[0]):
-        for axis in (1, 2):
-            scores = along(scores, axis, size[axis], orders[axis])
-        yield scores
-
-
-def decided(slices: Iterable[Tensor], back: Back) -> NDArray[np.int16]:
-    """(*shape) classes in the case's axes: the largest score in `restored` slices, background around the box."""
-    found = np.zeros(back.shape, LABELS)
-    inside = found[tuple(slice(*side) for side in back.box)].transpose(back.axes)  # a view, filled slice by slice
-    for index, scores in enumerate(slices):
-        best = scores.argmax(0).to(torch.int16).cpu().numpy()
-        inside[index if inside.ndim > 2 else slice(None)] = best
-    return found
-
-
-def _slices(slabs: Iterable[Tensor], old: int, n: int, order: int) -> Iterator[Tensor]:
-    """(K, h, w) scores of each of `n` slices, of slabs that together have `old` of them."""
-    low, high, share = neighbours(old, n, order if n != old else 0)
-    done, start = 0, 0
-    last: Tensor | None = None  # slice before the slab
-
-    def slice_of(slab: Tensor, at: int) -> Tensor:
-        if at >= start:
-            return slab[:, at - start]
-        assert last is not None
-        return last
-
-    for slab in slabs:
-        end = start + slab.shape[1]
-        while done < n and high[done] < end:
-            a, b, part = int(low[done]), int(high[done]), float(share[done])
-            # a copy: a view of a slice would keep the slab
-            yield slice_of(slab, a).clone() if part == 0 else slice_of(slab, a).lerp(slice_of(slab, b), part)
-            done += 1
-        last, start = slab[:, -1].clone(), end
-        del slab  # let go before the next one is made
-    assert (done, start) == (n, old), f"scores of {start} slices, expected {old}"
 
 
 def _check(scene: Scene, plan: Plan, *, labels: bool) -> None:

@@ -53,7 +53,7 @@ def resample(values: Tensor, size: Size, orders: Size) -> Tensor:
     if found is not values and max(orders) > LINEAR:
         flat = values.flatten(1)
         low, high = (x.view(-1, *(1,) * len(size)) for x in (flat.amin(1), flat.amax(1)))
-        found = torch.minimum(torch.maximum(found, low), high)
+        torch.minimum(torch.maximum(found, low, out=found), high, out=found)  # `along` made it
     return found
 
 

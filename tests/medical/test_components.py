@@ -42,3 +42,19 @@ def test_what_is_cut_from_a_class_may_part_the_foreground() -> None:
 def test_nothing_and_one_piece() -> None:
     assert not largest_component(np.zeros((3, 3), bool)).any()
     assert largest_component(np.ones((3, 3), bool)).all()
+
+
+def test_objects_are_looked_for_where_they_are_and_everywhere_alike() -> None:
+    """Classes that lie apart, in a corner, or nowhere; the labels that were given stay."""
+    rng = np.random.default_rng(1)
+    labels = np.zeros((20, 21, 22), np.int16)
+    for k, at in ((1, 2), (3, 12), (1, 14)):
+        labels[at : at + 5, at : at + 5, at : at + 5] = np.where(rng.random((5, 5, 5)) < 0.4, k, 0)
+    before = labels.copy()
+    for parts in (((1, 2, 3),), ((1,), (2,), (3,)), ((1, 3), (3,))):
+        expected = labels
+        for part in parts:
+            inside = np.isin(expected, part)
+            expected = np.where(inside & ~largest_component(inside), 0, expected)
+        assert (keep_largest(labels, parts) == expected).all()
+    assert (labels == before).all()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from hyperseg.core import Scene, SceneError, SettingError
 from hyperseg.core.files import make_folder
-from hyperseg.core.words import counted, listed
+from hyperseg.core.words import counted, listed, percent
 from hyperseg.engine.device import choose_device
 from hyperseg.engine.progress import say, scene_progress, working
 from hyperseg.io.cases import Case, CaseFolder, list_images, read_case, write_prediction
@@ -23,15 +21,14 @@ from hyperseg.io.cases.names import PICTURES, VOLUMES, ending_of
 from hyperseg.io.paths import split_key
 from hyperseg.io.write.targets import check_targets
 from hyperseg.medical.components import keep_largest
-from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
-from hyperseg.medical.prepare import Prepared, decided, prepare, restored
-from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run
-from hyperseg.recipes.segment.sliding import averaged, check_inference, slide
+from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run, trained_folds
+from hyperseg.recipes.segment.prediction.cost import Cost
+from hyperseg.recipes.segment.prediction.one_case import predict_case
+from hyperseg.recipes.segment.sliding import check_inference
 
-Networks = Mapping[str, Sequence[nn.Module]]
-Share = Callable[[float], None]
-"""Told which part of a case is done, 0 to 1."""
+KEPT_BYTES = 2**26  # of an image: kept for its overlay; a larger one is read again
+COARSE = "3d_low"
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,8 @@ class Planned:
 
 def predict_images(
     root: Path, images: Path, *, out: Path, device: str = "auto", mirror: bool | None = None,
-    folds: Sequence[int] | None = None, overlays: bool = False, overwrite: bool = False, quiet: bool = False,
+    folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False, overwrite: bool = False,
+    quiet: bool = False, cost: Cost | None = None,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file) with what a run chose, on the image's own grid and with its header.
 
@@ -65,8 +63,10 @@ def predict_images(
         mirror: average over mirror images too: 4 times the work for pictures, 8 times for volumes, a little better.
             None does what cross-validation did, so that what it told holds.
         folds: whose networks are averaged; all there are by default.
+        region_first: one network looks first, the others at what it finds alone, see `predict_case`.
         overlays: also OUT/overlays/NAME.png: middle slices with the classes over them.
         overwrite: replace files that are there.
+        cost: what it costs is added.
 
     Returns:
         the files written.
@@ -77,108 +77,71 @@ def predict_images(
     """
     run = read_run(root)
     chosen, mirror = run.chosen, run.record.mirrored if mirror is None else mirror
-    parts = _with_first(run.plan, chosen)
-    for name in parts:
-        check_folds(run, name, folds)
+    look = _look(run, chosen) if region_first else ""
+    wanted = {name: check_folds(run, name, folds) for name in _with_first(run.plan, chosen)}
+    if look:
+        wanted.setdefault(look, trained_folds(run, look)[:1])
     check_inference(run.plan.training.inference)
     planned = [_planned(run, case, out) for case in list_images(images)]
-    pictures = [out / "overlays" / f"{one.case.name}.png" for one in planned] if overlays else []
+    pictures = [out / "overlays" / f"{one.case.name}.png" if overlays else None for one in planned]
+    drawn = [picture for picture in pictures if picture is not None]
     where = choose_device(device)
-    check_targets([*(one.target for one in planned), *pictures], inputs=[root, images], overwrite=overwrite)
-    for place in (out, *({picture.parent for picture in pictures})):
+    check_targets([*(one.target for one in planned), *drawn], inputs=[root, images], overwrite=overwrite)
+    for place in (out, *({picture.parent for picture in drawn})):
         make_folder(place)
     with working("Loading networks", quiet=quiet):
-        networks = {name: [net.to(where) for net in load_networks(run, name, folds)] for name in parts}
+        networks = {name: [net.to(where) for net in load_networks(run, name, them)] for name, them in wanted.items()}
     n = sum(len(networks[name]) for name in chosen)
     say(f"{counted(len(planned), 'image')}, {counted(n, 'network')} of {listed(chosen)}, on {where}", quiet=quiet)
     folder = CaseFolder(
         root, "", (), channels=run.record.channels, classes=run.record.classes, codes=run.record.codes
     )  # fmt: skip
     total, done = sum(one.voxels for one in planned), 0
+    cost = Cost() if cost is None else cost
     with scene_progress("Predicting", total, quiet=quiet) as progress:
-        for index, one in enumerate(planned):
+        for one, picture in zip(planned, pictures, strict=True):
 
             def share(part: float, one: Planned = one, done: int = done) -> None:
                 progress(done + round(part * one.voxels), total)
 
-            labels = predict_case(
-                read_case(folder, one.case, labels=False), run.plan, networks, chosen, mirror=mirror, device=where,
-                share=share,
+            with cost.of("reading"):
+                scene = [read_case(folder, one.case, labels=False)]
+            kept = scene[0] if overlays and scene[0].cube[:].nbytes <= KEPT_BYTES else None
+            labels = predict_case(  # which lets go of the image when it is prepared
+                scene.pop(), run.plan, networks, chosen, mirror=mirror, device=where, share=share, look=look, cost=cost
             )  # fmt: skip
-            labels = keep_largest(labels, run.record.largest)
-            write_prediction(
-                one.target, labels, like=one.case.images[0], codes=run.record.codes, inputs=one.case.images,
-                overwrite=overwrite,
-            )  # fmt: skip
-            if overlays:
-                from hyperseg.report.overlays import write_overlay
-
-                write_overlay(pictures[index], read_case(folder, one.case, labels=False), labels)
+            with cost.of("pieces"):
+                labels = keep_largest(labels, run.record.largest)
+            with cost.of("writing"):
+                write_prediction(
+                    one.target, labels, like=one.case.images[0], codes=run.record.codes, inputs=one.case.images,
+                    overwrite=overwrite,
+                )  # fmt: skip
+                if picture is not None:
+                    _draw(picture, kept or read_case(folder, one.case, labels=False), labels)
             done += one.voxels
+    say(_summary(cost, len(planned)), quiet=quiet)
     return [one.target for one in planned]
 
 
-def predict_case(
-    scene: Scene, plan: Plan, networks: Networks, chosen: Sequence[str], *, mirror: bool = True,
-    device: torch.device | str = "cpu", share: Share | None = None,
-) -> NDArray[np.int16]:  # fmt: skip
-    """(*S) classes of a case in its own axes, without post-processing.
+def _draw(picture: Path, scene: Scene, labels: NDArray[np.int16]) -> None:
+    from hyperseg.report.overlays import write_overlay
 
-    Where two configurations predict, their probabilities are averaged on the case's grid. The second network of a
-    cascade is given the classes of the first.
-
-    Args:
-        scene: (*S, C) as `read_case` gives it.
-        plan: of the networks.
-        networks: of every configuration in `chosen` (and of those before them in a cascade), on the device, in
-            evaluation mode; those of one configuration are averaged.
-        chosen: names of configurations.
-        mirror, device: see `sliding.averaged`.
-        share: told which part is done.
-    """
-    inference = plan.training.inference
-    parts = [0.0] * len(chosen)
-    cases = [_prepared(scene, plan, plan.configuration(n), networks, mirror=mirror, device=device) for n in chosen]
-    del scene  # its values are not needed any more
-    streams: list[Iterator[Tensor]] = []
-    for index, (name, made) in enumerate(zip(chosen, cases, strict=True)):
-        score = averaged(networks[name], inference, mirror=mirror)
-
-        def done(n: int, of: int, index: int = index) -> None:
-            parts[index] = n / of
-            if share is not None:
-                share(sum(parts) / len(parts))
-
-        patch = plan.configuration(name).patch
-        slabs = slide(score, made.image, patch, n_classes=len(plan.facts.classes), device=device, done=done)
-        streams.append(restored(slabs, made.back))
-    back = cases[0].back
-    if len(streams) == 1:
-        return decided(streams[0], back)
-    return decided((_mean(scores, inference.average) for scores in zip(*streams, strict=True)), back)
+    write_overlay(picture, scene, labels)
 
 
-def _mean(scores: Sequence[Tensor], average: str) -> Tensor:
-    """Mean probabilities of a slice by several configurations."""
-    each = [one if average == "probabilities" else one.softmax(0) for one in scores]
-    return torch.stack(each).mean(0)
+def _summary(cost: Cost, cases: int) -> str:
+    """Where the time went, and how much was looked at again after a first look."""
+    told = cost.told(cases)
+    if not cost.shares:
+        return told
+    mean, most = (percent(100 * share) for share in (sum(cost.shares) / len(cost.shares), max(cost.shares)))
+    return f"{told}; region first: {mean} of the voxels were predicted, {most} at most; the others are background"
 
 
-def _prepared(
-    scene: Scene, plan: Plan, configuration: Configuration, networks: Networks, *, mirror: bool,
-    device: torch.device | str,
-) -> Prepared:  # fmt: skip
-    """The case for a configuration; that of a cascade has a channel for each foreground class the first one found.
-
-    Differs: the first network's classes go through the case's grid, where the original resamples its scores at once.
-    """
-    if not configuration.after:
-        return prepare(scene, plan, configuration, labels=False)
-    first = predict_case(scene, plan, networks, [configuration.after], mirror=mirror, device=device)
-    seen = prepare(scene.with_(labels=first, classes=plan.facts.classes), plan, configuration, labels=True)
-    assert seen.labels is not None
-    found = [seen.labels == k for k in range(1, len(plan.facts.classes))]
-    return Prepared(np.concatenate([seen.image, np.stack(found).astype(np.float32)]), None, seen.back)
+def _look(run: SegmentRun, chosen: Sequence[str]) -> str:
+    """The configuration whose network looks first: the coarse one where it was trained, else what predicts anyway."""
+    return COARSE if trained_folds(run, COARSE) else chosen[0]
 
 
 def _with_first(plan: Plan, chosen: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, combinations, islice
+from itertools import chain, combinations, islice, product
 from math import prod
 from typing import Any
 
@@ -24,6 +24,7 @@ Score = Callable[[Tensor], Tensor]
 Done = Callable[[int, int], None]
 TOGETHER = {"cpu": 2**17, "cuda": 2**22}  # voxels of a batch of windows
 STEP, GAUSSIAN = 0.5, 1 / 8  # what `engine.blend` does
+SLAB = 2**23  # scores that are given at once
 
 
 def check_inference(how: Inference) -> None:
@@ -67,6 +68,19 @@ def _averaged(networks: Sequence[nn.Module], average: str, mirror: bool, x: Tens
     return found if n == 1 else found.div_(n)
 
 
+def with_classes(score: Score, n_classes: int) -> Score:
+    """A score that is given classes as the last channel, as (K - 1) channels of 0 and 1 for the foreground.
+
+    Made of a window at a time, as of a whole case they would take K - 1 times the memory of the image.
+    """
+
+    def seen(x: Tensor) -> Tensor:
+        codes = torch.arange(1, n_classes, device=x.device, dtype=x.dtype).view(1, -1, *(1,) * (x.ndim - 2))
+        return score(torch.cat([x[:, :-1], (x[:, -1:] == codes).to(x.dtype)], 1))
+
+    return seen
+
+
 def slide(
     score: Score, image: NDArray[np.float32] | Tensor, patch: Size, *, n_classes: int,
     device: torch.device | str = "cpu", done: Done | None = None,
@@ -84,23 +98,42 @@ def slide(
         device: where the networks are.
         done: told how many windows of how many are done.
     """
-    size = tuple(image.shape[1:])
-    axes, whole = size[-len(patch) :], len(size) == len(patch)
-    lead = [(max(p - n, 0)) // 2 for n, p in zip(axes, patch, strict=True)]
-    shape = tuple(map(max, axes, patch))
-    x = image if isinstance(image, Tensor) else torch.from_numpy(image)
-    x = x.to(device)
-    images = [x] if whole else x.unbind(1)
+    axes, shape, lead, images = _laid(image, patch, device)
+    whole = axes == tuple(image.shape[1:])
     cuts = list(windows(shape, patch))
     pieces = (_piece(one, cut, lead) for one in images for cut in cuts)
     values = _run(score, pieces, patch, len(images) * len(cuts), torch.device(device), done)
     inside = tuple(slice(a, a + n) for a, n in zip(lead, axes, strict=True))
     for _ in images:
-        bands = _classes_first(blend(values, shape, patch, n_classes))
+        bands = _classes_first(blend(values, shape, patch, n_classes, most=SLAB))
         if whole:
             yield from _cropped(bands, inside)
         else:
             yield torch.cat([band[:, :, inside[1]] for band in bands], 1)[:, inside[0]][:, None]
+
+
+def glance(
+    score: Score, image: NDArray[np.float32] | Tensor, patch: Size, *, device: torch.device | str = "cpu"
+) -> NDArray[np.bool_]:
+    """(*S) where a class other than the first has the largest score, from windows side by side.
+
+    Of a volume that takes about an eighth of the windows of `slide`; what is at the border of a window is less sure.
+
+    Args:
+        score, image, patch, device: as of `slide`.
+    """
+    axes, shape, lead, images = _laid(image, patch, device)
+    cuts = [
+        tuple(slice(a, a + p) for a, p in zip(corner, patch, strict=True))
+        for corner in product(*(_side_by_side(n, p) for n, p in zip(shape, patch, strict=True)))
+    ]
+    found = torch.zeros((len(images), *shape), dtype=torch.bool)
+    pieces = (_piece(one, cut, lead) for one in images for cut in cuts)
+    values = _run(score, pieces, patch, len(images) * len(cuts), torch.device(device), None)
+    for (at, cut), value in zip(product(range(len(images)), cuts), values, strict=True):
+        found[at, *cut] |= (value[..., 1:].amax(-1) > value[..., 0]).cpu()
+    inside = tuple(slice(a, a + n) for a, n in zip(lead, axes, strict=True))
+    return found[:, *inside].reshape(image.shape[1:]).numpy()
 
 
 def n_windows(size: Size, patch: Size) -> int:
@@ -108,6 +141,23 @@ def n_windows(size: Size, patch: Size) -> int:
     flat = size[-len(patch) :]
     each = prod(len(starts(max(n, p), p)) for n, p in zip(flat, patch, strict=True))
     return each * prod(size[: -len(patch)])
+
+
+def _laid(
+    image: NDArray[np.float32] | Tensor, patch: Size, device: torch.device | str
+) -> tuple[Size, Size, list[int], Sequence[Tensor]]:
+    """Axes that windows have, with the padding, what that is in front, and the images (C, *axes) on the device."""
+    size = tuple(image.shape[1:])
+    axes = size[-len(patch) :]
+    lead = [(max(p - n, 0)) // 2 for n, p in zip(axes, patch, strict=True)]
+    x = (image if isinstance(image, Tensor) else torch.from_numpy(image)).to(device)
+    return axes, tuple(map(max, axes, patch)), lead, [x] if axes == size else x.unbind(1)
+
+
+def _side_by_side(n: int, side: int) -> list[int]:
+    """Evenly spread window starts that leave no gap, the last one flush with the end."""
+    count = -(-n // side)
+    return [round(i * (n - side) / max(count - 1, 1)) for i in range(count)]
 
 
 def _piece(image: Tensor, cut: tuple[slice, ...], lead: Sequence[int]) -> Tensor:
@@ -140,6 +190,7 @@ def _run(
         if done is not None:
             done(n, total)
         yield from scores.movedim(1, -1)
+        del scores  # let go before the next ones are made
 
 
 def _classes_first(bands: Iterable[tuple[Tile, Tensor]]) -> Iterator[Tensor]:

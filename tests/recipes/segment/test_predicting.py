@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,8 +148,9 @@ def test_files_have_the_grid_of_their_images(volumes: Path, tmp_path: Path, hype
     import nibabel
 
     run_of(tmp_path / "run", plan_for((1.0, 1.0, 1.0), (18, 14, 10)), largest=((1, 2),))
-    answer = hyperseg("segment", "predict", "run", "in", "--out", "out", "--overlays", "--quiet")
+    answer = hyperseg("segment", "predict", "run", "in", "--out", "out", "--overlays")
     assert answer.code == 0, answer.err
+    assert re.search(r"[\d.]+ s a case: network [\d.]+, the rest [\d.]+ \(", answer.err)
     assert answer.out.splitlines() == ["out/p1.nii.gz", "out/p2.nii.gz"]
     for name in ("p1", "p2"):
         image, made = (nibabel.load(folder / f"{name}.nii.gz") for folder in (volumes, tmp_path / "out"))
@@ -158,8 +160,10 @@ def test_files_have_the_grid_of_their_images(volumes: Path, tmp_path: Path, hype
         assert (tmp_path / "out" / "overlays" / f"{name}.png").stat().st_size > 500
     again = hyperseg("segment", "predict", "run", "in", "--out", "out")
     assert "--overwrite" in again.error
-    words = ("--out", "out", "--overwrite", "--folds", "1", "--no-mirror", "--device", "cpu", "--quiet")
-    assert hyperseg("segment", "predict", "run", "in", *words).code == 0
+    words = ("--out", "out", "--overwrite", "--folds", "1", "--no-mirror", "--device", "cpu")
+    assert hyperseg("segment", "predict", "run", "in", *words, "--quiet").err == ""
+    answer = hyperseg("segment", "predict", "run", "in", *words, "--region-first")
+    assert re.search(r"region first: [\d.]+ % of the voxels were predicted", answer.err)
 
 
 def test_pictures(tmp_path: Path, hyperseg: Hyperseg) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 
 from hyperseg.backbone import ConvSpec, seeded
 from hyperseg.backbone.spec import BackboneSpec
-from hyperseg.core import SettingError
-from hyperseg.engine.blend import starts
+from hyperseg.core import SettingError, Tile
+from hyperseg.engine.blend import blend, starts, windows
 from hyperseg.medical.networks import UNet
 from hyperseg.medical.training import MSD2018, V2
 from hyperseg.recipes.segment.sliding import averaged, check_inference, n_windows, slide
@@ -121,6 +122,27 @@ def test_a_plan_with_other_windows_is_refused() -> None:
     check_inference(HOW)
     with pytest.raises(SettingError, match=r"step of 0\.5"):
         check_inference(replace(HOW, step=0.25))
+
+
+@pytest.mark.parametrize("most", [1, 500, 10**6])
+def test_thin_slabs_are_the_thick_ones_wherever_channels_lie(most: int) -> None:
+    """To the last bit; no slab holds more than was said, but for a single row."""
+    shape, side, k = (30, 22, 17), (12, 16, 10), 3
+    generator = torch.Generator().manual_seed(0)
+    values = [torch.randn((*side, k), generator=generator) for _ in windows(shape, side)]
+    last = torch.cat([slab for _, slab in blend(values, shape, side, k)])
+    turned = [value.movedim(-1, 0).contiguous().movedim(0, -1) for value in values]
+    thin = list(blend(turned, shape, side, k, most=most))
+    assert torch.equal(torch.cat([slab for _, slab in thin]), last)
+    assert all(slab.numel() <= max(most, 22 * 17 * k) for _, slab in thin)
+    assert [tile.core[0] for tile, _ in thin] == [(a, a + len(slab)) for a, slab in _starting(thin)]
+
+
+def _starting(slabs: list[tuple[Tile, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+    start = 0
+    for _, slab in slabs:
+        yield start, slab
+        start += len(slab)
 
 
 def test_weights_are_a_gaussian() -> None:
