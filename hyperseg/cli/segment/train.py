@@ -9,6 +9,7 @@ import click
 
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
+from hyperseg.cli.segment.costs import show_costs, watts_option
 from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
@@ -58,12 +59,14 @@ class Fold(click.ParamType):
 @click.option("--steps", type=click.IntRange(1), help="Exactly so many steps instead.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, weights and batches.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
+@watts_option
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: what is trained already stays.")
 @click.option("--overwrite", is_flag=True, help="Remove the run that is there; never anything else.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], fold: int | None,
-    minutes: float | None, steps: int | None, seed: int, device: str, resume: bool, overwrite: bool, quiet: bool,
+    minutes: float | None, steps: int | None, seed: int, device: str, watts: float | None, resume: bool,
+    overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
 
@@ -71,6 +74,9 @@ def train(
     Loss, changes of patches and optimiser are those of nnU-Net's second version (AdamW in trainings of fewer than 2500
     steps), the learning rate falls over as many steps as the time allows. Ctrl-C stops between two steps, --resume goes
     on. With --steps on a CPU the same seed gives the same weights, interrupted or not.
+
+    Before it begins it tries some steps and tells time, memory and energy to expect; RUN/report.html shows them beside
+    what they were, with curves, Dice of every case, and slices.
 
     \b
     Examples:
@@ -85,6 +91,7 @@ def train(
     from hyperseg.engine.progress import counted_progress
     from hyperseg.io.cases import open_cases
     from hyperseg.recipes.segment.fold import Budget
+    from hyperseg.recipes.segment.reporting.run_page import write_run_page
     from hyperseg.recipes.segment.starting import budget_of, plan_of, refuse_existing
     from hyperseg.recipes.segment.training import Order, train_cases
 
@@ -100,12 +107,13 @@ def train(
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     with counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress:
         cases = open_cases(folder, progress=progress)
-    order = Order(budget, chosen, fold)
+    order = Order(budget, chosen, fold, watts)
     with counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
         made = plan_of(
             cases, root, plan_file, budget, device=runtime.device, resume=resume, progress=progress
         )  # fmt: skip
     run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
+    write_run_page(run)
     show(run, Console(highlight=False))
 
 
@@ -115,6 +123,7 @@ def show(run: SegmentRun, console: Console) -> None:
     from rich.text import Text
 
     from hyperseg.core.words import listed, number, runs
+    from hyperseg.recipes.segment.reporting.run_page import REPORT
 
     classes = run.record.classes
     table = run.record.found.get("dice", {})
@@ -130,4 +139,5 @@ def show(run: SegmentRun, console: Console) -> None:
         parts = [" and ".join(classes[k] for k in part) for part in run.record.largest]
         kept = f"; the largest piece alone is kept of {listed(parts)}" if parts else ""
         console.print(f"{listed(run.record.chosen)} predicts{kept}", markup=False, soft_wrap=True)
-    console.print(f"written to {run.root}", markup=False, soft_wrap=True)
+    show_costs(run.record.found.get("costs") or {}, console)
+    console.print(f"written to {run.root}; look at {run.root / REPORT}", markup=False, soft_wrap=True)

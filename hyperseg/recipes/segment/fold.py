@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import ceil
@@ -16,6 +15,7 @@ from hyperseg.core import RunError
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, duration
+from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import counted_progress, say
 from hyperseg.engine.training import History
 from hyperseg.io.cases import CaseFolder, read_case
@@ -25,9 +25,11 @@ from hyperseg.medical.networks import UNet
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.choosing import CaseDice, case_dice, class_means
+from hyperseg.recipes.segment.costs.spent import used
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, write_fold
 from hyperseg.recipes.segment.learning import SHORT_STEPS, learn, start_net, steps_in
 from hyperseg.recipes.segment.predicting import predict_case
+from hyperseg.recipes.segment.reporting.examples import Slice, example, write_examples
 
 UNFINISHED, STEPS = "unfinished", "unfinished-steps.json"
 POINTS = 500  # of a curve in history.json, at most
@@ -67,17 +69,20 @@ def train_fold(
     write_json(here / STEPS, {"steps": steps, "budget": asdict(budget)})
     title = f"{configuration.name}, fold {fold}"
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
-    history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
+    with metered(runtime.device) as trained:
+        history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
     numbers = _numbers(history, steps, configuration)
-    began = time.perf_counter()
-    cases = _evaluated(run, folder, configuration, net, held_out, runtime, title)
+    with metered(runtime.device) as validated:
+        cases, slices = _evaluated(run, folder, configuration, net, held_out, runtime, title)
     numbers["cases"] = {name: asdict(case) for name, case in cases.items()}
     numbers["mirrored"] = _mirrored(runtime)
-    numbers["prediction_seconds"] = time.perf_counter() - began
+    numbers["prediction_seconds"] = validated.seconds
+    numbers["used"] = used(history, trained, validated)
     means = class_means([case.raw for case in cases.values()])
     told = ", ".join(f"{name} {value:.3f}" for name, value in zip(run.plan.facts.classes[1:], means, strict=True))
     told = f"Dice of {counted(len(cases), 'validation case')}: {told} ({duration(history.seconds)} of training)"
     say(f"{title}: {told}", quiet=runtime.quiet)
+    write_examples(here, slices)
     write_fold(run, configuration.name, fold, net.state_dict(), numbers)
     for file in (here / STEPS, runtime.checkpoint("net")):
         if file is not None:
@@ -111,9 +116,9 @@ def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
 def _evaluated(
     run: SegmentRun, folder: CaseFolder, configuration: Configuration, net: UNet, names: tuple[str, ...],
     runtime: Runtime, title: str,
-) -> dict[str, CaseDice]:  # fmt: skip
+) -> tuple[dict[str, CaseDice], list[Slice]]:  # fmt: skip
     """Whole cases predicted, one in memory at a time; on a CPU without mirror images: they take 8 times as long."""
-    found = {}
+    found, slices = {}, []
     with counted_progress(f"{title}: validation cases", unit="cases", quiet=runtime.quiet) as progress:
         for done, name in enumerate(names, start=1):
             scene = read_case(folder, folder.case(name))
@@ -122,8 +127,9 @@ def _evaluated(
                 device=runtime.device,
             )  # fmt: skip
             found[name] = case_dice(labels, np.asarray(scene.labels), len(run.plan.facts.classes))
+            slices.append(example(name, found[name].raw, scene, labels))
             progress(done, len(names))
-    return found
+    return found, slices
 
 
 def _mirrored(runtime: Runtime) -> bool:

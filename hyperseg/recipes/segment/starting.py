@@ -18,7 +18,7 @@ from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, 
 from hyperseg.recipes.segment.narrowing import narrowed
 from hyperseg.recipes.segment.planning import plan_cases, read_plan
 
-CACHE, BUDGET = "cache", "budget"
+CACHE, BUDGET, REPORT = "cache", "budget", "report.html"
 WORTHWHILE_STEPS = 200  # that a training of so many minutes should have at least: on a CPU the step is planned for it
 
 
@@ -91,7 +91,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
         names = [c.name for c in read_run(root).plan.configurations]
         for name in (CACHE, *names):
             shutil.rmtree(root / name, ignore_errors=True)
-        for file in (root / RECORD, root / PLAN):
+        for file in (root / RECORD, root / PLAN, root / REPORT):
             file.unlink(missing_ok=True)
     run = write_run(root, plan, record)
     sweep(root)

@@ -13,12 +13,14 @@ from hyperseg.core import SettingError
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import listed
+from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import counted_progress
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_plan, chosen_folds
+from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
 from hyperseg.recipes.segment.starting import BUDGET, CACHE, refuse_existing, start
@@ -35,11 +37,13 @@ class Order:
         budget: of each network.
         configurations: names of the plan; none leaves it to the plan: "3d" for volumes, "2d" for pictures.
         fold: the only one, or None for all.
+        watts: of the machine at work, for the estimate of energy where the machine does not tell; None assumes some.
     """
 
     budget: Budget
     configurations: tuple[str, ...] = ()
     fold: int | None = None
+    watts: float | None = None
 
 
 def train_cases(
@@ -77,6 +81,7 @@ def train_cases(
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     lock = take(root)
     try:
+        expect(run, folder, chosen, which, order.budget, runtime, watts=order.watts)
         for configuration in chosen:
             _train_configuration(run, folder, configuration, which, order.budget, runtime)
         run = _noted(run)
@@ -114,10 +119,12 @@ def _train_configuration(
     missing = [fold for fold in which if fold not in trained_folds(run, configuration.name)]
     if not missing:
         return
-    with counted_progress(f"Preparing cases for {configuration.name}", unit="cases", quiet=runtime.quiet) as progress:
+    title = f"Preparing cases for {configuration.name}"
+    with counted_progress(title, unit="cases", quiet=runtime.quiet) as progress, metered(runtime.device) as usage:
         stored = cache_cases(
             folder, run.plan, configuration, run.root / CACHE / configuration.name, progress=progress
         )  # fmt: skip
+    note_preparing(run, configuration.name, usage)
     for fold in missing:
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
     for fold in missing:
@@ -135,7 +142,8 @@ def _noted(run: SegmentRun) -> SegmentRun:
     found = summed(run, trained)
     chosen, largest = found.chosen, found.largest
     record = replace(
-        run.record, trained=trained, chosen=chosen, largest=largest, found={**run.record.found, **found.numbers}
+        run.record, trained=trained, chosen=chosen, largest=largest,
+        found={**run.record.found, **found.numbers, "costs": compared(run, trained)},
     )  # fmt: skip
     return write_run(run.root, run.plan, record)
 

@@ -1,0 +1,120 @@
+"""Estimates of a run kept beside its networks, what was measured, and the two compared.
+
+RUN/3d/costs.json    before the first fold: the estimate; when cases are prepared: what that took
+RUN/3d/fold0/history.json    "used": what training and validation of the fold took
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hyperseg.core.files import make_folder
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import from_json
+from hyperseg.engine.meter import Usage
+from hyperseg.engine.progress import say, working
+from hyperseg.io.cases import CaseFolder
+from hyperseg.io.write import write_json
+from hyperseg.medical.configuration import Configuration
+from hyperseg.recipes.segment.costs.estimate import HOUR_S, Estimate, estimate
+from hyperseg.recipes.segment.costs.pace import measure_pace
+from hyperseg.recipes.segment.costs.sentences import expected
+from hyperseg.recipes.segment.fold import Budget
+from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder, trained_folds
+
+COSTS = "costs.json"
+PARTS = ("training", "validation")
+
+
+def expect(
+    run: SegmentRun, folder: CaseFolder, chosen: Sequence[Configuration], which: Sequence[int], budget: Budget,
+    runtime: Runtime, *, watts: float | None = None,
+) -> None:  # fmt: skip
+    """Estimate what is about to be trained, say it, and keep it; not where an estimate of this budget is there."""
+    for one in chosen:
+        if not set(which) - set(trained_folds(run, one.name)):
+            continue
+        file = run.root / one.name / COSTS
+        kept = _read(file)
+        if kept.get("budget") != asdict(budget):
+            with working(f"Trying how fast {one.name} is", quiet=runtime.quiet):
+                pace = measure_pace(folder, run.plan, one, runtime, watts=watts)
+            folds = run.record.folds
+            found = estimate(run.plan, one, pace, budget, n_cases=sum(map(len, folds)), n_folds=len(folds))
+            kept = {"budget": asdict(budget), "pace": asdict(pace), "estimate": asdict(found)}
+            make_folder(file.parent)
+            write_json(file, kept)
+        say(expected(one.name, from_json(Estimate, kept["estimate"]), len(which)), quiet=runtime.quiet)
+
+
+def note_preparing(run: SegmentRun, name: str, usage: Usage) -> None:
+    """Keep what preparing took; not where cases were there already."""
+    file = run.root / name / COSTS
+    kept = _read(file)
+    before = kept.get("preparing")
+    if before is None or before["seconds"] < usage.seconds:
+        make_folder(file.parent)
+        write_json(file, kept | {"preparing": asdict(usage)})
+
+
+def compared(run: SegmentRun, trained: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Estimates beside what was measured, by configuration: JSON for run.json.
+
+    Of each: "folds" that were trained, the "estimate", and "rows": {"estimated", "measured", "ratio"} of
+    steps of a fold; seconds of preparing, of training a fold, of predicting its cases, and of all; bytes of training
+    and of prediction; and watt hours. "energy" is "measured" where counters told it, else "estimated": the watts of
+    the estimate times the seconds that were measured.
+    """
+    found = {name: _compared(run, name, folds) for name, folds in trained.items()}
+    return {name: row for name, row in found.items() if row}
+
+
+def _compared(run: SegmentRun, name: str, folds: Sequence[int]) -> dict[str, Any]:
+    kept = _read(run.root / name / COSTS)
+    histories = [_read(fold_folder(run.root, name, fold) / HISTORY) for fold in folds]
+    done = [one for one in histories if "used" in one]
+    if "estimate" not in kept or "preparing" not in kept or not done:
+        return {}
+    before, preparing = from_json(Estimate, kept["estimate"]), kept["preparing"]
+    n, parts = len(done), {part: [one["used"][part] for one in done] for part in PARTS}
+    seconds = {part: sum(one["seconds"] for one in parts[part]) for part in PARTS}
+    total = preparing["seconds"] + sum(seconds.values())
+    joules = [one["joules"] for one in (preparing, *parts["training"], *parts["validation"])]
+    counted = None not in joules
+    rows = {
+        "steps": (before.steps, sum(one["steps"] for one in done) / n),
+        "preparing_s": (before.preparing_s, preparing["seconds"]),
+        "training_s": (before.training_s, seconds["training"] / n),
+        "validation_s": (before.validation_s, seconds["validation"] / n),
+        "total_s": (before.seconds(n), total),
+        "training_bytes": (before.training_bytes, _most(parts["training"])),
+        "prediction_bytes": (before.prediction_bytes, _most(parts["validation"])),
+        "watt_hours": (before.watt_hours(n), (sum(joules) if counted else before.watts * total) / HOUR_S),
+    }
+    return {
+        "folds": list(folds), "energy": "measured" if counted else "estimated", "estimate": kept["estimate"],
+        "rows": {what: _row(*values) for what, values in rows.items()},
+    }  # fmt: skip
+
+
+def _row(estimated: float, measured: float | None) -> dict[str, float | None]:
+    ratio = None if measured is None or not estimated else measured / estimated
+    return {"estimated": estimated, "measured": measured, "ratio": ratio}
+
+
+def _most(parts: Sequence[Mapping[str, Any]]) -> int | None:
+    known = [one["peak_bytes"] for one in parts if one["peak_bytes"] is not None]
+    return max(known, default=None)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """JSON of a file; nothing where it is not there or damaged: estimates are no reason to stop."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
