@@ -17,12 +17,13 @@ class Usage:
     """What work has taken; filled when it ends.
 
     Attributes:
-        seconds: on the clock.
+        seconds: on the clock; cpu_seconds: of processors, of all threads together.
         peak_bytes: most memory of this process or of the card meanwhile; None where the system does not tell.
         joules: of all counters together; None where there is none.
     """
 
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_bytes: int | None = None
     joules: float | None = None
 
@@ -48,11 +49,11 @@ def metered(device: str, found: Sequence[Counter] | None = None) -> Iterator[Usa
     thread = threading.Thread(target=ask, daemon=True)
     if read:
         thread.start()
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     try:
         yield usage
     finally:
-        usage.seconds = time.perf_counter() - began
+        usage.seconds, usage.cpu_seconds = time.perf_counter() - began, time.process_time() - worked
         usage.peak_bytes = peak_bytes(device)
         ended.set()
         if read:

@@ -10,7 +10,6 @@ from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.topology import FLOAT_BYTES, PER_VALUE, Size
 
 SLABS = 3  # times a window's length of scores: their sum, a window's own, and what is brought to the case's grid
-COPIES = 3  # of an image while it is prepared: as read, on the network's grid, and one channel on the way
 
 
 def forward_madds(spec: BackboneSpec, patch: Sequence[int], n_classes: int, *, heads: int = 1) -> int:
@@ -52,22 +51,13 @@ def training_memory(one: Configuration, *, half: bool = False) -> int:
     return round((0.5 if half else 1.0) * maps + 4 * FLOAT_BYTES * one.parameters)
 
 
-def prediction_memory(one: Configuration, size: Size, n_classes: int, *, together: int) -> int:
-    """Bytes of predicting a case, roughly: the image, a window's length of scores, maps of a group of windows, weights.
-
-    Of the maps as many are held at once as the finest level of the decoder needs: all skips, and four maps of the
-    finest width (a merged one is twice as wide, and a convolution writes beside it).
+def scores_memory(one: Configuration, size: Size, n_classes: int) -> int:
+    """Bytes of a case's scores while it is predicted: of a window's length of it, whatever its length is.
 
     Args:
         one: of a plan.
         size: of a prepared case, in the plan's order of axes.
         n_classes: K.
-        together: windows that go through the network at a time.
     """
-    spec = one.backbone
-    voxels = [prod(s) for s in spec.sizes(one.patch)]
-    skips = sum(width * n for width, n in zip(spec.widths, voxels, strict=True))
-    maps = together * (skips + 4 * spec.widths[0] * voxels[0])
-    padded = tuple(map(max, size[len(size) - one.n_axes :], one.patch))
-    slabs = SLABS * n_classes * one.patch[0] * prod(padded[1:])
-    return FLOAT_BYTES * (maps + slabs + COPIES * spec.in_channels * prod(size) + one.parameters)
+    across = map(max, size[len(size) - one.n_axes :][1:], one.patch[1:])
+    return FLOAT_BYTES * SLABS * n_classes * one.patch[0] * prod(across)

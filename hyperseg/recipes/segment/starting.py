@@ -16,7 +16,7 @@ from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, write_run
 from hyperseg.recipes.segment.narrowing import narrowed
-from hyperseg.recipes.segment.planning import plan_cases, read_plan
+from hyperseg.recipes.segment.planning import pace_of, plan_cases, read_plan
 
 CACHE, BUDGET, REPORT = "cache", "budget", "report.html"
 WORTHWHILE_STEPS = 200  # that a training of so many minutes should have at least: on a CPU the step is planned for it
@@ -65,8 +65,9 @@ def plan_of(
     plan = plan_cases(folder, progress=progress)
     if budget.minutes is None or not device.startswith("cpu"):
         return plan
-    pace = networks.measure_pace(len(plan.axes))
-    return narrowed(plan, patience=60 * budget.minutes / WORTHWHILE_STEPS, pace=pace)
+    patience = 60 * budget.minutes / WORTHWHILE_STEPS
+    first = narrowed(plan, patience=patience, pace=networks.measure_pace(len(plan.axes)))
+    return narrowed(plan, patience=patience, pace=pace_of(folder, first, device))
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:

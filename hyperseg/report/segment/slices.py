@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hyperseg.core import Scene
 from hyperseg.core.words import number, one_line
 from hyperseg.io.labels.natural import class_colours
-from hyperseg.report.sheet import Key, Picture, sheet
+from hyperseg.report.sheet import Colour, Key, Picture, sheet, text_width
 
 LARGEST_PX = 400  # of a slice that is kept
 SIDE_PX, GAP_PX = 300, 4  # of a panel, and between the two of a case
@@ -21,7 +21,9 @@ STRENGTH = 0.4  # of a class's colour over the image
 LINE_PX = 2
 GREY = 90  # of a slice without an image
 RANGE = (1, 99)  # percentiles that are black and white
-LONGEST = 26  # letters of a case's name
+LONGEST = 30  # letters of a case's name
+LETTERS_PX = 16  # of names, or a little less
+LEAST_LIGHT, LUMA = 120.0, (0.299, 0.587, 0.114)  # of a colour, and what red, green and blue have of it (Rec. 601)
 
 
 @dataclass(frozen=True)
@@ -95,19 +97,28 @@ def slices_figure(slices: Sequence[Slice], classes: Sequence[str], *, title: str
         classes: names, background first.
         title: heading.
     """
-    colours = class_colours(tuple(classes[1:]))
+    colours = tuple(bright(colour) for colour in class_colours(tuple(classes[1:])))
     table = np.array([(0, 0, 0), *colours], np.float64)
     made = [_panels(one, table) for one in slices]
+    names = [f"{one_line(one.name, LONGEST)}{'' if isnan(one.score) else f' {number(one.score, 3)}'}" for one in slices]
     height, width = (max(panel.shape[axis] for panel in made) for axis in (0, 1))
+    width = max(width, *(text_width(name, LETTERS_PX) for name in names))
     panels = []
-    for one, panel in zip(slices, made, strict=True):
+    for name, panel in zip(names, made, strict=True):
         page = np.full((height, width, 3), 255, np.uint8)
         top, left = (height - panel.shape[0]) // 2, (width - panel.shape[1]) // 2
         page[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
-        told = "" if isnan(one.score) else f" {number(one.score, 3)}"
-        panels.append((f"{one_line(one.name, LONGEST)}{told}", page))
+        panels.append((name, page))
     keys = [Key(colour, one_line(name, 40)) for colour, name in zip(colours, classes[1:], strict=True)]
     return sheet(panels, keys, title=title)
+
+
+def bright(colour: Colour) -> Colour:
+    """A colour that is seen on a dark image: a dark one is mixed with white."""
+    light = sum(share * part for share, part in zip(LUMA, colour, strict=True))
+    white = max(0.0, (LEAST_LIGHT - light) / (255 - light))
+    r, g, b = (round(part + white * (255 - part)) for part in colour)
+    return r, g, b
 
 
 def _panels(one: Slice, colours: NDArray[np.float64]) -> Picture:

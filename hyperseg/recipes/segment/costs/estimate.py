@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from hyperseg.medical.configuration import Configuration
-from hyperseg.medical.cost.counts import forward_madds, prediction_memory, training_madds, training_memory
+from hyperseg.medical.cost.counts import forward_madds, scores_memory, training_madds, training_memory
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.costs.pace import Pace
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.learning import CHECKED, FEWEST_STEPS, VALIDATIONS
-from hyperseg.recipes.segment.sliding import n_windows
 
 HOUR_S = 3600.0
 
@@ -22,20 +21,20 @@ class Estimate:
 
     Attributes:
         step_madds, window_madds: multiply-adds of a training step, and of a window in prediction.
-        windows, mirrors: of a median case, and images made of each window by mirroring, itself among them.
+        windows, mirrors: of a case in the mean, and images made of each window by mirroring, itself among them.
         n_cases, n_folds: labelled cases, and folds they are divided into.
         steps: of the training of a fold.
-        step_s, case_s: of a training step; of predicting a median case with one network without mirroring.
+        step_s, case_s: of a training step; of predicting such a case with one network without mirroring.
         mirrored_s: the same with mirror images and the networks of all folds.
         preparing_s: of all cases.
         training_s, validation_s: of one fold: its steps with the validations between them; its cases predicted whole.
         training_bytes, prediction_bytes: most memory, with what the process (the card) held before.
-        watts, watts_from: see `Pace`.
+        threads, share, watts, watts_from: see `Pace`.
     """
 
     step_madds: int
     window_madds: int
-    windows: int
+    windows: float
     mirrors: int
     n_cases: int
     n_folds: int
@@ -48,6 +47,8 @@ class Estimate:
     validation_s: float
     training_bytes: int
     prediction_bytes: int
+    threads: int
+    share: float
     watts: float
     watts_from: str
 
@@ -71,17 +72,17 @@ def estimate(plan: Plan, one: Configuration, pace: Pace, budget: Budget, *, n_ca
     """
     n_classes = len(plan.facts.classes)
     size = (*plan.size[: len(plan.size) - one.n_axes], *one.size)  # a network of planes has slices of a volume
-    windows, mirrors = n_windows(size, one.patch), 2**one.n_axes
-    seen = windows * pace.window_s
+    seen, mirrors = pace.windows * pace.window_s, 2**one.n_axes
     patches = min(max(one.batch, CHECKED[0]), CHECKED[1])
     steps, training_s = _training(plan, budget, pace.step_s, patches * pace.window_s)
     mirrored = mirrors if not pace.device.startswith("cpu") else 1  # as folds are validated
     return Estimate(
-        training_madds(one, n_classes), forward_madds(one.backbone, one.patch, n_classes), windows, mirrors, n_cases,
-        n_folds, steps, pace.step_s, pace.around_s + seen, pace.around_s + seen * mirrors * n_folds,
+        training_madds(one, n_classes), forward_madds(one.backbone, one.patch, n_classes), pace.windows, mirrors,
+        n_cases, n_folds, steps, pace.step_s, pace.around_s + seen, pace.around_s + seen * mirrors * n_folds,
         pace.prepare_s * n_cases, training_s, n_cases / n_folds * (pace.around_s + mirrored * seen),
-        pace.base_bytes + training_memory(one, half=pace.half),
-        pace.base_bytes + prediction_memory(one, size, n_classes, together=pace.together), pace.watts, pace.watts_from,
+        pace.training_bytes + training_memory(one, half=pace.half)
+        - training_memory(replace(one, batch=pace.patches), half=pace.half),
+        pace.prediction_bytes + scores_memory(one, size, n_classes), pace.threads, pace.share, pace.watts, pace.watts_from,
     )  # fmt: skip
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from pathlib import Path
-from statistics import median_low
+from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.fit import fit
-from hyperseg.engine.meter import counters, held_bytes, metered
+from hyperseg.engine.meter import metered
 from hyperseg.io.cases import Case, CaseFolder, read_case
 from hyperseg.io.paths import split_key
 from hyperseg.medical.configuration import Configuration
@@ -29,46 +30,58 @@ from hyperseg.medical.v2 import FIRST_WIDTH
 from hyperseg.recipes.segment.choosing import case_dice
 from hyperseg.recipes.segment.learning import TIMED, phase_of, start_net
 from hyperseg.recipes.segment.predicting import predict_case
-from hyperseg.recipes.segment.sliding import TOGETHER, averaged, slide
+from hyperseg.recipes.segment.sliding import TOGETHER, averaged, n_windows, slide
 
 LONG_S = 5.0  # a trial that would take longer is not repeated, and a whole batch is reckoned from one patch
+MOST_CASES = 9  # that are tried, as many as fit into `LONG_S`, one at least
 CORE_WATTS, CARD_WATTS = 10.0, 300.0  # assumed of each busy thread, and of a card
 WattsFrom = Literal["given", "measured", "assumed"]
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a machine is with one network of a plan.
+    """How fast a machine is with one network of a plan, and what it held meanwhile.
 
     Attributes:
-        device, threads, half: of the machine; whether convolutions of a training run in 16 bits.
-        prepare_s: seconds to read, prepare and store a middling case.
+        device, threads, share, half: of the machine; part of the threads' time that the process had; whether convolutions of a training run in 16 bits.
+        prepare_s: seconds to read, prepare and store a case; the mean of some, as of all that follows.
         step_s: of a training step with the plan's batch.
         window_s: of one window through the network, windows going through it in groups.
-        around_s: of all else that predicting and scoring that case takes: reading, preparing, blending, its own grid.
-        together: windows in a group.
-        base_bytes: what the process, or the card, held before.
+        around_s: of all else that predicting and scoring a case takes: reading, preparing, blending, its own grid.
+        windows: of a case.
+        patches, training_bytes: in a step that was tried, and most memory of the process (of the card) then.
+        prediction_bytes: most memory while windows and cases were tried.
         watts: while steps were done; see `watts_from`.
         watts_from: "given" by the user, "measured" by the machine's counters, or "assumed".
     """
 
     device: str
     threads: int
+    share: float
     half: bool
     prepare_s: float
     step_s: float
     window_s: float
     around_s: float
-    together: int
-    base_bytes: int
+    windows: float
+    patches: int
+    training_bytes: int
+    prediction_bytes: int
     watts: float
     watts_from: WattsFrom
+
+
+class Steps(NamedTuple):
+    """Attributes: seconds of a step with the plan's batch; patches in the largest step that was tried."""
+
+    seconds: float
+    patches: int
 
 
 def measure_pace(
     folder: CaseFolder, plan: Plan, one: Configuration, runtime: Runtime, *, watts: float | None = None
 ) -> Pace:
-    """Prepare a middling case, train a network for some steps on it, and predict it: each the fastest of a few trials.
+    """Prepare some cases, train a network for some steps on the first, predict with it: the fastest of a few trials.
 
     The fastest, since other work on the machine makes trials slower and none of them faster. Nothing is left behind.
     Of the second network of a cascade its twin that reads images alone is tried.
@@ -79,23 +92,25 @@ def measure_pace(
         runtime: seed, device and precision.
         watts: of the machine, where the user states them.
     """
-    base = held_bytes(runtime.device) or 0
-    case, one = middling(folder), alone(plan, one)
+    one = alone(plan, one)
+    net = start_net(plan, one, runtime)
     with TemporaryDirectory(prefix="hyperseg-") as place:
-        stored, prepare_s = _prepared(folder, case, plan, one, Path(place))
-        net = start_net(plan, one, runtime)
-        with metered(runtime.device) as used:
-            step_s = _step_seconds(net, plan, one, stored, runtime)
-    window_s, together = _window_seconds(net, plan, one, runtime)
-    around_s = _around_seconds(folder, case, plan, one, runtime.device)
-    found, source = watts, "given"
-    if found is None and used.joules is not None and counters(runtime.device):
-        found, source = used.joules / used.seconds, "measured"
-    if found is None:
-        found, source = assumed_watts(runtime.device), "assumed"
+        stored, prepare_s = _prepared(folder, plan, one, Path(place))
+        with metered(runtime.device) as trained:
+            steps = _try_steps(net, plan, one, stored[0], runtime)
+    with metered(runtime.device) as predicted:
+        window_s = _window_seconds(net, plan, one, runtime)
+        around_s = _around_seconds(folder, [case.name for case in stored], plan, one, runtime.device)
+    windows = fmean(n_windows(case.shape, one.patch) for case in stored)
+    drawn: tuple[float, WattsFrom] = (assumed_watts(runtime.device), "assumed")
+    if watts is not None:
+        drawn = watts, "given"
+    elif trained.joules:
+        drawn = trained.joules / trained.seconds, "measured"
+    threads = torch.get_num_threads()
     return Pace(
-        runtime.device, torch.get_num_threads(), runtime.precision == "bf16", prepare_s, step_s, window_s, around_s,
-        together, base, found, source,  # type: ignore[arg-type]
+        runtime.device, threads, trained.cpu_seconds / (threads * trained.seconds), runtime.precision == "bf16", prepare_s, steps.seconds, window_s,
+        around_s, windows, steps.patches, trained.peak_bytes or 0, predicted.peak_bytes or 0, *drawn,
     )  # fmt: skip
 
 
@@ -105,10 +120,9 @@ def values_pace(folder: CaseFolder, plan: Plan, one: Configuration, runtime: Run
     As `networks.measure_pace`, of a network as wide as usual: one with half the channels takes half the time a value.
     """
     with TemporaryDirectory(prefix="hyperseg-") as place:
-        stored, _ = _prepared(folder, middling(folder), plan, one, Path(place))
-
-        seconds = _step_seconds(start_net(plan, one, runtime), plan, one, stored, runtime)
-    pace = one.batch * one.values / seconds * one.backbone.widths[0] / FIRST_WIDTH
+        stored, _ = _prepared(folder, plan, one, Path(place), most=1)
+        steps = _try_steps(start_net(plan, one, runtime), plan, one, stored[0], runtime)
+    pace = one.batch * one.values / steps.seconds * one.backbone.widths[0] / FIRST_WIDTH
     return float(f"{pace:.2g}")
 
 
@@ -118,14 +132,16 @@ def alone(plan: Plan, one: Configuration) -> Configuration:
     return twins[0] if one.after and twins else one
 
 
-def middling(folder: CaseFolder) -> Case:
-    """The labelled case whose files have the median size."""
+def middling(folder: CaseFolder, most: int = MOST_CASES) -> list[Case]:
+    """Labelled cases at even places of their order by the size of their files, the one in the middle first."""
 
     def size(case: Case) -> int:
         return sum(Path(split_key(file)[0]).stat().st_size for file in case.images)
 
-    sizes = {case.name: size(case) for case in folder.cases}
-    return next(case for case in folder.cases if sizes[case.name] == median_low(sizes.values()))
+    ranked = sorted(folder.cases, key=lambda case: (size(case), case.name))
+    n = min(most, len(ranked))
+    found = [ranked[(2 * i + 1) * len(ranked) // (2 * n)] for i in range(n)]
+    return [found[n // 2], *found[: n // 2], *found[n // 2 + 1 :]]
 
 
 def assumed_watts(device: str) -> float:
@@ -134,24 +150,28 @@ def assumed_watts(device: str) -> float:
 
 
 def _prepared(
-    folder: CaseFolder, case: Case, plan: Plan, one: Configuration, place: Path
-) -> tuple[StoredCase, float]:  # fmt: skip
-    began = time.perf_counter()
-    made = prepare(read_case(folder, case), plan, one, labels=True)
-    assert made.labels is not None
-    stored = store(place / "case", case.name, made.image, made.labels, len(plan.facts.classes))
-    return stored, time.perf_counter() - began
+    folder: CaseFolder, plan: Plan, one: Configuration, place: Path, most: int = MOST_CASES
+) -> tuple[list[StoredCase], float]:  # fmt: skip
+    """Some cases, and mean seconds of each."""
+    began, found = time.perf_counter(), []
+    for i, case in enumerate(middling(folder, most)):
+        made = prepare(read_case(folder, case), plan, one, labels=True)
+        assert made.labels is not None
+        found.append(store(place / f"case{i}", case.name, made.image, made.labels, len(plan.facts.classes)))
+        if time.perf_counter() - began > LONG_S:
+            break
+    return found, (time.perf_counter() - began) / len(found)
 
 
-def _step_seconds(net: UNet, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime) -> float:
-    """Of a whole batch; one patch is tried first, and where a batch would take long its time follows from that."""
+def _try_steps(net: UNet, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime) -> Steps:
+    """One patch is tried first; where a batch would take long its time follows from that."""
     single = replace(one, batch=1)
     times = _steps(net, plan, single, stored, runtime, 1)
     if times[0] < LONG_S:
         times += _steps(net, plan, single, stored, runtime, 2)
     if one.batch == 1 or min(times) * one.batch > LONG_S:
-        return min(times) * one.batch
-    return min(_steps(net, plan, one, stored, runtime, TIMED - 1))
+        return Steps(min(times) * one.batch, 1)
+    return Steps(min(_steps(net, plan, one, stored, runtime, TIMED - 1)), one.batch)
 
 
 def _steps(
@@ -169,8 +189,8 @@ def _steps(
     return [float(seconds) for seconds in np.diff(times)]
 
 
-def _window_seconds(net: UNet, plan: Plan, one: Configuration, runtime: Runtime) -> tuple[float, int]:
-    """Seconds of a window in a group as large as groups are, and how many that is."""
+def _window_seconds(net: UNet, plan: Plan, one: Configuration, runtime: Runtime) -> float:
+    """Seconds of a window in a group as large as groups are."""
     kind = torch.device(runtime.device).type
     many = max(1, TOGETHER.get(kind, TOGETHER["cpu"]) // prod(one.patch))
     axes = len(plan.axes)
@@ -191,7 +211,7 @@ def _window_seconds(net: UNet, plan: Plan, one: Configuration, runtime: Runtime)
     times = [trial()]
     if times[0] < LONG_S:
         times += [trial(), trial()]
-    return min(times) / many, many
+    return min(times) / many
 
 
 class Nothing(nn.Module):
@@ -206,12 +226,16 @@ class Nothing(nn.Module):
         return x.new_zeros((len(x), self.n_classes, *x.shape[2:]))
 
 
-def _around_seconds(folder: CaseFolder, case: Case, plan: Plan, one: Configuration, device: str) -> float:
+def _around_seconds(folder: CaseFolder, names: Sequence[str], plan: Plan, one: Configuration, device: str) -> float:
+    """Mean of some cases."""
     n_classes = len(plan.facts.classes)
+    name: str = one.name
+    nothing = {name: [Nothing(n_classes)]}
     began = time.perf_counter()
-    scene = read_case(folder, case)
-    labels = predict_case(
-        scene, plan, {one.name: [Nothing(n_classes)]}, [one.name], mirror=False, device=device
-    )  # fmt: skip
-    case_dice(labels, np.asarray(scene.labels), n_classes)
-    return time.perf_counter() - began
+    for done, case in enumerate(names, start=1):  # noqa: B007
+        scene = read_case(folder, folder.case(case))
+        labels = predict_case(scene, plan, nothing, [name], mirror=False, device=device)
+        case_dice(labels, np.asarray(scene.labels), n_classes)
+        if time.perf_counter() - began > LONG_S:
+            break
+    return (time.perf_counter() - began) / done

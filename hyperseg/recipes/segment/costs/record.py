@@ -15,11 +15,13 @@ from typing import Any
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import from_json
+from hyperseg.engine.device import choose_precision
 from hyperseg.engine.meter import Usage
 from hyperseg.engine.progress import say, working
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write import write_json
 from hyperseg.medical.configuration import Configuration
+from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.costs.estimate import HOUR_S, Estimate, estimate
 from hyperseg.recipes.segment.costs.pace import measure_pace
 from hyperseg.recipes.segment.costs.sentences import expected
@@ -28,6 +30,15 @@ from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder, tr
 
 COSTS = "costs.json"
 PARTS = ("training", "validation")
+
+
+def tried(folder: CaseFolder, plan: Plan, one: Configuration, *, watts: float | None = None) -> Estimate:
+    """What a network of a plan takes on this machine's CPU with the plan's number of steps; nothing is kept."""
+    device = "cpu"
+    runtime = Runtime(device=device, precision=choose_precision(device), quiet=True)
+    pace = measure_pace(folder, plan, one, runtime, watts=watts)
+    n_folds = max(1, min(plan.training.inference.folds, len({case.group or case.name for case in folder.cases})))
+    return estimate(plan, one, pace, Budget(), n_cases=len(folder.cases), n_folds=n_folds)
 
 
 def expect(
@@ -64,7 +75,7 @@ def note_preparing(run: SegmentRun, name: str, usage: Usage) -> None:
 def compared(run: SegmentRun, trained: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     """Estimates beside what was measured, by configuration: JSON for run.json.
 
-    Of each: "folds" that were trained, the "estimate", and "rows": {"estimated", "measured", "ratio"} of
+    Of each: "folds" that were trained, the "share" of its threads' time that the process had, the "estimate", and "rows": {"estimated", "measured", "ratio"} of
     steps of a fold; seconds of preparing, of training a fold, of predicting its cases, and of all; bytes of training
     and of prediction; and watt hours. "energy" is "measured" where counters told it, else "estimated": the watts of
     the estimate times the seconds that were measured.
@@ -83,7 +94,8 @@ def _compared(run: SegmentRun, name: str, folds: Sequence[int]) -> dict[str, Any
     n, parts = len(done), {part: [one["used"][part] for one in done] for part in PARTS}
     seconds = {part: sum(one["seconds"] for one in parts[part]) for part in PARTS}
     total = preparing["seconds"] + sum(seconds.values())
-    joules = [one["joules"] for one in (preparing, *parts["training"], *parts["validation"])]
+    every = (preparing, *parts["training"], *parts["validation"])
+    joules, worked = [one["joules"] for one in every], sum(one["cpu_seconds"] for one in every)
     counted = None not in joules
     rows = {
         "steps": (before.steps, sum(one["steps"] for one in done) / n),
@@ -96,7 +108,7 @@ def _compared(run: SegmentRun, name: str, folds: Sequence[int]) -> dict[str, Any
         "watt_hours": (before.watt_hours(n), (sum(joules) if counted else before.watts * total) / HOUR_S),
     }
     return {
-        "folds": list(folds), "energy": "measured" if counted else "estimated", "estimate": kept["estimate"],
+        "folds": list(folds), "share": worked / (before.threads * total), "energy": "measured" if counted else "estimated", "estimate": kept["estimate"],
         "rows": {what: _row(*values) for what, values in rows.items()},
     }  # fmt: skip
 

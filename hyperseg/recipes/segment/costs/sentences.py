@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hyperseg.core.words import counted, duration, number, thousands
+from hyperseg.core.words import counted, duration, number, percent, thousands
 from hyperseg.recipes.segment.costs.estimate import Estimate
 
 GB, MB = 1e9, 1e6
+BUSY = 0.7  # of the threads' time, and less: something else had the rest
 PER_STEPS = 1000  # that `plan` tells the time of
 NAMES = {
     "steps": "steps of a fold", "preparing_s": "preparing all cases", "training_s": "training a fold",
@@ -31,7 +32,7 @@ def expected(name: str, found: Estimate, folds: int) -> str:
         f"{duration(found.preparing_s)} to prepare {counted(found.n_cases, 'case')}, {duration(found.training_s)} to "
         f"train {each} ({counted(found.steps, 'step')} of {seconds(found.step_s)}), {duration(found.validation_s)} to "
         f"predict its cases; at most {size(max(found.training_bytes, found.prediction_bytes))} of memory and "
-        f"{energy(found.watt_hours(folds))} ({watts(found)})."
+        f"{energy(found.watt_hours(folds))} ({watts(found)}).{busy(found)}"
     )
 
 
@@ -41,14 +42,22 @@ def planned(name: str, found: Estimate) -> str:
     return (
         f"{name}: a training step takes {seconds(found.step_s)} here ({madds(found.step_madds)}), "
         f"{thousands(PER_STEPS)} steps {duration(training)}, {size(found.training_bytes)} of memory and "
-        f"{energy(found.watts * training / 3600)}; predicting a median case "
-        f"{seconds(found.case_s)} with one network ({counted(found.windows, 'window')} of {madds(found.window_madds)}) "
+        f"{energy(found.watts * training / 3600)}; predicting a case "
+        f"{seconds(found.case_s)} with one network ({found.windows:.3g} windows of {madds(found.window_madds)}) "
         f"and {size(found.prediction_bytes)}, {seconds(found.mirrored_s)} with {counted(found.n_folds, 'fold')} and "
-        f"{counted(found.mirrors, 'mirror image')} of each. Estimated from steps tried on this machine; {watts(found)}."
+        f"{counted(found.mirrors, 'mirror image')} of each. Estimated from steps tried on this machine; {watts(found)}.{busy(found)}"
     )
 
 
-def rows(costs: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def busy(found: Estimate) -> str:
+    """A caution where other work had the processor while it was tried."""
+    if found.share >= BUSY:
+        return ""
+    had = f"{percent(100 * found.share)} of {counted(found.threads, 'thread')}"
+    return f" Other work is on this machine, trials had {had}: on a quiet one it takes less."
+
+
+def rows(costs: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """What was expected and what was, of each configuration in run.json's `costs`; cells in words."""
     found = []
     for name, one in costs.items():
@@ -64,6 +73,9 @@ def how_measured(costs: Mapping[str, Any]) -> str:
     """What the energy of the rows is."""
     told = []
     for name, one in costs.items():
+        if one["share"] < BUSY:
+            threads = counted(one["estimate"]["threads"], "thread")
+            told.append(f"{name} had {percent(100 * one['share'])} of the time of {threads}, other work the rest.")
         if one["energy"] == "measured":
             told.append(f"Energy of {name} was counted by the machine, all that ran on it together.")
         else:

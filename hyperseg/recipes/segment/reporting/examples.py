@@ -52,7 +52,8 @@ def named(slices: Sequence[Slice]) -> list[Slice]:
 
 def write_examples(folder: Path, slices: Sequence[Slice]) -> None:
     """Write three slices of a fold, whole or not at all."""
-    kept, arrays = chosen(slices), {}
+    kept = chosen(slices)
+    arrays: dict[str, Any] = {}
     for i, one in enumerate(kept):
         arrays |= {f"truth{i}": one.truth, f"found{i}": one.found}
         if one.image is not None:

@@ -46,9 +46,9 @@ def write_run_page(run: SegmentRun) -> Path:
         the file.
     """
     sections, name = run_sections(run), run.root.resolve().name
-    record, table_ = run.record, run.record.found.get("dice", {})
+    record, numbers = run.record, run.record.found.get("dice", {})
     best = record.chosen or tuple(record.trained)[:1]
-    row = table_.get(best[0], {}) if best else {}
+    row = numbers.get(best[0], {}) if best else {}
     tiles = [("mean Dice" if best else "", number(row.get("mean"), 3))] if row else []
     tiles += [(f"Dice, {one}", number(value, 3)) for one, value in list(row.get("classes", {}).items())[:4]]
     lead = (
@@ -96,7 +96,7 @@ def _result(run: SegmentRun, cases: Mapping[str, Sequence[Scored]]) -> Section:
     of = record.found.get("dice", {})
     lines, cautions = [], []
     for name, row in of.items():
-        spreads = np.array([one.dice for one in cases.get(name, ())] or [[nan] * len(classes)])
+        spreads = np.array([(nan,) * len(classes), *(one.dice for one in cases.get(name, ()))])
         cells = [_with_spread(value, spreads[:, k]) for k, value in enumerate(row["classes"].values())]
         lines.append((name, runs(row["folds"]), thousands(row["cases"]), number(row["mean"], 3), *cells))
         if len(row["folds"]) < len(record.folds):
@@ -174,7 +174,7 @@ def _curves(name: str, folds: Mapping[int, Mapping[str, Any]]) -> Section:
     )
     caption = (
         "Left: the loss, all its terms together (pale: every step; strong: a running mean). Right: mean Dice of the "
-        "same patches of validation cases each time, looked at ten times on the way; whole cases are predicted at the end."
+        "same patches of validation cases each time, looked at ten times; whole cases are predicted in the end."
     )
     return Section(f"Learning curves of {name}", said, figures=(Figure(learning_figure(curves), caption),))
 
@@ -184,8 +184,8 @@ def _costs(costs: Mapping[str, Any]) -> Section:
     if not costs:
         return Section("Expected and measured")
     caption = (
-        "Expected before the run, from the plan and a few steps tried on this machine; what it was; and what was "
-        "through what was expected. Memory is the most that the process (on a GPU: the card) held meanwhile."
+        "Expected before the run, from the plan and a few steps tried on this machine; what it was; and that "
+        "divided by what was expected. Memory is the most that the process (on a GPU: the card) held meanwhile."
     )
     shown = Table(caption, HEADS, tuple(rows(costs)))
     return Section("Expected and measured", (how_measured(costs),), tables=(shown,), numbers={"costs": dict(costs)})
