@@ -1,4 +1,4 @@
-"""Memory of this process and of a card: held now, and the most since the last time one looked."""
+"""Memory of this process and of a card: the most since the last time one looked."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ from pathlib import Path
 
 STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 KIB = 1024
-
-
-def held_bytes(device: str) -> int | None:
-    """What is held now: by the card's allocator, or by this process; None where the system does not tell."""
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.memory_reserved(device)
-    return _status("VmRSS")
 
 
 def peak_bytes(device: str) -> int | None:

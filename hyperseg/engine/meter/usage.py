@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hyperseg.engine.meter.energy import Counter, counters
 from hyperseg.engine.meter.memory import forget_peak, peak_bytes
+from hyperseg.engine.meter.waiting import waited
 
 
 @dataclass
@@ -17,13 +18,13 @@ class Usage:
     """What work has taken; filled when it ends.
 
     Attributes:
-        seconds: on the clock; cpu_seconds: of processors, of all threads together.
+        seconds: on the clock; waited_s: of them, those in which it waited for a processor that other work had.
         peak_bytes: most memory of this process or of the card meanwhile; None where the system does not tell.
         joules: of all counters together; None where there is none.
     """
 
     seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    waited_s: float = 0.0
     peak_bytes: int | None = None
     joules: float | None = None
 
@@ -49,11 +50,11 @@ def metered(device: str, found: Sequence[Counter] | None = None) -> Iterator[Usa
     thread = threading.Thread(target=ask, daemon=True)
     if read:
         thread.start()
-    began, worked = time.perf_counter(), time.process_time()
+    began, stood = time.perf_counter(), waited()
     try:
         yield usage
     finally:
-        usage.seconds, usage.cpu_seconds = time.perf_counter() - began, time.process_time() - worked
+        usage.seconds, usage.waited_s = time.perf_counter() - began, waited() - stood
         usage.peak_bytes = peak_bytes(device)
         ended.set()
         if read:

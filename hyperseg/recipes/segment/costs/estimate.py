@@ -17,7 +17,7 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one network of a plan is expected to take on a machine.
+    """What one network of a plan is expected to take on a machine that does nothing else.
 
     Attributes:
         step_madds, window_madds: multiply-adds of a training step, and of a window in prediction.
@@ -29,7 +29,7 @@ class Estimate:
         preparing_s: of all cases.
         training_s, validation_s: of one fold: its steps with the validations between them; its cases predicted whole.
         training_bytes, prediction_bytes: most memory, with what the process (the card) held before.
-        threads, share, watts, watts_from: see `Pace`.
+        waiting, watts, watts_from: see `Pace`.
     """
 
     step_madds: int
@@ -47,8 +47,7 @@ class Estimate:
     validation_s: float
     training_bytes: int
     prediction_bytes: int
-    threads: int
-    share: float
+    waiting: float
     watts: float
     watts_from: str
 
@@ -82,7 +81,7 @@ def estimate(plan: Plan, one: Configuration, pace: Pace, budget: Budget, *, n_ca
         pace.prepare_s * n_cases, training_s, n_cases / n_folds * (pace.around_s + mirrored * seen),
         pace.training_bytes + training_memory(one, half=pace.half)
         - training_memory(replace(one, batch=pace.patches), half=pace.half),
-        pace.prediction_bytes + scores_memory(one, size, n_classes), pace.threads, pace.share, pace.watts, pace.watts_from,
+        pace.prediction_bytes + scores_memory(one, size, n_classes), pace.waiting, pace.watts, pace.watts_from,
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.fit import fit
-from hyperseg.engine.meter import metered
+from hyperseg.engine.meter import metered, quiet_clock
 from hyperseg.io.cases import Case, CaseFolder, read_case
 from hyperseg.io.paths import split_key
 from hyperseg.medical.configuration import Configuration
@@ -43,7 +42,9 @@ class Pace:
     """How fast a machine is with one network of a plan, and what it held meanwhile.
 
     Attributes:
-        device, threads, share, half: of the machine; part of the threads' time that the process had; whether convolutions of a training run in 16 bits.
+        device, threads, half: of the machine; whether convolutions of a training run in 16 bits.
+        waiting: share of the trials' time in which they waited for a processor that other work had: seconds below are
+            without it.
         prepare_s: seconds to read, prepare and store a case; the mean of some, as of all that follows.
         step_s: of a training step with the plan's batch.
         window_s: of one window through the network, windows going through it in groups.
@@ -57,8 +58,8 @@ class Pace:
 
     device: str
     threads: int
-    share: float
     half: bool
+    waiting: float
     prepare_s: float
     step_s: float
     window_s: float
@@ -83,7 +84,8 @@ def measure_pace(
 ) -> Pace:
     """Prepare some cases, train a network for some steps on the first, predict with it: the fastest of a few trials.
 
-    The fastest, since other work on the machine makes trials slower and none of them faster. Nothing is left behind.
+    The fastest, and without the time that other work had: that makes trials slower and none faster. Nothing is left
+    behind.
     Of the second network of a cascade its twin that reads images alone is tried.
 
     Args:
@@ -107,10 +109,10 @@ def measure_pace(
         drawn = watts, "given"
     elif trained.joules:
         drawn = trained.joules / trained.seconds, "measured"
-    threads = torch.get_num_threads()
     return Pace(
-        runtime.device, threads, trained.cpu_seconds / (threads * trained.seconds), runtime.precision == "bf16", prepare_s, steps.seconds, window_s,
-        around_s, windows, steps.patches, trained.peak_bytes or 0, predicted.peak_bytes or 0, *drawn,
+        runtime.device, torch.get_num_threads(), runtime.precision == "bf16", trained.waited_s / trained.seconds,
+        prepare_s, steps.seconds, window_s, around_s, windows, steps.patches, trained.peak_bytes or 0,
+        predicted.peak_bytes or 0, *drawn,
     )  # fmt: skip
 
 
@@ -121,8 +123,10 @@ def values_pace(folder: CaseFolder, plan: Plan, one: Configuration, runtime: Run
     """
     with TemporaryDirectory(prefix="hyperseg-") as place:
         stored, _ = _prepared(folder, plan, one, Path(place), most=1)
-        steps = _try_steps(start_net(plan, one, runtime), plan, one, stored[0], runtime)
-    pace = one.batch * one.values / steps.seconds * one.backbone.widths[0] / FIRST_WIDTH
+        with metered(runtime.device) as used:
+            steps = _try_steps(start_net(plan, one, runtime), plan, one, stored[0], runtime)
+    free = max(1 - used.waited_s / used.seconds, 0.01)  # if other work goes on, planned steps have to wait as well
+    pace = free * one.batch * one.values / steps.seconds * one.backbone.widths[0] / FIRST_WIDTH
     return float(f"{pace:.2g}")
 
 
@@ -153,14 +157,14 @@ def _prepared(
     folder: CaseFolder, plan: Plan, one: Configuration, place: Path, most: int = MOST_CASES
 ) -> tuple[list[StoredCase], float]:  # fmt: skip
     """Some cases, and mean seconds of each."""
-    began, found = time.perf_counter(), []
+    began, found = quiet_clock(), []
     for i, case in enumerate(middling(folder, most)):
         made = prepare(read_case(folder, case), plan, one, labels=True)
         assert made.labels is not None
         found.append(store(place / f"case{i}", case.name, made.image, made.labels, len(plan.facts.classes)))
-        if time.perf_counter() - began > LONG_S:
+        if quiet_clock() - began > LONG_S:
             break
-    return found, (time.perf_counter() - began) / len(found)
+    return found, (quiet_clock() - began) / len(found)
 
 
 def _try_steps(net: UNet, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime) -> Steps:
@@ -178,12 +182,12 @@ def _steps(
     net: UNet, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime, n: int
 ) -> list[float]:  # fmt: skip
     """Seconds of each of `n` steps; the weights change."""
-    times = [time.perf_counter()]
+    times = [quiet_clock()]
     fit(
         [phase_of(net, plan, one, TIMED)],
         lambda step: draw_batch([stored], one, plan.training, seed=runtime.seed, step=step), n, modules={"net": net},
         seed=runtime.seed, make=partial(make_batch, configuration=one), device=runtime.device,
-        precision=runtime.precision, report=lambda done, values: times.append(time.perf_counter()), read_every=1,
+        precision=runtime.precision, report=lambda done, values: times.append(quiet_clock()), read_every=1,
         graphs=None,
     )  # fmt: skip
     return [float(seconds) for seconds in np.diff(times)]
@@ -201,12 +205,12 @@ def _window_seconds(net: UNet, plan: Plan, one: Configuration, runtime: Runtime)
     score = averaged([net.eval()], plan.training.inference, mirror=False)
 
     def trial() -> float:
-        began = time.perf_counter()
+        began = quiet_clock()
         for part in slide(
             score, image.astype(np.float32), one.patch, n_classes=len(plan.facts.classes), device=runtime.device
         ):  # fmt: skip
             part.cpu()
-        return time.perf_counter() - began
+        return quiet_clock() - began
 
     times = [trial()]
     if times[0] < LONG_S:
@@ -231,11 +235,11 @@ def _around_seconds(folder: CaseFolder, names: Sequence[str], plan: Plan, one: C
     n_classes = len(plan.facts.classes)
     name: str = one.name
     nothing = {name: [Nothing(n_classes)]}
-    began = time.perf_counter()
+    began = quiet_clock()
     for done, case in enumerate(names, start=1):  # noqa: B007
         scene = read_case(folder, folder.case(case))
         labels = predict_case(scene, plan, nothing, [name], mirror=False, device=device)
         case_dice(labels, np.asarray(scene.labels), n_classes)
-        if time.perf_counter() - began > LONG_S:
+        if quiet_clock() - began > LONG_S:
             break
-    return (time.perf_counter() - began) / done
+    return (quiet_clock() - began) / done

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hyperseg.core import SettingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import from_json
@@ -30,6 +31,7 @@ from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder, tr
 
 COSTS = "costs.json"
 PARTS = ("training", "validation")
+Row = dict[str, float | None]
 
 
 def tried(folder: CaseFolder, plan: Plan, one: Configuration, *, watts: float | None = None) -> Estimate:
@@ -51,15 +53,15 @@ def expect(
             continue
         file = run.root / one.name / COSTS
         kept = _read(file)
-        if kept.get("budget") != asdict(budget):
+        found = _estimate(kept)
+        if found is None or kept.get("budget") != asdict(budget):
             with working(f"Trying how fast {one.name} is", quiet=runtime.quiet):
                 pace = measure_pace(folder, run.plan, one, runtime, watts=watts)
             folds = run.record.folds
             found = estimate(run.plan, one, pace, budget, n_cases=sum(map(len, folds)), n_folds=len(folds))
-            kept = {"budget": asdict(budget), "pace": asdict(pace), "estimate": asdict(found)}
             make_folder(file.parent)
-            write_json(file, kept)
-        say(expected(one.name, from_json(Estimate, kept["estimate"]), len(which)), quiet=runtime.quiet)
+            write_json(file, kept | {"budget": asdict(budget), "pace": asdict(pace), "estimate": asdict(found)})
+        say(expected(one.name, found, len(which)), quiet=runtime.quiet)
 
 
 def note_preparing(run: SegmentRun, name: str, usage: Usage) -> None:
@@ -75,10 +77,11 @@ def note_preparing(run: SegmentRun, name: str, usage: Usage) -> None:
 def compared(run: SegmentRun, trained: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     """Estimates beside what was measured, by configuration: JSON for run.json.
 
-    Of each: "folds" that were trained, the "share" of its threads' time that the process had, the "estimate", and "rows": {"estimated", "measured", "ratio"} of
-    steps of a fold; seconds of preparing, of training a fold, of predicting its cases, and of all; bytes of training
-    and of prediction; and watt hours. "energy" is "measured" where counters told it, else "estimated": the watts of
-    the estimate times the seconds that were measured.
+    Of each: "folds" that were trained, the "estimate", and "rows" of steps of a fold; seconds of preparing, of training
+    a fold, of predicting its cases, and of all; bytes of training and of prediction; watt hours. A row has what was
+    "estimated" and "measured", and the "ratio" of the second to the first; of seconds also those "waited" for a
+    processor that other work had, which the ratio leaves out. "energy" is "measured" where counters told it, else
+    "estimated": the watts of the estimate times the seconds without waiting.
     """
     found = {name: _compared(run, name, folds) for name, folds in trained.items()}
     return {name: row for name, row in found.items() if row}
@@ -88,32 +91,36 @@ def _compared(run: SegmentRun, name: str, folds: Sequence[int]) -> dict[str, Any
     kept = _read(run.root / name / COSTS)
     histories = [_read(fold_folder(run.root, name, fold) / HISTORY) for fold in folds]
     done = [one for one in histories if "used" in one]
-    if "estimate" not in kept or "preparing" not in kept or not done:
+    before, preparing = _estimate(kept), kept.get("preparing")
+    if before is None or preparing is None or not done:
         return {}
-    before, preparing = from_json(Estimate, kept["estimate"]), kept["preparing"]
     n, parts = len(done), {part: [one["used"][part] for one in done] for part in PARTS}
-    seconds = {part: sum(one["seconds"] for one in parts[part]) for part in PARTS}
-    total = preparing["seconds"] + sum(seconds.values())
     every = (preparing, *parts["training"], *parts["validation"])
-    joules, worked = [one["joules"] for one in every], sum(one["cpu_seconds"] for one in every)
+    total, waited = (sum(one[what] for one in every) for what in ("seconds", "waited_s"))
+    joules = [one["joules"] for one in every]
     counted = None not in joules
+    spent = (sum(joules) if counted else before.watts * (total - waited)) / HOUR_S
     rows = {
-        "steps": (before.steps, sum(one["steps"] for one in done) / n),
-        "preparing_s": (before.preparing_s, preparing["seconds"]),
-        "training_s": (before.training_s, seconds["training"] / n),
-        "validation_s": (before.validation_s, seconds["validation"] / n),
-        "total_s": (before.seconds(n), total),
-        "training_bytes": (before.training_bytes, _most(parts["training"])),
-        "prediction_bytes": (before.prediction_bytes, _most(parts["validation"])),
-        "watt_hours": (before.watt_hours(n), (sum(joules) if counted else before.watts * total) / HOUR_S),
+        "steps": _row(before.steps, sum(one["steps"] for one in done) / n),
+        "preparing_s": _time(before.preparing_s, [preparing]),
+        "training_s": _time(before.training_s, parts["training"], n),
+        "validation_s": _time(before.validation_s, parts["validation"], n),
+        "total_s": _time(before.seconds(n), every),
+        "training_bytes": _row(before.training_bytes, _most(parts["training"])),
+        "prediction_bytes": _row(before.prediction_bytes, _most(parts["validation"])),
+        "watt_hours": _row(before.watt_hours(n), spent),
     }
-    return {
-        "folds": list(folds), "share": worked / (before.threads * total), "energy": "measured" if counted else "estimated", "estimate": kept["estimate"],
-        "rows": {what: _row(*values) for what, values in rows.items()},
-    }  # fmt: skip
+    energy = "measured" if counted else "estimated"
+    return {"folds": list(folds), "energy": energy, "estimate": kept["estimate"], "rows": rows}
 
 
-def _row(estimated: float, measured: float | None) -> dict[str, float | None]:
+def _time(estimated: float, parts: Sequence[Mapping[str, Any]], n: int = 1) -> Row:
+    """Of the mean of `n`; the ratio is without the time that other work had."""
+    seconds, waited = (sum(one[what] for one in parts) / n for what in ("seconds", "waited_s"))
+    return _row(estimated, seconds - waited) | {"measured": seconds, "waited": waited}
+
+
+def _row(estimated: float, measured: float | None) -> Row:
     ratio = None if measured is None or not estimated else measured / estimated
     return {"estimated": estimated, "measured": measured, "ratio": ratio}
 
@@ -130,3 +137,11 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _estimate(kept: Mapping[str, Any]) -> Estimate | None:
+    """The estimate that was kept; None where there is none, or one of another version."""
+    try:
+        return from_json(Estimate, kept["estimate"])
+    except (KeyError, SettingError):
+        return None

@@ -9,14 +9,15 @@ from hyperseg.core.words import counted, duration, number, percent, thousands
 from hyperseg.recipes.segment.costs.estimate import Estimate
 
 GB, MB = 1e9, 1e6
-BUSY = 0.7  # of the threads' time, and less: something else had the rest
+RATIO = "The ratio leaves out the time of waiting for a processor that other work had, as what was expected does."
+BUSY = 0.1  # of the time, and more, spent waiting for a processor: worth a word
 PER_STEPS = 1000  # that `plan` tells the time of
 NAMES = {
     "steps": "steps of a fold", "preparing_s": "preparing all cases", "training_s": "training a fold",
     "validation_s": "predicting its cases", "total_s": "all", "training_bytes": "memory, training",
     "prediction_bytes": "memory, predicting", "watt_hours": "energy",
 }  # fmt: skip
-HEADS = ("cost", "expected", "was", "ratio")
+HEADS = ("cost", "expected", "was", "of it waiting", "ratio")
 FROM = {
     "given": "as given by --watts or HYPERSEG_WATTS",
     "measured": "as measured while it was tried",
@@ -45,27 +46,33 @@ def planned(name: str, found: Estimate) -> str:
         f"{energy(found.watts * training / 3600)}; predicting a case "
         f"{seconds(found.case_s)} with one network ({found.windows:.3g} windows of {madds(found.window_madds)}) "
         f"and {size(found.prediction_bytes)}, {seconds(found.mirrored_s)} with {counted(found.n_folds, 'fold')} and "
-        f"{counted(found.mirrors, 'mirror image')} of each. Estimated from steps tried on this machine; {watts(found)}.{busy(found)}"
+        f"{counted(found.mirrors, 'mirror image')} of each. "
+        f"Estimated from steps tried on this machine; {watts(found)}.{busy(found)}"
     )
 
 
 def busy(found: Estimate) -> str:
     """A caution where other work had the processor while it was tried."""
-    if found.share >= BUSY:
+    if found.waiting < BUSY:
         return ""
-    had = f"{percent(100 * found.share)} of {counted(found.threads, 'thread')}"
-    return f" Other work is on this machine, trials had {had}: on a quiet one it takes less."
+    longer = 1 / max(1 - found.waiting, 0.01)
+    return (
+        f" Trials waited {percent(100 * found.waiting)} of their time for a processor that other work had: if that "
+        f"stays, it takes {longer:.1f} times as long."
+    )
 
 
-def rows(costs: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def rows(costs: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """What was expected and what was, of each configuration in run.json's `costs`; cells in words."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for name, one in costs.items():
         for what, row in one["rows"].items():
             title = f"{name}: {NAMES[what]}"
             if what == "watt_hours":
                 title += f" ({one['energy']})"
-            found.append((title, _cell(what, row["estimated"]), _cell(what, row["measured"]), number(row["ratio"], 2)))
+            cells = (_cell(what, row[key]) for key in ("estimated", "measured"))
+            waited = duration(row["waited"]) if "waited" in row else ""
+            found.append((title, *cells, waited, number(row["ratio"], 2)))
     return found
 
 
@@ -73,9 +80,6 @@ def how_measured(costs: Mapping[str, Any]) -> str:
     """What the energy of the rows is."""
     told = []
     for name, one in costs.items():
-        if one["share"] < BUSY:
-            threads = counted(one["estimate"]["threads"], "thread")
-            told.append(f"{name} had {percent(100 * one['share'])} of the time of {threads}, other work the rest.")
         if one["energy"] == "measured":
             told.append(f"Energy of {name} was counted by the machine, all that ran on it together.")
         else:
@@ -85,7 +89,7 @@ def how_measured(costs: Mapping[str, Any]) -> str:
                 f"This machine tells no energy: that of {name} is {one['estimate']['watts']:.0f} W ({source}) times "
                 "the seconds, expected and measured."
             )
-    return " ".join(told)
+    return " ".join((*told, RATIO))
 
 
 def watts(found: Estimate) -> str:
@@ -107,7 +111,7 @@ def energy(watt_hours: float) -> str:
     """Watt hours."""
     if watt_hours >= 1000:
         return f"{watt_hours / 1000:.1f} kWh"
-    return f"{watt_hours:.1f} Wh" if watt_hours >= 0.1 else f"{1000 * watt_hours:.2g} mWh"
+    return f"{watt_hours:.1f} Wh" if watt_hours >= 0.1 else f"{1000 * watt_hours:.1f} mWh"
 
 
 def madds(n: float) -> str:
