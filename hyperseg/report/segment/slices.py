@@ -23,6 +23,7 @@ GREY = 90  # of a slice without an image
 RANGE = (1, 99)  # percentiles that are black and white
 LONGEST = 30  # letters of a case's name
 LETTERS_PX = 16  # of names, or a little less
+FEW = ((230, 159, 0), (86, 180, 233), (240, 228, 66), (0, 200, 140), (224, 94, 0), (214, 128, 178))
 LEAST_LIGHT, LUMA = 120.0, (0.299, 0.587, 0.114)  # of a colour, and what red, green and blue have of it (Rec. 601)
 
 
@@ -97,7 +98,7 @@ def slices_figure(slices: Sequence[Slice], classes: Sequence[str], *, title: str
         classes: names, background first.
         title: heading.
     """
-    colours = tuple(bright(colour) for colour in class_colours(tuple(classes[1:])))
+    colours = colours_of(classes[1:])
     table = np.array([(0, 0, 0), *colours], np.float64)
     made = [_panels(one, table) for one in slices]
     names = [f"{one_line(one.name, LONGEST)}{'' if isnan(one.score) else f' {number(one.score, 3)}'}" for one in slices]
@@ -113,16 +114,29 @@ def slices_figure(slices: Sequence[Slice], classes: Sequence[str], *, title: str
     return sheet(panels, keys, title=title)
 
 
+def colours_of(classes: Sequence[str]) -> tuple[Colour, ...]:
+    """Of foreground classes, seen on grey images: of few of them the brightest that colour-blind viewers tell apart.
+
+    Source: Okabe and Ito, "Color Universal Design", 2002.
+    Differs: green, vermilion and purple are a little lighter, for dark images.
+    """
+    if len(classes) <= len(FEW):
+        return FEW[: len(classes)]
+    return tuple(bright(colour) for colour in class_colours(tuple(classes)))
+
+
 def bright(colour: Colour) -> Colour:
     """A colour that is seen on a dark image: a dark one is mixed with white."""
     light = sum(share * part for share, part in zip(LUMA, colour, strict=True))
-    white = max(0.0, (LEAST_LIGHT - light) / (255 - light))
+    white = max(0.0, LEAST_LIGHT - light) / max(255 - light, 1.0)
     r, g, b = (round(part + white * (255 - part)) for part in colour)
     return r, g, b
 
 
 def _panels(one: Slice, colours: NDArray[np.float64]) -> Picture:
     """The slice as it is, and below it with truth and prediction; pixels in proportion."""
+    from scipy.ndimage import binary_dilation
+
     lengths = [n * size for n, size in zip(one.truth.shape, one.pixel, strict=True)]
     sides = [max(1, round(SIDE_PX * length / max(lengths))) for length in lengths]
     rows, columns = (((np.arange(s) + 0.5) * n / s).astype(int) for s, n in zip(sides, one.truth.shape, strict=True))
@@ -133,8 +147,11 @@ def _panels(one: Slice, colours: NDArray[np.float64]) -> Picture:
         plain[:] = image if image.ndim == 3 else image[..., None]
     part = np.where(found > 0, STRENGTH, 0)[..., None]
     painted = (1 - part) * plain + part * colours[np.maximum(found, 0)]
-    for k in range(1, len(colours)):
-        painted[_edge(truth == k)] = colours[k]
+    edges = {k: _edge(truth == k) for k in range(1, len(colours))}
+    around = binary_dilation(np.any([*edges.values(), np.zeros_like(truth, bool)], 0)) & (truth <= 0)
+    painted[around] = 0  # a dark line around the bright one: both a white and a black ground let it be seen
+    for k, edge in edges.items():
+        painted[edge] = colours[k]
     panels = [plain, painted] if one.image is not None else [painted]
     gap = np.full((GAP_PX, sides[1], 3), 255.0)
     pieces = [piece for panel in panels for piece in (gap, panel)][1:]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import isnan, nan
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,5 +77,5 @@ def read_examples(folder: Path) -> list[Slice]:
                 )
                 for i, row in enumerate(json.loads(str(kept["words"])))
             ]  # fmt: skip
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, BadZipFile):
         return []
