@@ -17,7 +17,7 @@ from hyperseg.report.sheet import Colour, Key, Picture, sheet, text_width
 
 LARGEST_PX = 400  # of a slice that is kept
 SIDE_PX, GAP_PX = 300, 4  # of a panel, and between the two of a case
-STRENGTH = 0.4  # of a class's colour over the image
+STRENGTH = 0.5  # of a class's colour over the image
 LINE_PX = 2
 GREY = 90  # of a slice without an image
 RANGE = (1, 99)  # percentiles that are black and white
@@ -134,7 +134,7 @@ def bright(colour: Colour) -> Colour:
 
 
 def _panels(one: Slice, colours: NDArray[np.float64]) -> Picture:
-    """The slice as it is, and below it with truth and prediction; pixels in proportion."""
+    """The slice as it is, and below it in grey with truth and prediction; pixels in proportion."""
     from scipy.ndimage import binary_dilation
 
     lengths = [n * size for n, size in zip(one.truth.shape, one.pixel, strict=True)]
@@ -146,7 +146,8 @@ def _panels(one: Slice, colours: NDArray[np.float64]) -> Picture:
         image = one.image[rows][:, columns]
         plain[:] = image if image.ndim == 3 else image[..., None]
     part = np.where(found > 0, STRENGTH, 0)[..., None]
-    painted = (1 - part) * plain + part * colours[np.maximum(found, 0)]
+    grey = np.sum(plain * LUMA, -1, keepdims=True)  # below, so that colours are those of classes alone
+    painted = (1 - part) * grey + part * colours[np.maximum(found, 0)]
     edges = {k: _edge(truth == k) for k in range(1, len(colours))}
     around = binary_dilation(np.any([*edges.values(), np.zeros_like(truth, bool)], 0)) & (truth <= 0)
     painted[around] = 0  # a dark line around the bright one: both a white and a black ground let it be seen

@@ -25,7 +25,7 @@ def has(png: bytes, colour: tuple[int, int, int]) -> int:
 
 
 def test_truth_is_a_line_and_the_answer_a_surface() -> None:
-    """On black, the surface has the class's colour at 40 %; the line all of it, 2 pixels wide around the square."""
+    """On black, the surface has the class's colour at 50 %; the line all of it, 2 pixels wide around the square."""
     truth, found = square(300, 100, 200), square(300, 150, 250)
     one = slice_of("a", 0.5, truth, found, cube=np.zeros((300, 300, 1), np.float32))
     png = slices_figure([one], ("background", "disc"), title="t")
@@ -33,7 +33,7 @@ def test_truth_is_a_line_and_the_answer_a_surface() -> None:
     line = 100 * 100 - 96 * 96
     legend = has(slices_figure([slice_of("a", 0.5, 0 * truth, 0 * found)], ("background", "disc"), title="t"), colour)
     assert has(png, colour) == line + legend
-    surface = tuple(round(0.4 * part) for part in colour)
+    surface = tuple(round(0.5 * part) for part in colour)
     covered = 100 * 100 - (100 * 100 - 98 * 98) // 2  # roughly: where line and its dark edge cross the surface
     assert has(png, surface) == pytest.approx(covered, rel=0.03)
 

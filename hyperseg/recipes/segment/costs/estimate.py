@@ -28,6 +28,7 @@ class Estimate:
         mirrored_s: the same with mirror images and the networks of all folds.
         preparing_s: of all cases.
         training_s, validation_s: of one fold: its steps with the validations between them; its cases predicted whole.
+        by_clock: minutes of training are given: then steps are as many as fit in beside what else the machine does.
         training_bytes, prediction_bytes: most memory, with what the process (the card) held before.
         waiting, watts, watts_from: see `Pace`.
     """
@@ -45,6 +46,7 @@ class Estimate:
     preparing_s: float
     training_s: float
     validation_s: float
+    by_clock: bool
     training_bytes: int
     prediction_bytes: int
     waiting: float
@@ -73,25 +75,26 @@ def estimate(plan: Plan, one: Configuration, pace: Pace, budget: Budget, *, n_ca
     size = (*plan.size[: len(plan.size) - one.n_axes], *one.size)  # a network of planes has slices of a volume
     seen, mirrors = pace.windows * pace.window_s, 2**one.n_axes
     patches = min(max(one.batch, CHECKED[0]), CHECKED[1])
-    steps, training_s = _training(plan, budget, pace.step_s, patches * pace.window_s)
+    steps, training_s = _training(plan, budget, pace, patches * pace.window_s)
     mirrored = mirrors if not pace.device.startswith("cpu") else 1  # as folds are validated
     return Estimate(
         training_madds(one, n_classes), forward_madds(one.backbone, one.patch, n_classes), pace.windows, mirrors,
         n_cases, n_folds, steps, pace.step_s, pace.around_s + seen, pace.around_s + seen * mirrors * n_folds,
         pace.prepare_s * n_cases, training_s, n_cases / n_folds * (pace.around_s + mirrored * seen),
+        budget.minutes is not None,
         pace.training_bytes + training_memory(one, half=pace.half)
         - training_memory(replace(one, batch=pace.patches), half=pace.half),
         pace.prediction_bytes + scores_memory(one, size, n_classes), pace.waiting, pace.watts, pace.watts_from,
     )  # fmt: skip
 
 
-def _training(plan: Plan, budget: Budget, step_s: float, check_s: float) -> tuple[int, float]:
+def _training(plan: Plan, budget: Budget, pace: Pace, check_s: float) -> tuple[int, float]:
     """Steps of a fold's training, and its seconds with the validations; as many as fit where minutes are given."""
     schedule = plan.training.schedule
     if budget.minutes is not None:
         seconds = 60 * budget.minutes
-        steps = max(FEWEST_STEPS, int((seconds - VALIDATIONS * check_s) / step_s))
-        return steps, max(seconds, steps * step_s + VALIDATIONS * check_s)
+        steps = max(FEWEST_STEPS, int((seconds * (1 - pace.waiting) - VALIDATIONS * check_s) / pace.step_s))
+        return steps, max(seconds, steps * pace.step_s + VALIDATIONS * check_s)
     steps = budget.steps if budget.steps is not None else (schedule.epochs or 0) * schedule.steps
     checks = ceil(steps / max(steps // VALIDATIONS, 1))
-    return steps, steps * step_s + checks * check_s
+    return steps, steps * pace.step_s + checks * check_s

@@ -80,8 +80,8 @@ def compared(run: SegmentRun, trained: Mapping[str, Sequence[int]]) -> dict[str,
     Of each: "folds" that were trained, the "estimate", and "rows" of steps of a fold; seconds of preparing, of training
     a fold, of predicting its cases, and of all; bytes of training and of prediction; watt hours. A row has what was
     "estimated" and "measured", and the "ratio" of the second to the first; of seconds also those "waited" for a
-    processor that other work had, which the ratio leaves out. "energy" is "measured" where counters told it, else
-    "estimated": the watts of the estimate times the seconds without waiting.
+    processor that other work had, which the ratio leaves out unless minutes of training were given. "energy" is
+    "measured" where counters told it, else "estimated": the watts of the estimate times those seconds.
     """
     found = {name: _compared(run, name, folds) for name, folds in trained.items()}
     return {name: row for name, row in found.items() if row}
@@ -99,13 +99,13 @@ def _compared(run: SegmentRun, name: str, folds: Sequence[int]) -> dict[str, Any
     total, waited = (sum(one[what] for one in every) for what in ("seconds", "waited_s"))
     joules = [one["joules"] for one in every]
     counted = None not in joules
-    spent = (sum(joules) if counted else before.watts * (total - waited)) / HOUR_S
+    spent = (sum(joules) if counted else before.watts * (total - (0 if before.by_clock else waited))) / HOUR_S
     rows = {
         "steps": _row(before.steps, sum(one["steps"] for one in done) / n),
         "preparing_s": _time(before.preparing_s, [preparing]),
-        "training_s": _time(before.training_s, parts["training"], n),
+        "training_s": _time(before.training_s, parts["training"], n, by_clock=before.by_clock),
         "validation_s": _time(before.validation_s, parts["validation"], n),
-        "total_s": _time(before.seconds(n), every),
+        "total_s": _time(before.seconds(n), every, by_clock=before.by_clock),
         "training_bytes": _row(before.training_bytes, _most(parts["training"])),
         "prediction_bytes": _row(before.prediction_bytes, _most(parts["validation"])),
         "watt_hours": _row(before.watt_hours(n), spent),
@@ -114,10 +114,10 @@ def _compared(run: SegmentRun, name: str, folds: Sequence[int]) -> dict[str, Any
     return {"folds": list(folds), "energy": energy, "estimate": kept["estimate"], "rows": rows}
 
 
-def _time(estimated: float, parts: Sequence[Mapping[str, Any]], n: int = 1) -> Row:
-    """Of the mean of `n`; the ratio is without the time that other work had."""
+def _time(estimated: float, parts: Sequence[Mapping[str, Any]], n: int = 1, *, by_clock: bool = False) -> Row:
+    """Of the mean of `n`; the ratio is without the time that other work had, unless it is that of a clock."""
     seconds, waited = (sum(one[what] for one in parts) / n for what in ("seconds", "waited_s"))
-    return _row(estimated, seconds - waited) | {"measured": seconds, "waited": waited}
+    return _row(estimated, seconds if by_clock else seconds - waited) | {"measured": seconds, "waited": waited}
 
 
 def _row(estimated: float, measured: float | None) -> Row:

@@ -9,7 +9,10 @@ from hyperseg.core.words import counted, duration, number, percent, thousands
 from hyperseg.recipes.segment.costs.estimate import Estimate
 
 GB, MB = 1e9, 1e6
-RATIO = "The ratio leaves out the time of waiting for a processor that other work had, as what was expected does."
+RATIO = (
+    "The ratio leaves out the time of waiting for a processor that other work had, as what was expected does; not "
+    "where minutes of training were given."
+)
 BUSY = 0.1  # of the time, and more, spent waiting for a processor: worth a word
 PER_STEPS = 1000  # that `plan` tells the time of
 NAMES = {
@@ -56,9 +59,10 @@ def busy(found: Estimate) -> str:
     if found.waiting < BUSY:
         return ""
     longer = 1 / max(1 - found.waiting, 0.01)
+    then = "fewer steps fit in, as is reckoned with" if found.by_clock else f"it takes {longer:.1f} times as long"
     return (
         f" Trials waited {percent(100 * found.waiting)} of their time for a processor that other work had: if that "
-        f"stays, it takes {longer:.1f} times as long."
+        f"stays, {then}."
     )
 
 

@@ -52,6 +52,8 @@ def test_minutes_and_the_plans_own_steps() -> None:
     found = of(Budget(minutes=10))
     assert found.steps == (600 - 90) // 3
     assert found.training_s == 600
+    assert of(Budget(minutes=10), replace(PACE, waiting=0.5)).steps == (300 - 90) // 3
+    assert found.by_clock
     assert of(Budget(minutes=1e-3)).steps == 10
     assert of(Budget()).steps == 250_000
 
