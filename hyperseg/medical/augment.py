@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from hyperseg.medical.changes.elastic import Bend, displacements, draw_bend
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.topology import Size
 from hyperseg.medical.training import Augmentation, Change
@@ -31,6 +32,7 @@ class Changes:
 
     Attributes:
         turn: (n, n) rows: where a voxel's value comes from, as offset from the middle, in voxels; None for no turn.
+        bend: voxels are displaced before that, or None.
         noise: standard deviation of what is added, 0 for none.
         blur: width of a Gaussian in voxels. brightness, contrast: factors. low_resolution: factor of the size.
         gamma_inverted, gamma: exponents.
@@ -46,13 +48,17 @@ class Changes:
     gamma_inverted: Channels = ()
     gamma: Channels = ()
     flips: tuple[int, ...] = ()
+    bend: Bend | None = None
 
     def source(self, patch: Size) -> Size:
         """Voxels of the part of a case that the patch is made of."""
-        if self.turn is None:
+        if self.turn is None and self.bend is None:
             return patch
-        half = (np.array(patch) - 1) / 2
-        beyond = np.abs(np.array(self.turn)) @ half - half  # of each end; negative where things become larger
+        half, reach = (np.array(patch) - 1) / 2, np.zeros(len(patch))
+        if self.bend is not None:
+            reach[len(patch) - self.bend.axes :] = self.bend.reach
+        turn = np.eye(len(patch)) if self.turn is None else np.array(self.turn)
+        beyond = np.abs(turn) @ (half + reach) - half  # of each end; negative where things become larger
         return tuple(p + 2 * math.ceil(more - TINY) for p, more in zip(patch, beyond, strict=True))
 
 
@@ -69,13 +75,16 @@ def draw_changes(
         )
 
     turn = _draw_turn(rng, augmentation, configuration)
+    bend = None
+    if augmentation.elastic is not None:
+        bend = draw_bend(rng, augmentation.elastic, 2 if configuration.in_plane else configuration.n_axes)
     noise = augmentation.noise
     variance = rng.uniform(noise.low, noise.high) if noise is not None and rng.random() < noise.p else 0.0
     return Changes(
         turn, math.sqrt(variance), each(augmentation.blur), each(augmentation.brightness, around_one=True),
         each(augmentation.contrast, around_one=True), each(augmentation.low_resolution),
         each(augmentation.gamma_inverted, around_one=True), each(augmentation.gamma, around_one=True),
-        tuple(axis for axis in range(configuration.n_axes) if augmentation.mirror and rng.random() < 0.5),
+        tuple(axis for axis in range(configuration.n_axes) if augmentation.mirror and rng.random() < 0.5), bend,
     )  # fmt: skip
 
 
@@ -86,18 +95,19 @@ def change_patch(
 
     Args:
         image: (C, *source), source as `changes.source(patch)`.
-        labels: (*source) whole numbers; they are moved, never mixed.
+        labels: (*source) whole numbers, or several such maps (M, *source); they are moved, never mixed.
         patch: size of the result.
         in_plane: a low resolution leaves the first of three axes alone.
 
     Returns:
-        (C, *patch) and (*patch).
+        (C, *patch), and (*patch) or (M, *patch).
 
     Differs: from nnU-Net: labels are turned by the nearest neighbour, not class by class; low resolution is enlarged
     linearly, not with cubic splines.
     """
-    if changes.turn is not None:
-        image, labels = turned(image, labels, changes.turn, patch)
+    if changes.turn is not None or changes.bend is not None:
+        moved = None if changes.bend is None else displacements(changes.bend, patch, device=image.device)
+        image, labels = turned(image, labels, changes.turn, patch, moved)
     if changes.noise:
         image = image + changes.noise * torch.randn_like(image)
     image = _per_channel(image, changes.blur, blurred)
@@ -112,18 +122,25 @@ def change_patch(
     return image, labels
 
 
-def turned(image: Tensor, labels: Tensor, turn: tuple[tuple[float, ...], ...], patch: Size) -> tuple[Tensor, Tensor]:
-    """Resample (C, *source) and (*source) to the patch: voxel o from the middle has what was at `turn` o."""
-    matrix = torch.tensor(turn, dtype=torch.float32, device=image.device)
+def turned(
+    image: Tensor, labels: Tensor, turn: tuple[tuple[float, ...], ...] | None, patch: Size,
+    moved: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Resample (C, *source) and (*source) to the patch: voxel o from the middle has what was at `turn` (o + `moved`).
+
+    Of labels there may be several maps, (M, *source). No turn is the identity.
+    """
+    device = image.device
+    matrix = torch.eye(len(patch), device=device) if turn is None else torch.tensor(turn, device=device)
     axes = [torch.arange(n, dtype=torch.float32, device=image.device) - (n - 1) / 2 for n in patch]
-    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) @ matrix.T
+    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    offsets = (offsets if moved is None else offsets + moved) @ matrix.T
     half = torch.tensor([max(n - 1, 1) / 2 for n in image.shape[1:]], device=image.device)
     grid = (offsets / half).flip(-1).unsqueeze(0)  # torch counts the last axis first
     moved = F.grid_sample(image.unsqueeze(0), grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
-    nearest = F.grid_sample(
-        labels.to(image.dtype)[None, None], grid, mode="nearest", padding_mode="border", align_corners=True
-    )
-    return moved, nearest[0, 0].round().to(labels.dtype)
+    maps = labels.to(image.dtype).reshape(1, -1, *image.shape[1:])
+    nearest = F.grid_sample(maps, grid, mode="nearest", padding_mode="border", align_corners=True)[0]
+    return moved, nearest.round().to(labels.dtype).reshape(*labels.shape[: -len(patch)], *patch)
 
 
 def blurred(x: Tensor, width: float) -> Tensor:

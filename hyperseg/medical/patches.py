@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.medical.augment import Changes, change_patch, draw_changes
+from hyperseg.medical.changes.first_answer import channels_of, disturb
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.topology import Size
 from hyperseg.medical.training import Training
 
 MOST_VOXELS = 10_000  # of a class in a case, that patches may be laid around
-IMAGE, LABELS, VOXELS = "image.npy", "labels.npy", "voxels.npy"
+IMAGE, LABELS, VOXELS, FIRST = "image.npy", "labels.npy", "voxels.npy", "first.npy"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class StoredCase:
         folder: holds `IMAGE` (C, *S) float32, `LABELS` (*S) int16, `VOXELS` (n, axes) int32: where classes are.
         n_channels, shape: C and S.
         starts: (K + 1): rows `starts[k]` to `starts[k + 1]` of `VOXELS` are of class k; background has none.
+        answered: there is `FIRST` (*S) int16 too: the classes that a cascade's first network found.
     """
 
     name: str
@@ -37,6 +39,7 @@ class StoredCase:
     n_channels: int
     shape: Size
     starts: tuple[int, ...]
+    answered: bool = False
 
     def has(self, class_: int) -> bool:
         return self.starts[class_ + 1] > self.starts[class_]
@@ -48,11 +51,15 @@ class StoredCase:
 
 
 class Drawn(NamedTuple):
-    """One patch of a batch: (C, *source) image, (*source) labels, and what is done to them."""
+    """One patch of a batch: (C, *source) image, (*source) labels, and what is done to them.
+
+    Of a cascade's second network also `first`, (*source): the answer of the first, disturbed already.
+    """
 
     image: Tensor
     labels: Tensor
     changes: Changes
+    first: Tensor | None = None
 
 
 def store(folder: Path, name: str, image: NDArray[Any], labels: NDArray[Any], n_classes: int) -> StoredCase:
@@ -96,17 +103,32 @@ def draw_batch(
         middle = foreground_voxel(case, rng) if forced else None
         start = place(case.shape, window(configuration, case.shape), middle, rng)
         changes = draw_changes(rng, training.augmentation, configuration, case.n_channels)
-        drawn.append(patch_at(case, configuration, start, changes))
+        patch = patch_at(case, configuration, start, changes)
+        if patch.first is not None:
+            answer = disturb(patch.first.numpy(), training.augmentation.stage1, len(case.starts) - 1, rng)
+            patch = patch._replace(first=torch.from_numpy(answer))
+        drawn.append(patch)
     return drawn
 
 
 def make_batch(drawn: Sequence[Drawn], configuration: Configuration) -> tuple[Tensor, Tensor]:
-    """(B, C, *patch) float32 and (B, *patch) int64, changed, where the drawn patches are."""
-    done = [
-        change_patch(one.image, one.labels, one.changes, configuration.patch, in_plane=configuration.in_plane)
-        for one in drawn
-    ]
+    """(B, C, *patch) float32 and (B, *patch) int64, changed, where the drawn patches are.
+
+    The second network of a cascade gets a channel for each foreground class of the first answer, behind the others.
+    """
+    done = [_made(one, configuration) for one in drawn]
     return torch.stack([image for image, _ in done]), torch.stack([labels for _, labels in done]).long()
+
+
+def _made(one: Drawn, configuration: Configuration) -> tuple[Tensor, Tensor]:
+    size, in_plane = configuration.patch, configuration.in_plane
+    if one.first is None:
+        return change_patch(one.image, one.labels, one.changes, size, in_plane=in_plane)
+    image, maps = change_patch(
+        one.image, torch.stack([one.labels, one.first]), one.changes, size, in_plane=in_plane
+    )  # fmt: skip
+    further = channels_of(maps[1], configuration.backbone.in_channels - len(image) + 1)
+    return torch.cat([image, further]), maps[0]
 
 
 def window(configuration: Configuration, shape: Size) -> Size:
@@ -158,7 +180,8 @@ def patch_at(case: StoredCase, configuration: Configuration, start: Size, change
     image, labels = cut(case.open(IMAGE), start, size), cut(case.open(LABELS), start, size)
     if flat:
         image, labels = image[:, 0], labels[0]
-    return Drawn(torch.from_numpy(image), torch.from_numpy(labels), changes)
+    first = torch.from_numpy(cut(case.open(FIRST), start, size)) if case.answered and not flat else None
+    return Drawn(torch.from_numpy(image), torch.from_numpy(labels), changes, first)
 
 
 def _turn_of(n: int, position: int, seed: int) -> int:

@@ -59,4 +59,4 @@ def test_refusals(hyperseg: Hyperseg, pictures: str, tmp_path: Path, words: tupl
 
 
 def test_configurations_are_those_of_a_plan() -> None:
-    assert set(CONFIGURATIONS) - {"auto"} == set(get_args(Name)) - {"3d_cascade"}
+    assert set(CONFIGURATIONS) - {"auto", "all"} == set(get_args(Name))

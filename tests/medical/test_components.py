@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from hyperseg.medical.components import keep_largest, largest_component
+from hyperseg.medical.components import keep_largest, largest_component, n_pieces
 
 
 def test_by_hand() -> None:
@@ -16,14 +17,26 @@ def test_by_hand() -> None:
     assert keep_largest(labels, ()) is labels
 
 
-def test_twice_is_once_and_unlabelled_stays() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(-1, 3, (12, 13, 14)).astype(np.int16)
-    for parts in (((1, 2),), ((1,), (2,))):
+@pytest.mark.parametrize(
+    "parts", [((1, 2),), ((1,), (2,)), ((1, 2), (1,)), ((1, 2), (1,), (2,)), ((1, 2, 3), (1,), (2, 3))]
+)
+def test_twice_is_once_and_unlabelled_stays(parts: tuple[tuple[int, ...], ...]) -> None:
+    for seed in range(40):
+        labels = np.random.default_rng(seed).integers(-1, 4, (9, 9)).astype(np.int16)
         once = keep_largest(labels, parts)
         assert (keep_largest(once, parts) == once).all()
-    assert ((once == -1) == (labels == -1)).all()
-    assert set(np.unique(labels[once != labels])) <= {1, 2}
+        assert ((once == -1) == (labels == -1)).all()
+        assert set(np.unique(labels[once != labels])) <= {k for part in parts for k in part}
+        for part in parts:
+            assert n_pieces(np.isin(once, part)) <= 1
+
+
+def test_what_is_cut_from_a_class_may_part_the_foreground() -> None:
+    """The small piece of class 1 is the bridge between two of class 2: all that is done at once, in any order given."""
+    labels = np.array([[1, 1, 2, 1, 2, 2]], np.int16)
+    expected = np.array([[1, 1, 2, 0, 0, 0]], np.int16)
+    assert (keep_largest(labels, ((1, 2), (1,))) == expected).all()
+    assert (keep_largest(labels, ((1,), (1, 2))) == expected).all()
 
 
 def test_nothing_and_one_piece() -> None:

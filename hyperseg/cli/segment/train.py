@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from hyperseg.recipes.segment.folder import SegmentRun
 
-AUTO = "auto"
-CONFIGURATIONS = (AUTO, "2d", "3d", "3d_low")  # checked against the plan's names by a test
+AUTO, ALL = "auto", "all"
+CONFIGURATIONS = (AUTO, ALL, "2d", "3d", "3d_low", "3d_cascade")  # checked against the plan's names by a test
 MINUTES = 30.0
 
 
@@ -47,8 +47,9 @@ class Fold(click.ParamType):
 )  # fmt: skip
 @click.option(
     "--config", "configurations", type=Choice(CONFIGURATIONS), multiple=True,
-    help="A network of the plan; may be given several times: then the best by cross-validation predicts.  "
-    "[default: auto: 3d for volumes, 2d for pictures]",
+    help="A network of the plan; may be given several times, all takes every one: then the best of them and of their "
+    "pairs by cross-validation predicts.  [default: auto: 3d for volumes, 2d for pictures, and the cascade where the "
+    "plan has one and a network has an hour or 2500 steps]",
 )  # fmt: skip
 @click.option("--fold", type=Fold(), metavar="N|all", help="Train this fold only, numbered from 0.  [default: all]")
 @click.option(
@@ -57,6 +58,11 @@ class Fold(click.ParamType):
     f"predicting those of the fold comes on top.  [default: {MINUTES:g}, or as the run was begun]",
 )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), help="Exactly so many steps instead.")
+@click.option(
+    "--mirror/--no-mirror", default=None,
+    help="Cross-validation averages over mirror images (4 times the work for pictures, 8 for volumes), and so does "
+    "prediction with the run.  [default: on a GPU; not on a CPU, where it would often take longer than the training]",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, weights and batches.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
 @watts_option
@@ -65,15 +71,16 @@ class Fold(click.ParamType):
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], fold: int | None,
-    minutes: float | None, steps: int | None, seed: int, device: str, watts: float | None, resume: bool,
-    overwrite: bool, quiet: bool,
+    minutes: float | None, steps: int | None, mirror: bool | None, seed: int, device: str, watts: float | None,
+    resume: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
 
     The cases are divided into five folds; for each of them a network learns from the four others and is tried on it.
     Loss, changes of patches and optimiser are those of nnU-Net's second version (AdamW in trainings of fewer than 2500
     steps), the learning rate falls over as many steps as the time allows. Ctrl-C stops between two steps, --resume goes
-    on. With --steps on a CPU the same seed gives the same weights, interrupted or not.
+    on. With --steps on a CPU the same seed gives the same weights, interrupted or not. Plans of preset msd2018 are
+    trained by the numbers of the first version instead.
 
     Before it begins it tries some steps and tells time, memory and energy to expect; RUN/report.html shows them beside
     what they were, with curves, Dice of every case, and slices.
@@ -107,11 +114,12 @@ def train(
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     with counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress:
         cases = open_cases(folder, progress=progress)
-    order = Order(budget, chosen, fold, watts)
     with counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
         made = plan_of(
             cases, root, plan_file, budget, device=runtime.device, resume=resume, progress=progress
         )  # fmt: skip
+    chosen = tuple(one.name for one in made.configurations) if ALL in configurations else chosen
+    order = Order(budget, chosen, fold, mirror=mirror, watts=watts)
     run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
     write_run_page(run)
     show(run, Console(highlight=False))

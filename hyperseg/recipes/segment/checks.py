@@ -11,12 +11,13 @@ from hyperseg.data.cases import folds
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
+from hyperseg.medical.training import Training
 
 log = logging.getLogger(__name__)
 
 
 def check_plan(plan: Plan, folder: CaseFolder) -> None:
-    """A plan is of this folder's classes and channels, of preset v2, and every class is in some label.
+    """A plan is of this folder's classes and channels, its schedule is whole, and every class is in some label.
 
     Raises:
         SettingError, LabelError: it is not.
@@ -29,8 +30,7 @@ def check_plan(plan: Plan, folder: CaseFolder) -> None:
                 f"the plan is for the {what} {', '.join(planned)}; {folder.root} has {', '.join(there)}. Plan this "
                 "folder by hyperseg segment plan."
             )
-    if plan.preset != "v2":
-        raise SettingError(f"the plan is of preset {plan.preset}; only those of v2 can be trained. Plan with v2.")
+    check_schedule(plan.training)
     empty = [name for name, n in zip(plan.facts.classes, plan.facts.counts, strict=True) if n == 0]
     if empty:
         raise LabelError(
@@ -38,6 +38,20 @@ def check_plan(plan: Plan, folder: CaseFolder) -> None:
         )
     if len(plan.facts.classes) < 2:
         raise LabelError(f"{folder.root}: labels hold {plan.facts.classes[0]} alone: there is nothing to tell apart.")
+
+
+def check_schedule(training: Training) -> None:
+    """SGD falls by a power over epochs, Adam on a plateau: no numbers of one preset go with those of another.
+
+    Raises:
+        SettingError: a plan changed by hand, in which they do not belong together.
+    """
+    schedule = training.schedule
+    falls = schedule.power is not None and schedule.epochs is not None
+    if training.optimiser.kind == "sgd" and not falls:
+        raise SettingError("the plan's optimiser is sgd: give schedule.epochs and schedule.power, as preset v2 does.")
+    if training.optimiser.kind == "adam" and schedule.plateau is None:
+        raise SettingError("the plan's optimiser is adam: give schedule.plateau, as preset msd2018 does.")
 
 
 def chosen_folds(folder: CaseFolder, n: int, seed: int) -> tuple[tuple[str, ...], ...]:

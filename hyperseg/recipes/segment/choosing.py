@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.medical.components import keep_largest
+from hyperseg.medical.components import keep_largest, n_pieces
 from hyperseg.metrics import overlap
 
+Rule = Literal["where better", "where always one"]
 Parts = tuple[tuple[int, ...], ...]  # classes that are one object, see `components.keep_largest`
 
 
@@ -21,14 +22,17 @@ class CaseDice:
 
     Attributes:
         raw: as predicted.
-        single: where each class keeps its largest component alone (the other classes do not matter for it).
-        whole: where the foreground does; `whole_single`: and then each class.
+        single: where each class keeps its largest piece alone (the other classes do not matter for it).
+        whole: where the foreground does.
+        both: where every class does, and then the foreground.
+        pieces: of each class in the label.
     """
 
     raw: tuple[float, ...]
     single: tuple[float, ...]
     whole: tuple[float, ...]
-    whole_single: tuple[float, ...]
+    both: tuple[float, ...]
+    pieces: tuple[int, ...] = ()
 
 
 def dice(found: NDArray[Any], truth: NDArray[Any], class_: int) -> float:
@@ -38,31 +42,52 @@ def dice(found: NDArray[Any], truth: NDArray[Any], class_: int) -> float:
 
 def case_dice(found: NDArray[Any], truth: NDArray[Any], n_classes: int) -> CaseDice:
     """Dice of a predicted case with and without the pieces that could be removed."""
-    whole = keep_largest(found, (tuple(range(1, n_classes)),))
+    single = tuple((k,) for k in range(1, n_classes))
+    whole = (tuple(range(1, n_classes)),)
 
-    def each(labels: NDArray[Any], *, single: bool) -> tuple[float, ...]:
-        return tuple(dice(keep_largest(labels, ((k,),)) if single else labels, truth, k) for k in range(1, n_classes))
+    def each(parts: Parts) -> tuple[float, ...]:
+        kept = keep_largest(found, parts)
+        return tuple(dice(kept, truth, k) for k in range(1, n_classes))
 
-    return CaseDice(
-        each(found, single=False), each(found, single=True), each(whole, single=False), each(whole, single=True)
-    )
+    pieces = tuple(n_pieces(truth == k) for k in range(1, n_classes))
+    return CaseDice(each(()), each(single), each(whole), each((*single, *whole)), pieces)
 
 
-def choose_parts(cases: Sequence[CaseDice]) -> Parts:
-    """What to keep: the foreground's largest piece where mean Dice rises and no class falls, then a class's where its
-    own rises.
+def choose_parts(cases: Sequence[CaseDice], rule: Rule = "where better") -> Parts:
+    """Of what only the largest piece is kept.
 
-    Source: the published code of nnU-Net's second version.
+    "where better": of four ways the one with the best mean Dice of those in which no class falls: nothing; each class
+    whose own Dice rises; the foreground; every class, and then the foreground. What is told of the chosen way is what
+    it does to these cases, see `means_after`. "where always one": each class that is one piece in every label.
+
+    Source: Isensee et al., arXiv 1809.10486 (where always one), and the published code of the second version.
+    Differs: from the second version: the foreground comes last and goes with no class or with all of them, as only
+    then all that is done has been measured, and doing it twice is doing it once.
     """
-    raw, whole = (class_means([getattr(case, name) for case in cases]) for name in ("raw", "whole"))
-    if np.isnan(raw).all():
-        return ()
-    seen = ~np.isnan(raw)
-    together = bool(whole[seen].mean() > raw[seen].mean() and (whole >= raw)[seen].all())
-    before = whole if together else raw
-    single = class_means([case.whole_single if together else case.single for case in cases])
-    first = (tuple(range(1, len(raw) + 1)),) if together else ()
-    return (*first, *((int(k) + 1,) for k in np.flatnonzero(single > before)))
+    n = len(cases[0].raw)
+    if rule == "where always one":
+        return tuple((k + 1,) for k in range(n) if max(case.pieces[k] for case in cases) <= 1)
+    raw, single = means_after(cases, ()), class_means([case.single for case in cases])
+    every, whole = tuple((k + 1,) for k in range(n)), (tuple(range(1, n + 1)),)
+    rising = tuple((int(k) + 1,) for k in np.flatnonzero(single > raw))
+    seen, best = ~np.isnan(raw), 0.0
+    chosen: Parts = ()
+    for parts in (rising, whole, (*every, *whole)):
+        gain = (means_after(cases, parts) - raw)[seen]
+        if gain.size and (gain >= 0).all() and gain.mean() > best:
+            best, chosen = float(gain.mean()), parts
+    return chosen
+
+
+def means_after(cases: Sequence[CaseDice], parts: Parts) -> NDArray[np.float64]:
+    """Mean Dice of each class where of these parts the largest piece alone is kept; parts as `choose_parts` gives."""
+    n = len(cases[0].raw)
+    raw, single, whole, both = (
+        class_means([getattr(case, way) for case in cases]) for way in ("raw", "single", "whole", "both")
+    )
+    if tuple(range(1, n + 1)) in parts:  # of a single class this is the class
+        return both if len(parts) > 1 else whole
+    return np.where([(k,) in parts for k in range(1, n + 1)], single, raw)
 
 
 def class_means(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:

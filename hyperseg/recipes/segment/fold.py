@@ -9,27 +9,27 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from torch import nn
 
 from hyperseg.core import RunError
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, duration
 from hyperseg.engine.meter import metered
-from hyperseg.engine.progress import counted_progress, say
+from hyperseg.engine.progress import say
 from hyperseg.engine.training import History
-from hyperseg.io.cases import CaseFolder, read_case
+from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write import write_json
 from hyperseg.medical.configuration import Configuration
-from hyperseg.medical.networks import UNet
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
-from hyperseg.recipes.segment.choosing import CaseDice, case_dice, class_means
+from hyperseg.medical.training import Training
+from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.costs.spent import used
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, write_fold
-from hyperseg.recipes.segment.learning import SHORT_STEPS, learn, start_net, steps_in
-from hyperseg.recipes.segment.predicting import predict_case
-from hyperseg.recipes.segment.reporting.examples import Slice, example, write_examples
+from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
+from hyperseg.recipes.segment.learning import MOST_EPOCHS, learn, start_net, steps_in, told_optimiser
+from hyperseg.recipes.segment.reporting.examples import Examples, write_examples
 
 UNFINISHED, STEPS = "unfinished", "unfinished-steps.json"
 POINTS = 500  # of a curve in history.json, at most
@@ -49,9 +49,13 @@ class Budget:
 
 def train_fold(
     run: SegmentRun, folder: CaseFolder, configuration: Configuration, fold: int, stored: Mapping[str, StoredCase],
-    budget: Budget, runtime: Runtime,
+    budget: Budget, runtime: Runtime, *, mirror: bool = False,
 ) -> None:  # fmt: skip
     """Train on all cases but the fold's, and write weights and history.
+
+    Args:
+        stored: prepared cases; for the second network of a cascade with the first one's answers.
+        mirror: whole cases are predicted with their mirror images too.
 
     Under `Ctrl-C` the state stays in the fold's folder, and the next call goes on with it.
     """
@@ -71,18 +75,25 @@ def train_fold(
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
     with metered(runtime.device) as trained:
         history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
-    numbers = _numbers(history, steps, configuration)
+    numbers = _numbers(history, steps, configuration, run.plan.training)
+    networks: dict[str, list[nn.Module]] = {configuration.name: [net]}
+    if configuration.after:  # its network of the same fold: the others have seen the cases
+        networks |= networks_of(run, [configuration.after], fold, runtime)
+    slices = Examples()
     with metered(runtime.device) as validated:
-        cases, slices = _evaluated(run, folder, configuration, net, held_out, runtime, title)
+        cases = evaluate(
+            run, folder, [configuration.name], networks, held_out, mirror=mirror, runtime=runtime, title=title,
+            seen=slices.add,
+        )  # fmt: skip
     numbers["cases"] = {name: asdict(case) for name, case in cases.items()}
-    numbers["mirrored"] = _mirrored(runtime)
+    numbers["mirrored"] = mirror
     numbers["prediction_seconds"] = validated.seconds
     numbers["used"] = used(history, trained, validated)
     means = class_means([case.raw for case in cases.values()])
     told = ", ".join(f"{name} {value:.3f}" for name, value in zip(run.plan.facts.classes[1:], means, strict=True))
     told = f"Dice of {counted(len(cases), 'validation case')}: {told} ({duration(history.seconds)} of training)"
     say(f"{title}: {told}", quiet=runtime.quiet)
-    write_examples(here, slices)
+    write_examples(here, slices.kept)
     write_fold(run, configuration.name, fold, net.state_dict(), numbers)
     for file in (here / STEPS, runtime.checkpoint("net")):
         if file is not None:
@@ -109,39 +120,15 @@ def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
     if budget.steps is not None:
         return budget.steps
     schedule = plan.training.schedule
-    assert schedule.epochs is not None
-    return schedule.epochs * schedule.steps
+    return (schedule.epochs or MOST_EPOCHS) * schedule.steps
 
 
-def _evaluated(
-    run: SegmentRun, folder: CaseFolder, configuration: Configuration, net: UNet, names: tuple[str, ...],
-    runtime: Runtime, title: str,
-) -> tuple[dict[str, CaseDice], list[Slice]]:  # fmt: skip
-    """Whole cases predicted, one in memory at a time; on a CPU without mirror images: they take 8 times as long."""
-    found, slices = {}, []
-    with counted_progress(f"{title}: validation cases", unit="cases", quiet=runtime.quiet) as progress:
-        for done, name in enumerate(names, start=1):
-            scene = read_case(folder, folder.case(name))
-            labels = predict_case(
-                scene, run.plan, {configuration.name: [net]}, [configuration.name], mirror=_mirrored(runtime),
-                device=runtime.device,
-            )  # fmt: skip
-            found[name] = case_dice(labels, np.asarray(scene.labels), len(run.plan.facts.classes))
-            slices.append(example(name, found[name].raw, scene, labels))
-            progress(done, len(names))
-    return found, slices
-
-
-def _mirrored(runtime: Runtime) -> bool:
-    return not runtime.device.startswith("cpu")
-
-
-def _numbers(history: History, steps: int, configuration: Configuration) -> dict[str, Any]:
+def _numbers(history: History, steps: int, configuration: Configuration, training: Training) -> dict[str, Any]:
     every = ceil(max(len(history.steps), 1) / POINTS)
     return {
         "steps": steps,
         "batch": configuration.batch,
-        "optimiser": "AdamW, one cycle" if steps < SHORT_STEPS else "SGD, polynomial",
+        "optimiser": told_optimiser(training, steps),
         "seconds": history.seconds,
         "at": history.steps[::every],
         "losses": {name: values[::every] for name, values in history.terms.items()},

@@ -46,6 +46,7 @@ class Record:
         trained: configurations that have been trained, with the folds of each.
         chosen: the configurations that predict, together where there are two.
         largest: classes whose largest piece alone is kept, part by part, see `components.keep_largest`.
+        mirrored: whole cases were predicted with their mirror images in cross-validation, and so new ones are too.
         versions: of Python and libraries.
         found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
     """
@@ -59,6 +60,7 @@ class Record:
     trained: dict[str, list[int]] = field(default_factory=dict)
     chosen: tuple[str, ...] = ()
     largest: tuple[tuple[int, ...], ...] = ()
+    mirrored: bool = True
     versions: dict[str, str] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
 

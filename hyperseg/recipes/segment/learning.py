@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from hyperseg.backbone.conv import seeded
-from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.fit import fit
 from hyperseg.engine.one_cycle import one_cycle, train
+from hyperseg.engine.step.drawn import sent
+from hyperseg.engine.step.plateau import PlateauOfEpochs
 from hyperseg.engine.training import History, Phase
 from hyperseg.losses.dice import supervised_at_levels
 from hyperseg.medical.augment import Changes
@@ -33,7 +34,7 @@ from hyperseg.medical.patches import (
     window,
 )
 from hyperseg.medical.plan import Plan
-from hyperseg.medical.training import Optimiser
+from hyperseg.medical.training import Optimiser, Training
 
 CHECKED = (8, 64)  # patches of a validation: as many as a batch has, but no fewer and no more than these
 TIMED = 4  # steps; the first is not counted
@@ -41,6 +42,8 @@ VALIDATIONS = 10  # of a training
 FEWEST_STEPS = 10
 SHORT_STEPS = 2500  # fewer are a short training: ten of the plan's thousand epochs
 SHORT_LR, SHORT_DECAY, SHORT_RISE = 2e-3, 1e-2, 0.15
+MOST_EPOCHS = 1000  # of a training that ends on a plateau
+LOSS_AVERAGE, ADAM_BETA2 = 0.93, 0.999
 PHASE = "segment"
 Batch = tuple[Tensor, Tensor]
 
@@ -75,6 +78,8 @@ def learn(
 def phase_of(net: UNet, plan: Plan, configuration: Configuration, steps: int) -> Phase:
     """Dice and cross-entropy at all levels that count, with the plan's optimiser where there is time for it.
 
+    Adam on a plateau (preset msd2018) is the plan's own however short a training is, see `_on_plateau`.
+
     Differs: from nnU-Net, in trainings of fewer than `SHORT_STEPS` steps: AdamW over one cycle. SGD with momentum 0.99
     first runs into "all background", and has no time to leave it (Hippocampus, 170 steps: Dice 0.00; so: 0.75).
     """
@@ -88,16 +93,24 @@ def phase_of(net: UNet, plan: Plan, configuration: Configuration, steps: int) ->
         )  # fmt: skip
         return found._asdict()
 
-    power = training.schedule.power
-    if training.optimiser.kind != "sgd" or power is None:
-        raise SettingError("only plans of preset v2 can be trained: plan with --preset v2.")
+    if training.optimiser.kind == "adam":
+        return _on_plateau(net, training, loss, steps)
     if steps < SHORT_STEPS:
         return one_cycle(
             PHASE, loss, net.parameters(), steps=steps, lr=SHORT_LR, weight_decay=SHORT_DECAY, rise=SHORT_RISE
         )  # fmt: skip
+    power = training.schedule.power
+    assert power is not None  # `checks.check_schedule`
     optimiser = _sgd(net, training.optimiser)
     schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, total_iters=steps, power=power)
     return Phase(PHASE, loss, optimiser, clip=training.optimiser.longest_gradient, scheduler=schedule)
+
+
+def told_optimiser(training: Training, steps: int) -> str:
+    """What a network of so many steps is trained by, in words."""
+    if training.optimiser.kind == "adam":
+        return "Adam, plateau"
+    return "AdamW, one cycle" if steps < SHORT_STEPS else "SGD, polynomial"
 
 
 def steps_in(
@@ -131,11 +144,8 @@ def validation(
     def score() -> float:
         both, sizes = np.zeros(n_classes), np.zeros(n_classes)
         for first in range(0, len(drawn), configuration.batch):
-            part = [
-                Drawn(one.image.to(runtime.device), one.labels.to(runtime.device), one.changes)
-                for one in drawn[first : first + configuration.batch]
-            ]
-            image, labels = make_batch(part, configuration)
+            part = drawn[first : first + configuration.batch]
+            image, labels = make_batch(sent(part, torch.device(runtime.device)), configuration)
             with torch.autocast(image.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
                 scores = net(image)
             found = scores.argmax(1)[labels >= 0].cpu().numpy()
@@ -172,3 +182,32 @@ def _sgd(net: UNet, optimiser: Optimiser) -> torch.optim.SGD:
         net.parameters(), lr=optimiser.lr, momentum=optimiser.momentum, nesterov=optimiser.nesterov,
         weight_decay=optimiser.weight_decay,
     )  # fmt: skip
+
+
+def _on_plateau(
+    net: UNet, training: Training, loss: Callable[[Batch], Mapping[str, Tensor]], steps: int
+) -> Phase:  # fmt: skip
+    """Adam whose rate falls to a fifth where the training loss stands still.
+
+    Source: Isensee et al., arXiv 1809.10486; moving mean, weight decay and at most 1000 epochs of its code of 2019.
+    Differs: an epoch has so many steps that a thousand fit into the training, 250 at most, so that the rule in epochs
+    acts in short trainings too. A training goes on to its last step, with a rate that falls no further than to the
+    plan's least one; the original ends there.
+    """
+    how, plateau = training.optimiser, training.schedule.plateau
+    assert plateau is not None  # `checks.check_schedule`
+    optimiser = torch.optim.Adam(
+        net.parameters(), lr=how.lr, betas=(how.momentum, ADAM_BETA2), weight_decay=how.weight_decay,
+        amsgrad=how.amsgrad,
+    )  # fmt: skip
+    schedule = PlateauOfEpochs(
+        optimiser, steps=min(max(steps // MOST_EPOCHS, 1), training.schedule.steps), average=LOSS_AVERAGE,
+        gain=plateau.gain, patience=plateau.epochs, factor=plateau.factor, least=plateau.least_lr,
+    )  # fmt: skip
+
+    def noted(batch: Batch) -> Mapping[str, Tensor]:
+        terms = loss(batch)
+        schedule.note(torch.stack([term.float() for term in terms.values()]).sum())
+        return terms
+
+    return Phase(PHASE, noted, optimiser, clip=how.longest_gradient, scheduler=schedule)

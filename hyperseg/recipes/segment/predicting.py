@@ -50,7 +50,7 @@ class Planned:
 
 
 def predict_images(
-    root: Path, images: Path, *, out: Path, device: str = "auto", mirror: bool = True,
+    root: Path, images: Path, *, out: Path, device: str = "auto", mirror: bool | None = None,
     folds: Sequence[int] | None = None, overlays: bool = False, overwrite: bool = False, quiet: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file) with what a run chose, on the image's own grid and with its header.
@@ -63,6 +63,7 @@ def predict_images(
         out: folder of NAME.nii.gz, NAME.png or (volumes that are arrays) NAME.npy; made where it is not there.
         device: see `choose_device`.
         mirror: average over mirror images too: 4 times the work for pictures, 8 times for volumes, a little better.
+            None does what cross-validation did, so that what it told holds.
         folds: whose networks are averaged; all there are by default.
         overlays: also OUT/overlays/NAME.png: middle slices with the classes over them.
         overwrite: replace files that are there.
@@ -75,7 +76,7 @@ def predict_images(
         DataFileError, SceneError: an image that cannot be read or does not fit the run, or a file that exists.
     """
     run = read_run(root)
-    chosen = run.chosen
+    chosen, mirror = run.chosen, run.record.mirrored if mirror is None else mirror
     parts = _with_first(run.plan, chosen)
     for name in parts:
         check_folds(run, name, folds)

@@ -15,10 +15,13 @@ from hyperseg.medical import networks
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, write_run
+from hyperseg.recipes.segment.held_out.pairs import PAIRS
+from hyperseg.recipes.segment.learning import SHORT_STEPS
 from hyperseg.recipes.segment.narrowing import narrowed
 from hyperseg.recipes.segment.planning import pace_of, plan_cases, read_plan
 
 CACHE, BUDGET, REPORT = "cache", "budget", "report.html"
+LONG_MINUTES = 60.0  # of a network: with so many a cascade is trained too
 WORTHWHILE_STEPS = 200  # that a training of so many minutes should have at least: on a CPU the step is planned for it
 
 
@@ -44,6 +47,23 @@ def budget_of(root: Path, *, otherwise: Budget, resume: bool) -> Budget:
     if resume and (root / RECORD).exists():
         return Budget(**read_run(root).record.found.get(BUDGET, asdict(otherwise)))
     return otherwise
+
+
+def recommended(plan: Plan, budget: Budget) -> tuple[str, ...]:
+    """What is trained where nobody says: "3d" of volumes, "2d" of pictures; where there is time, a cascade too.
+
+    A plan has a cascade where a patch sees less than a quarter of an image. It is trained in trainings that are no
+    short ones: from 2500 steps a network, an hour, or the plan's own length.
+
+    Differs: nnU-Net trains all configurations; `--config all` does.
+    """
+    named = {one.name for one in plan.configurations}
+    single = "3d" if "3d" in named else plan.configurations[0].name
+    short = (budget.steps is not None and budget.steps < SHORT_STEPS) or (
+        budget.minutes is not None and budget.minutes < LONG_MINUTES
+    )
+    cascades = () if short else tuple(one.name for one in plan.configurations if one.after)
+    return (single, *(name for name in cascades if name != single))
 
 
 def plan_of(
@@ -90,7 +110,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
         return run
     if (root / RECORD).exists():
         names = [c.name for c in read_run(root).plan.configurations]
-        for name in (CACHE, *names):
+        for name in (CACHE, PAIRS, *names):
             shutil.rmtree(root / name, ignore_errors=True)
         for file in (root / RECORD, root / PLAN, root / REPORT):
             file.unlink(missing_ok=True)

@@ -1,16 +1,20 @@
-"""What cross-validation says: Dice of every configuration, the best one, and which pieces to keep."""
+"""What cross-validation says: Dice of every configuration and pair, the best one, and which pieces to keep."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hyperseg.recipes.segment.choosing import CaseDice, Parts, choose_parts, class_means
+from hyperseg.core import RunError
+from hyperseg.recipes.segment.choosing import CaseDice, Parts, choose_parts, class_means, means_after
 from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder
+from hyperseg.recipes.segment.held_out.pairs import AND, pair_rows
 
 
 @dataclass(frozen=True)
@@ -23,32 +27,45 @@ class Summary:
 
 
 def summed(run: SegmentRun, trained: Mapping[str, Sequence[int]]) -> Summary:
-    """Compare configurations by mean foreground Dice over all cases, each predicted by the fold that did not see it.
+    """Compare configurations and pairs by mean foreground Dice over all cases, each predicted by the fold's networks.
 
-    Only those trained on all folds are compared, and only where whole cases were predicted. Pieces are chosen on the
-    same cases: what is told of the result afterwards is a little too good, as in every such choice.
+    Only those trained on all folds are compared, and only where whole cases were predicted; pairs where all cases were.
+    Pieces are chosen on the same cases: what is told of the result afterwards is a little too good, as in every such
+    choice.
 
-    Differs: from nnU-Net: single configurations are compared, no pairs.
+    Source: Isensee et al., arXiv 1809.10486, section 2.5, and the published code of the second version.
     """
     n_folds, classes = len(run.record.folds), run.plan.facts.classes
     table: dict[str, Any] = {}
-    whole: dict[str, list[CaseDice]] = {}
+    whole: dict[tuple[str, ...], list[CaseDice]] = {}
     for name, folds in trained.items():
         cases = _cases(run, name, folds)
         if not cases:
             continue
-        means = class_means([case.raw for case in cases])
-        table[name] = {
-            "folds": list(folds), "cases": len(cases), "mean": _mean(means),
-            "classes": dict(zip(classes[1:], map(_known, means), strict=True)),
-        }  # fmt: skip
+        table[name] = _row(cases, folds, classes)
         if len(folds) == n_folds:
-            whole[name] = cases
+            whole[name,] = cases
+    for pair in combinations([name for (name,) in whole], 2):
+        rows = pair_rows(run.root, pair)
+        cases = [case_of(rows[name]) for names in run.record.folds for name in names if name in rows]
+        if len(cases) == sum(map(len, run.record.folds)):
+            whole[pair] = cases
+            table[AND.join(pair)] = _row(cases, range(n_folds), classes)
     if not whole:
         return Summary(numbers={"dice": table})
-    best = max(whole, key=lambda name: table[name]["mean"] or 0.0)
-    parts = choose_parts(whole[best])
-    return Summary((best,), parts, {"dice": table})
+    best = max(whole, key=lambda names: table[AND.join(names)]["mean"] or 0.0)
+    parts = choose_parts(whole[best], run.plan.training.inference.keep_largest)
+    kept = _means(means_after(whole[best], parts), classes)
+    return Summary(best, parts, {"dice": table, "kept": kept})
+
+
+def _row(cases: Sequence[CaseDice], folds: Iterable[int], classes: Sequence[str]) -> dict[str, Any]:
+    means = class_means([case.raw for case in cases])
+    return {"folds": list(folds), "cases": len(cases), **_means(means, classes)}
+
+
+def _means(means: NDArray[np.float64], classes: Sequence[str]) -> dict[str, Any]:
+    return {"mean": _mean(means), "classes": dict(zip(classes[1:], map(_known, means), strict=True))}
 
 
 def _cases(run: SegmentRun, name: str, folds: Sequence[int]) -> list[CaseDice]:
@@ -56,8 +73,19 @@ def _cases(run: SegmentRun, name: str, folds: Sequence[int]) -> list[CaseDice]:
     for fold in folds:
         history = json.loads((fold_folder(run.root, name, fold) / HISTORY).read_text(encoding="utf-8"))
         rows = history.get("cases") or {}
-        found += [CaseDice(**{key: _numbers(values) for key, values in row.items()}) for row in rows.values()]
+        try:
+            found += [case_of(row) for row in rows.values()]
+        except KeyError as error:
+            raise RunError(
+                f"{fold_folder(run.root, name, fold) / HISTORY}: written by another version. Train this fold again."
+            ) from error
     return found
+
+
+def case_of(row: Mapping[str, Sequence[Any]]) -> CaseDice:
+    """Of a case as JSON has it."""
+    raw, single, whole, both = (_numbers(row[way]) for way in ("raw", "single", "whole", "both"))
+    return CaseDice(raw, single, whole, both, tuple(map(int, row["pieces"])))
 
 
 def _numbers(values: Sequence[float | None]) -> tuple[float, ...]:

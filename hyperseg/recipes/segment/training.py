@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from hyperseg.core import SettingError
+from hyperseg.core import RunError, SettingError
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
-from hyperseg.core.words import listed
+from hyperseg.core.words import listed, number
 from hyperseg.engine.meter import metered
-from hyperseg.engine.progress import counted_progress
+from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
@@ -23,7 +22,10 @@ from hyperseg.recipes.segment.checks import check_classes, check_plan, chosen_fo
 from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
-from hyperseg.recipes.segment.starting import BUDGET, CACHE, refuse_existing, start
+from hyperseg.recipes.segment.held_out.first import answer_first
+from hyperseg.recipes.segment.held_out.networks import mirrored
+from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
+from hyperseg.recipes.segment.starting import BUDGET, CACHE, recommended, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
 
 log = logging.getLogger(__name__)
@@ -35,14 +37,17 @@ class Order:
 
     Attributes:
         budget: of each network.
-        configurations: names of the plan; none leaves it to the plan: "3d" for volumes, "2d" for pictures.
-        fold: the only one, or None for all.
+        configurations: names of the plan; none leaves it to `starting.recommended`.
+        fold: the only one, or None for all. The first network of a cascade is trained on all of them in any case.
+        mirror: cases of a fold are predicted with their mirror images; None leaves it to `networks.mirrored`, or to
+            what a run was begun with.
         watts: of the machine at work, for the estimate of energy where the machine does not tell; None assumes some.
     """
 
     budget: Budget
     configurations: tuple[str, ...] = ()
     fold: int | None = None
+    mirror: bool | None = None
     watts: float | None = None
 
 
@@ -70,67 +75,80 @@ def train_cases(
     """
     refuse_existing(root, resume=resume, overwrite=overwrite)
     check_plan(plan, folder)
-    names = order.configurations or (plan.configurations[min(1, len(plan.configurations) - 1)].name,)
-    chosen = [configuration_of(plan, name) for name in dict.fromkeys(names)]
+    names = order.configurations or recommended(plan, order.budget)
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
-    which = _folds_of(order.fold, parts)
+    work = work_of(plan, names, order.fold, len(parts))
     record = Record(
-        str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts, versions=_versions(),
-        found={BUDGET: asdict(order.budget)},
+        str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
+        mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
+    if order.mirror not in (None, run.record.mirrored):
+        was = "with" if run.record.mirrored else "without"
+        raise RunError(f"{root}: was begun {was} mirror images. Resume so, or train into another folder.")
     lock = take(root)
     try:
-        expect(run, folder, chosen, which, order.budget, runtime, watts=order.watts)
-        for configuration in chosen:
-            _train_configuration(run, folder, configuration, which, order.budget, runtime)
+        expect(run, folder, work, order.budget, runtime, watts=order.watts)
+        for configuration, which in work:
+            _train_configuration(run, folder, configuration, which, order, runtime)
+        whole = [one.name for one in plan.configurations if len(trained_folds(run, one.name)) == len(parts)]
+        compare_pairs(run, folder, whole, mirror=run.record.mirrored, runtime=runtime)
         run = _noted(run)
+        _say(run, runtime)
         shutil.rmtree(root / CACHE, ignore_errors=True)
     finally:
         lock.release()
     return run
 
 
-def configuration_of(plan: Plan, name: str) -> Configuration:
-    """A configuration that can be trained by itself.
+def work_of(
+    plan: Plan, names: Sequence[str], fold: int | None, n_folds: int
+) -> list[tuple[Configuration, tuple[int, ...]]]:  # fmt: skip
+    """What is trained, in this order, and on which folds.
+
+    The first network of a cascade comes before the second, and on all folds: the second one learns from what each fold
+    says of the cases that it never saw.
 
     Raises:
-        SettingError: there is none of this name, or it reads the answer of another one.
+        SettingError: a configuration or a fold that there is not.
     """
-    found = plan.configuration(name)
-    if found.after:
-        others = listed((c.name for c in plan.configurations if not c.after), last="or")
-        raise SettingError(f"{name} learns from the answers of {found.after}, which is not built yet: use {others}.")
-    return found
-
-
-def _folds_of(fold: int | None, parts: Sequence[Any]) -> tuple[int, ...]:
-    if fold is None:
-        return tuple(range(len(parts)))
-    if not 0 <= fold < len(parts):
-        raise SettingError(f"fold {fold} is unknown: there are {len(parts)}, numbered from 0. Or train all of them.")
-    return (fold,)
+    if fold is not None and not 0 <= fold < n_folds:
+        raise SettingError(f"fold {fold} is unknown: there are {n_folds}, numbered from 0. Or train all of them.")
+    every = tuple(range(n_folds))
+    asked = every if fold is None else (fold,)
+    chosen = [plan.configuration(name) for name in dict.fromkeys(names)]
+    firsts = [plan.configuration(one.after) for one in chosen if one.after]
+    found = {one.name: (one, every) for one in firsts}
+    for one in chosen:
+        found.setdefault(one.name, (one, asked))
+    if asked != every and firsts:
+        log.info("%s is trained on all folds: its answers are what a cascade learns from.", firsts[0].name)
+    return list(found.values())
 
 
 def _train_configuration(
-    run: SegmentRun, folder: CaseFolder, configuration: Configuration, which: Sequence[int], budget: Budget,
+    run: SegmentRun, folder: CaseFolder, configuration: Configuration, which: Sequence[int], order: Order,
     runtime: Runtime,
 ) -> None:  # fmt: skip
     missing = [fold for fold in which if fold not in trained_folds(run, configuration.name)]
     if not missing:
         return
-    title = f"Preparing cases for {configuration.name}"
+    cache, title = run.root / CACHE, f"Preparing cases for {configuration.name}"
     with counted_progress(title, unit="cases", quiet=runtime.quiet) as progress, metered(runtime.device) as usage:
-        stored = cache_cases(
-            folder, run.plan, configuration, run.root / CACHE / configuration.name, progress=progress
-        )  # fmt: skip
+        stored = cache_cases(folder, run.plan, configuration, cache / configuration.name, progress=progress)
     note_preparing(run, configuration.name, usage)
     for fold in missing:
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
+    mirror = run.record.mirrored
+    after = [one.name for one in run.plan.configurations if one.after == configuration.name]
+    forget_pairs(run.root, [configuration.name, *after])
+    if configuration.after:
+        stored = answer_first(run, folder, configuration, stored, mirror=mirror, runtime=runtime)
     for fold in missing:
-        train_fold(run, folder, configuration, fold, stored, budget, runtime)
+        train_fold(run, folder, configuration, fold, stored, order.budget, runtime, mirror=mirror)
         _noted(run)  # whatever comes, this fold can predict
-    shutil.rmtree(run.root / CACHE / configuration.name, ignore_errors=True)
+    for name in (configuration.name, *after):
+        shutil.rmtree(cache / name, ignore_errors=True)  # answers of networks that were there before are old
 
 
 def _noted(run: SegmentRun) -> SegmentRun:
@@ -146,6 +164,20 @@ def _noted(run: SegmentRun) -> SegmentRun:
         found={**run.record.found, **found.numbers, "costs": compared(run, trained)},
     )  # fmt: skip
     return write_run(run.root, run.plan, record)
+
+
+def _say(run: SegmentRun, runtime: Runtime) -> None:
+    """What predicts, and what its pieces do to Dice of the very cases that they were chosen on."""
+    record, classes = run.record, run.plan.facts.classes
+    if not record.largest or "kept" not in record.found:
+        return
+    before = record.found["dice"][AND.join(record.chosen)]["mean"]
+    parts = listed(" and ".join(classes[k] for k in part) for part in record.largest)
+    say(
+        f"{AND.join(record.chosen)}: mean Dice {number(before, 3)}, {number(record.found['kept']['mean'], 3)} where "
+        f"the largest piece alone is kept of {parts}",
+        quiet=runtime.quiet,
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from hyperseg.medical.cost.counts import forward_madds, scores_memory, training_
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.costs.pace import Pace
 from hyperseg.recipes.segment.fold import Budget
-from hyperseg.recipes.segment.learning import CHECKED, FEWEST_STEPS, VALIDATIONS
+from hyperseg.recipes.segment.learning import CHECKED, FEWEST_STEPS, MOST_EPOCHS, VALIDATIONS
 
 HOUR_S = 3600.0
 
@@ -62,7 +62,9 @@ class Estimate:
         return self.watts * self.seconds(folds) / HOUR_S
 
 
-def estimate(plan: Plan, one: Configuration, pace: Pace, budget: Budget, *, n_cases: int, n_folds: int) -> Estimate:
+def estimate(
+    plan: Plan, one: Configuration, pace: Pace, budget: Budget, *, n_cases: int, n_folds: int, mirror: bool = False
+) -> Estimate:
     """What a network takes.
 
     Args:
@@ -70,13 +72,14 @@ def estimate(plan: Plan, one: Configuration, pace: Pace, budget: Budget, *, n_ca
         pace: of the machine with this network.
         budget: of a fold's training.
         n_cases, n_folds: of the data set.
+        mirror: cases of a fold are predicted with their mirror images too.
     """
     n_classes = len(plan.facts.classes)
     size = (*plan.size[: len(plan.size) - one.n_axes], *one.size)  # a network of planes has slices of a volume
     seen, mirrors = pace.windows * pace.window_s, 2**one.n_axes
     patches = min(max(one.batch, CHECKED[0]), CHECKED[1])
     steps, training_s = _training(plan, budget, pace, patches * pace.window_s)
-    mirrored = mirrors if not pace.device.startswith("cpu") else 1  # as folds are validated
+    mirrored = mirrors if mirror else 1
     return Estimate(
         training_madds(one, n_classes), forward_madds(one.backbone, one.patch, n_classes), pace.windows, mirrors,
         n_cases, n_folds, steps, pace.step_s, pace.around_s + seen, pace.around_s + seen * mirrors * n_folds,
@@ -95,6 +98,6 @@ def _training(plan: Plan, budget: Budget, pace: Pace, check_s: float) -> tuple[i
         seconds = 60 * budget.minutes
         steps = max(FEWEST_STEPS, int((seconds * (1 - pace.waiting) - VALIDATIONS * check_s) / pace.step_s))
         return steps, max(seconds, steps * pace.step_s + VALIDATIONS * check_s)
-    steps = budget.steps if budget.steps is not None else (schedule.epochs or 0) * schedule.steps
+    steps = budget.steps if budget.steps is not None else (schedule.epochs or MOST_EPOCHS) * schedule.steps
     checks = ceil(steps / max(steps // VALIDATIONS, 1))
     return steps, steps * pace.step_s + checks * check_s

@@ -44,11 +44,11 @@ def tried(folder: CaseFolder, plan: Plan, one: Configuration, *, watts: float | 
 
 
 def expect(
-    run: SegmentRun, folder: CaseFolder, chosen: Sequence[Configuration], which: Sequence[int], budget: Budget,
+    run: SegmentRun, folder: CaseFolder, work: Sequence[tuple[Configuration, Sequence[int]]], budget: Budget,
     runtime: Runtime, *, watts: float | None = None,
 ) -> None:  # fmt: skip
     """Estimate what is about to be trained, say it, and keep it; not where an estimate of this budget is there."""
-    for one in chosen:
+    for one, which in work:
         if not set(which) - set(trained_folds(run, one.name)):
             continue
         file = run.root / one.name / COSTS
@@ -58,7 +58,15 @@ def expect(
             with working(f"Trying how fast {one.name} is", quiet=runtime.quiet):
                 pace = measure_pace(folder, run.plan, one, runtime, watts=watts)
             folds = run.record.folds
-            found = estimate(run.plan, one, pace, budget, n_cases=sum(map(len, folds)), n_folds=len(folds))
+            found = estimate(
+                run.plan,
+                one,
+                pace,
+                budget,
+                n_cases=sum(map(len, folds)),
+                n_folds=len(folds),
+                mirror=run.record.mirrored,
+            )
             make_folder(file.parent)
             write_json(file, kept | {"budget": asdict(budget), "pace": asdict(pace), "estimate": asdict(found)})
         say(expected(one.name, found, len(which)), quiet=runtime.quiet)

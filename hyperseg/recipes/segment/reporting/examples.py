@@ -21,9 +21,15 @@ EXAMPLES = "slices.npz"
 NAMES = ("worst", "median", "best")
 
 
-def example(name: str, dice: Sequence[float], scene: Scene, labels: NDArray[Any]) -> Slice:
-    """A slice of a case that was read, and its prediction; `dice` of each class, NaN where it is in neither."""
-    return slice_of_scene(name, mean_of(dice), scene, labels)
+class Examples:
+    """Slices of cases as they are predicted."""
+
+    def __init__(self) -> None:
+        self.kept: list[Slice] = []
+
+    def add(self, name: str, dice: Sequence[float], scene: Scene, labels: NDArray[Any]) -> None:
+        """Keep a slice of a case that was read, and of its prediction; `dice` of each class, NaN where it has none."""
+        self.kept.append(slice_of_scene(name, mean_of(dice), scene, labels))
 
 
 def mean_of(dice: Sequence[float]) -> float:

@@ -16,6 +16,7 @@ from hyperseg.core.words import counted, duration, listed, number, runs, thousan
 from hyperseg.medical.explain import explain, table
 from hyperseg.recipes.segment.costs.sentences import HEADS, how_measured, rows
 from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder
+from hyperseg.recipes.segment.held_out.pairs import AND
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
 from hyperseg.recipes.segment.starting import REPORT
 from hyperseg.report.page import write_page
@@ -46,15 +47,15 @@ def write_run_page(run: SegmentRun) -> Path:
         the file.
     """
     sections, name = run_sections(run), run.root.resolve().name
-    record, numbers = run.record, run.record.found.get("dice", {})
-    best = record.chosen or tuple(record.trained)[:1]
-    row = numbers.get(best[0], {}) if best else {}
-    tiles = [("mean Dice" if best else "", number(row.get("mean"), 3))] if row else []
+    record = run.record
+    best = AND.join(record.chosen or tuple(record.trained)[:1])
+    row = record.found.get("dice", {}).get(best, {})
+    tiles = [("mean Dice", number(row["mean"], 3))] if row else []
     tiles += [(f"Dice, {one}", number(value, 3)) for one, value in list(row.get("classes", {}).items())[:4]]
     lead = (
         f"Networks for {record.folder}: {counted(sum(map(len, record.folds)), 'case')} in "
         f"{counted(len(record.folds), 'fold')}, classes {listed(record.classes[1:], most=8)}.",
-        f"Figures above are of {listed(best)}: each case was predicted by the network of the fold that never saw it."
+        f"Figures below are of {best}: each case was predicted by the network of the fold that never saw it."
         if row else "No network has been trained yet.",
     )  # fmt: skip
     target = run.root / REPORT
@@ -108,6 +109,8 @@ def _result(run: SegmentRun, cases: Mapping[str, Sequence[Scored]]) -> Section:
     if record.chosen:
         parts = [" and ".join(record.classes[k] for k in part) for part in record.largest]
         kept = f" The largest piece alone is kept of {listed(parts)}." if parts else " No piece is removed."
+        if parts and "kept" in record.found:
+            kept += f" With that, mean Dice is {number(record.found['kept']['mean'], 3)}."
         said.append(f"{listed(record.chosen)} {'predict' if len(record.chosen) > 1 else 'predicts'}.{kept}")
         cautions.append(
             "What was chosen, and which pieces are kept, was decided on the same cases as the Dice above, which is "

@@ -29,7 +29,7 @@ def write_score_page(target: Path, found: Scored) -> None:
     lead = (
         f"{found.predictions} against {found.labels}: {counted(len(found.cases), 'case')}, "
         f"{counted(len(found.classes), 'class', 'classes')} ({listed(found.classes.values(), most=8)}).",
-        "Figures above are means over classes of their means over cases.",
+        "Figures below are means over classes of their means over cases.",
     )
     title = f"Scores of {found.predictions.name or found.predictions}"
     write_page(target, score_sections(found), title=title, lead=lead, tiles=tiles)

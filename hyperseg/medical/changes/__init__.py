@@ -1,0 +1,1 @@
+"""Changes of training patches that have files of their own."""

@@ -1,0 +1,1 @@
+"""What the networks of a fold say of the cases that they never saw."""
