@@ -19,6 +19,7 @@ from hyperseg.report.findings import Metrics, Row
 from hyperseg.report.groups import groups_line, groups_section
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from rich.console import Console
 
 WITH_THE_MAP = ("map", "groups", "errors", "confidence", "applicability")
@@ -62,8 +63,31 @@ def write_report(
     Raises:
         RunError: the file cannot be written.
     """
-    page = render_report(metrics, figures=figures, sections=sections, title=title)
-    target = Path(path)
+    _write(Path(path), render_report(metrics, figures=figures, sections=sections, title=title))
+
+
+def write_page(
+    path: str | os.PathLike[str], sections: Sequence[Section], *, title: str, lead: Sequence[str] = (),
+    tiles: Sequence[tuple[str, str]] = (),
+) -> None:  # fmt: skip
+    """Write sections alone as one HTML file that loads nothing from anywhere.
+
+    Args:
+        path: file to write; it appears whole or not at all.
+        sections: in this order; the cautions of all of them stand above the first.
+        title: heading.
+        lead: paragraphs below it.
+        tiles: name and value of the figures that matter most.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    cautions = [sentence for section in sections for sentence in section.cautions]
+    page = _environment().get_template("sections.html.j2")
+    _write(Path(path), page.render(title=title, sections=sections, lead=lead, tiles=tiles, cautions=cautions))
+
+
+def _write(target: Path, page: str) -> None:
     try:
         with replaced(target) as temporary:
             temporary.write_text(page, encoding="utf-8", newline="\n")
@@ -77,21 +101,16 @@ def write_report(
 
 def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], sections: Sequence[Section], title: str) -> str:
     """The HTML text of `write_report`."""
-    from jinja2 import Environment, StrictUndefined
-
     repeats = int(metrics.get("repeats") or 1)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = _environment()
     environment.filters |= {
         "number": number,
         "spread": lambda value, digits=2: findings.spread(value, repeats, digits),
         "count": partial(thousands, space=NARROW),
         "seconds": _seconds,
-        "setting": findings.setting,
-        "data_url": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}",
     }
-    source = resources.files("hyperseg.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     table = findings.rows(metrics)
-    return environment.from_string(source).render(
+    return environment.get_template("report.html.j2").render(
         title=title,
         metrics=metrics,
         scene=metrics.get("scene") or {},
@@ -114,6 +133,23 @@ def render_report(metrics: Metrics, *, figures: Mapping[str, bytes], sections: S
         with_the_map=[n for n in WITH_THE_MAP if n in figures] + [n for n in figures if n not in CAPTIONS],
         extra={k: metrics[k] for k in ("settings", "versions", "times_s") if metrics.get(k)},
     )
+
+
+def _environment() -> Environment:
+    """Templates of this package; what they show is escaped."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    def source(name: str) -> str:
+        return resources.files("hyperseg.report").joinpath(name).read_text(encoding="utf-8")
+
+    made = Environment(
+        loader=FunctionLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {
+        "setting": findings.setting,
+        "data_url": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}",
+    }
+    return made
 
 
 def print_summary(metrics: Metrics, *, folder: str | os.PathLike[str], console: Console | None = None) -> None:

@@ -9,6 +9,7 @@ import click
 
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.costs import show_planned, watts_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,15 +39,16 @@ PRESETS = ("v2", "msd2018")  # checked against `Preset` by a test: its module wo
     metavar="SECONDS",
     type=click.FloatRange(0, min_open=True),
     help="How long a training step may take on this machine's CPU: batches, then patches become smaller; of v2. The "
-    "machine's pace is measured; the time can be off by a factor of two or three.",
+    "machine's pace is tried, and time, memory and energy of training and predicting are told.",
 )
+@watts_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan to this file (JSON).")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, and no words.")
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def plan(
-    folder: Path, preset: Preset, gigabytes: float | None, patience: float | None, out: Path | None, as_json: bool,
-    overwrite: bool, quiet: bool,
+    folder: Path, preset: Preset, gigabytes: float | None, patience: float | None, watts: float | None,
+    out: Path | None, as_json: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Plan the networks for the images or volumes in DIR, and say why they are as they are.
 
@@ -83,6 +85,8 @@ def plan(
         click.echo(json.dumps(to_json(made), indent=2, ensure_ascii=False))
     else:
         show(made, Console(highlight=False))
+        if patience is not None:
+            show_planned(cases, made, Console(highlight=False), watts=watts, quiet=quiet)
     if out is not None:
         write_json(out, to_json(made))
         if not as_json:

@@ -25,9 +25,15 @@ WORST = 3  # cases that are named
     "--out", type=click.Path(dir_okay=False, path_type=Path),
     help="Also write everything, by case and class, to this file (JSON), metrics.json say.",
 )  # fmt: skip
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write a page (HTML) with tables by class and case, the worst cases first, and slices.",
+)  # fmt: skip
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def score(predictions: Path, labels: Path, out: Path | None, overwrite: bool, quiet: bool) -> None:
+def score(
+    predictions: Path, labels: Path, out: Path | None, report: Path | None, overwrite: bool, quiet: bool
+) -> None:  # fmt: skip
     """Score PRED against LABELS: Dice, IoU, HD95 and ASSD of every class, mean and spread over cases.
 
     PRED is a file or a folder of predictions. LABELS is a file, a folder of label files, or a whole data set, whose
@@ -40,7 +46,7 @@ def score(predictions: Path, labels: Path, out: Path | None, overwrite: bool, qu
     \b
     Examples:
       hyperseg segment score predicted Task04_Hippocampus
-      hyperseg segment score predicted truth --out metrics.json
+      hyperseg segment score predicted truth --out metrics.json --report report.html
     """
     from rich.console import Console
 
@@ -49,14 +55,19 @@ def score(predictions: Path, labels: Path, out: Path | None, overwrite: bool, qu
     from hyperseg.io.write.targets import check_targets
     from hyperseg.recipes.segment.scoring import score_cases
 
-    if out is not None:
-        check_targets([out], inputs=[predictions, labels], overwrite=overwrite)
+    targets = [path for path in (out, report) if path is not None]
+    check_targets(targets, inputs=[predictions, labels], overwrite=overwrite)
     with counted_progress(f"Scoring {predictions}", unit="cases", quiet=quiet) as progress:
         found = score_cases(predictions, labels, progress=progress)
     show(found, Console(highlight=False))
     if out is not None:
         write_json(out, found.to_json())
-        click.echo(f"written to {out}")
+    if report is not None:
+        from hyperseg.recipes.segment.reporting.score_page import write_score_page
+
+        write_score_page(report, found)
+    for path in targets:
+        click.echo(f"written to {path}")
 
 
 def show(found: Scored, console: Console) -> None:

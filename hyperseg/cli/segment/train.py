@@ -9,6 +9,7 @@ import click
 
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
+from hyperseg.cli.segment.costs import show_costs, watts_option
 from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
@@ -64,13 +65,14 @@ class Fold(click.ParamType):
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, weights and batches.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
+@watts_option
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: what is trained already stays.")
 @click.option("--overwrite", is_flag=True, help="Remove the run that is there; never anything else.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], fold: int | None,
-    minutes: float | None, steps: int | None, mirror: bool | None, seed: int, device: str, resume: bool,
-    overwrite: bool, quiet: bool,
+    minutes: float | None, steps: int | None, mirror: bool | None, seed: int, device: str, watts: float | None,
+    resume: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
 
@@ -79,6 +81,9 @@ def train(
     steps), the learning rate falls over as many steps as the time allows. Ctrl-C stops between two steps, --resume goes
     on. With --steps on a CPU the same seed gives the same weights, interrupted or not. Plans of preset msd2018 are
     trained by the numbers of the first version instead.
+
+    Before it begins it tries some steps and tells time, memory and energy to expect; RUN/report.html shows them beside
+    what they were, with curves, Dice of every case, and slices.
 
     \b
     Examples:
@@ -93,6 +98,7 @@ def train(
     from hyperseg.engine.progress import counted_progress
     from hyperseg.io.cases import open_cases
     from hyperseg.recipes.segment.fold import Budget
+    from hyperseg.recipes.segment.reporting.run_page import write_run_page
     from hyperseg.recipes.segment.starting import budget_of, plan_of, refuse_existing
     from hyperseg.recipes.segment.training import Order, train_cases
 
@@ -113,8 +119,9 @@ def train(
             cases, root, plan_file, budget, device=runtime.device, resume=resume, progress=progress
         )  # fmt: skip
     chosen = tuple(one.name for one in made.configurations) if ALL in configurations else chosen
-    order = Order(budget, chosen, fold, mirror=mirror)
+    order = Order(budget, chosen, fold, mirror=mirror, watts=watts)
     run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
+    write_run_page(run)
     show(run, Console(highlight=False))
 
 
@@ -124,6 +131,7 @@ def show(run: SegmentRun, console: Console) -> None:
     from rich.text import Text
 
     from hyperseg.core.words import listed, number, runs
+    from hyperseg.recipes.segment.reporting.run_page import REPORT
 
     classes = run.record.classes
     table = run.record.found.get("dice", {})
@@ -139,4 +147,5 @@ def show(run: SegmentRun, console: Console) -> None:
         parts = [" and ".join(classes[k] for k in part) for part in run.record.largest]
         kept = f"; the largest piece alone is kept of {listed(parts)}" if parts else ""
         console.print(f"{listed(run.record.chosen)} predicts{kept}", markup=False, soft_wrap=True)
-    console.print(f"written to {run.root}", markup=False, soft_wrap=True)
+    show_costs(run.record.found.get("costs") or {}, console)
+    console.print(f"written to {run.root}; look at {run.root / REPORT}", markup=False, soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import ceil
@@ -16,6 +15,7 @@ from hyperseg.core import RunError
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, duration
+from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import say
 from hyperseg.engine.training import History
 from hyperseg.io.cases import CaseFolder
@@ -25,9 +25,11 @@ from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Training
 from hyperseg.recipes.segment.choosing import class_means
+from hyperseg.recipes.segment.costs.spent import used
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
 from hyperseg.recipes.segment.learning import MOST_EPOCHS, learn, start_net, steps_in, told_optimiser
+from hyperseg.recipes.segment.reporting.examples import Examples, write_examples
 
 UNFINISHED, STEPS = "unfinished", "unfinished-steps.json"
 POINTS = 500  # of a curve in history.json, at most
@@ -71,22 +73,27 @@ def train_fold(
     write_json(here / STEPS, {"steps": steps, "budget": asdict(budget)})
     title = f"{configuration.name}, fold {fold}"
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
-    history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
+    with metered(runtime.device) as trained:
+        history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
     numbers = _numbers(history, steps, configuration, run.plan.training)
-    began = time.perf_counter()
     networks: dict[str, list[nn.Module]] = {configuration.name: [net]}
     if configuration.after:  # its network of the same fold: the others have seen the cases
         networks |= networks_of(run, [configuration.after], fold, runtime)
-    cases = evaluate(
-        run, folder, [configuration.name], networks, held_out, mirror=mirror, runtime=runtime, title=title
-    )  # fmt: skip
+    slices = Examples()
+    with metered(runtime.device) as validated:
+        cases = evaluate(
+            run, folder, [configuration.name], networks, held_out, mirror=mirror, runtime=runtime, title=title,
+            seen=slices.add,
+        )  # fmt: skip
     numbers["cases"] = {name: asdict(case) for name, case in cases.items()}
     numbers["mirrored"] = mirror
-    numbers["prediction_seconds"] = time.perf_counter() - began
+    numbers["prediction_seconds"] = validated.seconds
+    numbers["used"] = used(history, trained, validated)
     means = class_means([case.raw for case in cases.values()])
     told = ", ".join(f"{name} {value:.3f}" for name, value in zip(run.plan.facts.classes[1:], means, strict=True))
     told = f"Dice of {counted(len(cases), 'validation case')}: {told} ({duration(history.seconds)} of training)"
     say(f"{title}: {told}", quiet=runtime.quiet)
+    write_examples(here, slices.kept)
     write_fold(run, configuration.name, fold, net.state_dict(), numbers)
     for file in (here / STEPS, runtime.checkpoint("net")):
         if file is not None:

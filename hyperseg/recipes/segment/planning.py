@@ -24,7 +24,8 @@ def plan_cases(
 
     Args:
         folder: as `open_cases` gives it.
-        preset, gigabytes, patience: see `make_plan`; the pace that patience needs is measured here, on the CPU.
+        preset, gigabytes, patience: see `make_plan`; the pace that patience needs is measured here, on the CPU: with a
+            small network first, then with the one that was planned by that.
         progress: told how many cases of how many were looked at.
 
     Raises:
@@ -38,7 +39,21 @@ def plan_cases(
         from hyperseg.medical.networks import measure_pace
 
         pace = measure_pace(seen.n_axes)
+    plan = make_plan(seen, preset=preset, gigabytes=gigabytes, patience=patience, pace=pace)
+    if patience is None:
+        return plan
+    pace = pace_of(folder, plan, "cpu")
     return make_plan(seen, preset=preset, gigabytes=gigabytes, patience=patience, pace=pace)
+
+
+def pace_of(folder: CaseFolder, plan: Plan, device: str) -> float:
+    """Feature values a second in training steps of the network that a plan is mainly about: the whole, else planes."""
+    from hyperseg.core.runtime import Runtime
+    from hyperseg.engine.device import choose_precision
+    from hyperseg.recipes.segment.costs.pace import values_pace
+
+    one = plan.configurations[min(1, len(plan.configurations) - 1)]
+    return values_pace(folder, plan, one, Runtime(device=device, precision=choose_precision(device), quiet=True))
 
 
 def take_fingerprint(folder: CaseFolder, *, progress: Progress | None = None) -> Fingerprint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, DataFileError, LabelError
+from hyperseg.core import UNLABELLED
 from hyperseg.core.words import counted, some
-from hyperseg.io.cases import CaseFolder, open_cases
-from hyperseg.io.cases.decathlon import FILE
-from hyperseg.io.cases.decode import decode_label
-from hyperseg.io.cases.layouts import plain_layout
-from hyperseg.io.cases.names import case_of_label, files_in, plain_names, stem_of
-from hyperseg.io.cases.picture import Picture
-from hyperseg.io.cases.read import REMEDY, classes_of, misfit, read_image, read_label
+from hyperseg.io.cases import CaseFolder
+from hyperseg.io.cases.picture import spacing_of, turned
 from hyperseg.metrics import mean_and_std
 from hyperseg.metrics.overlap import RULE, Overlap, overlap
+from hyperseg.recipes.segment.scores.pairs import Pair, Pairs, paired
+from hyperseg.report.segment.slices import Slice, slice_of
 
 FIGURES = ("dice", "iou", "hd95", "assd")
-Codes = NDArray[Any]
 Progress = Callable[[int, int], None]
 
 
@@ -105,20 +101,12 @@ def score_cases(predictions: Path, labels: Path, *, progress: Progress | None = 
         DataFileError: nothing there, or no two names that fit.
         LabelError: a prediction on another grid than its label, or of codes that are no classes.
     """
-    predicted = _files(predictions, "predictions")
-    folder = _data_set(labels)
-    truth: Mapping[str, Callable[[], Picture]]
-    truth = _of_files(labels, predicted) if folder is None else _of_data_set(folder)
-    names = sorted(predicted.keys() & truth.keys())
-    if not names:
-        raise DataFileError(
-            f"{predictions}: no file has the name of one in {labels} ({some(sorted(predicted), 2)} against "
-            f"{some(sorted(truth), 2) or 'nothing'}). Predictions and labels are paired by their names."
-        )
+    pairs = paired(predictions, labels)
+    folder, names = pairs.folder, pairs.names
     cases: dict[str, dict[int, Overlap]] = {}
     units, codes = set(), set() if folder is None else set(folder.codes[1:])
     for done, name in enumerate(names, start=1):
-        cases[name], unit = _case(predicted[name], truth[name](), folder)
+        cases[name], unit = _case(pairs.read(name))
         units.add(unit)
         codes |= cases[name].keys()
         if progress is not None:
@@ -127,78 +115,41 @@ def score_cases(predictions: Path, labels: Path, *, progress: Progress | None = 
     nothing = Overlap(nan, nan, nan, nan, 0, 0)
     classes = {code: _name(code, folder) for code in sorted(codes)}
     full = {name: {code: found.get(code, nothing) for code in classes} for name, found in cases.items()}
-    notes = [_left_over("label", truth.keys() - predicted.keys(), "prediction"),
-             _left_over("prediction", predicted.keys() - truth.keys(), "label")]  # fmt: skip
+    notes = [_left_over("label", pairs.truth.keys() - pairs.predicted.keys(), "prediction"),
+             _left_over("prediction", pairs.predicted.keys() - pairs.truth.keys(), "label")]  # fmt: skip
     return Scored(
         predictions, labels, classes, full, "px" if "px" in units else "mm", tuple(filter(None, notes))
     )  # fmt: skip
 
 
-def _case(file: Path, truth: Picture, folder: CaseFolder | None) -> tuple[dict[int, Overlap], str]:
+def examples(found: Scored, names: Sequence[str]) -> list[Slice]:
+    """Slices of cases that were scored, read once more; numbers are places in `found.classes`, from 1."""
+    pairs = paired(found.predictions, found.labels)
+    return [_example(found, pairs, name) for name in names]
+
+
+def _example(found: Scored, pairs: Pairs, name: str) -> Slice:
+    pair, place = pairs.read(name), {code: k for k, code in enumerate(found.classes, start=1)}
+    cube, spacing = pairs.image(name), spacing_of(pair.place, pair.truth.ndim)
+
+    def numbered(labels: NDArray[Any]) -> NDArray[np.int16]:
+        shown = np.where(labels < 0, UNLABELLED, 0).astype(np.int16)
+        for k in np.unique(labels[labels > 0]):
+            shown[labels == k] = place[pair.code(int(k))]
+        return turned(shown, pair.place)
+
+    return slice_of(
+        name, found.of_case(name), numbered(pair.truth), numbered(pair.found),
+        cube=None if cube is None else turned(cube, pair.place), spacing=spacing, upright=pair.place is not None,
+    )  # fmt: skip
+
+
+def _case(pair: Pair) -> tuple[dict[int, Overlap], str]:
     """Scores by code of all foreground classes that are in either file, and the unit of distances."""
-    found = decode_label(file)
-    if (why := misfit(truth, found)) is not None:
-        raise LabelError(f"{file}: {why} than its label. {REMEDY}")
-    expected, made = truth.array[..., 0], found.array[..., 0]
-    if folder is None:
-        expected, made = _one_spelling(expected, made)
-        background, table = 0, None
-    else:
-        expected, made = classes_of(Path(f"the label of {file.name}"), expected, folder), classes_of(file, made, folder)
-        made = np.where(expected == UNLABELLED, UNLABELLED, made)
-        background, table = 0, folder.codes
-    spacing = None if truth.place is None else truth.place.spacing
-    kinds = sorted({int(k) for k in (*np.unique(expected), *np.unique(made))} - {background, UNLABELLED})
-    scores = {k if table is None else table[k]: overlap(expected == k, made == k, spacing) for k in kinds}
+    spacing = None if pair.place is None else pair.place.spacing
+    kinds = sorted({int(k) for k in (*np.unique(pair.truth), *np.unique(pair.found))} - {0, UNLABELLED})
+    scores = {pair.code(k): overlap(pair.truth == k, pair.found == k, spacing) for k in kinds}
     return scores, "px" if spacing is None else "mm"
-
-
-def _one_spelling(expected: Codes, made: Codes) -> tuple[Codes, Codes]:
-    """Masks of which one says 1 and the other 255 for the only class mean the same."""
-    kinds = [set(np.unique(codes).tolist()) - {0} for codes in (expected, made)]
-    if {1} in kinds and {255} in kinds:
-        return (expected > 0).astype(np.uint8), (made > 0).astype(np.uint8)
-    return expected, made
-
-
-def _files(place: Path, what: str) -> dict[str, Path]:
-    """Files by the names of their cases."""
-    if place.is_file():
-        return {stem_of(place): place}
-    if not place.is_dir():
-        raise DataFileError(f"{place}: does not exist; a file or a folder of {what} was expected.")
-    found = {stem_of(path): path for path in files_in(place)}
-    if not found:
-        raise DataFileError(f"{place}: holds no {what}; .nii.gz, .nii, .png, .tif, .npy were expected.")
-    return found
-
-
-def _data_set(labels: Path) -> CaseFolder | None:
-    """The data set in a folder; None for label files alone."""
-    if labels.is_dir() and ((labels / FILE).is_file() or plain_layout(labels) is not None):
-        return open_cases(labels)
-    return None
-
-
-def _of_data_set(folder: CaseFolder) -> dict[str, Callable[[], Picture]]:
-    """The labels of a data set, read when they are asked for; those of its test cases too."""
-    every = [case for case in (*folder.cases, *folder.unlabelled) if case.label is not None]
-    return {case.name: lambda case=case: read_label(case, read_image(case)) for case in every}  # type: ignore[misc]
-
-
-def _of_files(labels: Path, predicted: Mapping[str, Path]) -> dict[str, Callable[[], Picture]]:
-    """Label files by the names of the predictions they belong to; others by their own."""
-    files = _files(labels, "labels")
-    if labels.is_file() and len(predicted) == 1:
-        return {next(iter(predicted)): lambda: decode_label(labels)}
-    plain, found = plain_names(predicted), {}
-    for stem, path in files.items():
-        match = case_of_label(path, predicted, plain)
-        name = stem if match is None else match[0]
-        if name in found:
-            raise DataFileError(f"{path}: is a second label of {name}; one of each name was expected.")
-        found[name] = path
-    return {name: lambda path=path: decode_label(path) for name, path in found.items()}  # type: ignore[misc]
 
 
 def _name(code: int, folder: CaseFolder | None) -> str:

@@ -18,9 +18,9 @@ from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, 
 from hyperseg.recipes.segment.held_out.pairs import PAIRS
 from hyperseg.recipes.segment.learning import SHORT_STEPS
 from hyperseg.recipes.segment.narrowing import narrowed
-from hyperseg.recipes.segment.planning import plan_cases, read_plan
+from hyperseg.recipes.segment.planning import pace_of, plan_cases, read_plan
 
-CACHE, BUDGET = "cache", "budget"
+CACHE, BUDGET, REPORT = "cache", "budget", "report.html"
 LONG_MINUTES = 60.0  # of a network: with so many a cascade is trained too
 WORTHWHILE_STEPS = 200  # that a training of so many minutes should have at least: on a CPU the step is planned for it
 
@@ -85,8 +85,9 @@ def plan_of(
     plan = plan_cases(folder, progress=progress)
     if budget.minutes is None or not device.startswith("cpu"):
         return plan
-    pace = networks.measure_pace(len(plan.axes))
-    return narrowed(plan, patience=60 * budget.minutes / WORTHWHILE_STEPS, pace=pace)
+    patience = 60 * budget.minutes / WORTHWHILE_STEPS
+    first = narrowed(plan, patience=patience, pace=networks.measure_pace(len(plan.axes)))
+    return narrowed(plan, patience=patience, pace=pace_of(folder, first, device))
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:
@@ -111,7 +112,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
         names = [c.name for c in read_run(root).plan.configurations]
         for name in (CACHE, PAIRS, *names):
             shutil.rmtree(root / name, ignore_errors=True)
-        for file in (root / RECORD, root / PLAN):
+        for file in (root / RECORD, root / PLAN, root / REPORT):
             file.unlink(missing_ok=True)
     run = write_run(root, plan, record)
     sweep(root)

@@ -12,12 +12,14 @@ from hyperseg.core import RunError, SettingError
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import listed, number
+from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_plan, chosen_folds
+from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
 from hyperseg.recipes.segment.held_out.first import answer_first
@@ -39,12 +41,14 @@ class Order:
         fold: the only one, or None for all. The first network of a cascade is trained on all of them in any case.
         mirror: cases of a fold are predicted with their mirror images; None leaves it to `networks.mirrored`, or to
             what a run was begun with.
+        watts: of the machine at work, for the estimate of energy where the machine does not tell; None assumes some.
     """
 
     budget: Budget
     configurations: tuple[str, ...] = ()
     fold: int | None = None
     mirror: bool | None = None
+    watts: float | None = None
 
 
 def train_cases(
@@ -84,6 +88,7 @@ def train_cases(
         raise RunError(f"{root}: was begun {was} mirror images. Resume so, or train into another folder.")
     lock = take(root)
     try:
+        expect(run, folder, work, order.budget, runtime, watts=order.watts)
         for configuration, which in work:
             _train_configuration(run, folder, configuration, which, order, runtime)
         whole = [one.name for one in plan.configurations if len(trained_folds(run, one.name)) == len(parts)]
@@ -128,9 +133,10 @@ def _train_configuration(
     missing = [fold for fold in which if fold not in trained_folds(run, configuration.name)]
     if not missing:
         return
-    cache = run.root / CACHE
-    with counted_progress(f"Preparing cases for {configuration.name}", unit="cases", quiet=runtime.quiet) as progress:
+    cache, title = run.root / CACHE, f"Preparing cases for {configuration.name}"
+    with counted_progress(title, unit="cases", quiet=runtime.quiet) as progress, metered(runtime.device) as usage:
         stored = cache_cases(folder, run.plan, configuration, cache / configuration.name, progress=progress)
+    note_preparing(run, configuration.name, usage)
     for fold in missing:
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
     mirror = run.record.mirrored
@@ -154,7 +160,8 @@ def _noted(run: SegmentRun) -> SegmentRun:
     found = summed(run, trained)
     chosen, largest = found.chosen, found.largest
     record = replace(
-        run.record, trained=trained, chosen=chosen, largest=largest, found={**run.record.found, **found.numbers}
+        run.record, trained=trained, chosen=chosen, largest=largest,
+        found={**run.record.found, **found.numbers, "costs": compared(run, trained)},
     )  # fmt: skip
     return write_run(run.root, run.plan, record)
 

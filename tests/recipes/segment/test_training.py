@@ -102,7 +102,8 @@ def test_balls_and_rings_are_learnt(learnt: Path, toys: CaseFolder) -> None:
     (net,) = load_networks(run, "3d")
     assert not net.training
     assert sorted(p.name for p in learnt.iterdir()) == ["3d", "plan.json", "run.json"]
-    assert sorted(p.name for p in fold_folder(learnt, "3d", 0).iterdir()) == ["history.json", "weights.safetensors"]
+    files = ["history.json", "slices.npz", "weights.safetensors"]
+    assert sorted(p.name for p in fold_folder(learnt, "3d", 0).iterdir()) == files
 
 
 def test_the_rate_falls_to_nothing_and_losses_fall_too(learnt: Path) -> None:
@@ -245,7 +246,7 @@ def test_overwriting_replaces_a_run(toys: CaseFolder, plan: Plan, tmp_path: Path
     train_cases(toys, plan, tmp_path / "run", order(1, 0, "2d"), QUIET)
     run = train_cases(toys, plan, tmp_path / "run", order(1, 1, "2d"), QUIET, overwrite=True)
     assert run.record.trained == {"2d": [1]}
-    assert sorted(p.name for p in (tmp_path / "run" / "2d").iterdir()) == ["fold1"]
+    assert sorted(p.name for p in (tmp_path / "run" / "2d").iterdir()) == ["costs.json", "fold1"]
 
 
 def test_one_case_is_no_cross_validation(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
+from hyperseg.core import Scene
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.progress import counted_progress
 from hyperseg.io.cases import CaseFolder, read_case
@@ -14,6 +16,9 @@ from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.choosing import CaseDice, case_dice
 from hyperseg.recipes.segment.folder import SegmentRun, load_networks
 from hyperseg.recipes.segment.predicting import predict_case
+
+Seen = Callable[[str, Sequence[float], Scene, NDArray[np.int16]], None]
+"""Told the name of a case, Dice of its classes, the case, and the classes that were found."""
 
 
 def networks_of(
@@ -40,14 +45,16 @@ def mirrored(plan: Plan, runtime: Runtime, asked: bool | None = None) -> bool:
 
 def evaluate(
     run: SegmentRun, folder: CaseFolder, chosen: Sequence[str], networks: Mapping[str, Sequence[nn.Module]],
-    names: Sequence[str], *, mirror: bool, runtime: Runtime, title: str,
+    names: Sequence[str], *, mirror: bool, runtime: Runtime, title: str, seen: Seen | None = None,
 ) -> dict[str, CaseDice]:  # fmt: skip
-    """Dice of whole cases as `predict_case` gives them, one in memory at a time."""
+    """Dice of whole cases as `predict_case` gives them, one in memory at a time; each is shown to `seen`."""
     found = {}
     with counted_progress(f"{title}: validation cases", unit="cases", quiet=runtime.quiet) as progress:
         for done, name in enumerate(names, start=1):
             scene = read_case(folder, folder.case(name))
             labels = predict_case(scene, run.plan, networks, chosen, mirror=mirror, device=runtime.device)
             found[name] = case_dice(labels, np.asarray(scene.labels), len(run.plan.facts.classes))
+            if seen is not None:
+                seen(name, found[name].raw, scene, labels)
             progress(done, len(names))
     return found

@@ -1,0 +1,1 @@
+"""What a planned network costs whatever the machine: multiply-adds and memory, by arithmetic."""

@@ -1,0 +1,1 @@
+"""Pages about a run of networks, and about scores of predictions."""

@@ -1,0 +1,1 @@
+"""Predictions and labels that belong together."""
