@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError
+from hyperseg.io.cases.beside.spacing import own_spacing
 from hyperseg.io.cases.names import KNOWN, PICTURES, VOLUMES, ending_of
 from hyperseg.io.cases.nifti import read_place, read_volume
-from hyperseg.io.cases.picture import Picture
+from hyperseg.io.cases.picture import Picture, Place
 from hyperseg.io.formats import check_file
 from hyperseg.io.formats.array import reading
 from hyperseg.io.paths import split_key
@@ -48,7 +49,8 @@ def decode_image(path: Path) -> Picture:
         raise DataFileError(
             f"{path}: has {array.ndim} axes; (H, W), (D, H, W) or one of them with channels is expected."
         )
-    return Picture(array if channels else array[..., None])
+    spacing = own_spacing(path)
+    return Picture(array if channels else array[..., None], None if spacing is None else Place(spacing))
 
 
 def decode_label(path: Path) -> Picture:

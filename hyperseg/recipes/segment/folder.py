@@ -47,6 +47,7 @@ class Record:
         chosen: the configurations that predict, together where there are two.
         largest: classes whose largest piece alone is kept, part by part, see `components.keep_largest`.
         versions: of Python and libraries.
+        spacing: millimetres per axis of all files that say none, as they were stated; none where nothing was.
         found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
     """
 
@@ -60,6 +61,7 @@ class Record:
     chosen: tuple[str, ...] = ()
     largest: tuple[tuple[int, ...], ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    spacing: tuple[float, ...] = ()
     found: dict[str, Any] = field(default_factory=dict)
 
 

@@ -46,6 +46,11 @@ def budget_of(root: Path, *, otherwise: Budget, resume: bool) -> Budget:
     return otherwise
 
 
+def begun_spacing(root: Path, *, resume: bool) -> tuple[float, ...]:
+    """The spacing of files that say none, which a run was begun with, where it goes on."""
+    return read_run(root).record.spacing if resume and (root / RECORD).exists() else ()
+
+
 def plan_of(
     folder: CaseFolder, root: Path, file: Path | None, budget: Budget, *, device: str, resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -80,7 +85,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
         if run.plan != plan:
             raise RunError(f"{root}: was begun with another plan. Leave --plan out, or train into another folder.")
         theirs = run.record
-        for what in ("classes", "codes", "channels", "seed", "folds"):
+        for what in ("classes", "codes", "channels", "seed", "folds", "spacing"):
             if getattr(theirs, what) != getattr(record, what):
                 raise RunError(
                     f"{root}: was begun with other {what} than {record.folder} has now. Resume with the same data and "

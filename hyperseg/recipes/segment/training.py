@@ -72,7 +72,7 @@ def train_cases(
     which = _folds_of(order.fold, parts)
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts, versions=_versions(),
-        found={BUDGET: asdict(order.budget)},
+        spacing=folder.spacing, found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     lock = take(root)
