@@ -39,9 +39,9 @@ def pointing_to_check(folder: Path) -> Iterator[None]:
     try:
         yield
     except (DataFileError, LabelError, SceneError) as error:
-        if not folder.is_dir():
-            raise
-        raise type(error)(f"{error} `hyperseg segment check {folder}` tells everything that is wrong there.") from error
+        if folder.is_dir():
+            error.add_note(f"`hyperseg segment check {folder}` tells everything that is wrong there.")
+        raise
 
 
 def read_folder(folder: Path, spacing: tuple[float, ...], *, quiet: bool) -> CaseFolder:

@@ -176,7 +176,7 @@ def _without_image(path: Path, of: Mapping[str, dict[str, Path]], plain: Mapping
         image = next(iter(of[small[0][match[0]]].values())).name
         remedy = f"Is {image} meant? The names differ in capitals alone: rename one of them."
     return Fault(
-        str(path), "belongs to no image", "an image of the same name, or the name without _mask, _label...", remedy,
+        str(path), "belongs to no image", "an image of the same name, or the name without _mask or _label", remedy,
         "error", "label without image",
     )  # fmt: skip
 

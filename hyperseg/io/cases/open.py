@@ -15,7 +15,8 @@ from hyperseg.io.cases.beside.spacing import says_itself, spaced
 from hyperseg.io.cases.case import Case, CaseFolder, Fault
 from hyperseg.io.cases.decathlon import FILE, described
 from hyperseg.io.cases.decode import counted_codes, decode_label, shape_of
-from hyperseg.io.cases.layouts import paired, plain_layout
+from hyperseg.io.cases.layouts import IMAGE_FOLDERS, paired, plain_layout
+from hyperseg.io.cases.listing import folders_of
 from hyperseg.io.cases.names import KNOWN, files_in, stem_of
 
 FULL = 255  # what pictures of masks have for "yes"
@@ -72,7 +73,7 @@ def list_cases(path: str | Path, *, spacing: tuple[float, ...] = ()) -> CaseFold
     else:
         found = plain_layout(root)
         if found is None:
-            raise DataFileError(f"{root}: no images with labels were found. {TEACHES}")
+            raise DataFileError(f"{root}: {_what_is_there(root)} {TEACHES}")
         folder = CaseFolder(
             root, found.layout, found.cases, found.unlabelled, found.channels, rule="; ".join(found.told),
             instances=found.instances, faults=found.faults,
@@ -120,6 +121,14 @@ def list_images(path: str | Path, *, spacing: tuple[float, ...] = ()) -> tuple[C
         return _known(place, tuple(replace(case, group=case.name) for case in found.unlabelled), spacing)
     folder = list_cases(place)
     return _known(place, folder.unlabelled or folder.cases, spacing)
+
+
+def _what_is_there(root: Path) -> str:
+    """What a folder that is no data set holds, in a sentence."""
+    for folder in (root, *(path for name, path in sorted(folders_of(root).items()) if name in IMAGE_FOLDERS)):
+        if files := files_in(folder):
+            return f"{counted(len(files), 'image')} in {folder.name}/, but no labels were found beside them."
+    return "no images with labels were found."
 
 
 def _known(root: Path, cases: tuple[Case, ...], spacing: tuple[float, ...]) -> tuple[Case, ...]:

@@ -18,9 +18,10 @@ from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import cache_cases
-from hyperseg.recipes.segment.checks import check_classes, check_plan, chosen_folds
+from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds
 from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
+from hyperseg.recipes.segment.planning import refuse_faults
 from hyperseg.recipes.segment.starting import BUDGET, CACHE, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
 
@@ -65,11 +66,13 @@ def train_cases(
         SettingError, SplitError, LabelError, SceneError, DataFileError: an order that cannot be done, before training.
     """
     refuse_existing(root, resume=resume, overwrite=overwrite)
+    refuse_faults(folder)
     check_plan(plan, folder)
     names = order.configurations or (plan.configurations[min(1, len(plan.configurations) - 1)].name,)
     chosen = [configuration_of(plan, name) for name in dict.fromkeys(names)]
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
     which = _folds_of(order.fold, parts)
+    check_labels(folder, parts, which, plan.facts.classes)
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts, versions=_versions(),
         spacing=folder.spacing, found={BUDGET: asdict(order.budget)},
