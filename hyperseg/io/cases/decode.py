@@ -104,7 +104,9 @@ def shape_of(path: Path) -> tuple[int, ...] | None:
             return shape if len(shape) > 3 else (*shape, 1)
         if ending in PICTURES:
             with _pillow().open(file) as image:
-                return (image.height, image.width, 1 if image.mode in PLAIN_MODES[:-1] else 3)
+                pages = getattr(image, "n_frames", 1) if ending in STACKS else 1
+                stack = (pages,) if pages > 1 else ()
+                return (*stack, image.height, image.width, 1 if image.mode in PLAIN_MODES[:-1] else 3)
         shape = tuple(_lazy_array(path).shape)
         return shape if len(shape) == 4 or shape[-1] <= FEW else (*shape, 1)
     except Exception:  # whoever reads it says what is wrong with it

@@ -8,10 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from volumes import mask, oblique, picture, pictures, volume, volumes, write_nifti, write_picture
 
 from hyperseg.core import DataFileError, SettingError
 from hyperseg.io.cases import check_cases, list_cases, list_images, open_cases, read_case, survey
+from hyperseg.io.cases.decode import decode_image, shape_of
 
 SHAPE = (3, 4, 5)
 
@@ -144,3 +146,14 @@ def test_sizes_are_told_as_a_plan_tells_them(tmp_path: Path) -> None:
     folder = open_cases(tmp_path)
     assert read_case(folder, folder.cases[0]).shape == (5, 4, 6)
     assert found.to_json()["axes"] == ("depth", "rows", "columns")
+
+
+def test_headers_tell_the_shape_that_is_read(tmp_path: Path) -> None:
+    pages = [Image.fromarray(picture(i)) for i in range(3)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "page.tif")
+    np.save(tmp_path / "array.npy", np.zeros((3, 4, 5, 2)))
+    write_picture(tmp_path / "colours.png", picture(0, (8, 6, 3)))
+    for name in ("stack.tif", "page.tif", "array.npy", "colours.png"):
+        read = decode_image(tmp_path / name)
+        assert shape_of(tmp_path / name) == (*read.shape, read.channels)
