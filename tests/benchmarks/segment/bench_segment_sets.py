@@ -1,11 +1,11 @@
-"""Folders of images and volumes, trained, predicted and scored by the command line without an option that fits one of them.
+"""Folders of images and volumes, trained by the command line without an option that is made for one of them.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/segment/bench_segment_sets.py --minutes 3 --seeds 3
 
-Needs HYPERSEG_DATA. Of every set fold 0 is trained: its own cases give the first row. Where a set holds cases back (a
+Needs HYPERSEG_DATA. Of every set fold 0 is trained: its own cases give the first rows. Where a set holds cases back (a
 folder `test`, a `test.list`), these are predicted and scored too. Every seed draws its own folds. Minutes are those of
-the clock; CPU minutes and steps are told beside them, as a busy machine does fewer. Finished runs are kept in --out, and
-a benchmark that is started again goes on with those that are missing.
+the clock; CPU minutes and steps are told beside them, as a busy machine does fewer. Finished runs are kept in --out,
+and a benchmark that is started again goes on with those that are missing.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ def main() -> None:
             for label in one["rows"][part]:
                 cells = [[each["rows"][p][label][figure] for each in runs for p in each["rows"]
                           if p.split(" (")[0] == part.split(" (")[0]] for figure in FIGURES]  # fmt: skip
+                cost = f"{np.mean(cpu):.1f} | {min(steps)} to {max(steps)}"
                 print(
-                    f"| {name} | {one['learnt']} | {part} | {network} | {np.mean(cpu):.1f} | {min(steps)} to {max(steps)} | "
+                    f"| {name} | {one['learnt']} | {part} | {network} | {cost} | "
                     f"{len(runs)} | {label} | {spread(cells[0], 100, 1)} | {spread(cells[1], 1, 1)} |"
                 )
 
