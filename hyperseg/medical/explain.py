@@ -47,7 +47,10 @@ def _images(plan: Plan) -> Iterator[str]:
     first = f", {names[0]} first, since it is the coarsest" if order != tuple(sorted(order)) else ""
     yield f"Axes: sizes and spacings are {' x '.join(names)}{first}."
     if facts.unit == "px":
-        yield f"Spacing: files do not say it; images keep their pixels, and a median one has {by(plan.size)} of them."
+        kept = "images keep their pixels, and a median one has"
+        if any(n != 1 for n in plan.spacing):
+            kept = f"images are looked at with pixels of {by(plan.spacing)}, of which a median one has"
+        yield f"Spacing: files do not say it; {kept} {by(plan.size)}."
         if len(order) == 3:
             yield (
                 "Caution: slices are taken to be as near to each other as pixels are. Where they are not, state it by "
@@ -63,7 +66,9 @@ def _spacing(plan: Plan) -> Iterator[str]:
     """To which spacing images are resampled, why, and how."""
     median = tuple(plan.facts.spacing[axis] for axis in plan.axes)
     how = "the median of each axis"
-    if median != plan.spacing:
+    if any(new > 1.001 * old for new, old in zip(plan.spacing, median, strict=True)):
+        how = f"coarser than the median of each axis ({by(median)}), for a CPU in the time that is given"
+    elif median != plan.spacing:
         how = (
             f"the median, but {plan.spacing[0]:.4g} instead of {median[0]:.4g} along the coarsest axis, the tenth "
             "percentile: it is more than 3 times as coarse as the others and 3 times as short"

@@ -13,6 +13,7 @@ from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical import networks
 from hyperseg.medical.plan import Plan
+from hyperseg.recipes.segment.coarsening import coarsened
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, write_run
 from hyperseg.recipes.segment.narrowing import narrowed
@@ -70,8 +71,8 @@ def plan_of(
     plan = plan_cases(folder, progress=progress)
     if budget.minutes is None or not device.startswith("cpu"):
         return plan
-    pace = networks.measure_pace(len(plan.axes))
-    return narrowed(plan, patience=60 * budget.minutes / WORTHWHILE_STEPS, pace=pace)
+    pace, patience = networks.measure_pace(len(plan.axes)), 60 * budget.minutes / WORTHWHILE_STEPS
+    return narrowed(coarsened(plan, patience=patience, pace=pace), patience=patience, pace=pace)
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:
