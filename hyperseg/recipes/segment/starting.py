@@ -58,8 +58,8 @@ def plan_of(
 ) -> Plan:  # fmt: skip
     """The plan of the run that goes on, that of a file, or a new one.
 
-    A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller and networks narrower
-    until at least `WORTHWHILE_STEPS` steps should fit into it.
+    A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller, networks narrower and
+    large images coarser until at least `WORTHWHILE_STEPS` steps should fit into it.
 
     Raises:
         SettingError, SceneError, LabelError, DataFileError, RunError: as `read_plan`, `plan_cases` and `read_run`.
