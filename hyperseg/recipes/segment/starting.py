@@ -48,12 +48,12 @@ def budget_of(root: Path, *, otherwise: Budget, resume: bool) -> Budget:
 
 def plan_of(
     folder: CaseFolder, root: Path, file: Path | None, budget: Budget, *, device: str, resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    pace: float | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """The plan of the run that goes on, that of a file, or a new one.
 
     A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller and networks narrower
-    until at least `WORTHWHILE_STEPS` steps should fit into it.
+    until at least `WORTHWHILE_STEPS` steps should fit into it, at `pace` feature values a second (measured if None).
 
     Raises:
         SettingError, SceneError, LabelError, DataFileError, RunError: as `read_plan`, `plan_cases` and `read_run`.
@@ -65,7 +65,7 @@ def plan_of(
     plan = plan_cases(folder, progress=progress)
     if budget.minutes is None or not device.startswith("cpu"):
         return plan
-    pace = networks.measure_pace(len(plan.axes))
+    pace = networks.measure_pace(len(plan.axes)) if pace is None else pace
     return narrowed(plan, patience=60 * budget.minutes / WORTHWHILE_STEPS, pace=pace)
 
 
