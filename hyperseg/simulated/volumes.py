@@ -26,10 +26,10 @@ Layout = Literal["folders", "decathlon"]
 CLASSES = ("background", "large organ", "small organ")
 BODY_MM = (26.0, 21.0, 27.0)  # semi-axes: right, front, up
 ORGANS = (  # centre and semi-axes in mm: the large one to the right, the small one to the left and behind
-    ((9.0, 3.0, 2.0), (9.0, 8.0, 10.0)),
-    ((-11.0, -5.0, -3.0), (6.5, 6.0, 8.0)),
+    ((10.0, 3.0, 2.0), (11.0, 9.5, 11.0)),
+    ((-12.0, -5.0, -3.0), (7.5, 7.0, 9.0)),
 )
-DECOYS = ((-9.0, 8.0, 9.0), (6.0, -11.0, -11.0))  # balls of no class that are as bright as the organs
+DECOYS = ((-9.0, 8.0, 9.0), (5.0, -10.0, -13.0))  # balls of no class that are as bright as the organs
 DECOY_MM = 3.2
 AIR, TISSUE, BRIGHT = 8.0, 100.0, (145.0, 65.0)  # of the large and the small organ
 ROUGH, WAVES, WAVE_MM = 0.14, 6, 16.0  # of an organ's surface: height as a share of its radius, how many, how long
