@@ -5,6 +5,8 @@
     scene = open_scene("indian-pines")                      # or open_scene("cube.hdr", labels="labels.tif")
     folder, metrics = classify(scene, RunSettings(repeats=1))
 
+Folders of images and volumes: `from hyperseg import segment`, see `hyperseg.segment`.
+
 Names are imported when they are first used, so `import hyperseg` is instant.
 """
 
@@ -33,8 +35,10 @@ _PUBLIC = {  # module -> what is public of it
     "hyperseg.recipes.run.classify": "classify",
     "hyperseg.recipes.run.settings": "RunSettings",
     "hyperseg.simulated.scenes": "simulate toy_scene",
+    "hyperseg.simulated.volumes": "write_toy_volumes",
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names.split()}
+_HOME["segment"] = "hyperseg.segment"  # a module, with a function for each command
 
 __all__ = sorted(_HOME)
 
@@ -42,7 +46,9 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'hyperseg' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    value = importlib.import_module(_HOME[name])
+    if value.__name__ != f"{__name__}.{name}":
+        value = getattr(value, name)
     globals()[name] = value
     return value
 

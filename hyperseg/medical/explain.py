@@ -22,7 +22,7 @@ MEMORY = (
 def explain(plan: Plan) -> list[str]:
     """The choices of a plan, in the order in which they were made."""
     networks = [line for one in plan.configurations for line in _network(plan, one)]
-    return [*_data(plan), *_images(plan), *networks, *_cascade(plan), MEMORY]
+    return [*_data(plan), *_images(plan), *networks, *_cascade(plan), *_mirrors(plan), MEMORY]
 
 
 def by(numbers: Iterable[float]) -> str:
@@ -195,6 +195,14 @@ def _cascade(plan: Plan) -> Iterator[str]:
         )
     else:
         yield f"No cascade: a patch of 3d is {percent(100 * min(full.cover, 1.0))} of a median image, 25 % are enough."
+
+
+def _mirrors(plan: Plan) -> Iterator[str]:
+    if not plan.training.augmentation.mirror:
+        yield (
+            "Mirror images: none, neither in training nor in prediction: a body's front and back are not alike, and a "
+            "short training should not have to learn both ways."
+        )
 
 
 def table(plan: Plan) -> list[tuple[str, ...]]:

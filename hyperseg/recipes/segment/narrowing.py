@@ -9,7 +9,7 @@ from hyperseg.medical.plan import Limit, Plan
 from hyperseg.medical.topology import parameters_of, training_bytes, values_of
 from hyperseg.medical.v2 import FEWEST, FIRST_WIDTH
 
-LEAST_WIDTH = 8
+LEAST_WIDTH = 16  # 8 channels are hardly faster, and lost a class in some trainings
 
 
 def narrowed(plan: Plan, *, patience: float, pace: float) -> Plan:
@@ -42,4 +42,24 @@ def _cheaper(one: Configuration, values: float, n_classes: int) -> Configuration
     return replace(
         one, batch=batch, backbone=spec, values=fewer, parameters=parameters,
         training_bytes=training_bytes(fewer, batch, parameters),
+    )  # fmt: skip
+
+
+def unmirrored(plan: Plan) -> Plan:
+    """The plan without mirror images in training and prediction, for volumes with a size in millimetres.
+
+    Front and back, left and right are not alike in a body, and telling them apart by shape alone takes a long training.
+    Pictures, and volumes whose files tell no size, keep their mirror images.
+
+    Differs: from nnU-Net, which mirrors always (Hippocampus, 290 steps, one fold: Dice 0.78 / 0.80; so: 0.85 / 0.85).
+    """
+    if plan.facts.unit != "mm" or len(plan.axes) < 3:
+        return plan
+    training = plan.training
+    return replace(
+        plan,
+        training=replace(
+            training, augmentation=replace(training.augmentation, mirror=False),
+            inference=replace(training.inference, mirror=False),
+        ),
     )  # fmt: skip

@@ -18,7 +18,7 @@ from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, write_run
 from hyperseg.recipes.segment.held_out.pairs import PAIRS
 from hyperseg.recipes.segment.learning import SHORT_STEPS
-from hyperseg.recipes.segment.narrowing import narrowed
+from hyperseg.recipes.segment.narrowing import narrowed, unmirrored
 from hyperseg.recipes.segment.planning import pace_of, plan_cases, read_plan
 
 CACHE, BUDGET, REPORT = "cache", "budget", "report.html"
@@ -74,12 +74,13 @@ def begun_spacing(root: Path, *, resume: bool) -> tuple[float, ...]:
 
 def plan_of(
     folder: CaseFolder, root: Path, file: Path | None, budget: Budget, *, device: str, resume: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    pace: float | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """The plan of the run that goes on, that of a file, or a new one.
 
     A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller, networks narrower and
-    large images coarser until at least `WORTHWHILE_STEPS` steps should fit into it.
+    large images coarser until at least `WORTHWHILE_STEPS` steps should fit into it, at `pace` feature values a second
+    (measured if None). Short trainings see no mirror images of a body, see `unmirrored`.
 
     Raises:
         SettingError, SceneError, LabelError, DataFileError, RunError: as `read_plan`, `plan_cases` and `read_run`.
@@ -88,13 +89,16 @@ def plan_of(
         return read_run(root).plan
     if file is not None:
         return read_plan(file)
-    plan = plan_cases(folder, progress=progress)
-    if budget.minutes is None or not device.startswith("cpu"):
-        return plan
-    patience, rough = 60 * budget.minutes / WORTHWHILE_STEPS, networks.measure_pace(len(plan.axes))
-    coarse = coarsened(plan, patience=patience, pace=rough)
-    first = narrowed(coarse, patience=patience, pace=rough)
-    return narrowed(coarse, patience=patience, pace=pace_of(folder, first, device))
+    plan, steps = plan_cases(folder, progress=progress), budget.steps
+    if budget.minutes is not None and device.startswith("cpu"):
+        patience = 60 * budget.minutes / WORTHWHILE_STEPS
+        rough = networks.measure_pace(len(plan.axes)) if pace is None else pace
+        plan = coarsened(plan, patience=patience, pace=rough)
+        exact = pace_of(folder, narrowed(plan, patience=patience, pace=rough), device) if pace is None else pace
+        plan = narrowed(plan, patience=patience, pace=exact)
+        first = plan.configuration(recommended(plan, budget)[0])
+        steps = int(60 * budget.minutes * exact / (first.values * first.batch))
+    return unmirrored(plan) if steps is not None and steps < SHORT_STEPS else plan
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:

@@ -1,0 +1,155 @@
+"""Folders of images and volumes from Python: a function for each command of `hyperseg segment`.
+
+    from hyperseg import segment
+
+    run = segment.train("DIR", "DIR-run", minutes=20)
+    files = segment.predict(run, "NEW", out="predicted")
+    print(segment.score("predicted", "truth").mean("dice"))
+
+Where a folder is asked for, its name will do, or what `open_cases` made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hyperseg.core import SettingError
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import to_json
+from hyperseg.engine.device import choose_device, choose_precision
+from hyperseg.io.cases import CaseFolder, Survey, list_cases, open_cases, read_case, survey
+from hyperseg.io.write import write_json
+from hyperseg.io.write.targets import check_targets
+from hyperseg.medical.explain import explain, table
+from hyperseg.medical.plan import Plan, make_plan
+from hyperseg.medical.training import Preset
+from hyperseg.recipes.segment.fold import Budget
+from hyperseg.recipes.segment.folder import SegmentRun, read_run
+from hyperseg.recipes.segment.planning import plan_cases, read_plan, take_fingerprint
+from hyperseg.recipes.segment.predicting import predict_images
+from hyperseg.recipes.segment.scoring import Scored, score_cases
+from hyperseg.recipes.segment.starting import budget_of, plan_of, refuse_existing
+from hyperseg.recipes.segment.training import Order, train_cases
+
+Folder = str | Path | CaseFolder
+MINUTES = 30.0  # of each network, where nobody says
+
+__all__ = [
+    "CaseFolder", "Plan", "Scored", "SegmentRun", "Survey", "check", "explain", "make_plan", "open_cases", "plan",
+    "predict", "read_case", "read_plan", "read_run", "score", "table", "take_fingerprint", "train", "write_plan",
+]  # fmt: skip
+
+
+def check(folder: str | Path) -> Survey:
+    """Look at every file of a folder: `faults` are what is wrong, `errors` those of them that stop training.
+
+    Raises:
+        DataFileError: no folder, or one that is not laid out in any known way.
+    """
+    return survey(list_cases(folder))
+
+
+def plan(
+    folder: Folder, *, minutes: float | None = None, pace: float | None = None, device: str = "auto",
+    preset: Preset = "v2", gigabytes: float | None = None, patience: float | None = None,
+) -> Plan:  # fmt: skip
+    """Look at every labelled case of a folder once and plan networks for it; `explain` and `table` put it into words.
+
+    Args:
+        folder: to learn from.
+        minutes: the plan that `train` makes for a training of so many minutes on `device`; left out, one that is fitted
+            to what follows.
+        pace: feature values a second that a CPU gets through; with `minutes`. Measured in some seconds if left out.
+        device: see `choose_device`; with `minutes`.
+        preset, gigabytes, patience: see `make_plan`; the pace that patience needs is measured.
+
+    Raises:
+        SettingError: minutes and another limit, a pace without them, or a limit that the preset does not know.
+        SceneError, LabelError, DataFileError: a case that cannot be used, by name.
+    """
+    cases = _opened(folder)
+    if minutes is None:
+        if pace is not None:
+            raise SettingError("pace goes with minutes: give both, or make_plan both pace and patience.")
+        return plan_cases(cases, preset=preset, gigabytes=gigabytes, patience=patience)
+    if preset != "v2" or gigabytes is not None or patience is not None:
+        raise SettingError("minutes are of preset v2 and go without gigabytes and patience: leave these out.")
+    return plan_of(cases, Path(), None, Budget(minutes), device=str(choose_device(device)), pace=pace)
+
+
+def write_plan(plan: Plan, file: str | Path, *, overwrite: bool = False) -> None:
+    """Write a plan as JSON, to be read, changed by hand, and read again by `read_plan`.
+
+    Raises:
+        DataFileError: the file exists or cannot be written.
+    """
+    check_targets([Path(file)], inputs=[], overwrite=overwrite)
+    write_json(file, to_json(plan))
+
+
+def train(
+    folder: Folder, out: str | Path, *, minutes: float | None = None, steps: int | None = None,
+    plan: Plan | str | Path | None = None, networks: Sequence[str] = (), fold: int | None = None, seed: int = 0,
+    device: str = "auto", resume: bool = False, overwrite: bool = False, quiet: bool = False,
+) -> SegmentRun:  # fmt: skip
+    """Train the planned networks by cross-validation into the folder `out`.
+
+    Args:
+        folder: to learn from.
+        out: the run's folder.
+        minutes: of training of each network; 30 where neither is given, or as the run was begun.
+        steps: exactly so many instead.
+        plan: of this folder, or its file; left out, one is made that fits the device and the minutes.
+        networks: names of configurations; left out, "3d" for volumes and "2d" for pictures.
+        fold: the only one to train, counted from 0; left out, all of them.
+        seed: of folds, weights and batches.
+        device: see `choose_device`.
+        resume: go on with the run that is there; what is trained already stays.
+        overwrite: remove the run that is there.
+        quiet: no progress.
+
+    Raises:
+        SettingError, RunError, SplitError, LabelError, SceneError, DataFileError: what cannot be done, before training.
+    """
+    if minutes is not None and steps is not None:
+        raise SettingError("minutes and steps contradict each other: give one of them.")
+    root = Path(out)
+    refuse_existing(root, resume=resume, overwrite=overwrite)
+    budget = Budget(minutes, steps)
+    if minutes is None and steps is None:
+        budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
+    where = choose_device(device)
+    runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
+    cases = _opened(folder)
+    if isinstance(plan, Plan):
+        made = plan
+    else:
+        file = None if plan is None else Path(plan)
+        made = plan_of(cases, root, file, budget, device=runtime.device, resume=resume)
+    order = Order(budget, tuple(networks), fold)
+    return train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
+
+
+def predict(
+    run: str | Path | SegmentRun, images: str | Path, *, out: str | Path, device: str = "auto", mirror: bool = True,
+    folds: Sequence[int] | None = None, overlays: bool = False, overwrite: bool = False, quiet: bool = False,
+) -> list[Path]:  # fmt: skip
+    """Predict every image of a folder (or one file), each on its own grid; see `predict_images`.
+
+    Returns:
+        the files written, NAME.nii.gz, NAME.png or NAME.npy in `out`.
+    """
+    return predict_images(
+        run.root if isinstance(run, SegmentRun) else Path(run), Path(images), out=Path(out), device=device,
+        mirror=mirror, folds=folds, overlays=overlays, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+
+
+def score(predictions: str | Path, labels: str | Path) -> Scored:
+    """Dice, IoU, HD95 and ASSD of every class and case; see `score_cases`."""
+    return score_cases(Path(predictions), Path(labels))
+
+
+def _opened(folder: Folder) -> CaseFolder:
+    return folder if isinstance(folder, CaseFolder) else open_cases(folder)
