@@ -13,7 +13,8 @@ from hyperseg.core import Grid, Scene
 from hyperseg.medical.explain import explain
 from hyperseg.medical.fingerprint import Fingerprint
 from hyperseg.medical.plan import at_spacing, make_plan
-from hyperseg.medical.prepare import prepare, restore
+from hyperseg.medical.prepare import prepare
+from hyperseg.medical.restore import restore
 from hyperseg.recipes.segment.coarsening import SHORTEST, WIDTH, coarsened
 
 SMALL = make_plan(fingerprint("Hippocampus"))
