@@ -18,6 +18,7 @@ from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import to_json
 from hyperseg.engine.device import choose_device, choose_precision
+from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder, Survey, list_cases, open_cases, read_case, survey
 from hyperseg.io.write import write_json
 from hyperseg.io.write.targets import check_targets
@@ -26,14 +27,16 @@ from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.medical.training import Preset
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import SegmentRun, read_run
-from hyperseg.recipes.segment.planning import plan_cases, read_plan, take_fingerprint
+from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, read_folder, read_plan, take_fingerprint
 from hyperseg.recipes.segment.predicting import predict_images
+from hyperseg.recipes.segment.reporting.run_page import write_run_page
 from hyperseg.recipes.segment.scoring import Scored, score_cases
-from hyperseg.recipes.segment.starting import budget_of, plan_of, refuse_existing
+from hyperseg.recipes.segment.starting import begun_spacing, budget_of, plan_of, refuse_existing
 from hyperseg.recipes.segment.training import Order, train_cases
 
 Folder = str | Path | CaseFolder
 MINUTES = 30.0  # of each network, where nobody says
+ALL = "all"  # networks of a plan
 
 __all__ = [
     "CaseFolder", "Plan", "Scored", "SegmentRun", "Survey", "check", "explain", "make_plan", "open_cases", "plan",
@@ -90,10 +93,11 @@ def write_plan(plan: Plan, file: str | Path, *, overwrite: bool = False) -> None
 
 def train(
     folder: Folder, out: str | Path, *, minutes: float | None = None, steps: int | None = None,
-    plan: Plan | str | Path | None = None, networks: Sequence[str] = (), fold: int | None = None, seed: int = 0,
+    plan: Plan | str | Path | None = None, networks: Sequence[str] = (), fold: int | None = None,
+    mirror: bool | None = None, spacing: tuple[float, ...] = (), watts: float | None = None, seed: int = 0,
     device: str = "auto", resume: bool = False, overwrite: bool = False, quiet: bool = False,
 ) -> SegmentRun:  # fmt: skip
-    """Train the planned networks by cross-validation into the folder `out`.
+    """Train the planned networks by cross-validation into the folder `out`, and write its page, report.html.
 
     Args:
         folder: to learn from.
@@ -101,8 +105,11 @@ def train(
         minutes: of training of each network; 30 where neither is given, or as the run was begun.
         steps: exactly so many instead.
         plan: of this folder, or its file; left out, one is made that fits the device and the minutes.
-        networks: names of configurations; left out, "3d" for volumes and "2d" for pictures.
+        networks: names of configurations, or "all"; left out, see `starting.recommended`.
         fold: the only one to train, counted from 0; left out, all of them.
+        mirror: cross-validation and prediction average over mirror images; left out, on a GPU.
+        spacing: millimetres per voxel, where files do not say it.
+        watts: of the machine at work, for the estimate of energy; left out, counted or assumed.
         seed: of folds, weights and batches.
         device: see `choose_device`.
         resume: go on with the run that is there; what is trained already stays.
@@ -121,19 +128,26 @@ def train(
         budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
-    cases = _opened(folder)
+    cases = _opened(folder, spacing or begun_spacing(root, resume=resume), quiet=quiet)
+    say(f"{cases.root}: {cases.layout}; {cases.rule}", quiet=quiet)
     if isinstance(plan, Plan):
         made = plan
     else:
         file = None if plan is None else Path(plan)
-        made = plan_of(cases, root, file, budget, device=runtime.device, resume=resume)
-    order = Order(budget, tuple(networks), fold)
-    return train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
+        bar = counted_progress(f"Looking at {cases.root}", unit="cases", quiet=quiet)
+        with pointing_to_check(cases.root), bar as progress:
+            made = plan_of(cases, root, file, budget, device=runtime.device, resume=resume, progress=progress)
+    asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
+    order = Order(budget, asked, fold, mirror=mirror, watts=watts)
+    run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
+    write_run_page(run)
+    return run
 
 
 def predict(
-    run: str | Path | SegmentRun, images: str | Path, *, out: str | Path, device: str = "auto", mirror: bool = True,
-    folds: Sequence[int] | None = None, overlays: bool = False, overwrite: bool = False, quiet: bool = False,
+    run: str | Path | SegmentRun, images: str | Path, *, out: str | Path, device: str = "auto",
+    mirror: bool | None = None, folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False,
+    overwrite: bool = False, quiet: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file), each on its own grid; see `predict_images`.
 
@@ -142,7 +156,7 @@ def predict(
     """
     return predict_images(
         run.root if isinstance(run, SegmentRun) else Path(run), Path(images), out=Path(out), device=device,
-        mirror=mirror, folds=folds, overlays=overlays, overwrite=overwrite, quiet=quiet,
+        mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 
@@ -151,5 +165,5 @@ def score(predictions: str | Path, labels: str | Path) -> Scored:
     return score_cases(Path(predictions), Path(labels))
 
 
-def _opened(folder: Folder) -> CaseFolder:
-    return folder if isinstance(folder, CaseFolder) else open_cases(folder)
+def _opened(folder: Folder, spacing: tuple[float, ...] = (), *, quiet: bool = True) -> CaseFolder:
+    return folder if isinstance(folder, CaseFolder) else read_folder(Path(folder), spacing, quiet=quiet)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyperseg import segment, write_toy_volumes
-from hyperseg.cli.segment import STEPS
+from hyperseg.cli.segment import STEPS, train
 from hyperseg.core import DataFileError, RunError, SettingError
 
 PACE = 1e7  # feature values a second, of a slow machine
@@ -35,6 +35,7 @@ def narrow(folder: Path) -> segment.Plan:
 
 def test_there_is_a_function_for_every_command() -> None:
     assert set(STEPS) <= set(segment.__all__)
+    assert (train.ALL, train.MINUTES) == (segment.ALL, segment.MINUTES)  # a command's module loads no torch
     assert all(inspect.getdoc(getattr(segment, name)) for name in segment.__all__)
     code = "import hyperseg, sys; print('torch' in sys.modules, callable(hyperseg.segment.train))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from hyperseg.cli.choices import Choice
 from hyperseg.cli.reading import overwrite_option
 from hyperseg.cli.segment.check import plain
 from hyperseg.cli.segment.costs import show_planned, watts_option
-from hyperseg.cli.segment.reading import pointing_to_check, read_folder, spacing_option
+from hyperseg.cli.segment.reading import spacing_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def plan(
     from hyperseg.io.write import write_json
     from hyperseg.io.write.targets import check_targets
     from hyperseg.medical.plan import limit_of
-    from hyperseg.recipes.segment.planning import plan_cases
+    from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, read_folder
 
     if out is not None:
         check_targets([out], inputs=[folder], overwrite=overwrite)

@@ -10,7 +10,7 @@ import click
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
 from hyperseg.cli.segment.costs import show_costs, watts_option
-from hyperseg.cli.segment.reading import pointing_to_check, read_folder, spacing_option
+from hyperseg.cli.segment.reading import spacing_option
 from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
@@ -95,33 +95,15 @@ def train(
     """
     from rich.console import Console
 
-    from hyperseg.core.runtime import Runtime
-    from hyperseg.engine.device import choose_device, choose_precision
-    from hyperseg.engine.progress import counted_progress
-    from hyperseg.recipes.segment.fold import Budget
-    from hyperseg.recipes.segment.reporting.run_page import write_run_page
-    from hyperseg.recipes.segment.starting import begun_spacing, budget_of, plan_of, refuse_existing
-    from hyperseg.recipes.segment.training import Order, train_cases
+    from hyperseg import segment
 
     if minutes is not None and steps is not None:
         raise SettingError("--minutes and --steps contradict each other: give one of them.")
-    root = Path(f"{folder.resolve().name}-run") if out is None else out
-    refuse_existing(root, resume=resume, overwrite=overwrite)
-    chosen = tuple(name for name in configurations if name != AUTO)
-    budget = Budget(minutes, steps)
-    if minutes is None and steps is None:
-        budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
-    where = choose_device(device)
-    runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
-    cases = read_folder(folder, spacing or begun_spacing(root, resume=resume), quiet=quiet)
-    with pointing_to_check(folder), counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
-        made = plan_of(
-            cases, root, plan_file, budget, device=runtime.device, resume=resume, progress=progress
-        )  # fmt: skip
-    chosen = tuple(one.name for one in made.configurations) if ALL in configurations else chosen
-    order = Order(budget, chosen, fold, mirror=mirror, watts=watts)
-    run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
-    write_run_page(run)
+    run = segment.train(
+        folder, Path(f"{folder.resolve().name}-run") if out is None else out, minutes=minutes, steps=steps,
+        plan=plan_file, networks=tuple(name for name in configurations if name != AUTO), fold=fold, mirror=mirror,
+        spacing=spacing, watts=watts, seed=seed, device=device, resume=resume, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
     show(run, Console(highlight=False))
 
 
@@ -145,7 +127,7 @@ def show(run: SegmentRun, console: Console) -> None:
         console.print(shown)
     if run.record.chosen:
         parts = [" and ".join(classes[k] for k in part) for part in run.record.largest]
-        kept = f"; the largest piece alone is kept of {listed(parts)}" if parts else ""
+        kept = f"; the largest piece alone is kept of {'; of '.join(parts)}" if parts else ""
         console.print(f"{listed(run.record.chosen)} predicts{kept}", markup=False, soft_wrap=True)
     show_costs(run.record.found.get("costs") or {}, console)
     console.print(f"written to {run.root}; look at {run.root / REPORT}", markup=False, soft_wrap=True)

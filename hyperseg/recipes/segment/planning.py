@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from hyperseg.core import DataFileError, Scene, SceneError, SettingError
+from hyperseg.core import DataFileError, LabelError, Scene, SceneError, SettingError
 from hyperseg.core.settings import from_json
-from hyperseg.io.cases import CaseFolder, read_case
+from hyperseg.engine.progress import counted_progress
+from hyperseg.io.cases import CaseFolder, open_cases, read_case
 from hyperseg.medical.fingerprint import Fingerprint, fingerprint_of
 from hyperseg.medical.plan import Plan, limit_of, make_plan
 from hyperseg.medical.training import Preset
 
 Progress = Callable[[int, int], None]
+
+
+@contextmanager
+def pointing_to_check(folder: Path) -> Iterator[None]:
+    """What is wrong with a file is told with the command that looks at all of them."""
+    try:
+        yield
+    except (DataFileError, LabelError, SceneError) as error:
+        if folder.is_dir():
+            error.add_note(f"`hyperseg segment check {folder}` tells everything that is wrong there.")
+        raise
+
+
+def read_folder(folder: Path, spacing: tuple[float, ...], *, quiet: bool) -> CaseFolder:
+    """The cases of a folder, their labels read for the classes where nothing states these."""
+    with (
+        pointing_to_check(folder),
+        counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress,
+    ):
+        return open_cases(folder, spacing=spacing, progress=progress)
 
 
 def plan_cases(
