@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.fit import fit
 from hyperseg.engine.meter import metered, quiet_clock
+from hyperseg.engine.step.drawn import sent
 from hyperseg.io.cases import Case, CaseFolder, read_case
 from hyperseg.io.paths import split_key
 from hyperseg.medical.configuration import Configuration
@@ -27,7 +28,7 @@ from hyperseg.medical.plan import Plan
 from hyperseg.medical.prepare import prepare
 from hyperseg.medical.v2 import FIRST_WIDTH
 from hyperseg.recipes.segment.choosing import case_dice
-from hyperseg.recipes.segment.learning import TIMED, phase_of, start_net
+from hyperseg.recipes.segment.learning import TIMED, checked_patches, phase_of, start_net
 from hyperseg.recipes.segment.predicting import predict_case
 from hyperseg.recipes.segment.sliding import TOGETHER, averaged, n_windows, slide
 
@@ -47,6 +48,7 @@ class Pace:
             without it.
         prepare_s: seconds to read, prepare and store a case; the mean of some, as of all that follows.
         step_s: of a training step with the plan's batch.
+        look_s: of a patch of validation cases while training looks at them.
         window_s: of one window through the network, windows going through it in groups.
         around_s: of all else that predicting and scoring a case takes: reading, preparing, blending, its own grid.
         windows: of a case.
@@ -62,6 +64,7 @@ class Pace:
     waiting: float
     prepare_s: float
     step_s: float
+    look_s: float
     window_s: float
     around_s: float
     windows: float
@@ -100,6 +103,7 @@ def measure_pace(
         stored, prepare_s = _prepared(folder, plan, one, Path(place))
         with metered(runtime.device) as trained:
             steps = _try_steps(net, plan, one, stored[0], runtime)
+            look_s = _look_seconds(net, one, stored[0], runtime, steps.patches)
     with metered(runtime.device) as predicted:
         window_s = _window_seconds(net, plan, one, runtime)
         around_s = _around_seconds(folder, [case.name for case in stored], plan, one, runtime.device)
@@ -111,7 +115,7 @@ def measure_pace(
         drawn = trained.joules / trained.seconds, "measured"
     return Pace(
         runtime.device, torch.get_num_threads(), runtime.precision == "bf16", trained.waited_s / trained.seconds,
-        prepare_s, steps.seconds, window_s, around_s, windows, steps.patches, trained.peak_bytes or 0,
+        prepare_s, steps.seconds, look_s, window_s, around_s, windows, steps.patches, trained.peak_bytes or 0,
         predicted.peak_bytes or 0, *drawn,
     )  # fmt: skip
 
@@ -191,6 +195,21 @@ def _steps(
         graphs=None,
     )  # fmt: skip
     return [float(seconds) for seconds in np.diff(times)]
+
+
+def _look_seconds(net: UNet, one: Configuration, stored: StoredCase, runtime: Runtime, patches: int) -> float:
+    """Seconds of a patch, so many of them at a time, through the network as `learning.validation` does it."""
+    drawn = checked_patches([stored], one, runtime.seed)[:patches]
+    image, _ = make_batch(sent(drawn, torch.device(runtime.device)), one)
+    net.eval()
+
+    def trial() -> float:
+        began = quiet_clock()
+        with torch.no_grad(), torch.autocast(image.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
+            net(image).argmax(1).cpu()
+        return quiet_clock() - began
+
+    return min(trial() for _ in range(TIMED - 1)) / len(drawn)
 
 
 def _window_seconds(net: UNet, plan: Plan, one: Configuration, runtime: Runtime) -> float:
