@@ -16,9 +16,10 @@ from hyperseg.core.settings import from_json, to_json
 from hyperseg.io.cases import CaseFolder, open_cases
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.recipes.segment.costs.estimate import Estimate, estimate
-from hyperseg.recipes.segment.costs.pace import Pace, middling, values_pace
+from hyperseg.recipes.segment.costs.pace import Pace, values_pace
 from hyperseg.recipes.segment.costs.record import COSTS
 from hyperseg.recipes.segment.costs.sentences import HEADS, expected, how_measured, planned, rows
+from hyperseg.recipes.segment.costs.trials import middling
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, read_run
 from hyperseg.recipes.segment.planning import plan_cases
