@@ -124,7 +124,21 @@ class Conv(nn.Module):
         if w.plane and x.shape[2] == 1:
             weight, bias = _parameters(self.layer)
             return F.conv2d(x.squeeze(2), weight.squeeze(2), bias, w.stride[1:], w.pads[1:]).unsqueeze(2)
+        if self._overruns(x):
+            weight, bias = _parameters(self.layer)
+            behind = w.pads[0]
+            return F.conv3d(F.pad(x, (0, 0, 0, 0, behind, behind)), weight, bias, w.stride, (0, *w.pads[1:]))
         return self.layer(x)
+
+    def _overruns(self, x: Tensor) -> bool:
+        """Whether torch would compute a wrong gradient of the weights.
+
+        oneDNN, in bfloat16 on a CPU, reads beyond its arrays where a padded kernel is longer than the first of three
+        axes: gradients are NaN or noise, and memory is damaged (torch 2.13). Zeros that are there beforehand mend it.
+        """
+        if x.ndim != 5 or not 1 < x.shape[2] < self.window.kernel[0] or x.device.type != "cpu":
+            return False
+        return x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
 
     def beside(self, x: Tensor, common: Tensor) -> Tensor:
         """`self` of x with `common` behind its channels, where runs of G maps of x have a map of `common` in common.

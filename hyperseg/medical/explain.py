@@ -11,6 +11,7 @@ from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import CALIBRATED, MASKED_BELOW, Plan, limits_of
 
 SPLINES = {0: "nearest neighbour", 1: "linear", 3: "cubic"}
+AXES = ("depth", "rows", "columns")
 MOST_NAMES = 6
 MEMORY = (
     "Memory: the table tells roughly what a training step takes in 32 bits; mixed precision, for which the rules were "
@@ -42,14 +43,21 @@ def _data(plan: Plan) -> Iterator[str]:
 
 def _images(plan: Plan) -> Iterator[str]:
     facts, order = plan.facts, plan.axes
+    names = [AXES[axis - len(order)] for axis in order]
+    first = f", {names[0]} first, since it is the coarsest" if order != tuple(sorted(order)) else ""
+    yield f"Axes: sizes and spacings are {' x '.join(names)}{first}."
     if facts.unit == "px":
-        yield f"Spacing: files do not say it; images keep their pixels, and a median one has {by(plan.size)} of them."
+        kept = "images keep their pixels, and a median one has"
+        if any(n != 1 for n in plan.spacing):
+            kept = f"images are looked at with pixels of {by(plan.spacing)}, of which a median one has"
+        yield f"Spacing: files do not say it; {kept} {by(plan.size)}."
         if len(order) == 3:
-            yield "Caution: slices are taken to be as near to each other as pixels are; NIfTI files tell their spacing."
+            yield (
+                "Caution: slices are taken to be as near to each other as pixels are. Where they are not, state it by "
+                "--spacing Z,Y,X or in a file spacing.csv with the line *,Z,Y,X (mm)."
+            )
     else:
         yield from _spacing(plan)
-    if order != tuple(sorted(order)):
-        yield f"Axes: axis {order[0]} of the data (counted from 0) comes first, since it is the coarsest."
     yield f"Crop: to what is not zero, which keeps {percent(100 * facts.kept)} of a median image."
     yield from _scales(plan)
 
@@ -58,7 +66,9 @@ def _spacing(plan: Plan) -> Iterator[str]:
     """To which spacing images are resampled, why, and how."""
     median = tuple(plan.facts.spacing[axis] for axis in plan.axes)
     how = "the median of each axis"
-    if median != plan.spacing:
+    if any(new > 1.001 * old for new, old in zip(plan.spacing, median, strict=True)):
+        how = f"coarser than the median of each axis ({by(median)}), for a CPU in the time that is given"
+    elif median != plan.spacing:
         how = (
             f"the median, but {plan.spacing[0]:.4g} instead of {median[0]:.4g} along the coarsest axis, the tenth "
             "percentile: it is more than 3 times as coarse as the others and 3 times as short"

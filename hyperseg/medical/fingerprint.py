@@ -84,29 +84,33 @@ def fingerprint_of(cases: Iterable[Scene], channels: tuple[str, ...], *, seed: i
     """
     seen: list[tuple[Size, Spacing, float, NDArray[np.float64]]] = []
     classes: tuple[str, ...] | None = None
-    units: set[str] = set()
+    units: dict[str, Scene] = {}  # the first case of each
     counts = np.zeros(0, np.int64)
     for case in cases:
         _check(case, channels, classes, axes=len(seen[0][0]) if seen else len(case.shape))
         classes = case.classes
-        units.add(case.grid.unit)
+        units.setdefault(case.grid.unit, case)
         known = np.where(case.labelled(), np.asarray(case.labels), -1)
         counts = _counts(known, len(classes)) + (counts if seen else 0)
         cube = np.asarray(case.cube[:])
         size = tuple(s.stop - s.start for s in nonzero_box(cube))
-        values = _foreground(case.name, cube[known > 0], np.random.default_rng(seed))
+        values = _foreground(_called(case), cube[known > 0], np.random.default_rng(seed))
         seen.append((size, _spacing(case), prod(size) / prod(case.shape), values))
     if classes is None:
         raise SceneError("a data set without a labelled case has no fingerprint: give at least one image with labels.")
     if len(units) > 1:
-        raise SceneError("some cases say how large their voxels are, others do not: give all of them a spacing.")
+        with_, without = (_called(units[unit]) for unit in sorted(units))  # "mm", "px"
+        raise SceneError(
+            f"{without}: its spacing is not known, that of {with_} is; all or none were expected. State it in a file "
+            "spacing.csv with lines name,Z,Y,X (mm), or by --spacing."
+        )
     seen.sort(key=lambda one: one[:3])
     foreground = np.sort(np.concatenate([values for *_, values in seen]), axis=0)  # sums do not depend on the order
     return Fingerprint(
         tuple(spacing for _, spacing, _, _ in seen), tuple(size for size, *_ in seen),
         float(np.median([kept for _, _, kept, _ in seen])), channels,
         tuple(_intensity(foreground[:, c]) for c in range(len(channels))), classes, tuple(map(int, counts)),
-        units.pop(),
+        next(iter(units)),
     )  # fmt: skip
 
 
@@ -115,15 +119,23 @@ def nonzero_box(cube: NDArray[np.generic]) -> tuple[slice, ...]:
     return box_around((cube != 0).any(-1))
 
 
+def _called(case: Scene) -> str:
+    """Its file where it has one."""
+    return case.source or case.name
+
+
 def _check(case: Scene, channels: tuple[str, ...], classes: tuple[str, ...] | None, *, axes: int) -> None:
     if case.labels is None:
-        raise LabelError(f"{case.name} has no labels: a fingerprint is taken of labelled cases only.")
+        raise LabelError(f"{_called(case)}: has no labels: a fingerprint is taken of labelled cases only.")
     if case.n_bands != len(channels):
-        raise SceneError(f"{case.name}: {case.n_bands} channels, but {len(channels)} names: {', '.join(channels)}.")
+        raise SceneError(f"{_called(case)}: {case.n_bands} channels, but {len(channels)} names: {', '.join(channels)}.")
     if len(case.shape) != axes:
-        raise SceneError(f"{case.name} has {len(case.shape)} axes, other cases have {axes}: one folder, one kind.")
+        raise SceneError(
+            f"{_called(case)}: has {len(case.shape)} axes, other cases have {axes}. Images and volumes do not mix: put "
+            "them in two folders."
+        )
     if classes is not None and case.classes != classes:
-        raise LabelError(f"{case.name} has classes {', '.join(case.classes)}; others have {', '.join(classes)}.")
+        raise LabelError(f"{_called(case)}: has classes {', '.join(case.classes)}; others have {', '.join(classes)}.")
 
 
 def _counts(labels: NDArray[np.int16], n_classes: int) -> NDArray[np.int64]:
@@ -140,7 +152,7 @@ def _spacing(case: Scene) -> Spacing:
     if case.grid.unit == "px":
         return (1.0,) * axes
     if len(given) != axes or not all(np.isfinite(n) and n > 0 for n in given):
-        raise SceneError(f"{case.name}: spacing {given} for {axes} axes; expected one positive length per axis.")
+        raise SceneError(f"{_called(case)}: spacing {given} for {axes} axes; expected one positive length per axis.")
     return tuple(map(float, given))
 
 

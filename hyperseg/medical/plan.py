@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -153,6 +153,17 @@ def make_plan(
         preset, facts, axes, space, shape, tuple(_normalisations(fingerprint)),
         tuple(_configurations(preset, facts, space, shape, limit, training)), limit, training,
     )  # fmt: skip
+
+
+def at_spacing(plan: Plan, spacing: Spacing) -> Plan:
+    """The same data set planned for another spacing, in the plan's order of axes, by the same rules and limits."""
+    size = tuple(
+        max(1, round(n * old / new)) for n, old, new in zip(plan.size, plan.spacing, spacing, strict=True)
+    )  # fmt: skip
+    in_data = tuple(size[plan.axes.index(axis)] for axis in range(len(size)))
+    facts = replace(plan.facts, size=in_data)
+    made = _configurations(plan.preset, facts, spacing, size, plan.limit, plan.training)
+    return replace(plan, facts=facts, spacing=spacing, size=size, configurations=tuple(made))
 
 
 def limits_of(facts: Facts, limit: Limit) -> v2.Limits:

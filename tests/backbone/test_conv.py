@@ -351,3 +351,21 @@ def test_initialisation_keeps_the_mean_square(act: str, kernel: int, stride: int
         up = UpBlock(spec, 128, 256, kernel, stride)(x, ((300 - 1) * stride + kernel,))
     for y in (down, up[..., kernel:-kernel]):
         assert y.square().mean().item() == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.parametrize(("depth", "kernel"), [(2, (3, 3, 3)), (3, (5, 3, 3)), (4, (5, 1, 3)), (2, (3, 1, 1))])
+@pytest.mark.parametrize("stride", [1, (1, 2, 2)])
+def test_gradients_in_bfloat16_are_those_in_float32_where_a_kernel_is_longer_than_the_first_axis(
+    depth: int, kernel: tuple[int, int, int], stride: int | tuple[int, int, int]
+) -> None:
+    with seeded(0):
+        layer = Conv(ConvSpec(ndim=3), 8, 16, kernel, stride)
+        x = torch.randn(2, 8, depth, 7, 6, requires_grad=True)
+        y = layer(x)
+        way = torch.randn_like(y)
+    wanted = torch.autograd.grad(y, [x, *layer.parameters()], way)
+    with torch.autocast("cpu", torch.bfloat16):
+        z = layer(x)
+    found = torch.autograd.grad(z, [x, *layer.parameters()], way.to(z.dtype))
+    for a, b in zip((y, *wanted), (z, *found), strict=True):
+        assert torch.linalg.norm(a - b.float()) < 0.02 * torch.linalg.norm(a)

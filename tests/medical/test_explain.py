@@ -54,7 +54,7 @@ def test_scales_spacing_and_axes_are_told() -> None:
     assert "where it is not zero, as the crop keeps 50.0 %" in text(make_plan(fingerprint("Lung", kept=0.5)))
     seen = fingerprint("Hippocampus")
     turned = replace(seen, spacings=((0.5, 0.5, 2.0),) * 3, sizes=((100, 80, 20),) * 3)
-    assert "axis 2 of the data (counted from 0) comes first" in text(make_plan(turned))
+    assert "columns x depth x rows, columns first, since it is the coarsest" in text(make_plan(turned))
     few = replace(seen, spacings=tuple((float(z), 1.0, 1.0) for z in range(4, 15)), sizes=((20, 128, 128),) * 11)
     assert "but 5 instead of 9 along the coarsest axis" in text(make_plan(few))
     pixels = replace(seen, unit="px", spacings=((1.0, 1.0),) * 3, sizes=((64, 64),) * 3)

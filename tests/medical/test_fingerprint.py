@@ -89,13 +89,13 @@ def test_pictures_have_pixels() -> None:
     ("cases", "error", "words"),
     [
         ([], SceneError, "at least one image"),
-        ([case(1).with_(labels=None)], LabelError, "case1 has no labels"),
+        ([case(1).with_(labels=None)], LabelError, "case1: has no labels"),
         ([case(1), case(2, channels=2)], SceneError, "case2: 2 channels, but 1 names"),
-        ([case(1), case(2, (9, 9))], SceneError, "case2 has 2 axes"),
-        ([case(1), case(2, classes=("a", "b", "c"))], LabelError, "case2 has classes a, b, c"),
+        ([case(1), case(2, (9, 9))], SceneError, "case2: has 2 axes"),
+        ([case(1), case(2, classes=("a", "b", "c"))], LabelError, "case2: has classes a, b, c"),
         ([case(1), case(2, grid=Grid((1.0, 1.0), "mm"))], SceneError, "case2: spacing"),
         ([case(1), case(2, spacing=(1.0, 0.0, 1.0))], SceneError, "case2: spacing"),
-        ([case(1), case(2, grid=Grid())], SceneError, "others do not"),
+        ([case(1), case(2, grid=Grid())], SceneError, "case2: its spacing is not known, that of case1 is"),
         ([case(1).with_(cube=np.full((6, 7, 8, 1), np.nan))], SceneError, "case1: NaN"),
     ],
 )

@@ -38,13 +38,15 @@ def segment() -> None:
       DIR/a.h5                    one file with the arrays "image" and "label"
       DIR/p1/p1_t1.nii.gz         a folder for every case, with p1_t1, p1_flair ... and p1_seg
 
-    DIR may hold several such folders (training, test; benign, malignant); one called "test" is never learnt from.
+    DIR may hold several such folders (training, test; benign, malignant). Cases in one called "test", or named in
+    DIR/test.list (or test.txt), are never learnt from: `predict RUN DIR` predicts them, `score` scores them.
     Files are .nii, .nii.gz (pip install "hyperseg[medical]"), .png, .jpg, .tif, .bmp, .npy, .npz and .h5.
 
     Labels are whole numbers: 0 for background, 1, 2... for classes. Masks of 0 and 255 are two classes. Where labels
     number objects (nuclei), call the folder instances/ or the files a_inst.png: all objects are one class.
     Cases of one patient stay together: DIR/groups.csv with lines name,group, or names that begin with the patient
-    (patient001_frame01).
+    (patient001_frame01). NIfTI files say how large their voxels are. Of others an .h5 or .npz may, as "spacing"; else
+    DIR/spacing.csv (lines name,Z,Y,X or *,Z,Y,X in mm), "spacing" in dataset.json, or --spacing, which a run remembers.
 
     \b
     Examples:

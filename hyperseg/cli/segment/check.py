@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.reading import spacing_option
 from hyperseg.core.words import counted, thousands
 
 if TYPE_CHECKING:
@@ -26,9 +27,12 @@ EACH = 3  # faults of one kind that are shown
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
     help="Also write everything, with all faults, to this file.",
 )  # fmt: skip
+@spacing_option
 @overwrite_option
 @click.pass_context
-def check(context: click.Context, folder: Path, json_file: Path | None, overwrite: bool) -> None:
+def check(
+    context: click.Context, folder: Path, json_file: Path | None, spacing: tuple[float, ...], overwrite: bool
+) -> None:  # fmt: skip
     """Look at every file of DIR and tell what is wrong with it, and what to do.
 
     Missing pairs, other shapes, spacings or orientations of image and label, codes that are no classes, classes in no
@@ -48,7 +52,7 @@ def check(context: click.Context, folder: Path, json_file: Path | None, overwrit
     from hyperseg.io.write import write_json
     from hyperseg.io.write.targets import check_targets
 
-    cases = list_cases(folder)
+    cases = list_cases(folder, spacing=spacing)
     if json_file is not None:
         check_targets([json_file], inputs=[folder], overwrite=overwrite)
     with counted_progress(f"Checking {folder}", unit="cases") as progress:
@@ -70,10 +74,12 @@ def show(found: Survey, console: Console) -> None:
     groups = len({case.group for case in folder.cases})
     plain(console, f"{folder.root}: {folder.layout}")
     plain(console, folder.rule)
+    scored = sum(case.label is not None for case in folder.unlabelled)
+    tried = f" ({thousands(scored)} with labels, for scores)" if scored else ""
     plain(
         console,
         f"{counted(len(folder.cases), 'case')} to learn from in {counted(groups, 'group')}, "
-        f"{thousands(len(folder.unlabelled))} to predict; channels: {', '.join(folder.channels)}",
+        f"{thousands(len(folder.unlabelled))} to predict{tried}; channels: {', '.join(folder.channels)}",
     )
     if found.sizes:
         plain(console, _sizes(found))
@@ -102,8 +108,10 @@ def plain(console: Console, text: str) -> None:
 
 
 def _sizes(found: Survey) -> str:
-    """Smallest, median and largest size, and spacing, per axis of the files."""
+    """Smallest, median and largest size, and spacing, per axis in the order of a plan."""
     import numpy as np
+
+    from hyperseg.io.cases.check import AXES
 
     axes = len(found.sizes[0])
     sizes = np.array([size for size in found.sizes if len(size) == axes])
@@ -112,7 +120,7 @@ def _sizes(found: Survey) -> str:
     spacings = np.array([each for each in found.spacings if len(each) == axes])
     if len(spacings):
         told += f"; spacing, median {' x '.join(f'{n:.4g}' for n in np.median(spacings, 0))} mm"
-    return told
+    return f"{told} ({' x '.join(AXES[-axes:])})"
 
 
 def _short(file: str, root: str) -> str:

@@ -9,7 +9,9 @@ import click
 
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.check import plain
 from hyperseg.cli.segment.costs import show_planned, watts_option
+from hyperseg.cli.segment.reading import pointing_to_check, read_folder, spacing_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,23 +46,25 @@ PRESETS = ("v2", "msd2018")  # checked against `Preset` by a test: its module wo
 @watts_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan to this file (JSON).")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, and no words.")
+@spacing_option
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def plan(
     folder: Path, preset: Preset, gigabytes: float | None, patience: float | None, watts: float | None,
-    out: Path | None, as_json: bool, overwrite: bool, quiet: bool,
+    out: Path | None, as_json: bool, spacing: tuple[float, ...], overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Plan the networks for the images or volumes in DIR, and say why they are as they are.
 
     Every labelled case is looked at once: its size, spacing and values. What follows from them by the rules of nnU-Net
     (spacing, scaling of values, patch, batch and shape of each network) is printed as a sentence each. Nothing is
-    trained. `hyperseg segment check DIR` tells what is wrong with the files.
+    trained. `hyperseg segment check DIR` tells what is wrong with the files: begin with it.
 
     \b
     Examples:
       hyperseg segment plan Task04_Hippocampus
       hyperseg segment plan Task04_Hippocampus --gigabytes 24 --out plan.json
       hyperseg segment plan Task04_Hippocampus --patience 5
+      hyperseg segment plan hearts --spacing 10,1.4,1.4
     """
     import json
 
@@ -68,7 +72,6 @@ def plan(
 
     from hyperseg.core.settings import to_json
     from hyperseg.engine.progress import counted_progress
-    from hyperseg.io.cases import open_cases
     from hyperseg.io.write import write_json
     from hyperseg.io.write.targets import check_targets
     from hyperseg.medical.plan import limit_of
@@ -77,16 +80,17 @@ def plan(
     if out is not None:
         check_targets([out], inputs=[folder], overwrite=overwrite)
     limit_of(preset, gigabytes, patience, None if patience is None else 1.0)
-    with counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress:
-        cases = open_cases(folder, progress=progress)
-    with counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
+    cases = read_folder(folder, spacing, quiet=quiet)
+    with pointing_to_check(folder), counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
         made = plan_cases(cases, preset=preset, gigabytes=gigabytes, patience=patience, progress=progress)
     if as_json:
         click.echo(json.dumps(to_json(made), indent=2, ensure_ascii=False))
     else:
-        show(made, Console(highlight=False))
+        console = Console(highlight=False)
+        plain(console, f"Folder: {cases.layout}; {cases.rule}")
+        show(made, console)
         if patience is not None:
-            show_planned(cases, made, Console(highlight=False), watts=watts, quiet=quiet)
+            show_planned(cases, made, console, watts=watts, quiet=quiet)
     if out is not None:
         write_json(out, to_json(made))
         if not as_json:

@@ -10,6 +10,7 @@ import click
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
 from hyperseg.cli.segment.costs import show_costs, watts_option
+from hyperseg.cli.segment.reading import pointing_to_check, read_folder, spacing_option
 from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
@@ -66,13 +67,14 @@ class Fold(click.ParamType):
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of folds, weights and batches.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
 @watts_option
+@spacing_option
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: what is trained already stays.")
 @click.option("--overwrite", is_flag=True, help="Remove the run that is there; never anything else.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], fold: int | None,
     minutes: float | None, steps: int | None, mirror: bool | None, seed: int, device: str, watts: float | None,
-    resume: bool, overwrite: bool, quiet: bool,
+    spacing: tuple[float, ...], resume: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
 
@@ -96,10 +98,9 @@ def train(
     from hyperseg.core.runtime import Runtime
     from hyperseg.engine.device import choose_device, choose_precision
     from hyperseg.engine.progress import counted_progress
-    from hyperseg.io.cases import open_cases
     from hyperseg.recipes.segment.fold import Budget
     from hyperseg.recipes.segment.reporting.run_page import write_run_page
-    from hyperseg.recipes.segment.starting import budget_of, plan_of, refuse_existing
+    from hyperseg.recipes.segment.starting import begun_spacing, budget_of, plan_of, refuse_existing
     from hyperseg.recipes.segment.training import Order, train_cases
 
     if minutes is not None and steps is not None:
@@ -112,9 +113,8 @@ def train(
         budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
-    with counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress:
-        cases = open_cases(folder, progress=progress)
-    with counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
+    cases = read_folder(folder, spacing or begun_spacing(root, resume=resume), quiet=quiet)
+    with pointing_to_check(folder), counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
         made = plan_of(
             cases, root, plan_file, budget, device=runtime.device, resume=resume, progress=progress
         )  # fmt: skip

@@ -20,6 +20,7 @@ class Case:
         label: the file of its classes, or None.
         group: cases of one group (a patient) never stand on two sides of a split.
         also: further masks of the same image: a pixel is foreground where any of them says so.
+        spacing: millimetres per axis of the image's array, where its file does not say them but something beside it.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case:
     label: Path | None = None
     group: str = ""
     also: tuple[Path, ...] = ()
+    spacing: tuple[float, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -64,7 +66,8 @@ class CaseFolder:
         root: the folder.
         layout: in a few words, how it is laid out.
         cases: to learn from, each with a label, in the order of their names.
-        unlabelled: to predict. Those in a folder called "test" may have labels, which are for scores alone.
+        unlabelled: to predict. Those in a folder called "test" or in a test.list may have labels, which are for scores
+            alone.
         channels: names, one for each channel of an image; "CT" is a calibrated scale.
         classes: names, background first; codes: what they are in label files. Both are empty where nothing states
             them and labels have not been looked at (`list_cases`).
@@ -73,6 +76,7 @@ class CaseFolder:
         instances: labels number objects; every object is of class 1.
         stated: classes and codes are those of dataset.json, not those found in label files.
         faults: what was wrong already when the folder was listed.
+        spacing: millimetres per axis of all arrays whose files do not say them, where something beside them does.
     """
 
     root: Path
@@ -87,6 +91,7 @@ class CaseFolder:
     instances: bool = False
     stated: bool = False
     faults: tuple[Fault, ...] = ()
+    spacing: tuple[float, ...] = ()
 
     def case(self, name: str) -> Case:
         """The case of that name; `KeyError` where there is none."""

@@ -15,6 +15,7 @@ from hyperseg.io.cases.nifti import nibabel_for
 from hyperseg.io.cases.open import FULL, MOST_CLASSES, Progress, too_many, two_spellings, with_codes
 
 AIR_HU = range(-3100, -899)  # the lowest value of a tomogram: air, or what stands outside of the tube
+AXES = ("depth", "rows", "columns")
 ALIKE = 0.01  # spacings that differ by less are the same
 
 
@@ -26,7 +27,7 @@ class Survey:
         folder: with the classes that its labels hold.
         faults: errors first.
         voxels: of each class in the labelled cases.
-        sizes, spacings: of each readable case to learn from, in the order of the files' axes.
+        sizes, spacings: of each readable case to learn from, as (depth, rows, columns), whatever its file's axes are.
     """
 
     folder: CaseFolder
@@ -41,10 +42,11 @@ class Survey:
 
     def to_json(self) -> dict[str, Any]:
         """Everything that is told, for a file."""
-        folder = self.folder
+        folder, held_back = self.folder, sum(case.label is not None for case in self.folder.unlabelled)
+        groups, axes = len({case.group for case in folder.cases}), AXES[-len(self.sizes[0]) :] if self.sizes else ()
         return {
             "folder": str(folder.root), "layout": folder.layout, "rule": folder.rule, "cases": len(folder.cases),
-            "unlabelled": len(folder.unlabelled), "groups": len({case.group for case in folder.cases}),
+            "unlabelled": len(folder.unlabelled), "held_back": held_back, "groups": groups, "axes": axes,
             "channels": list(folder.channels), "classes": list(folder.classes), "codes": list(folder.codes),
             "voxels": list(self.voxels), "sizes": sorted(set(self.sizes)), "spacings_mm": sorted(set(self.spacings)),
             "errors": len(self.errors), "remarks": len(self.faults) - len(self.errors), "faults": list(self.faults),
@@ -173,10 +175,11 @@ def _of_mixture(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
         yield Fault(place, f"orientations {told}", "one", "Nothing: all are turned to RAS, and predictions back.",
                     "remark", "orientations")  # fmt: skip
     spacings = [look.spacing for look in looks if look.spacing is not None]
-    for axis in range(min(map(len, spacings), default=0)):
+    for axis in range(len(spacings[0]) if len({len(each) for each in spacings}) == 1 else 0):
         low, high = (find(each[axis] for each in spacings) for find in (min, max))
         if high > low * (1 + ALIKE):
-            yield Fault(place, f"spacing of axis {axis} is {low:.4g} to {high:.4g} mm", "one spacing",
+            which = AXES[axis - len(spacings[0])]
+            yield Fault(place, f"spacing of {which} is {low:.4g} to {high:.4g} mm", "one spacing",
                         "Nothing: images are resampled.", "remark", "spacings")  # fmt: skip
     air = sum(look.lowest in AIR_HU for look in looks)
     if air > 0.9 * len(looks) > 0 and CT not in folder.channels:

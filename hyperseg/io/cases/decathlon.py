@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hyperseg.core import DataFileError
 from hyperseg.core.words import clean_name, counted, listed, some
+from hyperseg.io.cases.beside.table import in_capitals
 from hyperseg.io.cases.case import Case, CaseFolder, Fault
 from hyperseg.io.cases.listing import missing_channels
 from hyperseg.io.cases.names import ending_of, files_in, stem_of
@@ -179,7 +180,7 @@ def _numbered(
         else:
             found.append(Case(name, tuple(parts[number] for number in sorted(parts)), masks.get(name)))
     if labelled:
-        faults += [_without_image(path) for name, path in masks.items() if name not in of]
+        faults += [_without_image(path, of) for name, path in masks.items() if name not in of]
     return found
 
 
@@ -199,8 +200,11 @@ def _not_named(root: Path, cases: Sequence[Case | None], file: Path) -> list[Fau
     ]  # fmt: skip
 
 
-def _without_image(path: Path) -> Fault:
+def _without_image(path: Path, names: Iterable[str]) -> Fault:
+    remedy = "Add the image, correct the name, or move the label away."
+    if own := in_capitals(stem_of(path), names):
+        remedy = f"Is the image {own} meant? The names differ in capitals alone: rename one of them."
     return Fault(
-        str(path), "belongs to no image", f"imagesTr/{stem_of(path)}_0000{ending_of(path)}",
-        "Add the image, correct the name, or move the label away.", "error", "label without image",
+        str(path), "belongs to no image", f"imagesTr/{stem_of(path)}_0000{ending_of(path)}", remedy, "error",
+        "label without image",
     )  # fmt: skip

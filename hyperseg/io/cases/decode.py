@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError
+from hyperseg.io.cases.beside.spacing import own_spacing
 from hyperseg.io.cases.names import KNOWN, PICTURES, VOLUMES, ending_of
 from hyperseg.io.cases.nifti import read_place, read_volume
-from hyperseg.io.cases.picture import Picture
+from hyperseg.io.cases.picture import Picture, Place
 from hyperseg.io.formats import check_file
 from hyperseg.io.formats.array import reading
 from hyperseg.io.paths import split_key
@@ -48,7 +49,8 @@ def decode_image(path: Path) -> Picture:
         raise DataFileError(
             f"{path}: has {array.ndim} axes; (H, W), (D, H, W) or one of them with channels is expected."
         )
-    return Picture(array if channels else array[..., None])
+    spacing = own_spacing(path)
+    return Picture(array if channels else array[..., None], None if spacing is None else Place(spacing))
 
 
 def decode_label(path: Path) -> Picture:
@@ -102,7 +104,9 @@ def shape_of(path: Path) -> tuple[int, ...] | None:
             return shape if len(shape) > 3 else (*shape, 1)
         if ending in PICTURES:
             with _pillow().open(file) as image:
-                return (image.height, image.width, 1 if image.mode in PLAIN_MODES[:-1] else 3)
+                pages = getattr(image, "n_frames", 1) if ending in STACKS else 1
+                stack = (pages,) if pages > 1 else ()
+                return (*stack, image.height, image.width, 1 if image.mode in PLAIN_MODES[:-1] else 3)
         shape = tuple(_lazy_array(path).shape)
         return shape if len(shape) == 4 or shape[-1] <= FEW else (*shape, 1)
     except Exception:  # whoever reads it says what is wrong with it

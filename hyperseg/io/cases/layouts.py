@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,12 +137,7 @@ def paired(images: Sequence[Path], labels: Iterable[Path], layout: str) -> Listi
     for path in labels:
         match = case_of_label(path, of, plain)
         if match is None:
-            faults.append(
-                Fault(
-                    str(path), "belongs to no image", "an image of the same name, or the name without _mask, _label...",
-                    "Add the image, correct the name, or move the label away.", "error", "label without image",
-                )
-            )  # fmt: skip
+            faults.append(_without_image(path, of, plain))
         else:
             masks.setdefault(match[0], []).append((match[1], path))
     cases: list[Case] = []
@@ -171,6 +166,19 @@ def paired(images: Sequence[Path], labels: Iterable[Path], layout: str) -> Listi
     objects = any(OBJECTS.search(stem_of(case.label)) for case in cases if case.label is not None)
     names = tuple(CT if channel == CT.lower() else channel for channel in channels) if apart else ()
     return Listing(layout, tuple(cases), tuple(alone), names, tuple(told), objects, tuple(faults))
+
+
+def _without_image(path: Path, of: Mapping[str, dict[str, Path]], plain: Mapping[str, str]) -> Fault:
+    """The fault of a label; an image whose name differs in capitals alone is named."""
+    remedy = "Add the image, correct the name, or move the label away."
+    small = {name.lower(): name for name in of}, {name.lower(): case.lower() for name, case in plain.items()}
+    if match := case_of_label(path.with_name(path.name.lower()), *small):
+        image = next(iter(of[small[0][match[0]]].values())).name
+        remedy = f"Is {image} meant? The names differ in capitals alone: rename one of them."
+    return Fault(
+        str(path), "belongs to no image", "an image of the same name, or the name without _mask or _label", remedy,
+        "error", "label without image",
+    )  # fmt: skip
 
 
 def _names(cases: Sequence[Case]) -> str:

@@ -15,7 +15,7 @@ from hyperseg.core import HypersegError
 from hyperseg.core.words import counted, listed
 from hyperseg.io.cases.case import Case, CaseFolder, Fault, Severity
 from hyperseg.io.cases.decode import counted_codes
-from hyperseg.io.cases.picture import SAME_PLACE, Picture, apart
+from hyperseg.io.cases.picture import SAME_PLACE, Picture, apart, ordered, spacing_of
 from hyperseg.io.cases.read import read_image, read_label, unknown_codes
 
 
@@ -24,7 +24,7 @@ class Look:
     """What one case is like; `shape` is None where its image cannot be read, `voxels` empty where its label cannot.
 
     Attributes:
-        shape: of the image, in the order of the file's axes.
+        shape, spacing: of the image, as (depth, rows, columns).
         lowest: the smallest value of a volume of one channel, else 0.
         voxels: number of voxels by code of the label.
         pixels, label: checksums of the decoded values.
@@ -50,9 +50,9 @@ def look_at(case: Case, folder: CaseFolder) -> Look:
     except HypersegError as error:
         seen.faults.append(_of_error(error, case.images, "a file that can be read", "unreadable"))
         return seen
-    seen.shape, seen.channels = image.shape, image.channels
+    seen.shape, seen.channels = ordered(image.shape, image.place), image.channels
     if image.place is not None:
-        seen.spacing, seen.orientation = image.place.spacing, image.place.orientation
+        seen.spacing, seen.orientation = spacing_of(image.place, len(image.shape)), image.place.orientation
         if image.channels == 1:
             seen.lowest = int(np.nan_to_num(image.array.min()))
     seen.pixels = _checksum(image.array)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from hyperseg.core import DataFileError, LabelError
 from hyperseg.core.words import counted, listed
+from hyperseg.io.cases.beside.groups import grouped
+from hyperseg.io.cases.beside.official import held_back
+from hyperseg.io.cases.beside.spacing import says_itself, spaced
 from hyperseg.io.cases.case import Case, CaseFolder, Fault
 from hyperseg.io.cases.decathlon import FILE, described
 from hyperseg.io.cases.decode import counted_codes, decode_label, shape_of
-from hyperseg.io.cases.groups import grouped
-from hyperseg.io.cases.layouts import paired, plain_layout
+from hyperseg.io.cases.layouts import IMAGE_FOLDERS, paired, plain_layout
+from hyperseg.io.cases.listing import folders_of
 from hyperseg.io.cases.names import KNOWN, files_in, stem_of
 
 FULL = 255  # what pictures of masks have for "yes"
@@ -27,7 +30,9 @@ TEACHES = (
 Progress = Callable[[int, int], None]
 
 
-def open_cases(path: str | Path, *, progress: Progress | None = None) -> CaseFolder:
+def open_cases(
+    path: str | Path, *, spacing: tuple[float, ...] = (), progress: Progress | None = None
+) -> CaseFolder:  # fmt: skip
     """The data set in a folder, ready for `read_case`.
 
     Where no dataset.json states the classes, all label files are read: the codes that occur are the classes, in
@@ -35,13 +40,15 @@ def open_cases(path: str | Path, *, progress: Progress | None = None) -> CaseFol
 
     Args:
         path: the folder.
+        spacing: millimetres per axis of arrays and pictures whose files do not say them, see `beside.spacing.spaced`.
         progress: told how many label files of how many have been read.
 
     Raises:
         DataFileError: no folder, one that is not laid out in any known way, or a label file that cannot be read.
         LabelError: labels that are no classes: colours, fractions, too many codes.
+        SettingError: a spacing, and every file states its own.
     """
-    folder = list_cases(path)
+    folder = list_cases(path, spacing=spacing)
     if folder.codes:
         return folder
     found: list[set[int]] = []
@@ -55,7 +62,7 @@ def open_cases(path: str | Path, *, progress: Progress | None = None) -> CaseFol
     return with_codes(folder, found)
 
 
-def list_cases(path: str | Path) -> CaseFolder:
+def list_cases(path: str | Path, *, spacing: tuple[float, ...] = ()) -> CaseFolder:
     """As `open_cases` without reading labels: classes and codes stay empty where nothing states them."""
     root = Path(path)
     if not root.is_dir():
@@ -66,7 +73,7 @@ def list_cases(path: str | Path) -> CaseFolder:
     else:
         found = plain_layout(root)
         if found is None:
-            raise DataFileError(f"{root}: no images with labels were found. {TEACHES}")
+            raise DataFileError(f"{root}: {_what_is_there(root)} {TEACHES}")
         folder = CaseFolder(
             root, found.layout, found.cases, found.unlabelled, found.channels, rule="; ".join(found.told),
             instances=found.instances, faults=found.faults,
@@ -77,35 +84,57 @@ def list_cases(path: str | Path) -> CaseFolder:
                 rule=f"{folder.rule}; labels number objects, all of class 1",
             )  # fmt: skip
     cases, told, faults = grouped(root, folder.cases)
-    unlabelled = tuple(replace(case, group=case.group or case.name) for case in folder.unlabelled)
+    cases, test, split, more = held_back(root, cases)
+    alone = [replace(case, group=case.group or case.name) for case in (*folder.unlabelled, *test)]
+    every, common, lengths, unspaced = spaced(root, (*cases, *alone), spacing)
     return replace(
         folder,
-        cases=tuple(cases),
-        unlabelled=unlabelled,
+        cases=tuple(every[: len(cases)]),
+        unlabelled=tuple(sorted(every[len(cases) :], key=lambda case: case.name)),
         channels=folder.channels or _channels(folder),
-        rule=f"{folder.rule}; {told}.",
-        faults=(*folder.faults, *_twice((*cases, *unlabelled)), *faults),
+        rule=f"{'; '.join(filter(None, (folder.rule, told, split, lengths)))}.",
+        faults=(*folder.faults, *_twice(every), *faults, *more, *unspaced),
+        spacing=common,
     )
 
 
-def list_images(path: str | Path) -> tuple[Case, ...]:
+def list_images(path: str | Path, *, spacing: tuple[float, ...] = ()) -> tuple[Case, ...]:
     """Images to predict: a file, a folder of images (channels by the ends of names), or a data set's own.
 
-    Of a data set those without a label are meant, and all of them where each has one.
+    Of a data set those without a label are meant, and all of them where each has one. A spacing.csv beside them is
+    read, as in `list_cases`.
+
+    Args:
+        path: what to predict.
+        spacing: millimetres per axis where neither a file nor anything beside it says: what a run remembers.
 
     Raises:
         DataFileError: no such file, no image in the folder, or channels of an image that are missing.
     """
     place = Path(path)
     if place.is_file():
-        return (Case(stem_of(place), (place,), group=stem_of(place)),)
+        return _known(place.parent, (Case(stem_of(place), (place,), group=stem_of(place)),), spacing)
     if place.is_dir() and not (place / FILE).is_file() and plain_layout(place) is None and (files := files_in(place)):
         found = paired(files, (), "")
         if found.faults:
             raise DataFileError(str(found.faults[0]))
-        return tuple(replace(case, group=case.name) for case in found.unlabelled)
+        return _known(place, tuple(replace(case, group=case.name) for case in found.unlabelled), spacing)
     folder = list_cases(place)
-    return folder.unlabelled or folder.cases
+    return _known(place, folder.unlabelled or folder.cases, spacing)
+
+
+def _what_is_there(root: Path) -> str:
+    """What a folder that is no data set holds, in a sentence."""
+    for folder in (root, *(path for name, path in sorted(folders_of(root).items()) if name in IMAGE_FOLDERS)):
+        if files := files_in(folder):
+            return f"{counted(len(files), 'image')} in {folder.name}/, but no labels were found beside them."
+    return "no images with labels were found."
+
+
+def _known(root: Path, cases: tuple[Case, ...], spacing: tuple[float, ...]) -> tuple[Case, ...]:
+    """The cases, each with what is beside it or else the spacing of the run."""
+    found, *_ = spaced(root, cases)
+    return tuple(case if case.spacing or says_itself(case) else replace(case, spacing=spacing) for case in found)
 
 
 def with_codes(folder: CaseFolder, found: Iterable[Iterable[int]]) -> CaseFolder:
@@ -164,6 +193,16 @@ def _twice(cases: Iterable[Case]) -> list[Fault]:
                 Fault(
                     str(case.images[0]), f"is a case {case.name}, as {other.images[0]} is", "names that differ",
                     "Rename one of them.", "error", "name twice",
+                )
+            )  # fmt: skip
+    small: dict[str, str] = {}
+    for name, case in seen.items():
+        if (like := small.setdefault(name.lower(), name)) != name:
+            faults.append(
+                Fault(
+                    str(case.images[0]), f"is a case {name}, beside a case {like}",
+                    "names that differ in more than capitals",
+                    "Rename one of them: on Windows and macOS their predictions are one file.", "remark", "capitals",
                 )
             )  # fmt: skip
     return faults

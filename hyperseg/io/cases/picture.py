@@ -19,7 +19,8 @@ class Place:
 
     Attributes:
         spacing: millimetres per axis of the file.
-        affine: (4, 4) from indices of the file to millimetres, or None where the file says nothing.
+        affine: (4, 4) from indices of the file to millimetres; None for arrays and pictures with a spacing, whose axes
+            are (depth, rows, columns) as they are.
         stated: False where the file gives a spacing, but no place (both codes of a NIfTI header are 0).
     """
 
@@ -83,6 +84,11 @@ def turned_back(array: NDArray[Any], place: Place | None) -> NDArray[Any]:
     return array[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
 
 
+def ordered(numbers: tuple[int, ...], place: Place | None) -> tuple[int, ...]:
+    """Numbers per axis of the file in the order of the `turned` array."""
+    return numbers if place is None else tuple(numbers[axis] for axis in _turn(place)[0])
+
+
 def spacing_of(place: Place | None, axes: int) -> tuple[float, ...]:
     """Millimetres per axis of the `turned` array; 1 per pixel where nothing says."""
     return (1.0,) * axes if place is None else tuple(place.spacing[axis] for axis in _turn(place)[0])
@@ -100,7 +106,9 @@ def apart(a: Place, b: Place, shape: tuple[int, ...]) -> float:
 def _turn(place: Place) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     """Axes of the file in the order (depth, rows, columns), and which axes of the file are flipped."""
     n = len(place.spacing)
-    if place.affine is None or not place.stated or n != AXES:
+    if place.affine is None:
+        return tuple(range(n)), (False,) * n
+    if not place.stated or n != AXES:
         return tuple(range(n))[::-1], (False,) * n
     body, flips = _closest(place.affine)
     return tuple(int(body.index(axis)) for axis in (2, 1, 0)), flips

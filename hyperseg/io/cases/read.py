@@ -30,7 +30,7 @@ def read_case(folder: CaseFolder, case: Case, *, labels: bool = True) -> Scene:
 
     Returns:
         cube (*S, C) in the type of the file where there is one file (a memory map where no axis is flipped), labels
-        int16 with -1 for the code that is ignored, grid.spacing per axis in mm (1 px for pictures).
+        int16 with -1 for the code that is ignored, grid.spacing per axis in mm, or 1 px where nothing says.
 
     Raises:
         DataFileError: a file is unreadable, channels are missing, or channels of a case do not lie on each other.
@@ -72,7 +72,7 @@ def read_image(case: Case, channels: int | None = None) -> Picture:
             f"{case.images[0]}: has {array.shape[-1]} channels, {channels} were expected as in the rest of the folder. "
             "Convert it, or name the channels in a dataset.json."
         )
-    return Picture(array, first.place, tuple(dict.fromkeys(word for part in parts for word in part.remarks)))
+    return Picture(array, _place(case, first), tuple(dict.fromkeys(word for part in parts for word in part.remarks)))
 
 
 def read_label(case: Case, image: Picture) -> Picture:
@@ -168,6 +168,22 @@ def unknown_message(path: Path, unknown: Sequence[int], codes: Sequence[int]) ->
         f"{path}: holds the code {listed(map(str, unknown), most=4)}, expected {listed(map(str, codes), most=8)}. "
         "Correct the label, or name the class in dataset.json."
     )
+
+
+def _place(case: Case, image: Picture) -> Place | None:
+    """Of the file, or the spacing that something beside it states.
+
+    Raises:
+        DataFileError: lengths for another number of axes.
+    """
+    place = Place(case.spacing) if image.place is None and case.spacing else image.place
+    if place is not None and len(place.spacing) != len(image.shape):
+        told, shape = ",".join(f"{n:g}" for n in place.spacing), "x".join(map(str, image.shape))
+        raise DataFileError(
+            f"{case.images[0]}: its spacing is {told}, its array has the axes {shape}; a length in mm for each was "
+            "expected. Correct the spacing (--spacing, spacing.csv, dataset.json, or the file's own)."
+        )
+    return place
 
 
 def _as_many(array: NDArray[Any], channels: int | None) -> NDArray[Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from hyperseg.core import LabelError, SettingError
+from hyperseg.core import LabelError, SettingError, SplitError
 from hyperseg.core.words import counted, listed
 from hyperseg.data.cases import folds
-from hyperseg.io.cases import CaseFolder
+from hyperseg.io.cases import Case, CaseFolder
+from hyperseg.io.cases.decode import counted_codes, decode_label
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Training
@@ -61,16 +62,71 @@ def chosen_folds(folder: CaseFolder, n: int, seed: int) -> tuple[tuple[str, ...]
         SplitError: fewer than two groups.
     """
     groups = len({case.group or case.name for case in folder.cases})
-    if 2 <= groups < n:
+    if groups < 2:
+        one = counted(len(folder.cases), "labelled case") + (" of one group" if len(folder.cases) > 1 else "")
+        raise SplitError(
+            f"{folder.root}: {one}, two groups at least were expected: one to learn from and one to test on. Label "
+            "more, or cut the image in two."
+        )
+    if groups < n:
         log.info("%s: %s for %d folds: each is a fold of its own.", folder.root, counted(groups, "group"), n)
         n = groups
     return folds(folder.cases, n, seed)
 
 
+def check_labels(
+    folder: CaseFolder, parts: Sequence[Collection[str]], which: Collection[int], classes: tuple[str, ...]
+) -> None:
+    """Every class is in some label that a fold learns from; told before cases are prepared, which takes long.
+
+    Label files are read one by one until all classes have been seen: of most data sets a few.
+
+    Raises:
+        LabelError: a class is in none.
+    """
+    seen: dict[str, set[int]] = {}
+
+    def held_by(case: Case) -> set[int]:
+        if case.name not in seen:
+            seen[case.name] = labelled_classes(folder, case)
+        return seen[case.name]
+
+    for fold in which:
+        missing = set(range(1, len(classes)))
+        for case in folder.cases:
+            if not missing:
+                break
+            if case.name not in parts[fold]:
+                missing -= held_by(case)
+        if missing:
+            class_ = min(missing)
+            there = [case.name for case in folder.cases if case.name in parts[fold] and class_ in held_by(case)]
+            raise LabelError(_not_learnt(fold, classes[class_], there, folder))
+
+
+def labelled_classes(folder: CaseFolder, case: Case) -> set[int]:
+    """Classes in the label files of a case."""
+    codes = {code for path in (case.label, *case.also) if path for code in counted_codes(decode_label(path).array)}
+    if folder.instances:
+        return {min(code, 1) for code in codes}
+    if len(folder.codes) == 2 and not folder.stated:
+        return {int(code != folder.codes[0]) for code in codes}
+    return {folder.codes.index(code) for code in codes if code in folder.codes}
+
+
+def _not_learnt(fold: int, name: str, there: Sequence[str], folder: CaseFolder | None = None) -> str:
+    where = f"only {listed(there, most=4)} has it, held out by this fold" if there else "no case has it"
+    place = "" if folder is None else f"{folder.root}: "
+    return (
+        f"{place}fold {fold}: {name} is in no training case: {where}. Label more cases, or take the class out of "
+        "dataset.json."
+    )
+
+
 def check_classes(
     stored: Mapping[str, StoredCase], held_out: Collection[str], classes: tuple[str, ...], fold: int
 ) -> None:
-    """Every class is in some case that a fold learns from.
+    """Every class is in some prepared case that a fold learns from: a small one may be lost when it is resampled.
 
     Raises:
         LabelError: one is not.
@@ -79,8 +135,4 @@ def check_classes(
     for class_ in range(1, len(classes)):
         if not any(case.has(class_) for case in train):
             there = [name for name in held_out if stored[name].has(class_)]
-            where = f"only {listed(there, most=4)} has it, held out by this fold" if there else "no case has it"
-            raise LabelError(
-                f"fold {fold}: {classes[class_]} is in no training case: {where}. Label more cases, or take the "
-                "class out of dataset.json."
-            )
+            raise LabelError(_not_learnt(fold, classes[class_], there))

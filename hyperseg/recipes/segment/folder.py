@@ -48,6 +48,7 @@ class Record:
         largest: classes whose largest piece alone is kept, part by part, see `components.keep_largest`.
         mirrored: whole cases were predicted with their mirror images in cross-validation, and so new ones are too.
         versions: of Python and libraries.
+        spacing: millimetres per axis of all files that say none, as they were stated; none where nothing was.
         found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
     """
 
@@ -62,6 +63,7 @@ class Record:
     largest: tuple[tuple[int, ...], ...] = ()
     mirrored: bool = True
     versions: dict[str, str] = field(default_factory=dict)
+    spacing: tuple[float, ...] = ()
     found: dict[str, Any] = field(default_factory=dict)
 
 

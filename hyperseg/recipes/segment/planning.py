@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hyperseg.core import DataFileError, Scene, SettingError
+import numpy as np
+
+from hyperseg.core import DataFileError, Scene, SceneError, SettingError
 from hyperseg.core.settings import from_json
 from hyperseg.io.cases import CaseFolder, read_case
 from hyperseg.medical.fingerprint import Fingerprint, fingerprint_of
@@ -30,7 +32,7 @@ def plan_cases(
 
     Raises:
         SettingError: a limit that the preset does not know, or that no network fits.
-        SceneError, LabelError, DataFileError: a case that cannot be used, by name.
+        SceneError, LabelError, DataFileError: a case that cannot be used, by name, or another fault of the folder.
     """
     limit_of(preset, gigabytes, patience, None if patience is None else 1.0)
     seen = take_fingerprint(folder, progress=progress)
@@ -59,13 +61,44 @@ def pace_of(folder: CaseFolder, plan: Plan, device: str) -> float:
 def take_fingerprint(folder: CaseFolder, *, progress: Progress | None = None) -> Fingerprint:
     """The fingerprint of a folder's labelled cases, one in memory at a time."""
 
+    refuse_faults(folder)
+
     def cases() -> Iterator[Scene]:
         for done, case in enumerate(folder.cases, start=1):
-            yield read_case(folder, case)
+            scene = read_case(folder, case)
+            _check_values(scene)
+            yield scene
+            del scene
             if progress is not None:
                 progress(done, len(folder.cases))
 
     return fingerprint_of(cases(), folder.channels)
+
+
+def _check_values(scene: Scene) -> None:
+    """Numbers everywhere: patches are cut everywhere, and preparing cases would stop at it much later.
+
+    Raises:
+        SceneError: NaN, or infinite values.
+    """
+    cube = np.asarray(scene.cube[:])
+    if cube.dtype.kind == "f" and not all(np.isfinite(part).all() for part in cube):
+        raise SceneError(
+            f"{scene.source}: holds NaN or infinite values, finite numbers were expected. Replace them, by what air "
+            "has here for example, or leave the case out."
+        )
+
+
+def refuse_faults(folder: CaseFolder) -> None:
+    """Errors that showed when the folder was listed end here: a label without an image, a file that is not there.
+
+    Raises:
+        DataFileError: the first of them, and how many more there are.
+    """
+    errors = [fault for fault in folder.faults if fault.severity == "error"]
+    if errors:
+        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise DataFileError(f"{errors[0]}{more}")
 
 
 def read_plan(path: Path) -> Plan:

@@ -18,6 +18,7 @@ from hyperseg.core.words import counted, listed
 from hyperseg.engine.device import choose_device
 from hyperseg.engine.progress import say, scene_progress, working
 from hyperseg.io.cases import Case, CaseFolder, list_images, read_case, write_prediction
+from hyperseg.io.cases.beside.spacing import says_itself
 from hyperseg.io.cases.decode import decode_image, shape_of
 from hyperseg.io.cases.names import PICTURES, VOLUMES, ending_of
 from hyperseg.io.paths import split_key
@@ -81,7 +82,7 @@ def predict_images(
     for name in parts:
         check_folds(run, name, folds)
     check_inference(run.plan.training.inference)
-    planned = [_planned(run, case, out) for case in list_images(images)]
+    planned = [_planned(run, case, out) for case in list_images(images, spacing=run.record.spacing)]
     pictures = [out / "overlays" / f"{one.case.name}.png" for one in planned] if overlays else []
     where = choose_device(device)
     check_targets([*(one.target for one in planned), *pictures], inputs=[root, images], overwrite=overwrite)
@@ -209,10 +210,12 @@ def _planned(run: SegmentRun, case: Case, out: Path) -> Planned:
             f"{file}: {case.name} has {counted(channels, 'channel')}, the run was trained on {len(names)}: "
             f"{', '.join(names)}. Channels in files of their own are called {case.name}_0000, {case.name}_0001 ..."
         )
-    if volume != (facts.unit == "mm"):
+    known = bool(case.spacing) or says_itself(case)
+    if known != (facts.unit == "mm"):
+        remedy = "Give files of the same kind" + ("." if known else ", or a spacing.csv beside them: lines name,Z,Y,X.")
         raise SceneError(
-            f"{file}: {'has' if volume else 'does not have'} a spacing in millimetres, images the run was trained on "
-            f"{'did not' if volume else 'did'}. Give files of the same kind."
+            f"{file}: {'has' if known else 'does not have'} a spacing in millimetres, images the run was trained on "
+            f"{'did not' if known else 'did'}. {remedy}"
         )
     flat = axes == 2 and (ending_of(file) in PICTURES or not volume)
     ending = VOLUMES[0] if volume else ".png" if flat else ".npy"

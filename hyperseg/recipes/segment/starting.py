@@ -13,6 +13,7 @@ from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical import networks
 from hyperseg.medical.plan import Plan
+from hyperseg.recipes.segment.coarsening import coarsened
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, write_run
 from hyperseg.recipes.segment.held_out.pairs import PAIRS
@@ -66,14 +67,19 @@ def recommended(plan: Plan, budget: Budget) -> tuple[str, ...]:
     return (single, *(name for name in cascades if name != single))
 
 
+def begun_spacing(root: Path, *, resume: bool) -> tuple[float, ...]:
+    """The spacing of files that say none, which a run was begun with, where it goes on."""
+    return read_run(root).record.spacing if resume and (root / RECORD).exists() else ()
+
+
 def plan_of(
     folder: CaseFolder, root: Path, file: Path | None, budget: Budget, *, device: str, resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """The plan of the run that goes on, that of a file, or a new one.
 
-    A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller and networks narrower
-    until at least `WORTHWHILE_STEPS` steps should fit into it.
+    A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller, networks narrower and
+    large images coarser until at least `WORTHWHILE_STEPS` steps should fit into it.
 
     Raises:
         SettingError, SceneError, LabelError, DataFileError, RunError: as `read_plan`, `plan_cases` and `read_run`.
@@ -86,8 +92,11 @@ def plan_of(
     if budget.minutes is None or not device.startswith("cpu"):
         return plan
     patience = 60 * budget.minutes / WORTHWHILE_STEPS
-    first = narrowed(plan, patience=patience, pace=networks.measure_pace(len(plan.axes)))
-    return narrowed(plan, patience=patience, pace=pace_of(folder, first, device))
+
+    def fitted(pace: float) -> Plan:
+        return narrowed(coarsened(plan, patience=patience, pace=pace), patience=patience, pace=pace)
+
+    return fitted(pace_of(folder, fitted(networks.measure_pace(len(plan.axes))), device))
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:
@@ -101,7 +110,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
         if run.plan != plan:
             raise RunError(f"{root}: was begun with another plan. Leave --plan out, or train into another folder.")
         theirs = run.record
-        for what in ("classes", "codes", "channels", "seed", "folds"):
+        for what in ("classes", "codes", "channels", "seed", "folds", "spacing"):
             if getattr(theirs, what) != getattr(record, what):
                 raise RunError(
                     f"{root}: was begun with other {what} than {record.folder} has now. Resume with the same data and "

@@ -18,13 +18,14 @@ from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import cache_cases
-from hyperseg.recipes.segment.checks import check_classes, check_plan, chosen_folds
+from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds
 from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
 from hyperseg.recipes.segment.held_out.first import answer_first
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
+from hyperseg.recipes.segment.planning import refuse_faults
 from hyperseg.recipes.segment.starting import BUDGET, CACHE, recommended, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
 
@@ -74,13 +75,16 @@ def train_cases(
         SettingError, SplitError, LabelError, SceneError, DataFileError: an order that cannot be done, before training.
     """
     refuse_existing(root, resume=resume, overwrite=overwrite)
+    refuse_faults(folder)
     check_plan(plan, folder)
     names = order.configurations or recommended(plan, order.budget)
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
     work = work_of(plan, names, order.fold, len(parts))
+    check_labels(folder, parts, sorted({fold for _, which in work for fold in which}), plan.facts.classes)
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
-        mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), found={BUDGET: asdict(order.budget)},
+        mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), spacing=folder.spacing,
+        found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     if order.mirror not in (None, run.record.mirrored):

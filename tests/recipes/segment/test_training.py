@@ -250,7 +250,7 @@ def test_overwriting_replaces_a_run(toys: CaseFolder, plan: Plan, tmp_path: Path
 
 
 def test_one_case_is_no_cross_validation(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
-    with pytest.raises(SplitError, match="1 case in 1 group"):
+    with pytest.raises(SplitError, match="1 labelled case, two groups at least"):
         train_cases(replace(toys, cases=toys.cases[:1]), plan, tmp_path / "run", order(1), QUIET)
 
 

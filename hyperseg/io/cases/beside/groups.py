@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,8 +9,8 @@ from pathlib import Path
 
 from hyperseg.core import DataFileError
 from hyperseg.core.words import counted, some
+from hyperseg.io.cases.beside.table import in_capitals, rows_of
 from hyperseg.io.cases.case import Case, Fault
-from hyperseg.io.cases.names import ENDINGS
 
 FILES = ("groups.csv", "groups.txt")
 PATIENT = r"(?:patients?|pat|pt|subjects?|subj|sub|case|person|donor|volunteer)[_\-]?[A-Za-z]*\d+"
@@ -58,10 +57,12 @@ def _from_file(file: Path, cases: Sequence[Case]) -> tuple[list[Case], str, list
             )
         )  # fmt: skip
     if unknown:
+        hint = next((f" ({name} is {own} here)" for name in unknown if (own := in_capitals(name, absent))), "")
         faults.append(
             Fault(
                 str(file), f"names {counted(len(unknown), 'case')} that the folder does not have ({some(unknown, 3)})",
-                "names of cases, without the format", "Correct the names or leave the lines out.", "remark", "groups",
+                "names of cases, without the format", f"Correct the names{hint} or leave the lines out.", "remark",
+                "groups",
             )
         )  # fmt: skip
     found = [replace(case, group=of.get(case.name, case.name)) for case in cases]
@@ -69,21 +70,12 @@ def _from_file(file: Path, cases: Sequence[Case]) -> tuple[list[Case], str, list
 
 
 def _read(file: Path) -> dict[str, str]:
-    """Groups by case, from lines name,group (also with a semicolon, a tab or a space)."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise DataFileError(f"{file}: cannot be read ({error}). Lines name,group in UTF-8 were expected.") from error
-    lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    mark = next((mark for mark in ",;\t" if all(mark in line for line in lines)), " ")
+    """Groups by case, from lines name,group."""
     of: dict[str, str] = {}
-    for number, row in enumerate(csv.reader(lines, delimiter=mark, skipinitialspace=True), start=1):
-        cells = [cell.strip() for cell in row if cell.strip()]
+    for number, cells in rows_of(file, "name,group"):
         if len(cells) != 2:
             raise DataFileError(f"{file}: line {number} has {len(cells)} columns; two were expected: name,group.")
-        if number == 1 and cells[0].lower() in ("name", "case", "file", "image", "id"):
-            continue
-        name = next((cells[0][: -len(end)] for end in ENDINGS if cells[0].lower().endswith(end)), cells[0])
-        if of.setdefault(name, cells[1]) != cells[1]:
-            raise DataFileError(f"{file}: {name} stands in two groups, {of[name]} and {cells[1]}. Leave one out.")
+        name, group = cells
+        if of.setdefault(name, group) != group:
+            raise DataFileError(f"{file}: {name} stands in two groups, {of[name]} and {group}. Leave one out.")
     return of

@@ -1,0 +1,1 @@
+"""What small files beside the data say of its cases: groups, spacings, an official split."""
