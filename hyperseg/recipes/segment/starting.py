@@ -91,14 +91,24 @@ def plan_of(
         return read_plan(file)
     plan, steps = plan_cases(folder, progress=progress), budget.steps
     if budget.minutes is not None and device.startswith("cpu"):
-        patience = 60 * budget.minutes / WORTHWHILE_STEPS
-        rough = networks.measure_pace(len(plan.axes)) if pace is None else pace
-        plan = coarsened(plan, patience=patience, pace=rough)
-        exact = pace_of(folder, narrowed(plan, patience=patience, pace=rough), device) if pace is None else pace
-        plan = narrowed(plan, patience=patience, pace=exact)
-        first = plan.configuration(recommended(plan, budget)[0])
-        steps = int(60 * budget.minutes * exact / (first.values * first.batch))
+        plan, steps = _for_minutes(plan, folder, budget, device, pace)
     return unmirrored(plan) if steps is not None and steps < SHORT_STEPS else plan
+
+
+def _for_minutes(
+    plan: Plan, folder: CaseFolder, budget: Budget, device: str, pace: float | None
+) -> tuple[Plan, int]:  # fmt: skip
+    """The plan for a CPU and so many minutes, and about how many steps fit into them."""
+    assert budget.minutes is not None
+    patience = 60 * budget.minutes / WORTHWHILE_STEPS
+
+    def fitted(pace: float) -> Plan:
+        return narrowed(coarsened(plan, patience=patience, pace=pace), patience=patience, pace=pace)
+
+    exact = pace_of(folder, fitted(networks.measure_pace(len(plan.axes))), device) if pace is None else pace
+    made = fitted(exact)
+    first = made.configuration(recommended(made, budget)[0])
+    return made, int(60 * budget.minutes * exact / (first.values * first.batch))
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-STEPS, CASES = 20, 6
+STEPS, CASES = 12, 6
 ROWS = ("training_s", "validation_s", "training_bytes", "prediction_bytes")
 SHAPES = {  # size of a case, network, patch, channels of the first stage, patches a step
     "pictures, 256": ((256, 256), "2d", (256, 256), 16, 4),

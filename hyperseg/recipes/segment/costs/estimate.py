@@ -78,7 +78,7 @@ def estimate(
     size = (*plan.size[: len(plan.size) - one.n_axes], *one.size)  # a network of planes has slices of a volume
     seen, mirrors = pace.windows * pace.window_s, 2**one.n_axes
     patches = min(max(one.batch, CHECKED[0]), CHECKED[1])
-    steps, training_s = _training(plan, budget, pace, patches * pace.window_s)
+    steps, training_s = _training(plan, budget, pace, patches * pace.look_s)
     mirrored = mirrors if mirror else 1
     return Estimate(
         training_madds(one, n_classes), forward_madds(one.backbone, one.patch, n_classes), pace.windows, mirrors,

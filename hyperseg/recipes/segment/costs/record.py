@@ -99,24 +99,28 @@ def _compared(run: SegmentRun, name: str, folds: Sequence[int]) -> dict[str, Any
     kept = _read(run.root / name / COSTS)
     histories = [_read(fold_folder(run.root, name, fold) / HISTORY) for fold in folds]
     done = [one for one in histories if "used" in one]
+    held_out = sum(len(run.record.folds[fold]) for fold, one in zip(folds, histories, strict=True) if one in done)
     before, preparing = _estimate(kept), kept.get("preparing")
     if before is None or preparing is None or not done:
         return {}
-    n, parts = len(done), {part: [one["used"][part] for one in done] for part in PARTS}
+    n = len(done)
+    whole = before.validation_s * held_out * before.n_folds / before.n_cases  # folds of few cases are not alike
+    parts = {part: [one["used"][part] for one in done] for part in PARTS}
     every = (preparing, *parts["training"], *parts["validation"])
     total, waited = (sum(one[what] for one in every) for what in ("seconds", "waited_s"))
     joules = [one["joules"] for one in every]
     counted = None not in joules
     spent = (sum(joules) if counted else before.watts * (total - (0 if before.by_clock else waited))) / HOUR_S
+    seconds = before.preparing_s + n * before.training_s + whole
     rows = {
         "steps": _row(before.steps, sum(one["steps"] for one in done) / n),
         "preparing_s": _time(before.preparing_s, [preparing]),
         "training_s": _time(before.training_s, parts["training"], n, by_clock=before.by_clock),
-        "validation_s": _time(before.validation_s, parts["validation"], n),
-        "total_s": _time(before.seconds(n), every, by_clock=before.by_clock),
+        "validation_s": _time(whole / n, parts["validation"], n),
+        "total_s": _time(seconds, every, by_clock=before.by_clock),
         "training_bytes": _row(before.training_bytes, _most(parts["training"])),
         "prediction_bytes": _row(before.prediction_bytes, _most(parts["validation"])),
-        "watt_hours": _row(before.watt_hours(n), spent),
+        "watt_hours": _row(before.watts * seconds / HOUR_S, spent),
     }
     energy = "measured" if counted else "estimated"
     return {"folds": list(folds), "energy": energy, "estimate": kept["estimate"], "rows": rows}

@@ -16,9 +16,10 @@ from hyperseg.core.settings import from_json, to_json
 from hyperseg.io.cases import CaseFolder, open_cases
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.recipes.segment.costs.estimate import Estimate, estimate
-from hyperseg.recipes.segment.costs.pace import Pace, middling, values_pace
+from hyperseg.recipes.segment.costs.pace import Pace, values_pace
 from hyperseg.recipes.segment.costs.record import COSTS
 from hyperseg.recipes.segment.costs.sentences import HEADS, expected, how_measured, planned, rows
+from hyperseg.recipes.segment.costs.trials import middling
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, read_run
 from hyperseg.recipes.segment.planning import plan_cases
@@ -27,7 +28,7 @@ from hyperseg.recipes.segment.training import Order, train_cases
 QUIET = Runtime(quiet=True)
 PLAN = make_plan(fingerprint("Hippocampus"))
 ONE = PLAN.configuration("3d")
-PACE = Pace("cpu", 2, False, 0.0, 0.1, 3.0, 1.0, 0.25, 2.0, 9, 10**9, 2 * 10**8, 36.0, "given")
+PACE = Pace("cpu", 2, False, 0.0, 0.1, 3.0, 0.5, 1.0, 0.25, 2.0, 9, 10**9, 2 * 10**8, 36.0, "given")
 
 
 def of(budget: Budget, pace: Pace = PACE, *, mirror: bool = False) -> Estimate:
@@ -37,11 +38,11 @@ def of(budget: Budget, pace: Pace = PACE, *, mirror: bool = False) -> Estimate:
 def test_counted_by_hand() -> None:
     found = of(Budget(steps=100))
     assert found.preparing_s == 260 * 0.1
-    assert found.training_s == pytest.approx(100 * 3 + 10 * 9 * 1)  # ten looks at nine patches of a second each
+    assert found.training_s == pytest.approx(100 * 3 + 10 * 9 * 0.5)  # ten looks at nine patches
     assert found.case_s == 0.25 + 2 * 1
     assert found.mirrored_s == 0.25 + 2 * 1 * 8 * 5
     assert found.validation_s == 52 * found.case_s  # without mirror images
-    assert found.seconds(5) == pytest.approx(26 + 5 * (390 + 117))
+    assert found.seconds(5) == pytest.approx(26 + 5 * (345 + 117))
     assert found.watt_hours(5) == pytest.approx(found.seconds(5) * 36 / 3600)
     assert found.training_bytes == 10**9
     assert found.step_madds == pytest.approx(9 * 3 * found.window_madds, rel=0.01)
@@ -50,9 +51,9 @@ def test_counted_by_hand() -> None:
 
 def test_minutes_and_the_plans_own_steps() -> None:
     found = of(Budget(minutes=10))
-    assert found.steps == (600 - 90) // 3
+    assert found.steps == (600 - 45) // 3
     assert found.training_s == 600
-    assert of(Budget(minutes=10), replace(PACE, waiting=0.5)).steps == (300 - 90) // 3
+    assert of(Budget(minutes=10), replace(PACE, waiting=0.5)).steps == (300 - 45) // 3
     assert found.by_clock
     assert of(Budget(minutes=1e-3)).steps == 10
     assert of(Budget()).steps == 250_000
@@ -77,7 +78,7 @@ def test_folds_that_are_validated_with_mirror_images() -> None:
 
 def test_sentences() -> None:
     told = expected("3d", of(Budget(steps=100)), 5)
-    assert "42 min 41 s for 5 folds" in told
+    assert "38 min 56 s for 5 folds" in told
     assert "at 36 W, as given by --watts" in told
     assert "waited" not in told
     waiting = expected("3d", of(Budget(steps=100), replace(PACE, waiting=0.5)), 1)
