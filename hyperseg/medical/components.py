@@ -39,9 +39,12 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     pieces, n = label(mask)
     if n <= 1:
         return mask
-    counts = sum(np.bincount(one.ravel(), minlength=n + 1) for one in pieces)  # by slice: it makes 8 bytes of each
+    counts = np.zeros(n + 1, np.int64)
+    for one in pieces:  # slice by slice: `bincount` makes 8 bytes of each voxel
+        counts += np.bincount(one.ravel(), minlength=n + 1)
     counts[0] = 0
-    return pieces == counts.argmax()
+    found: NDArray[np.bool_] = pieces == counts.argmax()
+    return found
 
 
 Box = tuple[slice, ...]
