@@ -54,7 +54,8 @@ def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     for one in pieces:  # slice by slice: `bincount` makes eight bytes of each voxel
         counts += np.bincount(one.ravel(), minlength=n + 1)
     counts[0] = 0
-    return pieces == counts.argmax()
+    found: NDArray[np.bool_] = pieces == counts.argmax()
+    return found
 
 
 Box = tuple[slice, ...]

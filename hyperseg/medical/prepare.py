@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene, SceneError
 from hyperseg.medical.configuration import Configuration
+from hyperseg.medical.export.restore import Back
 from hyperseg.medical.fingerprint import Spacing, nonzero_box
 from hyperseg.medical.plan import Normalisation, Plan
 from hyperseg.medical.resample import LABELS, orders_of, resample, resample_labels, resampled_size
-from hyperseg.medical.restore import Back
 
 Float32 = NDArray[np.float32]
 LEAST_SPREAD = 1e-8

@@ -51,7 +51,7 @@ def test_objects_are_looked_for_where_they_are_and_everywhere_alike() -> None:
     for k, at in ((1, 2), (3, 12), (1, 14)):
         labels[at : at + 5, at : at + 5, at : at + 5] = np.where(rng.random((5, 5, 5)) < 0.4, k, 0)
     before = labels.copy()
-    for parts in (((1, 2, 3),), ((1,), (2,), (3,)), ((1, 3), (3,))):
+    for parts in (((1, 2, 3),), ((1,), (2,), (3,)), ((3,), (1, 3))):
         expected = labels
         for part in parts:
             inside = np.isin(expected, part)

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from hyperseg.core import Grid, LabelError, Scene, SceneError
+from hyperseg.medical.export.restore import decided, restore, restored
 from hyperseg.medical.fingerprint import Fingerprint, Intensity
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.medical.prepare import Prepared, normalise, prepare
-from hyperseg.medical.restore import decided, restore, restored
 
 CLASSES = ("background", "a", "b")
 RNG = np.random.default_rng(0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from hyperseg.medical.restore import Back, decided, restore, restored
+from hyperseg.medical.export.restore import Back, decided, restore, restored
 
 PARTS = [((0, 20), (0, 14), (0, 9)), ((3, 11), (0, 14), (8, 9)), ((19, 20), (2, 3), (4, 7))]
 

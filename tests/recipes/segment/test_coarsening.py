@@ -11,10 +11,10 @@ from planned import fingerprint
 
 from hyperseg.core import Grid, Scene
 from hyperseg.medical.explain import explain
+from hyperseg.medical.export.restore import restore
 from hyperseg.medical.fingerprint import Fingerprint
 from hyperseg.medical.plan import at_spacing, make_plan
 from hyperseg.medical.prepare import prepare
-from hyperseg.medical.restore import restore
 from hyperseg.recipes.segment.coarsening import SHORTEST, WIDTH, coarsened
 
 SMALL = make_plan(fingerprint("Hippocampus"))

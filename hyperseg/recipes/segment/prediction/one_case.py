@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from hyperseg.core import Scene
 from hyperseg.medical.configuration import Configuration
+from hyperseg.medical.export.restore import Back, decided, restored
 from hyperseg.medical.fingerprint import Size
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.prepare import Prepared, prepare
 from hyperseg.medical.resample import LABELS
-from hyperseg.medical.restore import Back, decided, restored
 from hyperseg.medical.training import Inference
 from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.region import Box, boxes_around, grown, on_case

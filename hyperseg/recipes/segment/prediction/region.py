@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperseg.medical.export.restore import Back, Side
 from hyperseg.medical.fingerprint import Size
-from hyperseg.medical.restore import Back, Side
 from hyperseg.recipes.segment.sliding import n_windows
 
 Box = tuple[Side, ...]
