@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene, Split, SplitError
-from hyperseg.core.task import Task
 from hyperseg.data.fingerprint import band_noise, usable_bands
 from hyperseg.data.preprocess import gather_spectra
 
@@ -71,11 +70,6 @@ def facts_of(scene: Scene, split: Split) -> SceneFacts:
         rows, columns, int(usable.sum()), len(counts), len(classes), len(classes) / valid, int(counts.min()),
         len(boxes), _side(boxes), spacing, _noise(values, classes),
     )  # fmt: skip
-
-
-def facts_of_task(task: Task) -> SceneFacts:
-    """The facts of the only scene of a task."""
-    return facts_of(task.scene, task.split)
 
 
 def _noise(values: NDArray[np.float64], classes: NDArray[np.int16]) -> float:

@@ -12,7 +12,7 @@ from hyperseg.data.facts import SceneFacts
 STEP, SMALLEST, LARGEST = 8, 9, 33  # sides of windows: 9, 17, 25, 33
 PARCELS_WIDE = 1.5  # parcels that a window is as wide as
 COARSEST = 8  # pixels a side of the coarsest map has at least
-QUIET = 0.2  # share of a band's spread that noise may be, or bands are averaged
+QUIET = 0.4  # share of a band's spread that noise may be, or bands are averaged
 FEWEST_GROUPS = 8  # that bands are averaged to at most
 MAPS_A_CLASS, NARROWEST, WIDEST = 4, 32, 64
 STEP_PX, FEWEST, MOST = 9_216, 16, 64  # pixels of a step, and windows

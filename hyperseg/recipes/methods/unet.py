@@ -9,7 +9,7 @@ from hyperseg.core.parts import Method, Saved
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.core.task import Task
 from hyperseg.data.augment import SpectralNoise
-from hyperseg.recipes.methods.network import check_memory, training_spectra
+from hyperseg.recipes.methods.network import check_memory, prepared
 from hyperseg.recipes.training.settings import NOISE, flips_option
 
 if TYPE_CHECKING:
@@ -55,17 +55,12 @@ class UnetSettings:
 
 def plan_of(task: Task, chosen: UnetSettings) -> tuple[Any, Preprocess, Any]:
     """What is planned, the preprocessing, and the spec of the network."""
-    from hyperseg.data.preprocess import fit_preprocess
     from hyperseg.hsi.plan import Given
     from hyperseg.recipes.training.planned import planned, spec_of
 
     given = Given(chosen.window, chosen.groups, chosen.width, chosen.depth, chosen.batch, chosen.steps)
     made = planned(task, given)
-    spectra, classes = training_spectra(task)
-    preprocess = fit_preprocess(
-        spectra, good_bands=task.scenes[0].good_bands, whiten_within=classes if chosen.whiten else None,
-        averaged=made.groups,
-    )  # fmt: skip
+    preprocess = prepared(task, whiten=chosen.whiten, averaged=made.groups)
     return made, preprocess, spec_of(made, preprocess.n_out, task.n_classes)
 
 
