@@ -41,9 +41,8 @@ def _choices(plan: ScenePlan) -> Iterator[str]:
 
 
 def _window(plan: ScenePlan) -> str:
-    wide = f"{rules.PARCELS_WIDE:g} usual parcels ({plan.facts.parcel_px:.3g} pixels each) in steps of {rules.STEP}"
-    ends = f"between {rules.SMALLEST} and {rules.LARGEST}"
-    return f"pixels a side of what is learnt at a time: as wide as {wide}, {ends}"
+    wide = f"as wide as a usual parcel ({plan.facts.parcel_px:.3g} pixels) in steps of {rules.STEP}"
+    return f"pixels a side of what is learnt at a time, {wide}, between {rules.SMALLEST} and {rules.LARGEST}"
 
 
 def _groups(plan: ScenePlan) -> str:
@@ -54,7 +53,7 @@ def _groups(plan: ScenePlan) -> str:
         )
     return (
         f"so many neighbouring bands are averaged, which brings the noise from {noise} of the spread to about {quiet}; "
-        f"{counted(-(-plan.facts.bands // plan.groups), 'feature')} are left"
+        f"{counted(max(round(plan.facts.bands / plan.groups), 1), 'feature')} are left, for the default method too"
     )
 
 

@@ -10,13 +10,13 @@ from hyperseg.core import SettingError
 from hyperseg.data.facts import SceneFacts
 
 STEP, SMALLEST, LARGEST = 8, 9, 33  # sides of windows: 9, 17, 25, 33
-PARCELS_WIDE = 1.5  # parcels that a window is as wide as
-COARSEST = 8  # pixels a side of the coarsest map has at least
+PARCELS_WIDE = 1.0  # parcels that a window is as wide as
+COARSEST = 4  # pixels a side of the coarsest map has at least
 QUIET = 0.4  # share of a band's spread that noise may be, or bands are averaged
 FEWEST_GROUPS = 8  # that bands are averaged to at most
 MAPS_A_CLASS, NARROWEST, WIDEST = 4, 32, 64
 STEP_PX, FEWEST, MOST = 9_216, 16, 64  # pixels of a step, and windows
-EPOCHS, FEWEST_STEPS, MOST_STEPS = 10, 300, 3_000
+EPOCHS, FEWEST_STEPS, MOST_STEPS = 10, 200, 3_000
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,14 @@ def plan_scene(facts: SceneFacts, given: Given | None = None) -> ScenePlan:
 
 
 def window_of(facts: SceneFacts) -> int:
-    """As wide as one parcel and a half, no larger than the scene."""
+    """As wide as a parcel, no larger than the scene."""
     most = min(LARGEST, 2 * min(facts.rows, facts.columns) - 1)
     wanted = SMALLEST + STEP * round((PARCELS_WIDE * facts.parcel_px - SMALLEST) / STEP)
     return max(min(wanted, most), min(SMALLEST, most | 1))
 
 
 def depth_of(window: int) -> int:
-    """Stages until maps have fewer than twice `COARSEST` pixels a side."""
+    """As many stages as leave maps of `COARSEST` pixels a side or more, as nnU-Net's do."""
     depth = 1
     while ceil(window / 2**depth) >= COARSEST:
         depth += 1
@@ -133,7 +133,6 @@ def steps_of(facts: SceneFacts, batch: int) -> int:
 
 
 def backbone_of(width: int, depth: int) -> BackboneSpec:
-    """One convolution a stage down and one up; with batch norms, which can be centred on a scene."""
-    return BackboneSpec(
-        width, (width,) * depth, (1, *(2,) * (depth - 1)), (3,) * depth, (1,) * depth, ConvSpec(2)
-    )  # fmt: skip
+    """One residual block a stage down and one up; with batch norms, which can be centred on a scene."""
+    strides = (1, *(2,) * (depth - 1))
+    return BackboneSpec(width, (width,) * depth, strides, (3,) * depth, (1,) * depth, ConvSpec(2, residual=True))

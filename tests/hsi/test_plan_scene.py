@@ -22,9 +22,9 @@ INDIAN_PINES = SceneFacts(145, 145, 200, 16, 666, 666 / 145**2, 7, 20, 9.74, 1.0
 NOISY = SceneFacts(96, 96, 120, 6, 300, 300 / 96**2, 50, 36, 11.6, 2**0.5, 0.68)
 LARGE = SceneFacts(610, 340, 103, 9, 450, 450 / (610 * 340), 50, 51, 23.4, 5**0.5, 0.0238)
 GOLDEN: list[tuple[SceneFacts, dict[str, int]]] = [
-    (INDIAN_PINES, {"window": 17, "groups": 1, "width": 64, "depth": 2, "batch": 32, "steps": 300}),
-    (NOISY, {"window": 17, "groups": 3, "width": 32, "depth": 2, "batch": 32, "steps": 300}),
-    (LARGE, {"window": 33, "groups": 1, "width": 64, "depth": 3, "batch": 16, "steps": 300}),
+    (INDIAN_PINES, {"window": 9, "groups": 1, "width": 64, "depth": 2, "batch": 64, "steps": 200}),
+    (NOISY, {"window": 9, "groups": 3, "width": 32, "depth": 2, "batch": 64, "steps": 200}),
+    (LARGE, {"window": 25, "groups": 1, "width": 64, "depth": 4, "batch": 16, "steps": 290}),
 ]
 
 

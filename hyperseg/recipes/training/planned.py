@@ -87,7 +87,9 @@ def _of_folder(task: Task, given: Given) -> Planned:
     every = float(sum(prod(scene.shape) for scene in scenes))
     limits = v2.Limits(v2.USUAL_GIGABYTES, None, task.n_classes, every)
     found = v2.fit(tuple(float(spacing[a]) for a in order), tuple(int(size[a]) for a in order), limits)
-    depth = given.depth or len(found.topology.strides)
+    depth, most = given.depth or len(found.topology.strides), len(found.topology.strides)
+    if depth > most:
+        raise SettingError(f"depth is {most} at most for windows of {by(found.topology.patch)} pixels, got {depth}.")
     turned = Topology(
         tuple(found.topology.patch[order.index(a)] for a in range(len(order))),
         tuple(tuple(s[order.index(a)] for a in range(len(order))) for s in found.topology.strides[:depth]),

@@ -83,7 +83,7 @@ def reach_of(body: BackboneSpec) -> int:
         step, found = 1, 0
         for level, stage in enumerate(body.stages):
             step *= stage.stride[axis]
-            many = len(body.convolutions(stage)) + (stage.depth if level < len(body.widths) - 1 else 0)
+            many = len(body.convolutions(stage)) * (2 if level < len(body.widths) - 1 else 1)
             found += many * (stage.kernel[axis] // 2) * step + step
         far = max(far, found)
     return far
