@@ -1,7 +1,7 @@
 """What a scene and its training pixels are like, in a dozen numbers: everything that a plan of a training follows from.
 
-Values and classes are those of training pixels alone. The numbers stay the same when classes are renumbered, and when
-the scene is turned or mirrored.
+Values and classes are those of training pixels alone. The numbers stay the same when classes are renumbered, and, of no
+more than `MOST_PIXELS` training pixels, when the scene is turned or mirrored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hyperseg.core import Scene, Split, SplitError
 from hyperseg.data.fingerprint import band_noise, usable_bands
 from hyperseg.data.preprocess import gather_spectra
 
-MOST_PIXELS = 4_000  # training pixels whose distances are looked at; more are thinned evenly
+MOST_PIXELS = 4_000  # training pixels whose parcels and values are looked at; more are thinned evenly
 LINK = 3.0  # times the mean distance to the next training pixel of the class: what is nearer is one parcel
 FEWEST = 4  # training pixels that tell the size of a parcel
 
@@ -59,27 +59,40 @@ def facts_of(scene: Scene, split: Split) -> SceneFacts:
     if not split.train.any():
         raise SplitError(f"{scene.name}: the split has no training pixel, and a plan follows from them.")
     assert scene.labels is not None
-    spectra, classes = gather_spectra(scene, split.train), scene.labels[split.train]
-    usable = usable_bands(scene, spectra)
-    values = spectra[:, usable].astype(np.float64)
+    classes = scene.labels[split.train]
+    bands, noise = noise_of(gather_spectra(scene, split.train), classes, good_bands=scene.good_bands)
     counts = np.unique(classes, return_counts=True)[1]
     valid = int(np.prod(scene.shape)) if scene.valid is None else int(scene.valid.sum())
     boxes, spacing = _parcels(np.argwhere(split.train), classes)
     rows, columns = scene.shape
     return SceneFacts(
-        rows, columns, int(usable.sum()), len(counts), len(classes), len(classes) / valid, int(counts.min()),
-        len(boxes), _side(boxes), spacing, _noise(values, classes),
+        rows, columns, bands, len(counts), len(classes), len(classes) / valid, int(counts.min()),
+        len(boxes), _side(boxes), spacing, noise,
     )  # fmt: skip
 
 
-def _noise(values: NDArray[np.float64], classes: NDArray[np.int16]) -> float:
-    """Median over bands of noise over spread, to three digits; 0 where nothing tells it."""
+def noise_of(
+    spectra: NDArray[np.float32], classes: NDArray[np.int16], *, good_bands: NDArray[np.bool_] | None = None
+) -> tuple[int, float]:
+    """Usable bands of (n, C) training spectra, and the noise of a usual one as a share of its spread, to three digits.
+
+    The noise is that of `data.fingerprint`, an upper estimate; 0 where nothing tells it.
+    """
+    if not len(spectra):
+        return 0, 0.0
+    usable, chosen = usable_bands(spectra, good_bands), thinned(len(spectra))
+    values, classes = spectra[chosen][:, usable].astype(np.float64), classes[chosen]
     found = [n for n in band_noise(values, classes) if n is not None]
     spread = values.std(0)[1:-1]
     if not found or not (spread > 0).any():
-        return 0.0
+        return int(usable.sum()), 0.0
     share = np.divide(found, spread, out=np.full(len(spread), np.nan), where=spread > 0)
-    return float(f"{np.nanmedian(share):.3g}")
+    return int(usable.sum()), float(f"{np.nanmedian(share):.3g}")
+
+
+def thinned(n: int) -> NDArray[np.int64]:
+    """Indices of n training pixels, of many evenly chosen ones."""
+    return np.linspace(0, n - 1, min(n, MOST_PIXELS)).round().astype(np.int64)
 
 
 def _parcels(places: NDArray[np.intp], classes: NDArray[np.int16]) -> tuple[list[tuple[int, NDArray[np.intp]]], float]:
@@ -87,20 +100,27 @@ def _parcels(places: NDArray[np.intp], classes: NDArray[np.int16]) -> tuple[list
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
 
-    if len(places) > MOST_PIXELS:
-        chosen = np.linspace(0, len(places) - 1, MOST_PIXELS).astype(np.int64)
-        places, classes = places[chosen], classes[chosen]
-    trees = {k: cKDTree(places[classes == k]) for k in np.unique(classes)}
-    near = {k: tree.query(tree.data, k=2)[0][:, 1] if tree.n > 1 else np.ones(1) for k, tree in trees.items()}
+    everywhere = [_nearest(places[classes == k]) for k in np.unique(classes)]
+    places, classes = places[thinned(len(places))], classes[thinned(len(places))]
     found = []
-    for k, tree in trees.items():
+    for k in np.unique(classes):
         mine = places[classes == k]
-        graph = tree.sparse_distance_matrix(tree, LINK * float(np.mean(near[k])) + 1e-9)
+        tree = cKDTree(mine)
+        graph = tree.sparse_distance_matrix(tree, LINK * float(_nearest(mine).mean()) + 1e-9)
         _, part = connected_components(graph, directed=False)
         for i in np.unique(part):
             inside = mine[part == i]
             found.append((len(inside), np.ptp(inside, axis=0) + 1))
-    return found, float(np.median(np.concatenate(list(near.values()))))
+    return found, float(np.median(np.concatenate(everywhere)))
+
+
+def _nearest(places: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(n,) distance from each of (n, 2) places to the next one; 1 where there is a single one."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(places)
+    near: NDArray[np.float64] = tree.query(tree.data, k=2)[0][:, 1] if tree.n > 1 else np.ones(1)
+    return near
 
 
 def _side(boxes: list[tuple[int, NDArray[np.intp]]]) -> float:

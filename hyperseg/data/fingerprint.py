@@ -21,7 +21,7 @@ def fingerprint(scene: Scene, split: Split) -> dict[str, Any]:
     if not split.train.any():
         raise SplitError(f"{scene.name}: the split has no training pixel to take a fingerprint from.")
     spectra = gather_spectra(scene, split.train)
-    usable = usable_bands(scene, spectra)
+    usable = usable_bands(spectra, scene.good_bands)
     values = spectra[:, usable].astype(np.float64)
     labels = np.full(scene.shape, UNLABELLED, np.int16) if scene.labels is None else scene.labels
     counts = dict(zip(("train", "val", "test"), split.counts(labels, scene.n_classes), strict=True))
@@ -42,11 +42,11 @@ def fingerprint(scene: Scene, split: Split) -> dict[str, Any]:
     }
 
 
-def usable_bands(scene: Scene, spectra: NDArray[np.float32]) -> NDArray[np.bool_]:
+def usable_bands(spectra: NDArray[np.float32], good_bands: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
     """(C,) bool: bands that are not marked bad and have a value in every one of the (n, C) spectra."""
     usable = np.asarray(np.isfinite(spectra).all(0))
-    if scene.good_bands is not None:
-        usable &= scene.good_bands
+    if good_bands is not None:
+        usable &= good_bands
     return usable
 
 

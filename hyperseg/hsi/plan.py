@@ -88,7 +88,7 @@ def plan_scene(facts: SceneFacts, given: Given | None = None) -> ScenePlan:
     width = given.width or width_of(facts)
     batch = given.batch or batch_of(window)
     return ScenePlan(
-        facts, window, min(given.groups or groups_of(facts), facts.bands), width, depth, batch,
+        facts, window, min(given.groups or groups_of(facts.noise, facts.bands), facts.bands), width, depth, batch,
         given.steps or steps_of(facts, batch), backbone_of(width, depth), given,
     )  # fmt: skip
 
@@ -108,10 +108,10 @@ def depth_of(window: int) -> int:
     return depth
 
 
-def groups_of(facts: SceneFacts) -> int:
+def groups_of(noise: float, bands: int) -> int:
     """Bands whose mean has a noise of `QUIET` of the spread: noise falls with the root of their number."""
-    wanted = ceil((facts.noise / QUIET) ** 2) if facts.noise > QUIET else 1
-    return max(min(wanted, facts.bands // FEWEST_GROUPS), 1)
+    wanted = ceil((noise / QUIET) ** 2) if noise > QUIET else 1
+    return max(min(wanted, bands // FEWEST_GROUPS), 1)
 
 
 def width_of(facts: SceneFacts) -> int:

@@ -110,14 +110,12 @@ def prepared(task: Task, *, whiten: bool = False, n_components: int | None = Non
 
 
 def planned_average(task: Task) -> int:
-    """Neighbouring bands that are averaged, by the rule of a scene's plan: 1 where bands are not mostly noise.
-
-    Several scenes have no plan: their bands stay as they are.
-    """
-    from hyperseg.data.facts import facts_of
+    """Neighbouring bands that are averaged, by the rule of a scene's plan: 1 where bands are not mostly noise."""
+    from hyperseg.data.facts import noise_of
     from hyperseg.hsi.plan import groups_of
 
-    return groups_of(facts_of(task.scene, task.split)) if len(task.scenes) == 1 else 1
+    bands, noise = noise_of(*training_spectra(task), good_bands=task.scenes[0].good_bands)
+    return groups_of(noise, bands)
 
 
 def training_spectra(task: Task) -> tuple[Any, Any]:
