@@ -53,7 +53,7 @@ def _groups(plan: ScenePlan) -> str:
         )
     return (
         f"so many neighbouring bands are averaged, which brings the noise from {noise} of the spread to about {quiet}; "
-        f"{counted(max(round(plan.facts.bands / plan.groups), 1), 'feature')} are left, for the default method too"
+        f"{counted(max(round(plan.facts.bands / plan.groups), 1), 'feature')} are left"
     )
 
 

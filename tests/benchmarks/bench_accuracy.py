@@ -64,7 +64,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "flips": {"flips": True},
     "best by validation": {"keep": "best"},
     "not whitened": {"whiten": False},
-    "every band": {"averaged": 1},
+    "averaged": {"averaged": 0},
     "no noise": {"noise": 0.0},
     "not centred": {"centre": "never"},
     "centred": {"centre": "always"},

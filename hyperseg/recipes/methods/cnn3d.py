@@ -24,9 +24,9 @@ class Cnn3dSettings:
     window: int = window_option()
     whiten: bool = option(True, "Within-class whitening; false standardises the bands.")
     averaged: int = option(
-        0,
-        "Neighbouring bands that are averaged first; 0 is planned, which averages only where bands are mostly noise "
-        "(`hyperseg plan SCENE`), 1 leaves them.",
+        1,
+        "Neighbouring bands that are averaged first; 1 leaves them, 0 is planned: averaged only where bands are mostly "
+        "noise (`hyperseg plan SCENE`).",
         low=0, high=10_000,
     )  # fmt: skip
     flips: bool = flips_option()
@@ -45,7 +45,7 @@ def tell(model: NetworkModel, scene: Scene, split: Split, runtime: Runtime) -> S
     bands, left = int(model.preprocess.keep.sum()), model.preprocess.n_out
     if left == bands:
         return None
-    told = f"Neighbouring bands are averaged, {bands} to {left}, as they are mostly noise (`hyperseg plan`)."
+    told = f"Neighbouring bands are averaged, {bands} to {left}, as the settings say."
     return Section("The bands", (told,), numbers={"averaged_to": left})
 
 

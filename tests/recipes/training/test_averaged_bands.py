@@ -1,4 +1,4 @@
-"""Bands that are mostly noise are averaged before the default network reads them; others stay as they are."""
+"""Where the plan is asked, bands that are mostly noise are averaged first; by default they stay as they are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def task_of(noise: float) -> Task:
 
 
 @pytest.mark.parametrize(("noise", "averaged", "features"), [(0.0, 0, 48), (1.0, 0, 12), (1.0, 1, 48), (0.0, 4, 12)])
-def test_the_plan_decides_where_nobody_else_does(noise: float, averaged: int, features: int) -> None:
+def test_bands_are_averaged_as_the_plan_or_the_user_says(noise: float, averaged: int, features: int) -> None:
     task = task_of(noise)
     settings = changed(METHOD.settings(), {"epochs": 1, "min_steps": 5, "averaged": averaged})
     model = METHOD.fit(task, settings, QUIET)
