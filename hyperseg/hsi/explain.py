@@ -74,8 +74,8 @@ def _width(plan: ScenePlan) -> str:
 
 def _batch(plan: ScenePlan) -> str:
     return (
-        f"windows in a step, which have about {thousands(rules.STEP_PX)} pixels together; no fewer than "
-        f"{rules.FEWEST}, as a step has to see many places"
+        f"windows in a step: as many as have {thousands(rules.STEP_PX)} pixels together, but {rules.FEWEST} to "
+        f"{rules.MOST}: a step has to see many places"
     )
 
 
