@@ -20,6 +20,7 @@ from hyperseg.cli.several import end, prepare_to_end, refuse_several, several, t
 # name -> (module, attribute, one line of help); the help stands here so that listing imports nothing
 COMMANDS = {
     "info": ("hyperseg.cli.info", "info", "Tell what a file is understood as, and draw a quick look."),
+    "plan": ("hyperseg.cli.plan", "plan", "Tell what would be trained on a scene, and why."),
     "classify": ("hyperseg.cli.classify", "classify", "Train on a scene and map it: the main job."),
     "map": ("hyperseg.cli.map", "map_scene", "Apply a trained run to another scene."),
     "score": ("hyperseg.cli.score", "score", "Score a map against labels: OA, AA, kappa, per class."),

@@ -21,9 +21,7 @@ def fingerprint(scene: Scene, split: Split) -> dict[str, Any]:
     if not split.train.any():
         raise SplitError(f"{scene.name}: the split has no training pixel to take a fingerprint from.")
     spectra = gather_spectra(scene, split.train)
-    usable = np.isfinite(spectra).all(0)
-    if scene.good_bands is not None:
-        usable &= scene.good_bands
+    usable = usable_bands(spectra, scene.good_bands)
     values = spectra[:, usable].astype(np.float64)
     labels = np.full(scene.shape, UNLABELLED, np.int16) if scene.labels is None else scene.labels
     counts = dict(zip(("train", "val", "test"), split.counts(labels, scene.n_classes), strict=True))
@@ -39,12 +37,20 @@ def fingerprint(scene: Scene, split: Split) -> dict[str, Any]:
             name: {part: int(c[k]) for part, c in counts.items()} for k, name in enumerate(scene.classes)
         },
         "value_percentiles": {str(p): float(q) for p, q in zip(levels, quantiles, strict=True)},
-        "band_noise": _band_noise(values, labels[split.train]),
+        "band_noise": band_noise(values, labels[split.train]),
         "band_noise_index": np.flatnonzero(usable)[1:-1].tolist(),
     }
 
 
-def _band_noise(values: NDArray[np.float64], labels: NDArray[np.int16]) -> list[float | None]:
+def usable_bands(spectra: NDArray[np.float32], good_bands: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """(C,) bool: bands that are not marked bad and have a value in every one of the (n, C) spectra."""
+    usable = np.asarray(np.isfinite(spectra).all(0))
+    if good_bands is not None:
+        usable &= good_bands
+    return usable
+
+
+def band_noise(values: NDArray[np.float64], labels: NDArray[np.int16]) -> list[float | None]:
     """Noise of bands 1..C-2 of (n, C) spectra; None where every class has a single pixel."""
     if values.shape[1] < 3:
         return []

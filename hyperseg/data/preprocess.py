@@ -136,6 +136,7 @@ def fit_preprocess(
     n_components: int | None = None,
     whiten: bool = True,
     whiten_within: ArrayLike | None = None,
+    averaged: int = 1,
 ) -> Preprocess:
     """Learn band selection, standardisation and, if asked for, PCA from training spectra.
 
@@ -147,6 +148,7 @@ def fit_preprocess(
         whiten_within: (n,) class of each spectrum. The spread *within* classes is whitened, by the symmetric inverse
             square root of its covariance: directions in which pixels of one class differ count little, and bands
             keep their places. A class with a single spectrum says nothing about spread.
+        averaged: standardised bands are averaged in groups of about so many neighbours first, without `n_components`.
 
     Raises:
         SceneError: no band is usable.
@@ -172,10 +174,14 @@ def fit_preprocess(
     mean, std = mean[moving].astype(np.float32), std[moving].astype(np.float32)
     std = np.maximum(std, np.finfo(np.float32).tiny)  # a spread below float32's range must not divide by zero
     components = None
+    if n_components is not None and (whiten_within is not None or averaged > 1):
+        raise SettingError("give n_components or whiten_within, not both; and no averaged bands with components.")
+    means = None if averaged == 1 else _group_means(len(mean), averaged)
     if whiten_within is not None:
-        if n_components is not None:
-            raise SettingError("give n_components or whiten_within, not both.")
-        components = _within_class_whitening((values[:, moving] - mean) / std, np.asarray(whiten_within))
+        z = (values[:, moving] - mean) / std
+        components = _within_class_whitening(z if means is None else z @ means.T, np.asarray(whiten_within))
+    if means is not None:
+        components = (means if components is None else components @ means).astype(np.float32)
     if n_components is not None:
         rows, spread = _directions((values[:, moving] - mean) / std)
         if not 1 <= n_components <= len(rows):
@@ -185,6 +191,15 @@ def fit_preprocess(
             )
         components = (rows / spread[:, None] if whiten else rows)[:n_components].astype(np.float32)
     return Preprocess(keep=keep, mean=mean, std=std, components=components, dropped_code=code)
+
+
+def _group_means(n: int, averaged: int) -> NDArray[np.float64]:
+    """(G, n) rows that average `n` bands in groups of about `averaged` neighbours; 1 is the identity."""
+    if averaged < 1:
+        raise SettingError(f"bands are averaged in groups of 1 or more, got {averaged}.")
+    many = max(round(n / averaged), 1)
+    groups = np.array_split(np.arange(n), many)
+    return np.stack([np.isin(np.arange(n), group) / len(group) for group in groups])
 
 
 def _within_class_whitening(z: NDArray[np.float64], classes: NDArray[np.integer[Any]]) -> Float32:

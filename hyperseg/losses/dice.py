@@ -19,24 +19,28 @@ class DiceAndCrossEntropy(NamedTuple):
     cross_entropy: Tensor
 
 
-def dice_and_cross_entropy(logits: Tensor, labels: Tensor, *, batch: bool, smooth: float = 1e-5) -> DiceAndCrossEntropy:
+def dice_and_cross_entropy(
+    logits: Tensor, labels: Tensor, *, batch: bool, smooth: float = 1e-5, first: int = 1
+) -> DiceAndCrossEntropy:
     """-(2 sum u v + smooth) / (sum u + sum v + smooth), its mean over the classes but background; and cross-entropy.
 
     u are probabilities, v is 1 where the class is. Both terms leave unlabelled voxels out; cross-entropy is the mean
     over the others, 0 where there are none.
 
     Args:
-        logits: (B, K, *S), K 2 or more; class 0 is background.
+        logits: (B, K, *S), K 2 or more; class 0 is background, unless `first` is 0.
         labels: (B, *S) int64, -1 where unlabelled.
         batch: sums run over all B together; otherwise over each, and the mean is taken over B too.
         smooth: added to both sides of the fraction: a class that is neither there nor expected counts as right.
+        first: class that Dice begins with; 0 where none is background.
 
     Source: Isensee et al., arXiv 1809.10486, section 2.2; smooth and background of the published code.
     """
     logs = torch.log_softmax(logits.float(), 1)
     known = labels >= 0
-    there = labels.unsqueeze(1) == torch.arange(1, logits.shape[1], device=labels.device).view(-1, *[1] * known[0].ndim)
-    u = logs[:, 1:].exp() * known.unsqueeze(1)
+    classes = torch.arange(first, logits.shape[1], device=labels.device).view(-1, *[1] * known[0].ndim)
+    there = labels.unsqueeze(1) == classes
+    u = logs[:, first:].exp() * known.unsqueeze(1)
     v = there.to(u.dtype)
     axes = [0] * batch + list(range(2, logits.ndim))
     both, sizes = (u * v).sum(axes), u.sum(axes) + v.sum(axes)

@@ -50,7 +50,7 @@ HE_START = network_method(
     "cnn3d", METHODS["cnn3d"].settings, prepare=whitened, **spectral_spatial("none", initial_scale=lambda *given: 1.0)
 )
 PAPER = {"unlabelled": 1.0, "generated": 1.0}
-KINDS = {name: of(METHODS[name]) for name in ("svm", "rf", "cnn3d", "ssrn", "hybrid")} | {
+KINDS = {name: of(METHODS[name]) for name in ("svm", "rf", "cnn3d", "ssrn", "hybrid", "unet")} | {
     "svm 3x3": of(classical_method("svm", fit_svm, window=3)),
     "lda 3x3": of(METHODS["lda"]),
     "cnn3d, He start": of(HE_START),
@@ -64,6 +64,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "flips": {"flips": True},
     "best by validation": {"keep": "best"},
     "not whitened": {"whiten": False},
+    "averaged": {"averaged": 0},
     "no noise": {"noise": 0.0},
     "not centred": {"centre": "never"},
     "centred": {"centre": "always"},

@@ -210,3 +210,37 @@ def test_restore_gives_the_nearest_spectrum_where_components_are_missing(spectra
     shifted = pre.restore(features + np.float32([0.05, 0, -0.05]))
     nearer = np.linalg.norm(lost, axis=1) < np.linalg.norm((spectra - shifted) / pre.std, axis=1)
     assert nearer.all()
+
+
+@pytest.mark.parametrize("averaged", [2, 3, 7, 100])
+def test_averaged_bands_are_means_of_neighbours(spectra: np.ndarray, averaged: int) -> None:
+    plain, made = fit_preprocess(spectra), fit_preprocess(spectra, averaged=averaged)
+    parts = np.array_split(plain(spectra), max(round(plain.n_out / averaged), 1), axis=1)
+    np.testing.assert_allclose(made(spectra), np.stack([part.mean(1) for part in parts], 1), atol=1e-5)
+
+
+def test_averaged_bands_are_whitened_within_classes() -> None:
+    """As if the means of standardised bands had been the bands."""
+    random = np.random.default_rng(0)
+    classes = np.repeat(np.arange(3), 40)
+    x = random.normal(size=(120, 12)) @ random.normal(size=(12, 12)) + 5 * classes[:, None]
+    z = fit_preprocess(x)(x).astype(np.float64)
+    means = np.stack([part.mean(1) for part in np.array_split(z, 4, axis=1)], 1)
+    residuals = fit_preprocess(x, whiten_within=classes, averaged=3)(x)
+    residuals = np.concatenate([residuals[classes == k] - residuals[classes == k].mean(0) for k in range(3)])
+    spread = np.cov(residuals.T)
+    before = np.cov(np.concatenate([means[classes == k] - means[classes == k].mean(0) for k in range(3)]).T)
+    assert spread.shape == (4, 4)
+    assert np.linalg.cond(spread) < 0.5 * np.linalg.cond(before)
+
+
+def test_one_band_a_group_changes_no_byte(spectra: np.ndarray) -> None:
+    classes = np.arange(len(spectra)) % 3
+    first, second = (fit_preprocess(spectra, whiten_within=classes, **more)(spectra) for more in ({}, {"averaged": 1}))
+    assert first.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize("more", [{"averaged": 0}, {"averaged": 2, "n_components": 2}])
+def test_averages_that_cannot_be_are_refused(spectra: np.ndarray, more: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match="averaged"):
+        fit_preprocess(spectra, **more)

@@ -50,6 +50,15 @@ def test_the_formula(batch: bool, unlabelled: float, smooth: float) -> None:
     assert [float(x) for x in found] == pytest.approx(by_hand(logits, labels, batch=batch, smooth=smooth), abs=1e-6)
 
 
+def test_without_a_background_all_classes_count() -> None:
+    """As if a class that nobody names and nothing is stood before them."""
+    logits, labels = drawn()
+    more = torch.cat([torch.full_like(logits[:, :1], -torch.inf), logits], 1)
+    first = dice_and_cross_entropy(more, labels + 1, batch=True)
+    found = dice_and_cross_entropy(logits, labels, batch=True, first=0)
+    assert [float(x) for x in found] == pytest.approx([float(x) for x in first], abs=1e-6)
+
+
 @pytest.mark.parametrize("batch", [False, True])
 def test_a_perfect_answer_has_minus_one(batch: bool) -> None:
     _, labels = drawn()

@@ -28,6 +28,10 @@ METHODS = Parts(
             "hyperseg.recipes.methods.deep_crf:DEEP_CRF",
             "a CNN over groups of bands, then a CRF with learnt potentials and a deconvolution network",
         ),
+        "unet": Entry(
+            "hyperseg.recipes.methods.unet:UNET",
+            "U-Net whose window, depth, width, batch and steps are planned from the training pixels",
+        ),
         "svm": Entry(
             "hyperseg.recipes.methods.svm:SVM", "support vector machine on single spectra, the usual baseline"
         ),

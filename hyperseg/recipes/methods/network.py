@@ -96,8 +96,8 @@ def whitened(task: Task, settings: Any = None) -> Preprocess:
     return prepared(task, whiten=settings is None or settings.whiten)
 
 
-def prepared(task: Task, *, whiten: bool = False, n_components: int | None = None) -> Preprocess:
-    """Preprocessing fitted on the training spectra of all scenes of a task."""
+def prepared(task: Task, *, whiten: bool = False, n_components: int | None = None, averaged: int = 1) -> Preprocess:
+    """Preprocessing fitted on the training spectra of all scenes of a task; see `data.preprocess.fit_preprocess`."""
     from hyperseg.data.preprocess import fit_preprocess
 
     spectra, classes = training_spectra(task)
@@ -106,7 +106,16 @@ def prepared(task: Task, *, whiten: bool = False, n_components: int | None = Non
         usable = fit_preprocess(spectra, good_bands=good).n_out
         most = min(n_components, len(spectra) - 1, usable)
         return fit_preprocess(spectra, good_bands=good, n_components=most)
-    return fit_preprocess(spectra, good_bands=good, whiten_within=classes if whiten else None)
+    return fit_preprocess(spectra, good_bands=good, whiten_within=classes if whiten else None, averaged=averaged)
+
+
+def planned_average(task: Task) -> int:
+    """Neighbouring bands that are averaged, by the rule of a scene's plan: 1 where bands are not mostly noise."""
+    from hyperseg.data.facts import noise_of
+    from hyperseg.hsi.plan import groups_of
+
+    bands, noise = noise_of(*training_spectra(task), good_bands=task.scenes[0].good_bands)
+    return groups_of(noise, bands)
 
 
 def training_spectra(task: Task) -> tuple[Any, Any]:

@@ -35,7 +35,8 @@ class NetworkModel:
 
     Attributes:
         name: first link of the chain of its maps.
-        network: in evaluation mode; has `margin` and `padded`, and `features` where refiners may read it.
+        network: in evaluation mode; has `margin` and `padded`, and `features` where refiners may read it; where it is
+            padded, `context_px` (how far it looks) and `tile` (sides of its windows).
         spec: what the network was built from.
         preprocess: raw spectra -> what the network reads.
         n_classes: K.
@@ -59,7 +60,12 @@ class NetworkModel:
 
     @property
     def margin_px(self) -> int:
-        return int(self.network.margin)
+        return int(getattr(self.network, "context_px", self.network.margin))  # of a padded network: how far it looks
+
+    @property
+    def tile(self) -> tuple[int, ...] | None:
+        """Sides of the windows that a padded network was trained on; None where any do."""
+        return getattr(self.network, "tile", None)
 
     @cached_property
     def lean(self) -> tuple[Any, Preprocess]:
@@ -73,7 +79,7 @@ class NetworkModel:
         with scene_progress(label, pixels, quiet=runtime.quiet) as progress:
             return predict_scene(
                 network.to(runtime.device), scene, preprocess, made_by=self.name, device=runtime.device,
-                precision=runtime.precision, flips=self.flips, progress=progress,
+                precision=runtime.precision, flips=self.flips, progress=progress, tile=self.tile,
             )  # fmt: skip
 
     def decided(self, scene: Scene, runtime: Runtime, *, entropy: bool = False) -> Decisions:
@@ -81,7 +87,7 @@ class NetworkModel:
         network, preprocess = self.lean
         return decide_scene(
             network.to(runtime.device), scene, preprocess, entropy=entropy, device=runtime.device,
-            precision=runtime.precision, flips=self.flips,
+            precision=runtime.precision, flips=self.flips, tile=self.tile,
         )  # fmt: skip
 
     def features(self, scene: Scene, runtime: Runtime) -> Callable[[Window], Tensor] | None:

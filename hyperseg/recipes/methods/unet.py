@@ -1,0 +1,101 @@
+"""A U-Net whose size follows from the task: of a scene by rules of its own, of images and volumes by nnU-Net's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from hyperseg.core import SettingError
+from hyperseg.core.parts import Method, Saved
+from hyperseg.core.settings import from_json, option, settings
+from hyperseg.core.task import Task
+from hyperseg.data.augment import SpectralNoise
+from hyperseg.recipes.methods.network import check_memory, prepared
+from hyperseg.recipes.training.settings import NOISE, flips_option
+
+if TYPE_CHECKING:
+    from hyperseg.core.runtime import Runtime
+    from hyperseg.data.preprocess import Preprocess
+    from hyperseg.recipes.training.model import NetworkModel
+
+
+@settings
+class UnetSettings:
+    """A planned U-Net; 0 leaves a choice to the plan, which `hyperseg plan SCENE` explains."""
+
+    window: int = option(
+        0, "Side of the windows that are learnt, an odd number of pixels; 0 is planned.", low=0, high=1023,
+        shown="window",
+    )  # fmt: skip
+    groups: int = option(
+        0, "Neighbouring bands of a scene that are averaged first; 0 is planned, 1 leaves them.", low=0, high=10_000
+    )
+    width: int = option(0, "Feature maps of the finest stage; 0 is planned.", low=0, high=8_192)
+    depth: int = option(0, "Stages of the U-Net; 0 is planned.", low=0, high=9)
+    batch: int = option(0, "Windows per step; 0 is planned.", low=0, high=65_536)
+    steps: int = option(0, "Steps of the training; 0 is planned.", low=0, high=10_000_000, shown="steps")
+    whiten: bool = option(True, "Within-class whitening; false standardises the bands.")
+    lr: float = option(1e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
+    weight_decay: float = option(1e-2, "Of AdamW.", low=0)
+    average: float = option(
+        0.98, "Decay of the weights' moving average, which is what predicts; 0 turns it off.", low=0, below=1
+    )
+    noise: SpectralNoise = option(NOISE, "Disturbance of the standardised or whitened spectra.")
+    centre: Literal["auto", "always", "never"] = option(
+        "auto",
+        "Give batch norms the means of the whole scene, without labels (transductive); auto does so where the split "
+        "keeps a guard. Instance norms, of images and volumes, have nothing to centre.",
+        shown="centre",
+    )
+    flips: bool = flips_option()
+
+    def __post_init__(self) -> None:
+        if self.window and self.window % 2 == 0:
+            raise SettingError(f"window is an odd number of pixels, a pixel and what is around it, got {self.window}.")
+
+
+def plan_of(task: Task, chosen: UnetSettings) -> tuple[Any, Preprocess, Any]:
+    """What is planned, the preprocessing, and the spec of the network."""
+    from hyperseg.hsi.plan import Given
+    from hyperseg.recipes.training.planned import planned, spec_of
+
+    given = Given(chosen.window, chosen.groups, chosen.width, chosen.depth, chosen.batch, chosen.steps)
+    made = planned(task, given)
+    preprocess = prepared(task, whiten=chosen.whiten, averaged=made.groups)
+    return made, preprocess, spec_of(made, preprocess.n_out, task.n_classes)
+
+
+def check(task: Task, chosen: UnetSettings) -> None:
+    check_memory(task)
+    plan_of(task, chosen)
+
+
+def fit(task: Task, chosen: UnetSettings, runtime: Runtime) -> NetworkModel:
+    from hyperseg.core.sections import Section
+    from hyperseg.recipes.training.model import NetworkModel
+    from hyperseg.recipes.training.unet import Lesson, build, centred_unet, fit_unet
+
+    made, preprocess, spec = plan_of(task, chosen)
+    network = build(spec, runtime.seed)
+    lesson = Lesson(
+        made.steps, made.batch, chosen.lr, chosen.weight_decay, chosen.average, chosen.noise, made.background
+    )
+    history = fit_unet(task, network, preprocess, lesson, runtime, name=UNET.name)
+    centred = centred_unet(task, network, preprocess, runtime, centre=chosen.centre)
+    section = Section("The plan of the U-Net", made.sentences, numbers={"plan": made.numbers})
+    return NetworkModel(
+        UNET.name, network, spec, preprocess, task.n_classes, history, chosen.flips, tell=lambda *_: section,
+        centred=centred,
+    )  # fmt: skip
+
+
+def load(saved: Saved) -> NetworkModel:
+    from hyperseg.recipes.training.model import load_network
+    from hyperseg.recipes.training.unet import UNetSpec, build
+
+    spec = from_json(UNetSpec, saved.record["spec"])
+    return load_network(saved, spec, build(spec, 0))
+
+
+UNET = Method(
+    "unet", UnetSettings, fit, load, check, takes=frozenset({"scene", "images", "volumes"}), has_features=False
+)

@@ -1,0 +1,223 @@
+"""A planned U-Net, and how it learns from pixels: of a scene a few of them, of images and volumes most."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hyperseg.backbone import BackboneSpec, ConvBlock, ConvSpec, dropout, scale_weights, seeded
+from hyperseg.backbone.centring import centre_batch_norms
+from hyperseg.core import UNLABELLED
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import option, required, settings
+from hyperseg.core.task import Task
+from hyperseg.core.tiles import Layout
+from hyperseg.data.augment import SpectralNoise
+from hyperseg.data.patches import PatchSource, draw_pixels
+from hyperseg.data.preprocess import Preprocess
+from hyperseg.engine import Ema, History, share
+from hyperseg.engine.one_cycle import one_cycle, step_generator, train
+from hyperseg.losses.dice import dice_and_cross_entropy
+from hyperseg.medical.networks import UNet
+from hyperseg.medical.training import supervision
+from hyperseg.recipes.training.network import MOST_LOST, labelled_pixels
+
+LINEAR = {2: "bilinear", 3: "trilinear"}
+CENTRED_PX, FEWEST_CENTRED, MOST_CENTRED = 2**17, 8, 256  # pixels and windows that say what a scene's mean is
+
+
+@settings
+class UNetSpec:
+    """What a U-Net of a plan is built from."""
+
+    n_features: int = required("L, features per pixel after preprocessing.", low=1)
+    n_classes: int = required("K.", low=1)
+    body: BackboneSpec = required("The U-Net; it reads as many channels as two pointwise convolutions make of L.")
+    tile: tuple[int, ...] = required("Sides of the windows that it is trained on and maps in, per axis.", low=1)
+    pointwise: bool = option(True, "Two pointwise convolutions before it, else it reads the features themselves.")
+    dropout: float = option(0.3, "Probability of dropping a feature map before the class scores.", low=0, below=1)
+    initial_scale: float = option(0.2, "Spread of the initial weights, relative to He's.", above=0)
+
+
+class PlannedUNet(nn.Module):
+    """(B, L, *S) -> (B, K, *S) logits: features made pixel by pixel, then a U-Net.
+
+    Attributes:
+        tile: sides of the windows it maps in.
+        context_px: how far a decision looks, at most.
+    """
+
+    padded, margin = True, 0
+    layout: Layout = "channels"
+
+    def __init__(self, spec: UNetSpec) -> None:
+        super().__init__()
+        self.spec, self.tile = spec, spec.tile
+        self.context_px = min(reach_of(spec.body), max(spec.tile) - 1)
+        flat, first = ConvSpec(spec.body.conv.ndim), spec.body.in_channels
+        blocks = [ConvBlock(flat, spec.n_features, first, 1), ConvBlock(flat, first, first, 1)]
+        self.collapse = nn.Sequential(*blocks) if spec.pointwise else nn.Identity()
+        self.body = UNet(spec.body, spec.n_classes, heads=max(1, len(spec.body.widths) - 1))
+        self.drop = dropout(ConvSpec(spec.body.conv.ndim, dropout=spec.dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(self.collapse(x))
+
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """(B, L, *S) -> logits of every scored level, (B, K, *S_level) from fine to coarse."""
+        pyramid = self.body.decoder(self.body.encoder(self.collapse(x)))
+        return self.body.heads(pyramid if self.drop is None else [self.drop(level) for level in pyramid])
+
+
+def reach_of(body: BackboneSpec) -> int:
+    """How many pixels away a decision of the U-Net may look, along the axis where that is most; an upper bound."""
+    far = 0
+    for axis in range(body.conv.ndim):
+        step, found = 1, 0
+        for level, stage in enumerate(body.stages):
+            step *= stage.stride[axis]
+            many = len(body.convolutions(stage)) * (2 if level < len(body.widths) - 1 else 1)
+            found += many * (stage.kernel[axis] // 2) * step + step
+        far = max(far, found)
+    return far
+
+
+def build(spec: UNetSpec, seed: int) -> PlannedUNet:
+    """The network of `spec` with weights drawn from `seed`."""
+    with seeded(seed):
+        net = PlannedUNet(spec)
+    scale_weights(net, spec.initial_scale)
+    return net
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How a U-Net is trained.
+
+    Attributes:
+        steps, batch: and windows in each.
+        lr, weight_decay: of AdamW over one cycle.
+        average: decay of the weights' moving average.
+        noise: of the features.
+        background: class 0 is what no class is: it does not count in Dice.
+    """
+
+    steps: int
+    batch: int
+    lr: float
+    weight_decay: float
+    average: float
+    noise: SpectralNoise
+    background: bool
+
+
+def fit_unet(
+    task: Task, net: PlannedUNet, preprocess: Preprocess, lesson: Lesson, runtime: Runtime, *, name: str
+) -> History:
+    """Train `net` in place: windows laid around training pixels, Dice and cross-entropy of those within.
+
+    Labels go as one more channel beside the features, so that both are turned alike; of pixels that do not train there
+    are none. Coarse levels are raised to the size of the labels: of sparse ones every second would be few.
+    """
+    net.to(runtime.device)
+    source = window_source(task, net, preprocess, runtime)
+    pixels, _ = labelled_pixels(task, "train", torch.device("cpu"))
+    sizes = torch.tensor([scene.shape for scene in task.scenes])
+    shift, weights = torch.tensor(net.tile) // 4, supervision(len(net.spec.body.widths), supervised=True)
+
+    def draw(step: int) -> tuple[Tensor, Tensor]:
+        generator = step_generator(runtime.seed, step)
+        drawn = draw_pixels(len(pixels), batch=lesson.batch, step=step, seed=runtime.seed)
+        around, far = pixels[drawn], torch.rand((len(drawn), len(shift)), generator=generator)
+        moved = around[:, 1:] + (far * (2 * shift + 1)).long() - shift
+        inside = torch.minimum(moved.clamp(min=0), sizes[around[:, 0]] - 1)
+        turns = torch.randint(0, source.orientations, (len(drawn),), generator=generator)
+        return torch.cat([around[:, :1], inside], 1), turns
+
+    def make(drawn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        found = source.gather(*drawn)
+        features = lesson.noise(found[:, :-1].flatten(2)[:, None, ..., None]).reshape(found[:, :-1].shape)
+        return share(features), share(found[:, -1].long())
+
+    def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        features, labels = batch
+        total: dict[str, Tensor] = {}
+        for logits, weight in zip(net.levels(features), weights, strict=False):
+            if logits.shape[2:] != labels.shape[1:]:
+                logits = F.interpolate(logits.float(), labels.shape[1:], mode=LINEAR[labels.ndim - 1])
+            found = dice_and_cross_entropy(logits, labels, batch=True, first=int(lesson.background))
+            for term, value in found._asdict().items():
+                total[term] = total[term] + weight * value if term in total else weight * value
+        return total
+
+    phase = one_cycle(
+        "segment", loss, net.parameters(), steps=lesson.steps, lr=lesson.lr, weight_decay=lesson.weight_decay, rise=0.2
+    )
+    averages = {"network": Ema(net, decay=lesson.average)} if lesson.average else {}
+    return train(
+        [phase], draw, lesson.steps, modules={"network": net}, averages=averages, runtime=runtime, name=name,
+        title=name, make=make,
+    )  # fmt: skip
+
+
+def window_source(task: Task, net: PlannedUNet, preprocess: Preprocess, runtime: Runtime) -> PatchSource:
+    """The preprocessed scenes of a task, labels of training pixels as last channel, for windows of any place."""
+    cubes = []
+    for scene, split in zip(task.scenes, task.splits, strict=True):
+        assert scene.labels is not None
+        known = np.where(split.train, scene.labels, UNLABELLED).astype(np.float32)
+        cubes.append(np.concatenate([scene.features(preprocess), known[..., None]], -1))
+    radius = tuple(side // 2 for side in net.tile)
+    return PatchSource(cubes, radius=radius, layout=net.layout, device=runtime.device)
+
+
+def centred_unet(
+    task: Task,
+    net: PlannedUNet,
+    preprocess: Preprocess,
+    runtime: Runtime,
+    *,
+    centre: Literal["auto", "always", "never"],
+) -> bool:
+    """Centre the batch norms of a trained U-Net on windows of its scenes; see `training.network.centred`.
+
+    Returns:
+        Whether it is centred. Of labels those of training pixels are looked at.
+    """
+    if centre == "never" or (centre == "auto" and not all(split.guard_px > 0 for split in task.splits)):
+        return False
+    source, rng = window_source(task, net, preprocess, runtime), np.random.default_rng(runtime.seed)
+    places = [
+        np.insert(np.stack([rng.integers(n, size=MOST_CENTRED) for n in scene.shape], 1), 0, i, axis=1)
+        for i, scene in enumerate(task.scenes)
+    ]
+    many = min(max(CENTRED_PX // prod(source.window), FEWEST_CENTRED), MOST_CENTRED)
+    found = source.gather(torch.from_numpy(np.concatenate([place[: -(-many // len(places))] for place in places])))
+    before, kept = known_loss(net, source, task), deepcopy(net.state_dict())
+    centre_batch_norms(net, found[:, :-1])
+    if centre == "auto" and known_loss(net, source, task) > before + MOST_LOST:
+        net.load_state_dict(kept)
+        return False
+    return True
+
+
+def known_loss(net: PlannedUNet, source: PatchSource, task: Task, *, batch: int = 16, most: int = 128) -> float:
+    """Mean cross-entropy of the training pixels of windows around `most` of them, in nats."""
+    pixels, _ = labelled_pixels(task, "train", source.device)
+    chosen = pixels[torch.linspace(0, len(pixels) - 1, min(most, len(pixels))).long()]
+    total, many = 0.0, 0
+    with torch.inference_mode():
+        for part in chosen.split(batch):
+            found = source.gather(part)
+            labels = found[:, -1].long()
+            scores = net(found[:, :-1]).float()
+            total += float(F.cross_entropy(scores, labels, ignore_index=UNLABELLED, reduction="sum"))
+            many += int((labels != UNLABELLED).sum())
+    return total / max(many, 1)
