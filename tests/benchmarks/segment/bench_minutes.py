@@ -56,11 +56,15 @@ def main() -> None:
             rows = [class_means([case["raw"] for case in history["cases"].values()]) for history in histories]
             means, spread = np.mean(rows, 0), np.std(rows, 0, ddof=1) if len(rows) > 1 else np.zeros(len(rows[0]))
             told = ", ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(means, spread, strict=True))
-            print(
-                f"| {minutes:g} | {seed} | {len(args.folds)} | {min(steps)} to {max(steps)} | {np.mean(waited):.0f} % | "
-                f"{told} |",
-                flush=True,
+            cells = (
+                f"{minutes:g}",
+                seed,
+                len(args.folds),
+                f"{min(steps)} to {max(steps)}",
+                f"{100 * waited:.0f} %",
+                told,
             )
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 if __name__ == "__main__":
