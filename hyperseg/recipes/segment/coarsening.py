@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from hyperseg.medical.plan import Plan, at_spacing
 from hyperseg.medical.v2 import FEWEST, FIRST_WIDTH, LOW_STEP
+from hyperseg.recipes.segment.narrowing import LEAST_WIDTH
 
-WIDTH = 16  # of the first stage: narrower networks learn less than coarser images show
 SHORTEST = 96  # voxels that the long axes keep
 APART = 2  # times as coarse as a short axis: v2 does not halve such an axis before the short one is as coarse
 LONG = 0.5  # of the longest axis: axes of at least so many voxels are made coarser, together
@@ -46,7 +46,7 @@ def coarsened(plan: Plan, *, patience: float, pace: float) -> Plan:
 def _fits(plan: Plan, values: float) -> bool:
     """Of the network that is trained where nothing is asked for."""
     network = plan.configurations[min(1, len(plan.configurations) - 1)]
-    return FEWEST * network.values * (WIDTH / FIRST_WIDTH) ** 2 <= values
+    return FEWEST * network.values * (LEAST_WIDTH / FIRST_WIDTH) ** 2 <= values
 
 
 def _apart(spacing: NDArray[np.float64], long: NDArray[np.bool_]) -> bool:

@@ -15,7 +15,8 @@ from hyperseg.medical.export.restore import restore
 from hyperseg.medical.fingerprint import Fingerprint
 from hyperseg.medical.plan import at_spacing, make_plan
 from hyperseg.medical.prepare import prepare
-from hyperseg.recipes.segment.coarsening import SHORTEST, WIDTH, coarsened
+from hyperseg.recipes.segment.coarsening import SHORTEST, coarsened
+from hyperseg.recipes.segment.narrowing import LEAST_WIDTH
 
 SMALL = make_plan(fingerprint("Hippocampus"))
 
@@ -39,9 +40,9 @@ def test_small_images_keep_their_pixels_in_any_time() -> None:
 def test_the_step_fits_and_a_finer_one_does_not(values: float) -> None:
     plan = make_plan(pictures())
     found = coarsened(plan, patience=1, pace=values)
-    assert 2 * found.configuration("2d").values * (WIDTH / 32) ** 2 <= values
+    assert 2 * found.configuration("2d").values * (LEAST_WIDTH / 32) ** 2 <= values
     finer = at_spacing(plan, tuple(n / 1.03 for n in found.spacing))
-    assert 2 * finer.configuration("2d").values * (WIDTH / 32) ** 2 > values
+    assert 2 * finer.configuration("2d").values * (LEAST_WIDTH / 32) ** 2 > values
     assert found.spacing[0] == found.spacing[1] > 1
     assert found.size == tuple(round(n / found.spacing[0]) for n in plan.size)
     assert f"pixels of {found.spacing[0]:.4g} x" in "\n".join(explain(found))
