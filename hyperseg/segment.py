@@ -25,6 +25,7 @@ from hyperseg.io.write.targets import check_targets
 from hyperseg.medical.explain import explain, table
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.medical.training import Preset
+from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import SegmentRun, read_run
 from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, read_folder, read_plan, take_fingerprint
@@ -139,7 +140,10 @@ def train(
             made = plan_of(cases, root, file, budget, device=runtime.device, resume=resume, progress=progress)
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
     order = Order(budget, asked, fold, mirror=mirror, watts=watts)
-    run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
+    try:
+        run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(root) from stop
     write_run_page(run)
     return run
 

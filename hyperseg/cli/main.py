@@ -153,7 +153,7 @@ def resume_command(words: Sequence[str], folder: Path) -> str:
     """The command line that takes up the run in `folder`: the words given, with --out FOLDER --resume."""
     kept, skip = [], False
     for word in words:
-        if not skip and word != "--resume" and word != "--out" and not word.startswith("--out="):
+        if not skip and word not in ("--resume", "--overwrite", "--out") and not word.startswith("--out="):
             kept.append(word)
         skip = word == "--out" and not skip
     return shlex.join(["hyperseg", *kept, "--out", str(folder), "--resume"])

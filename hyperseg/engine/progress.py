@@ -90,13 +90,14 @@ def training_progress(
 
 @contextmanager
 def scene_progress(
-    label: str, pixels: int, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL
-) -> Iterator[Callable[[int, int], None]]:
-    """A bar of so many pixels with speed and time left, else like `training_progress`.
+    label: str, pixels: int, *, console: Console | None = None, quiet: bool = False, pace: Pace = USUAL,
+    unit: str = "pixels",
+) -> Iterator[Callable[[int, int], None]]:  # fmt: skip
+    """A bar of so many pixels (or voxels) with speed and time left, else like `training_progress`.
 
     Yields the `progress` for `predict_scene`.
     """
-    with _shown(label, pixels, console, quiet, pace, unit="pixels") as show:
+    with _shown(label, pixels, console, quiet, pace, unit=unit) as show:
         began: tuple[float, int] | None = None
 
         def report(done: int, _total: int) -> None:
@@ -105,7 +106,7 @@ def scene_progress(
             if began is None:  # pixels done before a resumption do not count as speed
                 began = now, done
             rate = (done - began[1]) / max(now - began[0], 1e-9)
-            show(done, f"{rate:,.0f} px/s" if done > began[1] else "")
+            show(done, f"{rate:,.0f} {'px' if unit == 'pixels' else unit}/s" if done > began[1] else "")
 
         yield report
 

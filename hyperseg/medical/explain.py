@@ -207,13 +207,12 @@ def _mirrors(plan: Plan) -> Iterator[str]:
 
 def table(plan: Plan) -> list[tuple[str, ...]]:
     """The configurations as rows of words, the first the heads of the columns."""
-    pace = plan.limit.pace
     heads = ("network", f"spacing {plan.facts.unit}", "patch", "batch", "halved", "weights", "GB")
-    rows: list[tuple[str, ...]] = [heads if pace is None else (*heads, "s/step")]
-    for one in plan.configurations:
-        row = (
+    rows = [
+        (
             one.name, by(one.spacing), by(one.patch), str(one.batch), by(one.topology.pools),
             f"{one.parameters / 1e6:.2f} M", f"{one.training_bytes / 1e9:.3g}",
-        )  # fmt: skip
-        rows.append(row if pace is None else (*row, f"{one.batch * one.values / pace:.2g}"))
-    return rows
+        )
+        for one in plan.configurations
+    ]  # fmt: skip
+    return [heads, *rows]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene
-from hyperseg.io.labels.natural import class_colours
 from hyperseg.io.write import replacing
+from hyperseg.report.segment.slices import colours_of
 
 Picture = NDArray[np.uint8]
 SIDE_PX, GAP_PX = 300, 4  # longest side of a panel
@@ -36,7 +36,7 @@ def overlay(scene: Scene, labels: NDArray[np.int16]) -> Picture:
         scene: (*S, C); its first channel is drawn, three of them as colours where it is a picture.
         labels: (*S) classes of the scene, -1 for none.
     """
-    colours = np.array([(0, 0, 0), *class_colours(scene.classes[1:])], np.float64)
+    colours = np.array([(0, 0, 0), *colours_of(scene.classes[1:])], np.float64)
     cube, spacing, upright = np.asarray(scene.cube[:]), scene.grid.spacing, scene.grid.unit == "mm"
     rows = [_painted(*_slice(cube, labels, axis, upright=upright), spacing, axis, colours) for axis in _axes(labels)]
     height = max(panel.shape[0] for panel, _ in rows)

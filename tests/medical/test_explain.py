@@ -65,14 +65,6 @@ def test_scales_spacing_and_axes_are_told() -> None:
     assert "slices are taken to be as near" in text(make_plan(stacks))
 
 
-def test_the_time_of_a_step_is_told_where_the_pace_is_known() -> None:
-    plan = make_plan(fingerprint("Hippocampus"), patience=8.0, pace=1e7)
-    heads, *rows = table(plan)
-    assert heads[-1] == "s/step"
-    assert [float(row[-1]) for row in rows] == pytest.approx([8.0, 7.7], abs=0.1)
-    assert "s/step" not in table(make_plan(fingerprint("Hippocampus")))[0]
-
-
 def test_a_class_that_is_nowhere_is_told() -> None:
     seen = replace(fingerprint("Hippocampus"), counts=(10, 0, 5))
     assert "Caution: nothing is labelled class 1" in text(make_plan(seen))

@@ -13,7 +13,7 @@ from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, Scene
 from hyperseg.core.words import listed, some
 from hyperseg.io.cases.case import Case, CaseFolder
 from hyperseg.io.cases.decode import decode_image, decode_label
-from hyperseg.io.cases.picture import HALF, Picture, Place, apart, spacing_of, turned
+from hyperseg.io.cases.picture import HALF, Picture, Place, apart, ordered, spacing_of, turned
 
 
 def read_case(folder: CaseFolder, case: Case, *, labels: bool = True) -> Scene:
@@ -122,7 +122,7 @@ REMEDY = (
 def misfit(image: Picture, other: Picture) -> str | None:
     """What differs between the grids of two files, as in "has 10x10 voxels, other ... than"; None for nothing."""
     if image.shape != other.shape:
-        sizes = ["x".join(map(str, picture.shape)) for picture in (other, image)]
+        sizes = ["x".join(map(str, ordered(each.shape, each.place))) for each in (other, image)]
         return f"has {sizes[0]} voxels instead of {sizes[1]}, which is another shape"
     here, there = image.place, other.place
     if here is None or there is None:
@@ -196,4 +196,4 @@ def _as_many(array: NDArray[Any], channels: int | None) -> NDArray[Any]:
 
 
 def _mm(place: Place) -> str:
-    return f"{' x '.join(f'{n:.4g}' for n in place.spacing)} mm"
+    return f"{' x '.join(f'{n:.4g}' for n in spacing_of(place, len(place.spacing)))} mm"

@@ -26,7 +26,7 @@ from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Training
 from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.costs.spent import used
-from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, write_fold
+from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder, trained_folds, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
 from hyperseg.recipes.segment.learning import MOST_EPOCHS, learn, start_net, steps_in, told_optimiser
 from hyperseg.recipes.segment.reporting.examples import Examples, write_examples
@@ -38,6 +38,8 @@ POINTS = 500  # of a curve in history.json, at most
 @dataclass(frozen=True)
 class Budget:
     """How long one network is trained: so many minutes, or exactly so many steps; the plan's steps where both are None.
+
+    Minutes become steps by the pace of the first fold that is trained; the others take as many steps.
 
     Attributes:
         minutes: of steps and the ten validations between them; preparing cases and predicting whole ones comes on top.
@@ -66,7 +68,7 @@ def train_fold(
     make_folder(here)
     runtime = replace(runtime, checkpoints=here / UNFINISHED)
     net = start_net(run.plan, configuration, runtime)
-    steps = _steps(budget, run.plan, here / STEPS)
+    steps = _steps(budget, run.plan, here / STEPS) or _as_before(run, configuration.name, budget)
     if steps is None:  # the pace has to be measured
         assert budget.minutes is not None
         steps = steps_in(budget.minutes, net, run.plan, configuration, train, validation, runtime)
@@ -75,7 +77,7 @@ def train_fold(
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
     with metered(runtime.device) as trained:
         history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
-    numbers = _numbers(history, steps, configuration, run.plan.training)
+    numbers = _numbers(history, steps, configuration, run.plan.training) | {"budget": asdict(budget)}
     networks: dict[str, list[nn.Module]] = {configuration.name: [net]}
     if configuration.after:  # its network of the same fold: the others have seen the cases
         networks |= networks_of(run, [configuration.after], fold, runtime)
@@ -121,6 +123,15 @@ def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
         return budget.steps
     schedule = plan.training.schedule
     return (schedule.epochs or MOST_EPOCHS) * schedule.steps
+
+
+def _as_before(run: SegmentRun, name: str, budget: Budget) -> int | None:
+    """The steps of a fold that was trained before, for so many minutes too: folds are alike, whatever else runs."""
+    for fold in trained_folds(run, name):
+        history = json.loads((fold_folder(run.root, name, fold) / HISTORY).read_text(encoding="utf-8"))
+        if history.get("budget") == asdict(budget):
+            return int(history["steps"])
+    return None
 
 
 def _numbers(history: History, steps: int, configuration: Configuration, training: Training) -> dict[str, Any]:

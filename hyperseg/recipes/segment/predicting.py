@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -20,13 +21,15 @@ from hyperseg.io.cases.beside.spacing import says_itself
 from hyperseg.io.cases.decode import decode_image, shape_of
 from hyperseg.io.cases.names import PICTURES, VOLUMES, ending_of
 from hyperseg.io.paths import split_key
-from hyperseg.io.write.targets import check_targets
+from hyperseg.io.write.targets import RECORD, check_targets
 from hyperseg.medical.components import keep_largest
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run, trained_folds
 from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.one_case import predict_case
 from hyperseg.recipes.segment.sliding import check_inference
+
+log = logging.getLogger(__name__)
 
 KEPT_BYTES = 2**26  # of an image: kept for its overlay; a larger one is read again
 COARSE = "3d_low"
@@ -94,12 +97,14 @@ def predict_images(
         networks = {name: [net.to(where) for net in load_networks(run, name, them)] for name, them in wanted.items()}
     n = sum(len(networks[name]) for name in chosen)
     say(f"{counted(len(planned), 'image')}, {counted(n, 'network')} of {listed(chosen)}, on {where}", quiet=quiet)
+    _warn_of_learnt(run, planned)
     folder = CaseFolder(
         root, "", (), channels=run.record.channels, classes=run.record.classes, codes=run.record.codes
     )  # fmt: skip
     total, done = sum(one.voxels for one in planned), 0
     cost = Cost() if cost is None else cost
-    with scene_progress("Predicting", total, quiet=quiet) as progress:
+    unit = "voxels" if len(run.plan.axes) > 2 else "pixels"
+    with scene_progress("Predicting", total, quiet=quiet, unit=unit) as progress:
         for one, picture in zip(planned, pictures, strict=True):
 
             def share(part: float, one: Planned = one, done: int = done) -> None:
@@ -123,6 +128,21 @@ def predict_images(
             done += one.voxels
     say(_summary(cost, len(planned)), quiet=quiet)
     return [one.target for one in planned]
+
+
+def _warn_of_learnt(run: SegmentRun, planned: Sequence[Planned]) -> None:
+    """Say how many of the images the run has learnt from: their scores tell nothing of others."""
+    data, names = Path(run.record.folder).resolve(), {name for fold in run.record.folds for name in fold}
+    learnt = [
+        one.case.name for one in planned
+        if one.case.name in names and split_key(one.case.images[0])[0].resolve().is_relative_to(data)
+    ]  # fmt: skip
+    if learnt:
+        log.warning(
+            "%s of %s were learnt from (%s): scores of their predictions say nothing of new images; those of "
+            "cross-validation, in %s, do.", len(learnt), counted(len(planned), "image"), listed(learnt, most=3),
+            run.root / RECORD,
+        )  # fmt: skip
 
 
 def _draw(picture: Path, scene: Scene, labels: NDArray[np.int16]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,9 +10,11 @@ from pathlib import Path
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import sweep
+from hyperseg.core.words import listed
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical import networks
+from hyperseg.medical.explain import by
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.coarsening import coarsened
 from hyperseg.recipes.segment.fold import Budget
@@ -20,6 +23,8 @@ from hyperseg.recipes.segment.held_out.pairs import PAIRS
 from hyperseg.recipes.segment.learning import SHORT_STEPS
 from hyperseg.recipes.segment.narrowing import narrowed, unmirrored
 from hyperseg.recipes.segment.planning import pace_of, plan_cases, read_plan
+
+log = logging.getLogger(__name__)
 
 CACHE, BUDGET, REPORT = "cache", "budget", "report.html"
 LONG_MINUTES = 60.0  # of a network: with so many a cascade is trained too
@@ -91,8 +96,26 @@ def plan_of(
         return read_plan(file)
     plan, steps = plan_cases(folder, progress=progress), budget.steps
     if budget.minutes is not None and device.startswith("cpu"):
+        card = plan
         plan, steps = _for_minutes(plan, folder, budget, device, pace)
+        _tell(card, plan, budget)
     return unmirrored(plan) if steps is not None and steps < SHORT_STEPS else plan
+
+
+def _tell(card: Plan, made: Plan, budget: Budget) -> None:
+    """Say what a plan for a card had to give up for a CPU."""
+    name = recommended(made, budget)[0]
+    before, after = card.configuration(name), made.configuration(name)
+    changes = [
+        f"{what} {new} instead of {old}"
+        for what, old, new in (
+            ("pixels of", by(card.spacing), by(made.spacing)), ("batches of", before.batch, after.batch),
+            ("channels from", before.backbone.widths[0], after.backbone.widths[0]),
+        )
+        if old != new
+    ]  # fmt: skip
+    if changes:
+        log.info("%s: for %g minutes of this CPU %s.", name, budget.minutes, listed(changes))
 
 
 def _for_minutes(

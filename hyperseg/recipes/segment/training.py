@@ -11,7 +11,7 @@ from pathlib import Path
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
-from hyperseg.core.words import listed, number
+from hyperseg.core.words import listed, number, runs
 from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder
@@ -135,6 +135,8 @@ def _train_configuration(
     runtime: Runtime,
 ) -> None:  # fmt: skip
     missing = [fold for fold in which if fold not in trained_folds(run, configuration.name)]
+    if there := sorted(set(which) - set(missing)):
+        log.info("%s: trained already, and left as they are: folds %s.", configuration.name, runs(there))
     if not missing:
         return
     cache, title = run.root / CACHE, f"Preparing cases for {configuration.name}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from hyperseg.core.words import counted, one_line
 from hyperseg.report.charts import LINE_COLOURS, QUIET, blank, png, tidy
+from hyperseg.report.segment.slices import colours_of
 
 SMOOTH = 25  # of so many values that are drawn each is the mean of
 LONGEST = 24  # letters of a name on an axis
@@ -66,7 +67,7 @@ def dice_figure(cases: Mapping[str, Sequence[float]], *, unit: str = "Dice") -> 
     """
     figure = blank(9, 0.9 + 0.55 * len(cases))
     axes = figure.subplots()
-    titles = []
+    titles, colours = [], colours_of(tuple(cases))  # those of the slices
     for row, (name, given) in enumerate(cases.items()):
         values = np.asarray(given, np.float64)
         values = np.sort(values[np.isfinite(values)])
@@ -75,7 +76,7 @@ def dice_figure(cases: Mapping[str, Sequence[float]], *, unit: str = "Dice") -> 
             continue
         # evenly up and down in the order of the values: every point is seen, and nothing is drawn by chance
         places = row + SPREAD * np.resize([0.0, 0.5, -0.5, 1.0, -1.0, 0.25, -0.75, 0.75, -0.25], len(values))
-        axes.plot(values, places, ".", color=LINE_COLOURS[row % len(LINE_COLOURS)], alpha=0.55, markersize=6)
+        axes.plot(values, places, ".", color=np.array(colours[row]) / 255, alpha=0.7, markersize=6)
         mean = float(values.mean())
         axes.plot([mean, mean], [row - 0.42, row + 0.42], color="black", linewidth=2)
         axes.annotate(f"{mean:.3f}", (mean, row - 0.42), ha="center", va="bottom", fontsize=9)

@@ -115,7 +115,7 @@ def energy(watt_hours: float) -> str:
     """Watt hours."""
     if watt_hours >= 1000:
         return f"{watt_hours / 1000:.1f} kWh"
-    return f"{watt_hours:.1f} Wh" if watt_hours >= 0.1 else f"{1000 * watt_hours:.1f} mWh"
+    return f"{watt_hours:.1f} Wh" if watt_hours >= 1 else f"{watt_hours:.2g} Wh"
 
 
 def madds(n: float) -> str:

@@ -17,6 +17,7 @@ from hyperseg.medical.explain import explain, table
 from hyperseg.recipes.segment.costs.sentences import HEADS, how_measured, rows
 from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder
 from hyperseg.recipes.segment.held_out.pairs import AND
+from hyperseg.recipes.segment.learning import SHORT_STEPS
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
 from hyperseg.recipes.segment.starting import REPORT
 from hyperseg.report.page import write_page
@@ -169,17 +170,22 @@ def _curves(name: str, folds: Mapping[int, Mapping[str, Any]]) -> Section:
         dice_at = [minute * step for step in one["validated"]]
         curves.append(Curve(f"fold {fold}", [minute * at for at in one["at"]], loss, dice_at, one["patch_dice"]))
         seconds.append(one["seconds"])
-    first = next(iter(folds.values()))
-    said = (
-        f"{name}: {counted(first['steps'], 'step')} of {counted(first['batch'], 'patch', 'patches')} "
+    first, steps = next(iter(folds.values())), sorted({one["steps"] for one in folds.values()})
+    told = counted(steps[0], "step") if len(steps) == 1 else f"{thousands(steps[0])} to {thousands(steps[-1])} steps"
+    said = [
+        f"{name}: {told} of {counted(first['batch'], 'patch', 'patches')} "
         f"({first['optimiser']}) in {listed(map(duration, seconds), most=5)}.",
         "Minutes are those of the whole training shared among its steps.",
-    )
+    ]
+    if steps[0] < SHORT_STEPS and first["optimiser"].startswith("AdamW"):
+        said.append(
+            f"A training of fewer than {SHORT_STEPS} steps is short: the plan's optimiser and rate were not used."
+        )
     caption = (
         "Left: the loss, all its terms together (pale: every step; strong: a running mean). Right: mean Dice of the "
         "same patches of validation cases each time, looked at ten times; whole cases are predicted in the end."
     )
-    return Section(f"Learning curves of {name}", said, figures=(Figure(learning_figure(curves), caption),))
+    return Section(f"Learning curves of {name}", tuple(said), figures=(Figure(learning_figure(curves), caption),))
 
 
 def _costs(costs: Mapping[str, Any]) -> Section:
