@@ -20,6 +20,7 @@ from hyperseg.io.cases import Case, CaseFolder, list_images, read_case, write_pr
 from hyperseg.io.cases.beside.spacing import says_itself
 from hyperseg.io.cases.decode import decode_image, shape_of
 from hyperseg.io.cases.names import PICTURES, VOLUMES, ending_of
+from hyperseg.io.cases.open import COLOURS
 from hyperseg.io.paths import split_key
 from hyperseg.io.write.targets import RECORD, check_targets
 from hyperseg.medical.components import keep_largest
@@ -187,8 +188,10 @@ def _planned(run: SegmentRun, case: Case, out: Path) -> Planned:
             f"{file}: is {kinds.get(axes, f'of {axes} axes')}, the run was trained on "
             f"{'volumes' if planned_axes == 3 else 'pictures'}. Give images of that kind."
         )
-    grey_or_colours = len(case.images) == 1 and {channels, len(names)} == {1, 3}  # `read_case` converts them
-    if channels != len(names) and not grey_or_colours:
+    grey_as_colours = (channels, names) == (1, COLOURS)  # not as t1, t2 and flair
+    colours_as_grey = (channels, len(names)) == (3, 1) and not volume
+    converted = len(case.images) == 1 and (grey_as_colours or colours_as_grey)  # by `read_case`
+    if channels != len(names) and not converted:
         raise SceneError(
             f"{file}: {case.name} has {counted(channels, 'channel')}, the run was trained on {len(names)}: "
             f"{', '.join(names)}. Channels in files of their own are called {case.name}_0000, {case.name}_0001 ..."

@@ -191,6 +191,7 @@ def test_pictures(tmp_path: Path, hyperseg: Hyperseg) -> None:
         (("run", "arrays"), "does not have a spacing in millimetres"),
         (("run", "flat"), "is a picture, the run was trained on volumes"),
         (("run", "many"), "2 channels, the run was trained on 1: c0"),
+        (("run", "three"), "3 channels, the run was trained on 1: c0"),
         (("run", "broken"), "b.nii.gz"),
     ],
 )
@@ -200,11 +201,12 @@ def test_refusals_come_before_any_work(
     import nibabel
 
     run_of(tmp_path / "run", plan_for((1.0, 1.0, 1.0), (18, 14, 10)))
-    for name in ("arrays", "flat", "many", "broken"):
+    for name in ("arrays", "flat", "many", "three", "broken"):
         (tmp_path / name).mkdir()
     np.save(tmp_path / "arrays" / "a.npy", np.ones((9, 9, 9)))
     np.save(tmp_path / "flat" / "a.npy", np.ones((9, 9)))
     nibabel.save(nibabel.Nifti1Image(np.ones((9, 9, 9, 2), np.float32), np.eye(4)), tmp_path / "many" / "m.nii")
+    nibabel.save(nibabel.Nifti1Image(np.ones((9, 9, 9, 3), np.float32), np.eye(4)), tmp_path / "three" / "t.nii")
     (tmp_path / "broken" / "b.nii.gz").write_bytes(b"no gzip")
     answer = hyperseg("segment", "predict", *words, "--out", "out")
     assert told in answer.error
@@ -224,6 +226,9 @@ def test_a_run_without_networks_and_other_channels(volumes: Path, tmp_path: Path
         predict_images(run.root, volumes, out=tmp_path / "out")
     run = run_of(tmp_path / "two", plan_for((1.0, 1.0, 1.0), (18, 14, 10), channels=2))
     with pytest.raises(SceneError, match="p1 has 1 channel, the run was trained on 2: c0, c1"):
+        predict_images(run.root, volumes, out=tmp_path / "out")
+    run = run_of(tmp_path / "three", plan_for((1.0, 1.0, 1.0), (18, 14, 10), channels=3))
+    with pytest.raises(SceneError, match="p1 has 1 channel, the run was trained on 3: c0, c1, c2"):
         predict_images(run.root, volumes, out=tmp_path / "out")
 
 
