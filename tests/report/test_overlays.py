@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hyperseg.core import Grid, Scene
-from hyperseg.io.labels.natural import class_colours
 from hyperseg.report.overlays import GAP_PX, SIDE_PX, STRENGTH, overlay
+from hyperseg.report.segment.slices import colours_of
 
 
 def test_of_a_volume_voxels_are_in_proportion_and_background_is_clear() -> None:
@@ -32,7 +32,7 @@ def test_a_class_is_painted_where_it_is_and_the_front_is_up() -> None:
     expected = np.kron(labels[3, ::-1] > 0, np.ones((SIDE_PX // 6,) * 2, bool))
     assert (painted == expected).all()
     colour = page[SIDE_PX + GAP_PX :, :SIDE_PX][painted][0]
-    assert np.abs(colour - STRENGTH * np.array(class_colours(("a",))[0])).max() <= 1
+    assert np.abs(colour - STRENGTH * np.array(colours_of(("a",))[0])).max() <= 1
 
 
 def test_a_picture_keeps_its_colours_and_is_not_turned() -> None:

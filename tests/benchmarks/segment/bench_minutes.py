@@ -50,9 +50,7 @@ def main() -> None:
                 trained(data, args.out / f"{minutes:g}-{seed}", minutes, fold, seed) for fold in args.folds
             ]  # fmt: skip
             steps = [history["steps"] for history in histories]
-            waited = [
-                100 * history["used"]["training"]["waited_s"] / max(history["seconds"], 1e-9) for history in histories
-            ]
+            waited = np.mean([h["used"]["training"]["waited_s"] / max(h["seconds"], 1e-9) for h in histories])
             rows = [class_means([case["raw"] for case in history["cases"].values()]) for history in histories]
             means, spread = np.mean(rows, 0), np.std(rows, 0, ddof=1) if len(rows) > 1 else np.zeros(len(rows[0]))
             told = ", ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(means, spread, strict=True))
