@@ -14,7 +14,7 @@ APART = 2  # times as coarse as a short axis: v2 does not halve such an axis bef
 LONG = 0.5  # of the longest axis: axes of at least so many voxels are made coarser, together
 
 
-def coarsened(plan: Plan, *, patience: float, pace: float) -> Plan:
+def coarsened(plan: Plan, name: str, *, patience: float, pace: float) -> Plan:
     """The plan at the finest spacing at which a step of two patches, with 16 channels first, takes `patience` seconds.
 
     Long axes alone become coarser, as those of few voxels are coarse already; predictions are brought back to the
@@ -28,11 +28,12 @@ def coarsened(plan: Plan, *, patience: float, pace: float) -> Plan:
 
     Args:
         plan: for a card.
+        name: of the network that is trained.
         patience: seconds.
         pace: feature values a second of networks with the usual width, as in `narrowing.narrowed`.
     """
     found, spacing = plan, np.array(plan.spacing)
-    while not _fits(found, patience * pace):
+    while FEWEST * found.configuration(name).values * (LEAST_WIDTH / FIRST_WIDTH) ** 2 > patience * pace:
         size = np.array(found.size)
         long = size >= LONG * size.max()
         coarser = np.where(long, spacing * LOW_STEP, spacing)
@@ -41,12 +42,6 @@ def coarsened(plan: Plan, *, patience: float, pace: float) -> Plan:
         spacing = coarser
         found = at_spacing(plan, tuple(map(float, spacing)))
     return found
-
-
-def _fits(plan: Plan, values: float) -> bool:
-    """Of the network that is trained where nothing is asked for."""
-    network = plan.configurations[min(1, len(plan.configurations) - 1)]
-    return FEWEST * network.values * (LEAST_WIDTH / FIRST_WIDTH) ** 2 <= values
 
 
 def _apart(spacing: NDArray[np.float64], long: NDArray[np.bool_]) -> bool:

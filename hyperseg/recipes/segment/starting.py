@@ -58,16 +58,22 @@ def budget_of(root: Path, *, otherwise: Budget, resume: bool) -> Budget:
 def recommended(plan: Plan, budget: Budget) -> tuple[str, ...]:
     """What is trained where nobody says: "3d" of volumes, "2d" of pictures; where there is time, a cascade too.
 
+    In a short training "2d" of volumes with few slices too: a patch that is over three times as wide as deep costs much
+    and shows little more than its slices (ACDC, ten volumes, fold 0, two minutes of a core: Dice 0.00 / 0.00 / 0.47
+    after 111 steps in 3-D, 0.64 / 0.69 / 0.79 after 612 in 2-D).
+
     A plan has a cascade where a patch sees less than a quarter of an image. It is trained in trainings that are no
     short ones: from 2500 steps a network, an hour, or the plan's own length.
 
     Differs: nnU-Net trains all configurations; `--config all` does.
     """
-    named = {one.name for one in plan.configurations}
+    named = {one.name: one for one in plan.configurations}
     single = "3d" if "3d" in named else plan.configurations[0].name
     short = (budget.steps is not None and budget.steps < SHORT_STEPS) or (
         budget.minutes is not None and budget.minutes < LONG_MINUTES
     )
+    if short and "2d" in named and named[single].in_plane:
+        single = "2d"
     cascades = () if short else tuple(one.name for one in plan.configurations if one.after)
     return (single, *(name for name in cascades if name != single))
 
@@ -126,7 +132,8 @@ def _for_minutes(
     patience = 60 * budget.minutes / WORTHWHILE_STEPS
 
     def fitted(pace: float) -> Plan:
-        return narrowed(coarsened(plan, patience=patience, pace=pace), patience=patience, pace=pace)
+        coarse = coarsened(plan, recommended(plan, budget)[0], patience=patience, pace=pace)
+        return narrowed(coarse, patience=patience, pace=pace)
 
     exact = pace_of(folder, fitted(networks.measure_pace(len(plan.axes))), device) if pace is None else pace
     made = fitted(exact)

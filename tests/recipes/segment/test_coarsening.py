@@ -29,17 +29,17 @@ def pictures(size: tuple[int, ...] = (440, 512), unit: str = "px") -> Fingerprin
 
 def test_all_the_time_of_the_world_changes_nothing() -> None:
     plan = make_plan(pictures())
-    assert coarsened(plan, patience=1e9, pace=1e9) == plan
+    assert coarsened(plan, "2d", patience=1e9, pace=1e9) == plan
 
 
 def test_small_images_keep_their_pixels_in_any_time() -> None:
-    assert coarsened(SMALL, patience=1, pace=1) == SMALL
+    assert coarsened(SMALL, "3d", patience=1, pace=1) == SMALL
 
 
 @pytest.mark.parametrize("values", [3e7, 1.6e7, 8e6])
 def test_the_step_fits_and_a_finer_one_does_not(values: float) -> None:
     plan = make_plan(pictures())
-    found = coarsened(plan, patience=1, pace=values)
+    found = coarsened(plan, "2d", patience=1, pace=values)
     assert 2 * found.configuration("2d").values * (LEAST_WIDTH / 32) ** 2 <= values
     finer = at_spacing(plan, tuple(n / 1.03 for n in found.spacing))
     assert 2 * finer.configuration("2d").values * (LEAST_WIDTH / 32) ** 2 > values
@@ -49,11 +49,11 @@ def test_the_step_fits_and_a_finer_one_does_not(values: float) -> None:
 
 
 def test_images_keep_some_pixels() -> None:
-    assert SHORTEST <= max(coarsened(make_plan(pictures()), patience=1, pace=1).size) < 1.1 * SHORTEST
+    assert SHORTEST <= max(coarsened(make_plan(pictures()), "2d", patience=1, pace=1).size) < 1.1 * SHORTEST
 
 
 def test_short_axes_of_volumes_keep_their_slices() -> None:
-    found = coarsened(make_plan(pictures((10, 256, 216))), patience=1, pace=1e7)
+    found = coarsened(make_plan(pictures((10, 256, 216))), "3d", patience=1, pace=1e7)
     assert found.spacing[0] == 1
     assert found.size[0] == 10
     assert 2 > found.spacing[1] == found.spacing[2] > 1

@@ -149,3 +149,6 @@ def test_what_is_trained_where_nobody_says(plan: Plan) -> None:
     assert {recommended(cascade, budget) for budget in short} == {("3d",)}
     assert {recommended(plan, budget) for budget in long + short} == {("3d",)}
     assert recommended(replace(plan, configurations=(flat,)), Budget()) == ("2d",)
+    thin = replace(plan, configurations=(flat, replace(whole, in_plane=True)))  # few slices, each of many pixels
+    assert {recommended(thin, budget) for budget in short} == {("2d",)}
+    assert {recommended(thin, budget) for budget in long} == {("3d",)}
