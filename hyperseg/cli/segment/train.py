@@ -49,8 +49,8 @@ class Fold(click.ParamType):
 @click.option(
     "--config", "configurations", type=Choice(CONFIGURATIONS), multiple=True,
     help="A network of the plan; may be given several times, all takes every one: then the best of them and of their "
-    "pairs by cross-validation predicts.  [default: auto: 3d for volumes, 2d for pictures and, in short trainings, for volumes of few slices; the cascade where the "
-    "plan has one and a network has an hour or 2500 steps]",
+    "pairs by cross-validation predicts.  [default: auto: 3d for volumes; 2d for pictures and, in short trainings, for "
+    "volumes of few slices; the cascade where the plan has one and a network has an hour or 2500 steps]",
 )  # fmt: skip
 @click.option("--fold", type=Fold(), metavar="N|all", help="Train this fold only, numbered from 0.  [default: all]")
 @click.option(
