@@ -63,8 +63,8 @@ NEAR = RAS + np.array([[0, 0, 0, 0.1], *[[0] * 4] * 3])
 FLIPPED = np.diag([-1.0, 1, 1, 1])
 ERRORS: dict[str, tuple[Spoil, str, str]] = {
     "label without image": (lambda r: image(r).unlink(), "label without image", "a0.nii.gz"),
-    "shape": (lambda r: write_nifti(label(r), mask(shape=(5, 4, 2))), "label", "5x4x2 voxels instead of 5x4x3"),
-    "spacing": (lambda r: write_nifti(label(r), mask(shape=SHAPE), np.diag([1, 1, 2.0, 1])), "label", "1 x 1 x 2 mm"),
+    "shape": (lambda r: write_nifti(label(r), mask(shape=(5, 4, 2))), "label", "2x4x5 voxels instead of 3x4x5"),
+    "spacing": (lambda r: write_nifti(label(r), mask(shape=SHAPE), np.diag([1, 1, 2.0, 1])), "label", "2 x 1 x 1 mm"),
     "orientation": (lambda r: write_nifti(label(r), mask(shape=SHAPE), FLIPPED), "label", "LAS instead of RAS"),
     "place": (lambda r: write_nifti(label(r), mask(shape=SHAPE), FAR), "label", "another place"),
     "cut image": (lambda r: cut(image(r)), "unreadable", "no whole gzip"),
@@ -188,7 +188,7 @@ def test_one_channel_of_a_case_is_missing_or_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "images" / "q_flair.nii.gz").unlink()
     errors = {fault.kind: str(fault) for fault in faults_of(tmp_path) if fault.severity == "error"}
     assert "q has no file for the channel flair" in errors["missing channel"]
-    assert "p_t1.nii.gz: has 5x4x2 voxels" in errors["unreadable"]
+    assert "p_t1.nii.gz: has 2x4x5 voxels" in errors["unreadable"]
 
 
 def test_tomograms_without_their_name(tmp_path: Path) -> None:
