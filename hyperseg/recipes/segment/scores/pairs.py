@@ -141,9 +141,9 @@ def _data_set(labels: Path) -> CaseFolder | None:
 
 def _above(labels: Path) -> Path | None:
     """The data set whose dataset.json says what label files in its labelsTr mean; None where there is none."""
-    folder = labels.parent if labels.is_file() else labels
-    above = folder.resolve().parent
-    return above if folder.resolve().name.lower() in OF_LABELS and (above / FILE).is_file() else None
+    folder = (labels.parent if labels.is_file() else labels).absolute()
+    above = folder.parent
+    return above if folder.name.lower() in OF_LABELS and (above / FILE).is_file() else None
 
 
 def _of_data_set(folder: CaseFolder) -> dict[str, Callable[[], Picture]]:
