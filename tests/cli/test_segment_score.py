@@ -71,6 +71,10 @@ def test_a_data_set_gives_names_and_what_is_ignored(hyperseg: Hyperseg, files: P
     assert list(found["classes"]) == ["tumour", "core"]
     assert found["classes"]["core"]["dice"] == {"mean": 1, "std": 0, "cases": 1}
     assert "1 prediction without a label (c): not scored." in found["notes"]
+    answer = hyperseg("segment", "score", "pred", "set/labelsTr", "--out", "again.json")
+    assert answer.code == 0, answer.err
+    again = json.loads((files / "again.json").read_text())
+    assert [again[key] for key in ("classes", "cases", "mean")] == [found[key] for key in ("classes", "cases", "mean")]
 
 
 def test_distances_are_in_millimetres_of_the_file(hyperseg: Hyperseg, tmp_path: Path) -> None:

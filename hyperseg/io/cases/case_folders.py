@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hyperseg.core.words import counted, listed
 from hyperseg.io.cases.case import CT, Case, Fault
-from hyperseg.io.cases.listing import Listing, folders_of, missing_channels
+from hyperseg.io.cases.listing import Listing, folders_of, missing_channels, name_twice
 from hyperseg.io.cases.names import LABEL_WORDS, PACKED, ending_of, files_in, stem_of
 
 TRUTH = re.compile(rf"(?:.*[ _.\-])?(?:{LABEL_WORDS}|truth|ot|otmulticlass)", re.IGNORECASE)
@@ -19,12 +19,16 @@ MOST_FILES = 12
 def case_folders(root: Path) -> Listing | None:
     """The listing of a folder of such folders; None where they hold no files of the same names, one of them a label."""
     of: dict[str, dict[str, Path]] = {}
+    faults: list[Fault] = []
     for folder in folders_of(root).values():
         paths = [path for path in files_in(folder) if ending_of(path) not in PACKED]
         if len(paths) > MOST_FILES:
             return None
         if paths:
-            of[folder.name] = {_role(path, folder.name): path for path in paths}
+            files = of.setdefault(folder.name, {})
+            for path in paths:
+                if (first := files.setdefault(_role(path, folder.name), path)) is not path:
+                    faults.append(name_twice(path, first))
     roles = Counter(role for files in of.values() for role in files)
     often = sorted(role for role, n in roles.items() if 2 * n > len(of))
     inside = [role for role in often if INSIDE.fullmatch(role)]
@@ -34,7 +38,6 @@ def case_folders(root: Path) -> Listing | None:
         return None
     cases: list[Case] = []
     alone: list[Case] = []
-    faults: list[Fault] = []
     for name, files in of.items():
         if absent := [role for role in channels if role not in files]:
             faults.append(missing_channels(name, next(iter(files.values())), absent))

@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperseg.core.words import counted, listed, some
 from hyperseg.io.cases.case import CT, CaseFolder, Fault
+from hyperseg.io.cases.decode import in_colours
 from hyperseg.io.cases.look import Look, look_at
 from hyperseg.io.cases.names import VOLUMES
 from hyperseg.io.cases.nifti import nibabel_for
@@ -187,7 +188,7 @@ def _of_mixture(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
                     f'a channel called "{CT}", if they are',
                     "Say so in a dataset.json: values keep their meaning then.", "remark", "modality")  # fmt: skip
     depth = Counter(look.channels for look in looks)
-    if set(depth) == {1, 3}:
+    if set(depth) == {1, 3} and all(in_colours(look.case.images[0], len(look.shape or ())) for look in looks):
         yield Fault(place, f"{depth[1]} grey and {depth[3]} in colours, of all images", "one kind",
                     "Nothing: grey is read as three equal channels.", "remark", "grey and colours")  # fmt: skip
 

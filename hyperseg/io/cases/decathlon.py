@@ -11,7 +11,7 @@ from hyperseg.core import DataFileError
 from hyperseg.core.words import clean_name, counted, listed, some
 from hyperseg.io.cases.beside.table import in_capitals
 from hyperseg.io.cases.case import Case, CaseFolder, Fault
-from hyperseg.io.cases.listing import missing_channels
+from hyperseg.io.cases.listing import missing_channels, name_twice, names_twice
 from hyperseg.io.cases.names import ending_of, files_in, stem_of
 
 FILE = "dataset.json"
@@ -156,13 +156,16 @@ def _numbered(
 ) -> list[Case | None]:
     """Cases of NAME_0000.ext, one file per channel, and NAME.ext; images of one file without a number are taken too."""
     files = files_in(root / images) if (root / images).is_dir() else []
-    masks = {stem_of(path): path for path in (files_in(root / labels) if (root / labels).is_dir() else [])}
+    label_files = files_in(root / labels) if (root / labels).is_dir() else []
+    faults += names_twice(label_files)
+    masks = {stem_of(path): path for path in label_files}
     of: dict[str, dict[str, Path]] = {}
     for path in files:
         name, mark, number = stem_of(path).rpartition("_")
         if not (mark and len(number) == 4 and number.isdigit()):
             name, number = stem_of(path), "0000"
-        of.setdefault(name, {})[number] = path
+        if (first := of.setdefault(name, {}).setdefault(number, path)) is not path:
+            faults.append(name_twice(path, first))
     found: list[Case | None] = []
     for name, parts in sorted(of.items()):
         absent = [f"{n:04d}" for n in range(channels) if f"{n:04d}" not in parts]

@@ -37,7 +37,7 @@ def decode_image(path: Path) -> Picture:
         DataFileError: missing, unreadable, truncated or of an unknown format.
     """
     file, _ = split_key(path)
-    check_file(file)
+    _check(file)
     ending = ending_of(file)
     if ending in VOLUMES:
         return read_volume(file)
@@ -64,14 +64,12 @@ def decode_label(path: Path) -> Picture:
     ending = ending_of(file)
     if ending in (".jpg", ".jpeg"):
         raise LabelError(f"{path}: JPEG changes values, so its classes are lost. Save the mask anew as .png.")
+    _check(file)
     if ending in PICTURES:
-        check_file(file)
         found = _read_picture(file, label=True)
     elif ending in VOLUMES:
-        check_file(file)
         found = read_volume(file)
     else:
-        check_file(file)
         found = Picture(_read_array(path)[..., None])
     array, remarks = found.array, found.remarks
     if array.shape[-1] > 1 and (array == array[..., :1]).all():
@@ -82,6 +80,12 @@ def decode_label(path: Path) -> Picture:
             "Turn each colour into a number and save it as a grey .png."
         )
     return Picture(_whole(path, array), found.place, remarks)
+
+
+def in_colours(path: Path, axes: int) -> bool:
+    """Whether three channels may be red, green and blue: in pictures, and arrays of two axes beside the channels."""
+    ending = ending_of(split_key(path)[0])
+    return ending in PICTURES or (axes == 2 and ending not in VOLUMES)
 
 
 def counted_codes(codes: NDArray[Any]) -> dict[int, int]:
@@ -111,6 +115,15 @@ def shape_of(path: Path) -> tuple[int, ...] | None:
         return shape if len(shape) == 4 or shape[-1] <= FEW else (*shape, 1)
     except Exception:  # whoever reads it says what is wrong with it
         return None
+
+
+def _check(file: Path) -> None:
+    """`check_file`, but of an empty file it says what its own name promises."""
+    ending = ending_of(file)
+    if ending and file.is_file() and file.stat().st_size == 0:
+        expected = "a NIfTI file" if ending in VOLUMES else f"a {ending} file"
+        raise DataFileError(f"{file}: is empty (0 bytes), {expected} was expected. Copy or download it again.")
+    check_file(file)
 
 
 def _whole(path: Path, array: NDArray[Any]) -> NDArray[Any]:

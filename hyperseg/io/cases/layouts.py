@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hyperseg.core.words import counted, listed, some
 from hyperseg.io.cases.case import CT, Case, Fault
 from hyperseg.io.cases.case_folders import case_folders
-from hyperseg.io.cases.listing import Listing, folders_of, missing_channels
+from hyperseg.io.cases.listing import TWICE, Listing, folders_of, missing_channels, name_twice, names_twice
 from hyperseg.io.cases.names import (
     LABEL_WORDS,
     OBJECTS,
@@ -56,8 +57,11 @@ def _two_folders(root: Path) -> Listing | None:
         found = replace(found, instances=True)
     more = [path for name in PREDICTED_FOLDERS if name in there for path in files_in(there[name])]
     if more:
-        extra = paired(more, (), "").unlabelled
-        found = replace(found, unlabelled=(*found.unlabelled, *extra))
+        extra = paired(more, (), "")
+        twice = (fault for fault in extra.faults if fault.kind == TWICE)
+        found = replace(
+            found, unlabelled=(*found.unlabelled, *extra.unlabelled), faults=(*found.faults, *twice)
+        )  # fmt: skip
     return found
 
 
@@ -72,8 +76,6 @@ def _pairs(root: Path) -> Listing | None:
 
 def _packed(root: Path) -> Listing | None:
     """Files that hold an image and its label as two arrays; in the folder or in the only folder in it that has any."""
-    from hyperseg.io.formats import list_arrays
-
     files = [path for path in files_in(root) if ending_of(path) in PACKED]
     if not files:
         inner = [
@@ -81,14 +83,10 @@ def _packed(root: Path) -> Listing | None:
         ]
         return _packed(inner[0]) if len(inner) == 1 else None
     keys: tuple[str, str] | None = None
-    for path in files:  # a broken one says nothing
-        try:
-            arrays = {key.lower(): (key, entry) for key, entry in list_arrays(path).items() if entry is not None}
-        except Exception:
-            continue
-        image, label = (next((arrays[k] for k in names if k in arrays), None) for names in (IMAGE_KEYS, LABEL_KEYS))
-        if image and label and label[1].shape in (image[1].shape, image[1].shape[:-1]):
-            keys = image[0], label[0]
+    for path in files:
+        both = _both(path)
+        if both and (shapes := [entry.shape for _, entry in both])[1] in (shapes[0], shapes[0][:-1]):
+            keys = both[0][0], both[1][0]
             break
     if keys is None:
         return None
@@ -96,6 +94,27 @@ def _packed(root: Path) -> Listing | None:
     return Listing(
         "files that hold both", tuple(cases), told=(f"every file holds an image ({keys[0]}) and a label ({keys[1]})",)
     )
+
+
+def _both(path: Path) -> list[tuple[str, Any]]:
+    """Key and entry of the image and of the label in a file; empty where it has not both."""
+    from hyperseg.io.formats import list_arrays
+
+    try:
+        arrays = {key.lower(): (key, entry) for key, entry in list_arrays(path).items() if entry is not None}
+    except Exception:  # a broken file, which says nothing
+        return []
+    found = [next((arrays[k] for k in names if k in arrays), None) for names in (IMAGE_KEYS, LABEL_KEYS)]
+    return [each for each in found if each is not None] if None not in found else []
+
+
+def unlike_shapes(files: Iterable[Path]) -> str:
+    """A sentence on the first file that holds an image and a label of shapes that do not fit; empty without one."""
+    for path in (path for path in files if ending_of(path) in PACKED):
+        if both := _both(path):
+            told = " and ".join(f"{key} of {'x'.join(map(str, entry.shape))}" for key, entry in both)
+            return f"{path.name} holds {told}: image and label of the same rows and columns were expected."
+    return ""
 
 
 def _subfolders(root: Path) -> Listing | None:
@@ -129,11 +148,11 @@ def _subfolders(root: Path) -> Listing | None:
 def paired(images: Sequence[Path], labels: Iterable[Path], layout: str) -> Listing:
     """Images and labels by their names; what is left over on either side is told."""
     labels = list(labels)
-    of, apart = by_channel(images, labels)
+    of, apart, twice = by_channel(images, labels)
     channels = tuple(sorted({channel for files in of.values() for channel in files}))
     plain = plain_names(of)
     masks: dict[str, list[tuple[int, Path]]] = {}
-    faults: list[Fault] = []
+    faults = [*(name_twice(*both) for both in twice), *names_twice(labels)]
     for path in labels:
         match = case_of_label(path, of, plain)
         if match is None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hyperseg.core import HypersegError
 from hyperseg.core.words import counted, listed
 from hyperseg.io.cases.case import Case, CaseFolder, Fault, Severity
-from hyperseg.io.cases.decode import counted_codes
+from hyperseg.io.cases.decode import counted_codes, in_colours
 from hyperseg.io.cases.picture import SAME_PLACE, Picture, apart, ordered, spacing_of
 from hyperseg.io.cases.read import read_image, read_label, unknown_codes
 
@@ -87,7 +87,7 @@ def _of_values(image: Picture, case: Case, folder: CaseFolder) -> Iterator[Fault
     """What is wrong with the values of an image."""
     file, array = str(case.images[0]), image.array
     wanted = len(folder.channels)
-    grey = {image.channels, wanted} == {1, 3}
+    grey = {image.channels, wanted} == {1, 3} and in_colours(case.images[0], array.ndim - 1)
     if image.channels != wanted and not grey:
         yield Fault(
             file, f"has {counted(image.channels, 'channel')} ({'x'.join(map(str, array.shape))})",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -61,29 +60,41 @@ def without_word(stem: str, words: str) -> tuple[str, int] | None:
     return (before["case"], 0) if before else None
 
 
-def by_channel(files: Iterable[Path], labels: Iterable[Path] = ()) -> tuple[dict[str, dict[str, Path]], bool]:
+def by_channel(
+    files: Iterable[Path], labels: Iterable[Path] = ()
+) -> tuple[dict[str, dict[str, Path]], bool, list[tuple[Path, Path]]]:
     """Files by case and channel, the channel from `_0000` or `_t1` at the end of a name; "" where no name has one.
 
     Numbers count where every case has a 0000 and no label has a name with one (scan_0001.png with scan_0001.png are
     cases); words such as t1 where some case has two of them: a set of one sequence has no channels to tell apart.
 
     Returns:
-        {case: {channel: file}}, and whether names were taken apart.
+        {case: {channel: file}}, whether names were taken apart, and files left out for another of the same name, each
+        with that one.
     """
     paths = list(files)
     taken = {name for path in labels for name in (stem_of(path), (without_word(stem_of(path), LABEL_WORDS) or "x")[0])}
     if not any(stem_of(path) in taken for path in paths):
         for pattern, fewest in ((NUMBERED, 1), (SEQUENCE, 2)):
-            found: dict[str, dict[str, Path]] = defaultdict(dict)
             matches = [(path, pattern.fullmatch(stem_of(path))) for path in paths]
-            for path, match in matches:
-                if match:
-                    found[match["case"]][match["channel"].lower()] = path
+            found, twice = _placed((m["case"], m["channel"].lower(), path) for path, m in matches if m)
             if not paths or not all(match for _, match in matches) or max(map(len, found.values())) < fewest:
                 continue
             if pattern is SEQUENCE or all("0000" in channels for channels in found.values()):
-                return dict(found), True
-    return {stem_of(path): {"": path} for path in paths}, False
+                return found, True, twice
+    found, twice = _placed((stem_of(path), "", path) for path in paths)
+    return found, False, twice
+
+
+def _placed(named: Iterable[tuple[str, str, Path]]) -> tuple[dict[str, dict[str, Path]], list[tuple[Path, Path]]]:
+    """Files by case and channel; a second file of one place is kept apart, beside the first."""
+    found: dict[str, dict[str, Path]] = {}
+    twice = []
+    for case, channel, path in named:
+        first = found.setdefault(case, {}).setdefault(channel, path)
+        if first is not path:
+            twice.append((path, first))
+    return found, twice
 
 
 def case_of_label(path: Path, images: Mapping[str, object], plain: Mapping[str, str]) -> tuple[str, int] | None:

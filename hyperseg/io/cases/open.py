@@ -11,13 +11,13 @@ from hyperseg.core import DataFileError, LabelError
 from hyperseg.core.words import counted, listed
 from hyperseg.io.cases.beside.groups import grouped
 from hyperseg.io.cases.beside.official import held_back
-from hyperseg.io.cases.beside.spacing import says_itself, spaced
+from hyperseg.io.cases.beside.spacing import spaced
 from hyperseg.io.cases.case import Case, CaseFolder, Fault
 from hyperseg.io.cases.decathlon import FILE, described
-from hyperseg.io.cases.decode import counted_codes, decode_label, shape_of
-from hyperseg.io.cases.layouts import IMAGE_FOLDERS, paired, plain_layout
-from hyperseg.io.cases.listing import folders_of
-from hyperseg.io.cases.names import KNOWN, files_in, stem_of
+from hyperseg.io.cases.decode import counted_codes, decode_label, in_colours, shape_of
+from hyperseg.io.cases.layouts import IMAGE_FOLDERS, plain_layout, unlike_shapes
+from hyperseg.io.cases.listing import TWICE, folders_of
+from hyperseg.io.cases.names import KNOWN, files_in
 
 FULL = 255  # what pictures of masks have for "yes"
 MOST_CLASSES = 64  # distinct codes of a folder that states none
@@ -98,43 +98,15 @@ def list_cases(path: str | Path, *, spacing: tuple[float, ...] = ()) -> CaseFold
     )
 
 
-def list_images(path: str | Path, *, spacing: tuple[float, ...] = ()) -> tuple[Case, ...]:
-    """Images to predict: a file, a folder of images (channels by the ends of names), or a data set's own.
-
-    Of a data set those without a label are meant, and all of them where each has one. A spacing.csv beside them is
-    read, as in `list_cases`.
-
-    Args:
-        path: what to predict.
-        spacing: millimetres per axis where neither a file nor anything beside it says: what a run remembers.
-
-    Raises:
-        DataFileError: no such file, no image in the folder, or channels of an image that are missing.
-    """
-    place = Path(path)
-    if place.is_file():
-        return _known(place.parent, (Case(stem_of(place), (place,), group=stem_of(place)),), spacing)
-    if place.is_dir() and not (place / FILE).is_file() and plain_layout(place) is None and (files := files_in(place)):
-        found = paired(files, (), "")
-        if found.faults:
-            raise DataFileError(str(found.faults[0]))
-        return _known(place, tuple(replace(case, group=case.name) for case in found.unlabelled), spacing)
-    folder = list_cases(place)
-    return _known(place, folder.unlabelled or folder.cases, spacing)
-
-
 def _what_is_there(root: Path) -> str:
     """What a folder that is no data set holds, in a sentence."""
     for folder in (root, *(path for name, path in sorted(folders_of(root).items()) if name in IMAGE_FOLDERS)):
         if files := files_in(folder):
-            return f"{counted(len(files), 'image')} in {folder.name}/, but no labels were found beside them."
+            return (
+                unlike_shapes(files)
+                or f"{counted(len(files), 'image')} in {folder.name}/, but no labels were found beside them."
+            )
     return "no images with labels were found."
-
-
-def _known(root: Path, cases: tuple[Case, ...], spacing: tuple[float, ...]) -> tuple[Case, ...]:
-    """The cases, each with what is beside it or else the spacing of the run."""
-    found, *_ = spaced(root, cases)
-    return tuple(case if case.spacing or says_itself(case) else replace(case, spacing=spacing) for case in found)
 
 
 def with_codes(folder: CaseFolder, found: Iterable[Iterable[int]]) -> CaseFolder:
@@ -173,13 +145,14 @@ def too_many(file: Path, n: int) -> str:
 
 def _channels(folder: CaseFolder) -> tuple[str, ...]:
     """Names for the channels of an image, after what most headers say."""
-    counts = Counter(
-        shape[-1] for case in folder.cases if len(case.images) == 1 and (shape := shape_of(case.images[0])) is not None
-    )
+    files = [case.images[0] for case in folder.cases if len(case.images) == 1]
+    shapes = [(file, shape) for file in files if (shape := shape_of(file)) is not None]
+    counts = Counter(shape[-1] for _, shape in shapes)
+    colours = all(in_colours(file, len(shape) - 1) for file, shape in shapes)
     n = counts.most_common(1)[0][0] if counts else 1
-    if set(counts) == {1, 3}:  # grey among colours
+    if colours and set(counts) == {1, 3}:  # grey among colours
         n = 3
-    return COLOURS if n == 3 else ("image",) if n == 1 else tuple(f"channel {i}" for i in range(n))
+    return COLOURS if n == 3 and colours else ("image",) if n == 1 else tuple(f"channel {i}" for i in range(n))
 
 
 def _twice(cases: Iterable[Case]) -> list[Fault]:
@@ -192,7 +165,7 @@ def _twice(cases: Iterable[Case]) -> list[Fault]:
             faults.append(
                 Fault(
                     str(case.images[0]), f"is a case {case.name}, as {other.images[0]} is", "names that differ",
-                    "Rename one of them.", "error", "name twice",
+                    "Rename one of them.", "error", TWICE,
                 )
             )  # fmt: skip
     small: dict[str, str] = {}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, Scene
 from hyperseg.core.words import listed, some
 from hyperseg.io.cases.case import Case, CaseFolder
-from hyperseg.io.cases.decode import decode_image, decode_label
+from hyperseg.io.cases.decode import decode_image, decode_label, in_colours
 from hyperseg.io.cases.picture import HALF, Picture, Place, apart, ordered, spacing_of, turned
 
 
@@ -64,7 +64,9 @@ def read_image(case: Case, channels: int | None = None) -> Picture:
                 f"{path}: {why} than {case.images[0].name}. Channels of a case lie on one grid: resample."
             )
     if len(parts) == 1:
-        array = _as_many(first.array, channels)
+        array = first.array
+        if in_colours(case.images[0], array.ndim - 1):
+            array = _as_many(array, channels)
     else:
         array = np.concatenate([part.array for part in parts], -1)
     if channels is not None and array.shape[-1] != channels:

@@ -18,8 +18,9 @@ from hyperseg.engine.device import choose_device
 from hyperseg.engine.progress import say, scene_progress, working
 from hyperseg.io.cases import Case, CaseFolder, list_images, read_case, write_prediction
 from hyperseg.io.cases.beside.spacing import says_itself
-from hyperseg.io.cases.decode import decode_image, shape_of
-from hyperseg.io.cases.names import PICTURES, VOLUMES, ending_of
+from hyperseg.io.cases.decode import decode_image, in_colours, shape_of
+from hyperseg.io.cases.images import told_numbers
+from hyperseg.io.cases.names import NUMBERED, PICTURES, VOLUMES, ending_of, stem_of
 from hyperseg.io.cases.open import COLOURS
 from hyperseg.io.paths import split_key
 from hyperseg.io.write.targets import RECORD, check_targets
@@ -87,7 +88,8 @@ def predict_images(
     if look:
         wanted.setdefault(look, trained_folds(run, look)[:1])
     check_inference(run.plan.training.inference)
-    planned = [_planned(run, case, out) for case in list_images(images, spacing=run.record.spacing)]
+    cases = list_images(images, spacing=run.record.spacing, channels=run.record.channels)
+    planned = [_planned(run, case, out) for case in cases]
     pictures = [out / "overlays" / f"{one.case.name}.png" if overlays else None for one in planned]
     drawn = [picture for picture in pictures if picture is not None]
     where = choose_device(device)
@@ -98,6 +100,8 @@ def predict_images(
         networks = {name: [net.to(where) for net in load_networks(run, name, them)] for name, them in wanted.items()}
     n = sum(len(networks[name]) for name in chosen)
     say(f"{counted(len(planned), 'image')}, {counted(n, 'network')} of {listed(chosen)}, on {where}", quiet=quiet)
+    if told := _numbers(run, cases):
+        say(told, quiet=quiet)
     _warn_of_learnt(run, planned)
     folder = CaseFolder(
         root, "", (), channels=run.record.channels, classes=run.record.classes, codes=run.record.codes
@@ -129,6 +133,16 @@ def predict_images(
             done += one.voxels
     say(_summary(cost, len(planned)), quiet=quiet)
     return [one.target for one in planned]
+
+
+def _numbers(run: SegmentRun, cases: Sequence[Case]) -> str:
+    """What the numbers of files were taken for; empty where there are none, or where the run has no other names."""
+    for case in (case for case in cases if len(case.images) == len(run.record.channels) > 1):
+        ends = [NUMBERED.fullmatch(stem_of(path)) for path in case.images]
+        told = [(end["channel"], name) for end, name in zip(ends, run.record.channels, strict=True) if end]
+        if len(told) == len(ends) and any(end != name for end, name in told):
+            return f"channels by number: {', '.join(f'{end} = {name}' for end, name in told)}"
+    return ""
 
 
 def _warn_of_learnt(run: SegmentRun, planned: Sequence[Planned]) -> None:
@@ -189,12 +203,13 @@ def _planned(run: SegmentRun, case: Case, out: Path) -> Planned:
             f"{'volumes' if planned_axes == 3 else 'pictures'}. Give images of that kind."
         )
     grey_as_colours = (channels, names) == (1, COLOURS)  # not as t1, t2 and flair
-    colours_as_grey = (channels, len(names)) == (3, 1) and not volume
-    converted = len(case.images) == 1 and (grey_as_colours or colours_as_grey)  # by `read_case`
+    colours_as_grey = (channels, len(names)) == (3, 1)
+    converted = len(case.images) == 1 and in_colours(file, axes) and (grey_as_colours or colours_as_grey)  # when read
     if channels != len(names) and not converted:
         raise SceneError(
             f"{file}: {case.name} has {counted(channels, 'channel')}, the run was trained on {len(names)}: "
-            f"{', '.join(names)}. Channels in files of their own are called {case.name}_0000, {case.name}_0001 ..."
+            f"{', '.join(names)}. Channels in files of their own are called {case.name}_0000, {case.name}_0001 ..., in "
+            f"the order of the run: {told_numbers(names)}."
         )
     known = bool(case.spacing) or says_itself(case)
     if known != (facts.unit == "mm"):

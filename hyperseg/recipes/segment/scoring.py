@@ -90,7 +90,8 @@ def score_cases(predictions: Path, labels: Path, *, progress: Progress | None = 
     """Score every prediction that has a label.
 
     Files have the same name, or the label's has a word such as _mask behind it, as in a data set. Where `labels` is a
-    data set, its classes have names, and voxels it ignores are not scored; else code 0 is background.
+    data set, or labelsTr/ or labels/ of one with a dataset.json, its classes have names, and voxels it ignores are not
+    scored; else code 0 is background.
 
     Args:
         predictions: a file, or a folder of them.

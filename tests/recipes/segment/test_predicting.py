@@ -213,6 +213,27 @@ def test_refusals_come_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_channels_are_those_of_the_run_whatever_their_order(tmp_path: Path, hyperseg: Hyperseg) -> None:
+    """The networks look at the first channel alone: numbers in the run's order and words in any give the same."""
+    nibabel = pytest.importorskip("nibabel")
+    plan = plan_for((1.0, 1.0, 1.0), (18, 14, 10), channels=2)
+    plan = replace(plan, facts=replace(plan.facts, channels=("t1", "flair")))
+    run_of(tmp_path / "run", plan, folds=1)
+    cubes = np.random.default_rng(0).normal(size=(2, 18, 14, 10)).astype(np.float32)
+    for folder, ends in (("words", ("T1", "flair")), ("numbers", ("0000", "0001")), ("others", ("t1", "pd"))):
+        (tmp_path / folder).mkdir()
+        for end, cube in zip(ends, cubes, strict=True):
+            nibabel.save(nibabel.Nifti1Image(cube, np.eye(4)), tmp_path / folder / f"q_{end}.nii.gz")
+    told = {name: hyperseg("segment", "predict", "run", name, "--out", f"{name}.out") for name in ("words", "numbers")}
+    assert "0000 = t1, 0001 = flair" in told["numbers"].err
+    assert "0000" not in told["words"].err
+    made = [np.asarray(nibabel.load(tmp_path / f"{name}.out" / "q.nii.gz").dataobj) for name in told]
+    np.testing.assert_array_equal(*made)
+    assert len(np.unique(made[0])) > 1
+    answer = hyperseg("segment", "predict", "run", "others", "--out", "out")
+    assert "q has the channels pd, t1; the run was trained on t1, flair" in answer.error
+
+
 def test_folds_by_their_numbers() -> None:
     assert parse_folds(None) is None
     assert parse_folds("0, 2") == (0, 2)

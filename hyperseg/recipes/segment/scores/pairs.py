@@ -16,11 +16,13 @@ from hyperseg.io.cases import CaseFolder, open_cases
 from hyperseg.io.cases.decathlon import FILE
 from hyperseg.io.cases.decode import decode_label
 from hyperseg.io.cases.layouts import plain_layout
+from hyperseg.io.cases.listing import names_twice
 from hyperseg.io.cases.names import case_of_label, files_in, plain_names, stem_of
 from hyperseg.io.cases.picture import Picture, Place
 from hyperseg.io.cases.read import REMEDY, classes_of, misfit, read_image, read_label
 
 Codes = NDArray[Any]
+OF_LABELS = ("labelstr", "labelsts", "labels")
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,10 @@ class Pairs:
 
     def image(self, name: str) -> Codes | None:
         """(*S, C) values of the case, where the labels are those of a data set."""
-        return None if self.folder is None else read_image(self.folder.case(name)).array
+        try:
+            return None if self.folder is None else read_image(self.folder.case(name)).array
+        except KeyError:  # a label whose image is not there
+            return None
 
 
 def paired(predictions: Path, labels: Path) -> Pairs:
@@ -93,6 +98,8 @@ def paired(predictions: Path, labels: Path) -> Pairs:
     predicted = _files(predictions, "predictions")
     folder = _data_set(labels)
     truth = _of_files(labels, predicted) if folder is None else _of_data_set(folder)
+    if folder is None and (about := _above(labels)) is not None:
+        folder = open_cases(about)
     found = Pairs(predicted, truth, folder)
     if not found.names:
         raise DataFileError(
@@ -116,7 +123,10 @@ def _files(place: Path, what: str) -> dict[str, Path]:
         return {stem_of(place): place}
     if not place.is_dir():
         raise DataFileError(f"{place}: does not exist; a file or a folder of {what} was expected.")
-    found = {stem_of(path): path for path in files_in(place)}
+    files = files_in(place)
+    if twice := names_twice(files):
+        raise DataFileError(str(twice[0]))
+    found = {stem_of(path): path for path in files}
     if not found:
         raise DataFileError(f"{place}: holds no {what}; .nii.gz, .nii, .png, .tif, .npy were expected.")
     return found
@@ -127,6 +137,13 @@ def _data_set(labels: Path) -> CaseFolder | None:
     if labels.is_dir() and ((labels / FILE).is_file() or plain_layout(labels) is not None):
         return open_cases(labels)
     return None
+
+
+def _above(labels: Path) -> Path | None:
+    """The data set whose dataset.json says what label files in its labelsTr mean; None where there is none."""
+    folder = (labels.parent if labels.is_file() else labels).absolute()
+    above = folder.parent
+    return above if folder.name.lower() in OF_LABELS and (above / FILE).is_file() else None
 
 
 def _of_data_set(folder: CaseFolder) -> dict[str, Callable[[], Picture]]:
