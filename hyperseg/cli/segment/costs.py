@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hyperseg.core import SettingError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,7 +23,7 @@ class Watts(click.FloatRange):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         found = float(super().convert(value, param, ctx))
         if not math.isfinite(found):
-            self.fail(f"{value} is no power: give a finite number of watts above 0.", param, ctx)
+            raise SettingError(f"--watts {value}: is no power; give a finite number of watts above 0.")
         return found
 
 
