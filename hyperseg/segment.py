@@ -79,7 +79,7 @@ def plan(
         return plan_cases(cases, preset=preset, gigabytes=gigabytes, patience=patience)
     if preset != "v2" or gigabytes is not None or patience is not None:
         raise SettingError("minutes are of preset v2 and go without gigabytes and patience: leave these out.")
-    return plan_of(cases, Path(), None, Budget(minutes), device=str(choose_device(device)), pace=pace)
+    return plan_of(cases, Path(), Budget(minutes), device=str(choose_device(device)), pace=pace)
 
 
 def write_plan(plan: Plan, file: str | Path, *, overwrite: bool = False) -> None:
@@ -124,6 +124,7 @@ def train(
         raise SettingError("minutes and steps contradict each other: give one of them.")
     root = Path(out)
     refuse_existing(root, resume=resume, overwrite=overwrite)
+    made = read_plan(Path(plan)) if isinstance(plan, str | Path) else plan
     budget = Budget(minutes, steps)
     if minutes is None and steps is None:
         budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
@@ -131,13 +132,10 @@ def train(
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     cases = _opened(folder, spacing or begun_spacing(root, resume=resume), quiet=quiet)
     say(f"{cases.root}: {cases.layout}; {cases.rule}", quiet=quiet)
-    if isinstance(plan, Plan):
-        made = plan
-    else:
-        file = None if plan is None else Path(plan)
+    if made is None:
         bar = counted_progress(f"Looking at {cases.root}", unit="cases", quiet=quiet)
         with pointing_to_check(cases.root), bar as progress:
-            made = plan_of(cases, root, file, budget, device=runtime.device, resume=resume, progress=progress)
+            made = plan_of(cases, root, budget, device=runtime.device, resume=resume, progress=progress)
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
     order = Order(budget, asked, fold, mirror=mirror, watts=watts)
     try:

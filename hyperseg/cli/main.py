@@ -122,24 +122,24 @@ def main() -> None:
             raise
         fail(BrokenPipeError(), verbose=verbose)
     except Exception as error:
-        fail(error, verbose=verbose)
+        fail(error, verbose=verbose, command=words[0] if words else "")
 
 
-def fail(error: Exception, *, verbose: bool) -> NoReturn:
+def fail(error: Exception, *, verbose: bool, command: str = "") -> NoReturn:
     """Tell an error and end."""
     silence_stdout()
     if told := tells(error):
-        tell_error(error, verbose=verbose)
+        tell_error(error, verbose=verbose, command=command)
     end(explained(error)[1], told=told)
 
 
-def tell_error(error: Exception, *, verbose: bool) -> None:
+def tell_error(error: Exception, *, verbose: bool, command: str = "") -> None:
     """One line on standard error, after the traceback where it was asked for."""
     with suppress(OSError):  # nobody listens any more
         if verbose:
             click.echo(trace_of(error), err=True)
         click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(plain(" ".join([explained(error)[0], *getattr(error, "__notes__", [])])), err=True)
+        click.echo(plain(" ".join([explained(error, command)[0], *getattr(error, "__notes__", [])])), err=True)
 
 
 def plain(text: str) -> str:

@@ -22,10 +22,16 @@ MEMORY_HINT = (
     "Close other programs, map with a smaller --side, train with a smaller batch (--set batch=32) or window, or on a "
     "part of the scene; on a GPU, --device cpu has more room."
 )
+SEGMENT_MEMORY_HINT = (
+    "Close other programs, train with fewer --minutes (on a CPU networks are planned smaller then), plan with fewer "
+    "--gigabytes (hyperseg segment plan, then --plan), or write a smaller patch into the plan; on a GPU, --device cpu "
+    "has more room."
+)
+SEGMENT = "segment"
 
 
-def explained(error: BaseException) -> tuple[str, int]:
-    """The one line that a user reads of an error, and the exit code."""
+def explained(error: BaseException, command: str = "") -> tuple[str, int]:
+    """The one line that a user reads of an error of this command, and the exit code."""
     from hyperseg.core.errors import HypersegError
     from hyperseg.core.words import one_line
 
@@ -33,7 +39,8 @@ def explained(error: BaseException) -> tuple[str, int]:
         return str(error), INPUT
     text, kind = one_line(str(error)), type(error).__name__
     if isinstance(error, MemoryError) or _is_memory(error):
-        return f"there is not enough memory ({text or kind}). {MEMORY_HINT}", INPUT
+        hint = SEGMENT_MEMORY_HINT if command == SEGMENT else MEMORY_HINT
+        return f"there is not enough memory ({text or kind}). {hint}", INPUT
     match error:
         case BrokenPipeError():
             return "what read the output has closed it; what was written to files is complete.", INPUT

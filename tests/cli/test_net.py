@@ -49,6 +49,14 @@ def test_every_kind_of_error_has_its_line_and_its_code(error: Exception, said: s
     assert found == code
 
 
+def test_remedies_of_segment_are_options_that_it_has() -> None:
+    line, code = explained(MemoryError(), "segment")
+    assert code == INPUT
+    assert "--side" not in line
+    assert "--set" not in line
+    assert "--minutes" in line
+
+
 def test_a_bug_ends_with_1_and_its_traceback_only_when_asked(
     hyperseg: Hyperseg, monkeypatch: pytest.MonkeyPatch
 ) -> None:

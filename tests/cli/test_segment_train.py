@@ -49,6 +49,8 @@ def test_one_command_trains_all_folds(hyperseg: Hyperseg, pictures: str, tmp_pat
         (("--steps", "3", "--fold", "9"), "fold 9 is unknown"),
         (("--resume", "--overwrite"), "give one of them"),
         (("--device", "abacus"), "device"),
+        (("--watts", "nan"), "watts"),
+        (("--watts", "inf"), "watts"),
     ],
 )
 def test_refusals(hyperseg: Hyperseg, pictures: str, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
@@ -56,6 +58,39 @@ def test_refusals(hyperseg: Hyperseg, pictures: str, tmp_path: Path, words: tupl
     assert done.code == 2
     assert told in done.error
     assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_that_makes_no_sense_is_refused_before_any_work(
+    hyperseg: Hyperseg, pictures: str, tmp_path: Path
+) -> None:
+    """By its file and its entry; the folder is not to blame."""
+    assert hyperseg("segment", "plan", pictures, "--out", "plan.json").code == 0
+    good = (tmp_path / "plan.json").read_text()
+    words = ("segment", "train", pictures, "--plan", "plan.json", "--out", "run", "--steps", "3", "--quiet")
+    for part, entry, value, told in (
+        ("optimiser", "lr", -1.0, "training.optimiser.lr"), ("inference", "step", 0.25, "inference.step"),
+    ):  # fmt: skip
+        data = json.loads(good)
+        data["training"][part][entry] = value
+        (tmp_path / "plan.json").write_text(json.dumps(data))
+        done = hyperseg(*words)
+        assert done.code == 2
+        assert told in done.error
+        assert "segment check" not in done.error
+        assert not (tmp_path / "run").exists()
+
+
+def test_mirrors_that_were_not_learnt_are_remarked(hyperseg: Hyperseg, pictures: str, tmp_path: Path) -> None:
+    assert hyperseg("segment", "plan", pictures, "--out", "plan.json").code == 0
+    data = json.loads((tmp_path / "plan.json").read_text())
+    data["training"]["augmentation"]["mirror"] = False
+    (tmp_path / "plan.json").write_text(json.dumps(data))
+    words = ("segment", "train", pictures, "--plan", "plan.json", "--fold", "0", "--steps", "1", "--device", "cpu")
+    note = "have not learnt mirror images"
+    assert hyperseg(*words, "--out", "run", "--mirror").err.count(note) == 1
+    predict = ("segment", "predict", "run", f"{pictures}/images/c0.npy", "--device", "cpu")
+    assert hyperseg(*predict, "--out", "p1").err.count(note) == 0
+    assert hyperseg(*predict, "--out", "p2", "--mirror").err.count(note) == 1
 
 
 def test_configurations_are_those_of_a_plan() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,8 +16,19 @@ if TYPE_CHECKING:
     from hyperseg.io.cases import CaseFolder
     from hyperseg.medical.plan import Plan
 
+
+class Watts(click.FloatRange):
+    """A number above 0, and a finite one."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            raise SettingError(f"--watts {value}: is no power; give a finite number of watts above 0.")
+        return found
+
+
 watts_option = click.option(
-    "--watts", type=click.FloatRange(0, min_open=True), envvar="HYPERSEG_WATTS", show_envvar=True,
+    "--watts", type=Watts(0, min_open=True), envvar="HYPERSEG_WATTS", show_envvar=True,
     help="What the machine draws at work, for estimates of energy. Without it counters of processor and card are read "
     "where the system lets one, else 10 W a thread or 300 W a card are assumed.",
 )  # fmt: skip

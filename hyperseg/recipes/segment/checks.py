@@ -13,16 +13,20 @@ from hyperseg.io.cases.decode import counted_codes, decode_label
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Training
+from hyperseg.medical.validity.whole import check_plan_values
+from hyperseg.recipes.segment.sliding import check_inference
 
 log = logging.getLogger(__name__)
 
 
 def check_plan(plan: Plan, folder: CaseFolder) -> None:
-    """A plan is of this folder's classes and channels, its schedule is whole, and every class is in some label.
+    """A plan makes sense, is of this folder's classes and channels, and every class is in some label.
 
     Raises:
         SettingError, LabelError: it is not.
     """
+    check_plan_values(plan)
+    check_inference(plan.training.inference)
     for what, planned, there in (
         ("classes", plan.facts.classes, folder.classes), ("channels", plan.facts.channels, folder.channels),
     ):  # fmt: skip
@@ -53,6 +57,15 @@ def check_schedule(training: Training) -> None:
         raise SettingError("the plan's optimiser is sgd: give schedule.epochs and schedule.power, as preset v2 does.")
     if training.optimiser.kind == "adam" and schedule.plateau is None:
         raise SettingError("the plan's optimiser is adam: give schedule.plateau, as preset msd2018 does.")
+
+
+def warn_of_mirrors(plan: Plan, asked: bool | None) -> None:
+    """Say that mirror images were asked for though the plan's networks see none in training."""
+    if asked and not plan.training.augmentation.mirror:
+        log.warning(
+            "--mirror: answers are averaged over mirror images, but this plan trains without them: its networks have "
+            "not learnt mirror images, and answers may become worse."
+        )
 
 
 def chosen_folds(folder: CaseFolder, n: int, seed: int) -> tuple[tuple[str, ...], ...]:

@@ -16,6 +16,7 @@ from hyperseg.io.cases import CaseFolder, open_cases, read_case
 from hyperseg.medical.fingerprint import Fingerprint, fingerprint_of
 from hyperseg.medical.plan import Plan, limit_of, make_plan
 from hyperseg.medical.training import Preset
+from hyperseg.medical.validity.whole import check_plan_values
 
 Progress = Callable[[int, int], None]
 
@@ -127,10 +128,12 @@ def read_plan(path: Path) -> Plan:
     """The plan that `hyperseg segment plan --out` wrote, or one changed by hand.
 
     Raises:
-        DataFileError: no such file, no JSON, or no plan: it says which entry is wrong.
+        DataFileError: no such file, no JSON, or no plan, or values that make no sense: it says which entry is wrong.
     """
     try:
-        return from_json(Plan, json.loads(path.read_text(encoding="utf-8")), "the plan")
+        plan = from_json(Plan, json.loads(path.read_text(encoding="utf-8")), "the plan")
+        check_plan_values(plan)
+        return plan
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataFileError(f"{path} is not a readable plan ({error}): write one by hyperseg segment plan.") from error
     except SettingError as error:

@@ -26,6 +26,7 @@ from hyperseg.io.paths import split_key
 from hyperseg.io.write.targets import RECORD, check_targets
 from hyperseg.medical.components import keep_largest
 from hyperseg.medical.plan import Plan
+from hyperseg.recipes.segment.checks import warn_of_mirrors
 from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run, trained_folds
 from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.one_case import predict_case
@@ -82,7 +83,7 @@ def predict_images(
         DataFileError, SceneError: an image that cannot be read or does not fit the run, or a file that exists.
     """
     run = read_run(root)
-    chosen, mirror = run.chosen, run.record.mirrored if mirror is None else mirror
+    chosen, asked, mirror = run.chosen, mirror, run.record.mirrored if mirror is None else mirror
     look = _look(run, chosen) if region_first else ""
     wanted = {name: check_folds(run, name, folds) for name in _with_first(run.plan, chosen)}
     if look:
@@ -103,6 +104,7 @@ def predict_images(
     if told := _numbers(run, cases):
         say(told, quiet=quiet)
     _warn_of_learnt(run, planned)
+    warn_of_mirrors(run.plan, asked)
     folder = CaseFolder(
         root, "", (), channels=run.record.channels, classes=run.record.classes, codes=run.record.codes
     )  # fmt: skip

@@ -31,8 +31,8 @@ def check_inference(how: Inference) -> None:
     """Refuse (SettingError) a plan whose windows are laid or weighted as nothing here does."""
     if (how.step, how.gaussian) != (STEP, GAUSSIAN):
         raise SettingError(
-            f"windows have a step of {STEP} and Gaussian weights of width {GAUSSIAN}, the plan says {how.step} and "
-            f"{how.gaussian}: put them back."
+            f"windows have a step of {STEP} and Gaussian weights of width {GAUSSIAN}, the plan says inference.step "
+            f"{how.step} and inference.gaussian {how.gaussian}: put them back."
         )
 
 

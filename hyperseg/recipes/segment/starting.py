@@ -22,7 +22,7 @@ from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, 
 from hyperseg.recipes.segment.held_out.pairs import PAIRS
 from hyperseg.recipes.segment.learning import SHORT_STEPS
 from hyperseg.recipes.segment.narrowing import narrowed, unmirrored
-from hyperseg.recipes.segment.planning import pace_of, plan_cases, read_plan
+from hyperseg.recipes.segment.planning import pace_of, plan_cases
 
 log = logging.getLogger(__name__)
 
@@ -84,22 +84,20 @@ def begun_spacing(root: Path, *, resume: bool) -> tuple[float, ...]:
 
 
 def plan_of(
-    folder: CaseFolder, root: Path, file: Path | None, budget: Budget, *, device: str, resume: bool = False,
-    pace: float | None = None, progress: Callable[[int, int], None] | None = None,
+    folder: CaseFolder, root: Path, budget: Budget, *, device: str, resume: bool = False, pace: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
-    """The plan of the run that goes on, that of a file, or a new one.
+    """The plan of the run that goes on, or a new one.
 
     A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller, networks narrower and
     large images coarser until at least `WORTHWHILE_STEPS` steps should fit into it, at `pace` feature values a second
     (measured if None). Short trainings see no mirror images of a body, see `unmirrored`.
 
     Raises:
-        SettingError, SceneError, LabelError, DataFileError, RunError: as `read_plan`, `plan_cases` and `read_run`.
+        SettingError, SceneError, LabelError, DataFileError, RunError: as `plan_cases` and `read_run`.
     """
-    if resume and file is None and (root / RECORD).exists():
+    if resume and (root / RECORD).exists():
         return read_run(root).plan
-    if file is not None:
-        return read_plan(file)
     plan, steps = plan_cases(folder, progress=progress), budget.steps
     if budget.minutes is not None and device.startswith("cpu"):
         card = plan

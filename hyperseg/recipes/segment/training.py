@@ -18,7 +18,7 @@ from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import cache_cases
-from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds
+from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds, warn_of_mirrors
 from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
@@ -90,6 +90,7 @@ def train_cases(
     if order.mirror not in (None, run.record.mirrored):
         was = "with" if run.record.mirrored else "without"
         raise RunError(f"{root}: was begun {was} mirror images. Resume so, or train into another folder.")
+    warn_of_mirrors(plan, order.mirror)
     lock = take(root)
     try:
         expect(run, folder, work, order.budget, runtime, watts=order.watts)

@@ -197,10 +197,10 @@ def test_a_plan_for_the_minutes_on_a_cpu(
     toys: CaseFolder, learnt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hyperseg.medical.networks.measure_pace", lambda n_axes: 1e7)
-    made = plan_of(toys, tmp_path / "none", None, Budget(minutes=2), device="cpu")
+    made = plan_of(toys, tmp_path / "none", Budget(minutes=2), device="cpu")
     assert made.limit.patience_s == pytest.approx(2 * 60 / 200)
-    assert plan_of(toys, tmp_path / "none", None, Budget(steps=2), device="cpu").limit.patience_s is None
-    assert plan_of(toys, learnt, None, Budget(minutes=2), device="cpu", resume=True) == read_run(learnt).plan
+    assert plan_of(toys, tmp_path / "none", Budget(steps=2), device="cpu").limit.patience_s is None
+    assert plan_of(toys, learnt, Budget(minutes=2), device="cpu", resume=True) == read_run(learnt).plan
 
 
 def test_cases_are_prepared_once(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
