@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Watts(click.FloatRange):
     """A number above 0, and a finite one."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         found = float(super().convert(value, param, ctx))
         if not math.isfinite(found):
             raise SettingError(f"--watts {value}: is no power; give a finite number of watts above 0.")
