@@ -58,7 +58,7 @@ def budgets_of(
     Raises:
         RunError: one was begun with another budget.
     """
-    found = {}
+    found: dict[str, Budget] = {}
     for one, which in work:
         begun = _begun_with(run, one.name)
         missing = set(which) - set(trained_folds(run, one.name))
