@@ -125,8 +125,8 @@ def train(
     root = Path(out)
     refuse_existing(root, resume=resume, overwrite=overwrite)
     made = read_plan(Path(plan)) if isinstance(plan, str | Path) else plan
-    budget = Budget(minutes, steps)
-    if minutes is None and steps is None:
+    budget, as_begun = Budget(minutes, steps), minutes is None and steps is None
+    if as_begun:
         budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
@@ -137,7 +137,7 @@ def train(
         with pointing_to_check(cases.root), bar as progress:
             made = plan_of(cases, root, budget, device=runtime.device, resume=resume, progress=progress)
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
-    order = Order(budget, asked, fold, mirror=mirror, watts=watts)
+    order = Order(budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts)
     try:
         run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
     except KeyboardInterrupt as stop:

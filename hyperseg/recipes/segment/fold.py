@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import nn
 
-from hyperseg.core import RunError
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, duration
@@ -26,10 +25,11 @@ from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Training
 from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.costs.spent import used
-from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder, trained_folds, write_fold
+from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, seal, trained_folds, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
 from hyperseg.recipes.segment.learning import MOST_EPOCHS, learn, start_net, steps_in, told_optimiser
 from hyperseg.recipes.segment.reporting.examples import Examples, write_examples
+from hyperseg.recipes.segment.resuming.history import read_history
 
 UNFINISHED, STEPS = "unfinished", "unfinished-steps.json"
 POINTS = 500  # of a curve in history.json, at most
@@ -72,7 +72,7 @@ def train_fold(
     if steps is None:  # the pace has to be measured
         assert budget.minutes is not None
         steps = steps_in(budget.minutes, net, run.plan, configuration, train, validation, runtime)
-    write_json(here / STEPS, {"steps": steps, "budget": asdict(budget)})
+    write_json(here / STEPS, {"steps": steps, "budget": asdict(budget), "plan": seal(run.plan)})
     title = f"{configuration.name}, fold {fold}"
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
     with metered(runtime.device) as trained:
@@ -103,20 +103,9 @@ def train_fold(
 
 
 def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
-    """Of a training that goes on, what it began with; None where only the minutes are known.
-
-    Raises:
-        RunError: it was begun with another budget.
-    """
+    """Of a training that goes on, what it began with; None where only the minutes are known."""
     if note.exists():
-        begun = json.loads(note.read_text(encoding="utf-8"))
-        if begun["budget"] != asdict(budget):
-            told = " and ".join(f"--{name} {value:g}" for name, value in begun["budget"].items() if value is not None)
-            raise RunError(
-                f"{note.parent}: an unfinished training was begun with {told or 'the steps of the plan'}. Resume with "
-                "the same, or remove that folder to train anew."
-            )
-        return int(begun["steps"])
+        return int(json.loads(note.read_text(encoding="utf-8"))["steps"])
     if budget.minutes is not None:
         return None
     if budget.steps is not None:
@@ -128,7 +117,7 @@ def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
 def _as_before(run: SegmentRun, name: str, budget: Budget) -> int | None:
     """The steps of a fold that was trained before, for so many minutes too: folds are alike, whatever else runs."""
     for fold in trained_folds(run, name):
-        history = json.loads((fold_folder(run.root, name, fold) / HISTORY).read_text(encoding="utf-8"))
+        history = read_history(run, name, fold)
         if history.get("budget") == asdict(budget):
             return int(history["steps"])
     return None

@@ -49,6 +49,7 @@ class Record:
         mirrored: whole cases were predicted with their mirror images in cross-validation, and so new ones are too.
         versions: of Python and libraries.
         spacing: millimetres per axis of all files that say none, as they were stated; none where nothing was.
+        prints: a checksum of each case, see `resuming.files`; none in runs of earlier versions.
         found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
     """
 
@@ -64,6 +65,7 @@ class Record:
     mirrored: bool = True
     versions: dict[str, str] = field(default_factory=dict)
     spacing: tuple[float, ...] = ()
+    prints: dict[str, str] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
 
 
@@ -149,7 +151,7 @@ def write_fold(
     run.plan.configuration(configuration)
     folder = fold_folder(run.root, configuration, fold)
     make_folder(folder)
-    metadata = {"kind": KIND, "configuration": configuration, "fold": str(fold), "plan": _seal(run.plan)}
+    metadata = {"kind": KIND, "configuration": configuration, "fold": str(fold), "plan": seal(run.plan)}
     content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
     write_json(folder / HISTORY, history)
     with replacing(folder / WEIGHTS) as temporary:
@@ -202,7 +204,7 @@ def _load(run: SegmentRun, configuration: str, fold: int) -> UNet:
         raise RunError(f"{file}: missing or damaged ({one_line(str(error), 100)}). Train this fold again.") from error
     if metadata.get("kind") != KIND or metadata.get("configuration") != configuration:
         raise RunError(f"{file}: holds no weights of {configuration}. Train this fold again.")
-    if metadata.get("plan") != _seal(run.plan):
+    if metadata.get("plan") != seal(run.plan):
         raise RunError(f"{file}: was trained with another plan than {run.root / PLAN}. Put the plan back, or train.")
     with seeded(0):  # the values are replaced below
         net = build_unet(run.plan.configuration(configuration), len(run.record.classes))
@@ -213,7 +215,7 @@ def _load(run: SegmentRun, configuration: str, fold: int) -> UNet:
     return net.eval()
 
 
-def _seal(plan: Plan) -> str:
+def seal(plan: Plan) -> str:
     """A checksum (SHA-256) of the plan that weights belong to."""
     as_read = to_json(from_json(Plan, to_json(plan)))  # 1 and 1.0 are one number
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()

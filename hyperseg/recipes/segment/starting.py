@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from hyperseg.recipes.segment.held_out.pairs import PAIRS
 from hyperseg.recipes.segment.learning import SHORT_STEPS
 from hyperseg.recipes.segment.narrowing import narrowed, unmirrored
 from hyperseg.recipes.segment.planning import pace_of, plan_cases
+from hyperseg.recipes.segment.resuming.files import check_prints
 
 log = logging.getLogger(__name__)
 
@@ -149,13 +150,9 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
         run = read_run(root)
         if run.plan != plan:
             raise RunError(f"{root}: was begun with another plan. Leave --plan out, or train into another folder.")
-        theirs = run.record
-        for what in ("classes", "codes", "channels", "seed", "folds", "spacing"):
-            if getattr(theirs, what) != getattr(record, what):
-                raise RunError(
-                    f"{root}: was begun with other {what} than {record.folder} has now. Resume with the same data and "
-                    "seed, or train into another folder."
-                )
+        _check_same(root, run.record, record, ("classes", "codes", "channels", "seed", "spacing"))
+        check_prints(root, run.record.prints, record.prints)  # before folds: it names the case
+        _check_same(root, run.record, record, ("folds",))
         return run
     if (root / RECORD).exists():
         names = [c.name for c in read_run(root).plan.configurations]
@@ -166,3 +163,12 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
     run = write_run(root, plan, record)
     sweep(root)
     return run
+
+
+def _check_same(root: Path, begun: Record, now: Record, names: Sequence[str]) -> None:
+    for what in names:
+        if getattr(begun, what) != getattr(now, what):
+            raise RunError(
+                f"{root}: was begun with other {what} than {now.folder} has now. Resume with the same data and seed, "
+                "or train into another folder."
+            )

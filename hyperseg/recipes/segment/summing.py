@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -15,6 +14,7 @@ from hyperseg.core import RunError
 from hyperseg.recipes.segment.choosing import CaseDice, Parts, choose_parts, class_means, means_after
 from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder
 from hyperseg.recipes.segment.held_out.pairs import AND, pair_rows
+from hyperseg.recipes.segment.resuming.history import read_history
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def _means(means: NDArray[np.float64], classes: Sequence[str]) -> dict[str, Any]
 def _cases(run: SegmentRun, name: str, folds: Sequence[int]) -> list[CaseDice]:
     found = []
     for fold in folds:
-        history = json.loads((fold_folder(run.root, name, fold) / HISTORY).read_text(encoding="utf-8"))
-        rows = history.get("cases") or {}
+        rows = read_history(run, name, fold)["cases"]
         try:
             found += [case_of(row) for row in rows.values()]
         except KeyError as error:

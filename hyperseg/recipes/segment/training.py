@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from hyperseg.recipes.segment.held_out.first import answer_first
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
 from hyperseg.recipes.segment.planning import refuse_faults
+from hyperseg.recipes.segment.resuming.files import prints_of
+from hyperseg.recipes.segment.resuming.standing import budgets_of, check_standing
 from hyperseg.recipes.segment.starting import BUDGET, CACHE, recommended, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
 
@@ -42,6 +44,7 @@ class Order:
         fold: the only one, or None for all. The first network of a cascade is trained on all of them in any case.
         mirror: cases of a fold are predicted with their mirror images; None leaves it to `networks.mirrored`, or to
             what a run was begun with.
+        as_begun: nobody asked for the budget: configurations that have been begun go on with their own.
         watts: of the machine at work, for the estimate of energy where the machine does not tell; None assumes some.
     """
 
@@ -49,6 +52,7 @@ class Order:
     configurations: tuple[str, ...] = ()
     fold: int | None = None
     mirror: bool | None = None
+    as_begun: bool = False
     watts: float | None = None
 
 
@@ -59,7 +63,7 @@ def train_cases(
     """Train networks of a plan by cross-validation into a run folder.
 
     Prepared cases lie in a folder of the run while it is trained, on disk, and are removed in the end. Networks
-    that are there already are not trained again; an unfinished one goes on where it stopped.
+    that are there already are not trained again unless they are damaged; an unfinished one goes on where it stopped.
 
     Args:
         folder: as `open_cases` gives it.
@@ -84,7 +88,7 @@ def train_cases(
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
         mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), spacing=folder.spacing,
-        found={BUDGET: asdict(order.budget)},
+        prints=prints_of(folder, quiet=runtime.quiet), found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     if order.mirror not in (None, run.record.mirrored):
@@ -93,9 +97,12 @@ def train_cases(
     warn_of_mirrors(plan, order.mirror)
     lock = take(root)
     try:
-        expect(run, folder, work, order.budget, runtime, watts=order.watts)
-        for configuration, which in work:
-            _train_configuration(run, folder, configuration, which, order, runtime)
+        check_standing(run)
+        budgets = budgets_of(run, work, names, order.budget, as_begun=order.as_begun)
+        for one, which in work:
+            expect(run, folder, [(one, which)], budgets[one.name], runtime, watts=order.watts)
+        for one, which in work:
+            _train_configuration(run, folder, one, which, budgets[one.name], record.prints, runtime)
         whole = [one.name for one in plan.configurations if len(trained_folds(run, one.name)) == len(parts)]
         compare_pairs(run, folder, whole, mirror=run.record.mirrored, runtime=runtime)
         run = _noted(run)
@@ -132,8 +139,8 @@ def work_of(
 
 
 def _train_configuration(
-    run: SegmentRun, folder: CaseFolder, configuration: Configuration, which: Sequence[int], order: Order,
-    runtime: Runtime,
+    run: SegmentRun, folder: CaseFolder, configuration: Configuration, which: Sequence[int], budget: Budget,
+    prints: Mapping[str, str], runtime: Runtime,
 ) -> None:  # fmt: skip
     missing = [fold for fold in which if fold not in trained_folds(run, configuration.name)]
     if there := sorted(set(which) - set(missing)):
@@ -142,7 +149,8 @@ def _train_configuration(
         return
     cache, title = run.root / CACHE, f"Preparing cases for {configuration.name}"
     with counted_progress(title, unit="cases", quiet=runtime.quiet) as progress, metered(runtime.device) as usage:
-        stored = cache_cases(folder, run.plan, configuration, cache / configuration.name, progress=progress)
+        where = cache / configuration.name
+        stored = cache_cases(folder, run.plan, configuration, where, prints, progress=progress)
     note_preparing(run, configuration.name, usage)
     for fold in missing:
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
@@ -152,7 +160,7 @@ def _train_configuration(
     if configuration.after:
         stored = answer_first(run, folder, configuration, stored, mirror=mirror, runtime=runtime)
     for fold in missing:
-        train_fold(run, folder, configuration, fold, stored, order.budget, runtime, mirror=mirror)
+        train_fold(run, folder, configuration, fold, stored, budget, runtime, mirror=mirror)
         _noted(run)  # whatever comes, this fold can predict
     for name in (configuration.name, *after):
         shutil.rmtree(cache / name, ignore_errors=True)  # answers of networks that were there before are old

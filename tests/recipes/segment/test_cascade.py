@@ -31,6 +31,7 @@ from hyperseg.recipes.segment.predicting import predict_case, predict_images
 from hyperseg.recipes.segment.training import Order, train_cases, work_of
 
 QUIET = Runtime(quiet=True)
+PRINTS = {f"c{i}": str(i) for i in range(6)}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def run_with_constants(root: Path, toys: CaseFolder, plan: Plan) -> SegmentRun:
 
 def test_no_answer_comes_from_a_network_that_saw_the_case(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
     run, cascade = run_with_constants(tmp_path / "run", toys, plan), plan.configuration("3d_cascade")
-    stored = cache_cases(toys, plan, cascade, tmp_path / "cache")
+    stored = cache_cases(toys, plan, cascade, tmp_path / "cache", PRINTS)
     answered = answer_first(run, toys, cascade, stored, mirror=False, runtime=QUIET)
     assert list(answered) == list(stored)
     for fold, names in enumerate(run.record.folds):
@@ -116,7 +117,7 @@ def test_training_sees_the_channels_that_prediction_does(toys: CaseFolder, plan:
     expected = prepare(scene.with_(labels=first), there, finer, labels=True).labels
     found = on_grid(first, scene, there, finer)
     assert (found == expected).all()
-    stored = cache_cases(replace(toys, cases=toys.cases[:1]), there, finer, tmp_path / "cache")["c0"]
+    stored = cache_cases(replace(toys, cases=toys.cases[:1]), there, finer, tmp_path / "cache", PRINTS)["c0"]
     np.save(stored.folder / FIRST, found)
     start = tuple(-((24 - n) // 2) for n in stored.shape)
     image, _ = make_batch([patch_at(replace(stored, answered=True), finer, start, Changes())], finer)
@@ -126,7 +127,7 @@ def test_training_sees_the_channels_that_prediction_does(toys: CaseFolder, plan:
 def test_flips_and_turns_move_the_answer_with_the_labels(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
     """Where the first answer is the truth, and is not disturbed, its channels are the truth after every change."""
     cascade = plan.configuration("3d_cascade")
-    stored = list(cache_cases(toys, plan, cascade, tmp_path / "cache").values())
+    stored = list(cache_cases(toys, plan, cascade, tmp_path / "cache", PRINTS).values())
     for case in stored:
         np.save(case.folder / FIRST, case.open("labels.npy"))
     still = replace(plan.training.augmentation.stage1, p=0.0, removal_p=0.0)

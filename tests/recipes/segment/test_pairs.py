@@ -67,6 +67,8 @@ def run(folder: CaseFolder, plan: Plan, tmp_path: Path) -> SegmentRun:
                 net = build_unet(plan.configuration(name), 2).eval()
             rows = evaluate(made, folder, [name], {name: [net]}, cases, mirror=False, runtime=QUIET, title="")
             history = {"cases": {case: asdict(row) for case, row in rows.items()}, "mirrored": False}
+            history |= {"steps": 0, "seconds": 0.0, "at": [], "losses": {}, "validated": [], "patch_dice": []}
+            history["optimiser"] = "none"
             write_fold(made, name, fold, net.state_dict(), history)
     return made
 

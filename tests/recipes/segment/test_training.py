@@ -15,6 +15,7 @@ from hyperseg.core import LabelError, RunError, SettingError, SplitError
 from hyperseg.core.runtime import Runtime
 from hyperseg.io.cases import CaseFolder, open_cases
 from hyperseg.medical.configuration import Configuration
+from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import MSD2018
 from hyperseg.recipes.segment.caching import cache_cases
@@ -26,6 +27,7 @@ from hyperseg.recipes.segment.starting import budget_of, plan_of
 from hyperseg.recipes.segment.training import Order, train_cases
 
 QUIET = Runtime(quiet=True)
+PRINTS = {f"c{i}": str(i) for i in range(6)}
 
 
 def write_case(folder: Path, name: str, image: np.ndarray, labels: np.ndarray) -> None:
@@ -184,7 +186,7 @@ def test_long_trainings_have_the_plans_optimiser_and_schedule(plan: Plan) -> Non
 
 def test_minutes_become_steps(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
     configuration = plan.configuration("2d")
-    stored = list(cache_cases(toys, plan, configuration, tmp_path / "cache").values())
+    stored = list(cache_cases(toys, plan, configuration, tmp_path / "cache", PRINTS).values())
     net = start_net(plan, configuration, QUIET)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     few, many = (steps_in(m, net, plan, configuration, stored[1:], stored[:1], QUIET) for m in (0.0001, 10))
@@ -205,11 +207,20 @@ def test_a_plan_for_the_minutes_on_a_cpu(
 
 def test_cases_are_prepared_once(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
     told: list[int] = []
-    first = cache_cases(toys, plan, plan.configuration("3d"), tmp_path / "cache", progress=lambda n, _: told.append(n))
+
+    def cached(prints: dict[str, str], by: Plan = plan) -> dict[str, StoredCase]:
+        where = tmp_path / "cache"
+        return cache_cases(toys, by, by.configuration("3d"), where, prints, progress=lambda n, _: told.append(n))
+
+    first = cached(PRINTS)
     assert told == [1, 2, 3, 4, 5, 6]
-    again = cache_cases(toys, plan, plan.configuration("3d"), tmp_path / "cache", progress=lambda n, _: told.append(n))
+    again = cached(PRINTS)
     assert len(told) == 6
     assert again == first
+    cached(PRINTS | {"c3": "other"})
+    assert len(told) == 12, "a file has changed"
+    cached(PRINTS | {"c3": "other"}, small(plan, 8))
+    assert len(told) == 18, "the plan has changed"
 
 
 def test_refusals(toys: CaseFolder, plan: Plan, learnt: Path, tmp_path: Path) -> None:

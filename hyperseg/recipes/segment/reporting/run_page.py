@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
@@ -15,10 +14,11 @@ from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import counted, duration, listed, number, runs, thousands
 from hyperseg.medical.explain import explain, table
 from hyperseg.recipes.segment.costs.sentences import HEADS, how_measured, rows
-from hyperseg.recipes.segment.folder import HISTORY, SegmentRun, fold_folder
+from hyperseg.recipes.segment.folder import SegmentRun, fold_folder
 from hyperseg.recipes.segment.held_out.pairs import AND
 from hyperseg.recipes.segment.learning import SHORT_STEPS
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
+from hyperseg.recipes.segment.resuming.history import read_history
 from hyperseg.recipes.segment.starting import REPORT
 from hyperseg.report.page import write_page
 from hyperseg.report.segment.curves import Curve, dice_figure, learning_figure
@@ -67,7 +67,7 @@ def write_run_page(run: SegmentRun) -> Path:
 def run_sections(run: SegmentRun) -> list[Section]:
     """What the report of a run shows, in its order."""
     histories = {
-        name: {fold: _history(run, name, fold) for fold in folds} for name, folds in run.record.trained.items()
+        name: {fold: read_history(run, name, fold) for fold in folds} for name, folds in run.record.trained.items()
     }
     cases = {name: _cases(folds) for name, folds in histories.items()}
     shown = next((name for name in (*run.record.chosen, *run.record.trained) if cases.get(name)), None)
@@ -79,16 +79,11 @@ def run_sections(run: SegmentRun) -> list[Section]:
     return [section for section in found if section.sentences or section.tables or section.figures]
 
 
-def _history(run: SegmentRun, name: str, fold: int) -> dict[str, Any]:
-    found = json.loads((fold_folder(run.root, name, fold) / HISTORY).read_text(encoding="utf-8"))
-    return dict(found)
-
-
 def _cases(folds: Mapping[int, Mapping[str, Any]]) -> list[Scored]:
     return [
         Scored(name, fold, tuple(nan if value is None else value for value in row["raw"]))
         for fold, history in folds.items()
-        for name, row in (history.get("cases") or {}).items()
+        for name, row in history["cases"].items()
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,7 @@ def test_another_budget_is_estimated_anew_and_a_finished_run_is_not_tried(
     assert again.record == run.record
     first = train_cases(folder, plan, tmp_path / "run", Order(Budget(steps=1), fold=0), QUIET)
     assert kept(first.root)["budget"] == asdict(Budget(steps=1))
+    rmtree(first.root / "2d" / "fold0")  # folds of one configuration are of one budget
     train_cases(folder, plan, tmp_path / "run", Order(Budget(steps=2), fold=1), QUIET, resume=True)
     assert kept(first.root)["estimate"]["steps"] == 2
     assert kept(first.root)["preparing"]["seconds"] > 0
