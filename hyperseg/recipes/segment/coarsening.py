@@ -28,7 +28,7 @@ def coarsened(plan: Plan, name: str, *, patience: float, pace: float) -> Plan:
 
     Args:
         plan: for a card.
-        name: of the network that is trained.
+        name: of the network whose steps are counted.
         patience: seconds.
         pace: feature values a second of networks with the usual width, as in `narrowing.narrowed`.
     """
