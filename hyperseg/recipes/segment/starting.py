@@ -128,8 +128,8 @@ def _for_minutes(
 ) -> tuple[Plan, int]:  # fmt: skip
     """The plan for a CPU and so many minutes, and about how many steps fit into them.
 
-    How coarse volumes are looked at follows from what the 3-D network takes, also where the 2-D one is trained: ACDC, as
-    in `recommended`, has 0.64 / 0.69 / 0.79 with pixels twice as large (612 steps of width 32), and 0.31 / 0.63 / 0.57
+    How coarsely volumes are looked at follows from what the 3-D network takes, also where the 2-D one is trained: ACDC
+    (see `recommended`) has 0.64 / 0.69 / 0.79 with pixels twice as large (612 steps of width 32), and 0.31 / 0.63 / 0.57
     with all of them (348 steps of width 16).
     """
     assert budget.minutes is not None
