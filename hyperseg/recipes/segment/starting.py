@@ -129,8 +129,8 @@ def _for_minutes(
     """The plan for a CPU and so many minutes, and about how many steps fit into them.
 
     How coarsely volumes are looked at follows from what the 3-D network takes, also where the 2-D one is trained: ACDC
-    (see `recommended`) has 0.64 / 0.69 / 0.79 with pixels twice as large (612 steps of width 32), and 0.31 / 0.63 / 0.57
-    with all of them (348 steps of width 16).
+    (see `recommended`) has 0.64 / 0.69 / 0.79 with pixels twice as large (612 steps of width 32), 0.31 / 0.63 / 0.57
+    with all of them (348 of width 16).
     """
     assert budget.minutes is not None
     patience = 60 * budget.minutes / WORTHWHILE_STEPS
