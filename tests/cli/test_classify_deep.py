@@ -15,6 +15,7 @@ from running import Hyperseg
 from hyperseg.crf.settings import DeepCRF, MeanField
 from hyperseg.data.bands.groups import Cut
 from hyperseg.io.write import read_map
+from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.methods.band_groups import BandGroupSettings
 from hyperseg.recipes.refiners import USUAL
 from hyperseg.recipes.refiners.deconv import DeconvSettings
@@ -53,7 +54,7 @@ def test_help_names_methods_refiners_and_how_to_chain_them(hyperseg: Hyperseg) -
     assert answer.code == 0
     text = " ".join(answer.out.split())
     for words in (
-        "[cnn3d|ssrn|hybrid|twin|gan|deep-crf|svm|rf|lda]",
+        f"[{'|'.join(METHODS)}]",
         "[trees|dense-crf|deep-crf|deconv|temperature|none]",
         "--refine deep-crf --refine deconv",
         "Settings of deep-crf and deconv: --groups",

@@ -150,7 +150,7 @@ def test_files_have_the_grid_of_their_images(volumes: Path, tmp_path: Path, hype
     run_of(tmp_path / "run", plan_for((1.0, 1.0, 1.0), (18, 14, 10)), largest=((1, 2),))
     answer = hyperseg("segment", "predict", "run", "in", "--out", "out", "--overlays")
     assert answer.code == 0, answer.err
-    assert re.search(r"[\d.]+ s a case: network [\d.]+, the rest [\d.]+ \(", answer.err)
+    assert re.search(r"[\d.e-]+ s a case: network [\d.e-]+, the rest [\d.e-]+ \(", answer.err)
     assert answer.out.splitlines() == ["out/p1.nii.gz", "out/p2.nii.gz"]
     for name in ("p1", "p2"):
         image, made = (nibabel.load(folder / f"{name}.nii.gz") for folder in (volumes, tmp_path / "out"))

@@ -14,6 +14,7 @@ from torch import Tensor
 from hyperseg.recipes.segment.sliding import Score
 
 Stage = Literal["reading", "preparing", "first look", "network", "export", "pieces", "writing"]
+LEAST = 0.05  # of everything but the network: smaller parts are not told
 NETWORKS: tuple[Stage, ...] = ("network", "first look")
 
 
@@ -68,9 +69,9 @@ class Cost:
     def told(self, cases: int) -> str:
         """As in "12 s a case: network 10.1, the rest 1.9 (reading 0.9, export 1.0)"."""
         each = {stage: seconds / cases for stage, seconds in self.spent.items() if stage not in NETWORKS}
-        parts = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in each.items() if seconds >= 0.05)
         network, rest = self.network / cases, self.rest / cases
-        whole = f"{network + rest:.3g} s a case: network {network:.1f}, the rest {rest:.1f}"
+        parts = ", ".join(f"{stage} {_short(seconds)}" for stage, seconds in each.items() if seconds >= LEAST * rest)
+        whole = f"{_short(network + rest)} s a case: network {_short(network)}, the rest {_short(rest)}"
         return f"{whole} ({parts})" if parts else whole
 
     def _turn(self) -> None:
@@ -80,3 +81,8 @@ class Cost:
             stage = self._running[-1]
             self.spent[stage] = self.spent.get(stage, 0.0) + now - self._since
         self._since = now
+
+
+def _short(seconds: float) -> str:
+    """Two digits, or all whole ones."""
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
