@@ -41,7 +41,8 @@ TIMED = 4  # steps; the first is not counted
 VALIDATIONS = 10  # of a training
 FEWEST_STEPS = 10
 SHORT_STEPS = 2500  # fewer are a short training: ten of the plan's thousand epochs
-SHORT_LR, SHORT_DECAY, SHORT_RISE = 4e-3, 1e-2, 0.15
+SHORT_LR, SHORT_WIDTH = 4e-3, 16  # of networks with so many channels first; of wider ones less in proportion
+SHORT_DECAY, SHORT_RISE = 1e-2, 0.15
 MOST_EPOCHS = 1000  # of a training that ends on a plateau
 LOSS_AVERAGE, ADAM_BETA2 = 0.93, 0.999
 PHASE = "segment"
@@ -96,8 +97,9 @@ def phase_of(net: UNet, plan: Plan, configuration: Configuration, steps: int) ->
     if training.optimiser.kind == "adam":
         return _on_plateau(net, training, loss, steps)
     if steps < SHORT_STEPS:
+        lr = SHORT_LR * min(1.0, SHORT_WIDTH / configuration.backbone.widths[0])
         return one_cycle(
-            PHASE, loss, net.parameters(), steps=steps, lr=SHORT_LR, weight_decay=SHORT_DECAY, rise=SHORT_RISE
+            PHASE, loss, net.parameters(), steps=steps, lr=lr, weight_decay=SHORT_DECAY, rise=SHORT_RISE
         )  # fmt: skip
     power = training.schedule.power
     assert power is not None  # `checks.check_schedule`
