@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 CACHE, BUDGET, REPORT = "cache", "budget", "report.html"
 LONG_MINUTES = 60.0  # of a network: with so many a cascade is trained too
-WORTHWHILE_STEPS = 200  # that a training of so many minutes should have at least: on a CPU the step is planned for it
+COARSE_STEPS = 200  # that a training of so many minutes should have at least: large images are made coarser for it
+NARROW_STEPS = 500  # for so many batches become smaller and networks narrower
 
 
 def refuse_existing(root: Path, *, resume: bool, overwrite: bool) -> None:
@@ -90,9 +91,9 @@ def plan_of(
 ) -> Plan:  # fmt: skip
     """The plan of the run that goes on, or a new one.
 
-    A new plan fits a card of 8 GB. On a CPU, where the time is given, batches are made smaller, networks narrower and
-    large images coarser until at least `WORTHWHILE_STEPS` steps should fit into it, at `pace` feature values a second
-    (measured if None). Short trainings see no mirror images of a body, see `unmirrored`.
+    A new plan fits a card of 8 GB. On a CPU, where the time is given, large images are made coarser until at least
+    `COARSE_STEPS` steps should fit into it, and batches smaller and networks narrower for `NARROW_STEPS`, at `pace`
+    feature values a second (measured if None). Short trainings see no mirror images of a body, see `unmirrored`.
 
     Raises:
         SettingError, SceneError, LabelError, DataFileError, RunError: as `plan_cases` and `read_run`.
@@ -129,16 +130,16 @@ def _for_minutes(
     """The plan for a CPU and so many minutes, and about how many steps fit into them.
 
     How coarsely volumes are looked at follows from what the 3-D network takes, also where the 2-D one is trained: ACDC
-    (see `recommended`) has 0.64 / 0.69 / 0.79 with pixels twice as large (612 steps of width 32), 0.31 / 0.63 / 0.57
-    with all of them (348 of width 16).
+    (see `recommended`) has 0.64 / 0.69 / 0.79 with pixels twice as large (612 steps), 0.31 / 0.63 / 0.57
+    with all of them (348 steps), width 16 both; with pixels twice as large and width 32 0.32 / 0.60 / 0.62 (400 steps).
     """
     assert budget.minutes is not None
-    patience = 60 * budget.minutes / WORTHWHILE_STEPS
+    seconds = 60 * budget.minutes
 
     def fitted(pace: float) -> Plan:
         largest = plan.configurations[min(1, len(plan.configurations) - 1)].name
-        coarse = coarsened(plan, largest, patience=patience, pace=pace)
-        return narrowed(coarse, patience=patience, pace=pace)
+        coarse = coarsened(plan, largest, patience=seconds / COARSE_STEPS, pace=pace)
+        return narrowed(coarse, patience=seconds / NARROW_STEPS, pace=pace)
 
     exact = pace_of(folder, fitted(networks.measure_pace(len(plan.axes))), device) if pace is None else pace
     made = fitted(exact)

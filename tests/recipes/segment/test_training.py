@@ -200,7 +200,7 @@ def test_a_plan_for_the_minutes_on_a_cpu(
 ) -> None:
     monkeypatch.setattr("hyperseg.medical.networks.measure_pace", lambda n_axes: 1e7)
     made = plan_of(toys, tmp_path / "none", Budget(minutes=2), device="cpu")
-    assert made.limit.patience_s == pytest.approx(2 * 60 / 200)
+    assert made.limit.patience_s == pytest.approx(2 * 60 / 500)
     assert plan_of(toys, tmp_path / "none", Budget(steps=2), device="cpu").limit.patience_s is None
     assert plan_of(toys, learnt, Budget(minutes=2), device="cpu", resume=True) == read_run(learnt).plan
 
