@@ -109,6 +109,11 @@ class Plan:
     limit: Limit
     training: Training
 
+    @property
+    def main(self) -> Configuration:
+        """The network that the plan is mainly about: "3d" of volumes, "2d" of pictures."""
+        return self.configurations[min(1, len(self.configurations) - 1)]
+
     def configuration(self, name: str) -> Configuration:
         """The configuration of this name.
 

@@ -27,7 +27,7 @@ from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.costs.spent import used
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, seal, trained_folds, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
-from hyperseg.recipes.segment.learning import MOST_EPOCHS, learn, start_net, steps_in, told_optimiser
+from hyperseg.recipes.segment.learning import learn, planned_steps, start_net, steps_in, told_optimiser
 from hyperseg.recipes.segment.reporting.examples import Examples, write_examples
 from hyperseg.recipes.segment.resuming.history import read_history
 
@@ -108,10 +108,7 @@ def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:
         return int(json.loads(note.read_text(encoding="utf-8"))["steps"])
     if budget.minutes is not None:
         return None
-    if budget.steps is not None:
-        return budget.steps
-    schedule = plan.training.schedule
-    return (schedule.epochs or MOST_EPOCHS) * schedule.steps
+    return planned_steps(plan.training) if budget.steps is None else budget.steps
 
 
 def _as_before(run: SegmentRun, name: str, budget: Budget) -> int | None:

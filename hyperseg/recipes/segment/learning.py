@@ -108,6 +108,12 @@ def phase_of(net: UNet, plan: Plan, configuration: Configuration, steps: int) ->
     return Phase(PHASE, loss, optimiser, clip=training.optimiser.longest_gradient, scheduler=schedule)
 
 
+def planned_steps(training: Training) -> int:
+    """Of a training that is as long as its plan says."""
+    schedule = training.schedule
+    return (schedule.epochs or MOST_EPOCHS) * schedule.steps
+
+
 def told_optimiser(training: Training, steps: int) -> str:
     """What a network of so many steps is trained by, in words."""
     if training.optimiser.kind == "adam":

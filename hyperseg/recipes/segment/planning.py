@@ -72,13 +72,12 @@ def plan_cases(
 
 
 def pace_of(folder: CaseFolder, plan: Plan, device: str) -> float:
-    """Feature values a second in training steps of the network that a plan is mainly about: the whole, else planes."""
+    """Feature values a second in training steps of the network that a plan is mainly about."""
     from hyperseg.core.runtime import Runtime
     from hyperseg.engine.device import choose_precision
     from hyperseg.recipes.segment.costs.pace import values_pace
 
-    one = plan.configurations[min(1, len(plan.configurations) - 1)]
-    return values_pace(folder, plan, one, Runtime(device=device, precision=choose_precision(device), quiet=True))
+    return values_pace(folder, plan, plan.main, Runtime(device=device, precision=choose_precision(device), quiet=True))
 
 
 def take_fingerprint(folder: CaseFolder, *, progress: Progress | None = None) -> Fingerprint:

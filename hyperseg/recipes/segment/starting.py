@@ -50,11 +50,15 @@ def refuse_existing(root: Path, *, resume: bool, overwrite: bool) -> None:
     read_run(root)  # nothing but a run goes on, or is ever removed
 
 
+def begun(root: Path, *, resume: bool) -> SegmentRun | None:
+    """The run that goes on; None where there is none, or it is not to go on."""
+    return read_run(root) if resume and (root / RECORD).exists() else None
+
+
 def budget_of(root: Path, *, otherwise: Budget, resume: bool) -> Budget:
     """The budget that a run was begun with, where it goes on and nothing else is asked for."""
-    if resume and (root / RECORD).exists():
-        return Budget(**read_run(root).record.found.get(BUDGET, asdict(otherwise)))
-    return otherwise
+    run = begun(root, resume=resume)
+    return otherwise if run is None else Budget(**run.record.found.get(BUDGET, asdict(otherwise)))
 
 
 def recommended(plan: Plan, budget: Budget) -> tuple[str, ...]:
@@ -82,7 +86,8 @@ def recommended(plan: Plan, budget: Budget) -> tuple[str, ...]:
 
 def begun_spacing(root: Path, *, resume: bool) -> tuple[float, ...]:
     """The spacing of files that say none, which a run was begun with, where it goes on."""
-    return read_run(root).record.spacing if resume and (root / RECORD).exists() else ()
+    run = begun(root, resume=resume)
+    return () if run is None else run.record.spacing
 
 
 def plan_of(
@@ -98,8 +103,9 @@ def plan_of(
     Raises:
         SettingError, SceneError, LabelError, DataFileError, RunError: as `plan_cases` and `read_run`.
     """
-    if resume and (root / RECORD).exists():
-        return read_run(root).plan
+    run = begun(root, resume=resume)
+    if run is not None:
+        return run.plan
     plan, steps = plan_cases(folder, progress=progress), budget.steps
     if budget.minutes is not None and device.startswith("cpu"):
         card = plan
@@ -137,14 +143,13 @@ def _for_minutes(
     seconds = 60 * budget.minutes
 
     def fitted(pace: float) -> Plan:
-        largest = plan.configurations[min(1, len(plan.configurations) - 1)].name
-        coarse = coarsened(plan, largest, patience=seconds / COARSE_STEPS, pace=pace)
+        coarse = coarsened(plan, plan.main.name, patience=seconds / COARSE_STEPS, pace=pace)
         return narrowed(coarse, patience=seconds / NARROW_STEPS, pace=pace)
 
     exact = pace_of(folder, fitted(networks.measure_pace(len(plan.axes))), device) if pace is None else pace
     made = fitted(exact)
     first = made.configuration(recommended(made, budget)[0])
-    return made, int(60 * budget.minutes * exact / (first.values * first.batch))
+    return made, int(seconds * exact / (first.values * first.batch))
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:
@@ -153,8 +158,8 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
     Raises:
         RunError: the run that would go on is another one.
     """
-    if resume and (root / RECORD).exists():
-        run = read_run(root)
+    run = begun(root, resume=resume)
+    if run is not None:
         if run.plan != plan:
             raise RunError(f"{root}: was begun with another plan. Leave --plan out, or train into another folder.")
         _check_same(root, run.record, record, ("classes", "codes", "channels", "seed", "spacing"))

@@ -10,7 +10,7 @@ from hyperseg.medical.cost.counts import forward_madds, scores_memory, training_
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.costs.pace import Pace
 from hyperseg.recipes.segment.fold import Budget
-from hyperseg.recipes.segment.learning import CHECKED, FEWEST_STEPS, MOST_EPOCHS, VALIDATIONS
+from hyperseg.recipes.segment.learning import CHECKED, FEWEST_STEPS, VALIDATIONS, planned_steps
 
 HOUR_S = 3600.0
 
@@ -93,11 +93,10 @@ def estimate(
 
 def _training(plan: Plan, budget: Budget, pace: Pace, check_s: float) -> tuple[int, float]:
     """Steps of a fold's training, and its seconds with the validations; as many as fit where minutes are given."""
-    schedule = plan.training.schedule
     if budget.minutes is not None:
         seconds = 60 * budget.minutes
         steps = max(FEWEST_STEPS, int((seconds * (1 - pace.waiting) - VALIDATIONS * check_s) / pace.step_s))
         return steps, max(seconds, steps * pace.step_s + VALIDATIONS * check_s)
-    steps = budget.steps if budget.steps is not None else (schedule.epochs or MOST_EPOCHS) * schedule.steps
+    steps = planned_steps(plan.training) if budget.steps is None else budget.steps
     checks = ceil(steps / max(steps // VALIDATIONS, 1))
     return steps, steps * pace.step_s + checks * check_s
