@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 
 import hyperseg
 from hyperseg.data.splits import SPLITS
+from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.io.formats import FORMATS
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
@@ -32,13 +35,15 @@ LEVELS = (
 LEVEL = {name: height for height, names in enumerate(LEVELS) for name in names.split()}
 LATE = {
     "rasterio", "spectral", "h5py", "sklearn", "matplotlib", "pooch", "tensorly", "pydensecrf", "jinja2",
-    "pyogrio", "shapely", "zarr", "dask", "distributed", "xarray", "nibabel", "PIL",
+    "pyogrio", "shapely", "zarr", "dask", "distributed", "xarray", "nibabel", "PIL", "diffusers",
 }  # fmt: skip
 TABLES = (
     (METHODS, "hyperseg.recipes.methods"),
     (REFINERS, "hyperseg.recipes.refiners"),
     (SPLITS, "hyperseg.data.splits"),
     (FORMATS, "hyperseg.io.formats"),
+    (SCHEDULES, "hyperseg.dpm.schedules"),
+    (SAMPLERS, "hyperseg.dpm.samplers"),
 )
 MOST_FILES = 16
 PRIVATE = re.compile(r"(^|\.)_(?!is_avx512|is_amx)[a-z]")  # those two are torch's, not ours
@@ -47,8 +52,16 @@ WORDS = {
     "core.parts": ("twin",),  # role of a step
     "report.findings": ("twin",),
     "recipes.run.steps": ("twin",),
+    "recipes.run.plan": ("twin",),
+    "hsi.classical": ("temperature",),  # key of a record
+    "report.reliability": ("temperature",),
+    "metrics.area_table": ("parcels",),  # how a sample was drawn
+    "recipes.scoring.areas": ("parcels",),
     "io.formats.envi_header": ("ENVI",),  # how a header begins
     "crf.section": ("fixed",),  # pixels that a refiner put right
+    "backbone.decoder": ("linear",),  # how values are interpolated
+    "medical.explain": ("linear",),
+    "dpm.parameterisation": ("edm",),  # what a network says
 }
 CONVOLUTION = re.compile(r"(Lazy)?Conv(Transpose)?[123]d|conv(_transpose)?[123]d|convolution")
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "managers"}
@@ -88,7 +101,7 @@ def at_import(tree: ast.Module) -> ast.Module:
         def visit_If(self, node: ast.If) -> ast.AST:
             return ast.Module(node.orelse, []) if "TYPE_CHECKING" in ast.unparse(node.test) else node
 
-    module = Runs().visit(tree)
+    module = Runs().visit(deepcopy(tree))  # trees are kept for other tests
     assert isinstance(module, ast.Module)
     return module
 

@@ -18,7 +18,7 @@ Who uses what:
 | deconvolution refiner      | `Decoder`, or `UpBlock`s with a target size                             |
 | U-Net, nnU-Net planner     | emits a `BackboneSpec`; `Encoder`, `Decoder`, `DeepSupervision`         |
 | bridged U-Net              | `Encoder`, `Decoder`, `Stage(in_channels=...)` where a bridge comes in  |
-| denoisers (diffusion)      | `ConvSpec(cond_dim=d)`: FiLM on the embedded timestep; taps are levels  |
+| denoisers (diffusion)      | `ConvSpec(cond_dim=d)`: FiLM on `TimeEmbedding`; `attention`            |
 | denoiser, two encoders     | `Stage` by stage, fused between stages; `Decoder`                       |
 | contrastive pre-training   | `Encoder`, `Decoder` with `finest=l`; `save_encoder`, `load_encoder`    |
 | FocalMix detector          | `Encoder`, `Decoder`; anchor heads from `conv` on chosen levels         |
@@ -27,9 +27,11 @@ Who uses what:
 Random initial weights come from torch's generator: build nets inside `with seeded(seed):`.
 """
 
+from hyperseg.backbone.attention import SelfAttention
 from hyperseg.backbone.blocks import ConvBlock, FiLM, ResidualBlock, UpBlock
 from hyperseg.backbone.conv import Conv, ConvTranspose, dropout, own_statistics, scale_weights, seeded
 from hyperseg.backbone.decoder import Decoder
+from hyperseg.backbone.embed import ClassEmbedding, TimeEmbedding
 from hyperseg.backbone.encoder import Encoder, Pyramid, Stage
 from hyperseg.backbone.fusion import absorb_linear, fuse_batch_norm
 from hyperseg.backbone.groups import BandGroups, GroupEncoder, Groups
@@ -38,8 +40,8 @@ from hyperseg.backbone.spec import BackboneSpec, ConvSpec, StageSpec
 from hyperseg.backbone.transfer import load_encoder, save_encoder
 
 __all__ = [
-    "BackboneSpec", "BandGroups", "ClassHead", "Conv", "ConvBlock", "ConvSpec", "ConvTranspose", "Decoder",
-    "DeepSupervision", "Encoder", "FiLM", "GroupEncoder", "Groups", "PairHead", "PoolHead", "Pyramid", "ResidualBlock",
-    "Stage", "StageSpec", "UpBlock", "absorb_linear", "dropout", "fuse_batch_norm", "load_encoder", "own_statistics",
-    "save_encoder", "scale_weights", "seeded",
+    "BackboneSpec", "BandGroups", "ClassEmbedding", "ClassHead", "Conv", "ConvBlock", "ConvSpec", "ConvTranspose",
+    "Decoder", "DeepSupervision", "Encoder", "FiLM", "GroupEncoder", "Groups", "PairHead", "PoolHead", "Pyramid",
+    "ResidualBlock", "SelfAttention", "Stage", "StageSpec", "TimeEmbedding", "UpBlock", "absorb_linear",
+    "dropout", "fuse_batch_norm", "load_encoder", "own_statistics", "save_encoder", "scale_weights", "seeded",
 ]  # fmt: skip

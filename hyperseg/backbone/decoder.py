@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hyperseg.backbone.attention import SelfAttention
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock, UpBlock
 from hyperseg.backbone.conv import Conv, ConvTranspose
 from hyperseg.backbone.encoder import Pyramid, check_condition
@@ -31,7 +32,7 @@ class Decoder(nn.Module):
     same kernel, stride and padding. It starts from the coarsest map and the shape to reach, and gives one
     level more, fine to coarse: (B, in_channels, *shape), then (B, widths[i], *spec.sizes(shape)[i]), the last
     of them the map it was given. The finest is linear: no normalisation, activation or dropout. `residual` is
-    not mirrored: the generator is a plain chain of as many convolutions.
+    not mirrored, nor is attention: the generator is a plain chain of as many convolutions.
 
     Args:
         spec: the encoder's spec. With skips all axes must be "same".
@@ -132,6 +133,7 @@ class Merge(nn.Module):
         blocks: list[nn.Module] = [block(spec.conv, joined, stage.width, stage.kernel)]
         blocks += [block(spec.conv, stage.width, stage.width, stage.kernel) for _ in range(depth - 1)]
         self.blocks = nn.ModuleList(blocks)
+        self.attention = SelfAttention(spec.conv, stage.width, stage.heads) if stage.heads else None
 
     def forward(self, coarse: Tensor, skip: Tensor, cond: Tensor | None = None) -> Tensor:
         """(B, widths[i + 1], *S_coarse), (B, widths[i], *S) -> (B, widths[i], *S)."""
@@ -144,7 +146,7 @@ class Merge(nn.Module):
         del skip, raised  # large maps less while the blocks run, where nobody else has them
         for block in self.blocks:
             x = block(x, cond)
-        return x
+        return x if self.attention is None else self.attention(x)
 
 
 class Mirror(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from hyperseg.backbone.attention import SelfAttention
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
 from hyperseg.backbone.spec import BackboneSpec
 from hyperseg.core import SettingError
@@ -28,12 +29,13 @@ class Stage(nn.Module):
         blocks: list[nn.Module] = [block(spec.conv, first, stage.width, stage.kernel, stage.stride)]
         blocks += [block(spec.conv, stage.width, stage.width, stage.kernel) for _ in range(stage.depth - 1)]
         self.blocks = nn.ModuleList(blocks)
+        self.attention = SelfAttention(spec.conv, stage.width, stage.heads) if stage.heads else None
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
         """(B, in, *S), (B, cond_dim) or None -> (B, width, *T)."""
         for block in self.blocks:
             x = block(x, cond)
-        return x
+        return x if self.attention is None else self.attention(x)
 
 
 class Encoder(nn.Module):

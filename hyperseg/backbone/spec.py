@@ -64,13 +64,14 @@ class ConvSpec:
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage of a `BackboneSpec`: `depth` blocks of one kernel, the first of them strided."""
+    """One stage of a `BackboneSpec`: `depth` blocks of one kernel, the first of them strided, then attention."""
 
     in_channels: int
     width: int
     stride: Size
     kernel: Size
     depth: int
+    heads: int = 0
 
 
 @settings
@@ -91,6 +92,11 @@ class BackboneSpec:
     )
     depths: tuple[int, ...] = required("Blocks per stage.", low=1)
     conv: ConvSpec = required("Settings of every convolution.")
+    attention: tuple[int, ...] = option(
+        (),
+        "Heads of self-attention after each stage, of encoder and decoder; 0 for none, empty for none anywhere.",
+        low=0,
+    )
 
     def __post_init__(self) -> None:
         for name in ("strides", "kernels"):
@@ -100,6 +106,8 @@ class BackboneSpec:
         lengths = {name: len(getattr(self, name)) for name in ("widths", "strides", "kernels", "depths")}
         if len(set(lengths.values())) != 1 or not self.widths:
             raise SettingError(f"a backbone needs one entry per stage and at least one stage, got {lengths}.")
+        if self.attention and len(self.attention) != len(self.widths):
+            raise SettingError(f"attention has {len(self.attention)} entries for {len(self.widths)} stages.")
         if self.conv.norm == "group" and min(self.widths) < 2:
             raise SettingError(
                 f"group norm of one channel is instance norm, and widths are {self.widths}: "
@@ -111,7 +119,8 @@ class BackboneSpec:
         """The stages from fine to coarse, strides and kernels per axis."""
         inputs = (self.in_channels, *self.widths[:-1])
         strides, kernels = cast(tuple[Size, ...], self.strides), cast(tuple[Size, ...], self.kernels)
-        rows = zip(inputs, self.widths, strides, kernels, self.depths, strict=True)
+        heads = self.attention or (0,) * len(self.widths)
+        rows = zip(inputs, self.widths, strides, kernels, self.depths, heads, strict=True)
         return tuple(StageSpec(*row) for row in rows)
 
     def convolutions(self, stage: StageSpec) -> list[tuple[Size, Size]]:

@@ -1,0 +1,73 @@
+"""The one question of every sampler, `denoise(x, sigma) -> Prediction`, and what a sampler gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Generators = torch.Generator | Sequence[torch.Generator]
+"""One generator for a whole batch, or one for each sample of it, which then does not depend on the others."""
+
+
+class Prediction(NamedTuple):
+    """What is said of a noisy state x = x0 + sigma * noise.
+
+    Attributes:
+        x0: (B, C, *S) the expected clean data.
+        share: (B, C, *S) in [0, 1]: where the variance of a reverse step lies between its two bounds, on a log scale
+            (networks with a learnt variance); or None.
+        squared: (B, C, *S) the expected square of the noise (networks with a second moment); or None.
+    """
+
+    x0: Tensor
+    share: Tensor | None = None
+    squared: Tensor | None = None
+
+
+Denoise = Callable[[Tensor, Tensor], Prediction]
+"""(x (B, C, *S), sigma (B,)) -> Prediction, all in float64: x is clean data and sigma times standard normal noise.
+
+These are coordinates in which nothing is scaled: the state of a schedule with x_t = alpha x0 + std noise is divided by
+alpha, and sigma is std / alpha. `hyperseg.dpm.adapters.denoiser` brings any network into this form.
+"""
+
+
+class Sampled(NamedTuple):
+    """What a sampler gives.
+
+    Attributes:
+        x: (B, C, *S) float64 clean data.
+        nfe: how often the network was called for it (number of function evaluations).
+    """
+
+    x: Tensor
+    nfe: int
+
+
+@dataclass
+class Counted:
+    """A `Denoise` that counts its calls, and takes one noise level for the whole batch."""
+
+    denoise: Denoise
+    calls: int = 0
+
+    def __call__(self, x: Tensor, sigma: Tensor | float) -> Prediction:
+        self.calls += 1
+        return self.denoise(x, torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x)))
+
+
+def noise_like(x: Tensor, generator: Generators) -> Tensor:
+    """Standard normal noise of x's shape, type and device."""
+    if isinstance(generator, torch.Generator):
+        return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    each = zip(x, generator, strict=True)
+    return torch.stack([torch.randn(s.shape, generator=g, dtype=x.dtype, device=x.device) for s, g in each])
+
+
+def per_sample(value: Tensor, like: Tensor) -> Tensor:
+    """(B,) as (B, 1, ..., 1) beside a (B, C, *S) tensor."""
+    return value.reshape(-1, *(1,) * (like.ndim - 1))

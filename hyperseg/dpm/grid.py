@@ -1,0 +1,147 @@
+"""Which noise levels a sampler visits, and how they are spaced."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hyperseg.core import SettingError
+from hyperseg.dpm.denoise import Generators, noise_like
+from hyperseg.dpm.schedules.schedule import Schedule
+
+Spacing = Literal["lu", "karras", "trailing", "leading", "quadratic"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Noise levels from noise to data: N steps between N + 1 points.
+
+    Attributes:
+        schedule: in whose coordinates the process runs.
+        sigmas: (N + 1,) float64 falling noise-to-signal ratios; the last may be 0.
+        spacing: how they were chosen; "given" where somebody else did.
+    """
+
+    schedule: Schedule
+    sigmas: Tensor
+    spacing: str = "given"
+
+    def __post_init__(self) -> None:
+        s = self.sigmas
+        if s.ndim != 1 or len(s) < 2 or not bool((s[:-1] > s[1:]).all()) or not float(s[-1]) >= 0:
+            raise SettingError(
+                f"a grid is two or more noise levels that fall, the last of them 0 or more, got {s.tolist()}."
+            )
+
+    @property
+    def steps(self) -> int:
+        return len(self.sigmas) - 1
+
+    @property
+    def times(self) -> Tensor:
+        """(N + 1,) in the schedule, within its ends."""
+        return self.schedule.time(self.sigmas).clamp(self.schedule.t_min, self.schedule.t_max)
+
+    @property
+    def alphas(self) -> Tensor:
+        """(N + 1,) of the data; 1 where there is no noise."""
+        return torch.where(self.sigmas > 0, self.schedule.alpha(self.times), torch.ones_like(self.sigmas))
+
+    def after(self, first: int) -> Grid:
+        """The rest of the grid from point `first` on: where truncated sampling starts."""
+        return replace(self, sigmas=self.sigmas[first:])
+
+    def to(self, device: torch.device | str) -> Grid:
+        return replace(self, sigmas=self.sigmas.to(device))
+
+
+def make_grid(
+    schedule: Schedule, steps: int, spacing: Spacing = "lu", *, first: float | None = None, last: float | None = None,
+    zero: bool = True, rho: float = 7.0, on_steps: bool = False,
+) -> Grid:  # fmt: skip
+    """`steps` steps from the schedule's noise to data.
+
+    "lu" is even in log(sigma), "karras" even in sigma^(1/rho), "trailing" even in time from the end, "leading" even in
+    time from the beginning (it never visits pure noise), "quadratic" even in the root of time.
+
+    Args:
+        first, last: ends of the noise level; None takes the schedule's.
+        zero: the last point is 0: the last step takes the clean data as they are predicted.
+        on_steps: only times that are whole steps of the schedule are visited.
+
+    Raises:
+        SettingError: no steps, unknown spacing, or more steps than the schedule has where `on_steps`.
+
+    Source: Lu et al., "DPM-Solver", NeurIPS 2022 (even in log-SNR); Karras et al., NeurIPS 2022, eq. 5 (rho);
+        Song et al., "Denoising Diffusion Implicit Models", ICLR 2021 (quadratic).
+    """
+    if steps < 1:
+        raise SettingError(f"a grid has at least 1 step, got {steps}.")
+    ends = schedule.ratio(torch.tensor([schedule.t_max, schedule.t_min], dtype=torch.float64))
+    given = torch.tensor([math.nan if e is None else e for e in (first, last)], dtype=torch.float64)
+    high, low = torch.where(given.isnan(), ends, given)
+    points = steps if zero else steps + 1
+    way = torch.arange(points, dtype=torch.float64) / max(points - 1, 1)
+    bend = _bend(spacing, rho)
+    if bend is not None:
+        begin, end = bend[0](high), bend[0](low)
+        sigmas = bend[1](begin + way * (end - begin))
+    else:
+        sigmas = _by_time(schedule, steps, spacing, *schedule.time(torch.stack([high, low])).tolist(), zero=zero)
+    sigmas[0] = high if spacing != "leading" else sigmas[0]
+    if on_steps:
+        sigmas = _rounded(schedule, sigmas)
+    return Grid(schedule, torch.cat([sigmas, torch.zeros(1, dtype=torch.float64)]) if zero else sigmas, spacing)
+
+
+def start(grid: Grid, shape: tuple[int, ...], generator: Generators, *, device: torch.device | str = "cpu") -> Tensor:
+    """(B, C, *S) float64 noise to start from, in the coordinates of a `Denoise`."""
+    like = torch.empty(shape, dtype=torch.float64, device=device)
+    prior, alpha = grid.schedule.prior, float(grid.alphas[0])
+    own = float(grid.sigmas[0]) if grid.schedule.prior != 1 else prior / alpha
+    return own * noise_like(like, generator)
+
+
+def _bend(spacing: str, rho: float) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
+    """The function in which points are even, and its inverse; None for spacings in time."""
+    match spacing:
+        case "lu":
+            return torch.log, torch.exp
+        case "karras":
+            return (lambda s: s ** (1 / rho)), (lambda s: s**rho)
+        case "trailing" | "leading" | "quadratic":
+            return None
+        case _:
+            raise SettingError(f"the spacing is lu, karras, trailing, leading or quadratic, got {spacing!r}.")
+
+
+def _by_time(schedule: Schedule, steps: int, spacing: str, late: float, early: float, *, zero: bool) -> Tensor:
+    """Points even in time, or in its root; with `zero` all but the last, which the caller adds."""
+    index = torch.arange(steps if zero else steps + 1, dtype=torch.float64)
+    match spacing:
+        case "trailing":
+            t = late - (late - (0.0 if zero else early)) * index / steps
+        case "leading":
+            t = early + (late - early) * (steps - 1 - index) / steps if zero else late + (early - late) * index / steps
+        case _:
+            root = late**0.5 + (early**0.5 - late**0.5) * index / max(steps - 1 if zero else steps, 1)
+            t = root**2
+    return schedule.ratio(t)
+
+
+def _rounded(schedule: Schedule, sigmas: Tensor) -> Tensor:
+    """The same points at whole steps of the schedule, no step twice."""
+    n = len(schedule.step_times())
+    if len(sigmas) > n:
+        raise SettingError(f"{len(sigmas)} steps of a schedule of {n}: ask for {n} at most.")
+    place = (schedule.time(sigmas) * n).round().clamp(1, n).long().tolist()
+    for i in range(1, len(place)):  # strictly falling, ...
+        place[i] = min(place[i], place[i - 1] - 1)
+    for i in range(len(place) - 1, -1, -1):  # ... and none below the first step
+        place[i] = max(place[i], len(place) - i)
+    return schedule.ratio(torch.tensor(place, dtype=torch.float64) / n)

@@ -1,0 +1,84 @@
+"""What a sampler is: a function of one signature, what it costs, and what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from hyperseg.core import SettingError
+from hyperseg.dpm.denoise import Denoise, Generators, Sampled
+from hyperseg.dpm.grid import Grid, Spacing
+
+Needs = Literal["share", "squared"]
+
+
+class Sample(Protocol):
+    def __call__(self, denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> Sampled:
+        """From noise `x` (B, C, *S) at the grid's first level to clean data.
+
+        What comes out depends on the arguments alone: the same generator, in the same state, gives the same bytes.
+
+        Args:
+            denoise: the network, see `hyperseg.dpm.denoise.Denoise`.
+            x: float64, as `hyperseg.dpm.grid.start` makes it.
+            grid: the noise levels to visit.
+            generator: of the noise that is added on the way; one, or one for each sample.
+        """
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler as a value.
+
+    Attributes:
+        name: as in the table.
+        sample: the function; None where it has first to be fitted.
+        family: where the survey puts it.
+        source: the paper.
+        calls: network calls for each step of the grid.
+        saved: calls that it does without in all (negative: calls beyond).
+        least: fewest steps of the grid.
+        order: of convergence to the exact solution; None where noise is added on the way.
+        spacing: of the grid that suits it.
+        zero: its grid ends at 0.
+        on_steps: it visits whole steps of a schedule of steps only.
+        needs: what a network has to say beside its prediction, or None.
+        fit: (denoise, data (n, C, *S), grid, generator) -> the function, for what has to look at network and data
+            before it samples; those calls are no part of the NFE.
+        package: an optional package that it needs.
+    """
+
+    name: str
+    sample: Sample | None
+    family: str
+    source: str
+    calls: int = 1
+    saved: int = 0
+    least: int = 1
+    order: int | None = None
+    spacing: Spacing = "lu"
+    zero: bool = True
+    on_steps: bool = False
+    needs: Needs | None = None
+    fit: Callable[[Denoise, Tensor, Grid, Generators], Sample] | None = None
+    package: str | None = None
+
+    def nfe(self, steps: int) -> int:
+        """Network calls of so many steps."""
+        return self.calls * steps - self.saved
+
+    def steps(self, nfe: int) -> int:
+        """The most steps that so many network calls pay for.
+
+        Raises:
+            SettingError: too few calls.
+        """
+        found = (nfe + self.saved) // self.calls
+        if found < self.least:
+            raise SettingError(
+                f"{self.name} needs at least {self.nfe(self.least)} network calls, got {nfe}: ask for more."
+            )
+        return found

@@ -1,0 +1,136 @@
+"""What a noise schedule is: how much data and how much noise there is at every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hyperseg.core import SettingError
+
+Curve = Callable[[Tensor], Tensor]
+
+
+def thousand(t: Tensor) -> Tensor:
+    """The usual number by which a network is told the time."""
+    return 1000 * t
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """x_t = alpha(t) x0 + std(t) noise for t from `t_min` (nearly data) to `t_max` (nearly noise), all in float64.
+
+    Attributes:
+        name: as in the table.
+        alpha, std: of the data and of the noise.
+        time: the inverse of std / alpha: ratio -> t.
+        prior: standard deviation of x_t at `t_max`, where sampling starts.
+        t_min, t_max: ends of the time.
+        steps: T where the process is defined by T steps, at t = 1/T, 2/T, ..., 1; else None.
+        place: t -> the number by which a network is told the time, some hundreds.
+    """
+
+    name: str
+    alpha: Curve
+    std: Curve
+    time: Curve
+    prior: float = 1.0
+    t_min: float = 1e-5
+    t_max: float = 1.0
+    steps: int | None = None
+    place: Curve = thousand
+
+    def ratio(self, t: Tensor) -> Tensor:
+        """Noise to signal, std / alpha: the `sigma` of a `Denoise`."""
+        return self.std(t) / self.alpha(t)
+
+    def drift(self, t: Tensor) -> Tensor:
+        """f of dx = f(t) x dt + g(t) dw: the slope of log alpha."""
+        return _slope(lambda s: self.alpha(s).log(), t)
+
+    def diffusion(self, t: Tensor) -> Tensor:
+        """g squared of dx = f(t) x dt + g(t) dw: the slope of std squared less 2 f std squared.
+
+        Source: Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations", ICLR 2021;
+            from the two moments of a linear equation.
+        """
+        return (_slope(lambda s: self.std(s) ** 2, t) - 2 * self.drift(t) * self.std(t) ** 2).clamp(min=0)
+
+    def abars(self) -> Tensor:
+        """(T,) alpha squared after every step of a process of T steps.
+
+        Raises:
+            SettingError: the schedule is not one of steps.
+        """
+        return self.alpha(self.step_times()) ** 2
+
+    def step_times(self) -> Tensor:
+        """(T,) times 1/T to 1 of a process of T steps.
+
+        Raises:
+            SettingError: the schedule is not one of steps.
+        """
+        if self.steps is None:
+            raise SettingError(
+                f"the schedule {self.name!r} is continuous and this asks for one of steps: use linear or cosine."
+            )
+        return torch.arange(1, self.steps + 1, dtype=torch.float64) / self.steps
+
+
+def _slope(curve: Curve, t: Tensor) -> Tensor:
+    with torch.enable_grad():
+        at = t.detach().double().requires_grad_()
+        (slope,) = torch.autograd.grad((curve(at) + 0 * at).sum(), at)  # a curve may not depend on t
+    return slope
+
+
+def discrete(name: str, betas: Tensor) -> Schedule:
+    """The process of T steps x_i = sqrt(1 - beta_i) x_(i-1) + sqrt(beta_i) noise; step i is at t = (i + 1) / T.
+
+    Between the steps the logarithm of the noise-to-signal ratio is linear in time, so that networks that take any time
+    and samplers that take any step can use it; before the first step it goes on as between the first two.
+
+    Args:
+        name: of the schedule.
+        betas: (T,) each between 0 and 1.
+
+    Raises:
+        SettingError: fewer than two steps, or a beta that is not strictly between 0 and 1.
+    """
+    betas = torch.as_tensor(betas, dtype=torch.float64)
+    if betas.ndim != 1 or len(betas) < 2 or not bool(((betas > 0) & (betas < 1)).all()):
+        raise SettingError(
+            f"schedule {name!r}: betas are two or more numbers strictly between 0 and 1, got "
+            f"{_told(betas)}. A beta is the share of noise that one step adds."
+        )
+    abars = torch.cumprod(1 - betas, 0)
+    knots, steps = (0.5 * ((1 - abars) / abars).log()), len(betas)
+
+    def log_ratio(t: Tensor) -> Tensor:
+        place = t.double() * steps - 1
+        left = place.detach().floor().clamp(0, steps - 2).long()
+        table = knots.to(t.device)
+        return table[left] + (place - left) * (table[left + 1] - table[left])
+
+    def time(ratio: Tensor) -> Tensor:
+        logs, table = ratio.double().log().contiguous(), knots.to(ratio.device)
+        left = (torch.searchsorted(table, logs) - 1).clamp(0, steps - 2)
+        return (left + 1 + (logs - table[left]) / (table[left + 1] - table[left])).clamp(min=0) / steps
+
+    return Schedule(
+        name,
+        alpha=lambda t: torch.sigmoid(-2 * log_ratio(t)).sqrt(),
+        std=lambda t: torch.sigmoid(2 * log_ratio(t)).sqrt(),
+        time=time,
+        t_min=1 / steps,
+        steps=steps,
+        place=lambda t: t * steps - 1,
+    )
+
+
+def _told(betas: Tensor) -> str:
+    if betas.ndim != 1 or len(betas) < 2:
+        return f"an array of shape {tuple(betas.shape)}"
+    return f"{len(betas)} of {float(betas.min()):g} to {float(betas.max()):g}"
