@@ -123,8 +123,8 @@ def _check_options(name: str, options: dict[str, Any]) -> None:
     for scheduler, broken, issue in LIVE_BUGS:
         if scheduler == name and broken.items() <= options.items():
             raise SettingError(
-                f"{name} with {_listed(broken)} is wrong in diffusers, see {issue}. Leave it out: levels are the grid's "
-                "to say, make_grid(..., spacing=...)."
+                f"{name} with {_listed(broken)} is wrong in diffusers, see {issue}. Leave it out: levels are the "
+                "grid's to say, make_grid(..., spacing=...)."
             )
     closed = {key: value for key, value in options.items() if key not in OPEN}
     if closed:
