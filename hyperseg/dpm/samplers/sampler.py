@@ -13,7 +13,7 @@ from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Denoise, Generators, Sampled
 from hyperseg.dpm.grid import Grid, Spacing
 
-Needs = Literal["share", "squared"]
+Needs = Literal["share", "squared", "residual"]
 REMEDY = 'pip install "hyperseg[diffusion]"'
 
 
