@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, noise_like, per_sample
-from hyperseg.dpm.grid import Grid, prior_std
+from hyperseg.dpm.grid import Grid, start_level
 from hyperseg.dpm.likelihood.bits import uniform_like
 from hyperseg.dpm.likelihood.reverse import Variance, log_gaussian, reverse_step
 
@@ -146,7 +146,7 @@ def _estimate(
     if shared and not isinstance(generator, torch.Generator):
         raise SettingError("noise that all samples share comes from one generator, not from one for each.")
     call, steps, draws = Counted(denoise), int((grid.sigmas > 0).sum()) - 1, []
-    sigma, prior = float(grid.sigmas[0]), prior_std(grid)
+    sigma, prior = float(grid.sigmas[0]), start_level(grid)
     first = ((x**2 + sigma**2) / prior**2 - 1) / 2 - math.log(sigma / prior)
     total = torch.zeros_like(x)
     with torch.no_grad():

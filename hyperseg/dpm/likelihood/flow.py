@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, noise_like
-from hyperseg.dpm.grid import Grid, prior_std
+from hyperseg.dpm.grid import Grid, start_level
 from hyperseg.dpm.parameterisation import SIGMA_DATA
 
 
@@ -83,7 +83,7 @@ def log_density(
     # the part of the divergence that normal data have is known: it is taken out of what is integrated, and added whole
     known = dims * (sigma_data / scales) ** 2
     change = _integral(places, known[:, None, None] - torch.stack(traces)) + dims * (scales[-1] / scales[0]).log()
-    prior = prior_std(grid)
+    prior = start_level(grid)
     end = (state * scales[-1] / prior).flatten(1).square().sum(1)
     found = change - end / 2 - dims * (math.log(prior) + math.log(2 * math.pi) / 2)
     error = torch.zeros_like(end) if exact else found.std(0) / probes**0.5 if probes > 1 else end * math.nan

@@ -11,7 +11,9 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Prediction
 
-Variance = Literal["small", "large", "share", "squared"] | Tensor
+LEAST = 1e-6  # share of the noise that is never known
+
+Variance = Literal["small", "large", "share", "squared", "residual"] | Tensor
 
 
 def reverse_step(
@@ -21,7 +23,7 @@ def reverse_step(
     """The variance that a step from noise t to noise s has if the clean data are known, and the one of the model.
 
     "small" is the former, "large" that of the forward step, "share" lies between them where the network says, and
-    "squared" adds to the former what the network's second moment says of the clean data. The last step, to no noise at
+    "squared" and "residual" add to the former what a second head says of the clean data (SN- and NPR-DDPM). The last step, to no noise at
     all, has small = 0: "small" is then "large" too, and "share" begins at the variance of the step before.
 
     Args:
@@ -52,12 +54,13 @@ def reverse_step(
             u = _said(told.share, "share")
             return least, torch.exp(u * most.log() + (1 - u) * low.log())
         case "squared":
-            noise = (x - told.x0) / t
-            left = (_said(told.squared, "squared") - noise**2).clamp(1e-6, 1)
-            return least, least + (keep * t) ** 2 * left
+            unknown = _said(told.squared, "squared") - ((x - told.x0) / t) ** 2
+            return least, least + (keep * t) ** 2 * unknown.clamp(min=LEAST)
+        case "residual":
+            return least, least + (keep * t) ** 2 * _said(told.residual, "residual").clamp(min=LEAST)
         case _:
             raise SettingError(
-                f"the variance of a step is small, large, share, squared or a number for each, got {variance!r}."
+                f"the variance of a step is small, large, share, squared, residual or a number for each, got {variance!r}."
             )
 
 
