@@ -1,0 +1,179 @@
+"""A cell is made: samples from the same starting noise as in every other cell, counted, timed and judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hyperseg.core import SettingError
+from hyperseg.dpm.denoise import Denoise, Generators, Prediction, Sampled
+from hyperseg.dpm.grid import Grid, make_grid, start
+from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.dpm.samplers.sampler import Sample, Sampler
+from hyperseg.dpm.schedules.schedule import Schedule
+from hyperseg.recipes.bench.judge import Judge, as_pictures, quantiles
+from hyperseg.recipes.bench.plan import Cell
+from hyperseg.recipes.bench.rows import Row, packed
+
+if TYPE_CHECKING:
+    from hyperseg.dpm.model import DiffusionModel
+
+VALUES = 2**21  # of a batch: what a CPU's caches and a card's memory both bear
+SHOWN = 10  # samples of a cell that are kept as pictures
+FITTED_ON = 256  # training samples that a sampler looks at before it begins
+OTHER = 7919  # between the seeds of starting noise and of noise on the way
+
+Tick = Callable[[], None]
+
+
+class Made(NamedTuple):
+    """Samples (n, C, *S) in float64, the calls of one, and seconds."""
+
+    x: Tensor
+    nfe: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that cells are made from.
+
+    Attributes:
+        model: with averaged weights.
+        heads: the same with what some samplers need besides, or None.
+        data: (n, C, *S) training data.
+        judge: of samples.
+        samples: in every cell.
+        seed: of all noise.
+        device: where networks are.
+        tick: called after every network call.
+    """
+
+    model: DiffusionModel
+    heads: DiffusionModel | None
+    data: Tensor
+    judge: Judge
+    samples: int
+    seed: int
+    device: str
+    tick: Tick = lambda: None
+
+    def of(self, cell: Cell) -> DiffusionModel:
+        """The model of a cell."""
+        if cell.kind == "raw":
+            return self.model.unaveraged
+        if cell.kind != "speed-up" and SAMPLERS[cell.method].needs and self.heads is not None:
+            return self.heads
+        return self.model
+
+
+def grid_of(sampler: Sampler, schedule: Schedule, nfe: int) -> Grid:
+    """The steps that so many calls pay for, spaced as suits the sampler."""
+    return make_grid(
+        schedule, sampler.steps(nfe), sampler.spacing, zero=sampler.zero, on_steps=sampler.on_steps
+    )  # fmt: skip
+
+
+def make_samples(bench: Bench, sampler: Sampler, denoise: Denoise, grid: Grid) -> Made:
+    """Samples from the noise that every cell starts from."""
+    sample = ready(sampler, denoise, bench.data[:FITTED_ON].double(), grid, seed=bench.seed)
+    ticking = _ticking(denoise, bench.tick)
+
+    def part(n: int, generators: tuple[torch.Generator, torch.Generator]) -> Sampled:
+        x = start(grid, (n, *bench.data.shape[1:]), generators[0], device=bench.device)
+        return sample(ticking, x, grid, generator=generators[1])
+
+    return in_parts(bench, part)
+
+
+def in_parts(
+    bench: Bench, part: Callable[[int, tuple[torch.Generator, torch.Generator]], Sampled]
+) -> Made:  # fmt: skip
+    """All samples of a cell, so many at a time as memory bears; generators are those of every cell.
+
+    Args:
+        part: (number of samples, generators of starting noise and of noise on the way) -> samples.
+    """
+    most = max(VALUES // bench.data[0].numel(), 1)
+    found: list[Tensor] = []
+    nfe = 0
+    began = _now(bench.device)
+    for number, begin in enumerate(range(0, bench.samples, most)):
+        made = part(min(most, bench.samples - begin), generators_of(bench.seed, number, bench.device))
+        found.append(made.x)
+        nfe = made.nfe
+    return Made(torch.cat(found), nfe, _now(bench.device) - began)
+
+
+def generators_of(seed: int, part: int, device: str) -> tuple[torch.Generator, torch.Generator]:
+    """Of starting noise and of noise on the way: functions of seed and part alone."""
+    first, second = (torch.Generator(device).manual_seed(seed * 1_000_003 + part + k * OTHER) for k in (0, 1))
+    return first, second
+
+
+def row_of(cell: Cell, made: Made, bench: Bench, *, family: str, spacing: str, order: int | None) -> Row:
+    """The samples of a cell, judged; ones that are not finite have no numbers and a note."""
+    common = {
+        "key": cell.key, "kind": cell.kind, "method": cell.method, "label": cell.label, "family": family,
+        "asked": cell.asked, "nfe": made.nfe, "seconds": round(made.seconds, 3), "n": len(made.x),
+        "weights": "raw" if cell.kind == "raw" else "EMA", "spacing": spacing, "clip": bench.model.clip, "order": order,
+    }  # fmt: skip
+    strip = packed(as_pictures(made.x[:SHOWN], spread=quantiles))
+    try:
+        scores = bench.judge.scores(made.x)
+    except SettingError as error:
+        return Row(**common, note=str(error), strip=strip)
+    return Row(
+        **common, fd=scores.fd, fd_sd=scores.fd_sd, inception=scores.inception, precision=scores.precision,
+        recall=scores.recall, strip=strip,
+    )  # fmt: skip
+
+
+def ready(sampler: Sampler, denoise: Denoise, data: Tensor, grid: Grid, *, seed: int) -> Sample:
+    """The function of a sampler, fitted first where it has to look at network and data."""
+    if sampler.fit is not None:
+        generator: Generators = torch.Generator(data.device).manual_seed(seed)
+        return sampler.fit(denoise, data, grid, generator)
+    if sampler.sample is None:
+        raise SettingError(f"{sampler.name} has neither a function nor a way to fit one: mend its table.")
+    return sampler.sample
+
+
+def try_out(sampler: Sampler, schedule: Schedule, nfe: int, shape: tuple[int, ...]) -> None:
+    """Run a sampler on a network that says zero: what it refuses is refused before any training.
+
+    Args:
+        nfe: the fewest calls that it will be asked for.
+        shape: (C, *S) of a sample.
+
+    Raises:
+        SettingError: whatever the sampler has against schedule, steps or packages.
+    """
+    grid, generator = grid_of(sampler, schedule, nfe), torch.Generator().manual_seed(0)
+
+    def nothing(x: Tensor, sigma: Tensor) -> Prediction:
+        half = torch.full_like(x, 0.5) if sampler.needs else None
+        return Prediction(torch.zeros_like(x), half, half)
+
+    sample = ready(sampler, nothing, torch.zeros(2, *shape, dtype=torch.float64), grid, seed=0)
+    sample(nothing, start(grid, (1, *shape), generator), grid, generator=generator)
+
+
+def _ticking(denoise: Denoise, tick: Tick) -> Denoise:
+    def ask(x: Tensor, sigma: Tensor) -> Prediction:
+        found = denoise(x, sigma)
+        tick()
+        return found
+
+    return ask
+
+
+def _now(device: str) -> float:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
