@@ -157,8 +157,8 @@ def try_out(sampler: Sampler, schedule: Schedule, nfe: int, shape: tuple[int, ..
     grid, generator = grid_of(sampler, schedule, nfe), torch.Generator().manual_seed(0)
 
     def nothing(x: Tensor, sigma: Tensor) -> Prediction:
-        half = torch.full_like(x, 0.5) if sampler.needs else None
-        return Prediction(torch.zeros_like(x), half, half)
+        besides = {} if sampler.needs is None else {sampler.needs: torch.full_like(x, 0.5)}
+        return Prediction(torch.zeros_like(x), **besides)
 
     sample = ready(sampler, nothing, torch.zeros(2, *shape, dtype=torch.float64), grid, seed=0)
     sample(nothing, start(grid, (1, *shape), generator), grid, generator=generator)
