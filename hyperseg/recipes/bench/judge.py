@@ -103,7 +103,9 @@ def as_pictures(x: Tensor, *, spread: Callable[[Floats], tuple[float, float]] | 
     if values.ndim == 3:
         values = np.repeat(values[:, :, None], max(values.shape[-1] // 8, 1), 2)
     channels = values.shape[1]
-    shown = values if channels in (1, 3) else values[:, [channels * k // 6 for k in ((5, 3, 1) if channels > 3 else (3,))]]
+    shown = (
+        values if channels in (1, 3) else values[:, [channels * k // 6 for k in ((5, 3, 1) if channels > 3 else (3,))]]
+    )
     low, high = (-1.0, 1.0) if channels in (1, 3) or spread is None else spread(shown)
     scaled = np.clip((shown - low) / max(high - low, 1e-9), 0, 1)
     pictures = (255 * np.nan_to_num(scaled)).round().astype(np.uint8)

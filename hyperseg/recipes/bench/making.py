@@ -63,6 +63,16 @@ class Bench:
     device: str
     tick: Tick = lambda: None
 
+    @property
+    def most(self) -> int:
+        """Samples at a time."""
+        return max(VALUES // self.data[0].numel(), 1)
+
+    @property
+    def parts(self) -> int:
+        """How often a cell's calls are made."""
+        return -(-self.samples // self.most)
+
     def of(self, cell: Cell) -> DiffusionModel:
         """The model of a cell."""
         if cell.kind == "raw":
@@ -99,7 +109,7 @@ def in_parts(
     Args:
         part: (number of samples, generators of starting noise and of noise on the way) -> samples.
     """
-    most = max(VALUES // bench.data[0].numel(), 1)
+    most = bench.most
     found: list[Tensor] = []
     nfe = 0
     began = _now(bench.device)

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 from hyperseg.recipes.bench.settings import BenchSettings
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from hyperseg.dpm.network import Denoiser, DenoiserSpec
+    from hyperseg.dpm.network import DenoiserSpec
 
 TRIES = 3
 SHARE = 0.3  # of the minutes that training the network gets; the rest is sampling and training of speed-ups
@@ -33,10 +30,9 @@ class Pace:
     step: float
     call: float
 
-    def seconds(self, settings: BenchSettings, calls: int) -> float:
-        """Of training and of so many network calls for all samples."""
-        training = 0.0 if settings.model else settings.steps * self.step
-        return training + calls * settings.samples * self.call
+    def seconds(self, steps: int, calls: int) -> float:
+        """Of so many training steps, and of so many network calls for one sample."""
+        return steps * self.step + calls * self.call
 
 
 def measure_pace(spec: DenoiserSpec, shape: tuple[int, ...], *, batch: int, samples: int, device: str) -> Pace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,15 +59,12 @@ class Planned:
         return sum(cell.calls for cell in self.cells)
 
 
-def plan_cells(
-    asked: Asked, schedule: Schedule, *, serves: Callable[[Sampler], str | None], speedups: Mapping[str, Any],
-) -> Planned:  # fmt: skip
+def plan_cells(asked: Asked, schedule: Schedule, *, speedups: Mapping[str, Any]) -> Planned:
     """Cells for everything asked for, by rising calls.
 
     What is asked for by name is refused where it cannot be had; of what is asked for as "all" it is left out and told.
 
     Args:
-        serves: sampler -> why the model that will be trained cannot serve it, or None.
         speedups: the table of methods that train.
 
     Raises:
@@ -83,7 +80,7 @@ def plan_cells(
     for name in dict.fromkeys(names):
         if name in SAMPLERS:
             sampler: Sampler = SAMPLERS[name]
-            reason = missing_package(sampler) or serves(sampler)
+            reason = missing_package(sampler)
             if reason is not None:
                 if asked.methods:
                     raise SettingError(f"{name} {reason} Or leave it out of --samplers.")

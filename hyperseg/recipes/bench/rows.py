@@ -114,8 +114,8 @@ def read_rows(folder: Path) -> dict[str, Row]:
             row = _row(json.loads(line))
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(
-                f"{file}: line {number} is damaged ({one_line(str(error), 80)}). Remove the line; the cell is made again "
-                "by --resume."
+                f"{file}: line {number} is damaged ({one_line(str(error), 80)}). Remove the line; --resume "
+                "makes the cell again."
             ) from error
         found[row.key] = row
     return found

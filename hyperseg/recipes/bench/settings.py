@@ -7,6 +7,8 @@ from typing import Any
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.settings import option, rule_of, settings
+from hyperseg.dpm.objectives import OBJECTIVES
+from hyperseg.recipes.bench.data import PICTURES
 
 ALL = "all"
 NFES = (1000, 100, 50, 20, 10, 8, 5, 4, 2, 1)  # a selection of the survey's
@@ -17,14 +19,19 @@ MANY = 200  # more calls than that by default for methods that add noise only: t
 class BenchSettings:
     """What decides every cell: a benchmark goes on only with the same."""
 
-    data: str = option("digits", "What is generated.")
-    objective: str = option("eps", "What the network learns.")
-    schedule: str = option("linear", "How noise is added.")
-    samples: int = option(500, "How many samples are made and judged in every cell.", low=16)
-    steps: int = option(3000, "Training steps of the network.", low=1)
-    inception: str = option("", "Weights of Inception; without them features of a classifier trained on the data.")
-    model: str = option("", "A trained model instead of training one.")
-    seed: int = option(0, "Of weights, batches, starting noise and all other noise.", low=0)
+    data: str = option(PICTURES.default, "What is generated: a set by its name, or a folder of images.", shown="data")
+    objective: str = option(OBJECTIVES.default, "What the network learns.", shown="objective")
+    schedule: str | None = option(
+        None, "Noise schedule; by default the one that the objective goes with.", shown="schedule"
+    )
+    samples: int = option(500, "How many samples are made and judged in every cell.", low=16, shown="samples")
+    steps: int = option(3000, "Training steps of the network.", low=1, shown="train-steps")
+    inception: str = option(
+        "", "Weights of Inception (FID and IS); by default a classifier is trained on the data.", shown="inception"
+    )
+    feature_steps: int = option(600, "Training steps of that classifier.", low=1, shown="feature-steps")
+    model: str = option("", "A model of another benchmark, instead of training one.", shown="model")
+    seed: int = option(0, "Of weights, batches and all noise.", low=0, shown="seed")
 
 
 @dataclass(frozen=True)

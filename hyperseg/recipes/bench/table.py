@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hyperseg.core.words import UNKNOWN, as_cell, number
 from hyperseg.recipes.bench.rows import Row
@@ -12,13 +13,14 @@ from hyperseg.recipes.bench.rows import Row
 BEST = "*"  # behind the best of a group
 
 
-def heads(features: str) -> tuple[str, ...]:
-    """Names of the columns; distances and scores are named after their features, never FID and IS alone.
+def heads(features: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the columns; distances and scores are named after the network of their features.
 
     Args:
-        features: as a network's, "cls" say; "inception" with the weights that published numbers are made with.
+        features: "distance" and "score": what they are called in its features.
     """
-    return ("method", "NFE", f"FD-{features}", f"IS-{features}", "precision", "recall", "NLL bits/dim", "seconds")
+    names = (features["distance"], features["score"])
+    return ("method", "NFE", *names, "precision", "recall", "NLL bits/dim", "seconds")
 
 
 def groups(rows: Iterable[Row]) -> list[tuple[int, list[Row]]]:
@@ -44,7 +46,7 @@ def cells(row: Row, *, best: bool = False) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def as_markdown(rows: Iterable[Row], features: str) -> str:
+def as_markdown(rows: Iterable[Row], features: Mapping[str, Any]) -> str:
     """The table for a document."""
     lines = ["| " + " | ".join(heads(features)) + " |", "|---" + "|---:" * (len(heads(features)) - 1) + "|"]
     for asked, group in groups(rows):
