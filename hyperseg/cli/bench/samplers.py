@@ -133,19 +133,22 @@ def samplers(
 
 
 def show_taxonomy(console: Console) -> None:
-    """The table of all methods."""
-    from rich.table import Table
+    """All methods by family: what each is, and below it place in the code, order, cost, needs and source."""
     from rich.text import Text
 
+    from hyperseg.core.words import UNKNOWN
     from hyperseg.dpm.faster import FASTER
     from hyperseg.recipes.bench.taxonomy import HEADS, taxonomy
 
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for head in HEADS:
-        table.add_column(head, overflow="fold")
+    family = ""
     for row in taxonomy(FASTER):
-        table.add_row(*map(Text, row))
-    console.print(table)
+        told = dict(zip(HEADS, row, strict=True))
+        if told["family"] != family:
+            family = told["family"]
+            console.print(Text(f"{family}", "bold"))
+        console.print(Text.assemble((f"  {told['method']}", "bold"), f"  {told['in words']}"), soft_wrap=True)
+        facts = [told["where"], *(f"{head} {told[head]}" for head in HEADS[4:8] if told[head] != UNKNOWN)]
+        console.print(Text(f"    {'; '.join([*facts, told['source']])}", "dim"), soft_wrap=True)
 
 
 def show(done: Benched, console: Console) -> None:
