@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 MARKS = "osD^vPX<>hp*"
 LONGEST = 34  # letters of a name
+MOST_LINES = 44  # of a column of the legend
 FRONT = "none better at fewer calls"
-CHOSEN = "steps chosen by dynamic programming"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def pareto_figure(lines: Sequence[Line], *, unit: str, floor: float | None = Non
         unit: what the distance is called.
         floor: that of held-out real data, drawn as a line, or None.
     """
-    figure = blank(12.5, 7)
+    figure = blank(13, 7.8)
     axes = figure.subplots()
     families = list(dict.fromkeys(line.family for line in lines))
     seen: dict[str, int] = {}
@@ -75,14 +75,30 @@ def pareto_figure(lines: Sequence[Line], *, unit: str, floor: float | None = Non
     axes.set(xscale="log", yscale="log", xlabel="network calls for a sample (NFE)", ylabel=unit)
     _plain_ticks(axes, [x for line in lines for x, _ in line.points])
     tidy(axes)
-    handles = axes.get_legend_handles_labels()[0]
-    if handles:
-        legend = figure.legend(
-            handles=handles, loc="outside right upper", fontsize=8, frameon=False, ncols=1 + (len(handles) > 34)
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+    _legend(axes, lines)
     return png(figure)
+
+
+def _legend(axes: Axes, lines: Sequence[Line]) -> None:
+    """Every line under the name of its family, beside the chart."""
+    from matplotlib.lines import Line2D
+
+    drawn, names = axes.get_legend_handles_labels()
+    families = [line.family for line in lines] + [""] * (len(drawn) - len(lines))
+    handles: list[Any] = []
+    for at, (handle, family) in enumerate(zip(drawn, families, strict=True)):
+        if family and (at == 0 or families[at - 1] != family):
+            handles.append(Line2D([], [], linestyle="none", label=one_line(family, LONGEST + 8)))
+        handles.append(handle)
+    if not handles:
+        return
+    legend = axes.figure.legend(
+        handles=handles, loc="outside right upper", fontsize=7.5, frameon=False, ncols=1 + (len(handles) > MOST_LINES)
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+        if text.get_text() not in names:
+            text.set_fontweight("bold")
 
 
 def _plain_ticks(axes: Axes, calls: Sequence[float]) -> None:
@@ -105,7 +121,7 @@ def samples_figure(rows: Mapping[str, NDArray[Any]]) -> bytes:
     """
     strips = {name: _strip(np.asarray(pictures, np.uint8)) for name, pictures in rows.items()}
     tall, wide = next(iter(strips.values())).shape[:2]
-    width = 6.5
+    width = 5.0
     each = width * tall / wide
     figure = blank(width + 3, each * len(strips), layout=None)
     for at, (name, strip) in enumerate(strips.items()):

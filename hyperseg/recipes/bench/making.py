@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,20 +47,24 @@ class Bench:
         model: with averaged weights.
         heads: the same with what some samplers need besides, or None.
         data: (n, C, *S) training data.
+        held_out: (m, C, *S) data for likelihoods.
         judge: of samples.
         samples: in every cell.
         seed: of all noise.
         device: where networks are.
+        levels: of the data, see `Pictures`.
         tick: called after every network call.
     """
 
     model: DiffusionModel
     heads: DiffusionModel | None
     data: Tensor
+    held_out: Tensor
     judge: Judge
     samples: int
     seed: int
     device: str
+    levels: int | None = None
     tick: Tick = lambda: None
 
     @property
@@ -128,7 +132,7 @@ def generators_of(seed: int, part: int, device: str) -> tuple[torch.Generator, t
 
 def row_of(cell: Cell, made: Made, bench: Bench, *, family: str, spacing: str, order: int | None) -> Row:
     """The samples of a cell, judged; ones that are not finite have no numbers and a note."""
-    common = {
+    common: dict[str, Any] = {
         "key": cell.key, "kind": cell.kind, "method": cell.method, "label": cell.label, "family": family,
         "asked": cell.asked, "nfe": made.nfe, "seconds": round(made.seconds, 3), "n": len(made.x),
         "weights": "raw" if cell.kind == "raw" else "EMA", "spacing": spacing, "clip": bench.model.clip, "order": order,

@@ -41,7 +41,7 @@ def size_of(shape: tuple[int, ...], device: str) -> Size:
     longest = max(shape[1:])
     if longest <= SMALL_PX:
         stages = 3 if longest >= 8 else 2
-        return Size((24, 48, 48)[:stages], 1, (), 128)
+        return Size((16, 32, 32)[:stages], 1, (), 128)
     if device.startswith("cuda"):
         return Size((64, 128, 128, 128), 2, (0, 0, 4, 4), 128)
     return Size((24, 48, 64), 1, (), 64)

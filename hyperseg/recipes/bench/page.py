@@ -68,8 +68,9 @@ def strips_of(rows: Sequence[Row], test_x: Any) -> dict[str, Any]:
     longest = max(shown, key=lambda row: row.asked, default=None)
     few = sorted((row for row in shown if row.asked == SHOWN_AT or _only(row, shown)), key=_rank)
     for row in ([] if longest is None else [longest]) + few:
-        strips.setdefault(f"{row.label}, {row.nfe} calls", row.pictures)
-    return {name: strip for name, strip in strips.items() if strip.shape == strips[REAL].shape}
+        if row.pictures is not None and row.pictures.shape == strips[REAL].shape:
+            strips.setdefault(f"{row.label}, {row.nfe} calls", row.pictures)
+    return strips
 
 
 def _only(row: Row, rows: Sequence[Row]) -> bool:

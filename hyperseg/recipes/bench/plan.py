@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hyperseg.core import SettingError
@@ -59,13 +59,17 @@ class Planned:
         return sum(cell.calls for cell in self.cells)
 
 
-def plan_cells(asked: Asked, schedule: Schedule, *, speedups: Mapping[str, Any]) -> Planned:
+def plan_cells(
+    asked: Asked, schedule: Schedule, *, speedups: Mapping[str, Any], says: tuple[str, ...] = (), raw: bool = True
+) -> Planned:
     """Cells for everything asked for, by rising calls.
 
     What is asked for by name is refused where it cannot be had; of what is asked for as "all" it is left out and told.
 
     Args:
         speedups: the table of methods that train.
+        says: what the network says beside its prediction from the first; where that is anything, no more is added.
+        raw: weights that are no average are there too.
 
     Raises:
         SettingError: an unknown method, one that cannot be had, or calls that a method named cannot be done with.
@@ -80,7 +84,7 @@ def plan_cells(asked: Asked, schedule: Schedule, *, speedups: Mapping[str, Any])
     for name in dict.fromkeys(names):
         if name in SAMPLERS:
             sampler: Sampler = SAMPLERS[name]
-            reason = missing_package(sampler)
+            reason = missing_package(sampler) or _missing_head(sampler, says)
             if reason is not None:
                 if asked.methods:
                     raise SettingError(f"{name} {reason} Or leave it out of --samplers.")
@@ -94,6 +98,7 @@ def plan_cells(asked: Asked, schedule: Schedule, *, speedups: Mapping[str, Any])
     if not cells:
         least = listed(f"{name} {n}" for name, n in few.items())
         raise SettingError(f"nothing is left to do with {listed(map(str, nfes))} network calls; at least: {least}.")
+    cells += _compared(cells, raw=raw)
     left = [f"left out: {listed(names)}: each {reason}" if len(names) > 1 else f"left out: {names[0]} {reason}"
             for reason, names in reasons.items()]  # fmt: skip
     return Planned(tuple(sorted(cells, key=lambda c: (c.kind == "speed-up", c.asked))), tuple(left))
@@ -106,6 +111,30 @@ def missing_package(sampler: Sampler) -> str | None:
     return f'needs the package {sampler.package}: pip install "hyperseg[{EXTRA}]".'
 
 
+def _missing_head(sampler: Sampler, says: tuple[str, ...]) -> str | None:
+    """Heads are added to a network that has none; one that was trained with some keeps those."""
+    if sampler.needs is None or not says or sampler.needs in says:
+        return None
+    return (
+        f"needs a network that says {sampler.needs!r}, and this objective trains {listed(map(repr, says))} only: use "
+        "an --objective that trains no more than the prediction."
+    )
+
+
+def _compared(cells: Sequence[Cell], *, raw: bool) -> list[Cell]:
+    """The first method of order 1 with raw weights, and the first with a bound on steps that are best in it."""
+    chosen = [cell for cell in cells if cell.kind == "sampler" and cell.asked <= MANY]
+    plain = next((c.method for c in chosen if SAMPLERS[c.method].order == 1), None)
+    bound = next((c.method for c in chosen if _bounded(SAMPLERS[c.method])), None)
+    found = [replace(cell, kind="raw") for cell in chosen if cell.method == plain and raw]
+    return found + [replace(cell, kind="chosen") for cell in chosen if cell.method == bound and cell.calls > 1]
+
+
+def _bounded(sampler: Sampler) -> bool:
+    """Whether steps can be chosen for it: its variances are known without looking at data or heads."""
+    return isinstance(sampler.variance, str) and sampler.needs is None and sampler.zero
+
+
 def _check_known(name: str, speedups: Mapping[str, Any]) -> None:
     known = (*SAMPLERS, *speedups)
     if name not in known:
@@ -116,10 +145,15 @@ def _check_known(name: str, speedups: Mapping[str, Any]) -> None:
         )
 
 
+def _for_many(sampler: Sampler) -> bool:
+    """Whether many calls are what it is made for: noise is added on the way, and nothing was fitted to need fewer."""
+    return sampler.order is None and sampler.needs is None and sampler.fit is None
+
+
 def _of_sampler(sampler: Sampler, nfes: Sequence[int], schedule: Schedule, asked: Asked) -> list[Cell]:
     found: dict[int, Cell] = {}
     for nfe in nfes:
-        if nfe > MANY and not asked.nfes and sampler.order is not None:
+        if nfe > MANY and not asked.nfes and not _for_many(sampler):
             continue
         try:
             steps = sampler.steps(nfe)

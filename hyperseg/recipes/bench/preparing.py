@@ -31,7 +31,9 @@ def features_of(settings: BenchSettings, pictures: Pictures, runtime: Runtime) -
 
         return inception_features(Path(settings.inception))
     test = None if pictures.test_labels is None else (pictures.test_x, pictures.test_labels)
-    return train_features(pictures.x, pictures.labels, runtime, name=CLASSIFIER, test=test, steps=settings.feature_steps)
+    return train_features(
+        pictures.x, pictures.labels, runtime, name=CLASSIFIER, test=test, steps=settings.feature_steps
+    )
 
 
 def judge_of(settings: BenchSettings, pictures: Pictures, runtime: Runtime) -> tuple[Judge, dict[str, Any]]:
@@ -68,8 +70,10 @@ def model_of(root: Path, settings: BenchSettings, pictures: Pictures, runtime: R
     return model.to(runtime.device)
 
 
-def schedule_for(settings: BenchSettings, shape: tuple[int, ...]) -> Schedule:
-    """The schedule that will be sampled in: the model's, the one asked for, or the one that the objective goes with.
+def sampled_by(settings: BenchSettings, shape: tuple[int, ...]) -> tuple[Schedule, tuple[str, ...], bool]:
+    """The schedule that will be sampled in, what the network says besides from the first, and whether raw weights are.
+
+    The schedule is the model's, the one asked for, or the one that the objective goes with.
 
     Raises:
         SettingError: an unknown objective or schedule, two that do not go together, or a model of other data.
@@ -81,11 +85,11 @@ def schedule_for(settings: BenchSettings, shape: tuple[int, ...]) -> Schedule:
     if settings.model:
         model = read_model(Path(settings.model))
         check_fits(model, shape, Path(settings.model))
-        return model.schedule
+        return model.schedule, model.extras, model.raw is not None
     objective = OBJECTIVES[settings.objective]
     schedule: Schedule = objective.schedule if settings.schedule is None else SCHEDULES[settings.schedule]
     check_objective(objective, spec_of(shape, objective, "cpu"), schedule)
-    return schedule
+    return schedule, objective.extras, True
 
 
 def pace_for(settings: BenchSettings, shape: tuple[int, ...], device: str) -> Pace:

@@ -23,7 +23,7 @@ from hyperseg.recipes.bench.folder import UNFINISHED, Begun, at_work, standing, 
 from hyperseg.recipes.bench.judge import Judge
 from hyperseg.recipes.bench.pace import Pace, scaled
 from hyperseg.recipes.bench.plan import Cell, Planned, plan_cells
-from hyperseg.recipes.bench.preparing import described, judge_of, model_of, pace_for, schedule_for
+from hyperseg.recipes.bench.preparing import described, judge_of, model_of, pace_for, sampled_by
 from hyperseg.recipes.bench.rows import Row, read_rows
 from hyperseg.recipes.bench.settings import Asked, BenchSettings, refuse_other
 from hyperseg.recipes.bench.table import groups
@@ -122,8 +122,8 @@ def check_order(
     if begun is not None:
         _refuse_other_data(begun, pictures, root)
     shape = tuple(pictures.x.shape[1:])
-    schedule = schedule_for(settings, shape)
-    planned = plan_cells(asked, schedule, speedups=FASTER)
+    schedule, says, raw = sampled_by(settings, shape)
+    planned = plan_cells(asked, schedule, speedups=FASTER, says=says, raw=raw)
     planned = _tried(planned, asked, lambda name, nfe: try_out(SAMPLERS[name], schedule, nfe, shape))
     return Order(root, settings, planned, pictures, minutes, overwrite)
 

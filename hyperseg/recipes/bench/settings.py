@@ -12,7 +12,7 @@ from hyperseg.recipes.bench.data import PICTURES
 
 ALL = "all"
 NFES = (1000, 100, 50, 20, 10, 8, 5, 4, 2, 1)  # a selection of the survey's
-MANY = 200  # more calls than that by default for methods that add noise only: the others have converged there
+MANY = 200  # more calls than that by default only where noise is added on the way: the others have converged there
 
 
 @settings

@@ -20,7 +20,9 @@ from hyperseg.report.generation import Line, front, pareto_figure, samples_figur
 FEATURES = {"distance": "FD-cls", "score": "IS-cls"}
 
 
-def row(label: str, asked: int, fd: float | None, *, order: int | None = 1, kind: str = "sampler", sd: float = 0.1) -> Row:
+def row(
+    label: str, asked: int, fd: float | None, *, order: int | None = 1, kind: str = "sampler", sd: float = 0.1
+) -> Row:
     return Row(f"{kind}:{label}@{asked}", kind, label, label, "family", asked, asked, fd=fd, fd_sd=sd, order=order)
 
 
