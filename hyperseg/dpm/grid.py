@@ -102,9 +102,12 @@ def make_grid(
 def start(grid: Grid, shape: tuple[int, ...], generator: Generators, *, device: torch.device | str = "cpu") -> Tensor:
     """(B, C, *S) float64 noise to start from, in the coordinates of a `Denoise`."""
     like = torch.empty(shape, dtype=torch.float64, device=device)
-    prior, alpha = grid.schedule.prior, float(grid.alphas[0])
-    own = float(grid.sigmas[0]) if grid.schedule.prior != 1 else prior / alpha
-    return own * noise_like(like, generator)
+    return start_level(grid) * noise_like(like, generator)
+
+
+def start_level(grid: Grid) -> float:
+    """Standard deviation of the noise to start from."""
+    return float(grid.sigmas[0]) if grid.schedule.prior != 1 else 1 / float(grid.alphas[0])
 
 
 def _bend(spacing: str, rho: float) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperseg.backbone import seeded
 from hyperseg.core import SettingError
@@ -17,10 +18,15 @@ from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.network import Denoiser, DenoiserSpec
 from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.objectives.objective import Objective
+from hyperseg.dpm.objectives.times import LossSizes
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.dpm.schedules.schedule import Schedule
+from hyperseg.dpm.schedules.vdm import LearntGamma
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
+from hyperseg.engine.training import Phase
+
+SHAPE_EVERY, SHAPE_LR = 5, 0.02  # of the phase that learns the shape of a schedule
 
 
 @settings
@@ -36,6 +42,7 @@ class DiffusionSettings:
     rise: float = option(0.1, "Share of the steps in which the learning rate rises.", above=0, below=1)
     ema: float = option(0.998, "Decay of the moving average of the weights.", low=0, below=1)
     clip: float | None = option(None, "Predicted clean data are cut to +-clip; none leaves them.", above=0)
+    by_loss: bool = option(False, "Draw times in proportion to the size of the loss there, which stays the same.")
     untold: float = option(0.1, "Share of the samples whose class is not told.", low=0, high=1)
     keep_raw: bool = option(True, "Keep the weights of the last step beside their average.")
 
@@ -48,12 +55,17 @@ class Drawn(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a loss reads, on the device."""
+    """What a loss reads, on the device: (B, C, *S) data and noise; (B,) times, their quantiles and weights, classes."""
 
     x0: Tensor
-    t: Tensor
     noise: Tensor
+    t: Tensor
+    quantile: Tensor
+    weight: Tensor | None
     labels: Tensor | None
+
+
+PerSample = Callable[[Batch], Mapping[str, Tensor]]
 
 
 def train_diffusion(
@@ -88,21 +100,54 @@ def train_diffusion(
     data, sigma_data = data.to(runtime.device), float(data.std())
     with seeded(runtime.seed):
         network = Denoiser(spec).to(runtime.device)
-    loss = objective.loss(schedule, objective.predicts, sigma_data=sigma_data)
-    phase = one_cycle(
-        "denoiser", _mean_of(network, loss), network.parameters(), steps=settings.steps, lr=settings.lr,
-        weight_decay=settings.weight_decay, rise=settings.rise,
-    )  # fmt: skip
+    modules: dict[str, nn.Module] = {"denoiser": network}
+    learnt = None
+    if settings.schedule is None and objective.learnt is not None:
+        modules["gamma"] = learnt = objective.learnt().to(runtime.device)
+        schedule = learnt.live()
+    sizes = LossSizes().to(runtime.device) if settings.by_loss else None
+    if sizes is not None:
+        modules["sizes"] = sizes
+    lost = _per_sample(network, objective.loss(schedule, objective.predicts, sigma_data=sigma_data))
     average = Ema(network, decay=settings.ema)
     train(
-        [phase], _draw(len(data), settings.batch, runtime.seed), settings.steps, modules={"denoiser": network},
-        averages={"denoiser": average}, runtime=runtime, name=name, title=title, end="own",
-        make=_make(data, labels, schedule, objective, settings.untold),
+        _phases(network, learnt, lost, sizes, settings), _draw(len(data), settings.batch, runtime.seed),
+        settings.steps, modules=modules, averages={"denoiser": average}, runtime=runtime, name=name, title=title,
+        end="own", make=_make(data, labels, schedule, objective, sizes, settings.untold),
     )  # fmt: skip
     smooth: Any = average.module
     return DiffusionModel(
-        smooth, spec, schedule, objective.predicts, settings.clip, sigma_data, network if settings.keep_raw else None
-    )
+        smooth, spec, schedule if learnt is None else learnt.cpu().schedule(), objective.predicts, settings.clip,
+        sigma_data, network if settings.keep_raw else None,
+    )  # fmt: skip
+
+
+def _phases(
+    network: Denoiser, learnt: LearntGamma | None, lost: PerSample, sizes: LossSizes | None, settings: DiffusionSettings
+) -> list[Phase]:
+    """One phase for the network, and another where a schedule is learnt: its shape, for a loss that varies less."""
+
+    def mean(batch: Batch) -> dict[str, Tensor]:
+        terms = lost(batch)
+        if sizes is not None:
+            sizes.note(batch.quantile, torch.stack([*terms.values()]).sum(0).detach())
+        return {name: (term if batch.weight is None else term * batch.weight).mean() for name, term in terms.items()}
+
+    def spread(batch: Batch) -> dict[str, Tensor]:
+        # its mean does not depend on the shape, so that its mean square is as small as its variance is
+        return {"spread": lost(batch)["diffusion"].square().mean()}
+
+    if learnt is not None and sizes is not None:
+        raise SettingError("a schedule that is learnt has times drawn evenly: leave by_loss out, or give a schedule.")
+    ends = [] if learnt is None else [weight for weight in (learnt.low, learnt.span) if weight.requires_grad]
+    steps, lr, decay = settings.steps, settings.lr, settings.weight_decay
+    weights = [*network.parameters(), *ends]
+    phases = [one_cycle("denoiser", mean, weights, steps=steps, lr=lr, weight_decay=decay, rise=settings.rise)]
+    if learnt is not None:
+        times = steps // SHAPE_EVERY + 1
+        optimiser = one_cycle("schedule", spread, [learnt.shape], steps=times, lr=SHAPE_LR, weight_decay=0.0)
+        phases.append(replace(optimiser, every=SHAPE_EVERY))
+    return phases
 
 
 def _draw(n: int, batch: int, seed: int) -> Callable[[int], Drawn]:
@@ -122,27 +167,35 @@ def _draw(n: int, batch: int, seed: int) -> Callable[[int], Drawn]:
 
 
 def _make(
-    data: Tensor, labels: Tensor | None, schedule: Schedule, objective: Objective, untold: float
+    data: Tensor,
+    labels: Tensor | None,
+    schedule: Schedule,
+    objective: Objective,
+    sizes: LossSizes | None,
+    untold: float,
 ) -> Callable[[Drawn], Batch]:
     labels = None if labels is None else labels.to(data.device, torch.long)
 
     def make(drawn: Drawn) -> Batch:
-        x0 = data[drawn.which]
-        told = None
+        x0, told, u, weight = data[drawn.which], None, drawn.quantile, None
         if labels is not None:
             hidden = torch.rand(len(x0), device=x0.device) < untold
             told = torch.where(hidden, -1, labels[drawn.which])
-        return Batch(x0, objective.times(schedule, drawn.quantile), torch.randn_like(x0), told)
+        if sizes is not None:
+            u, weight = sizes.bend(u)
+            weight = weight.float()
+        return Batch(x0, torch.randn_like(x0), objective.times(schedule, u), u, weight, told)
 
     return make
 
 
-def _mean_of(network: Denoiser, loss: Loss) -> Callable[[Batch], dict[str, Tensor]]:
-    def mean(batch: Batch) -> dict[str, Tensor]:
-        terms = loss(lambda x, place: network(x, place, batch.labels), batch.x0, batch.t, batch.noise)
-        return {name: term.mean() for name, term in terms.items()}
+def _per_sample(network: Denoiser, loss: Loss) -> PerSample:
+    """The loss terms of a batch, (B,) each."""
 
-    return mean
+    def terms(batch: Batch) -> Mapping[str, Tensor]:
+        return loss(lambda x, place: network(x, place, batch.labels), batch.x0, batch.t, batch.noise)
+
+    return terms
 
 
 def check_data(data: Tensor, spec: DenoiserSpec, labels: Tensor | None) -> None:

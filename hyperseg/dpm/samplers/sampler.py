@@ -12,7 +12,7 @@ from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Denoise, Generators, Sampled
 from hyperseg.dpm.grid import Grid, Spacing
 
-Needs = Literal["share", "squared"]
+Needs = Literal["share", "squared", "residual"]
 
 
 class Sample(Protocol):
