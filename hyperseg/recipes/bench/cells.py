@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 from torch import Tensor
 
+from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.dpm.adapters import Extra
 from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.samplers import SAMPLERS
-from hyperseg.dpm.selection import select_steps
 from hyperseg.engine.progress import counted_progress
 from hyperseg.recipes.bench.data import Pictures
 from hyperseg.recipes.bench.judge import Judge
 from hyperseg.recipes.bench.likelihoods import bound_bits, flow_bits
-from hyperseg.recipes.bench.making import FITTED_ON, Bench, grid_of, in_parts, make_samples, row_of
+from hyperseg.recipes.bench.making import (
+    FITTED_ON,
+    Bench,
+    grid_of,
+    in_parts,
+    make_samples,
+    refused_row,
+    row_of,
+)  # fmt: skip
 from hyperseg.recipes.bench.network import read_model, write_model
 from hyperseg.recipes.bench.plan import Cell
 from hyperseg.recipes.bench.rows import Row, append_row
@@ -81,8 +89,13 @@ def _sample_all(root: Path, cells: Sequence[Cell], bench: Bench, *, quiet: bool)
             done += 1
             progress(min(done, total), total)
 
+        ticking = replace(bench, tick=tick)
         for cell in cells:
-            append_row(root, _sampled(cell, replace(bench, tick=tick)))
+            try:
+                row = _sampled(cell, ticking)
+            except SettingError as error:  # what only this number of calls brings out: the other cells are made
+                row = refused_row(cell, SAMPLERS[cell.method].family, str(error))
+            append_row(root, row)
 
 
 def _sampled(cell: Cell, bench: Bench) -> Row:
@@ -90,6 +103,8 @@ def _sampled(cell: Cell, bench: Bench) -> Row:
     denoise = model.denoise()
     grid = grid_of(sampler, model.schedule, cell.asked)
     if cell.kind == "chosen":
+        from hyperseg.dpm.selection import select_steps
+
         generator = torch.Generator(bench.device).manual_seed(bench.seed)
         grid = select_steps(denoise, bench.data[:FITTED_ON].double(), model.schedule, grid.steps, generator=generator)
     grid = grid.to(bench.device)

@@ -23,7 +23,7 @@ from hyperseg.recipes.bench.rows import Row, packed
 if TYPE_CHECKING:
     from hyperseg.dpm.model import DiffusionModel
 
-VALUES = 2**21  # of a batch: what a CPU's caches and a card's memory both bear
+VALUES, CARD_VALUES = 2**14, 2**22  # of a batch: what the caches of a CPU and the memory of a card bear
 SHOWN = 10  # samples of a cell that are kept as pictures
 FITTED_ON = 256  # training samples that a sampler looks at before it begins
 OTHER = 7919  # between the seeds of starting noise and of noise on the way
@@ -70,7 +70,8 @@ class Bench:
     @property
     def most(self) -> int:
         """Samples at a time."""
-        return max(VALUES // self.data[0].numel(), 1)
+        values = CARD_VALUES if self.device.startswith("cuda") else VALUES
+        return max(values // self.data[0].numel(), 1)
 
     @property
     def parts(self) -> int:
@@ -146,6 +147,11 @@ def row_of(cell: Cell, made: Made, bench: Bench, *, family: str, spacing: str, o
         **common, fd=scores.fd, fd_sd=scores.fd_sd, inception=scores.inception, precision=scores.precision,
         recall=scores.recall, strip=strip,
     )  # fmt: skip
+
+
+def refused_row(cell: Cell, family: str, why: str) -> Row:
+    """A cell that could not be made, and why."""
+    return Row(cell.key, cell.kind, cell.method, cell.label, family, cell.asked, cell.calls, note=why)
 
 
 def ready(sampler: Sampler, denoise: Denoise, data: Tensor, grid: Grid, *, seed: int) -> Sample:

@@ -15,6 +15,7 @@ from hyperseg.dpm.schedules.schedule import Schedule
 from hyperseg.recipes.bench.settings import MANY, NFES, Asked
 
 Kind = Literal["sampler", "raw", "chosen", "speed-up"]
+FREE = "training-free"  # how the families begin that the survey counts among the speed-ups
 EXTRA = "diffusion"  # the extra of this package with optional samplers
 RAW_LABEL, CHOSEN_LABEL = "raw weights", "steps chosen"
 
@@ -146,8 +147,9 @@ def _check_known(name: str, speedups: Mapping[str, Any]) -> None:
 
 
 def _for_many(sampler: Sampler) -> bool:
-    """Whether many calls are what it is made for: noise is added on the way, and nothing was fitted to need fewer."""
-    return sampler.order is None and sampler.needs is None and sampler.fit is None
+    """Whether many calls are what it is made for: a process with noise that the survey's speed-ups begin from."""
+    faster = sampler.family.startswith(FREE) or sampler.needs or sampler.fit or sampler.package
+    return sampler.order is None and not faster
 
 
 def _of_sampler(sampler: Sampler, nfes: Sequence[int], schedule: Schedule, asked: Asked) -> list[Cell]:

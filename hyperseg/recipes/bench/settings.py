@@ -25,7 +25,7 @@ class BenchSettings:
         None, "Noise schedule; by default the one that the objective goes with.", shown="schedule"
     )
     samples: int = option(500, "How many samples are made and judged in every cell.", low=16, shown="samples")
-    steps: int = option(3000, "Training steps of the network.", low=1, shown="train-steps")
+    steps: int = option(4000, "Training steps of the network.", low=1, shown="train-steps")
     inception: str = option(
         "", "Weights of Inception (FID and IS); by default a classifier is trained on the data.", shown="inception"
     )
