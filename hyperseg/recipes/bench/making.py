@@ -164,12 +164,12 @@ def ready(sampler: Sampler, denoise: Denoise, data: Tensor, grid: Grid, *, seed:
     return sampler.sample
 
 
-def try_out(sampler: Sampler, schedule: Schedule, nfe: int, shape: tuple[int, ...]) -> None:
+def try_out(sampler: Sampler, schedule: Schedule, nfe: int, data: Tensor) -> None:
     """Run a sampler on a network that says zero: what it refuses is refused before any training.
 
     Args:
         nfe: the fewest calls that it will be asked for.
-        shape: (C, *S) of a sample.
+        data: (n, C, *S) some of the data.
 
     Raises:
         SettingError: whatever the sampler has against schedule, steps or packages.
@@ -180,8 +180,8 @@ def try_out(sampler: Sampler, schedule: Schedule, nfe: int, shape: tuple[int, ..
         besides = {} if sampler.needs is None else {sampler.needs: torch.full_like(x, 0.5)}
         return Prediction(torch.zeros_like(x), **besides)
 
-    sample = ready(sampler, nothing, torch.zeros(2, *shape, dtype=torch.float64), grid, seed=0)
-    sample(nothing, start(grid, (1, *shape), generator), grid, generator=generator)
+    sample = ready(sampler, nothing, data.double(), grid, seed=0)
+    sample(nothing, start(grid, (1, *data.shape[1:]), generator), grid, generator=generator)
 
 
 def _ticking(denoise: Denoise, tick: Tick) -> Denoise:

@@ -104,7 +104,7 @@ def check_order(
     folder: Path | None, resume: bool, overwrite: bool,
 ) -> Order:  # fmt: skip
     """Everything that can be refused is refused here; nothing is written. See `bench_samplers`."""
-    from hyperseg.recipes.bench.making import try_out
+    from hyperseg.recipes.bench.making import FITTED_ON, try_out
 
     wanted = {**({} if data is None else {"data": data}), **given}
     usual = BenchSettings()
@@ -124,7 +124,8 @@ def check_order(
     shape = tuple(pictures.x.shape[1:])
     schedule, says, raw = sampled_by(settings, shape)
     planned = plan_cells(asked, schedule, speedups=FASTER, says=says, raw=raw)
-    planned = _tried(planned, asked, lambda name, nfe: try_out(SAMPLERS[name], schedule, nfe, shape))
+    some = pictures.x[:FITTED_ON]
+    planned = _tried(planned, asked, lambda name, nfe: try_out(SAMPLERS[name], schedule, nfe, some))
     return Order(root, settings, planned, pictures, minutes, overwrite)
 
 
@@ -145,7 +146,7 @@ def _tried(planned: Planned, asked: Asked, try_one: Callable[[str, int], None]) 
             try_one(name, fewest)
         except SettingError as error:
             if asked.methods:
-                raise
+                raise SettingError(f"{name} cannot be used here: {error}") from error
             refused[name] = str(error)
     cells = tuple(cell for cell in planned.cells if cell.method not in refused)
     left = tuple(f"left out: {name}: {why}" for name, why in refused.items())
