@@ -39,9 +39,8 @@ def bound_bits(
         return None
     x = held_out[:HELD_OUT].double()
     generator = torch.Generator(x.device).manual_seed(seed)
-    variance = sampler.variance
-    if callable(variance):
-        variance = variance(denoise, data, grid, torch.Generator(x.device).manual_seed(seed))
+    given = sampler.variance
+    variance = given(denoise, data, grid, torch.Generator(x.device).manual_seed(seed)) if callable(given) else given
     found = variational_bound(denoise, x, grid, generator=generator, variance=variance, bins=levels)
     return float(bits_per_dim(found.nats.mean(), x[0].numel()))
 
