@@ -14,7 +14,11 @@ from hyperseg.dpm.denoise import Denoise, Prediction
 from hyperseg.dpm.grid import make_grid
 from hyperseg.dpm.likelihood.bits import bits_per_dim
 from hyperseg.dpm.likelihood.bound import Bound, continuous_bound, variational_bound
+from hyperseg.dpm.likelihood.reverse import Variance, log_gaussian
+from hyperseg.dpm.samplers.stochastic.analytic import estimate_gammas, optimal_variance
+from hyperseg.dpm.samplers.stochastic.jump import jumps, posterior
 from hyperseg.dpm.schedules import SCHEDULES
+from hyperseg.dpm.schedules.schedule import discrete
 
 ANISOTROPIC = gaussian([1.0, 0.3, 0.1, 0.03, 0.01], seed=1)
 
@@ -32,21 +36,21 @@ def gap(data: Mixture, found: Bound, x: torch.Tensor) -> tuple[float, float]:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("data", [ANISOTROPIC, blobs()], ids=["gaussian", "mixture"])
 def test_the_continuous_bound_of_a_perfect_denoiser_is_exact(schedule: str, data: Mixture) -> None:
-    x = data.draw(4000, seeded())
+    x = data.draw(3000, seeded())
     # from little noise on, where the last term costs nothing
     grid = make_grid(SCHEDULES[schedule], 30, last=0.004, zero=False)
     found = continuous_bound(data.denoiser(), x, grid, generator=seeded(1), repeats=2, antithetic=True)
     mean, error = gap(data, found, x)
-    assert abs(mean) < 3 * error < 0.09, (mean, error)
+    assert abs(mean) < 3 * error < 0.1, (mean, error)
 
 
 def test_the_continuous_bound_of_a_mixture_within_a_hundredth_of_a_bit() -> None:
     data = blobs()
-    x, grid = data.draw(20_000, seeded()), make_grid(SCHEDULES["edm"], 40, zero=False)
+    x, grid = data.draw(12_000, seeded()), make_grid(SCHEDULES["edm"], 40, zero=False)
     mean, error = gap(
         data, continuous_bound(data.denoiser(), x, grid, generator=seeded(1), repeats=2, antithetic=True), x
     )
-    assert error < 0.01
+    assert error < 0.013
     assert abs(mean) < 0.01
 
 
@@ -180,8 +184,6 @@ def test_uniform_noise_of_256_levels_has_8_bits() -> None:
 
 @pytest.mark.parametrize("bins", [2, 17, 256])
 def test_the_probabilities_of_all_levels_sum_to_one(bins: int) -> None:
-    from hyperseg.dpm.likelihood.reverse import log_gaussian
-
     every = torch.linspace(-1, 1, bins, dtype=torch.float64)
     for mean, std in ((0.0, 0.01), (0.97, 0.3), (-1.5, 0.05), (0.3, 4.0)):
         logs = log_gaussian(every, torch.tensor(mean).double(), torch.tensor(std**2).double(), bins)
@@ -216,3 +218,48 @@ def test_what_cannot_be_done_is_refused() -> None:
         variational_bound(uniform_denoiser(), x, grid, generator=seeded(), variance="tiny")
     with pytest.raises(SettingError, match="two or more noise levels"):
         continuous_bound(uniform_denoiser(), x, make_grid(SCHEDULES["edm"], 1), generator=seeded())
+
+
+@pytest.mark.parametrize("variance", ["small", "large"])
+def test_it_is_the_bound_of_the_textbook(variance: Literal["small", "large"]) -> None:
+    data, steps = blobs(), 12
+    schedule = discrete("short", torch.linspace(0.02, 0.4, steps, dtype=torch.float64))
+    abars, x = schedule.abars(), data.draw(5, seeded())
+    grid = make_grid(schedule, steps, "trailing", on_steps=True)
+    found = variational_bound(data.denoiser(), x, grid, generator=seeded(7), variance=variance)
+
+    noise, before = seeded(7), torch.cat([torch.ones(1), abars[:-1]])
+    betas, small = 1 - abars / before, (1 - before) / (1 - abars) * (1 - abars / before)
+    total = 0.5 * (abars[-1] * x**2 + (1 - abars[-1]) - 1 - (1 - abars[-1]).log())
+    for t in range(steps - 1, -1, -1):
+        state = abars[t].sqrt() * x + (1 - abars[t]).sqrt() * torch.randn(x.shape, generator=noise, dtype=x.dtype)
+        ratio = ((1 - abars[t]) / abars[t]).sqrt().expand(len(x))
+        x0 = data.denoiser()(state / abars[t].sqrt(), ratio).x0
+
+        def mean(clean: torch.Tensor, t: int = t, state: torch.Tensor = state) -> torch.Tensor:
+            of_state = (1 - betas[t]).sqrt() * (1 - before[t]) / (1 - abars[t])
+            return before[t].sqrt() * betas[t] / (1 - abars[t]) * clean + of_state * state
+
+        if t > 0:
+            var = small[t] if variance == "small" else betas[t]
+            gap = mean(x) - mean(x0)
+            total = total + 0.5 * ((var / small[t]).log() + small[t] / var - 1 + gap**2 / var)
+        else:
+            total = total + 0.5 * (2 * math.pi * betas[0]).log() + (x - mean(x0)) ** 2 / (2 * betas[0])
+    torch.testing.assert_close(found.each, total, rtol=1e-9, atol=1e-9)
+
+
+def test_one_fitted_variance_for_all_dimensions_beats_both_fixed_ones_at_few_steps() -> None:
+    data = blobs(dims=4)
+    x, some = data.draw(400, seeded()), data.draw(400, seeded(1))
+    for steps in (6, 12, 30):
+        grid = make_grid(SCHEDULES["linear"], steps, "trailing")
+        gammas = estimate_gammas(data.denoiser(), some, grid, seeded(2))
+        ways = [j for j in jumps(grid) if j.now > 0]
+        fitted = torch.tensor([float(optimal_variance(j.now, j.then, posterior(j), gammas[j.now])) for j in ways])
+        names: dict[str, Variance] = {"small": "small", "large": "large", "fitted": fitted.double()}
+        gaps = {
+            name: gap(data, variational_bound(data.denoiser(), x, grid, generator=seeded(3), variance=v), x)[0]
+            for name, v in names.items()
+        }
+        assert 0 < gaps["fitted"] < min(gaps["small"], gaps["large"]), (steps, gaps)

@@ -46,6 +46,17 @@ def dequantise(x: Tensor, *, generator: Generators, bins: int = 256) -> Tensor:
     return (whole + uniform_like(whole, generator)) / bins * 2 - 1
 
 
+def single(x: Tensor, generator: Generators) -> Tensor:
+    """The first sample of a batch (1, C, *S), for noise that all of it shares.
+
+    Raises:
+        SettingError: there is a generator for each sample.
+    """
+    if not isinstance(generator, torch.Generator):
+        raise SettingError("noise that all samples share comes from one generator, not from one for each.")
+    return x[:1]
+
+
 def uniform_like(x: Tensor, generator: Generators) -> Tensor:
     """Uniform noise on [0, 1) of x's shape, type and device; see `noise_like` for generators."""
     if isinstance(generator, torch.Generator):

@@ -16,7 +16,7 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, noise_like, per_sample
 from hyperseg.dpm.grid import Grid, start_level
-from hyperseg.dpm.likelihood.bits import uniform_like
+from hyperseg.dpm.likelihood.bits import single, uniform_like
 from hyperseg.dpm.likelihood.reverse import Variance, log_gaussian, reverse_step
 
 
@@ -104,7 +104,9 @@ def continuous_bound(
 
     Args:
         terms: noise levels for each sample, evenly spread over the grid from a random start; None for as many as it has
-            steps. The rest as for `variational_bound`.
+            steps.
+        shared: as for `variational_bound`; levels are then in the middle of even parts of the grid, as a start that is
+            shared would be an error that is shared. The rest as for `variational_bound`.
 
     Source: Kingma et al., "Variational Diffusion Models", NeurIPS 2021, eq. 11 to 17 and appendix I.1.
     """
@@ -121,7 +123,8 @@ def continuous_bound(
         x0 = call(x + sigmas[-1] * noise, sigmas[-1]).x0
         return -log_gaussian(x, x0, levels[-1] ** 2, bins)
 
-    return _estimate(denoise, x, grid, rate, last, generator, terms or len(levels) - 1, repeats, antithetic, shared)
+    count = terms or len(levels) - 1
+    return _estimate(denoise, x, grid, rate, last, generator, count, repeats, antithetic, shared, middle=shared)
 
 
 def _levels(grid: Grid) -> tuple[Tensor, Tensor]:
@@ -135,7 +138,7 @@ def _levels(grid: Grid) -> tuple[Tensor, Tensor]:
 def _estimate(
     denoise: Denoise, x: Tensor, grid: Grid, term: Callable[[Counted, Tensor, Tensor], Tensor],
     last: Callable[[Counted, Tensor], Tensor], generator: Generators, terms: int | None, repeats: int, antithetic: bool,
-    shared: bool,
+    shared: bool, *, middle: bool = False,
 ) -> Bound:  # fmt: skip
     """L_T, the terms at places between 0 and the number of steps, and the last term; the mean over repeats."""
     if repeats < 1 or (terms is not None and terms < 1) or (antithetic and repeats % 2):
@@ -143,16 +146,16 @@ def _estimate(
             f"a bound has at least 1 term and 1 repeat, and an even number of antithetic repeats; "
             f"got {terms} terms and {repeats} repeats."
         )
-    if shared and not isinstance(generator, torch.Generator):
-        raise SettingError("noise that all samples share comes from one generator, not from one for each.")
     call, steps, draws = Counted(denoise), int((grid.sigmas > 0).sum()) - 1, []
     sigma, prior = float(grid.sigmas[0]), start_level(grid)
     first = ((x**2 + sigma**2) / prior**2 - 1) / 2 - math.log(sigma / prior)
     total = torch.zeros_like(x)
     with torch.no_grad():
         for _ in range(repeats // 2 if antithetic else repeats):
-            count, one = terms or steps, x[:1] if shared else x
-            begin = 0 * one.flatten(1)[:, 0] if terms is None else uniform_like(one.flatten(1)[:, 0], generator)
+            count, one = terms or steps, single(x, generator) if shared else x
+            begin = 0 * one.flatten(1)[:, 0] + middle / 2
+            if terms is not None and not middle:
+                begin = uniform_like(begin, generator)
             found = torch.zeros_like(x)
             for j in range(count + 1):
                 noise, place = noise_like(one, generator), (begin + j) * (steps / count)

@@ -12,6 +12,7 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, noise_like
 from hyperseg.dpm.grid import Grid, start_level
+from hyperseg.dpm.likelihood.bits import single
 from hyperseg.dpm.parameterisation import SIGMA_DATA
 
 
@@ -31,7 +32,7 @@ class LogDensity(NamedTuple):
 
 def log_density(
     denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators, probes: int = 1, exact: bool = False,
-    sigma_data: float = SIGMA_DATA,
+    shared: bool = False, sigma_data: float = SIGMA_DATA,
 ) -> LogDensity:  # fmt: skip
     """log p(x), the equation being solved from data to noise through the levels of the grid.
 
@@ -40,7 +41,7 @@ def log_density(
     Hutchinson's estimator: its mean over random signs is right, whatever their number.
 
     Levels even in log(sigma) suit it ("lu"). 50 of them are within 0.01 bits of each dimension for smooth densities.
-    For a map, see `hyperseg.dpm.likelihood.bound`: that costs a third and tells of the bands.
+    For a map, `hyperseg.dpm.likelihood.surprise` costs a third or less, orders spectra better and tells of the bands.
 
     Args:
         denoise: has to be differentiable in x. Weights get no gradients.
@@ -48,6 +49,7 @@ def log_density(
         generator: of the signs; one, or one for each sample.
         probes: random signs for each sample, the same at all levels.
         exact: the trace is taken dimension by dimension, as many backward passes as a sample has dimensions.
+        shared: all samples get the same signs (of one generator): differences of densities are far more exact.
         sigma_data: standard deviation of the data, roughly. It changes the error of the solution, not its limit.
 
     Raises:
@@ -66,7 +68,7 @@ def log_density(
     if len(levels) < 2:
         raise SettingError("a density needs a grid of two or more noise levels above 0: ask for more steps.")
     call, dims = Counted(denoise), x[0].numel()
-    signs = _unit_vectors(x) if exact else torch.stack([noise_like(x, generator).sign() for _ in range(probes)])
+    signs = _unit_vectors(x) if exact else _random_signs(x, generator, probes, shared=shared)
     places, scales = levels.log(), (sigma_data**2 + levels**2).sqrt()
     state = x / scales[0]
     slopes: list[Tensor] = []
@@ -105,6 +107,12 @@ def _answer(call: Counted, x: Tensor, level: float, signs: Tensor) -> tuple[Tens
             (back,) = torch.autograd.grad(x0, x, probe, retain_graph=i + 1 < len(signs))
             traces.append((back * probe).flatten(1).sum(1))
     return x0.detach(), torch.stack(traces)
+
+
+def _random_signs(x: Tensor, generator: Generators, probes: int, *, shared: bool) -> Tensor:
+    """(P, B, C, *S) of 1 and -1."""
+    one = single(x, generator) if shared else x
+    return torch.stack([noise_like(one, generator).sign().expand_as(x) for _ in range(probes)])
 
 
 def _unit_vectors(x: Tensor) -> Tensor:

@@ -23,8 +23,9 @@ def reverse_step(
     """The variance that a step from noise t to noise s has if the clean data are known, and the one of the model.
 
     "small" is the former, "large" that of the forward step, "share" lies between them where the network says, and
-    "squared" and "residual" add to the former what a second head says of the clean data (SN- and NPR-DDPM). The last step, to no noise at
-    all, has small = 0: "small" is then "large" too, and "share" begins at the variance of the step before.
+    "squared" and "residual" add to the former what a second head says of the clean data (SN- and NPR-DDPM). The last
+    step, to no noise at all, has small = 0: "small" is then "large" too, and "share" begins at the variance of the step
+    before.
 
     Args:
         told: of the network for x.
@@ -60,7 +61,8 @@ def reverse_step(
             return least, least + (keep * t) ** 2 * _said(told.residual, "residual").clamp(min=LEAST)
         case _:
             raise SettingError(
-                f"the variance of a step is small, large, share, squared, residual or a number for each, got {variance!r}."
+                "the variance of a step is small, large, share, squared, residual or a number for each, "
+                f"got {variance!r}."
             )
 
 
