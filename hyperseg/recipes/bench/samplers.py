@@ -26,7 +26,7 @@ from hyperseg.recipes.bench.plan import Cell, Planned, plan_cells
 from hyperseg.recipes.bench.preparing import described, judge_of, model_of, pace_for, sampled_by
 from hyperseg.recipes.bench.rows import Row, read_rows
 from hyperseg.recipes.bench.settings import Asked, BenchSettings, refuse_other
-from hyperseg.recipes.bench.table import groups
+from hyperseg.recipes.bench.showing.table import groups
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def _tried(planned: Planned, asked: Asked, try_one: Callable[[str, int], None]) 
 def _worked_off(order: Order, runtime: Runtime) -> Benched:
     """Train, make every cell that is not there yet, and write what there is to look at."""
     from hyperseg.recipes.bench.cells import make_cells
-    from hyperseg.recipes.bench.page import write_results
+    from hyperseg.recipes.bench.showing.page import write_results
     from hyperseg.recipes.run.outputs import threads, versions
 
     root, planned, pictures = order.root, order.planned, order.pictures
