@@ -66,7 +66,6 @@ WORDS = {
     "backbone.decoder": ("linear",),  # how values are interpolated
     "medical.explain": ("linear",),
     "dpm.parameterisation": ("edm",),  # what a network says
-    "engine.step.adam": ("eps",),  # key of an optimiser's group
 }
 CONVOLUTION = re.compile(r"(Lazy)?Conv(Transpose)?[123]d|conv(_transpose)?[123]d|convolution")
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "managers"}
@@ -222,7 +221,7 @@ def excused(path: Path, name: str) -> bool:
 
     What a network says ("eps", "v") is also what the objective is called that teaches it.
     """
-    if name in get_args(Predicts) and name not in SCHEDULES and module_of(path).startswith("hyperseg.dpm"):
+    if name in get_args(Predicts) and name not in SCHEDULES:
         return True
     return name in WORDS.get(module_of(path).removeprefix("hyperseg."), ())
 

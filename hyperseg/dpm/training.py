@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperseg.backbone import seeded
 from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
-from hyperseg.dpm.losses.loss import Loss
+from hyperseg.dpm.batches import Batch, PerSample, check_data, draw, make_batch, terms_of
 from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.network import Denoiser, DenoiserSpec
 from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.objectives.objective import Objective
+from hyperseg.dpm.objectives.times import LossSizes
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.dpm.schedules.schedule import Schedule
+from hyperseg.dpm.schedules.vdm import LearntGamma
 from hyperseg.engine.ema import Ema
-from hyperseg.engine.one_cycle import one_cycle, step_generator, train
+from hyperseg.engine.one_cycle import one_cycle, train
+from hyperseg.engine.training import Phase
+
+AVERAGED = 0.998  # usual decay of the moving average of the weights
+SHAPE_EVERY, SHAPE_LR = 5, 0.02  # of the phase that learns the shape of a schedule
 
 
 @settings
@@ -34,26 +40,11 @@ class DiffusionSettings:
     lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0)
     weight_decay: float = option(0.0, "Of AdamW.", low=0)
     rise: float = option(0.1, "Share of the steps in which the learning rate rises.", above=0, below=1)
-    ema: float = option(0.998, "Decay of the moving average of the weights.", low=0, below=1)
+    ema: float = option(AVERAGED, "Decay of the moving average of the weights.", low=0, below=1)
     clip: float | None = option(None, "Predicted clean data are cut to +-clip; none leaves them.", above=0)
+    by_loss: bool = option(False, "Draw times in proportion to the size of the loss there, which stays the same.")
     untold: float = option(0.1, "Share of the samples whose class is not told.", low=0, high=1)
     keep_raw: bool = option(True, "Keep the weights of the last step beside their average.")
-
-
-class Drawn(NamedTuple):
-    """What the host draws for a step: (B,) which samples, and (B,) float64 quantiles of their times."""
-
-    which: Tensor
-    quantile: Tensor
-
-
-class Batch(NamedTuple):
-    """What a loss reads, on the device."""
-
-    x0: Tensor
-    t: Tensor
-    noise: Tensor
-    labels: Tensor | None
 
 
 def train_diffusion(
@@ -88,82 +79,54 @@ def train_diffusion(
     data, sigma_data = data.to(runtime.device), float(data.std())
     with seeded(runtime.seed):
         network = Denoiser(spec).to(runtime.device)
-    loss = objective.loss(schedule, objective.predicts, sigma_data=sigma_data)
-    phase = one_cycle(
-        "denoiser", _mean_of(network, loss), network.parameters(), steps=settings.steps, lr=settings.lr,
-        weight_decay=settings.weight_decay, rise=settings.rise,
-    )  # fmt: skip
+    modules: dict[str, nn.Module] = {"denoiser": network}
+    learnt = None
+    if settings.schedule is None and objective.learnt is not None:
+        modules["gamma"] = learnt = objective.learnt().to(runtime.device)
+        schedule = learnt.live()
+    sizes = LossSizes().to(runtime.device) if settings.by_loss else None
+    if sizes is not None:
+        modules["sizes"] = sizes
+    lost = terms_of(network, objective.loss(schedule, objective.predicts, sigma_data=sigma_data))
     average = Ema(network, decay=settings.ema)
     train(
-        [phase], _draw(len(data), settings.batch, runtime.seed), settings.steps, modules={"denoiser": network},
-        averages={"denoiser": average}, runtime=runtime, name=name, title=title, end="own",
-        make=_make(data, labels, schedule, objective, settings.untold),
+        _phases(network, learnt, lost, sizes, settings), draw(len(data), settings.batch, runtime.seed),
+        settings.steps, modules=modules, averages={"denoiser": average}, runtime=runtime, name=name, title=title,
+        end="own", make=make_batch(data, labels, schedule, objective.times, untold=settings.untold, sizes=sizes),
     )  # fmt: skip
     smooth: Any = average.module
     return DiffusionModel(
-        smooth, spec, schedule, objective.predicts, settings.clip, sigma_data, network if settings.keep_raw else None
-    )
+        smooth, spec, schedule if learnt is None else learnt.cpu().schedule(), objective.predicts, settings.clip,
+        sigma_data, network if settings.keep_raw else None,
+    )  # fmt: skip
 
 
-def _draw(n: int, batch: int, seed: int) -> Callable[[int], Drawn]:
-    """Samples, and quantiles of times, one in each of `batch` equal parts of [0, 1).
+def _phases(
+    network: Denoiser, learnt: LearntGamma | None, lost: PerSample, sizes: LossSizes | None, settings: DiffusionSettings
+) -> list[Phase]:
+    """One phase for the network, and another where a schedule is learnt: its shape, for a loss that varies less."""
 
-    Differs: times of a batch are stratified, as in Kingma et al., "Variational Diffusion Models", NeurIPS 2021,
-        whatever the loss: its mean is the same and varies less.
-    """
-
-    def batches(step: int) -> Drawn:
-        generator = step_generator(seed, step)
-        index = torch.randint(n, (batch,), generator=generator)
-        within = torch.rand(batch, generator=generator, dtype=torch.float64)
-        return Drawn(index, (torch.arange(batch) + within) / batch)
-
-    return batches
-
-
-def _make(
-    data: Tensor, labels: Tensor | None, schedule: Schedule, objective: Objective, untold: float
-) -> Callable[[Drawn], Batch]:
-    labels = None if labels is None else labels.to(data.device, torch.long)
-
-    def make(drawn: Drawn) -> Batch:
-        x0 = data[drawn.which]
-        told = None
-        if labels is not None:
-            hidden = torch.rand(len(x0), device=x0.device) < untold
-            told = torch.where(hidden, -1, labels[drawn.which])
-        return Batch(x0, objective.times(schedule, drawn.quantile), torch.randn_like(x0), told)
-
-    return make
-
-
-def _mean_of(network: Denoiser, loss: Loss) -> Callable[[Batch], dict[str, Tensor]]:
     def mean(batch: Batch) -> dict[str, Tensor]:
-        terms = loss(lambda x, place: network(x, place, batch.labels), batch.x0, batch.t, batch.noise)
-        return {name: term.mean() for name, term in terms.items()}
+        terms = lost(batch)
+        if sizes is not None:
+            sizes.note(batch.quantile, torch.stack([*terms.values()]).sum(0).detach())
+        return {name: (term if batch.weight is None else term * batch.weight).mean() for name, term in terms.items()}
 
-    return mean
+    def spread(batch: Batch) -> dict[str, Tensor]:
+        # its mean does not depend on the shape, so that its mean square is as small as its variance is
+        return {"spread": lost(batch)["diffusion"].square().mean()}
 
-
-def check_data(data: Tensor, spec: DenoiserSpec, labels: Tensor | None) -> None:
-    """Raise SettingError unless data and labels can train the network."""
-    channels, ndim = spec.backbone.in_channels, spec.backbone.conv.ndim
-    if data.ndim != ndim + 2 or data.shape[1] != channels or not len(data) or data.dtype != torch.float32:
-        raise SettingError(
-            f"this network learns from float32 data (n, {channels}, and {ndim} more axes), got {data.dtype} of shape "
-            f"{tuple(data.shape)}."
-        )
-    if not bool(data.isfinite().all()):
-        raise SettingError("the training data hold NaN or infinity: leave those samples out.")
-    if labels is None:
-        return
-    if not spec.n_classes:
-        raise SettingError("labels were given to a network that is told no classes: leave them out, or set n_classes.")
-    if labels.shape != data.shape[:1] or int(labels.max()) >= spec.n_classes:
-        raise SettingError(
-            f"labels are one of 0 to {spec.n_classes - 1} (-1 for none) for each of {len(data)} samples, got "
-            f"{len(labels)} up to {int(labels.max())}."
-        )
+    if learnt is not None and sizes is not None:
+        raise SettingError("a schedule that is learnt has times drawn evenly: leave by_loss out, or give a schedule.")
+    ends = [] if learnt is None else [weight for weight in (learnt.low, learnt.span) if weight.requires_grad]
+    steps, lr, decay = settings.steps, settings.lr, settings.weight_decay
+    weights = [*network.parameters(), *ends]
+    phases = [one_cycle("denoiser", mean, weights, steps=steps, lr=lr, weight_decay=decay, rise=settings.rise)]
+    if learnt is not None:
+        times = steps // SHAPE_EVERY + 1
+        optimiser = one_cycle("schedule", spread, [learnt.shape], steps=times, lr=SHAPE_LR, weight_decay=0.0)
+        phases.append(replace(optimiser, every=SHAPE_EVERY))
+    return phases
 
 
 def check_objective(objective: Objective, spec: DenoiserSpec, schedule: Schedule) -> None:
