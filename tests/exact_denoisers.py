@@ -11,11 +11,14 @@ from hyperseg.dpm.denoise import Denoise, Prediction, per_sample
 
 
 def gaussian(std: float = 0.5, mean: float = 0.0) -> Denoise:
-    """Data of any shape, each value of its own N(mean, std^2)."""
+    """Data of any shape, each value of its own N(mean, std^2); all that a network may say is said."""
 
     def denoise(x: Tensor, sigma: Tensor) -> Prediction:
-        keep = std**2 / (std**2 + per_sample(sigma, x) ** 2)
-        return Prediction(mean + keep * (x - mean))
+        level = per_sample(sigma, x)
+        keep = std**2 / (std**2 + level**2)
+        x0 = mean + keep * (x - mean)
+        residual = keep + 0 * x
+        return Prediction(x0, 0.5 + 0 * x, ((x - x0) / level) ** 2 + residual, residual)
 
     return denoise
 

@@ -17,6 +17,7 @@ import pytest
 
 import hyperseg
 from hyperseg.data.splits import SPLITS
+from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.parameterisation import Predicts
 from hyperseg.dpm.samplers import SAMPLERS
@@ -47,6 +48,7 @@ TABLES = (
     (FORMATS, "hyperseg.io.formats"),
     (SCHEDULES, "hyperseg.dpm.schedules"),
     (SAMPLERS, "hyperseg.dpm.samplers"),
+    (FASTER, "hyperseg.dpm.faster"),
     (OBJECTIVES, "hyperseg.dpm.objectives"),
 )
 MOST_FILES = 16

@@ -154,6 +154,10 @@ def test_a_lowered_grid_has_as_many_steps_from_the_level_down() -> None:
     )
     steady = low.sigmas[1:-1].log().diff()
     torch.testing.assert_close(steady, steady[0].expand(len(steady)))
+    for n in (2, 3, 5):  # even in time, the lowest level of few steps is not low
+        few = lowered(make_grid(VP, n, "trailing"), 0.3)
+        assert few.steps == n + 1
+        assert float(few.sigmas[-2]) <= 0.003 + 1e-9
     one = lowered(make_grid(VP, 1), 0.7)
     assert one.sigmas[1:].tolist() == pytest.approx([0.7, 0.0])
 

@@ -14,6 +14,7 @@ from hyperseg.dpm.denoise import Denoise, Generators, Sampled
 from hyperseg.dpm.grid import Grid, Spacing
 
 Needs = Literal["share", "squared", "residual"]
+Variance = Literal["small", "large", "share", "squared", "residual"]
 REMEDY = 'pip install "hyperseg[diffusion]"'
 
 
@@ -51,6 +52,8 @@ class Sampler:
         fit: (denoise, data (n, C, *S), grid, generator) -> the function, for what has to look at network and data
             before it samples; those calls are no part of the NFE.
         package: an optional package that it needs.
+        variance: of its reverse steps, as `hyperseg.dpm.likelihood.bound.variational_bound` takes it, or what finds the
+            variances of a grid's levels as `fit` finds the function; None where its steps are no reverse process.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Sampler:
     needs: Needs | None = None
     fit: Callable[[Denoise, Tensor, Grid, Generators], Sample] | None = None
     package: str | None = None
+    variance: Variance | Callable[[Denoise, Tensor, Grid, Generators], Tensor] | None = None
 
     def check(self) -> None:
         """Raise SettingError, with what to do, where a package that it needs is missing; for before any long work."""

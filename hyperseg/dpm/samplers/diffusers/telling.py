@@ -18,7 +18,7 @@ Make = Callable[..., Any]
 
 def by_level(make: Make, grid: Grid, levels: list[float]) -> Told:
     """One call at each level but the last: most multistep schedulers. Times are told as levels."""
-    scheduler = _counted(make(), len(levels) - 1)
+    scheduler = _short(make, len(levels) - 1)
     scheduler.sigmas = _doubles(levels)
     scheduler.timesteps = _doubles(levels[:-1])
     scheduler.is_scale_input_called = True  # what that would scale has been scaled
@@ -83,14 +83,16 @@ def by_schedule(make: Make, grid: Grid, levels: list[float]) -> Told:
             "make_grid(..., on_steps=True)."
         )
     scheduler = make(num_train_timesteps=len(abars) + 1, original_inference_steps=len(abars))
-    scheduler = _counted(scheduler, len(places))
+    scheduler.set_timesteps(len(places))
+    scheduler.set_begin_index(0)
     scheduler.alphas_cumprod = torch.cat([torch.ones(1, dtype=torch.float64), abars])
     scheduler.timesteps = places.round().long()
     return Told(scheduler, levels)
 
 
-def _counted(scheduler: Any, steps: int) -> Any:
-    """Ready for its first step, of so many."""
+def _short(make: Make, steps: int) -> Any:
+    """Ready for its first step of so many; with a schedule of its own as short as can be, as it is not used."""
+    scheduler = make(num_train_timesteps=max(steps, 2))
     scheduler.set_timesteps(steps)
     scheduler.set_begin_index(0)
     return scheduler
@@ -103,7 +105,7 @@ def _with_process(scheduler: Any, levels: list[float]) -> Told:
 
 
 def _halves(make: Make, levels: list[float], half: list[float], extra: dict[str, list[float]]) -> Told:
-    scheduler, last = _counted(make(), len(levels) - 1), int(levels[-1] == 0)
+    scheduler, last = _short(make, len(levels) - 1), int(levels[-1] == 0)
     visited = [level for pair in zip(levels[:-1], half, strict=True) for level in pair]
     visited = [*(visited[:-1] if last else visited), levels[-1]]
     for name, values in {"sigmas": levels, **extra}.items():

@@ -21,7 +21,7 @@ from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Prediction, noise_like
 from hyperseg.dpm.grid import Grid
 from hyperseg.dpm.samplers.sampler import Sample, Sampler
-from hyperseg.dpm.samplers.stochastic.jump import Free, Jump, ancestral, nothing, posterior
+from hyperseg.dpm.samplers.stochastic.jump import Free, Jump, ancestral, jumps, nothing, posterior
 
 PROBES, BATCH = 256, 64
 
@@ -87,7 +87,17 @@ def _fit(free: Free) -> Callable[[Denoise, Tensor, Grid, Generators], Sample]:
     return fit
 
 
+def best_variances(denoise: Denoise, data: Tensor, grid: Grid, generator: Generators) -> Tensor:
+    """Variance of the step down from every level above 0, (N,): DDPM's process with the best one for all pixels."""
+    one = generator if isinstance(generator, torch.Generator) else generator[0]
+    gammas = estimate_gammas(denoise, data, grid, one)
+    steps = [jump for jump in jumps(grid) if jump.now > 0]
+    found = [float(optimal_variance(j.now, j.then, posterior(j), gammas[j.now])) for j in steps]
+    return torch.tensor(found, dtype=grid.sigmas.dtype, device=grid.sigmas.device)
+
+
 FAMILY = "training-free sampling: analytic"
 SOURCE = "Bao et al., ICLR 2022"
-ANALYTIC_DDPM = Sampler("analytic-ddpm", None, FAMILY, SOURCE, spacing="trailing", fit=_fit(posterior))
+ANALYTIC_DDPM = Sampler("analytic-ddpm", None, FAMILY, SOURCE, spacing="trailing", fit=_fit(posterior),
+                       variance=best_variances)  # fmt: skip
 ANALYTIC_DDIM = Sampler("analytic-ddim", None, FAMILY, SOURCE, spacing="trailing", fit=_fit(nothing))

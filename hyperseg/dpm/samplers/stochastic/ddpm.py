@@ -14,8 +14,10 @@ FAMILY = "ancestral sampling"
 SOURCE = "Ho et al., NeurIPS 2020"
 
 DDPM = Sampler(
-    "ddpm", ancestral(posterior, lambda jump, x, said: jump.posterior), FAMILY, SOURCE, spacing="trailing"
+    "ddpm", ancestral(posterior, lambda jump, x, said: jump.posterior), FAMILY, SOURCE, spacing="trailing",
+    variance="small",
 )  # fmt: skip
 DDPM_LARGE = Sampler(
-    "ddpm-large", ancestral(posterior, lambda jump, x, said: jump.forward), FAMILY, SOURCE, spacing="trailing"
+    "ddpm-large", ancestral(posterior, lambda jump, x, said: jump.forward), FAMILY, SOURCE, spacing="trailing",
+    variance="large",
 )  # fmt: skip

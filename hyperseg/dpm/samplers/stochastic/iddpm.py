@@ -29,5 +29,5 @@ def learnt(jump: Jump, x: Tensor, said: Prediction) -> Tensor:
 
 IDDPM = Sampler(
     "iddpm", ancestral(posterior, learnt), "training schedule: noise scale", "Nichol & Dhariwal, ICML 2021",
-    spacing="trailing", needs="share",
+    spacing="trailing", needs="share", variance="share",
 )  # fmt: skip

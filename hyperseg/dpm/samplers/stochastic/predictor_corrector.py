@@ -74,8 +74,8 @@ def _corrected(call: Counted, x: Tensor, jump: Jump, r: float, generator: Genera
 
 
 def _norm(x: Tensor) -> Tensor:
-    """(B,) of each sample by itself: sums over a batch may round in another order."""
-    return torch.stack([s.norm() for s in x])
+    """(B,) of each sample."""
+    return torch.linalg.vector_norm(x.flatten(1), dim=1)
 
 
 PREDICTOR_CORRECTOR = predictor_corrector("predictor-corrector")

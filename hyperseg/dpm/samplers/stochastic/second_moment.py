@@ -48,8 +48,10 @@ def from_residual(jump: Jump, x: Tensor, said: Prediction) -> Tensor | float:
 FAMILY = "training-free sampling: analytic"
 SOURCE = "Bao et al., ICML 2022"
 SN_DDPM = Sampler(
-    "sn-ddpm", ancestral(posterior, from_squares), FAMILY, SOURCE, spacing="trailing", needs="squared"
+    "sn-ddpm", ancestral(posterior, from_squares), FAMILY, SOURCE, spacing="trailing", needs="squared",
+    variance="squared",
 )  # fmt: skip
 NPR_DDPM = Sampler(
-    "npr-ddpm", ancestral(posterior, from_residual), FAMILY, SOURCE, spacing="trailing", needs="residual"
+    "npr-ddpm", ancestral(posterior, from_residual), FAMILY, SOURCE, spacing="trailing", needs="residual",
+    variance="residual",
 )  # fmt: skip

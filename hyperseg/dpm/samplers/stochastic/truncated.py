@@ -6,6 +6,7 @@ et al., "Truncated Diffusion Probabilistic Models", ICLR 2023 (TDPM). The guess 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from hyperseg.dpm.samplers.sampler import Sample, Sampler
 Guess = Callable[[Tensor, Generators], Tensor]
 """(x (B, C, *S), generator) -> (B, C, *S) a generator's clean data, of x's shape, type and device."""
 MOST = 1024  # of the data that a Gaussian is fitted to
+LOWEST = 0.01  # the last level that is visited, as a share of the first one or less
 
 
 def truncated(sampler: Sampler, guess: Guess, first: int) -> Sampler:
@@ -83,15 +85,16 @@ def gaussian_guess(data: Tensor, generator: torch.Generator) -> tuple[Guess, flo
 def lowered(grid: Grid, level: float) -> Grid:
     """The grid with its first point, then as many steps as before, as they were spaced but from `level` down.
 
-    Distances in the logarithm of the noise shrink alike. A grid that starts below `level` already only gets its first
-    point twice, a little apart.
+    Distances in the logarithm of the noise shrink alike, and the last level above 0 stays what it is, where that is a
+    hundredth of `level` or less. A grid that starts below `level` already only gets its first point twice, a little
+    apart.
     """
     sigmas = grid.sigmas
     above = sigmas[sigmas > 0]
-    top, bottom = above[0].log(), above[-1].log()
-    begin = torch.as_tensor(min(level, float(above[0]) * (1 - 1e-9)), dtype=sigmas.dtype, device=sigmas.device).log()
-    share = (begin - bottom) / (top - bottom) if len(above) > 1 else torch.zeros_like(begin)
-    moved = (begin + share * (above.log() - top)).exp()
+    begin = min(level, float(above[0]) * (1 - 1e-9))
+    fall = (above / above[0]).log()
+    end = math.log(min(float(above[-1]), LOWEST * begin) / begin)
+    moved = begin * (fall * (end / fall[-1] if len(above) > 1 else 1.0)).exp()
     return replace(grid, sigmas=torch.cat([sigmas[:1], moved, sigmas[len(above) :]]), spacing="given")
 
 
