@@ -138,7 +138,7 @@ def show_taxonomy(console: Console) -> None:
 
     from hyperseg.core.words import UNKNOWN
     from hyperseg.dpm.faster import FASTER
-    from hyperseg.recipes.bench.taxonomy import HEADS, taxonomy
+    from hyperseg.recipes.bench.showing.taxonomy import HEADS, taxonomy
 
     family = ""
     for row in taxonomy(FASTER):
@@ -156,10 +156,10 @@ def show(done: Benched, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from hyperseg.recipes.bench.findings import findings
     from hyperseg.recipes.bench.folder import PARETO, REPORT
-    from hyperseg.recipes.bench.page import lead_of
-    from hyperseg.recipes.bench.table import best_of, cells, groups, heads
+    from hyperseg.recipes.bench.showing.findings import findings
+    from hyperseg.recipes.bench.showing.page import lead_of
+    from hyperseg.recipes.bench.showing.table import best_of, cells, groups, heads
 
     for sentence in lead_of(done.found):
         console.print(Text(sentence))

@@ -13,5 +13,6 @@ FASTER = Parts(
             "progressive distillation: half of the steps, again and again",
         ),
         "student": Entry("hyperseg.dpm.faster.student:STUDENT", "denoising student: all steps in one"),
+        "ddgan": Entry("hyperseg.dpm.faster.ddgan.train:DDGAN", "denoising diffusion GAN: few large steps"),
     },
 )

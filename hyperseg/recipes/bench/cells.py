@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -15,7 +15,9 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.dpm.adapters import Extra
 from hyperseg.dpm.faster import FASTER
+from hyperseg.dpm.grid import Grid
 from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.dpm.selection import select_grids
 from hyperseg.engine.progress import counted_progress
 from hyperseg.recipes.bench.data import Pictures
 from hyperseg.recipes.bench.judge import Judge
@@ -32,7 +34,9 @@ from hyperseg.recipes.bench.making import (
 from hyperseg.recipes.bench.network import read_model, write_model
 from hyperseg.recipes.bench.plan import Cell
 from hyperseg.recipes.bench.rows import Row, append_row
-from hyperseg.recipes.bench.settings import BenchSettings
+from hyperseg.recipes.bench.settings import MANY, BenchSettings
+
+CHOSEN_ON = 64  # training samples whose bound decides the steps
 
 if TYPE_CHECKING:
     from hyperseg.dpm.denoise import Sampled
@@ -89,25 +93,33 @@ def _sample_all(root: Path, cells: Sequence[Cell], bench: Bench, *, quiet: bool)
             done += 1
             progress(min(done, total), total)
 
-        ticking = replace(bench, tick=tick)
+        ticking, chosen = replace(bench, tick=tick), _chosen_grids(cells, bench)
         for cell in cells:
             try:
-                row = _sampled(cell, ticking)
+                row = _sampled(cell, ticking, chosen)
             except SettingError as error:  # what only this number of calls brings out: the other cells are made
                 row = refused_row(cell, SAMPLERS[cell.method].family, str(error))
             append_row(root, row)
 
 
-def _sampled(cell: Cell, bench: Bench) -> Row:
+def _chosen_grids(cells: Sequence[Cell], bench: Bench) -> dict[int, Grid]:
+    """Steps that are best in the variational bound of some training data, by their number; one measurement for all."""
+    steps = [SAMPLERS[cell.method].steps(cell.asked) for cell in cells if cell.kind == "chosen"]
+    if not steps:
+        return {}
+    generator = torch.Generator(bench.device).manual_seed(bench.seed)
+    found = select_grids(
+        bench.model.denoise(), bench.data[:CHOSEN_ON].double(), bench.model.schedule, steps, generator=generator,
+        candidates=MANY, bins=bench.levels,
+    )  # fmt: skip
+    return {n: one.grid for n, one in found.items()}
+
+
+def _sampled(cell: Cell, bench: Bench, chosen: Mapping[int, Grid]) -> Row:
     sampler, model = SAMPLERS[cell.method], bench.of(cell)
     denoise = model.denoise()
     grid = grid_of(sampler, model.schedule, cell.asked)
-    if cell.kind == "chosen":
-        from hyperseg.dpm.selection import select_steps
-
-        generator = torch.Generator(bench.device).manual_seed(bench.seed)
-        grid = select_steps(denoise, bench.data[:FITTED_ON].double(), model.schedule, grid.steps, generator=generator)
-    grid = grid.to(bench.device)
+    grid = (chosen[grid.steps] if cell.kind == "chosen" else grid).to(bench.device)
     made = make_samples(bench, sampler, denoise, grid)
     row = row_of(cell, made, bench, family=sampler.family, spacing=grid.spacing, order=sampler.order)
     bits = None if cell.kind == "raw" else bound_bits(

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from hyperseg.core import RunError
-from hyperseg.recipes.bench.findings import findings
 from hyperseg.recipes.bench.rows import CELLS, Row, append_row, packed, read_rows
-from hyperseg.recipes.bench.table import as_csv, as_markdown, best_of, cells, groups, heads
+from hyperseg.recipes.bench.showing.findings import findings
+from hyperseg.recipes.bench.showing.table import as_csv, as_markdown, best_of, cells, groups, heads
 from hyperseg.report.generation import Line, front, pareto_figure, samples_figure
 
 FEATURES = {"distance": "FD-cls", "score": "IS-cls"}

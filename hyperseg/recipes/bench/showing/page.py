@@ -9,12 +9,12 @@ from typing import Any
 from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import UNKNOWN, duration, number
 from hyperseg.io.write import replacing, write_text
-from hyperseg.recipes.bench import table as tables
-from hyperseg.recipes.bench import taxonomy
-from hyperseg.recipes.bench.findings import findings
 from hyperseg.recipes.bench.folder import PARETO, REPORT, SAMPLES, TABLE_CSV, TABLE_MD
 from hyperseg.recipes.bench.judge import as_pictures, quantiles
 from hyperseg.recipes.bench.rows import Row
+from hyperseg.recipes.bench.showing import table as tables
+from hyperseg.recipes.bench.showing import taxonomy
+from hyperseg.recipes.bench.showing.findings import findings
 from hyperseg.report.generation import Line, pareto_figure, samples_figure
 from hyperseg.report.page import write_page
 
