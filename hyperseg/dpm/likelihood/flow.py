@@ -41,7 +41,7 @@ def log_density(
     Hutchinson's estimator: its mean over random signs is right, whatever their number.
 
     Levels even in log(sigma) suit it ("lu"). 50 of them are within 0.01 bits of each dimension for smooth densities.
-    For a map, `hyperseg.dpm.likelihood.surprise` costs a third or less, orders spectra better and tells of the bands.
+    For a map, `hyperseg.dpm.likelihood.surprise` costs less, orders spectra better and tells of the bands.
 
     Args:
         denoise: has to be differentiable in x. Weights get no gradients.
@@ -59,8 +59,8 @@ def log_density(
         section 4.3; Hutchinson, 1989; Grathwohl et al., "FFJORD", ICLR 2019 (same signs all the way).
     Differs: Adams-Bashforth's method of order 3 in log(sigma), on the state divided by the standard deviation that it
         has if data are normal (the flow then moves what is not normal only), and a cubic quadrature of the trace;
-        where Song et al. use an adaptive Runge-Kutta method. For as many calls its error was 3 to 10 times smaller
-        than Heun's and 1 to 5 times smaller than that of the classical method of order 4.
+        where Song et al. use an adaptive Runge-Kutta method. With as many calls, 16 to 96, its error was 2 to 97 times
+        smaller than that of Heun's method and 1.7 to 4.8 times smaller than that of the classical one of order 4.
     """
     if probes < 1:
         raise SettingError(f"the trace is estimated with at least 1 probe, got {probes}.")
