@@ -15,7 +15,7 @@ from hyperseg.dpm.schedules.schedule import Schedule
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """(x (B, C, *S) float32, place (B,) float32) -> (B, C * (1 + extras), *S); `place` is `Schedule.place` of the time."""
-Extra = Literal["share", "squared"]
+Extra = Literal["share", "squared", "residual"]
 
 
 def denoiser(
@@ -38,7 +38,7 @@ def denoiser(
         network: see `Network`. What it says beyond C channels are `extras`, split off here, before any solver.
         schedule: what it was trained with.
         predicts: what it says.
-        extras: what it says besides, in order: "share" (a logit, see `Prediction`), "squared".
+        extras: what it says besides, in order: "share" (a logit, see `Prediction`), "squared", "residual".
         clip: x0 is cut to [-clip, clip]; None leaves it (always for data that are not pictures).
         on_steps: tell the nearest whole step only (networks trained on them alone).
         sigma_data: of "edm".
@@ -62,7 +62,9 @@ def denoiser(
         x0 = form.x0(state, answer, alpha, std)
         named = dict(zip(extras, others, strict=True))
         share = named["share"].sigmoid() if "share" in named else None
-        return Prediction(x0 if clip is None else x0.clamp(-clip, clip), share, named.get("squared"))
+        return Prediction(
+            x0 if clip is None else x0.clamp(-clip, clip), share, named.get("squared"), named.get("residual")
+        )
 
     return denoise
 

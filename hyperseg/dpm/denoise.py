@@ -21,11 +21,13 @@ class Prediction(NamedTuple):
         share: (B, C, *S) in [0, 1]: where the variance of a reverse step lies between its two bounds, on a log scale
             (networks with a learnt variance); or None.
         squared: (B, C, *S) the expected square of the noise (networks with a second moment); or None.
+        residual: (B, C, *S) the expected square of the error of the predicted noise; or None.
     """
 
     x0: Tensor
     share: Tensor | None = None
     squared: Tensor | None = None
+    residual: Tensor | None = None
 
 
 Denoise = Callable[[Tensor, Tensor], Prediction]

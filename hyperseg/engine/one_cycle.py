@@ -54,6 +54,7 @@ def train(
     make: Callable[[Any], Any] = lambda drawn: drawn,
     validate: Callable[[], float] | None = None,
     keep: Literal["best", "last"] = "last",
+    end: Literal["average", "own"] = "average",
 ) -> History:
     """Train `modules` in place, see `fit`; those with an average end with it, all of them in evaluation mode.
 
@@ -63,6 +64,7 @@ def train(
         runtime: where; an unfinished training that lies there is continued.
         name: of the training state's file.
         title: text of the progress bar.
+        end: "own" leaves the modules their own weights at the end, beside those of their averages.
     """
     checkpoint, label = runtime.checkpoint(name), runtime.label(title)
     with training_progress(label, steps, quiet=runtime.quiet) as show:
@@ -78,7 +80,7 @@ def train(
             validate_every=max(steps // 10, 1), checkpoint=checkpoint, checkpoint_every=max(steps // 5, 1),
             resume=checkpoint is not None, report=report,
         )  # fmt: skip
-    for of, average in averages.items():
+    for of, average in averages.items() if end == "average" else ():
         modules[of].load_state_dict(average.module.state_dict())
     for module in modules.values():
         module.eval()

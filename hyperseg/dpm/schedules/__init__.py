@@ -11,5 +11,6 @@ SCHEDULES = Parts(
         "ve": Entry("hyperseg.dpm.schedules.ve:VE", "variance-exploding equation, the limit of NCSN"),
         "subvp": Entry("hyperseg.dpm.schedules.subvp:SUBVP", "VP with less noise on the way"),
         "edm": Entry("hyperseg.dpm.schedules.edm:EDM", "EDM: the time is the noise"),
+        "vdm": Entry("hyperseg.dpm.schedules.vdm:VDM", "VDM: log ratios even in time, until it is learnt"),
     },
 )

@@ -30,6 +30,7 @@ class Schedule:
         t_min, t_max: ends of the time.
         steps: T where the process is defined by T steps, at t = 1/T, 2/T, ..., 1; else None.
         place: t -> the number by which a network is told the time, some hundreds.
+        knots: log noise-to-signal ratios that say all, see `interpolated`; None where a formula does.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Schedule:
     t_max: float = 1.0
     steps: int | None = None
     place: Curve = thousand
+    knots: Tensor | None = None
 
     def ratio(self, t: Tensor) -> Tensor:
         """Noise to signal, std / alpha: the `sigma` of a `Denoise`."""
@@ -106,27 +108,58 @@ def discrete(name: str, betas: Tensor) -> Schedule:
             f"{_told(betas)}. A beta is the share of noise that one step adds."
         )
     abars = torch.cumprod(1 - betas, 0)
-    knots, steps = (0.5 * ((1 - abars) / abars).log()), len(betas)
+    return interpolated(name, 0.5 * ((1 - abars) / abars).log(), steps=len(betas))
+
+
+def interpolated(name: str, knots: Tensor, *, steps: int | None = None) -> Schedule:
+    """A variance-preserving schedule whose log noise-to-signal ratio is linear between knots, even in time up to 1.
+
+    Args:
+        name: of the schedule.
+        knots: (n,) float64, rising. With `steps` the first is at t = 1/n, else at 0.
+        steps: n where the process is one of steps; networks are told the step. Else they are told how far the log
+            ratio has come between its ends.
+
+    Raises:
+        SettingError: knots that do not rise.
+    """
+    if len(knots) < 2 or not bool((knots[1:] > knots[:-1]).all()):
+        raise SettingError(f"schedule {name!r}: the noise rises from knot to knot, got {knots.tolist()[:5]}, ...")
+    tables = {knots.device: knots}  # by device: copied once, so that a recorded step finds them there
+
+    def on(device: torch.device) -> Tensor:
+        if device not in tables:
+            tables[device] = knots.to(device)
+        return tables[device]
+
+    cells, first = len(knots) - 1, 1 if steps else 0  # knot i is at (i + first) / (cells + first)
+    last = len(knots) - 2
 
     def log_ratio(t: Tensor) -> Tensor:
-        place = t.double() * steps - 1
-        left = place.detach().floor().clamp(0, steps - 2).long()
-        table = knots.to(t.device)
+        place = t.double() * (cells + first) - first
+        left = place.detach().floor().clamp(0, last).long()
+        table = on(t.device)
         return table[left] + (place - left) * (table[left + 1] - table[left])
 
     def time(ratio: Tensor) -> Tensor:
-        logs, table = ratio.double().log().contiguous(), knots.to(ratio.device)
-        left = (torch.searchsorted(table, logs) - 1).clamp(0, steps - 2)
-        return (left + 1 + (logs - table[left]) / (table[left + 1] - table[left])).clamp(min=0) / steps
+        logs, table = ratio.double().log().contiguous(), on(ratio.device)
+        left = (torch.searchsorted(table, logs) - 1).clamp(0, last)
+        inside = (logs - table[left]) / (table[left + 1] - table[left])
+        return (left + first + inside).clamp(min=0) / (cells + first)
 
+    def place(t: Tensor) -> Tensor:
+        return t * steps - 1 if steps else 1000 * (log_ratio(t) - low) / (high - low)
+
+    low, high = float(knots[0]), float(knots[-1])
     return Schedule(
         name,
         alpha=lambda t: torch.sigmoid(-2 * log_ratio(t)).sqrt(),
         std=lambda t: torch.sigmoid(2 * log_ratio(t)).sqrt(),
         time=time,
-        t_min=1 / steps,
+        t_min=1 / steps if steps else 0.0,
         steps=steps,
-        place=lambda t: t * steps - 1,
+        place=place,
+        knots=knots,
     )
 
 

@@ -98,7 +98,7 @@ def fit_network(
     return train(
         [phase], batches or draw, steps, modules={"network": net}, averages=averages, runtime=runtime, name=name,
         title=title or name, validate=validator(judged, source, task), keep=settings.keep,
-        **({} if batches else {"make": make}),
+        end="average", **({} if batches else {"make": make}),
     )  # fmt: skip
 
 
