@@ -126,8 +126,10 @@ def test_real_samples_are_asked_once(toy_features: Features, tmp_path: Path) -> 
     file.write_bytes(file.read_bytes()[:100])
     real_features(counted, x, checksum="b", file=file)  # damaged
     assert len(asked) == 4
-    with pytest.raises(DataFileError, match="cannot be written"):
-        real_features(counted, x, checksum="a", file=tmp_path / "nowhere" / "real.npz")
+    real_features(counted, x, checksum="a", file=tmp_path / "new" / "real.npz")
+    assert (tmp_path / "new" / "real.npz").is_file()
+    with pytest.raises(DataFileError, match="cannot be created"):
+        real_features(counted, x, checksum="a", file=file / "real.npz")
 
 
 @pytest.mark.parametrize(
