@@ -49,7 +49,8 @@ class Order:
         settings: of every cell.
         planned: the cells.
         pictures: the data.
-        minutes: what training and samples are to be scaled to, or None.
+        minutes: what training and samples are scaled to when it begins, or None.
+        goes_on: a benchmark that is there goes on.
         overwrite: a benchmark that is there goes first.
     """
 
@@ -58,6 +59,7 @@ class Order:
     planned: Planned
     pictures: Pictures
     minutes: float | None
+    goes_on: bool
     overwrite: bool
 
 
@@ -113,10 +115,12 @@ def check_order(
     settings = changed(usual if begun is None else begun.settings, wanted)
     if begun is not None:
         refuse_other(begun.settings, settings, root)
-    if minutes is not None and (resume or "steps" in given or "samples" in given):
-        raise SettingError(
-            "--minutes chooses training steps and samples when a benchmark begins: leave it out with --resume, "
-            "--train-steps or --samples."
+    if minutes is not None and ("steps" in given or "samples" in given):
+        raise SettingError("--minutes chooses training steps and samples: leave out --train-steps and --samples.")
+    if begun is not None and minutes not in (None, begun.found.get("minutes")):
+        raise RunError(
+            f"{root}: training steps and samples were chosen when this benchmark was begun, --minutes {minutes:g} "
+            "cannot change them. Leave it out to go on, or take another --out."
         )
     pictures = load_pictures(settings.data, folder=folder)
     if begun is not None:
@@ -126,7 +130,9 @@ def check_order(
     planned = plan_cells(asked, schedule, speedups=FASTER, says=says, raw=raw)
     some = pictures.x[:FITTED_ON]
     planned = _tried(planned, asked, lambda name, nfe: try_out(SAMPLERS[name], schedule, nfe, some))
-    return Order(root, settings, planned, pictures, minutes, overwrite)
+    if begun is not None and minutes is None:
+        minutes = begun.found.get("minutes")
+    return Order(root, settings, planned, pictures, minutes, begun is not None, overwrite)
 
 
 def _refuse_other_data(begun: Begun, pictures: Pictures, root: Path) -> None:
@@ -169,7 +175,7 @@ def _worked_off(order: Order, runtime: Runtime) -> Benched:
     data = described(pictures)
     found: dict[str, Any] = {
         "versions": {**versions(), "threads": str(threads())}, "device": runtime.device,
-        "left_out": list(planned.left_out), "samples": settings.samples,
+        "left_out": list(planned.left_out), "samples": settings.samples, "minutes": order.minutes,
     }  # fmt: skip
     write_bench(root, settings, data, found, finished=False)
     seconds: dict[str, float] = {}
@@ -193,7 +199,9 @@ def _paced(order: Order, runtime: Runtime) -> tuple[BenchSettings, Pace]:
     """The settings, scaled where minutes are given, and what this machine takes."""
     settings, shape = order.settings, tuple(order.pictures.x.shape[1:])
     pace = pace_for(settings, shape, runtime.device)
-    return settings if order.minutes is None else scaled(settings, pace, order.planned.calls, order.minutes), pace
+    if order.minutes is None or order.goes_on:
+        return settings, pace
+    return scaled(settings, pace, order.planned.calls, order.minutes), pace
 
 
 def _forecast(settings: BenchSettings, pace: Pace, cells: Sequence[Cell], *, trained: bool) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.settings import option, rule_of, settings
-from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.recipes.bench.data import PICTURES
 
 ALL = "all"
@@ -20,12 +19,14 @@ class BenchSettings:
     """What decides every cell: a benchmark goes on only with the same."""
 
     data: str = option(PICTURES.default, "What is generated: a set by its name, or a folder of images.", shown="data")
-    objective: str = option(OBJECTIVES.default, "What the network learns.", shown="objective")
+    objective: str | None = option(
+        None, "What the network learns; by default the velocity, which small networks learn best.", shown="objective"
+    )
     schedule: str | None = option(
         None, "Noise schedule; by default the one that the objective goes with.", shown="schedule"
     )
     samples: int = option(500, "How many samples are made and judged in every cell.", low=16, shown="samples")
-    steps: int = option(4000, "Training steps of the network.", low=1, shown="train-steps")
+    steps: int = option(3000, "Training steps of the network.", low=1, shown="train-steps")
     inception: str = option(
         "", "Weights of Inception (FID and IS); by default a classifier is trained on the data.", shown="inception"
     )

@@ -118,7 +118,7 @@ def test_every_row_counts_its_calls_and_starts_from_the_same_noise(planted: Call
         ({"given": {**TINY, "schedule": "linaer"}}, "Did you mean linear"),
         ({"given": {**TINY, "samples": 2}}, "samples is 16 or more"),
         ({"nfes": (0,)}, "whole numbers from 1"),
-        ({"minutes": 1.0}, "--minutes"),
+        ({"minutes": 1.0}, "leave out --train-steps"),
         ({"resume": True, "overwrite": True}, "give one of them"),
         ({"given": {**TINY, "model": "nowhere"}}, "nowhere/?.*holds no diffusion model|nowhere: holds no"),
     ],
@@ -155,6 +155,8 @@ def test_a_benchmark_goes_on_with_its_own_data_and_settings_only(monkeypatch: py
     bench(nfes=(1,))
     with pytest.raises(RunError, match="begun with samples 16, now 32"):
         bench(resume=True, given={"samples": 32})
+    with pytest.raises(RunError, match="--minutes 2 cannot change them"):
+        bench(resume=True, given={}, minutes=2.0)
     with pytest.raises(RunError, match=r"--resume goes on with it"):
         bench()
     monkeypatch.setattr(recipe, "load_pictures", lambda name, folder=None: blobs(name, seed=1))
@@ -186,5 +188,5 @@ def test_a_sampler_that_breaks_has_a_row_without_numbers(planted: Callable[[Samp
 
 def test_an_empty_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with pytest.raises(DataFileError, match=r"no data set and no folder|empty|no image"):
+    with pytest.raises(DataFileError, match=r"no such folder; a folder of images or one of the sets"):
         bench("elsewhere", data="nothing-here")
