@@ -24,6 +24,7 @@ COMMANDS = {
     "classify": ("hyperseg.cli.classify", "classify", "Train on a scene and map it: the main job."),
     "map": ("hyperseg.cli.map", "map_scene", "Apply a trained run to another scene."),
     "score": ("hyperseg.cli.score", "score", "Score a map against labels: OA, AA, kappa, per class."),
+    "anomaly": ("hyperseg.cli.spectra.anomaly", "anomaly", "Map spectra that are unlike the rest, or never seen."),
     "suggest": ("hyperseg.cli.suggest", "suggest", "Tell which fields to label next."),
     "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
     "segment": ("hyperseg.cli.segment", "segment", "Images and volumes: check, plan, train, predict, score."),

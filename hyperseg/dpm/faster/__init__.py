@@ -14,5 +14,6 @@ FASTER = Parts(
         ),
         "student": Entry("hyperseg.dpm.faster.student:STUDENT", "denoising student: all steps in one"),
         "ddgan": Entry("hyperseg.dpm.faster.ddgan.train:DDGAN", "denoising diffusion GAN: few large steps"),
+        "latent": Entry("hyperseg.dpm.faster.latent.model:LATENT", "diffusion of the latent maps of an autoencoder"),
     },
 )

@@ -158,11 +158,11 @@ def check_teacher(model: DiffusionModel, data: Tensor, labels: Tensor | None) ->
     backbone = model.spec.backbone
     if data.ndim != backbone.conv.ndim + 2 or data.shape[1] != backbone.in_channels or not len(data):
         raise SettingError(
-            f"the teacher knows data (n, {backbone.in_channels}, and {backbone.conv.ndim} more axes), got shape "
+            f"the model knows data (n, {backbone.in_channels}, and {backbone.conv.ndim} more axes), got shape "
             f"{tuple(data.shape)}."
         )
     if labels is not None and (not model.spec.n_classes or labels.shape != data.shape[:1]):
         raise SettingError(
-            f"labels are one for each of {len(data)} samples, for a teacher that is told classes: got "
-            f"{tuple(labels.shape)} for a teacher of {model.spec.n_classes} classes. Leave them out."
+            f"labels are one for each of {len(data)} samples, for a model that is told classes: got "
+            f"{tuple(labels.shape)} for a model of {model.spec.n_classes} classes. Leave them out."
         )

@@ -111,7 +111,7 @@ def test_a_batch_equals_single_samples() -> None:
 
 
 def test_a_teacher_refuses_other_data() -> None:
-    with pytest.raises(SettingError, match="the teacher knows data"):
+    with pytest.raises(SettingError, match="the model knows data"):
         halved(teacher_of((1, 7)), rows(6, 2, 7), SHORT, QUIET)
     with pytest.raises(SettingError, match="told classes"):
         halved(teacher_of((1, 7)), rows(6, 1, 7), SHORT, QUIET, labels=torch.zeros(6).long())

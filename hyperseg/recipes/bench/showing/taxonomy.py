@@ -20,9 +20,11 @@ def taxonomy(speedups: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def as_markdown(rows: list[tuple[str, ...]]) -> str:
-    """The rows for a document."""
+    """The rows for a document in `docs/`, places in the code as links."""
+    at = HEADS.index("where")
+    linked = [(*row[:at], f"[{row[at].rpartition('/')[2]}](../{row[at]})", *row[at + 1 :]) for row in rows]
     lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in linked)]) + "\n"
 
 
 def _of_sampler(name: str) -> tuple[str, ...]:
