@@ -47,11 +47,11 @@ TABLES = (
     (REFINERS, "hyperseg.recipes.refiners"),
     (SPLITS, "hyperseg.data.splits"),
     (FORMATS, "hyperseg.io.formats"),
+    (PICTURES, "hyperseg.recipes.bench.data.load"),
     (SCHEDULES, "hyperseg.dpm.schedules"),
     (SAMPLERS, "hyperseg.dpm.samplers"),
     (FASTER, "hyperseg.dpm.faster"),
     (OBJECTIVES, "hyperseg.dpm.objectives"),
-    (PICTURES, "hyperseg.recipes.bench.data.load"),
 )
 MOST_FILES = 16
 PRIVATE = re.compile(r"(^|\.)_(?!is_avx512|is_amx)[a-z]")  # those two are torch's, not ours
@@ -63,6 +63,7 @@ WORDS = {
     "recipes.run.plan": ("twin",),
     "hsi.classical": ("temperature",),  # key of a record
     "report.reliability": ("temperature",),
+    "io.catalog": ("indian-pines",),  # the scene
     "metrics.area_table": ("parcels",),  # how a sample was drawn
     "recipes.scoring.areas": ("parcels",),
     "io.formats.envi_header": ("ENVI",),  # how a header begins
@@ -70,7 +71,6 @@ WORDS = {
     "backbone.decoder": ("linear",),  # how values are interpolated
     "medical.explain": ("linear",),
     "dpm.parameterisation": ("edm",),  # what a network says
-    "io.catalog": ("indian-pines",),  # the scene
 }
 CONVOLUTION = re.compile(r"(Lazy)?Conv(Transpose)?[123]d|conv(_transpose)?[123]d|convolution")
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "managers"}

@@ -77,6 +77,8 @@ def test_the_same_seed_gives_the_same_network_also_after_a_break(toy_features: F
     )
     assert resumed.key == again.key == toy_features.key
     assert not steps  # a finished training is taken up
+    turned = train_features(x.flip(2), labels, kept, name="toy", steps=40, widths=(8, 8))
+    assert turned.key != again.key  # other data are not taken for these
     other = train_features(x, labels, replace(QUIET, seed=1), name="toy", steps=3, widths=(8, 8))
     assert other.key != toy_features.key
 
@@ -124,8 +126,10 @@ def test_real_samples_are_asked_once(toy_features: Features, tmp_path: Path) -> 
     file.write_bytes(file.read_bytes()[:100])
     real_features(counted, x, checksum="b", file=file)  # damaged
     assert len(asked) == 4
-    with pytest.raises(DataFileError, match="cannot be written"):
-        real_features(counted, x, checksum="a", file=tmp_path / "nowhere" / "real.npz")
+    real_features(counted, x, checksum="a", file=tmp_path / "new" / "real.npz")
+    assert (tmp_path / "new" / "real.npz").is_file()
+    with pytest.raises(DataFileError, match="cannot be created"):
+        real_features(counted, x, checksum="a", file=file / "real.npz")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hyperseg.core import DataFileError, SettingError, replaced
+from hyperseg.core.files import make_folder
 from hyperseg.metrics.generation import Moments, moments
 
 BATCH = 256
@@ -81,6 +82,7 @@ def real_features(features: Features, x: Tensor, *, checksum: str, file: Path | 
         return kept
     real = Real(*features.of(x))
     if file is not None:
+        make_folder(file.parent)
         try:
             with replaced(file) as temporary, temporary.open("wb") as out:
                 np.savez(out, key=np.array(key), features=real.features, probs=real.probs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -71,12 +72,18 @@ class Judge:
         )  # fmt: skip
 
 
-def make_judge(pictures: Pictures, features: Features, *, samples: int) -> Judge:
+def make_judge(pictures: Pictures, features: Features, *, samples: int, file: Path | None = None) -> Judge:
     """A judge of as many samples as are made in every cell.
 
     Precision and recall depend on how many there are of both kinds, so no more real data are looked at than are made.
+
+    Args:
+        file: .npz in which what the network says of the training data is kept.
     """
-    found = np.asarray(features.of(pictures.x)[0], np.float64)
+    from hyperseg.dpm.features import real_features
+
+    real = real_features(features, pictures.x, checksum=pictures.checksum, file=file)
+    found = np.asarray(real.features, np.float64)
     chosen = np.random.default_rng(SEED).permutation(len(found))[:samples]
     return Judge(features, moments(found), found[chosen], pictures.levels)
 

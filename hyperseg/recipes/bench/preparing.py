@@ -41,7 +41,9 @@ def features_of(settings: BenchSettings, pictures: Pictures, runtime: Runtime) -
 def judge_of(settings: BenchSettings, pictures: Pictures, runtime: Runtime) -> tuple[Judge, dict[str, Any]]:
     """A judge, and what bench.json says of it: the network, the reference and the floor."""
     features = features_of(settings, pictures, runtime)
-    judge = make_judge(pictures, features, samples=settings.samples)
+    stem = runtime.checkpoints
+    file = None if stem is None else stem.with_name(f"{stem.name}-real.npz")
+    judge = make_judge(pictures, features, samples=settings.samples, file=file)
     told = {
         "name": features.name, "key": features.key, "accuracy": features.accuracy, "note": features.note,
         "distance": features.distance, "score": features.score,

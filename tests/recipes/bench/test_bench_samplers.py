@@ -188,5 +188,5 @@ def test_a_sampler_that_breaks_has_a_row_without_numbers(planted: Callable[[Samp
 
 def test_an_empty_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with pytest.raises(DataFileError, match=r"no data set and no folder|empty|no image"):
+    with pytest.raises(DataFileError, match=r"no such folder; a folder of images or one of the sets"):
         bench("elsewhere", data="nothing-here")

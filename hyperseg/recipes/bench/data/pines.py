@@ -17,7 +17,10 @@ PLACE = "hsi/indian_pines"  # below HYPERSEG_DATA
 SIDE, COMPONENTS = 9, 3
 SPLIT = "parcels:0.6,guard=8,cap=none"  # patches of 9 do not overlap across it
 CUT = (0.1, 99.9)  # percentiles of training values that become -1 and 1
-DIVISION = "Training and test pixels are in different fields, 8 pixels apart: shares of classes differ, too."
+DIVISION = (
+    "Training and test pixels are in different fields, 8 pixels apart, with other shares of classes: test samples are "
+    "far from training samples, and that distance is no floor for a sampler."
+)
 Mask = NDArray[np.bool_]
 
 
