@@ -83,7 +83,8 @@ def test_data_that_are_always_the_same_are_found_in_one_step() -> None:
             assert float(found) == pytest.approx(2 + 0.1 * (7 - 2), abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.filterwarnings("ignore:__array.*:DeprecationWarning")  # of diffusers with NumPy 2
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if SAMPLERS[name].order])
 def test_solvers_end_in_the_distribution_of_the_data(name: str) -> None:
     """2-Wasserstein distance in the plane: no larger than between two draws of the data of the same size."""
     from scipy.optimize import linear_sum_assignment
@@ -92,13 +93,13 @@ def test_solvers_end_in_the_distribution_of_the_data(name: str) -> None:
         cost = torch.cdist(a, b).square().numpy()
         return float(cost[linear_sum_assignment(cost)].mean()) ** 0.5
 
-    n, generator = 1024, torch.Generator().manual_seed(5)
+    n, generator = 512, torch.Generator().manual_seed(5)
     one, other, third = (mixture_data(n, generator) for _ in range(3))
     even = torch.quasirandom.SobolEngine(2, scramble=True, seed=3).draw(n, dtype=torch.float64)  # less left to chance
     noise = 80 * math.sqrt(2) * torch.erfinv(2 * even - 1)
     grid = make_grid(SCHEDULES["edm"], 60, "karras")
     made = SAMPLERS[name].sample(mixture(), noise, grid, generator=generator).x
     floor = max(distance(one, other), distance(one, third), distance(other, third))
-    assert distance(made, one) < 2 * floor  # of 1024 points the first two in the wrong Gaussian would cost that much
+    assert distance(made, one) < 2 * floor  # of 512 points the first two in the wrong Gaussian would cost that much
     nearest = torch.cdist(made, means()).min(1).values
-    assert float(nearest.square().mean() / 2) ** 0.5 == pytest.approx(0.08, rel=0.06)
+    assert float(nearest.square().mean() / 2) ** 0.5 == pytest.approx(0.08, rel=0.08)
