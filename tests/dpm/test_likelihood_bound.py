@@ -36,12 +36,12 @@ def gap(data: Mixture, found: Bound, x: torch.Tensor) -> tuple[float, float]:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("data", [ANISOTROPIC, blobs()], ids=["gaussian", "mixture"])
 def test_the_continuous_bound_of_a_perfect_denoiser_is_exact(schedule: str, data: Mixture) -> None:
-    x = data.draw(3000, seeded())
+    x = data.draw(2000, seeded())
     # from little noise on, where the last term costs nothing
     grid = make_grid(SCHEDULES[schedule], 30, last=0.004, zero=False)
     found = continuous_bound(data.denoiser(), x, grid, generator=seeded(1), repeats=2, antithetic=True)
     mean, error = gap(data, found, x)
-    assert abs(mean) < 3 * error < 0.1, (mean, error)
+    assert abs(mean) < 3 * error < 0.12, (mean, error)
 
 
 def test_the_continuous_bound_of_a_mixture_within_a_hundredth_of_a_bit() -> None:

@@ -85,5 +85,6 @@ def test_shared_noise_tells_differences_better_than_noise_of_ones_own() -> None:
 
 
 def test_what_cannot_be_done_is_refused() -> None:
-    with pytest.raises(SettingError, match="levels, pairs and batch are at least 1"):
-        surprise(smooth().denoiser(), torch.zeros(1, 1, 60), SCHEDULES["linear"], levels=0)
+    for x, levels in ((torch.zeros(1, 1, 60), 0), (torch.zeros(0, 1, 60), 6)):
+        with pytest.raises(SettingError, match="samples, levels, pairs and batch are at least 1"):
+            surprise(smooth().denoiser(), x, SCHEDULES["linear"], levels=levels)

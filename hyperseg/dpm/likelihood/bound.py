@@ -105,8 +105,9 @@ def continuous_bound(
     Args:
         terms: noise levels for each sample, evenly spread over the grid from a random start; None for as many as it has
             steps.
-        shared: as for `variational_bound`; levels are then in the middle of even parts of the grid, as a start that is
-            shared would be an error that is shared. The rest as for `variational_bound`.
+        shared: as for `variational_bound`; so that no chance is an error of all, levels are in the middle of even parts
+            of the grid, and noise has the length that it has in the mean, the root of the number of dimensions: right
+            where the denoiser is smooth and dimensions are many. The rest as for `variational_bound`.
 
     Source: Kingma et al., "Variational Diffusion Models", NeurIPS 2021, eq. 11 to 17 and appendix I.1.
     """
@@ -124,7 +125,7 @@ def continuous_bound(
         return -log_gaussian(x, x0, levels[-1] ** 2, bins)
 
     count = terms or len(levels) - 1
-    return _estimate(denoise, x, grid, rate, last, generator, count, repeats, antithetic, shared, middle=shared)
+    return _estimate(denoise, x, grid, rate, last, generator, count, repeats, antithetic, shared, even=shared)
 
 
 def _levels(grid: Grid) -> tuple[Tensor, Tensor]:
@@ -138,7 +139,7 @@ def _levels(grid: Grid) -> tuple[Tensor, Tensor]:
 def _estimate(
     denoise: Denoise, x: Tensor, grid: Grid, term: Callable[[Counted, Tensor, Tensor], Tensor],
     last: Callable[[Counted, Tensor], Tensor], generator: Generators, terms: int | None, repeats: int, antithetic: bool,
-    shared: bool, *, middle: bool = False,
+    shared: bool, *, even: bool = False,
 ) -> Bound:  # fmt: skip
     """L_T, the terms at places between 0 and the number of steps, and the last term; the mean over repeats."""
     if repeats < 1 or (terms is not None and terms < 1) or (antithetic and repeats % 2):
@@ -153,12 +154,14 @@ def _estimate(
     with torch.no_grad():
         for _ in range(repeats // 2 if antithetic else repeats):
             count, one = terms or steps, single(x, generator) if shared else x
-            begin = 0 * one.flatten(1)[:, 0] + middle / 2
-            if terms is not None and not middle:
+            begin = 0 * one.flatten(1)[:, 0] + even / 2
+            if terms is not None and not even:
                 begin = uniform_like(begin, generator)
             found = torch.zeros_like(x)
             for j in range(count + 1):
                 noise, place = noise_like(one, generator), (begin + j) * (steps / count)
+                if even:
+                    noise = noise * (noise[0].numel() ** 0.5 / noise.norm())
                 for signed in (noise, -noise)[: 1 + antithetic]:
                     eps = signed.expand_as(x)
                     value = last(call, eps) if j == count else term(call, eps, place.expand(len(x))) * (steps / count)

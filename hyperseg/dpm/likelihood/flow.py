@@ -59,8 +59,8 @@ def log_density(
         section 4.3; Hutchinson, 1989; Grathwohl et al., "FFJORD", ICLR 2019 (same signs all the way).
     Differs: Adams-Bashforth's method of order 3 in log(sigma), on the state divided by the standard deviation that it
         has if data are normal (the flow then moves what is not normal only), and a cubic quadrature of the trace;
-        where Song et al. use an adaptive Runge-Kutta method. For as many calls its error was 3 to 10 times smaller
-        than Heun's and 1 to 5 times smaller than that of the classical method of order 4.
+        where Song et al. use an adaptive Runge-Kutta method. With as many calls, 16 to 96, its error was 2 to 97 times
+        smaller than that of Heun's method and 1.7 to 4.8 times smaller than that of the classical one of order 4.
     """
     if probes < 1:
         raise SettingError(f"the trace is estimated with at least 1 probe, got {probes}.")

@@ -16,7 +16,7 @@ from hyperseg.dpm.schedules.schedule import Schedule
 
 def surprise(
     denoise: Denoise, x: Tensor, schedule: Schedule, *, seed: int = 0, levels: int = 6, pairs: int = 1,
-    first: float = 10.0, last: float = 0.01, batch: int = 512, told: Callable[[int], None] | None = None,
+    first: float = 10.0, last: float = 0.01, batch: int = 128, told: Callable[[int], None] | None = None,
 ) -> Bound:  # fmt: skip
     """`continuous_bound` of every sample, with the same noise for all, in opposite pairs.
 
@@ -25,8 +25,10 @@ def surprise(
     batch.
 
     Rank correlation with the exact density of simulated spectra of 200 bands, with a perfect denoiser: 0.9999 for
-    normal ones and 0.9997 for six classes (0.986 within a class) after 14 calls; noise of their own leaves 0.2 to 0.3,
-    and the probability-flow equation, 13 calls at three times the cost, tells 0.996 and 0.998 (0.93).
+    normal ones and 0.9998 for six classes (0.99 within a class) after 14 calls; noise of their own leaves 0.2 to 0.3,
+    and the probability-flow equation, 13 calls at three times the cost, tells 0.996 and 0.998 (0.93). With a network of
+    217 000 weights trained for 1000 steps on the normal ones 14 calls agree to 0.99 with 150; the flow of 17 calls
+    with the exact density to 0.79 (8 probes 0.91), these to 0.91.
 
     Args:
         denoise: without gradients; it is told no classes, or the same for any batch.
@@ -43,10 +45,12 @@ def surprise(
         nats (n,), a bound of -log p; `each` (n, C, *S) tells the bands' shares; `nfe` is for each sample; no error.
 
     Raises:
-        SettingError: no levels or an empty batch.
+        SettingError: no samples, levels or pairs, or an empty batch.
     """
-    if min(levels, pairs, batch) < 1:
-        raise SettingError(f"levels, pairs and batch are at least 1, got {levels}, {pairs} and {batch}.")
+    if min(len(x), levels, pairs, batch) < 1:
+        raise SettingError(
+            f"samples, levels, pairs and batch are at least 1, got {len(x)}, {levels}, {pairs} and {batch}."
+        )
     grid = make_grid(schedule, levels, "lu", first=first, last=last, zero=False)
     nats, each, nfe = [], [], 0
     for some in x.split(batch):
