@@ -25,6 +25,7 @@ COMMANDS = {
     "map": ("hyperseg.cli.map", "map_scene", "Apply a trained run to another scene."),
     "score": ("hyperseg.cli.score", "score", "Score a map against labels: OA, AA, kappa, per class."),
     "anomaly": ("hyperseg.cli.spectra.anomaly", "anomaly", "Map spectra that are unlike the rest, or never seen."),
+    "generate": ("hyperseg.cli.spectra.generate", "generate", "Make new spectra or patches of a scene's classes."),
     "suggest": ("hyperseg.cli.suggest", "suggest", "Tell which fields to label next."),
     "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
     "segment": ("hyperseg.cli.segment", "segment", "Images and volumes: check, plan, train, predict, score."),

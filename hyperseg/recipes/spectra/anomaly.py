@@ -38,6 +38,7 @@ from hyperseg.recipes.spectra.whitening import Whitening
 log = logging.getLogger(__name__)
 
 MAP, DISTANCE, PICTURE, SPECTRA, SCORES = "anomaly.tif", "rx.tif", "anomaly.png", "spectra.png", "anomaly.json"
+MADE = (MAP, DISTANCE, PICTURE, SPECTRA, SCORES)
 BITS = "bits per band of the standardised spectrum (higher: less expected)"
 RX = "Reed-Xiaoli: squared Mahalanobis distance to the learned pixels"
 TRIED_STEPS, FEWEST_STEPS, MOST_STEPS = 30, 100, 50_000
@@ -78,7 +79,7 @@ def learn_and_map(
     """
     named = {"scene": scene.source} | dict(inputs or {})
     check_replaceable(out, overwrite=overwrite)
-    _check_files(out, named, overwrite=overwrite, pictures=pictures)
+    _check_files(out, named, overwrite=overwrite)
     spectra = learning_spectra(scene, choice.learn, most=settings.pixels, seed=seed)
     where = str(choose_device(device))
     runtime = Runtime(seed=seed, device=where, quiet=quiet)
@@ -90,10 +91,14 @@ def learn_and_map(
     typical = typical_of(model, spectra, seed=seed)
     run = run_of(model, typical, scene, choice.words)
     make_folder(out)
-    for name in (RECORD, WEIGHTS):
+    for name in (RECORD, WEIGHTS, *MADE):  # a map is never that of another model beside it
         (out / name).unlink(missing_ok=True)
     save_run(out, run, inputs=named, n_learned=len(spectra), device=where)
-    return _mapped(run, scene, out, truth=choice.truth, quiet=quiet, pictures=pictures, side=side, own=True)
+    try:
+        return _mapped(run, scene, out, truth=choice.truth, quiet=quiet, pictures=pictures, side=side)
+    except KeyboardInterrupt:
+        say(f"The model is kept in {out}: `hyperseg anomaly {out} SCENE --out MAP` maps with it.", quiet=quiet)
+        raise
 
 
 @one_blas_thread()
@@ -111,11 +116,11 @@ def apply_and_map(
         DataFileError: as `learn_and_map`.
     """
     run = load_spectra_run(root)
-    _check_files(out, {"run": root, "scene": scene.source}, overwrite=overwrite, pictures=pictures)
+    _check_files(out, {"run": root, "scene": scene.source}, overwrite=overwrite)
     scene = prepare_scene(run, scene, model=f"the run {root}")
     run = replace(run, model=run.model.to(str(choose_device(device))))
     make_folder(out)
-    return _mapped(run, scene, out, truth=truth, quiet=quiet, pictures=pictures, side=side, own=False)
+    return _mapped(run, scene, out, truth=truth, quiet=quiet, pictures=pictures, side=side)
 
 
 def steps_within(
@@ -131,15 +136,14 @@ def steps_within(
     return steps
 
 
-def _check_files(out: Path, inputs: Mapping[str, Any], *, overwrite: bool, pictures: bool) -> None:
-    names = [MAP, DISTANCE, SCORES, *([PICTURE, SPECTRA] if pictures else [])]
+def _check_files(out: Path, inputs: Mapping[str, Any], *, overwrite: bool) -> None:
     read = [value for value in inputs.values() if isinstance(value, str | Path) and str(value)]
-    check_targets([out / name for name in names], inputs=read, overwrite=overwrite)
+    check_targets([out / name for name in MADE], inputs=read, overwrite=overwrite)
 
 
 def _mapped(
     run: SpectraRun, scene: Scene, out: Path, *, truth: NDArray[np.int8] | None, quiet: bool, pictures: bool,
-    side: int | None, own: bool,
+    side: int | None,
 ) -> Found:  # fmt: skip
     with ExitStack() as stack:
         writers = [stack.enter_context(_raster(out / n, scene, what)) for n, what in ((MAP, BITS), (DISTANCE, RX))]
@@ -147,8 +151,11 @@ def _mapped(
         seen = score_scene(
             run.model, scene, write=_write_both(writers), truth=truth, side=side, progress=show,
         )  # fmt: skip
-    scores = _summary(run, scene, seen, own=own)
-    if pictures:
+    scores = _summary(run, scene, seen)
+    if not pictures:
+        for name in (PICTURE, SPECTRA):  # of a map that was replaced
+            (out / name).unlink(missing_ok=True)
+    else:
         for name, picture in ((PICTURE, draw_map(scene, seen)), (SPECTRA, draw_spectra(run, scene, seen))):
             with replacing(out / name) as temporary:
                 temporary.write_bytes(picture)
@@ -174,7 +181,7 @@ def _write_both(rasters: list[Any]) -> Write:
     return write
 
 
-def _summary(run: SpectraRun, scene: Scene, seen: Seen, *, own: bool) -> dict[str, Any]:
+def _summary(run: SpectraRun, scene: Scene, seen: Seen) -> dict[str, Any]:
     """What anomaly.json says."""
     bits = seen.thin[..., 0]
     known = bits[np.isfinite(bits)]

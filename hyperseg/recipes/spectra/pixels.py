@@ -88,9 +88,7 @@ def learning_spectra(scene: Scene, learn: Mask | None, *, most: int, seed: int) 
         where = np.flatnonzero(learn if scene.valid is None else learn & scene.valid)
         if len(where) > most:
             where = np.random.default_rng(seed).choice(where, most, replace=False)
-        drawn = np.zeros(scene.shape, bool)
-        drawn.flat[where] = True
-        seen = gather_spectra(scene, drawn)
+        seen = spectra_at(scene, where)
     whole = valid_in(seen[:, None], good=scene.good_bands, nodata=scene.nodata, gaps=scene.gaps)[:, 0]
     if np.count_nonzero(whole) < FEWEST:
         raise SceneError(
@@ -100,20 +98,23 @@ def learning_spectra(scene: Scene, learn: Mask | None, *, most: int, seed: int) 
     return np.asarray(seen[whole], np.float32)
 
 
-def class_spectra(
-    scene: Scene, *, most: int, seed: int, only: Sequence[str] = ()
-) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]:
-    """(n, C) spectra of labelled pixels, their (n,) classes 0..K-1 in a new numbering, and the K names."""
+def class_places(
+    scene: Scene, *, only: Sequence[str] = ()
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+    """(n,) row-major indices of labelled pixels, their (n,) classes 0..K-1 in a new numbering, and the K names."""
     labels = _labels(scene)
     wanted = [_index(scene, name) for name in only] or np.flatnonzero(scene.class_counts()).tolist()
     where = np.flatnonzero(scene.labelled() & np.isin(labels, wanted))
-    if len(where) > most:
-        where = np.sort(np.random.default_rng(seed).choice(where, most, replace=False))
+    number = np.full(scene.n_classes, -1, np.int64)
+    number[wanted] = np.arange(len(wanted))
+    return where, number[labels.flat[where]], tuple(scene.classes[k] for k in wanted)
+
+
+def spectra_at(scene: Scene, places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n, C) spectra at row-major indices that rise."""
     drawn = np.zeros(scene.shape, bool)
-    drawn.flat[where] = True
-    spectra, classes = gather_spectra(scene, drawn), labels[drawn]
-    number = {k: i for i, k in enumerate(wanted)}
-    return spectra, np.array([number[int(k)] for k in classes], np.int64), tuple(scene.classes[k] for k in wanted)
+    drawn.flat[places] = True
+    return gather_spectra(scene, drawn)
 
 
 def _labels(scene: Scene) -> NDArray[np.int16]:

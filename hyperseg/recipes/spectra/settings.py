@@ -8,7 +8,7 @@ from typing import Any
 
 from hyperseg.core.settings import option, settings
 
-STEPS = 1500
+STEPS = 1000
 TRIM = 0.05  # where all pixels are learned from: what is sought is among them
 
 

@@ -21,7 +21,7 @@ from hyperseg.dpm.network import Denoiser, denoiser_spec
 from hyperseg.dpm.schedules.cosine import COSINE
 
 QUIET = Runtime(quiet=True)
-SHORT = ProgressiveSettings(first=4, last=1, round=RoundSettings(steps=3, batch=4))
+SHORT = ProgressiveSettings(first=4, students=(2, 1), round=RoundSettings(steps=3, batch=4))
 
 
 def teacher_of(shape: tuple[int, ...], *, n_classes: int = 0) -> DiffusionModel:
@@ -45,10 +45,11 @@ def counted(network: torch.nn.Module) -> Iterator[list[int]]:
     hook.remove()
 
 
-def test_steps_are_halved() -> None:
-    assert ProgressiveSettings().rounds == FASTER["progressive"].nfes == (32, 16, 8, 4, 2, 1)
-    with pytest.raises(SettingError, match="powers of two"):
-        ProgressiveSettings(first=12, last=1)
+def test_steps_divide_the_steps_before() -> None:
+    assert ProgressiveSettings().students == FASTER["progressive"].nfes == (16, 4, 2, 1)
+    for wrong in ((), (12,), (16, 16), (4, 8)):
+        with pytest.raises(SettingError, match="divides the one before"):
+            ProgressiveSettings(first=64, students=wrong)
 
 
 @pytest.mark.parametrize("shape", [(1, 7), (3, 5, 6), (1, 5, 3, 4)])

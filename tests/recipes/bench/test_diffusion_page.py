@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hyperseg.dpm.faster import FASTER
-from hyperseg.recipes.bench.taxonomy import as_markdown, taxonomy
+from hyperseg.recipes.bench.showing.taxonomy import as_markdown, taxonomy
 
 PAGE = Path(__file__).parents[3] / "docs" / "diffusion.md"
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="the package is tested without its documents")
