@@ -168,6 +168,6 @@ def test_a_training_can_be_recorded_and_ends_with_the_same_bytes(
     for tapes in (Tapes(), Tapes(fails=True)):
         monkeypatch.setattr(loop, "graphs_of", lambda device, tapes=tapes: tapes)
         ends.append(state(TRAININGS[name](task)))
-        assert tapes.refused == (["asked to"] if tapes.fails else [])
+        assert set(tapes.refused) == ({"asked to"} if tapes.fails else set())  # once for each kind of step
         assert tapes.fails or tapes.done.count("play") >= STEPS - 3
     assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
