@@ -17,11 +17,13 @@ import pytest
 
 import hyperseg
 from hyperseg.data.splits import SPLITS
+from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.parameterisation import Predicts
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.io.formats import FORMATS
+from hyperseg.recipes.bench.data import PICTURES
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 
@@ -47,7 +49,9 @@ TABLES = (
     (FORMATS, "hyperseg.io.formats"),
     (SCHEDULES, "hyperseg.dpm.schedules"),
     (SAMPLERS, "hyperseg.dpm.samplers"),
+    (FASTER, "hyperseg.dpm.faster"),
     (OBJECTIVES, "hyperseg.dpm.objectives"),
+    (PICTURES, "hyperseg.recipes.bench.data.load"),
 )
 MOST_FILES = 16
 PRIVATE = re.compile(r"(^|\.)_(?!is_avx512|is_amx)[a-z]")  # those two are torch's, not ours
@@ -66,6 +70,7 @@ WORDS = {
     "backbone.decoder": ("linear",),  # how values are interpolated
     "medical.explain": ("linear",),
     "dpm.parameterisation": ("edm",),  # what a network says
+    "io.catalog": ("indian-pines",),  # the scene
 }
 CONVOLUTION = re.compile(r"(Lazy)?Conv(Transpose)?[123]d|conv(_transpose)?[123]d|convolution")
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "managers"}

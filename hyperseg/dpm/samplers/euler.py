@@ -6,6 +6,8 @@ Source: Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, eq. 12 wi
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
@@ -16,7 +18,7 @@ from hyperseg.dpm.samplers.sampler import Sampler
 def euler(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> Sampled:
     """x moves towards the predicted clean data by the share of noise that goes away; see `Sample`."""
     call = Counted(denoise)
-    for now, then in zip(grid.sigmas[:-1], grid.sigmas[1:], strict=True):
+    for now, then in pairwise(grid.sigmas.tolist()):
         x0 = call(x, now).x0
         x = x0 + then / now * (x - x0)
     return Sampled(x, call.calls)

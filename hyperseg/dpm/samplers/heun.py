@@ -1,0 +1,33 @@
+"""Heun's method on the probability-flow equation: Euler's step, and again with the mean of the slopes at both ends.
+
+Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor
+
+from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
+from hyperseg.dpm.grid import Grid
+from hyperseg.dpm.samplers.sampler import Sampler
+
+
+def heun(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> Sampled:
+    """Order 2; a step to 0, where there is no slope, is Euler's. See `Sample`."""
+    call, levels = Counted(denoise), grid.sigmas.tolist()
+    for now, then in pairwise(levels):
+        slope = (x - call(x, now).x0) / now
+        ahead = x + (then - now) * slope
+        if then:
+            slope = (slope + (ahead - call(ahead, then).x0) / then) / 2
+            ahead = x + (then - now) * slope
+        x = ahead
+    return Sampled(x, call.calls)
+
+
+HEUN = Sampler(
+    "heun", heun, family="training-free sampling: solvers", source="Karras et al., NeurIPS 2022", calls=2, saved=1,
+    order=2, spacing="karras",
+)  # fmt: skip

@@ -1,0 +1,117 @@
+"""Students from a teacher: how many calls they need, what they begin from, and that they are repeatable."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from hyperseg.backbone import seeded
+from hyperseg.core import SettingError
+from hyperseg.core.runtime import Runtime
+from hyperseg.dpm.faster import FASTER
+from hyperseg.dpm.faster.distil import RoundSettings, distilled
+from hyperseg.dpm.faster.progressive import ProgressiveSettings, halved
+from hyperseg.dpm.faster.speedup import generator_of
+from hyperseg.dpm.model import DiffusionModel
+from hyperseg.dpm.network import Denoiser, denoiser_spec
+from hyperseg.dpm.schedules.cosine import COSINE
+
+QUIET = Runtime(quiet=True)
+SHORT = ProgressiveSettings(first=4, last=1, round=RoundSettings(steps=3, batch=4))
+
+
+def teacher_of(shape: tuple[int, ...], *, n_classes: int = 0) -> DiffusionModel:
+    """A small network with random weights; shape is (C, *S)."""
+    spec = denoiser_spec(shape[0], len(shape) - 1, widths=(4, 8), cond_dim=8, n_classes=n_classes)
+    with seeded(0):
+        network = Denoiser(spec)
+        torch.nn.init.normal_(network.last.layer.weight, std=0.1)  # type: ignore[arg-type]
+    return DiffusionModel(network.eval(), spec, COSINE, "v", clip=1.0)
+
+
+def rows(n: int, *shape: int) -> Tensor:
+    return torch.rand((n, *shape), generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@contextmanager
+def counted(network: torch.nn.Module) -> Iterator[list[int]]:
+    calls: list[int] = []
+    hook = network.register_forward_hook(lambda *_: calls.append(1))
+    yield calls
+    hook.remove()
+
+
+def test_steps_are_halved() -> None:
+    assert ProgressiveSettings().rounds == FASTER["progressive"].nfes == (32, 16, 8, 4, 2, 1)
+    with pytest.raises(SettingError, match="powers of two"):
+        ProgressiveSettings(first=12, last=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (3, 5, 6), (1, 5, 3, 4)])
+def test_students_need_as_many_calls_as_they_have_steps(shape: tuple[int, ...]) -> None:
+    students = halved(teacher_of(shape), rows(6, *shape), SHORT, QUIET)
+    assert list(students) == [2, 1]
+    for steps, student in students.items():
+        with counted(student.network) as calls:
+            made = generator_of(student, shape, steps, None)(5, torch.Generator().manual_seed(2))
+        assert made.nfe == len(calls) == steps
+        assert made.x.shape == (5, *shape)
+        assert made.x.abs().max() <= 1
+
+
+def test_a_student_learns_the_teachers_jump() -> None:
+    """Of the square between the teacher's several steps and its one, most is gone."""
+    shape = (1, 4)
+    teacher, data = teacher_of(shape), rows(8, *shape)
+    settings = RoundSettings(steps=80, batch=16, lr=5e-3)
+    student = distilled(teacher, data, None, settings, QUIET, steps=1, follows=4, name="a", title="a")
+    ends = [generator_of(m, shape, n, None)(64, torch.Generator().manual_seed(2)).x
+            for m, n in ((teacher, 4), (teacher, 1), (student, 1))]  # fmt: skip
+    before, after = ((ends[0] - x).square().mean() for x in ends[1:])
+    assert after < 0.3 * before
+
+
+def test_a_teacher_of_noise_gets_a_student_of_velocity() -> None:
+    teacher = replace(teacher_of((1, 4)), predicts="eps")
+    assert {s.predicts for s in halved(teacher, rows(6, 1, 4), SHORT, QUIET).values()} == {"v"}
+
+
+def test_same_seed_same_bytes_also_when_resumed(tmp_path: Path) -> None:
+    shape = (2, 5)
+    teacher, data = teacher_of(shape), rows(6, *shape)
+
+    def made(runtime: Runtime) -> Tensor:
+        student = distilled(
+            teacher, data, None, RoundSettings(steps=6, batch=4), runtime, steps=2, follows=2, name="a", title="a"
+        )
+        return generator_of(student, shape, 2, None)(3, torch.Generator().manual_seed(5)).x
+
+    def stop(_: str, done: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    whole, kept = made(QUIET), replace(QUIET, checkpoints=tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        made(replace(kept, on_step=stop))
+    assert torch.equal(made(kept), whole)
+    assert torch.equal(made(QUIET), whole)
+    assert not torch.equal(made(replace(QUIET, seed=1)), whole)
+
+
+def test_a_batch_equals_single_samples() -> None:
+    teacher, labels = teacher_of((1, 6), n_classes=3), torch.tensor([0, 1, 2, 2])
+    generate = generator_of(teacher, (1, 6), 4, labels)
+    batch = generate(8, [torch.Generator().manual_seed(i) for i in range(8)]).x
+    single = torch.cat([generate(1, [torch.Generator().manual_seed(i)]).x for i in range(8)])
+    torch.testing.assert_close(batch, single, rtol=1e-5, atol=1e-5)
+
+
+def test_a_teacher_refuses_other_data() -> None:
+    with pytest.raises(SettingError, match="the model knows data"):
+        halved(teacher_of((1, 7)), rows(6, 2, 7), SHORT, QUIET)
+    with pytest.raises(SettingError, match="told classes"):
+        halved(teacher_of((1, 7)), rows(6, 1, 7), SHORT, QUIET, labels=torch.zeros(6).long())
