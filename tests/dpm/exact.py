@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyperseg.dpm.denoise import Denoise, Prediction, per_sample
+from hyperseg.dpm.denoise import Denoise, Prediction, noise_like, per_sample
 from hyperseg.dpm.grid import Grid
 from hyperseg.dpm.samplers.sampler import Sample
 
@@ -75,7 +75,7 @@ def response(sample: Sample, denoise: Denoise, grid: Grid, draws: int) -> Tensor
     start = torch.randn(n, 1, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     made = sample(denoise, start, grid, generator=torch.Generator().manual_seed(2)).x
     again = torch.Generator().manual_seed(2)
-    noise = [torch.randn(n, 1, 1, generator=again, dtype=torch.float64) for _ in range(draws)]
+    noise = [noise_like(start, again) for _ in range(draws)]
     known = torch.cat([start, *noise], 1)[..., 0]
     found = torch.linalg.lstsq(known, made[:, 0])
     left = made[:, 0] - known @ found.solution

@@ -10,7 +10,7 @@ import torch
 from mixtures import Mixture, blobs, gaussian, uniform_denoiser
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Denoise, Prediction
+from hyperseg.dpm.denoise import Denoise, Prediction, noise_like
 from hyperseg.dpm.grid import make_grid
 from hyperseg.dpm.likelihood.bits import bits_per_dim
 from hyperseg.dpm.likelihood.bound import Bound, continuous_bound, variational_bound
@@ -85,15 +85,15 @@ def test_a_variance_that_is_known_beats_both_fixed_ones_at_few_steps() -> None:
 
 def test_variances_can_be_given_for_each_step() -> None:
     data = gaussian([0.25] * 3)
-    x, grid = data.draw(50, seeded()), make_grid(SCHEDULES["cosine"], 8)
+    x, grid = data.draw(400, seeded()), make_grid(SCHEDULES["cosine"], 8)
     t = grid.sigmas
     left = 0.25 * t[:-1] ** 2 / (0.25 + t[:-1] ** 2)  # of the clean data, when the state is known
     known = t[1:] ** 2 * (1 - (t[1:] / t[:-1]) ** 2) + (1 - (t[1:] / t[:-1]) ** 2) ** 2 * left
     given = variational_bound(data.denoiser(), x, grid, generator=seeded(), variance=known)
     exact = variational_bound(data.denoiser(squared=True), x, grid, generator=seeded(), variance="squared")
-    mean = gap(data, given, x)[0]
+    mean, error = gap(data, given, x)
     assert abs(mean - gap(data, exact, x)[0]) < 0.05
-    assert abs(mean) < 0.1
+    assert abs(mean) < 3 * error < 0.15
     with pytest.raises(SettingError, match="7 variances for 8"):
         variational_bound(data.denoiser(), x, grid, generator=seeded(), variance=known[1:])
 
@@ -232,7 +232,7 @@ def test_it_is_the_bound_of_the_textbook(variance: Literal["small", "large"]) ->
     betas, small = 1 - abars / before, (1 - before) / (1 - abars) * (1 - abars / before)
     total = 0.5 * (abars[-1] * x**2 + (1 - abars[-1]) - 1 - (1 - abars[-1]).log())
     for t in range(steps - 1, -1, -1):
-        state = abars[t].sqrt() * x + (1 - abars[t]).sqrt() * torch.randn(x.shape, generator=noise, dtype=x.dtype)
+        state = abars[t].sqrt() * x + (1 - abars[t]).sqrt() * noise_like(x, noise)
         ratio = ((1 - abars[t]) / abars[t]).sqrt().expand(len(x))
         x0 = data.denoiser()(state / abars[t].sqrt(), ratio).x0
 

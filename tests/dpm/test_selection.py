@@ -10,7 +10,7 @@ import torch
 from exact import gaussian, ring
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Prediction
+from hyperseg.dpm.denoise import Prediction, noise_like
 from hyperseg.dpm.grid import make_grid
 from hyperseg.dpm.samplers.stochastic.jump import jumps
 from hyperseg.dpm.schedules.edm import EDM
@@ -49,7 +49,7 @@ def test_a_step_costs_the_divergence_of_its_two_normals() -> None:
     spread, grid = 0.5, make_grid(LINEAR, 6, zero=False)
     x0 = spread * torch.randn(40, 2, 3, generator=seeded(0), dtype=torch.float64)
     errors = measure_errors(gaussian(spread), x0, grid.sigmas, generator=seeded(1))
-    noise = torch.randn(40, 2, 3, generator=seeded(1), dtype=torch.float64)
+    noise = noise_like(x0, seeded(1))
     noise /= noise.square().mean().sqrt()
     costs = jump_costs(grid.sigmas, errors, 6)
     for i, jump in enumerate(jumps(grid)):
@@ -75,10 +75,13 @@ def test_with_the_best_variance_the_bound_of_gaussian_data_is_their_entropy(sche
 
 
 def test_more_steps_never_cost_more() -> None:
-    mixture = ring()
-    found = select_grids(mixture.denoise, mixture.draw(300, seeded(0)), VP, range(1, 41), generator=seeded(1))
-    nats = [found[k].nats for k in range(1, 41)]
-    assert all(b <= a + 1e-9 for a, b in pairwise(nats))
+    """Where errors grow with the noise, as exact ones do; measured ones may not, by chance."""
+    mixture, levels = ring(), make_grid(VP, 200, zero=False).sigmas
+    errors = measure_errors(mixture.denoise, mixture.draw(300, seeded(0)), levels, generator=seeded(1))
+    growing = errors.flip(0).cummax(0).values.flip(0)
+    assert (growing - errors).abs().max() < 1e-3
+    found = cheapest_paths(jump_costs(levels, growing, 2), 40)
+    assert all(found[k + 1][1] <= found[k][1] + 1e-9 for k in range(1, 40))
 
 
 def test_it_is_a_grid_of_the_schedule_and_no_other_of_its_candidates_is_better() -> None:
