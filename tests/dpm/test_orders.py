@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -46,16 +47,16 @@ def test_order_on_gaussian_data(name: str) -> None:
 @pytest.mark.parametrize("name", ORDERS)
 def test_order_on_a_mixture(name: str) -> None:
     """Against the flow by a method of order 4 with many steps."""
-    x = 10 * torch.randn(20, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    denoise, edm = mixture(0.3), SCHEDULES["edm"]
-
-    def end(which: str, steps: int) -> torch.Tensor:
-        grid = make_grid(edm, steps, "karras", first=10, last=0.1, zero=False)
-        return SAMPLERS[which].sample(denoise, x, grid, generator=NEVER).x
-
-    exact = end("pf-ode", 640)
-    errors = [float((end(name, steps) - exact).square().mean().sqrt()) for steps in (80, 160)]
+    exact = end_of_mixture("pf-ode", 640)
+    errors = [float((end_of_mixture(name, steps) - exact).square().mean().sqrt()) for steps in (80, 160)]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(ORDERS[name], abs=0.15)
+
+
+@cache
+def end_of_mixture(name: str, steps: int) -> torch.Tensor:
+    x = 10 * torch.randn(20, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    grid = make_grid(SCHEDULES["edm"], steps, "karras", first=10, last=0.1, zero=False)
+    return SAMPLERS[name].sample(mixture(0.3), x, grid, generator=NEVER).x
 
 
 def test_ddim_over_trailing_steps_is_the_known_one() -> None:

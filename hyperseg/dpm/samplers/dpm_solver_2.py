@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
@@ -19,12 +20,13 @@ def midpoint(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) 
     """Order 2; a step to 0, which has no such midpoint, is Euler's. See `Sample`."""
     call, levels = Counted(denoise), grid.sigmas.tolist()
     for now, then in pairwise(levels):
-        slope = (x - call(x, now).x0) / now
-        if then:
-            half = (now * then) ** 0.5
-            middle = x + (half - now) * slope
-            slope = (middle - call(middle, half).x0) / half
-        x = x + (then - now) * slope
+        x0 = call(x, now).x0
+        if then == 0:
+            x = x0
+            continue
+        half = (now * then) ** 0.5
+        middle = torch.lerp(x0, x, half / now)
+        x = x.add(middle - call(middle, half).x0, alpha=(then - now) / half)
     return Sampled(x, call.calls)
 
 

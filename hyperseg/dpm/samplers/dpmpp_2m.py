@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
@@ -26,8 +27,8 @@ def dpmpp_2m(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) 
         found = x0 = call(x, now).x0
         if before is not None and then:
             ratio = math.log(before[0] / now) / math.log(now / then)
-            x0 = found + (found - before[1]) / (2 * ratio)
-        x, before = then / now * x + (1 - then / now) * x0, (now, found)
+            x0 = torch.lerp(before[1], found, 1 + 1 / (2 * ratio))
+        x, before = torch.lerp(x0, x, then / now), (now, found)
     return Sampled(x, call.calls)
 
 

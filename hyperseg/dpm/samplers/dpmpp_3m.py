@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
@@ -43,23 +44,15 @@ def _advanced(x: Tensor, now: float, then: float, known: Sequence[Known]) -> Ten
     if then == 0:
         return known[0][1]  # the newest is at `now`
     h = math.log(now / then)
-    weights = [1 - then / now]  # then / now * integral of exp(l) l^k from 0 to h, l counted from `now`
+    moments = [1 - then / now]  # then / now * integral of exp(l) l^k from 0 to h, l counted from `now`
     for k in range(1, len(known)):
-        weights.append(h**k - k * weights[-1])
-    (first, d0), *others = known
-    p = math.log(now / first)
-    x = then / now * x + weights[0] * d0
-    if not others:
-        return x
-    (second, d1), *rest = others
-    q = math.log(now / second)
-    slope = (d0 - d1) / (p - q)
-    x = x + (weights[1] - p * weights[0]) * slope
-    if not rest:
-        return x
-    third, d2 = rest[0]
-    bend = (slope - (d1 - d2) / (q - math.log(now / third))) / (p - math.log(now / third))
-    return x + (weights[2] - (p + q) * weights[1] + p * q * weights[0]) * bend
+        moments.append(h**k - k * moments[-1])
+    nodes = [math.log(now / level) for level, _ in known]
+    weights = np.linalg.solve(np.vander(nodes, increasing=True).T, moments)  # exact for as many powers as are known
+    ahead = then / now * x
+    for weight, (_, x0) in zip(weights.tolist(), known, strict=True):
+        ahead = ahead.add_(x0, alpha=weight)
+    return ahead
 
 
 DPMPP_3M = Sampler(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
@@ -19,8 +20,7 @@ def euler(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> 
     """x moves towards the predicted clean data by the share of noise that goes away; see `Sample`."""
     call = Counted(denoise)
     for now, then in pairwise(grid.sigmas.tolist()):
-        x0 = call(x, now).x0
-        x = x0 + then / now * (x - x0)
+        x = torch.lerp(call(x, now).x0, x, then / now)
     return Sampled(x, call.calls)
 
 

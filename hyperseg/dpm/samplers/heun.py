@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
@@ -18,11 +19,11 @@ def heun(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> S
     """Order 2; a step to 0, where there is no slope, is Euler's. See `Sample`."""
     call, levels = Counted(denoise), grid.sigmas.tolist()
     for now, then in pairwise(levels):
-        slope = (x - call(x, now).x0) / now
-        ahead = x + (then - now) * slope
-        if then:
-            slope = (slope + (ahead - call(ahead, then).x0) / then) / 2
-            ahead = x + (then - now) * slope
+        x0 = call(x, now).x0
+        ahead = torch.lerp(x0, x, then / now)
+        if then:  # half of each slope; as few operations as can be, they cost as much as small networks do
+            half, last = (then - now) / 2, call(ahead, then).x0
+            ahead = x.add(x - x0, alpha=half / now).add_(ahead - last, alpha=half / then)
         x = ahead
     return Sampled(x, call.calls)
 

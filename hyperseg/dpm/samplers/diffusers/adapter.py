@@ -62,7 +62,7 @@ Answer = Callable[[Tensor, Tensor, float], Tensor]
 
 def noise_of(x: Tensor, x0: Tensor, sigma: float) -> Tensor:
     """The noise in x = x0 + sigma noise."""
-    return (x - x0) / sigma
+    return (x - x0).div_(sigma)
 
 
 def from_diffusers(
