@@ -1,6 +1,6 @@
 """Variational bounds of -log p, dimension by dimension: sums over the steps of a grid, or the integral they become.
 
-They need no gradients, so that a call costs a third of one of `hyperseg.dpm.likelihood.flow`, and are sums over
+They need no gradients, so that a call costs about half of one of `hyperseg.dpm.likelihood.flow`, and are sums over
 dimensions, so that they say which band of a spectrum surprises.
 """
 

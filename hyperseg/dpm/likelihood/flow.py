@@ -41,7 +41,7 @@ def log_density(
     Hutchinson's estimator: its mean over random signs is right, whatever their number.
 
     Levels even in log(sigma) suit it ("lu"). 50 of them are within 0.01 bits of each dimension for smooth densities.
-    For a map, `hyperseg.dpm.likelihood.surprise` costs a third or less, orders spectra better and tells of the bands.
+    For a map, `hyperseg.dpm.likelihood.surprise` costs less, orders spectra better and tells of the bands.
 
     Args:
         denoise: has to be differentiable in x. Weights get no gradients.

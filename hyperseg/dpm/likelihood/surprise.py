@@ -26,7 +26,7 @@ def surprise(
 
     Rank correlation with the exact density of simulated spectra of 200 bands, with a perfect denoiser: 0.9999 for
     normal ones and 0.9998 for six classes (0.99 within a class) after 14 calls; noise of their own leaves 0.2 to 0.3,
-    and the probability-flow equation, 13 calls at three times the cost, tells 0.996 and 0.998 (0.93). With a network of
+    and the probability-flow equation, 13 calls at twice the cost, tells 0.996 and 0.998 (0.93). With a network of
     217 000 weights trained for 1000 steps on the normal ones 14 calls agree to 0.99 with 150; the flow of 17 calls
     with the exact density to 0.79 (8 probes 0.91), these to 0.91.
 
