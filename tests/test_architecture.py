@@ -23,6 +23,7 @@ from hyperseg.dpm.parameterisation import Predicts
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.io.formats import FORMATS
+from hyperseg.recipes.bench.data import PICTURES
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 
@@ -46,6 +47,7 @@ TABLES = (
     (REFINERS, "hyperseg.recipes.refiners"),
     (SPLITS, "hyperseg.data.splits"),
     (FORMATS, "hyperseg.io.formats"),
+    (PICTURES, "hyperseg.recipes.bench.data.load"),
     (SCHEDULES, "hyperseg.dpm.schedules"),
     (SAMPLERS, "hyperseg.dpm.samplers"),
     (FASTER, "hyperseg.dpm.faster"),
@@ -61,6 +63,7 @@ WORDS = {
     "recipes.run.plan": ("twin",),
     "hsi.classical": ("temperature",),  # key of a record
     "report.reliability": ("temperature",),
+    "io.catalog": ("indian-pines",),  # the scene
     "metrics.area_table": ("parcels",),  # how a sample was drawn
     "recipes.scoring.areas": ("parcels",),
     "io.formats.envi_header": ("ENVI",),  # how a header begins

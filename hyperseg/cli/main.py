@@ -24,9 +24,12 @@ COMMANDS = {
     "classify": ("hyperseg.cli.classify", "classify", "Train on a scene and map it: the main job."),
     "map": ("hyperseg.cli.map", "map_scene", "Apply a trained run to another scene."),
     "score": ("hyperseg.cli.score", "score", "Score a map against labels: OA, AA, kappa, per class."),
+    "anomaly": ("hyperseg.cli.spectra.anomaly", "anomaly", "Map spectra that are unlike the rest, or never seen."),
+    "generate": ("hyperseg.cli.spectra.generate", "generate", "Make new spectra or patches of a scene's classes."),
     "suggest": ("hyperseg.cli.suggest", "suggest", "Tell which fields to label next."),
     "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
     "segment": ("hyperseg.cli.segment", "segment", "Images and volumes: check, plan, train, predict, score."),
+    "bench": ("hyperseg.cli.bench", "bench", "Repeat a comparison of methods: samplers of diffusion models."),
     "datasets": ("hyperseg.cli.datasets", "datasets", "List, describe and fetch public scenes."),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Generators, noise_like
-from hyperseg.dpm.schedules.schedule import Schedule
+from hyperseg.dpm.schedules.schedule import Curve, Schedule
 
 Spacing = Literal["lu", "karras", "trailing", "leading", "quadratic"]
 
@@ -66,34 +65,44 @@ def make_grid(
 ) -> Grid:  # fmt: skip
     """`steps` steps from the schedule's noise to data.
 
-    "lu" is even in log(sigma), "karras" even in sigma^(1/rho), "trailing" even in time from the end, "leading" even in
-    time from the beginning (it never visits pure noise), "quadratic" even in the root of time.
+    "lu" is even in log(sigma), "karras" even in sigma^(1/rho), "quadratic" even in the root of time, "trailing" and
+    "leading" even in time. To 0, "trailing" counts the last step as long as the others, and "leading" begins a step
+    late, so that it never visits pure noise.
 
     Args:
         first, last: ends of the noise level; None takes the schedule's.
-        zero: the last point is 0: the last step takes the clean data as they are predicted.
+        zero: the last point is 0: the last step takes the clean data as they are predicted. `last` is then the point
+            before it.
+        rho: of "karras"; the larger, the more points at little noise.
         on_steps: only times that are whole steps of the schedule are visited.
 
     Raises:
-        SettingError: no steps, unknown spacing, or more steps than the schedule has where `on_steps`.
+        SettingError: no steps, unknown spacing, ends that do not fall or lie beyond the schedule's noise, an end that
+            "trailing" cannot have, or more steps than the schedule has where `on_steps`.
 
     Source: Lu et al., "DPM-Solver", NeurIPS 2022 (even in log-SNR); Karras et al., NeurIPS 2022, eq. 5 (rho);
         Song et al., "Denoising Diffusion Implicit Models", ICLR 2021 (quadratic).
     """
     if steps < 1:
         raise SettingError(f"a grid has at least 1 step, got {steps}.")
-    ends = schedule.ratio(torch.tensor([schedule.t_max, schedule.t_min], dtype=torch.float64))
-    given = torch.tensor([math.nan if e is None else e for e in (first, last)], dtype=torch.float64)
-    high, low = torch.where(given.isnan(), ends, given)
-    points = steps if zero else steps + 1
-    way = torch.arange(points, dtype=torch.float64) / max(points - 1, 1)
-    bend = _bend(spacing, rho)
-    if bend is not None:
-        begin, end = bend[0](high), bend[0](low)
-        sigmas = bend[1](begin + way * (end - begin))
+    curve, back = _curve(schedule, spacing, rho)
+    high, low = _ends(schedule, first, last)
+    begin, end = curve(high), curve(low)
+    index, intervals = torch.arange(steps if zero else steps + 1, dtype=torch.float64), steps - 1 if zero else steps
+    if zero and spacing == "trailing":
+        if last is not None:
+            raise SettingError(
+                f"steps even in time down to 0 say themselves where the last one begins, got last={last:g}: leave it "
+                "out, or take another spacing."
+            )
+        places = begin * (1 - index / steps)
+    elif zero and spacing == "leading":
+        places = (end + begin * (steps - 1 - index) / steps).clamp(max=begin)
     else:
-        sigmas = _by_time(schedule, steps, spacing, *schedule.time(torch.stack([high, low])).tolist(), zero=zero)
-    sigmas[0] = high if spacing != "leading" else sigmas[0]
+        places = begin + (end - begin) * index / max(intervals, 1)
+    sigmas = back(places)
+    if not (zero and spacing == "leading"):
+        sigmas[0] = high  # to the last digit
     if on_steps:
         sigmas = _rounded(schedule, sigmas)
     return Grid(schedule, torch.cat([sigmas, torch.zeros(1, dtype=torch.float64)]) if zero else sigmas, spacing)
@@ -110,31 +119,33 @@ def start_level(grid: Grid) -> float:
     return float(grid.sigmas[0]) if grid.schedule.prior != 1 else 1 / float(grid.alphas[0])
 
 
-def _bend(spacing: str, rho: float) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]] | None:
-    """The function in which points are even, and its inverse; None for spacings in time."""
+def _curve(schedule: Schedule, spacing: str, rho: float) -> tuple[Curve, Curve]:
+    """The function of the noise level in which points are even, and its inverse."""
     match spacing:
         case "lu":
             return torch.log, torch.exp
         case "karras":
+            if not 0 < rho < math.inf:
+                raise SettingError(f"rho is a number above 0, got {rho:g}.")
             return (lambda s: s ** (1 / rho)), (lambda s: s**rho)
-        case "trailing" | "leading" | "quadratic":
-            return None
+        case "trailing" | "leading":
+            return schedule.time, schedule.ratio
+        case "quadratic":
+            return (lambda s: schedule.time(s).sqrt()), (lambda root: schedule.ratio(root**2))
         case _:
             raise SettingError(f"the spacing is lu, karras, trailing, leading or quadratic, got {spacing!r}.")
 
 
-def _by_time(schedule: Schedule, steps: int, spacing: str, late: float, early: float, *, zero: bool) -> Tensor:
-    """Points even in time, or in its root; with `zero` all but the last, which the caller adds."""
-    index = torch.arange(steps if zero else steps + 1, dtype=torch.float64)
-    match spacing:
-        case "trailing":
-            t = late - (late - (0.0 if zero else early)) * index / steps
-        case "leading":
-            t = early + (late - early) * (steps - 1 - index) / steps if zero else late + (early - late) * index / steps
-        case _:
-            root = late**0.5 + (early**0.5 - late**0.5) * index / max(steps - 1 if zero else steps, 1)
-            t = root**2
-    return schedule.ratio(t)
+def _ends(schedule: Schedule, first: float | None, last: float | None) -> Tensor:
+    """The highest and the lowest noise level above 0."""
+    own = schedule.ratio(torch.tensor([schedule.t_max, schedule.t_min], dtype=torch.float64))
+    high, low = own[0] if first is None else first, own[1] if last is None else last
+    if not 0 < low < high <= own[0] * (1 + 1e-9):
+        raise SettingError(
+            f"noise falls from {float(high):g} to {float(low):g}: expected a first level above the last, the last "
+            f"above 0, and none above {float(own[0]):g}, the most that the schedule {schedule.name!r} has."
+        )
+    return torch.tensor([high, low], dtype=torch.float64)
 
 
 def _rounded(schedule: Schedule, sigmas: Tensor) -> Tensor:

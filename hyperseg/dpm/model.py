@@ -12,6 +12,7 @@ from hyperseg.core import SettingError
 from hyperseg.core.parts import Saved, prefixed
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.dpm.adapters import Extra, denoiser
+from hyperseg.dpm.captured import captured
 from hyperseg.dpm.denoise import Denoise
 from hyperseg.dpm.network import Denoiser, DenoiserSpec
 from hyperseg.dpm.parameterisation import SIGMA_DATA, Predicts
@@ -58,12 +59,14 @@ class DiffusionModel:
     def denoise(self, labels: Tensor | None = None) -> Denoise:
         """The network in the form that samplers ask, without gradients; told a class for each sample of the batch.
 
-        Labels are (B,), -1 for "not told"; they and the states are on the network's device.
+        Labels are (B,), -1 for "not told"; they and the states are on the network's device. On a card calls are
+        recorded and played, see `hyperseg.dpm.captured`: ask one and the same function for many trajectories.
         """
+        network, told = captured(self.network), () if labels is None else (labels,)
 
         def ask(x: Tensor, place: Tensor) -> Tensor:
             with torch.no_grad():
-                return self.network(x, place, labels)
+                return network(x, place, *told)
 
         return self._asked(ask)
 

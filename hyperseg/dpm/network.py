@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hyperseg.backbone import BackboneSpec, ClassEmbedding, Conv, ConvSpec, Decoder, Encoder, TimeEmbedding
+from hyperseg.backbone import BackboneSpec, ClassEmbedding, Conv, ConvBlock, ConvSpec, Decoder, Encoder, TimeEmbedding
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, required, settings
 from hyperseg.dpm.adapters import Extra
@@ -19,7 +19,7 @@ class DenoiserSpec:
 
     backbone: BackboneSpec = required("Encoder and decoder; its cond_dim is the length of the embedded time.")
     n_classes: int = option(0, "Classes that it can be told; 0 for none.", low=0)
-    extras: tuple[Extra, ...] = option((), "What it says besides its prediction: share, squared.")
+    extras: tuple[Extra, ...] = option((), "What it says besides its prediction: share, squared, residual.")
 
     def __post_init__(self) -> None:
         if not self.backbone.conv.cond_dim:
@@ -49,7 +49,7 @@ def denoiser_spec(
 
 
 class Denoiser(nn.Module):
-    """U-Net that gives as many channels as it gets, and as many again for each of `extras`; at first all zeros.
+    """U-Net that gives as many channels as it gets, and as many again for each of `extras`; it predicts zero at first.
 
     Source: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, for the plan: a U-Net told the time in
         every block, attention at coarse levels.
@@ -63,9 +63,9 @@ class Denoiser(nn.Module):
         self.time = TimeEmbedding(backbone.conv.cond_dim)
         self.classes = ClassEmbedding(spec.n_classes, backbone.conv.cond_dim) if spec.n_classes else None
         self.encoder, self.decoder = Encoder(backbone), Decoder(backbone)
-        n_out = backbone.in_channels * (1 + len(spec.extras))
-        self.last = Conv(backbone.conv, backbone.widths[0], n_out, 1, bias=True)
+        self.last = Conv(backbone.conv, backbone.widths[0], backbone.in_channels, 1, bias=True)
         nn.init.zeros_(self.last.layer.weight)  # type: ignore[arg-type]
+        self.more = Head(spec) if spec.extras else None
 
     def forward(self, x: Tensor, place: Tensor, labels: Tensor | None = None) -> Tensor:
         """Say what is noise in x.
@@ -78,6 +78,12 @@ class Denoiser(nn.Module):
         Returns:
             (B, C * (1 + extras), *S).
         """
+        features, cond = self.features(x, place, labels)
+        out = self.last(features)
+        return out if self.more is None else torch.cat((out, self.more(features, cond, place)), 1)
+
+    def features(self, x: Tensor, place: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, widths[0], *S) that the answers are read from, and (B, cond_dim) what is told; as `forward`."""
         cond = self.time(place)
         if self.classes is not None:
             if labels is None:
@@ -85,4 +91,22 @@ class Denoiser(nn.Module):
             cond = cond + self.classes(labels)
         elif labels is not None:
             raise SettingError("this network was built without classes: leave `labels` out, or give n_classes.")
-        return self.last(self.decoder(self.encoder(x, cond), cond)[0])
+        return self.decoder(self.encoder(x, cond), cond)[0], cond
+
+
+class Head(nn.Module):
+    """What a network says besides its prediction: a convolution told the time, then C channels for each extra.
+
+    It has an embedding of the time of its own: a trained network that is frozen may tell times apart badly.
+    """
+
+    def __init__(self, spec: DenoiserSpec) -> None:
+        super().__init__()
+        backbone = spec.backbone
+        self.time = TimeEmbedding(backbone.conv.cond_dim)
+        self.block = ConvBlock(backbone.conv, backbone.widths[0], backbone.widths[0], backbone.kernels[0])
+        self.last = Conv(backbone.conv, backbone.widths[0], backbone.in_channels * len(spec.extras), 1, bias=True)
+
+    def forward(self, features: Tensor, cond: Tensor, place: Tensor) -> Tensor:
+        """(B, widths[0], *S), (B, cond_dim), (B,) -> (B, C * extras, *S)."""
+        return self.last(self.block(features, cond + self.time(place)))

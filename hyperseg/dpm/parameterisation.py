@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
@@ -43,7 +44,9 @@ def parameterisation(predicts: Predicts, *, sigma_data: float = SIGMA_DATA) -> P
     match predicts:
         case "eps":
             return Parameterisation(
-                _as_it_is, lambda x, out, a, s: (x - s * out) / a, lambda x0, noise, a, s: noise + 0 * x0
+                _as_it_is,
+                lambda x, out, a, s: torch.addcmul(x, s, out, value=-1) / a,
+                lambda x0, noise, a, s: noise + 0 * x0,
             )
         case "x0":
             return Parameterisation(_as_it_is, lambda x, out, a, s: out + 0 * x, lambda x0, noise, a, s: x0 + 0 * noise)

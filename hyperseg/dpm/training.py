@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from hyperseg.backbone import seeded
 from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
-from hyperseg.dpm.losses.loss import Loss
+from hyperseg.dpm.batches import Batch, PerSample, check_data, draw, make_batch, terms_of
 from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.network import Denoiser, DenoiserSpec
 from hyperseg.dpm.objectives import OBJECTIVES
@@ -23,9 +22,10 @@ from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.dpm.schedules.schedule import Schedule
 from hyperseg.dpm.schedules.vdm import LearntGamma
 from hyperseg.engine.ema import Ema
-from hyperseg.engine.one_cycle import one_cycle, step_generator, train
+from hyperseg.engine.one_cycle import one_cycle, train
 from hyperseg.engine.training import Phase
 
+AVERAGED = 0.998  # usual decay of the moving average of the weights
 SHAPE_EVERY, SHAPE_LR = 5, 0.02  # of the phase that learns the shape of a schedule
 
 
@@ -37,35 +37,14 @@ class DiffusionSettings:
     schedule: str | None = option(None, "Noise schedule; by default the one that the objective goes with.")
     steps: int = option(4000, "Training steps.", low=1, shown="train-steps")
     batch: int = option(128, "Samples of a step.", low=1)
-    lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0)
+    lr: float = option(5e-3, "Largest learning rate of the one-cycle schedule.", above=0)
     weight_decay: float = option(0.0, "Of AdamW.", low=0)
     rise: float = option(0.1, "Share of the steps in which the learning rate rises.", above=0, below=1)
-    ema: float = option(0.998, "Decay of the moving average of the weights.", low=0, below=1)
+    ema: float = option(AVERAGED, "Decay of the moving average of the weights.", low=0, below=1)
     clip: float | None = option(None, "Predicted clean data are cut to +-clip; none leaves them.", above=0)
     by_loss: bool = option(False, "Draw times in proportion to the size of the loss there, which stays the same.")
     untold: float = option(0.1, "Share of the samples whose class is not told.", low=0, high=1)
     keep_raw: bool = option(True, "Keep the weights of the last step beside their average.")
-
-
-class Drawn(NamedTuple):
-    """What the host draws for a step: (B,) which samples, and (B,) float64 quantiles of their times."""
-
-    which: Tensor
-    quantile: Tensor
-
-
-class Batch(NamedTuple):
-    """What a loss reads, on the device: (B, C, *S) data and noise; (B,) times, their quantiles and weights, classes."""
-
-    x0: Tensor
-    noise: Tensor
-    t: Tensor
-    quantile: Tensor
-    weight: Tensor | None
-    labels: Tensor | None
-
-
-PerSample = Callable[[Batch], Mapping[str, Tensor]]
 
 
 def train_diffusion(
@@ -108,12 +87,12 @@ def train_diffusion(
     sizes = LossSizes().to(runtime.device) if settings.by_loss else None
     if sizes is not None:
         modules["sizes"] = sizes
-    lost = _per_sample(network, objective.loss(schedule, objective.predicts, sigma_data=sigma_data))
+    lost = terms_of(network, objective.loss(schedule, objective.predicts, sigma_data=sigma_data))
     average = Ema(network, decay=settings.ema)
     train(
-        _phases(network, learnt, lost, sizes, settings), _draw(len(data), settings.batch, runtime.seed),
+        _phases(network, learnt, lost, sizes, settings), draw(len(data), settings.batch, runtime.seed),
         settings.steps, modules=modules, averages={"denoiser": average}, runtime=runtime, name=name, title=title,
-        end="own", make=_make(data, labels, schedule, objective, sizes, settings.untold),
+        end="own", make=make_batch(data, labels, schedule, objective.times, untold=settings.untold, sizes=sizes),
     )  # fmt: skip
     smooth: Any = average.module
     return DiffusionModel(
@@ -148,75 +127,6 @@ def _phases(
         optimiser = one_cycle("schedule", spread, [learnt.shape], steps=times, lr=SHAPE_LR, weight_decay=0.0)
         phases.append(replace(optimiser, every=SHAPE_EVERY))
     return phases
-
-
-def _draw(n: int, batch: int, seed: int) -> Callable[[int], Drawn]:
-    """Samples, and quantiles of times, one in each of `batch` equal parts of [0, 1).
-
-    Differs: times of a batch are stratified, as in Kingma et al., "Variational Diffusion Models", NeurIPS 2021,
-        whatever the loss: its mean is the same and varies less.
-    """
-
-    def batches(step: int) -> Drawn:
-        generator = step_generator(seed, step)
-        index = torch.randint(n, (batch,), generator=generator)
-        within = torch.rand(batch, generator=generator, dtype=torch.float64)
-        return Drawn(index, (torch.arange(batch) + within) / batch)
-
-    return batches
-
-
-def _make(
-    data: Tensor,
-    labels: Tensor | None,
-    schedule: Schedule,
-    objective: Objective,
-    sizes: LossSizes | None,
-    untold: float,
-) -> Callable[[Drawn], Batch]:
-    labels = None if labels is None else labels.to(data.device, torch.long)
-
-    def make(drawn: Drawn) -> Batch:
-        x0, told, u, weight = data[drawn.which], None, drawn.quantile, None
-        if labels is not None:
-            hidden = torch.rand(len(x0), device=x0.device) < untold
-            told = torch.where(hidden, -1, labels[drawn.which])
-        if sizes is not None:
-            u, weight = sizes.bend(u)
-            weight = weight.float()
-        return Batch(x0, torch.randn_like(x0), objective.times(schedule, u), u, weight, told)
-
-    return make
-
-
-def _per_sample(network: Denoiser, loss: Loss) -> PerSample:
-    """The loss terms of a batch, (B,) each."""
-
-    def terms(batch: Batch) -> Mapping[str, Tensor]:
-        return loss(lambda x, place: network(x, place, batch.labels), batch.x0, batch.t, batch.noise)
-
-    return terms
-
-
-def check_data(data: Tensor, spec: DenoiserSpec, labels: Tensor | None) -> None:
-    """Raise SettingError unless data and labels can train the network."""
-    channels, ndim = spec.backbone.in_channels, spec.backbone.conv.ndim
-    if data.ndim != ndim + 2 or data.shape[1] != channels or not len(data) or data.dtype != torch.float32:
-        raise SettingError(
-            f"this network learns from float32 data (n, {channels}, and {ndim} more axes), got {data.dtype} of shape "
-            f"{tuple(data.shape)}."
-        )
-    if not bool(data.isfinite().all()):
-        raise SettingError("the training data hold NaN or infinity: leave those samples out.")
-    if labels is None:
-        return
-    if not spec.n_classes:
-        raise SettingError("labels were given to a network that is told no classes: leave them out, or set n_classes.")
-    if labels.shape != data.shape[:1] or int(labels.max()) >= spec.n_classes:
-        raise SettingError(
-            f"labels are one of 0 to {spec.n_classes - 1} (-1 for none) for each of {len(data)} samples, got "
-            f"{len(labels)} up to {int(labels.max())}."
-        )
 
 
 def check_objective(objective: Objective, spec: DenoiserSpec, schedule: Schedule) -> None:

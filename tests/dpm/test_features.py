@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,10 @@ from torch.nn import functional as F
 from hyperseg.backbone import seeded
 from hyperseg.core import DataFileError, SettingError
 from hyperseg.core.runtime import Runtime
-from hyperseg.dpm.features import Features, inception_features, judge, real_features, train_features
+from hyperseg.dpm.features import Features, inception_features, real_features, train_features
 from hyperseg.dpm.features.inception import as_shown
 from hyperseg.dpm.features.inception_network import InceptionV3, Unit, pooled
-from hyperseg.metrics.generation import frechet_distance, inception_score
+from hyperseg.metrics.generation import frechet_distance, inception_score, precision_recall
 
 QUIET = Runtime(quiet=True)
 
@@ -78,6 +77,8 @@ def test_the_same_seed_gives_the_same_network_also_after_a_break(toy_features: F
     )
     assert resumed.key == again.key == toy_features.key
     assert not steps  # a finished training is taken up
+    turned = train_features(x.flip(2), labels, kept, name="toy", steps=40, widths=(8, 8))
+    assert turned.key != again.key  # other data are not taken for these
     other = train_features(x, labels, replace(QUIET, seed=1), name="toy", steps=3, widths=(8, 8))
     assert other.key != toy_features.key
 
@@ -96,29 +97,14 @@ def test_without_labels_clusters_are_learnt_and_the_name_says_so() -> None:
 def test_more_noise_is_farther_away(toy_features: Features) -> None:
     x, labels = toy((1, 8, 8), seed=2)
     real = real_features(toy_features, x, checksum="")
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(x.shape, generator=generator)
-    judged = [judge(toy_features, x + a * noise, real) for a in (0, 0.05, 0.1, 0.2, 0.4)]
-    distances = [one.distance for one in judged]
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    distances = [frechet_distance(real.moments, toy_features.of(x + a * noise)[0]) for a in (0, 0.05, 0.1, 0.2, 0.4)]
     assert distances[0] < 1e-6
     assert distances == sorted(distances)
-    assert (judged[0].precision, judged[0].recall) == (1, 1)
-    assert judged[0].score == pytest.approx(inception_score(real.probs))
-    single = judge(toy_features, x[labels == 1], real)  # all of one class
-    assert 1 <= single.score < 1.05 < judged[0].score
-    assert single.recall < 0.5 < single.precision
-
-
-def test_broken_samples_are_counted_and_end_nothing(toy_features: Features) -> None:
-    x, _ = toy((1, 8, 8), seed=2)
-    real = real_features(toy_features, x, checksum="")
-    broken = x.clone()
-    broken[::4, 0, 3, 3] = math.nan
-    found = judge(toy_features, broken, real)
-    assert (found.broken, found.distance) == (30, math.inf)
-    assert math.isnan(found.score)
-    assert found.precision == pytest.approx(0.75)
-    assert judge(toy_features, torch.full_like(x, math.inf), real).precision == 0
+    features, probs = toy_features.of(x[labels == 1])  # all of one class
+    precision, recall = precision_recall(real.features, features)
+    assert recall < 0.5 < precision
+    assert 1 <= inception_score(probs) < 1.05 < inception_score(real.probs)
 
 
 def test_real_samples_are_asked_once(toy_features: Features, tmp_path: Path) -> None:
@@ -140,8 +126,10 @@ def test_real_samples_are_asked_once(toy_features: Features, tmp_path: Path) -> 
     file.write_bytes(file.read_bytes()[:100])
     real_features(counted, x, checksum="b", file=file)  # damaged
     assert len(asked) == 4
-    with pytest.raises(DataFileError, match="cannot be written"):
-        real_features(counted, x, checksum="a", file=tmp_path / "nowhere" / "real.npz")
+    real_features(counted, x, checksum="a", file=tmp_path / "new" / "real.npz")
+    assert (tmp_path / "new" / "real.npz").is_file()
+    with pytest.raises(DataFileError, match="cannot be created"):
+        real_features(counted, x, checksum="a", file=file / "real.npz")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@
 """
 
 from hyperseg.dpm.features.classifier import train_features
-from hyperseg.dpm.features.features import Features, Judged, Real, judge, real_features
+from hyperseg.dpm.features.features import Features, Real, real_features
 from hyperseg.dpm.features.inception import inception_features
 
-__all__ = ["Features", "Judged", "Real", "inception_features", "judge", "real_features", "train_features"]
+__all__ = ["Features", "Real", "inception_features", "real_features", "train_features"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,7 +19,7 @@ from hyperseg.dpm.features.features import Features, key_of, of_network
 from hyperseg.engine.one_cycle import step_generator, train_one_cycle
 
 WIDTHS = (16, 32, 64)
-EPOCHS, LEAST, MOST = 15, 300, 3000  # of training, and steps
+EPOCHS, LEAST, MOST = 10, 300, 3000  # of training, and steps
 BATCH, LR, DECAY = 64, 4e-3, 1e-2
 CLUSTERS = 10
 FEWEST_OF_CLUSTER = 20  # samples, on average
@@ -40,10 +43,10 @@ def train_features(
     Args:
         data: (n, C, *S) training samples in [-1, 1], of one, two or three axes S.
         labels: (n,) their classes 0..K - 1, or None.
-        runtime: where; an unfinished training is continued, a finished one taken up.
+        runtime: where; an unfinished training on the same data is continued, a finished one taken up.
         name: of the data.
         test: samples and classes to measure the accuracy with. Without labels the accuracy is not measured.
-        steps: of training; 0 takes 15 passes over the data, and 300 to 3000 steps.
+        steps: of training; 0 takes 10 passes over the data, and 300 to 3000 steps.
         widths: of the levels, each half as long as the one before; the last is the length of the features.
 
     Raises:
@@ -76,7 +79,7 @@ def train_features(
 
     train_one_cycle(
         {"encoder": encoder, "head": head}, loss, batches, steps=steps, lr=LR, weight_decay=DECAY, runtime=runtime,
-        name="features", title="network of the features", make=make,
+        name=f"features-{_checksum(data, labels)}", title="network of the features", make=make,
     )  # fmt: skip
     of = of_network(_say(encoder, head), runtime.device)
     accuracy = None
@@ -117,6 +120,12 @@ def _check(data: Tensor, labels: Tensor | None) -> None:
             f"labels are one number from 0 on for each of {len(data)} samples, of two classes or more, got "
             f"{tuple(labels.shape)} from {int(labels.min())} to {int(labels.max())}. Give None where there are none."
         )
+
+
+def _checksum(data: Tensor, labels: Tensor) -> str:
+    """Of what is learnt from, in the name of the training's file: other data are never taken for these."""
+    values: NDArray[Any] = np.ascontiguousarray(data.detach().cpu().numpy())
+    return f"{zlib.crc32(np.ascontiguousarray(labels.cpu().numpy()).data, zlib.crc32(values.data)):08x}"
 
 
 def _clusters(data: Tensor, seed: int) -> Tensor:

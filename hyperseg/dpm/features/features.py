@@ -1,8 +1,7 @@
-"""`Features`: what a network says of samples; real ones are asked once, generated ones are judged against them."""
+"""`Features`: what a network says of samples; of real ones it is asked once."""
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hyperseg.core import DataFileError, SettingError, replaced
-from hyperseg.metrics.generation import Moments, frechet_distance, inception_score, moments, precision_recall
+from hyperseg.core.files import make_folder
+from hyperseg.metrics.generation import Moments, moments
 
 BATCH = 256
-NEIGHBOURS = 3
 INCEPTION = "inception"
 
 Said = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -66,46 +65,6 @@ class Real:
         return moments(self.features)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Generated samples against real ones.
-
-    Attributes:
-        distance: Frechet distance in the features, infinite where a sample is not finite.
-        score: exp of the mean divergence of classes, NaN there.
-        precision, recall: shares of samples among those of the other kind; broken samples are among none.
-        broken: samples that are not finite.
-    """
-
-    distance: float
-    score: float
-    precision: float
-    recall: float
-    broken: int = 0
-
-
-def judge(features: Features, made: Tensor, real: Real, *, k: int = NEIGHBOURS, of: Moments | None = None) -> Judged:
-    """Compare generated samples (n, C, *S) with real ones.
-
-    A sampler that went wrong is a result too: samples that are not finite end nothing, they are counted.
-
-    Args:
-        of: `real.moments`, where they are at hand already.
-        k: neighbours of precision and recall.
-    """
-    good = made.flatten(1).isfinite().all(1)
-    n, broken = len(made), int((~good).sum())
-    if n - broken <= k:
-        return Judged(math.inf, math.nan, 0.0, 0.0, broken)
-    found, probs = features.of(made[good])
-    precision, recall = precision_recall(real.features, found, k=k)
-    precision *= (n - broken) / n
-    if broken:
-        return Judged(math.inf, math.nan, precision, recall, broken)
-    distance = frechet_distance(real.moments if of is None else of, found)
-    return Judged(distance, inception_score(probs), precision, recall)
-
-
 def real_features(features: Features, x: Tensor, *, checksum: str, file: Path | None = None) -> Real:
     """What the network says of real samples, asked once.
 
@@ -123,6 +82,7 @@ def real_features(features: Features, x: Tensor, *, checksum: str, file: Path | 
         return kept
     real = Real(*features.of(x))
     if file is not None:
+        make_folder(file.parent)
         try:
             with replaced(file) as temporary, temporary.open("wb") as out:
                 np.savez(out, key=np.array(key), features=real.features, probs=real.probs)

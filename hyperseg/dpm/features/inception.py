@@ -38,9 +38,10 @@ def inception_features(path: str | Path, *, device: torch.device | str = "cpu") 
         compare with those of programs that use torch's interpolation.
     """
     file = Path(path)
+    held = _read(file)
     with torch.device("meta"):  # no random weights are drawn only to be replaced
         network = InceptionV3()
-    network.load_state_dict(_fitting(file, network, _read(file)), assign=True)
+    network.load_state_dict(_fitting(file, network, held), assign=True)
     network.eval().requires_grad_(False).to(device)
 
     def say(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,9 @@ Source: Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, eq. 12 wi
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import torch
 from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
@@ -16,9 +19,8 @@ from hyperseg.dpm.samplers.sampler import Sampler
 def euler(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> Sampled:
     """x moves towards the predicted clean data by the share of noise that goes away; see `Sample`."""
     call = Counted(denoise)
-    for now, then in zip(grid.sigmas[:-1], grid.sigmas[1:], strict=True):
-        x0 = call(x, now).x0
-        x = x0 + then / now * (x - x0)
+    for now, then in pairwise(grid.sigmas.tolist()):
+        x = torch.lerp(call(x, now).x0, x, then / now)
     return Sampled(x, call.calls)
 
 

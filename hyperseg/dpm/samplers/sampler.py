@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -13,6 +14,8 @@ from hyperseg.dpm.denoise import Denoise, Generators, Sampled
 from hyperseg.dpm.grid import Grid, Spacing
 
 Needs = Literal["share", "squared", "residual"]
+Variance = Literal["small", "large", "share", "squared", "residual"]
+REMEDY = 'pip install "hyperseg[diffusion]"'
 
 
 class Sample(Protocol):
@@ -49,6 +52,8 @@ class Sampler:
         fit: (denoise, data (n, C, *S), grid, generator) -> the function, for what has to look at network and data
             before it samples; those calls are no part of the NFE.
         package: an optional package that it needs.
+        variance: of its reverse steps, as `hyperseg.dpm.likelihood.bound.variational_bound` takes it, or what finds the
+            variances of a grid's levels as `fit` finds the function; None where its steps are no reverse process.
     """
 
     name: str
@@ -65,6 +70,12 @@ class Sampler:
     needs: Needs | None = None
     fit: Callable[[Denoise, Tensor, Grid, Generators], Sample] | None = None
     package: str | None = None
+    variance: Variance | Callable[[Denoise, Tensor, Grid, Generators], Tensor] | None = None
+
+    def check(self) -> None:
+        """Raise SettingError, with what to do, where a package that it needs is missing; for before any long work."""
+        if self.package is not None and find_spec(self.package) is None:
+            raise SettingError(f"{self.name} needs the package {self.package}, which is not installed: {REMEDY}.")
 
     def nfe(self, steps: int) -> int:
         """Network calls of so many steps."""

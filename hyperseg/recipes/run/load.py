@@ -68,6 +68,8 @@ def load_run(run: Path) -> LoadedRun:
         RunError: the folder is not a finished run, or its parts do not fit together.
     """
     tensors, record = load_model(run)
+    if "kind" in record:
+        raise RunError(f"{run}: is a model of spectra and maps no classes: use `hyperseg anomaly {run} SCENE`.")
     try:
         return _taken_up(tensors, record)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, HypersegError) as error:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperseg.recipes.bench.data.pictures import Pictures, divided, pictures, scaled
+from hyperseg.recipes.bench.data.pictures import Choice, Pictures, divided, pictures, scaled
 
 NAME = "digits"
 LEVELS, N_TEST = 17, 500
 NOTE = "1797 digits of 8 x 8 pixels and 17 grey levels, 1297 to learn from and 500 to test, of the same writers."
 
 
-def load_digits(folder: Path | None = None) -> Pictures:
+def load_digits(folder: Path | None, choice: Choice) -> Pictures:
     """The digits; they need no folder.
 
     Source: Alpaydin & Kaynak, "Optical Recognition of Handwritten Digits", UCI repository; its test part, 13 writers.

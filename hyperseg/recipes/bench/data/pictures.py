@@ -1,4 +1,4 @@
-"""`Pictures`: what a generative model learns from and is measured against; and how a set is divided."""
+"""`Pictures`: what a generative model learns from and is measured against; parts of them, and how a set is divided."""
 
 from __future__ import annotations
 
@@ -10,13 +10,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, SettingError
-from hyperseg.core.words import counted, listed
+from hyperseg.core.settings import option, settings
+from hyperseg.core.words import counted, did_you_mean, listed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FEWEST = 16  # of training and of test samples: covariances and neighbours of fewer say nothing
+FEWEST, FEWEST_TEST = 40, 16  # samples: covariances and neighbours of fewer say nothing
 SEED = 0  # of divisions: they are part of the data
+
+
+@settings
+class Choice:
+    """What is taken of a set; it is spelled behind its name, as in `cifar10:size=16,classes=2,n=2000`."""
+
+    size: int = option(0, "Pixels along every axis, by averages of blocks; 0 leaves it.", low=0)
+    classes: str = option("", "The first so many classes, or names with + between; all where nothing is said.")
+    n: int = option(0, "Training samples, the same share of every class, and no more of test; 0 for all.", low=0)
+
+    def pick(self, name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+        """The classes that are meant, among those of the set `name`.
+
+        Raises:
+            SettingError: fewer than two, or one that the set does not have.
+        """
+        wanted = known[: int(self.classes)] if self.classes.isdecimal() else tuple(self.classes.split("+"))
+        wrong = [one for one in wanted if one not in known]
+        if wrong or len(set(wanted)) < 2 or (self.classes.isdecimal() and int(self.classes) > len(known)):
+            close = did_you_mean(wrong[0], known) if wrong else ""
+            raise SettingError(
+                f"classes={self.classes} of {name}: two or more of {listed(known) or 'none'} were expected, as a "
+                f"number or as names with + between.{close}"
+            )
+        return wanted
 
 
 @dataclass(frozen=True)
@@ -53,24 +79,19 @@ class Pictures:
                 found = zlib.crc32(np.ascontiguousarray(part.numpy()).data, found)
         return f"{found:08x}"
 
-    def subset(self, *, classes: int | tuple[str, ...] = 0, size: int = 0, n: int = 0) -> Pictures:
-        """A smaller problem of the same kind.
-
-        Args:
-            classes: the first so many, or these; 0 for all.
-            size: pixels along every axis, by averages of whole blocks; 0 leaves it. Levels stay what they are.
-            n: training samples, the same share of every class; 0 for all.
+    def subset(self, choice: Choice) -> Pictures:
+        """A smaller problem of the same kind; its name says so.
 
         Raises:
             SettingError: classes, a size or a number that the set does not have.
         """
         found = self
-        if classes:
-            found = _of_classes(found, classes)
-        if size and tuple(found.x.shape[2:]) != (size,) * (found.x.ndim - 2):
-            found = _smaller(found, size)
-        if n:
-            found = _fewer(found, n)
+        if choice.classes:
+            found = _of_classes(found, choice.pick(self.name, self.classes))
+        if choice.size:
+            found = _smaller(found, choice.size)
+        if choice.n:
+            found = _fewer(found, choice.n)
         return found
 
 
@@ -90,10 +111,10 @@ def pictures(
     """
     import torch
 
-    for of, (x, _) in (("learn from", train), ("test with", test)):
-        if len(x) < FEWEST:
+    for of, (x, _), least in (("learn from", train, FEWEST), ("test with", test, FEWEST_TEST)):
+        if len(x) < least:
             raise DataFileError(
-                f"{name}: {counted(len(x), 'sample')} to {of}, at least {FEWEST} are needed: give more data."
+                f"{name}: {counted(len(x), 'sample')} to {of}, at least {least} are needed: give more data."
             )
 
     def tensors(x: NDArray[Any], labels: NDArray[Any] | None) -> tuple[Tensor, Tensor | None]:
@@ -105,7 +126,11 @@ def pictures(
 
 def scaled(values: NDArray[Any], levels: int) -> NDArray[np.float32]:
     """Whole numbers 0..levels - 1 as numbers from -1 to 1."""
-    return (2 * values.astype(np.float32) / (levels - 1) - 1).astype(np.float32)
+    found = values.astype(np.float32)
+    found *= 2
+    found /= levels - 1
+    found -= 1
+    return found
 
 
 def divided(labels: NDArray[Any], n_test: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -125,50 +150,58 @@ def divided(labels: NDArray[Any], n_test: int) -> tuple[NDArray[np.intp], NDArra
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def _of_classes(of: Pictures, classes: int | tuple[str, ...]) -> Pictures:
+def _of_classes(of: Pictures, wanted: tuple[str, ...]) -> Pictures:
     import torch
 
-    if of.labels is None or of.test_labels is None:
-        raise SettingError(f"{of.name} has no classes to choose from: leave the classes out.")
-    wanted = of.classes[:classes] if isinstance(classes, int) else classes
-    unknown = [name for name in wanted if name not in of.classes]
-    if unknown or (isinstance(classes, int) and not 0 < classes <= len(of.classes)):
-        told = listed(unknown) if unknown else str(classes)
-        raise SettingError(f"{of.name} has the {len(of.classes)} classes {listed(of.classes)}, got {told}.")
+    assert of.labels is not None
+    assert of.test_labels is not None
     places = torch.full((len(of.classes),), -1)
     places[[of.classes.index(name) for name in wanted]] = torch.arange(len(wanted))
     new, test = places[of.labels], places[of.test_labels]
     return replace(
-        of, x=of.x[new >= 0], labels=new[new >= 0], test_x=of.test_x[test >= 0], test_labels=test[test >= 0],
-        classes=tuple(wanted), note=f"{of.note} Only {listed(wanted)}.",
+        of, name=f"{of.name}-{len(wanted)}classes", x=of.x[new >= 0], labels=new[new >= 0], test_x=of.test_x[test >= 0],
+        test_labels=test[test >= 0], classes=wanted, note=f"{of.note} Only {listed(wanted)}.",
     )  # fmt: skip
 
 
 def _smaller(of: Pictures, size: int) -> Pictures:
+    shape = tuple(of.x.shape[2:])
+    if any(n % size for n in shape):
+        raise SettingError(
+            f"size={size} of {of.name}: {by(shape)} pixels are averaged in whole blocks, so that a size divides "
+            f"{listed(map(str, sorted(set(shape))))}."
+        )
+
     def mean(x: Tensor) -> Tensor:
-        for axis, n in enumerate(x.shape[2:], 2):
-            if size < 1 or n % size:
-                raise SettingError(
-                    f"{of.name} is {n} pixels long: blocks of it give sizes that divide {n}, not {size}."
-                )
+        for axis, n in enumerate(shape, 2):
             x = x.unflatten(axis, (size, n // size)).mean(axis + 1)
         if of.levels is None:
             return x
-        return ((x + 1) * (of.levels - 1) / 2).round() * 2 / (of.levels - 1) - 1
+        half = (of.levels - 1) / 2
+        return ((x + 1) * half).round() / half - 1  # what a smaller file of the same kind would hold
 
-    note = f"{of.note} Averaged to {' x '.join([str(size)] * (of.x.ndim - 2))} pixels."
-    return replace(of, x=mean(of.x), test_x=mean(of.test_x), note=note)
+    note = f"{of.note} Averaged to {by((size,) * len(shape))} pixels."
+    return replace(of, name=f"{of.name}-{size}px", x=mean(of.x), test_x=mean(of.test_x), note=note)
 
 
 def _fewer(of: Pictures, n: int) -> Pictures:
-    import torch
-
     if not FEWEST <= n <= len(of.x):
-        raise SettingError(f"{of.name} has {len(of.x)} training samples: ask for {FEWEST} to {len(of.x)}, not {n}.")
-    if of.labels is None:
-        keep = torch.arange(n)
-    else:
-        _, chosen = divided(of.labels.numpy(), n)
-        keep = torch.from_numpy(chosen)
-    labels = None if of.labels is None else of.labels[keep]
-    return replace(of, x=of.x[keep], labels=labels, note=f"{of.note} {n} training samples.")
+        raise SettingError(f"n={n} of {of.name}: it has {len(of.x)} training samples, ask for {FEWEST} to {len(of.x)}.")
+
+    def some(x: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if len(x) <= n:
+            return x, labels
+        same = np.zeros(len(x), int) if labels is None else labels.numpy()
+        _, keep = divided(same, n)
+        return x[keep], None if labels is None else labels[keep]
+
+    (x, labels), (test_x, test_labels) = some(of.x, of.labels), some(of.test_x, of.test_labels)
+    note = f"{of.note} {n} training samples."
+    return replace(
+        of, name=f"{of.name}-{n}", x=x, labels=labels, test_x=test_x, test_labels=test_labels, note=note
+    )  # fmt: skip
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """Sizes in words: "8 x 8"."""
+    return " x ".join(map(str, shape))

@@ -1,0 +1,22 @@
+"""`hyperseg bench`: benchmarks that anyone can repeat. One line of `BENCHES` for each of them."""
+
+from __future__ import annotations
+
+import click
+
+from hyperseg.cli.main import LateGroup
+
+# name -> (module, attribute, one line of help)
+BENCHES = {
+    "samplers": ("hyperseg.cli.bench.samplers", "samplers", "Samplers of diffusion models: quality against calls.")
+}
+
+
+@click.command(cls=LateGroup, table=BENCHES)
+def bench() -> None:
+    """Repeat a comparison of methods on this machine.
+
+    \b
+    Example:
+      hyperseg bench samplers
+    """

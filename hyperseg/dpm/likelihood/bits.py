@@ -1,0 +1,65 @@
+"""Bits per dimension, and whole levels as continuous data."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from hyperseg.core import SettingError
+from hyperseg.dpm.denoise import Generators
+
+
+def bits_per_dim(nats: Tensor, dims: int, *, bins: int | None = None) -> Tensor:
+    """-log p, in nats, as bits for each dimension.
+
+    Args:
+        nats: any shape; -log p or a bound of it.
+        dims: D.
+        bins: None if p is a probability of whole levels, or a density that shall stay one; if p is a density on
+            [-1, 1] of levels made continuous (`dequantise`), their number: a bin's width 2 / bins is counted.
+
+    Source: Song et al., ICLR 2021: for 256 bins, bits of the density plus 7.
+    """
+    bits = nats / (dims * math.log(2))
+    return bits if bins is None else bits + math.log2(bins / 2)
+
+
+def dequantise(x: Tensor, *, generator: Generators, bins: int = 256) -> Tensor:
+    """Levels -1, -1 + 2 / (bins - 1), ..., 1 as uniform noise within bins that fill [-1, 1].
+
+    log p of the levels is at least the mean of log p of what comes out, plus the log of a bin's width.
+
+    Raises:
+        SettingError: values that are none of the levels.
+
+    Source: Theis et al., "A note on the evaluation of generative models", ICLR 2016.
+    """
+    level = (x.double() + 1) / 2 * (bins - 1)
+    whole = level.round()
+    if float((level - whole).abs().max()) > 1e-3 or float(whole.min()) < 0 or float(whole.max()) > bins - 1:
+        raise SettingError(
+            f"bits of {bins} levels need data that are those levels between -1 and 1: give the number of levels "
+            "they have, or the density of data that have none."
+        )
+    return (whole + uniform_like(whole, generator)) / bins * 2 - 1
+
+
+def single(x: Tensor, generator: Generators) -> Tensor:
+    """The first sample of a batch (1, C, *S), for noise that all of it shares.
+
+    Raises:
+        SettingError: there is a generator for each sample.
+    """
+    if not isinstance(generator, torch.Generator):
+        raise SettingError("noise that all samples share comes from one generator, not from one for each.")
+    return x[:1]
+
+
+def uniform_like(x: Tensor, generator: Generators) -> Tensor:
+    """Uniform noise on [0, 1) of x's shape, type and device; see `noise_like` for generators."""
+    if isinstance(generator, torch.Generator):
+        return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    each = zip(x, generator, strict=True)
+    return torch.stack([torch.rand(s.shape, generator=g, dtype=x.dtype, device=x.device) for s, g in each])

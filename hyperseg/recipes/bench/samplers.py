@@ -1,0 +1,238 @@
+"""`bench_samplers`: one model, every sampler at every number of network calls, one table."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hyperseg.core import RunError, SettingError
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import changed, to_json
+from hyperseg.core.words import counted, duration, thousands
+from hyperseg.dpm.faster import FASTER
+from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.engine.progress import say
+from hyperseg.metrics.generation import few_samples
+from hyperseg.recipes.bench.data import Pictures, load_pictures
+from hyperseg.recipes.bench.folder import UNFINISHED, Begun, at_work, standing, write_bench
+from hyperseg.recipes.bench.judge import Judge
+from hyperseg.recipes.bench.pace import Pace, scaled
+from hyperseg.recipes.bench.plan import Cell, Planned, plan_cells
+from hyperseg.recipes.bench.preparing import described, judge_of, model_of, pace_for, sampled_by
+from hyperseg.recipes.bench.rows import Row, read_rows
+from hyperseg.recipes.bench.settings import Asked, BenchSettings, refuse_other
+from hyperseg.recipes.bench.showing.table import groups
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Benched:
+    """A finished benchmark: its folder, cells, and what stands in bench.json."""
+
+    root: Path
+    rows: tuple[Row, ...]
+    found: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that was checked before any work.
+
+    Attributes:
+        root: folder.
+        settings: of every cell.
+        planned: the cells.
+        pictures: the data.
+        minutes: what training and samples are scaled to when it begins, or None.
+        goes_on: a benchmark that is there goes on.
+        overwrite: a benchmark that is there goes first.
+    """
+
+    root: Path
+    settings: BenchSettings
+    planned: Planned
+    pictures: Pictures
+    minutes: float | None
+    goes_on: bool
+    overwrite: bool
+
+
+def bench_samplers(
+    data: str | None = None, *, out: str | Path | None = None, samplers: tuple[str, ...] = (),
+    nfes: tuple[int, ...] = (), given: Mapping[str, Any] | None = None, minutes: float | None = None,
+    folder: Path | None = None, device: str = "auto", resume: bool = False, overwrite: bool = False,
+    quiet: bool = False,
+) -> Benched:  # fmt: skip
+    """Train or load a model of the data, run samplers at numbers of network calls from the same noise, and compare.
+
+    Args:
+        data: a set by its name, or a folder of images; None is as begun, or the first of the table.
+        out: folder of the benchmark; None is runs/samplers-DATA.
+        samplers: names of samplers and of speed-ups that train; none are all that can be used here.
+        nfes: network calls of a sample; none are the usual ones.
+        given: other settings that are not the usual ones, by name, see `BenchSettings`.
+        minutes: training steps and samples are chosen so that all takes about so long.
+        folder: where the files of a named set are; None takes HYPERSEG_DATA.
+        device: see `choose_device`.
+        resume: go on with the benchmark in `out`, or add cells to it.
+        overwrite: remove the benchmark in `out` first.
+        quiet: no progress.
+
+    Raises:
+        SettingError, DataFileError, RunError: what cannot be done, before any training.
+    """
+    from hyperseg.engine.device import choose_device
+
+    order = check_order(
+        data, out=out, asked=Asked(samplers, nfes), given=given or {}, minutes=minutes, folder=folder, resume=resume,
+        overwrite=overwrite,
+    )  # fmt: skip
+    where = str(choose_device(device))
+    runtime = Runtime(
+        order.settings.seed, where, checkpoints=order.root / UNFINISHED / "training", quiet=quiet
+    )  # fmt: skip
+    with at_work(order.root, overwrite=order.overwrite):
+        return _worked_off(order, runtime)
+
+
+def check_order(
+    data: str | None, *, out: str | Path | None, asked: Asked, given: Mapping[str, Any], minutes: float | None,
+    folder: Path | None, resume: bool, overwrite: bool,
+) -> Order:  # fmt: skip
+    """Everything that can be refused is refused here; nothing is written. See `bench_samplers`."""
+    from hyperseg.recipes.bench.making import FITTED_ON, try_out
+
+    wanted = {**({} if data is None else {"data": data}), **given}
+    usual = BenchSettings()
+    root = Path("runs") / f"samplers-{Path(wanted.get('data', usual.data)).name}" if out is None else Path(out)
+    begun = standing(root, resume=resume, overwrite=overwrite)
+    settings = changed(usual if begun is None else begun.settings, wanted)
+    if begun is not None:
+        refuse_other(begun.settings, settings, root)
+    if minutes is not None and ("steps" in given or "samples" in given):
+        raise SettingError("--minutes chooses training steps and samples: leave out --train-steps and --samples.")
+    if begun is not None and minutes not in (None, begun.found.get("minutes")):
+        raise RunError(
+            f"{root}: training steps and samples were chosen when this benchmark was begun, --minutes {minutes:g} "
+            "cannot change them. Leave it out to go on, or take another --out."
+        )
+    pictures = load_pictures(settings.data, folder=folder)
+    if begun is not None:
+        _refuse_other_data(begun, pictures, root)
+    shape = tuple(pictures.x.shape[1:])
+    schedule, says, raw = sampled_by(settings, shape)
+    planned = plan_cells(asked, schedule, speedups=FASTER, says=says, raw=raw)
+    some = pictures.x[:FITTED_ON]
+    planned = _tried(planned, asked, lambda name, nfe: try_out(SAMPLERS[name], schedule, nfe, some))
+    if begun is not None and minutes is None:
+        minutes = begun.found.get("minutes")
+    return Order(root, settings, planned, pictures, minutes, begun is not None, overwrite)
+
+
+def _refuse_other_data(begun: Begun, pictures: Pictures, root: Path) -> None:
+    if begun.data.get("checksum") != pictures.checksum:
+        raise RunError(
+            f"{root}: this benchmark was begun with other values of {begun.data.get('name')} (checksum "
+            f"{begun.data.get('checksum')}, now {pictures.checksum}). Put the data back, or take another --out."
+        )
+
+
+def _tried(planned: Planned, asked: Asked, try_one: Callable[[str, int], None]) -> Planned:
+    """Without the samplers that refuse their schedule; refused at once where they were asked for by name."""
+    refused: dict[str, str] = {}
+    for name in dict.fromkeys(cell.method for cell in planned.cells if cell.kind == "sampler"):
+        fewest = min(cell.asked for cell in planned.cells if cell.method == name and cell.kind == "sampler")
+        try:
+            try_one(name, fewest)
+        except SettingError as error:
+            if asked.methods:
+                raise SettingError(f"{name} cannot be used here: {error}") from error
+            refused[name] = str(error)
+    cells = tuple(cell for cell in planned.cells if cell.method not in refused)
+    left = tuple(f"left out: {name}: {why}" for name, why in refused.items())
+    return replace(planned, cells=cells, left_out=planned.left_out + left)
+
+
+def _worked_off(order: Order, runtime: Runtime) -> Benched:
+    """Train, make every cell that is not there yet, and write what there is to look at."""
+    from hyperseg.recipes.bench.cells import make_cells
+    from hyperseg.recipes.bench.showing.page import write_results
+    from hyperseg.recipes.run.outputs import threads, versions
+
+    root, planned, pictures = order.root, order.planned, order.pictures
+    done = read_rows(root)
+    missing = [cell for cell in planned.cells if cell.key not in done]
+    settings, pace = _paced(order, runtime)
+    for line in planned.left_out:
+        say(line, quiet=runtime.quiet)
+    say(_forecast(settings, pace, missing, trained=(root / "model.safetensors").exists()), quiet=runtime.quiet)
+    data = described(pictures)
+    found: dict[str, Any] = {
+        "versions": {**versions(), "threads": str(threads())}, "device": runtime.device,
+        "left_out": list(planned.left_out), "samples": settings.samples, "minutes": order.minutes,
+    }  # fmt: skip
+    write_bench(root, settings, data, found, finished=False)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "network of the features"):
+        judge, judged = judge_of(settings, pictures, runtime)
+    found |= judged
+    with _timed(seconds, "training"):
+        model = model_of(root, settings, pictures, runtime)
+    write_bench(root, settings, data, found, finished=False)
+    with _timed(seconds, "cells"):
+        found |= make_cells(root, missing, model, judge, pictures, settings, runtime)
+    rows = tuple(_in_order(read_rows(root)))
+    found |= {"seconds": seconds, "cautions": _cautions(judge, settings, pictures), "rows": len(rows)}
+    shown = {**found, "settings": to_json(settings), "data": data}
+    write_results(root, rows, shown, pictures.test_x, FASTER)
+    write_bench(root, settings, data, found, finished=True)
+    return Benched(root, rows, shown)
+
+
+def _paced(order: Order, runtime: Runtime) -> tuple[BenchSettings, Pace]:
+    """The settings, scaled where minutes are given, and what this machine takes."""
+    settings, shape = order.settings, tuple(order.pictures.x.shape[1:])
+    pace = pace_for(settings, shape, runtime.device)
+    if order.minutes is None or order.goes_on:
+        return settings, pace
+    return scaled(settings, pace, order.planned.calls, order.minutes), pace
+
+
+def _forecast(settings: BenchSettings, pace: Pace, cells: Sequence[Cell], *, trained: bool) -> str:
+    """What is to be done, and about how long it takes."""
+    calls = sum(cell.calls for cell in cells)
+    steps = 0 if trained or settings.model else settings.steps
+    seconds = pace.seconds(steps, calls * settings.samples)
+    training = f"{thousands(steps)} training steps, " if steps else ""
+    return (
+        f"about {duration(seconds)}: {training}{counted(len(cells), 'cell')}, {thousands(calls)} network calls for "
+        f"{thousands(settings.samples)} samples each; trainings of faster methods come on top"
+    )
+
+
+def _cautions(judge: Judge, settings: BenchSettings, pictures: Pictures) -> list[str]:
+    """What a reader must know before believing the distances."""
+    told = [few_samples(settings.samples, judge.reference.dims)]
+    told.append(
+        "One training, one seed: the ± is the spread over samples alone. Rows that differ by less than two of them are "
+        "equal."
+    )
+    return list(filter(None, told))
+
+
+def _in_order(rows: Mapping[str, Row]) -> list[Row]:
+    """As in the table, whatever the order in which cells were made."""
+    return [row for _, group in groups(rows.values()) for row in group]
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    seconds[name] = time.monotonic() - began

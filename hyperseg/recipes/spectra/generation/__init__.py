@@ -1,0 +1,1 @@
+"""New spectra and patches of the classes of a scene."""

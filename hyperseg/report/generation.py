@@ -1,0 +1,142 @@
+"""Charts of a benchmark of samplers: quality against the number of network calls, and what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core.words import one_line
+from hyperseg.report.charts import LINE_COLOURS, QUIET, blank, png, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKS = "osD^vPX<>hp*"
+LONGEST = 34  # letters of a name
+MOST_LINES = 44  # of a column of the legend
+FRONT = "none better at fewer calls"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method in the chart.
+
+    Attributes:
+        name: in the legend.
+        family: lines of one have one colour.
+        points: (calls, distance), both above 0.
+        chosen: drawn with stars: the steps were chosen by dynamic programming.
+    """
+
+    name: str
+    family: str
+    points: tuple[tuple[float, float], ...]
+    chosen: bool = False
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that no other beats with as few calls: by rising calls, falling distance."""
+    found: list[tuple[float, float]] = []
+    for calls, distance in sorted(points):
+        if not found or distance < found[-1][1]:
+            found.append((calls, distance))
+    return found
+
+
+def pareto_figure(lines: Sequence[Line], *, unit: str, floor: float | None = None) -> bytes:
+    """Distance against calls, both on a logarithmic scale, a line for each method; a PNG file.
+
+    Args:
+        lines: in the order of the legend.
+        unit: what the distance is called.
+        floor: that of held-out real data, drawn as a line, or None.
+    """
+    figure = blank(13, 7.8)
+    axes = figure.subplots()
+    families = list(dict.fromkeys(line.family for line in lines))
+    seen: dict[str, int] = {}
+    for line in lines:
+        colour = LINE_COLOURS[families.index(line.family) % len(LINE_COLOURS)]
+        nth = seen[line.family] = seen.get(line.family, -1) + 1
+        mark, size = ("*", 11.0) if line.chosen else (MARKS[nth % len(MARKS)], 4.5)
+        x, y = zip(*line.points, strict=True)
+        axes.plot(x, y, color=colour, marker=mark, markersize=size, linewidth=1, alpha=0.8,
+                  linestyle="--" if line.chosen else "-", label=one_line(line.name, LONGEST))  # fmt: skip
+    best = front([point for line in lines for point in line.points])
+    if best:
+        axes.plot(*zip(*best, strict=True), color="black", linewidth=2.6, alpha=0.55, drawstyle="steps-post",
+                  label=FRONT, zorder=1)  # fmt: skip
+    if floor is not None and floor > 0:
+        axes.axhline(floor, color=QUIET, linewidth=1.2, linestyle=":", label="held-out real data")
+    axes.set(xscale="log", yscale="log", xlabel="network calls for a sample (NFE)", ylabel=unit)
+    _plain_ticks(axes, [x for line in lines for x, _ in line.points])
+    tidy(axes)
+    _legend(axes, lines)
+    return png(figure)
+
+
+def _legend(axes: Axes, lines: Sequence[Line]) -> None:
+    """Every line under the name of its family, beside the chart."""
+    from matplotlib.lines import Line2D
+
+    drawn, names = axes.get_legend_handles_labels()
+    families = [line.family for line in lines] + [""] * (len(drawn) - len(lines))
+    handles: list[Any] = []
+    for at, (handle, family) in enumerate(zip(drawn, families, strict=True)):
+        if family and (at == 0 or families[at - 1] != family):
+            handles.append(Line2D([], [], linestyle="none", label=one_line(family, LONGEST + 8)))
+        handles.append(handle)
+    if not handles:
+        return
+    legend = axes.figure.legend(
+        handles=handles, loc="outside right upper", fontsize=7.5, frameon=False, ncols=1 + (len(handles) > MOST_LINES)
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+        if text.get_text() not in names:
+            text.set_fontweight("bold")
+
+
+def _plain_ticks(axes: Axes, calls: Sequence[float]) -> None:
+    """1, 2, 5, 10, ... instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    if calls:
+        axes.set_xlim(min(calls) / 1.15, max(calls) * 1.15)
+
+
+def samples_figure(rows: Mapping[str, NDArray[Any]]) -> bytes:
+    """A row of small pictures for every name; a PNG file.
+
+    Args:
+        rows: name -> (n, h, w) grey or (n, h, w, 3) values 0..255; all of one size.
+    """
+    strips = {name: _strip(np.asarray(pictures, np.uint8)) for name, pictures in rows.items()}
+    tall, wide = next(iter(strips.values())).shape[:2]
+    width = 5.0
+    each = width * tall / wide
+    figure = blank(width + 3, each * len(strips), layout=None)
+    for at, (name, strip) in enumerate(strips.items()):
+        height = 1 / len(strips)
+        axes = figure.add_axes((3 / (width + 3), 1 - (at + 1) * height, width / (width + 3), 0.96 * height))
+        axes.imshow(strip, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+        axes.set_axis_off()
+        figure.text(
+            2.92 / (width + 3), 1 - (at + 0.52) * height, one_line(name, 44), ha="right", va="center", fontsize=8,
+            parse_math=False,
+        )  # fmt: skip
+    return png(figure)
+
+
+def _strip(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures side by side with white between."""
+    gap = np.full((pictures.shape[1], 1, *pictures.shape[3:]), 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)

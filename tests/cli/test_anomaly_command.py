@@ -1,0 +1,105 @@
+"""`hyperseg anomaly`: a planted foreign spectrum stands out, windows agree with the whole, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+
+from hyperseg.core import Grid
+from hyperseg.io.write import write_raster
+
+GRID = Grid((10.0, 10.0), "m", "EPSG:32633", (10.0, 0.0, 4e5, 0.0, -10.0, 5e6))
+QUICK = ("--steps", "40", "--levels", "4", "--components", "4", "--quiet", "--device", "cpu")
+FOREIGN = (slice(5, 7), slice(9, 11))
+
+
+@pytest.fixture
+def scene(toy, tmp_path):
+    """s.tif with four foreign pixels of twenty times the mixed-up spectrum, t.tif where they are, gt.tif the labels."""
+    cube = np.array(toy.cube, np.float32)
+    cube[FOREIGN] = cube[FOREIGN][..., ::-1] + 4 * cube.std((0, 1)) * np.resize([1, -1], cube.shape[-1])
+    cube[0, :3] = np.nan
+    write_raster(tmp_path / "s.tif", cube, GRID)
+    truth = np.zeros(toy.shape, np.float32)
+    truth[FOREIGN] = 1
+    write_raster(tmp_path / "t.tif", truth, GRID)
+    write_raster(tmp_path / "gt.tif", toy.labels.astype(np.float32) + 1, GRID)
+    return cube
+
+
+def values(path):
+    with rasterio.open(path) as file:
+        return file.read(1), file
+
+
+def test_a_foreign_spectrum_stands_out_on_the_map(hyperseg, scene, tmp_path):
+    answer = hyperseg("anomaly", "s.tif", "--truth", "t.tif", *QUICK)
+    assert answer.code == 0, answer.err
+    scores = json.loads((tmp_path / "s-anomaly/anomaly.json").read_text())
+    assert scores["truth"]["auroc"] > 0.999
+    assert scores["truth"]["auroc_rx"] > 0.999
+    assert "Reed-Xiaoli" in answer.out
+    first = scores["strangest"][0]
+    assert (first["row"] in (5, 6), first["column"] in (9, 10)) == (True, True)
+    bits, file = values(tmp_path / "s-anomaly/anomaly.tif")
+    assert file.crs == rasterio.CRS.from_string(GRID.crs)
+    assert tuple(file.transform)[:6] == GRID.affine
+    assert np.isnan(bits[0, :3]).all()
+    assert np.isfinite(bits).sum() == bits.size - 3
+    for name in ("anomaly.png", "spectra.png", "rx.tif", "run.json", "model.safetensors"):
+        assert (tmp_path / "s-anomaly" / name).stat().st_size > 200
+
+
+def test_windows_of_any_side_and_a_model_taken_up_again_say_the_same(hyperseg, scene, tmp_path):
+    assert hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures").code == 0
+    whole = values(tmp_path / "s-anomaly/anomaly.tif")[0]
+    assert hyperseg("anomaly", "s-anomaly", "s.tif", "--out", "w", "--side", "7", "--quiet", "--no-pictures").code == 0
+    np.testing.assert_allclose(values(tmp_path / "w/anomaly.tif")[0], whole, rtol=1e-4, atol=1e-4)
+    answer = hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures", "--out", "again")
+    assert answer.code == 0
+    np.testing.assert_array_equal(values(tmp_path / "again/anomaly.tif")[0], whole)  # same seed, same bytes
+    refused = hyperseg("map", "s-anomaly", "s.tif").error
+    assert "hyperseg anomaly" in refused
+
+
+def test_a_class_left_out_is_held_against_held_out_pixels(hyperseg, scene, tmp_path):
+    words = ("--labels", "gt.tif", *QUICK, "--no-pictures", "--out", "o")
+    wrong = hyperseg("anomaly", "s.tif", "--without", "nonsense", *words).error
+    assert "no class 'nonsense'" in wrong
+    name = wrong.split("there are ")[1].split(",")[0]
+    answer = hyperseg("anomaly", "s.tif", "--without", name, *words)
+    assert answer.code == 0, answer.err
+    scores = json.loads((tmp_path / "o/anomaly.json").read_text())
+    labels = values(tmp_path / "gt.tif")[0]
+    whole = np.isfinite(scene).all(-1)
+    assert scores["truth"]["strange"] == ((labels == 1) & whole).sum()
+    others = ((labels > 1) & whole).sum()
+    assert abs(scores["truth"]["ordinary"] - others / 2) < 4 * np.sqrt(others) / 2
+    learned = json.loads((tmp_path / "o/run.json").read_text())["n_learned"]
+    assert learned == others - scores["truth"]["ordinary"]
+
+
+def test_what_is_there_is_replaced_only_when_told(hyperseg, scene, tmp_path):
+    assert hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures").code == 0
+    before = (tmp_path / "s-anomaly/run.json").read_bytes()
+    assert "--overwrite" in hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures").error
+    assert (tmp_path / "s-anomaly/run.json").read_bytes() == before
+    assert hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures", "--seed", "1", "--overwrite").code == 0
+    assert (tmp_path / "s-anomaly/run.json").read_bytes() != before
+
+
+def test_refusals_are_one_line_and_come_before_training(hyperseg, scene, tmp_path):
+    write_raster(tmp_path / "few.tif", scene[..., :5], GRID)
+    write_raster(tmp_path / "none.tif", np.zeros(scene.shape[:2]), GRID)
+    write_raster(tmp_path / "nan.tif", np.full((12, 12, 4), np.nan), GRID)
+    long = ("--steps", "1000000", "--quiet")
+    assert "0 pixels with data to learn from" in hyperseg("anomaly", "s.tif", "--mask", "none.tif", *long).error
+    assert "nan" in hyperseg("anomaly", "nan.tif", *long).error
+    assert "truth needs strange" in hyperseg("anomaly", "s.tif", "--truth", "none.tif", *long).error
+    assert "has no labels" in hyperseg("anomaly", "s.tif", "--only", "corn", *long).error
+    assert "16 bands in use" in hyperseg("anomaly", "s.tif", "--components", "40", *long).error
+    assert hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures").code == 0
+    assert "16 bands" in hyperseg("anomaly", "s-anomaly", "few.tif", "--quiet").error
+    assert "--seed" in hyperseg("anomaly", "s-anomaly", "s.tif", "--seed", "3").error
+    assert "no such file" in hyperseg("anomaly", "s-anomaly", "absent.tif").error.lower()
