@@ -23,12 +23,13 @@ from hyperseg.backbone import (
     seeded,
 )  # fmt: skip
 from hyperseg.core.settings import from_json, to_json
+from hyperseg.dpm.network import Denoiser, DenoiserSpec, denoiser_spec
 from hyperseg.gan.networks import Discriminator, GanSpec, Generator
 from hyperseg.medical import networks as medical
 
 K = 3
 Shape = tuple[int, ...]
-Spec = BackboneSpec | GanSpec
+Spec = BackboneSpec | GanSpec | DenoiserSpec
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,28 @@ def planned(build: Callable[..., nn.Module], ndim: int) -> Consumer:
     return Consumer((spec,), partial(build, n_classes=K), ((((2, *size),), (K, *size)),))
 
 
+class Told(nn.Module):
+    """A denoiser that was trained a little: its last layer, zero at first, lets gradients through."""
+
+    def __init__(self, spec: DenoiserSpec) -> None:
+        super().__init__()
+        self.net = Denoiser(spec)
+        for layer in self.net.modules():
+            if isinstance(layer, nn.Linear | type(self.net.last.layer)):
+                nn.init.normal_(layer.weight, std=0.2)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, place: Tensor, labels: Tensor | None = None) -> Tensor:
+        label = None if labels is None else (labels[:, 0] > 0).long()
+        return self.net(x, 100 * place[:, 0], label)
+
+
+def denoising(channels: int, size: Shape, *, classes: bool = False, **options: Any) -> Consumer:
+    """A denoiser with attention at its coarse level; told a number and perhaps a class, 1 or 0, each a vector of 1."""
+    spec = denoiser_spec(channels, len(size), widths=(4, 8), heads=(0, 2), cond_dim=8, n_classes=2 * classes, **options)
+    out = (channels * (1 + len(spec.extras)), *size)
+    return Consumer((spec,), Told, ((((channels, *size), *((1,),) * (1 + classes)), out),))
+
+
 CONSUMERS = {
     "3-D CNN": Consumer(
         (BackboneSpec(
@@ -188,6 +211,9 @@ CONSUMERS = {
     "discriminator 3-D": Consumer(
         (GanSpec("conv", 23, K, norm="batch", dropout=0.2, **GAN),), Discriminator, ((((1, 23, 7, 9),), (K, 1, 3)),)
     ),
+    "denoiser of spectra": denoising(1, (23,)),
+    "denoiser of images": denoising(3, (9, 7), classes=True),
+    "denoiser of cubes": denoising(1, (7, 5, 3), extras=("share", "squared", "residual")),
 }  # fmt: skip
 
 

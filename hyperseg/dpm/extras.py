@@ -27,7 +27,7 @@ class ExtrasSettings:
 
     steps: int = option(1000, "Training steps.", low=1)
     batch: int = option(128, "Samples of a step.", low=1)
-    lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0)
+    lr: float = option(5e-3, "Largest learning rate of the one-cycle schedule.", above=0)
     ema: float = option(AVERAGED, "Decay of the moving average of the weights.", low=0, below=1)
 
 

@@ -49,7 +49,7 @@ def denoiser_spec(
 
 
 class Denoiser(nn.Module):
-    """U-Net that gives as many channels as it gets, and as many again for each of `extras`; at first all zeros.
+    """U-Net that gives as many channels as it gets, and as many again for each of `extras`; it predicts zero at first.
 
     Source: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, for the plan: a U-Net told the time in
         every block, attention at coarse levels.
@@ -80,7 +80,7 @@ class Denoiser(nn.Module):
         """
         features, cond = self.features(x, place, labels)
         out = self.last(features)
-        return out if self.more is None else torch.cat((out, self.more(features, cond)), 1)
+        return out if self.more is None else torch.cat((out, self.more(features, cond, place)), 1)
 
     def features(self, x: Tensor, place: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, widths[0], *S) that the answers are read from, and (B, cond_dim) what is told; as `forward`."""
@@ -95,15 +95,18 @@ class Denoiser(nn.Module):
 
 
 class Head(nn.Module):
-    """What a network says besides its prediction: a convolution told the time, then C channels for each extra."""
+    """What a network says besides its prediction: a convolution told the time, then C channels for each extra.
+
+    It has an embedding of the time of its own: a trained network that is frozen may tell times apart badly.
+    """
 
     def __init__(self, spec: DenoiserSpec) -> None:
         super().__init__()
         backbone = spec.backbone
+        self.time = TimeEmbedding(backbone.conv.cond_dim)
         self.block = ConvBlock(backbone.conv, backbone.widths[0], backbone.widths[0], backbone.kernels[0])
         self.last = Conv(backbone.conv, backbone.widths[0], backbone.in_channels * len(spec.extras), 1, bias=True)
-        nn.init.zeros_(self.last.layer.weight)  # type: ignore[arg-type]
 
-    def forward(self, features: Tensor, cond: Tensor) -> Tensor:
-        """(B, widths[0], *S), (B, cond_dim) -> (B, C * extras, *S)."""
-        return self.last(self.block(features, cond))
+    def forward(self, features: Tensor, cond: Tensor, place: Tensor) -> Tensor:
+        """(B, widths[0], *S), (B, cond_dim), (B,) -> (B, C * extras, *S)."""
+        return self.last(self.block(features, cond + self.time(place)))

@@ -37,7 +37,7 @@ class DiffusionSettings:
     schedule: str | None = option(None, "Noise schedule; by default the one that the objective goes with.")
     steps: int = option(4000, "Training steps.", low=1, shown="train-steps")
     batch: int = option(128, "Samples of a step.", low=1)
-    lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0)
+    lr: float = option(5e-3, "Largest learning rate of the one-cycle schedule.", above=0)
     weight_decay: float = option(0.0, "Of AdamW.", low=0)
     rise: float = option(0.1, "Share of the steps in which the learning rate rises.", above=0, below=1)
     ema: float = option(AVERAGED, "Decay of the moving average of the weights.", low=0, below=1)

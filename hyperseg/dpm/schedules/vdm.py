@@ -14,6 +14,7 @@ from hyperseg.core import SettingError
 from hyperseg.dpm.schedules.schedule import Schedule, interpolated
 
 NAME = "vdm"
+LEAST = 0.01  # share of gamma's span that is spread evenly: rounding must not stop it from rising
 
 
 def vdm(low: float = -13.3, high: float = 5.0) -> Schedule:
@@ -49,7 +50,7 @@ class LearntGamma(nn.Module):
 
     def knots(self) -> Tensor:
         """(cells + 1,) float64 log noise-to-signal ratios, half of gamma."""
-        steps = self.shape.double().softmax(0)  # positive, and 1 in all
+        steps = (1 - LEAST) * self.shape.double().softmax(0) + LEAST / len(self.shape)  # positive, and 1 in all
         risen = torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)])
         return 0.5 * (self.low.double() + self.span.double().exp() * risen)
 

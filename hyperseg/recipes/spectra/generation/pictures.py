@@ -53,7 +53,8 @@ def draw_patches(scene: Scene, halves: Halves, made: Float32, labels: NDArray[np
     figure = blank(2 * PATCHES * 0.8 + 2.4, 0.85 * len(names) + 0.6)
     grid = figure.subplots(len(names), 2 * PATCHES, squeeze=False)
     for k, name in enumerate(names):
-        own = [*real[halves.test_labels == k][:PATCHES]]
+        held = real[halves.test_labels == k]
+        own = [*held[np.linspace(0, len(held) - 1, min(PATCHES, len(held))).astype(int)]]  # neighbours show one place
         shown = own + [None] * (PATCHES - len(own)) + [*made[labels == k][:PATCHES]]
         for axes, patch in zip(grid[k], shown, strict=False):
             if patch is not None:
