@@ -15,7 +15,8 @@ from hyperseg.report.charts import LINE_COLOURS, QUIET, blank, png, tidy
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARKS = "osD^vPX<>hp*"
+MORE_COLOURS = ("#999933", "#882255", "#44aa99", "#661100", "#888888")  # families are more than other charts have
+MARKS = "osD^vPX<>hpd8"
 LONGEST = 34  # letters of a name
 MOST_LINES = 44  # of a column of the legend
 FRONT = "none better at fewer calls"
@@ -59,8 +60,9 @@ def pareto_figure(lines: Sequence[Line], *, unit: str, floor: float | None = Non
     axes = figure.subplots()
     families = list(dict.fromkeys(line.family for line in lines))
     seen: dict[str, int] = {}
+    colours = (*LINE_COLOURS, *MORE_COLOURS)
     for line in lines:
-        colour = LINE_COLOURS[families.index(line.family) % len(LINE_COLOURS)]
+        colour = colours[families.index(line.family) % len(colours)]
         nth = seen[line.family] = seen.get(line.family, -1) + 1
         mark, size = ("*", 11.0) if line.chosen else (MARKS[nth % len(MARKS)], 4.5)
         x, y = zip(*line.points, strict=True)

@@ -50,6 +50,7 @@ class Numbers(click.ParamType):
         return tuple(int(word) for word in words)
 
 
+METHOD = 22  # letters of the longest name of a method
 SHOWN = tuple(leaf for leaf in leaves(BenchSettings()) if leaf.rule.shown)
 METAVARS = {"data": "NAME|DIR", "model": "FILE", "inception": "FILE"}
 KINDS = {int: click.INT, float: click.FLOAT}
@@ -164,16 +165,16 @@ def show(done: Benched, console: Console) -> None:
     for sentence in lead_of(done.found):
         console.print(Text(sentence))
     console.print()
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for number, head in enumerate(heads(done.found["features"])):
-        table.add_column(head, justify="right" if number else "left", no_wrap=bool(number))
+        table.add_column(head, justify="right" if number else "left", no_wrap=True, min_width=0 if number else METHOD)
     for _, group in groups(done.rows):
         best = best_of(group)
         for row in group:
             table.add_row(*map(Text, cells(row, best=row is best)), style="bold" if row is best else "")
         table.add_section()
     console.print(table)
-    console.print(Text("* the best with so many calls", "dim"))
+    console.print(Text("* the best with so many calls; NLL: bits per dimension of held-out data", "dim"))
     console.print()
     for sentence in (*findings(done.rows), *done.found["cautions"], *done.found["left_out"]):
         console.print(Text(f"- {sentence}"))

@@ -28,9 +28,9 @@ LEVER = 10  # most that an error of what the network says may be enlarged in the
 class RoundSettings:
     """How a student is trained."""
 
-    steps: int = option(300, "Training steps.", low=1)
+    steps: int = option(400, "Training steps.", low=1)
     batch: int = option(64, "Samples of a step.", low=1)
-    lr: float = option(1e-3, "Largest learning rate of the one-cycle schedule.", above=0)
+    lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0)
     ema: float = option(0.98, "Decay of the moving average of the weights.", low=0, below=1)
     untold: float = option(0.1, "Share of the samples whose class is not told.", low=0, high=1)
 

@@ -21,9 +21,7 @@ class ProgressiveSettings:
     """How many steps the students have, and how each round is trained."""
 
     first: int = option(64, "Steps of the first teacher.", low=2)
-    students: tuple[int, ...] = option(
-        (16, 4, 2, 1), "Steps of the students, each a part of those before: halves, or quarters.", low=1
-    )
+    students: tuple[int, ...] = option((4, 2, 1), "Steps of the students; each number divides the one before.", low=1)
     round: RoundSettings = option(RoundSettings(), "Training of a round.")
 
     def __post_init__(self) -> None:
@@ -42,8 +40,8 @@ def halved(
     """The students by their number of steps, most steps first; see `distilled`.
 
     Source: Salimans & Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", ICLR 2022.
-    Differs: a round may quarter the steps instead of halving them. In short trainings that is the smaller error: every
-        round adds that of its own training, and early halvings have nearly nothing to teach.
+    Differs: a round may leave more of the steps out than half of them. The usual first student learns 16 steps in one:
+        in short trainings every round adds the error of its own training, and early halvings teach nearly nothing.
 
     Raises:
         SettingError: data or labels that the teacher does not know.

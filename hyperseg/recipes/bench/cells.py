@@ -15,7 +15,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.dpm.adapters import Extra
 from hyperseg.dpm.faster import FASTER
-from hyperseg.dpm.grid import Grid
+from hyperseg.dpm.grid import Grid, make_grid
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.selection import select_grids
 from hyperseg.engine.progress import counted_progress
@@ -28,6 +28,7 @@ from hyperseg.recipes.bench.making import (
     grid_of,
     in_parts,
     make_samples,
+    most_noise,
     refused_row,
     row_of,
 )  # fmt: skip
@@ -108,9 +109,11 @@ def _chosen_grids(cells: Sequence[Cell], bench: Bench) -> dict[int, Grid]:
     if not steps:
         return {}
     generator = torch.Generator(bench.device).manual_seed(bench.seed)
+    schedule = bench.model.schedule
+    candidates = make_grid(schedule, MANY, "lu", first=most_noise(schedule)).sigmas[:-1].to(bench.device)
     found = select_grids(
-        bench.model.denoise(), bench.data[:CHOSEN_ON].double(), bench.model.schedule, steps, generator=generator,
-        candidates=MANY, bins=bench.levels,
+        bench.model.denoise(), bench.data[:CHOSEN_ON].double(), schedule, steps, generator=generator,
+        candidates=candidates, bins=bench.levels,
     )  # fmt: skip
     return {n: one.grid for n, one in found.items()}
 

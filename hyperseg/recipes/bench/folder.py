@@ -2,7 +2,8 @@
 
 DIR/bench.json           settings, data, versions, what was measured of data and model
 DIR/cells.jsonl          a line for every finished cell, written at once
-DIR/model.safetensors    averaged weights; model-raw: the last ones; model-heads: with what some samplers need besides
+DIR/model.safetensors    averaged weights and the last ones; model-heads: with what some samplers need besides
+DIR/judge/               the network of the features, and what it says of the training data
 DIR/unfinished/          states of trainings; removed at the end
 DIR/table.csv, table.md, pareto.png, samples.png, report.html
 """
@@ -28,9 +29,9 @@ from hyperseg.recipes.bench.settings import BenchSettings
 from hyperseg.recipes.run.folder import Interrupted
 
 BENCH, KIND, FORMAT = "bench.json", "bench-samplers", 1
-MODELS = ("model", "model-raw", "model-heads")
+MODELS = ("model", "model-heads")
 TABLE_CSV, TABLE_MD, PARETO, SAMPLES, REPORT = "table.csv", "table.md", "pareto.png", "samples.png", "report.html"
-UNFINISHED = "unfinished"
+UNFINISHED, JUDGE = "unfinished", "judge"
 FILES = (BENCH, CELLS, *(f"{name}.safetensors" for name in MODELS), TABLE_CSV, TABLE_MD, PARETO, SAMPLES, REPORT, LOCK)
 
 
@@ -111,7 +112,8 @@ def at_work(root: Path, *, overwrite: bool) -> Iterator[None]:
             for name in FILES:
                 if name != LOCK:
                     (root / name).unlink(missing_ok=True)
-            shutil.rmtree(root / UNFINISHED, ignore_errors=True)
+            for name in (UNFINISHED, JUDGE):
+                shutil.rmtree(root / name, ignore_errors=True)
         yield
     except KeyboardInterrupt as stop:
         raise Interrupted(root) from stop

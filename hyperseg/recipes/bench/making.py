@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hyperseg.dpm.model import DiffusionModel
 
 VALUES, CARD_VALUES = 2**14, 2**22  # of a batch: what the caches of a CPU and the memory of a card bear
+MOST_NOISE = 160.0  # to signal; about what the linear schedule ends with
 SHOWN = 10  # samples of a cell that are kept as pictures
 FITTED_ON = 256  # training samples that a sampler looks at before it begins
 OTHER = 7919  # between the seeds of starting noise and of noise on the way
@@ -88,10 +89,20 @@ class Bench:
 
 
 def grid_of(sampler: Sampler, schedule: Schedule, nfe: int) -> Grid:
-    """The steps that so many calls pay for, spaced as suits the sampler."""
+    """The steps that so many calls pay for, spaced as suits the sampler, from no more noise than `MOST_NOISE`.
+
+    A cosine schedule ends at a noise of 20 000, and steps even in log(noise) would spend half of themselves where
+    nothing is decided.
+    """
     return make_grid(
-        schedule, sampler.steps(nfe), sampler.spacing, zero=sampler.zero, on_steps=sampler.on_steps
+        schedule, sampler.steps(nfe), sampler.spacing, first=most_noise(schedule), zero=sampler.zero,
+        on_steps=sampler.on_steps,
     )  # fmt: skip
+
+
+def most_noise(schedule: Schedule) -> float:
+    """The noise to signal that sampling begins with."""
+    return min(float(schedule.ratio(torch.tensor(schedule.t_max, dtype=torch.float64))), MOST_NOISE)
 
 
 def make_samples(bench: Bench, sampler: Sampler, denoise: Denoise, grid: Grid) -> Made:

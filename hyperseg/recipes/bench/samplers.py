@@ -19,7 +19,7 @@ from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.engine.progress import say
 from hyperseg.metrics.generation import few_samples
 from hyperseg.recipes.bench.data import Pictures, load_pictures
-from hyperseg.recipes.bench.folder import UNFINISHED, Begun, at_work, standing, write_bench
+from hyperseg.recipes.bench.folder import JUDGE, UNFINISHED, Begun, at_work, standing, write_bench
 from hyperseg.recipes.bench.judge import Judge
 from hyperseg.recipes.bench.pace import Pace, scaled
 from hyperseg.recipes.bench.plan import Cell, Planned, plan_cells
@@ -180,7 +180,7 @@ def _worked_off(order: Order, runtime: Runtime) -> Benched:
     write_bench(root, settings, data, found, finished=False)
     seconds: dict[str, float] = {}
     with _timed(seconds, "network of the features"):
-        judge, judged = judge_of(settings, pictures, runtime)
+        judge, judged = judge_of(settings, pictures, replace(runtime, checkpoints=root / JUDGE / JUDGE))
     found |= judged
     with _timed(seconds, "training"):
         model = model_of(root, settings, pictures, runtime)

@@ -42,7 +42,7 @@ def test_groups_fall_in_calls_and_their_best_is_first() -> None:
 
 def test_the_table_has_the_form_of_the_survey() -> None:
     assert heads(FEATURES) == (
-        "method", "NFE", "FD-cls", "IS-cls", "precision", "recall", "NLL bits/dim", "seconds",
+        "method", "NFE", "FD-cls", "IS-cls", "precision", "recall", "NLL", "seconds",
     )  # fmt: skip
     assert cells(ROWS[3], best=True)[:4] == ("high *", "10", "3.10 ± 0.10", "–")
     assert cells(ROWS[5])[2] == "–"

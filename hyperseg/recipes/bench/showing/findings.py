@@ -48,7 +48,7 @@ def _solvers(rows: Sequence[Row], reference: Row | None) -> list[str]:
         if bad:
             told.append(f"Not as good at {calls} calls: {listed(map(_named, bad))}.")
         if first and noisy:
-            told.append(_between(calls, first, high, noisy))
+            told.append(_between(calls, first, high, [r for r in noisy if r.method == reference.method] or noisy))
     return told
 
 
@@ -57,8 +57,8 @@ def _between(calls: int, first: Sequence[Row], high: Sequence[Row], noisy: Seque
     holds = _fd(solver) <= _fd(one) <= _fd(noise)
     begin = f"At {calls} calls first order ({_named(one)}) is"
     if holds:
-        return f"{begin} between the best of higher order ({_named(solver)}) and of those with noise ({_named(noise)})."
-    return f"{begin} not between: higher order {_named(solver)}, with noise {_named(noise)}."
+        return f"{begin} between the best of higher order ({_named(solver)}) and {_named(noise)}."
+    return f"{begin} not between: higher order {_named(solver)}, and {_named(noise)}."
 
 
 def _raw(rows: Sequence[Row]) -> list[str]:

@@ -20,7 +20,7 @@ def heads(features: Mapping[str, Any]) -> tuple[str, ...]:
         features: "distance" and "score": what they are called in its features.
     """
     names = (features["distance"], features["score"])
-    return ("method", "NFE", *names, "precision", "recall", "NLL bits/dim", "seconds")
+    return ("method", "NFE", *names, "precision", "recall", "NLL", "seconds")
 
 
 def groups(rows: Iterable[Row]) -> list[tuple[int, list[Row]]]:
