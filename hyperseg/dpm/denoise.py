@@ -59,7 +59,8 @@ class Counted:
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Prediction:
         self.calls += 1
-        return self.denoise(x, torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x)))
+        level = sigma if isinstance(sigma, Tensor) else x.new_full((1,), sigma)  # filled where x is: nobody waits
+        return self.denoise(x, level.expand(len(x)))
 
 
 def noise_like(x: Tensor, generator: Generators) -> Tensor:
