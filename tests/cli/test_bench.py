@@ -38,6 +38,7 @@ def test_the_list_is_a_line_for_each_where_the_terminal_is_wide() -> None:
 def test_misspelt_and_impossible_words_are_refused(hyperseg: Hyperseg) -> None:
     assert "Did you mean samplers" in hyperseg("bench", "sampler").err
     assert "Did you mean ddim" in hyperseg("bench", "samplers", "--samplers", "ddin").error
+    assert "names nothing" in hyperseg("bench", "samplers", "--samplers", ",").error
     assert "whole numbers from 1" in hyperseg("bench", "samplers", "--nfe", "5,x").error
     assert hyperseg("bench", "samplers", "--data", "nowhere").code == 2
     assert "no benchmark to go on with" in hyperseg("bench", "samplers", "--out", "b", "--resume").error

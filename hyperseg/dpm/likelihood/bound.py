@@ -17,7 +17,7 @@ from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Prediction, noise_like, per_sample
 from hyperseg.dpm.grid import Grid, start_level
 from hyperseg.dpm.jump import Jump, Variance, between, jumps, variance_of
-from hyperseg.dpm.likelihood.bits import log_gaussian, uniform_like
+from hyperseg.dpm.likelihood.bits import levels_of, log_gaussian, uniform_like
 
 
 class Bound(NamedTuple):
@@ -54,8 +54,8 @@ def variational_bound(
         bins: the data are that many levels between -1 and 1, and p their probability; None for a density.
 
     Raises:
-        SettingError: fewer than two levels above 0, another number of variances, or a network that does not say the
-            variance that is asked for.
+        SettingError: fewer than two levels above 0, data that are not of so many bins, another number of variances, or
+            a network that does not say the variance that is asked for.
 
     Source: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, eq. 5 and section 3.3;
         Nichol & Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021 (share).
@@ -65,6 +65,8 @@ def variational_bound(
     given = variance.tolist() if isinstance(variance, Tensor) else []
     if isinstance(variance, Tensor) and len(given) != len(steps):
         raise SettingError(f"{len(given)} variances for {len(steps)} noise levels above 0: give one for each of them.")
+    if bins is not None:
+        levels_of(x, bins)  # or raise
     call, each = Counted(denoise), prior_nats(grid, x)
     for i, jump in enumerate(steps):
         state = x + jump.now * noise_like(x, generator)
@@ -105,6 +107,8 @@ def continuous_bound(
     """
     levels = _levels(grid).to(x.device)
     logs, low = levels.log(), float(levels[-1])
+    if bins is not None:
+        levels_of(x, bins)  # or raise
     call, each = Counted(denoise), prior_nats(grid, x)
     share = uniform_like(torch.zeros_like(x.flatten(1)[:, 0]), generator)
     for above, below in pairwise(logs):
