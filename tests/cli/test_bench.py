@@ -24,6 +24,7 @@ def test_the_list_names_every_sampler_and_where_it_is(hyperseg: Hyperseg) -> Non
 def test_misspelt_and_impossible_words_are_refused(hyperseg: Hyperseg) -> None:
     assert "Did you mean samplers" in hyperseg("bench", "sampler").err
     assert "Did you mean ddim" in hyperseg("bench", "samplers", "--samplers", "ddin").error
+    assert "names nothing" in hyperseg("bench", "samplers", "--samplers", ",").error
     assert "whole numbers from 1" in hyperseg("bench", "samplers", "--nfe", "5,x").error
     assert hyperseg("bench", "samplers", "--data", "nowhere").code == 2
     assert "no benchmark to go on with" in hyperseg("bench", "samplers", "--out", "b", "--resume").error

@@ -10,7 +10,7 @@ from exact_denoisers import gaussian
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Counted, Generators, Sampled, noise_like
+from hyperseg.dpm.denoise import Counted, Generators, Prediction, Sampled, noise_like
 from hyperseg.dpm.grid import Grid, make_grid, start
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.sampler import Sample, Sampler
@@ -91,6 +91,25 @@ def test_same_generator_same_bytes_and_the_noise_is_left_as_it_was(name: str) ->
     one, other = (fitted(name, steps, shape)(gaussian(mean=0.3), noise, grid, generator=seeded(1)).x for _ in range(2))
     assert torch.equal(one, other)
     assert torch.equal(noise, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_would_be_stretched_or_mixed_up_unseen_is_refused(name: str) -> None:
+    """A network of one channel too few, and another number of generators than of samples."""
+    sampler: Sampler = SAMPLERS[name]
+    grid = grid_of(sampler, max(sampler.least, 3))
+    x = start(grid, (2, 2, 5), seeded(0))
+    sample, exact = fitted(name, max(sampler.least, 3), (2, 2, 5)), gaussian(mean=0.3)
+
+    def thin(x: Tensor, sigma: Tensor) -> Prediction:
+        return Prediction(*(None if said is None else said[:, :1] for said in exact(x, sigma)))
+
+    with pytest.raises(SettingError, match=r"shape \(2, 1, 5\) for a state of shape \(2, 2, 5\)"):
+        sample(thin, x, grid, generator=seeded(0))
+    if sampler.order is None:
+        for n in (1, 3):
+            with pytest.raises(SettingError, match=f"{n} generators for 2 samples"):
+                sample(exact, x, grid, generator=[seeded(i) for i in range(n)])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -30,6 +30,8 @@ class Names(click.ParamType):
         if isinstance(value, tuple):
             return value
         found = tuple(word.strip() for word in str(value).split(",") if word.strip())
+        if not found:
+            raise SettingError("--samplers names nothing: give names with commas between, or all.")
         return () if ALL in found else found
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Generators
+from hyperseg.dpm.denoise import Generators, check_generators
 
 
 def bits_per_dim(nats: Tensor, dims: int, *, bins: int | None = None) -> Tensor:
@@ -36,14 +36,25 @@ def dequantise(x: Tensor, *, generator: Generators, bins: int = 256) -> Tensor:
 
     Source: Theis et al., "A note on the evaluation of generative models", ICLR 2016.
     """
+    whole = levels_of(x, bins)
+    return (whole + uniform_like(whole, generator)) / bins * 2 - 1
+
+
+def levels_of(x: Tensor, bins: int) -> Tensor:
+    """Whole numbers 0 to bins - 1 of data -1, -1 + 2 / (bins - 1), ..., 1.
+
+    Raises:
+        SettingError: fewer than two levels, or values that are none of them.
+    """
     level = (x.double() + 1) / 2 * (bins - 1)
     whole = level.round()
-    if float((level - whole).abs().max()) > 1e-3 or float(whole.min()) < 0 or float(whole.max()) > bins - 1:
+    known = bool(((level - whole).abs() <= 1e-3).all() & (whole >= 0).all() & (whole <= bins - 1).all())
+    if bins < 2 or not known:
         raise SettingError(
             f"bits of {bins} levels need data that are those levels between -1 and 1: give the number of levels "
-            "they have, or the density of data that have none."
+            "they have, 2 or more, or the density of data that have none."
         )
-    return (whole + uniform_like(whole, generator)) / bins * 2 - 1
+    return whole
 
 
 def single(x: Tensor, generator: Generators) -> Tensor:
@@ -61,5 +72,6 @@ def uniform_like(x: Tensor, generator: Generators) -> Tensor:
     """Uniform noise on [0, 1) of x's shape, type and device; see `noise_like` for generators."""
     if isinstance(generator, torch.Generator):
         return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+    check_generators(x, generator)
     each = zip(x, generator, strict=True)
     return torch.stack([torch.rand(s.shape, generator=g, dtype=x.dtype, device=x.device) for s, g in each])

@@ -16,7 +16,7 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, noise_like, per_sample
 from hyperseg.dpm.grid import Grid, start_level
-from hyperseg.dpm.likelihood.bits import single, uniform_like
+from hyperseg.dpm.likelihood.bits import levels_of, single, uniform_like
 from hyperseg.dpm.likelihood.reverse import Variance, log_gaussian, reverse_step
 
 
@@ -59,14 +59,16 @@ def variational_bound(
             and their differences are far more so: for maps and rankings.
 
     Raises:
-        SettingError: fewer than two levels above 0, no terms or repeats, an odd number of antithetic ones, or a network
-            that does not say the variance that is asked for.
+        SettingError: fewer than two levels above 0, data that are not of so many bins, no terms or repeats, an odd
+            number of antithetic ones, or a network that does not say the variance that is asked for.
 
     Source: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, eq. 5 and section 3.3;
         Nichol & Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021 (share).
     """
     levels, alphas = _levels(grid)
     sigmas = levels.tolist()
+    if bins is not None:
+        levels_of(x, bins)  # or raise
 
     def kl(call: Counted, noise: Tensor, place: Tensor) -> Tensor:
         i = place.floor().long().clamp(max=len(levels) - 2)
@@ -113,6 +115,8 @@ def continuous_bound(
     """
     levels, _ = _levels(grid)
     logs, sigmas = levels.log(), levels.tolist()
+    if bins is not None:
+        levels_of(x, bins)  # or raise
 
     def rate(call: Counted, noise: Tensor, place: Tensor) -> Tensor:
         i = place.floor().long().clamp(max=len(levels) - 2)

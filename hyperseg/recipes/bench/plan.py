@@ -132,8 +132,8 @@ def _compared(cells: Sequence[Cell], *, raw: bool) -> list[Cell]:
 
 
 def _bounded(sampler: Sampler) -> bool:
-    """Whether steps can be chosen for it: its variances are known without looking at data or heads."""
-    return isinstance(sampler.variance, str) and sampler.needs is None and sampler.zero
+    """Whether steps can be chosen for it: they are chosen by the bound of the smaller variance."""
+    return sampler.variance == "small" and sampler.zero
 
 
 def _check_known(name: str, speedups: Mapping[str, Any]) -> None:

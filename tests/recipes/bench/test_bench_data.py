@@ -158,6 +158,21 @@ def test_kinds_of_images(mode: str, ending: str, levels: int | None, tmp_path: P
     assert found.x.std() > 0.2
 
 
+def test_some_of_a_set_are_of_all_its_classes(tmp_path: Path) -> None:
+    """The first hundred are held out for bits per dimension, the first 256 fitted to: files come class by class."""
+    for of in ("cats", "dogs"):
+        fill(tmp_path / of, 60)
+    found = load_pictures(str(tmp_path))
+    for labels in (found.labels, found.test_labels):
+        assert labels is not None
+        assert set(labels[:12].tolist()) == {0, 1}
+    images = load_pictures("cifar10", folder=archive(tmp_path / "c", 20, classes=CLASSES).parent)
+    assert images.labels is not None
+    assert len(set(images.labels[:30].tolist())) > 5
+    shade = (images.x[:, 0].mean((1, 2)) + 1) * 127.5
+    assert (shade - 20 * images.labels).abs().max() < 4  # labels go with their images
+
+
 def test_folders_called_train_and_test_divide_the_set(tmp_path: Path) -> None:
     for part, n in (("Train", 25), ("test", 10)):
         for of in ("a", "b"):

@@ -133,6 +133,16 @@ def scaled(values: NDArray[Any], levels: int) -> NDArray[np.float32]:
     return found
 
 
+def mixed(samples: NDArray[Any], labels: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Samples and their labels in an order of chance, always the same.
+
+    Files and pixels often come class by class, and where some are enough the first ones are taken: held-out samples
+    whose bits are told, training samples that a sampler is fitted to, pictures that are shown.
+    """
+    order = np.random.default_rng(SEED).permutation(len(samples))
+    return samples[order], None if labels is None else labels[order]
+
+
 def divided(labels: NDArray[Any], n_test: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices to learn from and to test with: the same share of every class, always the same ones.
 
