@@ -23,20 +23,20 @@ TITLES = (
     "Diffusion model: bits per band,\nbright = unexpected",
     "Control, Reed-Xiaoli: squared\ndistance to the mean, bright = far",
 )
-HIGH, TICKS = 3.4, (50, 99, 100)  # inches of a panel's longer side; percentiles with a number at the colours
+HIGH, TICKS = 3.4, (50, 90, 99, 100)  # inches of a panel's longer side; percentiles with a number at the colours
 
 
 def draw_map(run: SpectraRun, scene: Scene, seen: Seen) -> bytes:
     """A PNG: false colour with the strangest pixels marked, the map in bits per band, and Reed-Xiaoli's beside it.
 
     Rows that run south to north and columns that run east to west are turned, so that north is up. What is known to be
-    strange is outlined. Both maps have colours that rise evenly up to the 99th percentile and with the logarithm above:
+    strange is outlined. Both maps have colours that rise evenly up to the 90th percentile and with the logarithm above:
     most pixels are usual, and few of the others far more so.
     """
     rows, columns = seen.thin.shape[:2]
     scale = HIGH / max(rows, columns)
     wide, high = max(columns * scale, 2.4), max(rows * scale, 1.6)
-    figure = blank(3 * wide + 2.6, high + 1.0)
+    figure = blank(3 * wide + 3.0, high + 0.95)
     panels = figure.subplots(1, 3)
     panels[0].imshow(false_colour(scene, step=seen.step), interpolation="nearest")
     for i, pixel in enumerate(seen.top, start=1):
@@ -55,28 +55,28 @@ def draw_map(run: SpectraRun, scene: Scene, seen: Seen) -> bytes:
         if seen.outlined is not None and seen.outlined.any() and not seen.outlined.all():
             axes.contour(seen.outlined, [0.5], colors=TRUTH, linewidths=0.9)
         _north_up(axes, scene)
-    figure.supxlabel(_caption(run, scene, seen), fontsize=8.5, x=0.01, ha="left")
+    figure.supxlabel(_caption(run, scene, seen), fontsize=8.5, x=0.01, y=0.015, ha="left", va="bottom")
     return png(figure)
 
 
 def _coloured(axes: Axes, values: NDArray[np.float32]) -> None:
-    """A map whose colours rise evenly up to the 99th percentile, and with the logarithm above."""
+    """A map whose colours rise evenly up to the 90th percentile, and with the logarithm above."""
     from matplotlib.colors import FuncNorm
 
     known = values[np.isfinite(values)]
     if not known.size:
         return
-    median, usual, most = np.percentile(known, TICKS)
-    width = max(usual - median, 1e-6)
+    places = np.percentile(known, TICKS)
+    median, width, most = places[0], max(places[1] - places[0], 1e-6), places[-1]
     bent = FuncNorm(
         (lambda v: np.arcsinh((v - median) / width), lambda c: median + width * np.sinh(c)),
-        np.percentile(known, 1), max(most, usual + width),
+        np.percentile(known, 1), max(most, median + 2 * width),
     )  # fmt: skip
     shown = axes.imshow(values, cmap="inferno", norm=bent, interpolation="nearest")
     axes.set_facecolor("#808080")  # pixels without data
-    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.85, ticks=[median, usual, most])
-    words = ("{:.3g}\nhalf below", "{:.3g}\n99 % below", "{:.3g}\nhighest")
-    bar.ax.set_yticklabels([w.format(v) for w, v in zip(words, (median, usual, most), strict=True)], fontsize=8)
+    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.85, ticks=list(places))
+    words = ("{:.3g}, half below", "{:.3g}, 90 % below", "{:.3g}, 99 % below", "{:.3g}, highest")
+    bar.ax.set_yticklabels([w.format(v) for w, v in zip(words, places, strict=True)], fontsize=8)
     bar.ax.minorticks_off()
 
 
@@ -92,7 +92,9 @@ def _north_up(axes: Axes, scene: Scene) -> None:
 
 def _caption(run: SpectraRun, scene: Scene, seen: Seen) -> str:
     of = "" if run.scene_name == scene.name else f" of {run.scene_name}"
-    words = f"{scene.name}: learned from {run.learned}{of}."
+    trim = run.model.settings.trim
+    but = f" but for the strangest {100 * trim:g} %" if trim else ""
+    words = f"{scene.name}: learned from {run.learned}{of}{but}."
     if seen.outlined is not None:
         words += " Outlined: known to be strange."
     return words
