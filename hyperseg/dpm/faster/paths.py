@@ -19,7 +19,8 @@ from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.samplers.dpmpp_2m import dpmpp_2m
 from hyperseg.engine.progress import counted_progress
 
-VALUES = {"cpu": 2**14, "cuda": 2**22}  # of the paths that are walked together
+VALUES, CARD_VALUES = 2**14, 2**22  # of the paths that are walked together
+KEPT = 2**26  # values of all paths at one level: more do not fit beside other work
 
 
 class Paths(NamedTuple):
@@ -48,6 +49,11 @@ class Paths(NamedTuple):
         return torch.stack(found)
 
 
+def bearable(n: int, shape: Sequence[int]) -> int:
+    """How many of `n` paths of samples (C, *S) memory bears: some gigabytes at five levels, with what is wanted."""
+    return max(min(n, KEPT // math.prod(shape)), 1)
+
+
 def walk(
     teacher: DiffusionModel, shape: Sequence[int], runtime: Runtime, *, n: int, first: int, steps: int,
     labels: Tensor | None = None, untold: float = 0.0,
@@ -70,7 +76,7 @@ def walk(
     if labels is not None:
         told = drawn_classes(labels.to(device), n, generator).long()
         told = torch.where(torch.rand(n, generator=generator, device=device) < untold, -1, told)
-    most = max(VALUES[device.type] // math.prod(shape), 1)
+    most = max((CARD_VALUES if device.type == "cuda" else VALUES) // math.prod(shape), 1)
     found: list[Tensor] = []
     with counted_progress(runtime.label("paths of the teacher"), unit="paths", quiet=runtime.quiet) as progress:
         for begin in range(0, n, most):

@@ -12,7 +12,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
 from hyperseg.core.words import counted, listed
 from hyperseg.dpm.faster.distil import RoundSettings, beginner, check_teacher, distilled
-from hyperseg.dpm.faster.paths import walk
+from hyperseg.dpm.faster.paths import bearable, walk
 from hyperseg.dpm.faster.speedup import Generate, Speedup, generator_of
 from hyperseg.dpm.model import DiffusionModel
 
@@ -73,8 +73,9 @@ def train_progressive(
 ) -> Mapping[int, Generate]:
     """See `hyperseg.dpm.faster.speedup.Train`."""
     told = labels if model.spec.n_classes else None
-    students = halved(model, data, ProgressiveSettings(), runtime, labels=told)
     shape = tuple(data.shape[1:])
+    how = ProgressiveSettings(paths=bearable(ProgressiveSettings().paths, shape))
+    students = halved(model, data, how, runtime, labels=told)
     return {steps: generator_of(student, shape, steps, told) for steps, student in students.items()}
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.faster.distil import RoundSettings, beginner, check_teacher, distilled
-from hyperseg.dpm.faster.paths import walk
+from hyperseg.dpm.faster.paths import bearable, walk
 from hyperseg.dpm.faster.speedup import Generate, Speedup, generator_of
 from hyperseg.dpm.model import DiffusionModel
 
@@ -28,7 +28,7 @@ def train_student(
     told = labels if model.spec.n_classes else None
     check_teacher(model, data, told)
     shape = tuple(data.shape[1:])
-    paths = walk(model, shape, runtime, n=PATHS, first=FOLLOWS, steps=1, labels=told, untold=UNTOLD)
+    paths = walk(model, shape, runtime, n=bearable(PATHS, shape), first=FOLLOWS, steps=1, labels=told, untold=UNTOLD)
     student = distilled(
         beginner(model), paths, RoundSettings(steps=STEPS), runtime, name="student", title="student of 1 step"
     )

@@ -14,7 +14,7 @@ from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.faster.distil import RoundSettings, distilled
-from hyperseg.dpm.faster.paths import walk
+from hyperseg.dpm.faster.paths import bearable, walk
 from hyperseg.dpm.faster.progressive import ProgressiveSettings, halved
 from hyperseg.dpm.faster.speedup import generator_of
 from hyperseg.dpm.faster.target import step
@@ -84,6 +84,12 @@ def test_paths_go_where_the_teacher_goes() -> None:
             x = step(x, aim.double(), now, then)
             torch.testing.assert_close(x.float(), some.states[k + 1], rtol=1e-4, atol=1e-4)
     assert torch.equal(paths.every(2).sigmas, make_grid(COSINE, 2, "trailing").sigmas)
+
+
+def test_paths_of_large_samples_are_fewer() -> None:
+    assert bearable(20_000, (1, 8, 8)) == 20_000
+    assert bearable(20_000, (1, 200, 32, 32)) * 200 * 32 * 32 <= 2**26
+    assert bearable(5, (1, 10_000, 10_000)) == 1
 
 
 def test_a_student_learns_the_teachers_jump() -> None:
