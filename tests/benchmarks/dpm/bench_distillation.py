@@ -39,6 +39,7 @@ from hyperseg.recipes.bench.preparing import features_of, model_of
 from hyperseg.recipes.bench.settings import BenchSettings
 
 PART = 250  # samples at a time
+OTHERS = {"student": train_student, "ddgan": train_ddgan, "latent": train_latent}
 Make = Callable[[int, torch.Generator], Sampled]
 
 
@@ -73,10 +74,9 @@ def rows_of(seed: int, args: argparse.Namespace, root: Path) -> dict[str, tuple[
     began = time.process_time()
     makes |= _students(model, pictures.x, args, runtime)
     seconds["student, 4 steps"] = time.process_time() - began
-    others = {"student": train_student, "ddgan": train_ddgan, "latent": train_latent}
     for name in args.others.split(",") if args.others else ():
         began = time.process_time()
-        makes |= {f"{name}, {n} calls": make for n, make in others[name](model, pictures.x, None, runtime).items()}
+        makes |= {f"{name}, {n} calls": make for n, make in OTHERS[name](model, pictures.x, None, runtime).items()}
         seconds[name] = time.process_time() - began
     found = {}
     for name, make in makes.items():
@@ -109,6 +109,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2, help="of starting noise")
     parser.add_argument("--others", default="", help="other speed-ups: student,ddgan,latent")
     args = parser.parse_args()
+    if wrong := {*filter(None, args.others.split(","))} - {*OTHERS}:
+        parser.error(f"--others are {', '.join(OTHERS)}, got {', '.join(wrong)}")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         root = args.models or Path(temporary)
