@@ -70,7 +70,7 @@ def _coloured(axes: Axes, values: NDArray[np.float32]) -> None:
     median, width, most = places[0], max(places[1] - places[0], 1e-6), places[-1]
     bent = FuncNorm(
         (lambda v: np.arcsinh((v - median) / width), lambda c: median + width * np.sinh(c)),
-        np.percentile(known, 1), max(most, median + 2 * width),
+        float(np.percentile(known, 1)), float(max(most, median + 2 * width)),
     )  # fmt: skip
     shown = axes.imshow(values, cmap="inferno", norm=bent, interpolation="nearest")
     axes.set_facecolor("#808080")  # pixels without data
