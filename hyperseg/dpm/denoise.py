@@ -66,7 +66,8 @@ class Counted:
             SettingError: what is predicted has another shape than the state, and would be stretched to it unseen.
         """
         self.calls += 1
-        told = self.denoise(x, torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x)))
+        level = sigma if isinstance(sigma, Tensor) else x.new_full((1,), sigma)  # filled where x is: nobody waits
+        told = self.denoise(x, level.expand(len(x)))
         if told.x0.shape != x.shape:
             raise SettingError(
                 f"the denoiser predicts clean data of shape {tuple(told.x0.shape)} for a state of shape "

@@ -17,7 +17,6 @@ from hyperseg.dpm.samplers.sampler import Sample, Sampler
 from hyperseg.dpm.schedules import SCHEDULES
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array.*:DeprecationWarning")  # of diffusers with NumPy 2
-DISTILLED = {"lcm", "tcd"}  # networks trained for them say where the flow ends, which the mean of the data is not
 BIAS = {"ncsn-v2": 0.2}  # few steps of Langevin at each level: too wide, less so with more of them
 NAMES = list(SAMPLERS)
 SHAPES = ((2, 1, 7), (2, 3, 5, 9), (1, 200, 3), (1, 1, 5, 3, 7))
@@ -130,7 +129,7 @@ def test_any_number_of_channels_and_any_odd_size(name: str) -> None:
         assert bool(found.isfinite().all())
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in DISTILLED])
+@pytest.mark.parametrize("name", [n for n in NAMES if not SAMPLERS[n].distilled])
 def test_gaussian_data_come_out_with_their_mean_and_spread(name: str) -> None:
     sampler: Sampler = SAMPLERS[name]
     steps = max(sampler.least, 20, (240 if sampler.order else 300) // sampler.calls)

@@ -1,4 +1,4 @@
-"""Bits per dimension, and whole levels as continuous data."""
+"""Bits per dimension, whole levels as continuous data, and their probability under a normal distribution."""
 
 from __future__ import annotations
 
@@ -57,15 +57,23 @@ def levels_of(x: Tensor, bins: int) -> Tensor:
     return whole
 
 
-def single(x: Tensor, generator: Generators) -> Tensor:
-    """The first sample of a batch (1, C, *S), for noise that all of it shares.
+def log_gaussian(x: Tensor, mean: Tensor, variance: Tensor, bins: int | None) -> Tensor:
+    """Log density of a normal distribution at x, or log probability of x's bin of so many levels on [-1, 1].
 
-    Raises:
-        SettingError: there is a generator for each sample.
+    The bins have the half-width 1 / (bins - 1) around their levels; the two outer ones are open.
+
+    Source: Ho et al., NeurIPS 2020, eq. 13.
     """
-    if not isinstance(generator, torch.Generator):
-        raise SettingError("noise that all samples share comes from one generator, not from one for each.")
-    return x[:1]
+    std = variance.sqrt()
+    if bins is None:
+        return -(((x - mean) / std) ** 2) / 2 - std.log() - math.log(2 * math.pi) / 2
+    half, inf = 1 / (bins - 1), torch.full_like(x, math.inf)
+    right = torch.where(x > 1 - half, inf, (x + half - mean) / std)
+    left = torch.where(x < half - 1, -inf, (x - half - mean) / std)
+    swap = left + right > 0  # differences of a distribution function are exact in its left tail
+    low, high = torch.where(swap, -right, left), torch.where(swap, -left, right)
+    top = torch.special.log_ndtr(high)
+    return top + torch.log1p(-torch.exp(torch.special.log_ndtr(low) - top))
 
 
 def uniform_like(x: Tensor, generator: Generators) -> Tensor:

@@ -17,6 +17,9 @@ from hyperseg.recipes.bench.settings import MANY, NFES, Asked
 Kind = Literal["sampler", "raw", "chosen", "speed-up"]
 FREE = "training-free"  # how the families begin that the survey counts among the speed-ups
 EXTRA = "diffusion"  # the extra of this package with optional samplers
+DISTILLED = (
+    "is for networks that were distilled for it, and this one is not: name it in --samplers to see what it does."
+)
 RAW_LABEL, CHOSEN_LABEL = "raw weights", "steps chosen"
 
 
@@ -86,6 +89,8 @@ def plan_cells(
         if name in SAMPLERS:
             sampler: Sampler = SAMPLERS[name]
             reason = missing_package(sampler) or _missing_head(sampler, says)
+            if reason is None and sampler.distilled and not asked.methods:
+                reason = DISTILLED
             if reason is not None:
                 if asked.methods:
                     raise SettingError(f"{name} {reason} Or leave it out of --samplers.")

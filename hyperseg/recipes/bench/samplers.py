@@ -18,7 +18,7 @@ from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.engine.progress import say
 from hyperseg.metrics.generation import few_samples
-from hyperseg.recipes.bench.data import PICTURES, Pictures, load_pictures
+from hyperseg.recipes.bench.data import PICTURES, Pictures, load_pictures, name_of
 from hyperseg.recipes.bench.folder import JUDGE, UNFINISHED, Begun, at_work, standing, write_bench
 from hyperseg.recipes.bench.judge import Judge
 from hyperseg.recipes.bench.network import MODEL
@@ -124,7 +124,7 @@ def check_order(
 
     wanted = {**({} if data is None else {"data": data}), **given}
     usual = BenchSettings()
-    root = Path("runs") / f"samplers-{Path(wanted.get('data', usual.data)).name}" if out is None else Path(out)
+    root = Path("runs") / f"samplers-{name_of(wanted.get('data', usual.data))}" if out is None else Path(out)
     begun = standing(root, resume=resume, overwrite=overwrite)
     settings = changed(usual if begun is None else begun.settings, wanted)
     if begun is not None:

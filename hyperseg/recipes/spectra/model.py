@@ -15,12 +15,12 @@ from hyperseg.core import SettingError
 from hyperseg.core.parts import Saved, prefixed
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import from_json, to_json
+from hyperseg.dpm.likelihood.surprise import Levels, beyond_gaussian, make_levels
 from hyperseg.dpm.model import DiffusionModel, load_model
 from hyperseg.dpm.network import DenoiserSpec
 from hyperseg.dpm.objectives.edm import EDM
 from hyperseg.dpm.training import DiffusionSettings, train_diffusion
 from hyperseg.recipes.spectra.settings import SpectraSettings
-from hyperseg.recipes.spectra.surprise import Levels, beyond_gaussian, make_levels
 from hyperseg.recipes.spectra.whitening import Whitening, fit_whitening, reed_xiaoli
 
 COMPONENTS = 16

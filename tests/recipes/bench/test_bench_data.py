@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from hyperseg.core import DataFileError, SettingError
-from hyperseg.recipes.bench.data import PICTURES, Pictures, load_pictures
+from hyperseg.recipes.bench.data import PICTURES, Pictures, load_pictures, name_of
 from hyperseg.recipes.bench.data.cifar10 import CLASSES, FILE
 from hyperseg.recipes.bench.data.pictures import divided, scaled
 
@@ -78,7 +78,7 @@ def test_divisions_are_stratified_and_always_the_same() -> None:
 def test_a_smaller_problem(digits: Pictures) -> None:
     found = load_pictures("digits:size=4,classes=3+8,n=60")
     check(found)
-    assert found.name == "digits-2classes-4px-60"
+    assert found.name == name_of("digits:size=4,classes=3+8,n=60") == "digits-2classes-4px-60"
     assert found.classes == ("3", "8")
     assert found.x.shape == (60, 1, 4, 4)
     assert found.test_x.shape == (60, 1, 4, 4)

@@ -21,6 +21,7 @@ from hyperseg.dpm import features
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.euler import EULER
 from hyperseg.dpm.samplers.sampler import Sampler
+from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.dpm.schedules.linear import LINEAR
 from hyperseg.recipes.bench import cells as making
 from hyperseg.recipes.bench import samplers as recipe
@@ -50,7 +51,7 @@ def small_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def bench(out: str = "b", **more: Any) -> Any:
+def bench(out: str | None = "b", **more: Any) -> Any:
     given = {"samplers": (FIRST,), "nfes": (1, 3), "given": TINY, "quiet": True, "device": "cpu"}
     return bench_samplers(out=out, **(given | more))
 
@@ -105,6 +106,21 @@ def test_a_finished_benchmark_takes_more_cells() -> None:
     assert set(plain(before.rows)) <= set(plain(after.rows))
     other = bench("other", given={"model": "b", "samples": 16, "feature_steps": 3})
     assert [r.fd for r in plain(other.rows)] == [r.fd for r in plain(before.rows)]
+
+
+def test_the_usual_folder_has_the_name_of_the_data() -> None:
+    done = bench(None, data="digits:size=4,classes=2", nfes=(1,))
+    assert done.root == Path("runs/samplers-digits-2classes-4px")
+
+
+def test_what_is_for_distilled_networks_is_made_where_it_is_named(planted: Callable[[Sampler], None]) -> None:
+    planted(replace(EULER, name="of-students", distilled=True))
+    asked = Asked((), (1,))
+    planned = plan_cells(asked, SCHEDULES["linear"], speedups={})
+    assert "of-students" not in {cell.method for cell in planned.cells}
+    assert any("of-students" in line and "distilled" in line for line in planned.left_out)
+    named = plan_cells(replace(asked, methods=("of-students",)), SCHEDULES["linear"], speedups={})
+    assert [cell.method for cell in named.cells if cell.kind == "sampler"] == ["of-students"]
 
 
 def test_every_row_counts_its_calls_and_starts_from_the_same_noise(planted: Callable[[Sampler], None]) -> None:

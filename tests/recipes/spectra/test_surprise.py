@@ -9,8 +9,8 @@ from scipy.stats import multivariate_normal
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Prediction, per_sample
+from hyperseg.dpm.likelihood.surprise import beyond_gaussian, make_levels
 from hyperseg.metrics.detection import auroc, detection_rate
-from hyperseg.recipes.spectra.surprise import beyond_gaussian, make_levels
 from hyperseg.recipes.spectra.whitening import Whitening, fit_whitening, reed_xiaoli
 
 

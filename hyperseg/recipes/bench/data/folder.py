@@ -59,8 +59,12 @@ def load_folder(folder: Path) -> Pictures:
     note = f"{len(first)} images to learn from and {len(second)} to test, {size}, {told}."
     x = _scaled(x, levels, first)
     parts = [mixed(x[index], labels[index] if several else None) for index in (first, second)]
-    name = clean_name(folder.resolve().name).replace(" ", "-") or "images"
-    return pictures(name, *parts, classes=tuple(names) if several else (), note=note, levels=levels)
+    return pictures(folder_name(folder), *parts, classes=tuple(names) if several else (), note=note, levels=levels)
+
+
+def folder_name(folder: Path) -> str:
+    """What the set of a folder is called."""
+    return clean_name(folder.resolve().name).replace(" ", "-") or "images"
 
 
 def _folders(folder: Path) -> list[Path]:
