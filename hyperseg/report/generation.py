@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MORE_COLOURS = ("#999933", "#882255", "#44aa99", "#661100", "#888888")  # families are more than other charts have
 MARKS = "osD^vPX<>hpd8"
 LONGEST = 34  # letters of a name
-MOST_LINES = 44  # of a column of the legend
+FEW = 14  # lines that an eye can tell apart
 FRONT = "none better at fewer calls"
 
 
@@ -28,7 +28,7 @@ class Line:
 
     Attributes:
         name: in the legend.
-        family: lines of one have one colour.
+        family: of many lines the first of each is told apart.
         points: (calls, distance), both above 0.
         chosen: drawn with stars: the steps were chosen by dynamic programming.
     """
@@ -49,58 +49,50 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def pareto_figure(lines: Sequence[Line], *, unit: str, floor: float | None = None) -> bytes:
-    """Distance against calls, both on a logarithmic scale, a line for each method; a PNG file.
+    """Distance against calls, both on a logarithmic scale, a line for each method, most of many in grey; a PNG file.
 
     Args:
         lines: in the order of the legend.
         unit: what the distance is called.
         floor: that of held-out real data, drawn as a line, or None.
     """
-    figure = blank(13, 7.8)
+    figure = blank(12, 6.5)
     axes = figure.subplots()
-    families = list(dict.fromkeys(line.family for line in lines))
-    seen: dict[str, int] = {}
-    colours = (*LINE_COLOURS, *MORE_COLOURS)
-    for line in lines:
-        colour = colours[families.index(line.family) % len(colours)]
-        nth = seen[line.family] = seen.get(line.family, -1) + 1
-        mark, size = ("*", 11.0) if line.chosen else (MARKS[nth % len(MARKS)], 4.5)
-        x, y = zip(*line.points, strict=True)
-        axes.plot(x, y, color=colour, marker=mark, markersize=size, linewidth=1, alpha=0.8,
-                  linestyle="--" if line.chosen else "-", label=one_line(line.name, LONGEST))  # fmt: skip
     best = front([point for line in lines for point in line.points])
+    told = _told(lines, best)
+    others = [line for line in lines if line not in told]
+    for line in others:
+        axes.plot(*zip(*line.points, strict=True), color=QUIET, linewidth=0.9, alpha=0.45, zorder=1)
+    colours = (*LINE_COLOURS, *MORE_COLOURS)
+    for nth, line in enumerate(told):
+        mark, size = ("*", 10.0) if line.chosen else (MARKS[nth % len(MARKS)], 5.0)
+        axes.plot(
+            *zip(*line.points, strict=True), color=colours[nth % len(colours)], marker=mark, markersize=size,
+            linewidth=1.4, linestyle="--" if line.chosen else "-", label=one_line(line.name, LONGEST),
+        )  # fmt: skip
+    if others:
+        axes.plot([], [], color=QUIET, alpha=0.45, label=f"the other {len(others)}")
     if best:
-        axes.plot(*zip(*best, strict=True), color="black", linewidth=2.6, alpha=0.55, drawstyle="steps-post",
+        axes.plot(*zip(*best, strict=True), color="black", linewidth=2.6, alpha=0.4, drawstyle="steps-post",
                   label=FRONT, zorder=1)  # fmt: skip
     if floor is not None and floor > 0:
         axes.axhline(floor, color=QUIET, linewidth=1.2, linestyle=":", label="held-out real data")
     axes.set(xscale="log", yscale="log", xlabel="network calls for a sample (NFE)", ylabel=unit)
     _plain_ticks(axes, [x for line in lines for x, _ in line.points])
     tidy(axes)
-    _legend(axes, lines)
+    if lines:
+        legend = axes.figure.legend(loc="outside right upper", fontsize=8.5, frameon=False)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
     return png(figure)
 
 
-def _legend(axes: Axes, lines: Sequence[Line]) -> None:
-    """Every line under the name of its family, beside the chart."""
-    from matplotlib.lines import Line2D
-
-    drawn, names = axes.get_legend_handles_labels()
-    families = [line.family for line in lines] + [""] * (len(drawn) - len(lines))
-    handles: list[Any] = []
-    for at, (handle, family) in enumerate(zip(drawn, families, strict=True)):
-        if family and (at == 0 or families[at - 1] != family):
-            handles.append(Line2D([], [], linestyle="none", label=one_line(family, LONGEST + 8)))
-        handles.append(handle)
-    if not handles:
-        return
-    legend = axes.figure.legend(
-        handles=handles, loc="outside right upper", fontsize=7.5, frameon=False, ncols=1 + (len(handles) > MOST_LINES)
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-        if text.get_text() not in names:
-            text.set_fontweight("bold")
+def _told(lines: Sequence[Line], best: Sequence[tuple[float, float]]) -> list[Line]:
+    """The lines to tell apart: all of few; of many those on the front, the first of each family, and stars."""
+    if len(lines) <= FEW:
+        return list(lines)
+    first = {line.family: line for line in reversed(lines)}
+    return [line for line in lines if line.chosen or first[line.family] is line or set(line.points) & set(best)]
 
 
 def _plain_ticks(axes: Axes, calls: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""One round of distillation: a student learns to make in one step what its teacher makes in several."""
+"""Distillation: a student learns to make in one step what its teacher makes in several, from the teacher's paths."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
-from hyperseg.dpm.denoise import per_sample
-from hyperseg.dpm.faster.target import follow, truncated_snr, wanted
-from hyperseg.dpm.grid import make_grid
+from hyperseg.dpm.faster.paths import Paths
 from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.parameterisation import parameterisation
 from hyperseg.engine.ema import Ema
@@ -28,15 +26,14 @@ LEVER = 10  # most that an error of what the network says may be enlarged in the
 class RoundSettings:
     """How a student is trained."""
 
-    steps: int = option(400, "Training steps.", low=1)
-    batch: int = option(64, "Samples of a step.", low=1)
-    lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0)
-    ema: float = option(0.98, "Decay of the moving average of the weights.", low=0, below=1)
-    untold: float = option(0.1, "Share of the samples whose class is not told.", low=0, high=1)
+    steps: int = option(300, "Training steps for each step of the student.", low=1)
+    batch: int = option(128, "Samples of a step.", low=1)
+    lr: float = option(6e-3, "Largest learning rate of the one-cycle schedule.", above=0)
+    ema: float = option(0.99, "Decay of the moving average of the weights.", low=0, below=1)
 
 
 class Drawn(NamedTuple):
-    """What the host draws for a step: (B,) which samples, and (B,) the student's step."""
+    """What the host draws for a step: (B,) which paths, and (B,) the student's step."""
 
     which: Tensor
     at: Tensor
@@ -58,71 +55,59 @@ class Task(NamedTuple):
 
 
 def distilled(
-    teacher: DiffusionModel, data: Tensor, labels: Tensor | None, settings: RoundSettings, runtime: Runtime, *,
-    steps: int, follows: int, name: str, title: str, begin: DiffusionModel | None = None,
-) -> DiffusionModel:  # fmt: skip
-    """A student that makes in each of `steps` steps what the teacher makes in `follows`.
+    begin: DiffusionModel, paths: Paths, settings: RoundSettings, runtime: Runtime, *, name: str, title: str
+) -> DiffusionModel:
+    """A student that makes one step from each level of the paths to the next.
 
     Args:
-        teacher: its steps are DDIM's without noise, even in time.
-        data: (n, C, *S) float32, to which noise is added.
-        labels: (n,) classes that both are told, or None.
+        begin: with whose weights, and in which parameterisation, the student begins.
+        paths: of the teacher; the student is asked at their levels only.
         settings: of the training.
         runtime: where; an unfinished training that lies there is continued.
-        steps: of the student, at the times at which it is trained and asked.
-        follows: the teacher's steps for each of them.
         name: of the training state's file.
         title: text of the progress bar.
-        begin: with whose weights, and in which parameterisation, the student begins; None takes the teacher's.
 
-    Source: Salimans & Ho, ICLR 2022, algorithm 2; loss weight max(SNR, 1).
-    Differs: times are those of the student's own grid alone, stratified in a batch; the learning rate goes through one
-        cycle; the student is the moving average of the weights.
+    Source: Salimans & Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", ICLR 2022, algorithm 2;
+        Luhman & Luhman, "Knowledge Distillation in Iterative Generative Models", 2021, for paths from pure noise.
+    Differs: the states are those of paths that the teacher walked once, not data with fresh noise, so that its calls
+        are not most of the work; the absolute error instead of the square (see `distance`); late steps, which are
+        harder, are drawn more often; one cycle of the learning rate; the student is an average of its weights.
     """
-    origin = teacher if begin is None else begin
-    data = data.to(runtime.device)
-    network = deepcopy(origin.network).requires_grad_(True)
-    student = replace(origin, network=network, raw=None, clip=None)
+    network = deepcopy(begin.network).requires_grad_(True)
+    student = replace(begin, network=network, raw=None, clip=None)
+    steps, n = len(paths.states) - 1, paths.states.shape[1]
+    long = settings.steps * steps
     phase = one_cycle(
-        "distillation", _loss(student), network.parameters(), steps=settings.steps, lr=settings.lr, weight_decay=0.0,
-        rise=0.2,
+        "distillation", _loss(student), network.parameters(), steps=long, lr=settings.lr, weight_decay=0.0, rise=0.2
     )  # fmt: skip
     train(
-        [phase], _draw(len(data), steps, settings.batch, runtime.seed), settings.steps, modules={"network": network},
+        [phase], _draw(n, steps, settings.batch, runtime.seed), long, modules={"network": network},
         averages={"network": Ema(network, decay=settings.ema)}, runtime=runtime, name=name, title=title,
-        make=_make(teacher, data, labels, settings.untold, steps, follows),
+        make=_make(paths),
     )  # fmt: skip
-    return replace(student, network=network.requires_grad_(False), clip=teacher.clip)
+    return replace(student, network=network.requires_grad_(False), clip=begin.clip)
 
 
 def _draw(n: int, steps: int, batch: int, seed: int) -> Callable[[int], Drawn]:
-    """Samples, and steps of the student spread evenly over a batch."""
+    """Paths, and steps of the student in fixed shares of a batch: 1 : 2 : 3 : ... from noise to data."""
+    ends = torch.arange(1, steps).cumsum(0) * 2 / (steps * (steps + 1))
 
     def batches(step: int) -> Drawn:
         generator = step_generator(seed, step)
         which = torch.randint(n, (batch,), generator=generator)
         place = (torch.arange(batch) + torch.rand((), generator=generator)) / batch
-        return Drawn(which, (place * steps).long().clamp(max=steps - 1))
+        return Drawn(which, torch.bucketize(place, ends, right=True))
 
     return batches
 
 
-def _make(
-    teacher: DiffusionModel, data: Tensor, labels: Tensor | None, untold: float, steps: int, follows: int
-) -> Callable[[Drawn], Task]:
-    sigmas = make_grid(teacher.schedule, steps * follows, "trailing").sigmas.to(data.device)
-    labels = None if labels is None else labels.to(data.device, torch.long)
+def _make(paths: Paths) -> Callable[[Drawn], Task]:
+    aims = paths.aims()
 
-    @torch.no_grad()
     def make(drawn: Drawn) -> Task:
-        x0 = data[drawn.which].double()
-        levels = torch.stack([sigmas[drawn.at * follows + i] for i in range(follows + 1)])
-        told = None
-        if labels is not None:
-            told = torch.where(torch.rand(len(x0), device=x0.device) < untold, -1, labels[drawn.which])
-        x = x0 + per_sample(levels[0], x0) * torch.randn_like(x0)
-        reached = follow(teacher.denoise(told), x, levels)
-        return Task(x, levels[0], wanted(x, reached, levels[0], levels[-1]), told)
+        which, at = drawn
+        told = None if paths.labels is None else paths.labels[which]
+        return Task(paths.states[at, which].double(), paths.sigmas[at], aims[at, which].double(), told)
 
     return make
 
@@ -130,14 +115,18 @@ def _make(
 def _loss(student: DiffusionModel) -> Callable[[Any], dict[str, Tensor]]:
     def loss(task: Task) -> dict[str, Tensor]:
         said = student.differentiable(task.labels)(task.x, task.sigma).x0
-        return {"square": distance(said, task.wanted, task.sigma).mean()}
+        return {"distance": distance(said, task.wanted).mean()}
 
     return loss
 
 
-def distance(said: Tensor, aim: Tensor, sigma: Tensor) -> Tensor:
-    """(B,) squared error of the clean data, weighted by noise; 0 for a perfect student."""
-    return truncated_snr(sigma) * ((said - aim) ** 2).flatten(1).mean(1)
+def distance(said: Tensor, aim: Tensor) -> Tensor:
+    """(B,) mean absolute error of the clean data; 0 for a perfect student.
+
+    Where paths part, a network that is too small to say which one it is on takes their mean with a square, which is a
+    blurred sample, and one of them with the absolute error.
+    """
+    return (said - aim).abs().flatten(1).mean(1)
 
 
 def beginner(model: DiffusionModel) -> DiffusionModel:

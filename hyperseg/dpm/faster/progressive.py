@@ -1,4 +1,4 @@
-"""Progressive distillation: a student learns several steps of its teacher in one, and becomes the next teacher."""
+"""Progressive distillation: a student learns several steps of its teacher in one, and the next one begins from it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
 from hyperseg.core.words import counted, listed
 from hyperseg.dpm.faster.distil import RoundSettings, beginner, check_teacher, distilled
+from hyperseg.dpm.faster.paths import bearable, walk
 from hyperseg.dpm.faster.speedup import Generate, Speedup, generator_of
 from hyperseg.dpm.model import DiffusionModel
 
@@ -20,8 +21,10 @@ from hyperseg.dpm.model import DiffusionModel
 class ProgressiveSettings:
     """How many steps the students have, and how each round is trained."""
 
-    first: int = option(64, "Steps of the first teacher.", low=2)
+    first: int = option(16, "Steps of the teacher, DPM-Solver++ 2M; about what 64 of DDIM are.", low=2)
     students: tuple[int, ...] = option((4, 2, 1), "Steps of the students; each number divides the one before.", low=1)
+    paths: int = option(20000, "Paths of the teacher that all students learn from.", low=1)
+    untold: float = option(0.1, "Share of the paths whose class is not told.", low=0, high=1)
     round: RoundSettings = option(RoundSettings(), "Training of a round.")
 
     def __post_init__(self) -> None:
@@ -29,7 +32,7 @@ class ProgressiveSettings:
         if not self.students or any(a <= b or a % b for a, b in pairwise(every)):
             raise SettingError(
                 f"students of {listed(map(str, self.students)) or 'no'} steps after a teacher of {self.first}: each "
-                "number of steps divides the one before, as 64, 16, 4, 2, 1 do."
+                "number of steps divides the one before, as 16, 4, 2, 1 do."
             )
 
 
@@ -39,22 +42,29 @@ def halved(
 ) -> dict[int, DiffusionModel]:  # fmt: skip
     """The students by their number of steps, most steps first; see `distilled`.
 
+    Args:
+        data: (n, C, *S) that the model was trained on; only the shape is read.
+        labels: (n,) classes of the data, where the model is told them.
+
     Source: Salimans & Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", ICLR 2022.
-    Differs: a round may leave more of the steps out than half of them. The usual first student learns 16 steps in one:
-        in short trainings every round adds the error of its own training, and early halvings teach nearly nothing.
+    Differs: every student begins from the one before, and all learn from the paths of the first teacher, walked once:
+        in short trainings a student adds the error of its own training to what the next one learns.
 
     Raises:
         SettingError: data or labels that the teacher does not know.
     """
     check_teacher(model, data, labels)
+    begin, most = beginner(model), settings.students[0]
+    paths = walk(
+        model, tuple(data.shape[1:]), runtime, n=settings.paths, first=settings.first, steps=most, labels=labels,
+        untold=settings.untold,
+    )  # fmt: skip
     students = {}
-    teacher, begin = model, beginner(model)
-    for before, steps in pairwise((settings.first, *settings.students)):
-        teacher = begin = distilled(
-            teacher, data, labels, settings.round, runtime, steps=steps, follows=before // steps,
-            name=f"progressive-{steps}", title=f"student of {counted(steps, 'step')}", begin=begin,
+    for steps in settings.students:
+        begin = students[steps] = distilled(
+            begin, paths.every(most // steps), settings.round, runtime, name=f"progressive-{steps}",
+            title=f"student of {counted(steps, 'step')}",
         )  # fmt: skip
-        students[steps] = teacher
     return students
 
 
@@ -63,8 +73,9 @@ def train_progressive(
 ) -> Mapping[int, Generate]:
     """See `hyperseg.dpm.faster.speedup.Train`."""
     told = labels if model.spec.n_classes else None
-    students = halved(model, data, ProgressiveSettings(), runtime, labels=told)
     shape = tuple(data.shape[1:])
+    how = ProgressiveSettings(paths=bearable(ProgressiveSettings().paths, shape))
+    students = halved(model, data, how, runtime, labels=told)
     return {steps: generator_of(student, shape, steps, told) for steps, student in students.items()}
 
 

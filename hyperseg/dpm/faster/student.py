@@ -8,10 +8,12 @@ from torch import Tensor
 
 from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.faster.distil import RoundSettings, beginner, check_teacher, distilled
+from hyperseg.dpm.faster.paths import bearable, walk
 from hyperseg.dpm.faster.speedup import Generate, Speedup, generator_of
 from hyperseg.dpm.model import DiffusionModel
 
-FOLLOWS = 16  # steps of the teacher for each jump
+FOLLOWS, PATHS, STEPS = 16, 10_000, 1200  # steps of the teacher for each jump; jumps; training steps
+UNTOLD = 0.1  # share of the jumps whose class is not told
 
 
 def train_student(
@@ -20,17 +22,17 @@ def train_student(
     """See `hyperseg.dpm.faster.speedup.Train`.
 
     Source: Luhman & Luhman, "Knowledge Distillation in Iterative Generative Models for Improved Sampling Speed", 2021:
-        the square error of the jump to where the teacher's steps without noise end.
-    Differs: the jump starts from data with the largest noise, as in the other distillations here, and the student says
-        v where its teacher says noise; the teacher makes 16 steps.
+        the jump from pure noise to where the teacher's steps without noise end.
+    Differs: see `distilled`; the student says v where its teacher says noise.
     """
     told = labels if model.spec.n_classes else None
     check_teacher(model, data, told)
+    shape = tuple(data.shape[1:])
+    paths = walk(model, shape, runtime, n=bearable(PATHS, shape), first=FOLLOWS, steps=1, labels=told, untold=UNTOLD)
     student = distilled(
-        model, data, told, RoundSettings(steps=400), runtime, steps=1, follows=FOLLOWS, name="student",
-        title="student of 1 step", begin=beginner(model),
-    )  # fmt: skip
-    return {1: generator_of(student, tuple(data.shape[1:]), 1, told)}
+        beginner(model), paths, RoundSettings(steps=STEPS), runtime, name="student", title="student of 1 step"
+    )
+    return {1: generator_of(student, shape, 1, told)}
 
 
 STUDENT = Speedup("student", "training schedule: distillation", "Luhman & Luhman, 2021", (1,), train_student)

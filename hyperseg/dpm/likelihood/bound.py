@@ -144,5 +144,10 @@ def _last_variance(name: Variance, jump: Jump, before: Jump, x: Tensor, said: Pr
             return jump.forward
         case "share":
             return between(jump.forward * before.added / before.now**2, jump.forward, said)
+        case "squared" | "residual":
+            # that of single pixels may come out at nothing by an error of the head, and then decides about all bits
+            told = variance_of(name, jump, x, said)
+            own = torch.as_tensor(told, dtype=x.dtype, device=x.device).expand_as(x)
+            return own.maximum(per_sample(own.flatten(1).mean(1), x))
         case _:
             return variance_of(name, jump, x, said)

@@ -19,14 +19,15 @@ from hyperseg.dpm.faster.latent.training import (
 )  # fmt: skip
 from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.network import Denoiser, denoiser_spec
+from hyperseg.dpm.parameterisation import Predicts
 from hyperseg.dpm.samplers.euler import EULER
+from hyperseg.dpm.schedules.cosine import COSINE
 from hyperseg.dpm.schedules.linear import LINEAR
-from hyperseg.dpm.training import DiffusionSettings
+from hyperseg.dpm.schedules.schedule import interpolated
 
 QUIET = Runtime(quiet=True)
 SHORT = LatentSettings(
-    widths=(4, 6), channels=2, autoencoder=AutoencoderSettings(steps=3, batch=4),
-    denoiser=DiffusionSettings(steps=3, batch=4),
+    widths=(4, 6), channels=2, autoencoder=AutoencoderSettings(steps=3, batch=4), steps=3, batch=4
 )  # fmt: skip
 
 
@@ -89,6 +90,19 @@ def test_two_short_stages_end_in_samples(shape: tuple[int, ...]) -> None:
     assert torch.equal(made[0].x, made[1].x)
     assert made[0].x.abs().max() <= 1
     assert first.error > 0
+
+
+@pytest.mark.parametrize("predicts", ["eps", "x0", "v", "score", "edm"])
+def test_the_denoiser_learns_what_the_model_says(predicts: Predicts) -> None:
+    model = replace(model_of((1, 7)), predicts=predicts, schedule=COSINE)
+    made = latent_model(model, rows(6, 1, 7), SHORT, QUIET).model
+    assert made.predicts == predicts
+    assert made.schedule is COSINE
+    learnt = interpolated("learnt", torch.tensor([-9.0, 5.0], dtype=torch.float64))
+    assert SHORT.denoiser(replace(model, schedule=learnt)).schedule is None
+    assert replace(SHORT, objective="x0").denoiser(model) == replace(
+        SHORT.denoiser(model), objective="x0", schedule=None
+    )
 
 
 def test_what_cannot_be_done_is_refused() -> None:

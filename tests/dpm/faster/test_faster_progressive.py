@@ -14,14 +14,19 @@ from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.faster.distil import RoundSettings, distilled
+from hyperseg.dpm.faster.paths import bearable, walk
 from hyperseg.dpm.faster.progressive import ProgressiveSettings, halved
 from hyperseg.dpm.faster.speedup import generator_of
+from hyperseg.dpm.faster.target import step
+from hyperseg.dpm.grid import make_grid
 from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.network import Denoiser, denoiser_spec
+from hyperseg.dpm.samplers.dpmpp_2m import dpmpp_2m
+from hyperseg.dpm.samplers.euler import euler
 from hyperseg.dpm.schedules.cosine import COSINE
 
 QUIET = Runtime(quiet=True)
-SHORT = ProgressiveSettings(first=4, students=(2, 1), round=RoundSettings(steps=3, batch=4))
+SHORT = ProgressiveSettings(first=4, students=(2, 1), paths=6, round=RoundSettings(steps=3, batch=4))
 
 
 def teacher_of(shape: tuple[int, ...], *, n_classes: int = 0) -> DiffusionModel:
@@ -49,7 +54,7 @@ def test_steps_divide_the_steps_before() -> None:
     assert ProgressiveSettings().students == FASTER["progressive"].nfes == (4, 2, 1)
     for wrong in ((), (12,), (16, 16), (4, 8)):
         with pytest.raises(SettingError, match="divides the one before"):
-            ProgressiveSettings(first=64, students=wrong)
+            ProgressiveSettings(first=16, students=wrong)
 
 
 @pytest.mark.parametrize("shape", [(1, 7), (3, 5, 6), (1, 5, 3, 4)])
@@ -64,16 +69,58 @@ def test_students_need_as_many_calls_as_they_have_steps(shape: tuple[int, ...]) 
         assert made.x.abs().max() <= 1
 
 
+def test_paths_go_where_the_teacher_goes() -> None:
+    """From any level straight on to the next with what is wanted there; at every second level, the same paths."""
+    teacher = teacher_of((2, 5))
+    paths = walk(teacher, (2, 5), QUIET, n=3, first=8, steps=4)
+    grid = make_grid(COSINE, 8, "trailing")
+    end = dpmpp_2m(teacher.denoise(), paths.states[0].double(), grid, generator=torch.Generator()).x
+    torch.testing.assert_close(paths.states[-1], end.float(), rtol=1e-4, atol=1e-4)
+    for some in (paths, paths.every(2)):
+        x = some.states[0].double()
+        for k, aim in enumerate(some.aims()):
+            assert aim.abs().max() < 2  # about the teacher's bounds: order 2 goes a little beyond them
+            now, then = some.sigmas[k].expand(3), some.sigmas[k + 1].expand(3)
+            x = step(x, aim.double(), now, then)
+            torch.testing.assert_close(x.float(), some.states[k + 1], rtol=1e-4, atol=1e-4)
+    assert torch.equal(paths.every(2).sigmas, make_grid(COSINE, 2, "trailing").sigmas)
+
+
+def test_paths_of_large_samples_are_fewer() -> None:
+    assert bearable(20_000, (1, 8, 8)) == 20_000
+    assert bearable(20_000, (1, 200, 32, 32)) * 200 * 32 * 32 <= 2**26
+    assert bearable(5, (1, 10_000, 10_000)) == 1
+
+
 def test_a_student_learns_the_teachers_jump() -> None:
     """Of the square between the teacher's several steps and its one, most is gone."""
     shape = (1, 4)
-    teacher, data = teacher_of(shape), rows(8, *shape)
-    settings = RoundSettings(steps=80, batch=16, lr=5e-3)
-    student = distilled(teacher, data, None, settings, QUIET, steps=1, follows=4, name="a", title="a")
-    ends = [generator_of(m, shape, n, None)(64, torch.Generator().manual_seed(2)).x
-            for m, n in ((teacher, 4), (teacher, 1), (student, 1))]  # fmt: skip
-    before, after = ((ends[0] - x).square().mean() for x in ends[1:])
+    teacher = teacher_of(shape)
+    paths = walk(teacher, shape, QUIET, n=200, first=4, steps=1)
+    student = distilled(teacher, paths, RoundSettings(steps=120, batch=32), QUIET, name="a", title="a")
+    fresh = walk(teacher, shape, replace(QUIET, seed=1), n=64, first=4, steps=1)
+    x = fresh.states[0].double()
+    ends = [euler(m.denoise(), x, make_grid(COSINE, 1, "trailing"), generator=torch.Generator()).x
+            for m in (teacher, student)]  # fmt: skip
+    before, after = ((fresh.states[-1] - end).square().mean() for end in ends)
     assert after < 0.3 * before
+
+
+def test_late_steps_are_drawn_more_often() -> None:
+    """1 : 2 : 3 : 4, whatever the step of the training; a path is never drawn that is not there."""
+    seen: list[int] = []
+    teacher = teacher_of((1, 4))
+    paths = walk(teacher, (1, 4), QUIET, n=3, first=4, steps=4)
+    levels = paths.sigmas.tolist()
+
+    def note(_: torch.nn.Module, given: tuple[Tensor, ...]) -> None:
+        places = [float(COSINE.place(COSINE.time(torch.tensor(s, dtype=torch.float64)))) for s in levels[:-1]]
+        seen.extend(min(range(4), key=lambda k: abs(places[k] - float(p))) for p in given[1])
+
+    watched = teacher_of((1, 4))
+    watched.network.register_forward_pre_hook(note)
+    distilled(watched, paths, RoundSettings(steps=1, batch=50), QUIET, name="a", title="a")
+    assert [seen.count(k) for k in range(4)] == pytest.approx([20, 40, 60, 80], abs=4)
 
 
 def test_a_teacher_of_noise_gets_a_student_of_velocity() -> None:
@@ -83,12 +130,11 @@ def test_a_teacher_of_noise_gets_a_student_of_velocity() -> None:
 
 def test_same_seed_same_bytes_also_when_resumed(tmp_path: Path) -> None:
     shape = (2, 5)
-    teacher, data = teacher_of(shape), rows(6, *shape)
+    teacher = teacher_of(shape)
 
     def made(runtime: Runtime) -> Tensor:
-        student = distilled(
-            teacher, data, None, RoundSettings(steps=6, batch=4), runtime, steps=2, follows=2, name="a", title="a"
-        )
+        paths = walk(teacher, shape, runtime, n=6, first=4, steps=2)
+        student = distilled(teacher, paths, RoundSettings(steps=3, batch=4), runtime, name="a", title="a")
         return generator_of(student, shape, 2, None)(3, torch.Generator().manual_seed(5)).x
 
     def stop(_: str, done: int) -> None:

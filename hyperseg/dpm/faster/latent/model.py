@@ -18,8 +18,10 @@ from hyperseg.dpm.faster.latent.training import BATCH, AutoencoderSettings, rebu
 from hyperseg.dpm.faster.speedup import Generate, Speedup, drawn_classes
 from hyperseg.dpm.grid import make_grid, start
 from hyperseg.dpm.model import DiffusionModel
+from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.samplers.euler import EULER
 from hyperseg.dpm.samplers.sampler import Sampler
+from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.dpm.training import DiffusionSettings, train_diffusion
 
 
@@ -30,9 +32,25 @@ class LatentSettings:
     widths: tuple[int, ...] = option((32, 64), "Widths of the autoencoder's stages; each but the first halves.", low=2)
     channels: int = option(4, "Channels of the latent map.", low=1)
     autoencoder: AutoencoderSettings = option(AutoencoderSettings(), "Training of the autoencoder.", hides=True)
-    denoiser: DiffusionSettings = option(
-        DiffusionSettings(steps=1200, batch=64, keep_raw=False), "Training of the denoising network.", hides=True
-    )
+    objective: str | None = option(None, "What the denoising network learns; by default what the model says.")
+    steps: int = option(1200, "Training steps of the denoising network.", low=1)
+    batch: int = option(64, "Samples of a step.", low=1)
+    lr: float = option(5e-3, "Largest learning rate of the one-cycle schedule.", above=0)
+
+    def denoiser(self, like: DiffusionModel) -> DiffusionSettings:
+        """How the denoising network is trained, for one that says what `like` says, in the same schedule.
+
+        A schedule that is not in the table (learnt for other data) is left out for that of the objective.
+        """
+        objective, schedule = self.objective, None
+        if objective is None:
+            plain = (name for name in OBJECTIVES if not (OBJECTIVES[name].extras or OBJECTIVES[name].learnt))
+            objective = next(name for name in plain if OBJECTIVES[name].predicts == like.predicts)
+            named = like.schedule.name
+            schedule = named if named in SCHEDULES and SCHEDULES[named] is like.schedule else None
+        return DiffusionSettings(
+            objective, schedule, steps=self.steps, batch=self.batch, lr=self.lr, keep_raw=False
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,13 +116,15 @@ def latent_model(
         SettingError: data or labels that the network does not fit.
     """
     check_teacher(like, data, labels)
+    how = settings.denoiser(like)
     spec = autoencoder_spec(data.shape[1], data.ndim - 2, widths=settings.widths, latent=settings.channels)
     network = train_autoencoder(data, spec, settings.autoencoder, runtime)
     with torch.no_grad():
         latents = torch.cat([network.encode(part) for part in data.to(runtime.device).split(BATCH)])
-    denoiser = replace(like.spec, backbone=replace(like.spec.backbone, in_channels=settings.channels), extras=())
+    backbone = replace(like.spec.backbone, in_channels=settings.channels)
+    denoiser = replace(like.spec, backbone=backbone, extras=OBJECTIVES[how.objective].extras)
     inner = train_diffusion(
-        latents, denoiser, settings.denoiser, runtime, labels=labels, name="latent", title="denoiser of latent maps"
+        latents, denoiser, how, runtime, labels=labels, name="latent", title="denoiser of latent maps"
     )
     return LatentModel(network, inner, tuple(data.shape[1:]), rebuilding_error(network, data), like.clip)
 
