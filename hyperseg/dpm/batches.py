@@ -109,8 +109,11 @@ def check_data(data: Tensor, spec: DenoiserSpec, labels: Tensor | None) -> None:
         return
     if not spec.n_classes:
         raise SettingError("labels were given to a network that is told no classes: leave them out, or set n_classes.")
-    if labels.shape != data.shape[:1] or int(labels.max()) >= spec.n_classes:
+    whole = not labels.is_floating_point()
+    if not whole or labels.shape != data.shape[:1] or not -1 <= int(labels.min()) <= int(labels.max()) < spec.n_classes:
+        span = f"from {int(labels.min())} to {int(labels.max())}" if whole and labels.numel() else ""
         raise SettingError(
-            f"labels are one of 0 to {spec.n_classes - 1} (-1 for none) for each of {len(data)} samples, got "
-            f"{len(labels)} up to {int(labels.max())}."
+            f"labels are one whole number of 0 to {spec.n_classes - 1} (-1 for none) for each of {len(data)} samples, "
+            f"got {labels.dtype} of shape {tuple(labels.shape)} {span}".rstrip()
+            + "."
         )

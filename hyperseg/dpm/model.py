@@ -63,8 +63,15 @@ class DiffusionModel:
         recorded and played, see `hyperseg.dpm.captured`: ask one and the same function for many trajectories.
         """
         network, told = captured(self.network), () if labels is None else (labels,)
+        n = self.spec.n_classes
+        if labels is not None and n and labels.numel() and not -1 <= int(labels.min()) <= int(labels.max()) < n:
+            raise SettingError(
+                f"this network knows classes 0 to {n - 1} (-1 for none), got {labels.min():g} to {labels.max():g}."
+            )
 
         def ask(x: Tensor, place: Tensor) -> Tensor:
+            if labels is not None and len(labels) != len(x):
+                raise SettingError(f"{len(labels)} labels for {len(x)} samples: give one for each of them.")
             with torch.no_grad():
                 return network(x, place, *told)
 

@@ -22,7 +22,7 @@ CLIP = 5.0
 
 def step_generator(seed: int, step: int) -> torch.Generator:
     """The random numbers of one step of a run, on the CPU: a pure function of (seed, step)."""
-    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
 
 
 def one_cycle(

@@ -160,6 +160,8 @@ def test_extras_leave_the_prediction_as_it_was_and_find_the_variance_of_gaussian
         ({"labels": torch.zeros(64).long()}, "told no classes"),
         ({"spec": tiny(n_classes=2), "labels": torch.full((64,), 2)}, "0 to 1"),
         ({"spec": tiny(n_classes=2), "labels": torch.zeros(3).long()}, "each of 64"),
+        ({"spec": tiny(n_classes=2), "labels": torch.full((64,), -2)}, "from -2 to -2"),
+        ({"spec": tiny(n_classes=2), "labels": torch.zeros(64)}, "whole number.*float32"),
         ({"spec": tiny("hybrid")}, "add_extras"),
         ({"settings": replace(SHORT, objective="hybrid")}, "extras"),
         ({"settings": replace(SHORT, objective="hybrid", schedule="vp"), "spec": tiny("hybrid")}, "continuous"),

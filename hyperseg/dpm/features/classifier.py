@@ -132,5 +132,5 @@ def _clusters(data: Tensor, seed: int) -> Tensor:
     from sklearn.cluster import KMeans
 
     n: Any = min(CLUSTERS, len(data) // FEWEST_OF_CLUSTER)
-    found = KMeans(n, n_init=4, random_state=seed).fit(data.flatten(1).cpu().numpy())
+    found = KMeans(n, n_init=4, random_state=seed % 2**32).fit(data.flatten(1).cpu().numpy())
     return torch.from_numpy(found.labels_).long()

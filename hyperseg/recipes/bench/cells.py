@@ -33,7 +33,7 @@ from hyperseg.recipes.bench.making import (
     row_of,
 )  # fmt: skip
 from hyperseg.recipes.bench.network import read_model, write_model
-from hyperseg.recipes.bench.plan import Cell
+from hyperseg.recipes.bench.plan import OF_STEPS, Cell
 from hyperseg.recipes.bench.rows import Row, append_row
 from hyperseg.recipes.bench.settings import MANY, BenchSettings
 
@@ -79,7 +79,8 @@ def _with_heads(root: Path, model: DiffusionModel, data: Tensor, runtime: Runtim
     file = root / "model-heads.safetensors"
     if file.exists():
         return read_model(file).to(runtime.device)
-    found = add_extras(model, data, runtime, get_args(Extra), title="heads")
+    heads = tuple(head for head in get_args(Extra) if model.schedule.steps or head not in OF_STEPS)
+    found = add_extras(model, data, runtime, heads, title="heads")
     write_model(file, found)
     return found
 

@@ -138,7 +138,7 @@ def in_parts(
 
 def generators_of(seed: int, part: int, device: str) -> tuple[torch.Generator, torch.Generator]:
     """Of starting noise and of noise on the way: functions of seed and part alone."""
-    first, second = (torch.Generator(device).manual_seed(seed * 1_000_003 + part + k * OTHER) for k in (0, 1))
+    first, second = (torch.Generator(device).manual_seed((seed * 1_000_003 + part + k * OTHER) % 2**63) for k in (0, 1))
     return first, second
 
 

@@ -16,6 +16,7 @@ from hyperseg.recipes.bench.settings import MANY, NFES, Asked
 
 Kind = Literal["sampler", "raw", "chosen", "speed-up"]
 FREE = "training-free"  # how the families begin that the survey counts among the speed-ups
+OF_STEPS = ("share",)  # what a network can be taught to say in a schedule of steps only
 EXTRA = "diffusion"  # the extra of this package with optional samplers
 DISTILLED = (
     "is for networks that were distilled for it, and this one is not: name it in --samplers to see what it does."
@@ -88,7 +89,7 @@ def plan_cells(
     for name in dict.fromkeys(names):
         if name in SAMPLERS:
             sampler: Sampler = SAMPLERS[name]
-            reason = missing_package(sampler) or _missing_head(sampler, says)
+            reason = missing_package(sampler) or _missing_head(sampler, says, schedule)
             if reason is None and sampler.distilled and not asked.methods:
                 reason = DISTILLED
             if reason is not None:
@@ -117,9 +118,13 @@ def missing_package(sampler: Sampler) -> str | None:
     return f'needs the package {sampler.package}: pip install "hyperseg[{EXTRA}]".'
 
 
-def _missing_head(sampler: Sampler, says: tuple[str, ...]) -> str | None:
+def _missing_head(sampler: Sampler, says: tuple[str, ...], schedule: Schedule) -> str | None:
     """Heads are added to a network that has none; one that was trained with some keeps those."""
-    if sampler.needs is None or not says or sampler.needs in says:
+    if sampler.needs is None or sampler.needs in says:
+        return None
+    if sampler.needs in OF_STEPS and schedule.steps is None:
+        return f"needs a network of a schedule of steps, and {schedule.name} is continuous: use --schedule linear."
+    if not says:
         return None
     return (
         f"needs a network that says {sampler.needs!r}, and this objective trains {listed(map(repr, says))} only: use "

@@ -17,11 +17,12 @@ import torch
 from hyperseg.core import DataFileError, RunError, SettingError
 from hyperseg.core.parts import Entry
 from hyperseg.core.runtime import Runtime
-from hyperseg.dpm import features
+from hyperseg.dpm import extras, features
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.euler import EULER
 from hyperseg.dpm.samplers.sampler import Sampler
 from hyperseg.dpm.schedules import SCHEDULES
+from hyperseg.dpm.schedules.edm import EDM
 from hyperseg.dpm.schedules.linear import LINEAR
 from hyperseg.recipes.bench import cells as making
 from hyperseg.recipes.bench import samplers as recipe
@@ -205,6 +206,26 @@ def test_a_benchmark_inside_its_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(SettingError, match="lies in the folder of the data"):
         bench("photos/bench", data="photos")
+
+
+def test_heads_that_a_continuous_schedule_cannot_have_are_refused_before_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(SettingError, match="needs a network of a schedule of steps"):
+        plan_cells(Asked(("iddpm",), (4,)), EDM, speedups={})
+    every = plan_cells(Asked((), (4,)), EDM, speedups={})
+    assert "iddpm" not in {cell.method for cell in every.cells}
+    assert any("iddpm" in line for line in every.left_out)
+    asked: list[Any] = []
+
+    def add(model: Any, data: Any, runtime: Any, heads: Any, **more: Any) -> Any:
+        asked.append(heads)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(extras, "add_extras", add)
+    with pytest.raises(Interrupted):
+        bench(samplers=("npr-ddpm",), nfes=(4,), given={**TINY, "objective": "edm"})
+    assert asked == [("squared", "residual")]
 
 
 def test_steps_are_chosen_for_the_variance_that_they_are_chosen_by() -> None:
