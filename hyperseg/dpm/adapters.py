@@ -53,7 +53,7 @@ def denoiser(
 
     def denoise(x: Tensor, sigma: Tensor) -> Prediction:
         t = schedule.time(sigma).clamp(schedule.t_min, schedule.t_max)
-        alpha = per_sample(schedule.alpha(t), x)
+        alpha = per_sample(schedule.alpha_at(sigma, t), x)
         std, state = alpha * per_sample(sigma, x), alpha * x
         if on_steps and schedule.steps is not None:
             t = (t * schedule.steps).round() / schedule.steps

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hyperseg.core import SettingError
+
 Generators = torch.Generator | Sequence[torch.Generator]
 """One generator for a whole batch, or one for each sample of it, which then does not depend on the others."""
 
@@ -58,16 +60,41 @@ class Counted:
     calls: int = 0
 
     def __call__(self, x: Tensor, sigma: Tensor | float) -> Prediction:
+        """Ask.
+
+        Raises:
+            SettingError: what is predicted has another shape than the state, and would be stretched to it unseen.
+        """
         self.calls += 1
-        return self.denoise(x, torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x)))
+        level = sigma if isinstance(sigma, Tensor) else x.new_full((1,), sigma)  # filled where x is: nobody waits
+        told = self.denoise(x, level.expand(len(x)))
+        if told.x0.shape != x.shape:
+            raise SettingError(
+                f"the denoiser predicts clean data of shape {tuple(told.x0.shape)} for a state of shape "
+                f"{tuple(x.shape)}: they are the same."
+            )
+        return told
 
 
 def noise_like(x: Tensor, generator: Generators) -> Tensor:
-    """Standard normal noise of x's shape, type and device; drawn in float32, five times as fast as in float64."""
+    """Standard normal noise of x's shape, type and device; drawn in float32, five times as fast as in float64.
+
+    Raises:
+        SettingError: see `check_generators`.
+    """
     if isinstance(generator, torch.Generator):
         return torch.randn(x.shape, generator=generator, device=x.device).to(x.dtype)
+    check_generators(x, generator)
     each = zip(x, generator, strict=True)
     return torch.stack([torch.randn(s.shape, generator=g, device=x.device) for s, g in each]).to(x.dtype)
+
+
+def check_generators(x: Tensor, generator: Generators) -> None:
+    """Raise SettingError where there are several generators, and not one for each sample of x."""
+    if not isinstance(generator, torch.Generator) and len(generator) != len(x):
+        raise SettingError(
+            f"{len(generator)} generators for {len(x)} samples: give one for each of them, or one for all."
+        )
 
 
 def per_sample(value: Tensor, like: Tensor) -> Tensor:

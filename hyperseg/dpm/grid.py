@@ -32,9 +32,14 @@ class Grid:
 
     def __post_init__(self) -> None:
         s = self.sigmas
-        if s.ndim != 1 or len(s) < 2 or not bool((s[:-1] > s[1:]).all()) or not float(s[-1]) >= 0:
+        if (
+            s.ndim != 1
+            or len(s) < 2
+            or not bool((s[:-1] > s[1:]).all())
+            or not 0 <= float(s[-1]) <= float(s[0]) < math.inf
+        ):
             raise SettingError(
-                f"a grid is two or more noise levels that fall, the last of them 0 or more, got {s.tolist()}."
+                f"a grid is two or more finite noise levels that fall, the last of them 0 or more, got {s.tolist()}."
             )
 
     @property

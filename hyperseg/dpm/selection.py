@@ -20,7 +20,8 @@ from torch import Tensor
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, noise_like
-from hyperseg.dpm.grid import Grid, make_grid, start_level
+from hyperseg.dpm.grid import Grid, make_grid
+from hyperseg.dpm.likelihood.bound import prior_nats
 from hyperseg.dpm.schedules.schedule import Schedule
 
 Variance = Literal["small", "best"]
@@ -65,14 +66,14 @@ def select_grids(
     if len(data) == 0 or not steps or min(steps) < 1:
         raise SettingError(f"steps are selected on 1 sample or more and number 1 or more, got {len(data)}, {steps}.")
     wanted = max(LEAST, 2 * max(steps)) if candidates is None else candidates
-    levels = wanted if isinstance(wanted, Tensor) else _even(schedule, wanted)
+    levels = wanted.cpu() if isinstance(wanted, Tensor) else _even(schedule, wanted)
     Grid(schedule, levels.double())  # or raise
     if max(steps) > len(levels):
         raise SettingError(f"{max(steps)} steps of {len(levels)} candidates: ask for fewer, or give more candidates.")
     known = levels if isinstance(wanted, Tensor) or wanted <= MEASURED else _even(schedule, MEASURED)
     errors = _between(known, measure_errors(denoise, data, known, generator=generator), levels)
     costs = jump_costs(levels, errors, data[0].numel(), variance=variance, bins=bins)
-    before = _prior_nats(Grid(schedule, levels.double()), data.double())
+    before = float(prior_nats(Grid(schedule, levels.double()), data.double()).flatten(1).sum(1).mean())
     found = {}
     for k, (points, nats) in cheapest_paths(costs, max(steps)).items():
         if k in steps:
@@ -161,10 +162,3 @@ def _between(known: Tensor, errors: Tensor, wanted: Tensor) -> Tensor:
     right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
     share = (at - x[right - 1]) / (x[right] - x[right - 1])
     return (y[right - 1] + share * (y[right] - y[right - 1])).exp()
-
-
-def _prior_nats(grid: Grid, data: Tensor) -> float:
-    """What is lost at the start: from the noised data to the noise that sampling starts from, in nats of a sample."""
-    sigma, own = float(grid.sigmas[0]), start_level(grid)
-    each = ((data**2 + sigma**2) / own**2 - 1) / 2 - math.log(sigma / own)
-    return float(each.flatten(1).sum(1).mean())

@@ -8,6 +8,7 @@ import rasterio
 
 from hyperseg.core import Grid
 from hyperseg.io.write import write_raster
+from hyperseg.recipes.spectra.model import SpectraModel
 
 GRID = Grid((10.0, 10.0), "m", "EPSG:32633", (10.0, 0.0, 4e5, 0.0, -10.0, 5e6))
 QUICK = ("--steps", "40", "--levels", "4", "--components", "4", "--quiet", "--device", "cpu")
@@ -103,3 +104,24 @@ def test_refusals_are_one_line_and_come_before_training(hyperseg, scene, tmp_pat
     assert "16 bands" in hyperseg("anomaly", "s-anomaly", "few.tif", "--quiet").error
     assert "--seed" in hyperseg("anomaly", "s-anomaly", "s.tif", "--seed", "3").error
     assert "no such file" in hyperseg("anomaly", "s-anomaly", "absent.tif").error.lower()
+
+
+def test_stopped_while_it_scores_no_map_is_left_and_the_model_is_kept(hyperseg, scene, tmp_path, monkeypatch):
+    """Ctrl-C after two windows: what was learned is not lost, and no half map can be taken for a whole one."""
+    score, seen = SpectraModel.score, []
+
+    def stopped(model, spectra):
+        seen.append(len(spectra))
+        if len(seen) == 4:  # the first asks what is usual, two windows follow
+            raise KeyboardInterrupt
+        return score(model, spectra)
+
+    monkeypatch.setattr(SpectraModel, "score", stopped)
+    answer = hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures", "--side", "7")
+    assert answer.code == 130
+    assert len(seen) == 4
+    assert sorted(p.name for p in (tmp_path / "s-anomaly").iterdir()) == ["model.safetensors", "run.json"]
+    monkeypatch.setattr(SpectraModel, "score", score)
+    again = hyperseg("anomaly", "s-anomaly", "s.tif", "--out", "w", "--quiet", "--no-pictures")
+    assert again.code == 0, again.err
+    assert np.isfinite(values(tmp_path / "w/anomaly.tif")[0]).sum() == scene[..., 0].size - 3

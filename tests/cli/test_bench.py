@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+from rich.console import Console
 from running import Hyperseg
 
+from hyperseg.cli.bench.samplers import show_taxonomy
+from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.samplers import SAMPLERS
 
 TINY = ("--train-steps", "3", "--feature-steps", "3", "--samples", "16", "--quiet")
@@ -21,9 +25,20 @@ def test_the_list_names_every_sampler_and_where_it_is(hyperseg: Hyperseg) -> Non
         assert entry.where.partition(":")[0].replace(".", "/") + ".py" in flat
 
 
+def test_the_list_is_a_line_for_each_where_the_terminal_is_wide() -> None:
+    wide, narrow = (Console(width=width, file=io.StringIO()) for width in (250, 80))
+    for console in (wide, narrow):
+        show_taxonomy(console)
+    lines = wide.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    families = {SAMPLERS[name].family for name in SAMPLERS} | {FASTER[name].family for name in FASTER}
+    assert len(lines) == 1 + len(families) + len(SAMPLERS) + len(FASTER)
+    assert len(narrow.file.getvalue().splitlines()) > len(lines)  # type: ignore[attr-defined]
+
+
 def test_misspelt_and_impossible_words_are_refused(hyperseg: Hyperseg) -> None:
     assert "Did you mean samplers" in hyperseg("bench", "sampler").err
     assert "Did you mean ddim" in hyperseg("bench", "samplers", "--samplers", "ddin").error
+    assert "names nothing" in hyperseg("bench", "samplers", "--samplers", ",").error
     assert "whole numbers from 1" in hyperseg("bench", "samplers", "--nfe", "5,x").error
     assert hyperseg("bench", "samplers", "--data", "nowhere").code == 2
     assert "no benchmark to go on with" in hyperseg("bench", "samplers", "--out", "b", "--resume").error

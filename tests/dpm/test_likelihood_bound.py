@@ -12,11 +12,10 @@ from mixtures import Mixture, blobs, gaussian, uniform_denoiser
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Denoise, Prediction, noise_like
 from hyperseg.dpm.grid import make_grid
-from hyperseg.dpm.likelihood.bits import bits_per_dim
+from hyperseg.dpm.jump import Variance, jumps, optimal_variance
+from hyperseg.dpm.likelihood.bits import bits_per_dim, log_gaussian
 from hyperseg.dpm.likelihood.bound import Bound, continuous_bound, variational_bound
-from hyperseg.dpm.likelihood.reverse import Variance, log_gaussian
-from hyperseg.dpm.samplers.stochastic.analytic import estimate_gammas, optimal_variance
-from hyperseg.dpm.samplers.stochastic.jump import jumps, posterior
+from hyperseg.dpm.samplers.stochastic.analytic import estimate_gammas
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.dpm.schedules.schedule import discrete
 
@@ -39,7 +38,7 @@ def test_the_continuous_bound_of_a_perfect_denoiser_is_exact(schedule: str, data
     x = data.draw(2000, seeded())
     # from little noise on, where the last term costs nothing
     grid = make_grid(SCHEDULES[schedule], 30, last=0.004, zero=False)
-    found = continuous_bound(data.denoiser(), x, grid, generator=seeded(1), repeats=2, antithetic=True)
+    found = continuous_bound(data.denoiser(), x, grid, generator=seeded(1))
     mean, error = gap(data, found, x)
     assert abs(mean) < 3 * error < 0.12, (mean, error)
 
@@ -47,9 +46,7 @@ def test_the_continuous_bound_of_a_perfect_denoiser_is_exact(schedule: str, data
 def test_the_continuous_bound_of_a_mixture_within_a_hundredth_of_a_bit() -> None:
     data = blobs()
     x, grid = data.draw(12_000, seeded()), make_grid(SCHEDULES["edm"], 40, zero=False)
-    mean, error = gap(
-        data, continuous_bound(data.denoiser(), x, grid, generator=seeded(1), repeats=2, antithetic=True), x
-    )
+    mean, error = gap(data, continuous_bound(data.denoiser(), x, grid, generator=seeded(1)), x)
     assert error < 0.013
     assert abs(mean) < 0.01
 
@@ -117,29 +114,11 @@ def test_a_share_lies_between_the_fixed_variances() -> None:
     assert float(middle.mean()) < max(float(e.mean()) for e in ends)
 
 
-def test_terms_drawn_at_random_have_the_mean_of_all() -> None:
-    data = gaussian([0.3, 0.05], seed=2)
-    x, grid = data.draw(1, seeded()).repeat(4000, 1, 1), make_grid(SCHEDULES["linear"], 12)
-    every = variational_bound(data.denoiser(), x, grid, generator=seeded(1))
-    some = variational_bound(data.denoiser(), x, grid, generator=seeded(2), terms=5)
-    error = (every.nats.var() + some.nats.var()).sqrt() / 4000**0.5
-    assert abs(float(every.nats.mean() - some.nats.mean())) < 4 * float(error)
-    assert (every.nfe, some.nfe) == (12, 6)
-
-
-def test_the_standard_error_is_the_one_that_is_made_and_pairs_lower_it() -> None:
-    data = gaussian([0.3, 0.05, 0.01], seed=2, mean=0.4)
-    x, grid = (data.draw(1, seeded()) + 0.5).repeat(300, 1, 1), make_grid(SCHEDULES["linear"], 10)
-    errors = []
-    for antithetic in (False, True):
-        found = variational_bound(
-            data.denoiser(), x, grid, generator=seeded(), terms=4, repeats=8, antithetic=antithetic
-        )
-        made = float(found.nats.std())
-        assert float(found.error.square().mean().sqrt()) == pytest.approx(made, rel=0.2)
-        errors.append(made)
-    assert errors[1] < errors[0]
-    assert variational_bound(data.denoiser(), x[:2], grid, generator=seeded()).error.isnan().all()
+def test_a_bound_costs_a_call_for_each_level_above_0_and_its_limit_two() -> None:
+    data, x = gaussian([0.3, 0.05], seed=2), torch.zeros(1, 1, 2, dtype=torch.float64)
+    for grid in (make_grid(SCHEDULES["linear"], 12), make_grid(SCHEDULES["linear"], 11, zero=False)):
+        assert variational_bound(data.denoiser(), x, grid, generator=seeded()).nfe == 12
+        assert continuous_bound(data.denoiser(), x, grid, generator=seeded()).nfe == 24
 
 
 def test_the_shares_of_dimensions_sum_up_and_point_to_the_odd_one() -> None:
@@ -147,7 +126,7 @@ def test_the_shares_of_dimensions_sum_up_and_point_to_the_odd_one() -> None:
     x, grid = data.draw(20, seeded()), make_grid(SCHEDULES["linear"], 30, zero=False)
     x[:, 0, 2] += 5
     for bound in (variational_bound, continuous_bound):
-        found = bound(data.denoiser(), x, grid, generator=seeded(), repeats=2)
+        found = bound(data.denoiser(), x, grid, generator=seeded())
         torch.testing.assert_close(found.each.flatten(1).sum(1), found.nats)
         assert found.each.shape == x.shape
         assert (found.each[:, 0].argmax(1) == 2).all()
@@ -158,15 +137,13 @@ def test_a_batch_is_its_samples_and_the_same_generator_the_same_bytes() -> None:
     x = data.draw(8, seeded())
     for bound in (variational_bound, continuous_bound):
 
-        def run(rows: list[int], terms: int | None, bound=bound) -> Bound:
-            draws = [seeded(i) for i in rows]
-            return bound(data.denoiser(), x[rows], grid, generator=draws, terms=terms, repeats=2)
+        def run(rows: list[int], bound=bound) -> Bound:
+            return bound(data.denoiser(), x[rows], grid, generator=[seeded(i) for i in rows])
 
-        for terms in (None, 3):
-            batch = run(list(range(8)), terms)
-            each = torch.cat([run([i], terms).nats for i in range(8)])
-            torch.testing.assert_close(batch.nats, each, atol=1e-10, rtol=1e-12)
-            assert torch.equal(batch.each, run(list(range(8)), terms).each)
+        batch = run(list(range(8)))
+        each = torch.cat([run([i]).nats for i in range(8)])
+        torch.testing.assert_close(batch.nats, each, atol=1e-10, rtol=1e-12)
+        assert torch.equal(batch.each, run(list(range(8))).each)
 
 
 def levels(n: int, dims: int, bins: int) -> torch.Tensor:
@@ -210,8 +187,6 @@ def test_one_last_step_from_all_noise_is_known_by_hand() -> None:
 
 def test_what_cannot_be_done_is_refused() -> None:
     x, grid = torch.zeros(2, 1, 3, dtype=torch.float64), make_grid(SCHEDULES["linear"], 4)
-    with pytest.raises(SettingError, match="an even number of antithetic"):
-        variational_bound(uniform_denoiser(), x, grid, generator=seeded(), repeats=3, antithetic=True)
     with pytest.raises(SettingError, match="needs a network that says it"):
         variational_bound(uniform_denoiser(), x, grid, generator=seeded(), variance="share")
     with pytest.raises(SettingError, match="small, large, share"):
@@ -256,8 +231,8 @@ def test_one_fitted_variance_for_all_dimensions_beats_both_fixed_ones_at_few_ste
         grid = make_grid(SCHEDULES["linear"], steps, "trailing")
         gammas = estimate_gammas(data.denoiser(), some, grid, seeded(2))
         ways = [j for j in jumps(grid) if j.now > 0]
-        fitted = torch.tensor([float(optimal_variance(j.now, j.then, posterior(j), gammas[j.now])) for j in ways])
-        names: dict[str, Variance] = {"small": "small", "large": "large", "fitted": fitted.double()}
+        fitted = torch.tensor([float(optimal_variance(j, j.posterior, 1 - gammas[j.now])) for j in ways])
+        names: dict[str, Variance | torch.Tensor] = {"small": "small", "large": "large", "fitted": fitted.double()}
         gaps = {
             name: gap(data, variational_bound(data.denoiser(), x, grid, generator=seeded(3), variance=v), x)[0]
             for name, v in names.items()

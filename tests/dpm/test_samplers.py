@@ -10,14 +10,13 @@ from exact_denoisers import gaussian
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Counted, Generators, Sampled, noise_like
+from hyperseg.dpm.denoise import Counted, Generators, Prediction, Sampled, noise_like
 from hyperseg.dpm.grid import Grid, make_grid, start
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.sampler import Sample, Sampler
 from hyperseg.dpm.schedules import SCHEDULES
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array.*:DeprecationWarning")  # of diffusers with NumPy 2
-DISTILLED = {"lcm", "tcd"}  # networks trained for them say where the flow ends, which the mean of the data is not
 BIAS = {"ncsn-v2": 0.2}  # few steps of Langevin at each level: too wide, less so with more of them
 NAMES = list(SAMPLERS)
 SHAPES = ((2, 1, 7), (2, 3, 5, 9), (1, 200, 3), (1, 1, 5, 3, 7))
@@ -94,6 +93,25 @@ def test_same_generator_same_bytes_and_the_noise_is_left_as_it_was(name: str) ->
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_would_be_stretched_or_mixed_up_unseen_is_refused(name: str) -> None:
+    """A network of one channel too few, and another number of generators than of samples."""
+    sampler: Sampler = SAMPLERS[name]
+    grid = grid_of(sampler, max(sampler.least, 3))
+    x = start(grid, (2, 2, 5), seeded(0))
+    sample, exact = fitted(name, max(sampler.least, 3), (2, 2, 5)), gaussian(mean=0.3)
+
+    def thin(x: Tensor, sigma: Tensor) -> Prediction:
+        return Prediction(*(None if said is None else said[:, :1] for said in exact(x, sigma)))
+
+    with pytest.raises(SettingError, match=r"shape \(2, 1, 5\) for a state of shape \(2, 2, 5\)"):
+        sample(thin, x, grid, generator=seeded(0))
+    if sampler.order is None:
+        for n in (1, 3):
+            with pytest.raises(SettingError, match=f"{n} generators for 2 samples"):
+                sample(exact, x, grid, generator=[seeded(i) for i in range(n)])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_batch_of_eight_is_eight_singles(name: str) -> None:
     steps, shape = few(SAMPLERS[name]), (8, 2, 5)
     batch = made(name, steps, shape, [seeded(i) for i in range(8)], [seeded(100 + i) for i in range(8)]).x
@@ -111,7 +129,7 @@ def test_any_number_of_channels_and_any_odd_size(name: str) -> None:
         assert bool(found.isfinite().all())
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in DISTILLED])
+@pytest.mark.parametrize("name", [n for n in NAMES if not SAMPLERS[n].distilled])
 def test_gaussian_data_come_out_with_their_mean_and_spread(name: str) -> None:
     sampler: Sampler = SAMPLERS[name]
     steps = max(sampler.least, 20, (240 if sampler.order else 300) // sampler.calls)

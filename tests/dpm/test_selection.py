@@ -12,7 +12,7 @@ from exact import gaussian, ring
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Prediction, noise_like
 from hyperseg.dpm.grid import make_grid
-from hyperseg.dpm.samplers.stochastic.jump import jumps
+from hyperseg.dpm.jump import jumps
 from hyperseg.dpm.schedules.edm import EDM
 from hyperseg.dpm.schedules.linear import LINEAR
 from hyperseg.dpm.schedules.vp import VP

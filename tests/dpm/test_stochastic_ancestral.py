@@ -12,10 +12,11 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Denoise, Prediction
 from hyperseg.dpm.grid import make_grid, start
+from hyperseg.dpm.jump import jumps, optimal_variance
 from hyperseg.dpm.samplers import SAMPLERS
-from hyperseg.dpm.samplers.stochastic.analytic import analytic, estimate_gammas, optimal_variance
+from hyperseg.dpm.samplers.stochastic.analytic import analytic, estimate_gammas
+from hyperseg.dpm.samplers.stochastic.ancestral import nothing, posterior
 from hyperseg.dpm.samplers.stochastic.ddim import ddim
-from hyperseg.dpm.samplers.stochastic.jump import jumps, nothing, posterior
 from hyperseg.dpm.schedules.linear import LINEAR
 from hyperseg.dpm.schedules.subvp import SUBVP
 from hyperseg.dpm.schedules.ve import VE
@@ -93,7 +94,7 @@ def test_the_analytic_variance_is_the_exact_one_of_gaussian_data(n: int, known: 
     before, beta = float(abars[n - 1]), float(betas[n])
     exact = 1 / (1 / (before * spread**2 + 1 - before) + (1 - beta) / beta)
     assert exact == pytest.approx(known, rel=1e-8)
-    found = optimal_variance(jump.now, jump.then, jump.posterior, gamma) * jump.alpha_then**2
+    found = optimal_variance(jump, jump.posterior, 1 - gamma) * jump.alpha_then**2
     assert found == pytest.approx(exact, abs=1e-12)
 
 

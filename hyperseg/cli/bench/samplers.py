@@ -30,6 +30,8 @@ class Names(click.ParamType):
         if isinstance(value, tuple):
             return value
         found = tuple(word.strip() for word in str(value).split(",") if word.strip())
+        if not found:
+            raise SettingError("--samplers names nothing: give names with commas between, or all.")
         return () if ALL in found else found
 
 
@@ -50,6 +52,7 @@ class Numbers(click.ParamType):
         return tuple(int(word) for word in words)
 
 
+MOST = 1000  # letters of a line that no terminal has
 METHOD = 22  # letters of the longest name of a method
 SHOWN = tuple(leaf for leaf in leaves(BenchSettings()) if leaf.rule.shown)
 METAVARS = {"data": "NAME|DIR", "model": "FILE", "inception": "FILE"}
@@ -134,22 +137,31 @@ def samplers(
 
 
 def show_taxonomy(console: Console) -> None:
-    """All methods by family: what each is, and below it place in the code, order, cost, needs and source."""
+    """All methods by family: a table where the terminal is wide enough for a line each, else two lines each."""
+    from rich.table import Table
     from rich.text import Text
 
     from hyperseg.core.words import UNKNOWN
     from hyperseg.dpm.faster import FASTER
     from hyperseg.recipes.bench.showing.taxonomy import HEADS, taxonomy
 
-    family = ""
-    for row in taxonomy(FASTER):
-        told = dict(zip(HEADS, row, strict=True))
-        if told["family"] != family:
-            family = told["family"]
-            console.print(Text(f"{family}", "bold"))
-        console.print(Text.assemble((f"  {told['method']}", "bold"), f"  {told['in words']}"), soft_wrap=True)
-        facts = [told["where"], *(f"{head} {told[head]}" for head in HEADS[4:8] if told[head] != UNKNOWN)]
-        console.print(Text(f"    {'; '.join([*facts, told['source']])}", "dim"), soft_wrap=True)
+    families: dict[str, list[tuple[str, ...]]] = {}
+    for family, *rest in taxonomy(FASTER):
+        families.setdefault(family, []).append(tuple(rest))
+    table = Table(*HEADS[1:-1], box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for family, rows in families.items():
+        table.add_row(Text(family, "bold"))
+        for row in rows:
+            table.add_row(f"  {row[0]}", *row[1:-1])
+    if console.measure(table, options=console.options.update(width=MOST)).maximum <= console.width:
+        console.print(table)
+        return
+    for family, rows in families.items():
+        console.print(Text(family, "bold"))
+        for method, words, where, *facts, source in rows:
+            console.print(Text.assemble((f"  {method}", "bold"), f"  {words}"), soft_wrap=True)
+            told = [f"{head} {fact}" for head, fact in zip(HEADS[4:], facts, strict=False) if fact != UNKNOWN]
+            console.print(Text(f"    {'; '.join([where, *told, source])}", "dim"), soft_wrap=True)
 
 
 def show(done: Benched, console: Console) -> None:

@@ -171,4 +171,8 @@ def _tell(done: Any) -> None:
             f"AUROC:      {truth['auroc']:.4f}, Reed-Xiaoli {truth['auroc_rx']:.4f} "
             f"({truth['strange']} strange against {truth['ordinary']} pixels)"
         )
+        click.echo(
+            f"Found:      {100 * truth['found']:.1f} % of the strange pixels, Reed-Xiaoli "
+            f"{100 * truth['found_rx']:.1f} %, where {1000 * truth['false_alarms']:g} in 1000 others pass too"
+        )
     click.echo(f"Results:    {done.root}")

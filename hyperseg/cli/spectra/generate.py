@@ -13,6 +13,7 @@ from hyperseg.cli.reading import cube_options, given_drawn, given_stated, overwr
 
 PATH = click.Path(path_type=Path)
 MADE, MODEL = "What is made", "The model"
+USABLE = 0.9  # of the accuracy learned from real samples; below, a caution is said
 
 
 @click.command()
@@ -41,7 +42,8 @@ def generate(
     """Make new spectra of the classes of SCENE with a diffusion model, and tell what they are worth.
 
     One half of the labelled pixels is learned from, the other held out. Told is the accuracy on the real half of a
-    classifier trained on generated samples beside that of one trained on real ones, and the Frechet distance of both.
+    classifier trained on generated samples beside that of one trained on real ones, and the Frechet distance of both;
+    of spectra also what a plain Gaussian for each class is worth.
 
     \b
     Examples:
@@ -76,10 +78,15 @@ def generate(
     )
     if "trained_on_real" in scores:
         made, real = scores["trained_on_generated"], scores["trained_on_real"]
+        plain = scores.get("trained_on_gaussian")
+        between = "" if plain is None else f"{100 * plain['oa']:.1f} % from samples of one Gaussian a class, "
         click.echo(
-            f"Accuracy:  on real held-out pixels {100 * made['oa']:.1f} % learned from generated samples, "
+            f"Accuracy:  on real held-out pixels {100 * made['oa']:.1f} % learned from generated samples, {between}"
             f"{100 * real['oa']:.1f} % from real ones"
         )
+        if made["oa"] < USABLE * real["oa"]:
+            more = "train longer (--steps)" if patch is None else "train longer (--steps), or make spectra (no --patch)"
+            click.echo(f"Caution:   what is made here does not stand in for real {scores['made']}: {more}.")
     click.echo(
         f"Frechet:   {scores['frechet']:.3f} to the half held out (real ones: {scores['frechet_floor']:.3f}), in "
         "leading components"

@@ -1,10 +1,9 @@
 """How likely data are under a diffusion model.
 
-| file       | what                                                                                                    |
-|------------|---------------------------------------------------------------------------------------------------------|
-| `flow`     | log density through the probability-flow equation, with Hutchinson's estimator or the exact trace      |
-| `bound`    | variational bounds: of the steps of a grid with any variance, or their limit; in shares of dimensions  |
-| `reverse`  | the variances of one reverse step, and the probability of data under the last one                      |
-| `bits`     | bits per dimension, whole levels as continuous data                                                    |
-| `surprise` | the order of many spectra from a few network calls: for maps                                           |
+| file       | what                                                                                                |
+|------------|-----------------------------------------------------------------------------------------------------|
+| `flow`     | log density through the probability-flow equation, with Hutchinson's estimator or the exact trace   |
+| `bound`    | variational bounds: of the steps of a grid with any variance, or their limit; dimension by dimension |
+| `bits`     | bits per dimension, and whole levels as continuous data                                             |
+| `surprise` | what a network knows better than a Gaussian, from few calls: for maps of many spectra               |
 """

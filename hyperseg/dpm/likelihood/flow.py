@@ -12,7 +12,6 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, noise_like
 from hyperseg.dpm.grid import Grid, start_level
-from hyperseg.dpm.likelihood.bits import single
 from hyperseg.dpm.parameterisation import SIGMA_DATA
 
 
@@ -32,7 +31,7 @@ class LogDensity(NamedTuple):
 
 def log_density(
     denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators, probes: int = 1, exact: bool = False,
-    shared: bool = False, sigma_data: float = SIGMA_DATA,
+    sigma_data: float = SIGMA_DATA,
 ) -> LogDensity:  # fmt: skip
     """log p(x), the equation being solved from data to noise through the levels of the grid.
 
@@ -41,7 +40,7 @@ def log_density(
     Hutchinson's estimator: its mean over random signs is right, whatever their number.
 
     Levels even in log(sigma) suit it ("lu"). 50 of them are within 0.01 bits of each dimension for smooth densities.
-    For a map, `hyperseg.dpm.likelihood.surprise` costs less, orders spectra better and tells of the bands.
+    For a map of many spectra, `hyperseg.dpm.likelihood.surprise` costs less.
 
     Args:
         denoise: has to be differentiable in x. Weights get no gradients.
@@ -49,7 +48,6 @@ def log_density(
         generator: of the signs; one, or one for each sample.
         probes: random signs for each sample, the same at all levels.
         exact: the trace is taken dimension by dimension, as many backward passes as a sample has dimensions.
-        shared: all samples get the same signs (of one generator): differences of densities are far more exact.
         sigma_data: standard deviation of the data, roughly. It changes the error of the solution, not its limit.
 
     Raises:
@@ -64,11 +62,11 @@ def log_density(
     """
     if probes < 1:
         raise SettingError(f"the trace is estimated with at least 1 probe, got {probes}.")
-    levels = grid.sigmas[grid.sigmas > 0].flip(0)
+    levels = grid.sigmas[grid.sigmas > 0].flip(0).cpu()  # numbers of the host: no step waits for the device
     if len(levels) < 2:
         raise SettingError("a density needs a grid of two or more noise levels above 0: ask for more steps.")
     call, dims = Counted(denoise), x[0].numel()
-    signs = _unit_vectors(x) if exact else _random_signs(x, generator, probes, shared=shared)
+    signs = _unit_vectors(x) if exact else _random_signs(x, generator, probes)
     places, scales = levels.log(), (sigma_data**2 + levels**2).sqrt()
     state = x / scales[0]
     slopes: list[Tensor] = []
@@ -84,7 +82,10 @@ def log_density(
             state = state + _weighed(near, slopes, places[i], places[i + 1])
     # the part of the divergence that normal data have is known: it is taken out of what is integrated, and added whole
     known = dims * (sigma_data / scales) ** 2
-    change = _integral(places, known[:, None, None] - torch.stack(traces)) + dims * (scales[-1] / scales[0]).log()
+    change = (
+        _integral(places, known[:, None, None].to(x.device) - torch.stack(traces))
+        + dims * (scales[-1] / scales[0]).log()
+    )
     prior = start_level(grid)
     end = (state * scales[-1] / prior).flatten(1).square().sum(1)
     found = change - end / 2 - dims * (math.log(prior) + math.log(2 * math.pi) / 2)
@@ -109,10 +110,9 @@ def _answer(call: Counted, x: Tensor, level: float, signs: Tensor) -> tuple[Tens
     return x0.detach(), torch.stack(traces)
 
 
-def _random_signs(x: Tensor, generator: Generators, probes: int, *, shared: bool) -> Tensor:
+def _random_signs(x: Tensor, generator: Generators, probes: int) -> Tensor:
     """(P, B, C, *S) of 1 and -1."""
-    one = single(x, generator) if shared else x
-    return torch.stack([noise_like(one, generator).sign().expand_as(x) for _ in range(probes)])
+    return torch.stack([noise_like(x, generator).sign() for _ in range(probes)])
 
 
 def _unit_vectors(x: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ def _unit_vectors(x: Tensor) -> Tensor:
 def _weighed(nodes: Tensor, values: Sequence[Tensor], left: Tensor, right: Tensor) -> Tensor:
     """The integral, from left to right, of the polynomial through values (...) at the nodes."""
     powers = torch.arange(len(nodes), dtype=torch.float64)
-    moments = ((nodes - left) / (right - left)).cpu() ** powers[:, None]
+    moments = ((nodes - left) / (right - left)) ** powers[:, None]
     weights = torch.linalg.solve(moments, 1 / (powers + 1)) * float(right - left)
     return torch.stack([w * value for w, value in zip(weights.tolist(), values, strict=True)]).sum(0)
 

@@ -16,16 +16,22 @@ from hyperseg.dpm.samplers.sampler import Sampler
 
 
 def heun(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> Sampled:
-    """Order 2; a step to 0, where there is no slope, is Euler's. See `Sample`."""
-    call, levels = Counted(denoise), grid.sigmas.tolist()
-    for now, then in pairwise(levels):
-        x0 = call(x, now).x0
-        ahead = torch.lerp(x0, x, then / now)
-        if then:  # half of each slope; as few operations as can be, they cost as much as small networks do
-            half, last = (then - now) / 2, call(ahead, then).x0
-            ahead = x.add(x - x0, alpha=half / now).add_(ahead - last, alpha=half / then)
-        x = ahead
+    """Order 2; see `Sample`."""
+    call = Counted(denoise)
+    for now, then in pairwise(grid.sigmas.tolist()):
+        x = heun_step(call, x, now, then)
     return Sampled(x, call.calls)
+
+
+def heun_step(call: Counted, x: Tensor, now: float, then: float) -> Tensor:
+    """From level `now` to `then`: 2 calls; to 0, where there is no slope, 1 call and Euler's step."""
+    x0 = call(x, now).x0
+    ahead = torch.lerp(x0, x, then / now)
+    if then == 0:
+        return ahead
+    half, last = (then - now) / 2, call(ahead, then).x0
+    # half of each slope; as few operations as can be, they cost as much as small networks do
+    return x.add(x - x0, alpha=half / now).add_(ahead - last, alpha=half / then)
 
 
 HEUN = Sampler(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 from hyperseg.core import SettingError
+from hyperseg.dpm.adapters import Extra
 from hyperseg.dpm.denoise import Denoise, Generators, Sampled
 from hyperseg.dpm.grid import Grid, Spacing
+from hyperseg.dpm.jump import Variance
 
-Needs = Literal["share", "squared", "residual"]
-Variance = Literal["small", "large", "share", "squared", "residual"]
 REMEDY = 'pip install "hyperseg[diffusion]"'
 
 
@@ -48,6 +48,7 @@ class Sampler:
         spacing: of the grid that suits it.
         zero: its grid ends at 0.
         on_steps: it visits whole steps of a schedule of steps only.
+        distilled: it is right for networks only that were distilled for such steps.
         needs: what a network has to say beside its prediction, or None.
         fit: (denoise, data (n, C, *S), grid, generator) -> the function, for what has to look at network and data
             before it samples; those calls are no part of the NFE.
@@ -67,7 +68,8 @@ class Sampler:
     spacing: Spacing = "lu"
     zero: bool = True
     on_steps: bool = False
-    needs: Needs | None = None
+    distilled: bool = False
+    needs: Extra | None = None
     fit: Callable[[Denoise, Tensor, Grid, Generators], Sample] | None = None
     package: str | None = None
     variance: Variance | Callable[[Denoise, Tensor, Grid, Generators], Tensor] | None = None

@@ -30,6 +30,7 @@ class Schedule:
         t_min, t_max: ends of the time.
         steps: T where the process is defined by T steps, at t = 1/T, 2/T, ..., 1; else None.
         place: t -> the number by which a network is told the time, some hundreds.
+        preserving: alpha squared and std squared sum to 1.
         knots: log noise-to-signal ratios that say all, see `interpolated`; None where a formula does.
     """
 
@@ -42,11 +43,16 @@ class Schedule:
     t_max: float = 1.0
     steps: int | None = None
     place: Curve = thousand
+    preserving: bool = False
     knots: Tensor | None = None
 
     def ratio(self, t: Tensor) -> Tensor:
         """Noise to signal, std / alpha: the `sigma` of a `Denoise`."""
         return self.std(t) / self.alpha(t)
+
+    def alpha_at(self, ratio: Tensor, t: Tensor) -> Tensor:
+        """`alpha` at the time t at which noise to signal is `ratio`, by the shorter way where there is one."""
+        return (1 + ratio**2).rsqrt() if self.preserving else self.alpha(t)
 
     def drift(self, t: Tensor) -> Tensor:
         """f of dx = f(t) x dt + g(t) dw: the slope of log alpha."""
@@ -159,6 +165,7 @@ def interpolated(name: str, knots: Tensor, *, steps: int | None = None) -> Sched
         t_min=1 / steps if steps else 0.0,
         steps=steps,
         place=place,
+        preserving=True,
         knots=knots,
     )
 

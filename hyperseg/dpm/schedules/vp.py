@@ -42,6 +42,7 @@ def vp(low: float = 0.1, high: float = 20.0) -> Schedule:
         alpha=lambda t: torch.exp(-integral(t, low, high) / 2),
         std=lambda t: (-torch.expm1(-integral(t, low, high))).sqrt(),
         time=lambda ratio: time_of(torch.log1p(ratio**2), low, high),
+        preserving=True,
     )
 
 

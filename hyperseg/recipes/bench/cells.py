@@ -110,7 +110,7 @@ def _chosen_grids(cells: Sequence[Cell], bench: Bench) -> dict[int, Grid]:
         return {}
     generator = torch.Generator(bench.device).manual_seed(bench.seed)
     schedule = bench.model.schedule
-    candidates = make_grid(schedule, MANY, "lu", first=most_noise(schedule)).sigmas[:-1].to(bench.device)
+    candidates = make_grid(schedule, MANY, "lu", first=most_noise(schedule)).sigmas[:-1]
     found = select_grids(
         bench.model.denoise(), bench.data[:CHOSEN_ON].double(), schedule, steps, generator=generator,
         candidates=candidates, bins=bench.levels,

@@ -17,6 +17,9 @@ from hyperseg.recipes.bench.settings import MANY, NFES, Asked
 Kind = Literal["sampler", "raw", "chosen", "speed-up"]
 FREE = "training-free"  # how the families begin that the survey counts among the speed-ups
 EXTRA = "diffusion"  # the extra of this package with optional samplers
+DISTILLED = (
+    "is for networks that were distilled for it, and this one is not: name it in --samplers to see what it does."
+)
 RAW_LABEL, CHOSEN_LABEL = "raw weights", "steps chosen"
 
 
@@ -86,6 +89,8 @@ def plan_cells(
         if name in SAMPLERS:
             sampler: Sampler = SAMPLERS[name]
             reason = missing_package(sampler) or _missing_head(sampler, says)
+            if reason is None and sampler.distilled and not asked.methods:
+                reason = DISTILLED
             if reason is not None:
                 if asked.methods:
                     raise SettingError(f"{name} {reason} Or leave it out of --samplers.")
@@ -132,8 +137,8 @@ def _compared(cells: Sequence[Cell], *, raw: bool) -> list[Cell]:
 
 
 def _bounded(sampler: Sampler) -> bool:
-    """Whether steps can be chosen for it: its variances are known without looking at data or heads."""
-    return isinstance(sampler.variance, str) and sampler.needs is None and sampler.zero
+    """Whether steps can be chosen for it: they are chosen by the bound of the smaller variance."""
+    return sampler.variance == "small" and sampler.zero
 
 
 def _check_known(name: str, speedups: Mapping[str, Any]) -> None:

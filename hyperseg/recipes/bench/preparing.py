@@ -31,11 +31,24 @@ def features_of(settings: BenchSettings, pictures: Pictures, runtime: Runtime) -
     if settings.inception:
         from hyperseg.dpm.features import inception_features
 
-        return inception_features(Path(settings.inception))
+        return inception_features(Path(settings.inception), device=runtime.device)
     test = None if pictures.test_labels is None else (pictures.test_x, pictures.test_labels)
     return train_features(
         pictures.x, pictures.labels, runtime, name=CLASSIFIER, test=test, steps=settings.feature_steps
     )
+
+
+def check_features(settings: BenchSettings, pictures: Pictures) -> None:
+    """Refuse a file that holds no weights of Inception, and data that it says nothing of.
+
+    Raises:
+        DataFileError, SettingError: see `inception_features` and `as_shown`.
+    """
+    if settings.inception:
+        from hyperseg.dpm.features.inception import as_shown, inception_features
+
+        inception_features(Path(settings.inception))
+        as_shown(pictures.x[:1])
 
 
 def judge_of(settings: BenchSettings, pictures: Pictures, runtime: Runtime) -> tuple[Judge, dict[str, Any]]:
@@ -115,6 +128,12 @@ def pace_for(settings: BenchSettings, shape: tuple[int, ...], device: str) -> Pa
         spec = spec_of(shape, objective_of(settings), device)
     batch = size_of(shape, device).batch
     return measure_pace(spec, shape, batch=batch, samples=settings.samples, device=device)
+
+
+def network_told(model: DiffusionModel) -> dict[str, Any]:
+    """What bench.json says of the network that was sampled, whatever was asked for."""
+    size = sum(weight.numel() for weight in model.network.parameters())
+    return {"predicts": model.predicts, "schedule": model.schedule.name, "clip": model.clip, "parameters": size}
 
 
 def described(pictures: Pictures) -> dict[str, Any]:

@@ -18,14 +18,23 @@ from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.engine.progress import say
 from hyperseg.metrics.generation import few_samples
-from hyperseg.recipes.bench.data import Pictures, load_pictures
+from hyperseg.recipes.bench.data import PICTURES, Pictures, load_pictures, name_of
 from hyperseg.recipes.bench.folder import JUDGE, UNFINISHED, Begun, at_work, standing, write_bench
 from hyperseg.recipes.bench.judge import Judge
+from hyperseg.recipes.bench.network import MODEL
 from hyperseg.recipes.bench.pace import Pace, scaled
 from hyperseg.recipes.bench.plan import Cell, Planned, plan_cells
-from hyperseg.recipes.bench.preparing import described, judge_of, model_of, pace_for, sampled_by
+from hyperseg.recipes.bench.preparing import (
+    check_features,
+    described,
+    judge_of,
+    model_of,
+    network_told,
+    pace_for,
+    sampled_by,
+)  # fmt: skip
 from hyperseg.recipes.bench.rows import Row, read_rows
-from hyperseg.recipes.bench.settings import Asked, BenchSettings, refuse_other
+from hyperseg.recipes.bench.settings import Asked, BenchSettings, refuse_other, refuse_unread
 from hyperseg.recipes.bench.showing.table import groups
 
 log = logging.getLogger(__name__)
@@ -50,7 +59,7 @@ class Order:
         planned: the cells.
         pictures: the data.
         minutes: what training and samples are scaled to when it begins, or None.
-        goes_on: a benchmark that is there goes on.
+        begun_on: kind of device of the benchmark that is there and goes on; None where one begins.
         overwrite: a benchmark that is there goes first.
     """
 
@@ -59,7 +68,7 @@ class Order:
     planned: Planned
     pictures: Pictures
     minutes: float | None
-    goes_on: bool
+    begun_on: str | None
     overwrite: bool
 
 
@@ -94,6 +103,11 @@ def bench_samplers(
         overwrite=overwrite,
     )  # fmt: skip
     where = str(choose_device(device))
+    if order.begun_on not in (None, where.partition(":")[0]):
+        raise RunError(
+            f"{order.root}: this benchmark was begun on {order.begun_on}, where a seed gives other noise than on "
+            f"{where}: go on with --device {order.begun_on}, or take another --out."
+        )
     runtime = Runtime(
         order.settings.seed, where, checkpoints=order.root / UNFINISHED / "training", quiet=quiet
     )  # fmt: skip
@@ -110,7 +124,7 @@ def check_order(
 
     wanted = {**({} if data is None else {"data": data}), **given}
     usual = BenchSettings()
-    root = Path("runs") / f"samplers-{Path(wanted.get('data', usual.data)).name}" if out is None else Path(out)
+    root = Path("runs") / f"samplers-{name_of(wanted.get('data', usual.data))}" if out is None else Path(out)
     begun = standing(root, resume=resume, overwrite=overwrite)
     settings = changed(usual if begun is None else begun.settings, wanted)
     if begun is not None:
@@ -122,17 +136,30 @@ def check_order(
             f"{root}: training steps and samples were chosen when this benchmark was begun, --minutes {minutes:g} "
             "cannot change them. Leave it out to go on, or take another --out."
         )
+    refuse_unread(settings, given)
     pictures = load_pictures(settings.data, folder=folder)
+    if settings.data not in PICTURES and root.resolve().is_relative_to(Path(settings.data).resolve()):
+        raise SettingError(
+            f"{root}: lies in the folder of the data, and its pictures would be taken for data. Take another --out."
+        )
     if begun is not None:
         _refuse_other_data(begun, pictures, root)
-    shape = tuple(pictures.x.shape[1:])
-    schedule, says, raw = sampled_by(settings, shape)
+    check_features(settings, pictures)
+    own = _with_own_model(root, settings, goes_on=begun is not None)
+    schedule, says, raw = sampled_by(own, tuple(pictures.x.shape[1:]))
     planned = plan_cells(asked, schedule, speedups=FASTER, says=says, raw=raw)
     some = pictures.x[:FITTED_ON]
     planned = _tried(planned, asked, lambda name, nfe: try_out(SAMPLERS[name], schedule, nfe, some))
     if begun is not None and minutes is None:
         minutes = begun.found.get("minutes")
-    return Order(root, settings, planned, pictures, minutes, begun is not None, overwrite)
+    begun_on = None if begun is None else str(begun.found.get("device", "cpu")).partition(":")[0]
+    return Order(root, settings, planned, pictures, minutes, begun_on, overwrite)
+
+
+def _with_own_model(root: Path, settings: BenchSettings, *, goes_on: bool) -> BenchSettings:
+    """The settings, with the model that the benchmark has already, wherever it came from."""
+    own = root / MODEL
+    return replace(settings, model=str(own)) if goes_on and own.exists() else settings
 
 
 def _refuse_other_data(begun: Begun, pictures: Pictures, root: Path) -> None:
@@ -184,6 +211,7 @@ def _worked_off(order: Order, runtime: Runtime) -> Benched:
     found |= judged
     with _timed(seconds, "training"):
         model = model_of(root, settings, pictures, runtime)
+    found["network"] = network_told(model)
     write_bench(root, settings, data, found, finished=False)
     with _timed(seconds, "cells"):
         found |= make_cells(root, missing, model, judge, pictures, settings, runtime)
@@ -198,8 +226,8 @@ def _worked_off(order: Order, runtime: Runtime) -> Benched:
 def _paced(order: Order, runtime: Runtime) -> tuple[BenchSettings, Pace]:
     """The settings, scaled where minutes are given, and what this machine takes."""
     settings, shape = order.settings, tuple(order.pictures.x.shape[1:])
-    pace = pace_for(settings, shape, runtime.device)
-    if order.minutes is None or order.goes_on:
+    pace = pace_for(_with_own_model(order.root, settings, goes_on=order.begun_on is not None), shape, runtime.device)
+    if order.minutes is None or order.begun_on is not None:
         return settings, pace
     return scaled(settings, pace, order.planned.calls, order.minutes), pace
 

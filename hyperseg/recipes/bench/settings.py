@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from hyperseg.core import RunError, SettingError
-from hyperseg.core.settings import option, rule_of, settings
+from hyperseg.core.settings import leaves, option, rule_of, settings
 from hyperseg.recipes.bench.data import PICTURES
 
 ALL = "all"
@@ -50,6 +51,21 @@ class Asked:
     def __post_init__(self) -> None:
         if wrong := [n for n in self.nfes if n < 1]:
             raise SettingError(f"nfe: network calls of a sample are whole numbers from 1, got {wrong[0]}.")
+
+
+def refuse_unread(settings: BenchSettings, given: Mapping[str, Any]) -> None:
+    """Refuse settings of a training that is not done.
+
+    Args:
+        given: what the user said, by name.
+
+    Raises:
+        SettingError: naming the first of them.
+    """
+    for brought, names in (("model", ("objective", "schedule", "steps")), ("inception", ("feature_steps",))):
+        if getattr(settings, brought) and (unread := [name for name in names if name in given]):
+            shown = next(leaf.rule.shown for leaf in leaves(settings) if leaf.name == unread[0])
+            raise SettingError(f"--{shown} is of a training, and --{brought} brings what is trained: leave one out.")
 
 
 def refuse_other(begun: BenchSettings, now: BenchSettings, where: object) -> None:

@@ -22,7 +22,7 @@ from hyperseg.engine.progress import say
 from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.files import check_whole, create_raster
 from hyperseg.io.write.targets import RECORD, check_targets
-from hyperseg.metrics.detection import auroc
+from hyperseg.metrics.detection import auroc, detection_rate
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.run.blas import one_blas_thread
 from hyperseg.recipes.run.record import WEIGHTS
@@ -42,6 +42,7 @@ MADE = (MAP, DISTANCE, PICTURE, SPECTRA, SCORES)
 BITS = "bits per band of the standardised spectrum (higher: less expected)"
 RX = "Reed-Xiaoli: squared Mahalanobis distance to the learned pixels"
 TRIED_STEPS, FEWEST_STEPS, MOST_STEPS = 30, 100, 50_000
+FALSE_ALARMS = 1e-3  # of the ordinary pixels, at the threshold at which strange ones are counted as found
 MOST_BANDS = 5  # named for each of the strangest pixels
 
 
@@ -156,7 +157,7 @@ def _mapped(
         for name in (PICTURE, SPECTRA):  # of a map that was replaced
             (out / name).unlink(missing_ok=True)
     else:
-        for name, picture in ((PICTURE, draw_map(scene, seen)), (SPECTRA, draw_spectra(run, scene, seen))):
+        for name, picture in ((PICTURE, draw_map(run, scene, seen)), (SPECTRA, draw_spectra(run, scene, seen))):
             with replacing(out / name) as temporary:
                 temporary.write_bytes(picture)
     write_json(out / SCORES, scores)
@@ -199,6 +200,8 @@ def _summary(run: SpectraRun, scene: Scene, seen: Seen) -> dict[str, Any]:
         out["truth"] = {
             "strange": int((strange == 1).sum()), "ordinary": int((strange == 0).sum()),
             "auroc": auroc(scores, strange == 1), "auroc_rx": auroc(distance, strange == 1),
+            "found": detection_rate(scores, strange == 1, false_alarms=FALSE_ALARMS),
+            "found_rx": detection_rate(distance, strange == 1, false_alarms=FALSE_ALARMS), "false_alarms": FALSE_ALARMS,
         }  # fmt: skip
     return out
 

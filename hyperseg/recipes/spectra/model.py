@@ -15,12 +15,12 @@ from hyperseg.core import SettingError
 from hyperseg.core.parts import Saved, prefixed
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import from_json, to_json
+from hyperseg.dpm.likelihood.surprise import Levels, beyond_gaussian, make_levels
 from hyperseg.dpm.model import DiffusionModel, load_model
 from hyperseg.dpm.network import DenoiserSpec
 from hyperseg.dpm.objectives.edm import EDM
 from hyperseg.dpm.training import DiffusionSettings, train_diffusion
 from hyperseg.recipes.spectra.settings import SpectraSettings
-from hyperseg.recipes.spectra.surprise import Levels, beyond_gaussian, make_levels
 from hyperseg.recipes.spectra.whitening import Whitening, fit_whitening, reed_xiaoli
 
 COMPONENTS = 16
@@ -35,7 +35,6 @@ class SpectraModel:
     Attributes:
         whitening: of all bands.
         diffusion: of the first P components, (B, P, 1).
-        classes: K names that the network can be told; empty where it was told none.
         settings: how it was learned, and how it scores.
         seed: of the noise of the score.
     """
@@ -43,7 +42,6 @@ class SpectraModel:
     whitening: Whitening
     diffusion: DiffusionModel
     settings: SpectraSettings
-    classes: tuple[str, ...] = ()
     seed: int = 0
 
     @property
@@ -91,8 +89,7 @@ class SpectraModel:
         """JSON and arrays; `load_spectra_model` is the inverse."""
         inner = self.diffusion.saved()
         record = {
-            "diffusion": inner.record, "settings": to_json(self.settings), "classes": list(self.classes),
-            "seed": self.seed,
+            "diffusion": inner.record, "settings": to_json(self.settings), "seed": self.seed,
         }  # fmt: skip
         return Saved(record, prefixed("diffusion", inner.arrays) | self.whitening.to_arrays())
 
@@ -106,40 +103,50 @@ def load_spectra_model(saved: Saved) -> SpectraModel:
     record = saved.record
     return SpectraModel(
         Whitening.from_arrays(saved.arrays), load_model(Saved(record["diffusion"], saved.within("diffusion"))),
-        from_json(SpectraSettings, record["settings"]), tuple(record["classes"]), int(record["seed"]),
+        from_json(SpectraSettings, record["settings"]), int(record["seed"]),
     )  # fmt: skip
 
 
 def fit_spectra_model(
-    whitening: Whitening,
-    spectra: NDArray[np.float32],
-    settings: SpectraSettings,
-    runtime: Runtime,
-    *,
-    labels: NDArray[np.integer[Any]] | None = None,
-    classes: tuple[str, ...] = (),
+    whitening: Whitening, spectra: NDArray[np.float32], settings: SpectraSettings, runtime: Runtime
 ) -> SpectraModel:
     """Learn the density of (n, C) raw spectra.
 
     Args:
         whitening: fitted on them, see `trimmed`.
-        labels: (n,) classes 0..K-1 that the network is told, with their names in `classes`.
 
     Raises:
         SettingError: more components than bands in use.
         TrainingError: a loss that is not finite.
+    """
+    standard = whitening(spectra)[:, : depth_of(settings, whitening)]
+    return SpectraModel(whitening, fit_standard(standard, settings, runtime), settings, runtime.seed)
+
+
+def depth_of(settings: SpectraSettings, whitening: Whitening) -> int:
+    """How many components the network models.
+
+    Raises:
+        SettingError: more than there are.
     """
     n = min(COMPONENTS, whitening.n_used) if settings.components is None else settings.components
     if n > whitening.n_used:
         raise SettingError(
             f"{n} components of {whitening.n_used} bands in use: ask for {whitening.n_used} --components at most."
         )
-    data = torch.from_numpy(whitening(spectra)[:, :n, None].astype(np.float32))
-    made = train_diffusion(
-        data, pixel_spec(n, settings.width, n_classes=len(classes)), how(settings), runtime,
+    return n
+
+
+def fit_standard(
+    components: NDArray[np.float64], settings: SpectraSettings, runtime: Runtime, *,
+    labels: NDArray[np.integer[Any]] | None = None, n_classes: int = 0,
+) -> DiffusionModel:  # fmt: skip
+    """A denoiser of (n, P) components of unit variance, which may be told their (n,) classes."""
+    return train_diffusion(
+        torch.from_numpy(components[..., None].astype(np.float32)),
+        pixel_spec(components.shape[1], settings.width, n_classes=n_classes), how(settings), runtime,
         labels=None if labels is None else torch.from_numpy(labels), name="spectra", title="denoiser of spectra",
     )  # fmt: skip
-    return SpectraModel(whitening, made, settings, classes, runtime.seed)
 
 
 def trimmed(

@@ -17,37 +17,87 @@ from hyperseg.report.pictures import false_colour
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARK, USUAL, EXPECTED = "#d62728", "#9db8c9", "#1f5a7a"
-STRANGEST, BEND = 99.5, 0.4  # percentile at which the colours end, and how they are bent
+MARK, USUAL, EXPECTED, TRUTH = "#d62728", "#9db8c9", "#1f5a7a", "#35e0ff"
+TITLES = (
+    "The scene in false colour,\nits strangest pixels numbered",
+    "Diffusion model: bits per band,\nbright = unexpected",
+    "Control, Reed-Xiaoli: squared\ndistance to the mean, bright = far",
+)
+HIGH, TICKS = 3.4, (50, 90, 99, 100)  # inches of a panel's longer side; percentiles with a number at the colours
 
 
-def draw_map(scene: Scene, seen: Seen) -> bytes:
-    """A PNG: false colour with the strangest pixels marked, the map in bits per band, and Reed-Xiaoli's beside it."""
-    from matplotlib.colors import PowerNorm
+def draw_map(run: SpectraRun, scene: Scene, seen: Seen) -> bytes:
+    """A PNG: false colour with the strangest pixels marked, the map in bits per band, and Reed-Xiaoli's beside it.
 
+    Rows that run south to north and columns that run east to west are turned, so that north is up. What is known to be
+    strange is outlined. Both maps have colours that rise evenly up to the 90th percentile and with the logarithm above:
+    most pixels are usual, and few of the others far more so.
+    """
     rows, columns = seen.thin.shape[:2]
-    wide = max(2.4, min(4.6, 4.2 * columns / rows))
-    figure = blank(3 * wide + 1.6, wide * rows / columns + 0.7)
-    colour, model, control = figure.subplots(1, 3)
-    colour.imshow(false_colour(scene, step=seen.step))
-    colour.set_title("false colour, strangest pixels", fontsize=10)
+    scale = HIGH / max(rows, columns)
+    wide, high = max(columns * scale, 2.4), max(rows * scale, 1.6)
+    figure = blank(3 * wide + 3.0, high + 0.95)
+    panels = figure.subplots(1, 3)
+    panels[0].imshow(false_colour(scene, step=seen.step), interpolation="nearest")
     for i, pixel in enumerate(seen.top, start=1):
         x, y = pixel.column / seen.step, pixel.row / seen.step
-        colour.plot(x, y, "o", mfc="none", mec=MARK, ms=9, mew=1.4)
-        colour.annotate(str(i), (x, y), (5, 5), textcoords="offset points", color=MARK, fontsize=9, weight="bold")
-    for axes, values, title in (
-        (model, seen.thin[..., 0], "diffusion model, bits per band"),
-        (control, seen.thin[..., 1], "control: Reed-Xiaoli, squared distance"),
-    ):
-        known = values[np.isfinite(values)]
-        low, high = np.percentile(known, (1, STRANGEST)) if known.size else (0, 1)
-        scale = PowerNorm(BEND, low, max(high, low + 1e-6))  # most pixels are usual, and few of the others far more so
-        shown = axes.imshow(values, cmap="inferno", norm=scale, interpolation="nearest")
-        axes.set_title(title, fontsize=10)
-        figure.colorbar(shown, ax=axes, shrink=0.8, extend="max")
-    for axes in (colour, model, control):
-        axes.set_axis_off()
+        panels[0].plot(x, y, "o", mfc="none", mec=MARK, ms=9, mew=1.4)
+        panels[0].annotate(
+            str(i), (x, y), (6, 5), textcoords="offset points", color="white", fontsize=8, weight="bold",
+            bbox={"boxstyle": "round,pad=0.15", "fc": MARK, "ec": "none"},
+        )  # fmt: skip
+    for axes, values in zip(panels[1:], np.moveaxis(seen.thin, -1, 0), strict=True):
+        _coloured(axes, values)
+    for axes, title in zip(panels, TITLES, strict=True):
+        axes.set_title(title, fontsize=9.5, loc="left")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        if seen.outlined is not None and seen.outlined.any() and not seen.outlined.all():
+            axes.contour(seen.outlined, [0.5], colors=TRUTH, linewidths=0.9)
+        _north_up(axes, scene)
+    figure.supxlabel(_caption(run, scene, seen), fontsize=8.5, x=0.01, y=0.015, ha="left", va="bottom")
     return png(figure)
+
+
+def _coloured(axes: Axes, values: NDArray[np.float32]) -> None:
+    """A map whose colours rise evenly up to the 90th percentile, and with the logarithm above."""
+    from matplotlib.colors import FuncNorm
+
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return
+    places = np.percentile(known, TICKS)
+    median, width, most = places[0], max(places[1] - places[0], 1e-6), places[-1]
+    bent = FuncNorm(
+        (lambda v: np.arcsinh((v - median) / width), lambda c: median + width * np.sinh(c)),
+        float(np.percentile(known, 1)), float(max(most, median + 2 * width)),
+    )  # fmt: skip
+    shown = axes.imshow(values, cmap="inferno", norm=bent, interpolation="nearest")
+    axes.set_facecolor("#808080")  # pixels without data
+    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.85, ticks=list(places))
+    words = ("{:.3g}, half below", "{:.3g}, 90 % below", "{:.3g}, 99 % below", "{:.3g}, highest")
+    bar.ax.set_yticklabels([w.format(v) for w, v in zip(words, places, strict=True)], fontsize=8)
+    bar.ax.minorticks_off()
+
+
+def _north_up(axes: Axes, scene: Scene) -> None:
+    if scene.grid.affine is None:
+        return
+    east, _, _, _, south, _ = scene.grid.affine  # map units to the next column, and to the next row
+    if south > 0:
+        axes.invert_yaxis()
+    if east < 0:
+        axes.invert_xaxis()
+
+
+def _caption(run: SpectraRun, scene: Scene, seen: Seen) -> str:
+    of = "" if run.scene_name == scene.name else f" of {run.scene_name}"
+    trim = run.model.settings.trim
+    but = f" but for the strangest {100 * trim:g} %" if trim else ""
+    words = f"{scene.name}: learned from {run.learned}{of}{but}."
+    if seen.outlined is not None:
+        words += " Outlined: known to be strange."
+    return words
 
 
 def draw_spectra(run: SpectraRun, scene: Scene, seen: Seen) -> bytes:
@@ -67,7 +117,7 @@ def draw_spectra(run: SpectraRun, scene: Scene, seen: Seen) -> bytes:
             f"{i}: row {pixel.row}, column {pixel.column}, {pixel.bits:.2f} bits per band", fontsize=9, loc="left"
         )
         axes[1].fill_between(x, np.nan_to_num(surprise), color=MARK, alpha=0.75, linewidth=0)
-        axes[1].set_title("off what was expected, times usual", fontsize=9, loc="left")
+        axes[1].set_title("difference from the expected, in usual differences", fontsize=9, loc="left")
         tidy(axes[1])
     if top:
         grid[0, 0].legend(fontsize=7, frameon=False, ncols=3)

@@ -48,6 +48,7 @@ class Seen:
         thin: (H / step, W / step, 2) bits and distance, for pictures and quantiles.
         top: the strangest pixels, strangest first.
         truth: bits, distance and truth (1 strange, 0 not) of pixels that have one, window by window.
+        outlined: (H / step, W / step) bool, strange by the truth, for pictures; None without one.
         pixels: how many hold data.
     """
 
@@ -56,6 +57,7 @@ class Seen:
     top: list[Strange] = field(default_factory=list)
     truth: list[tuple[Float32, Float32, NDArray[np.int8]]] = field(default_factory=list)
     pixels: int = 0
+    outlined: NDArray[np.bool_] | None = None
 
 
 def score_scene(
@@ -76,6 +78,8 @@ def score_scene(
     rows, columns = scene.shape
     step = -(-max(rows, columns) // PICTURE_PX)
     seen = Seen(step, np.full((-(-rows // step), -(-columns // step), 2), np.nan, np.float32))
+    if truth is not None:
+        seen.outlined = truth[:: seen.step, :: seen.step] == 1
     windows, done = plan_windows(scene, halo_px=0, side=side), 0
     read = ((window, np.asarray(scene.cube[window.core_slices])) for window in windows)
     with closing(ahead(read)) as blocks:  # type: ignore[type-var]

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from hyperseg.core import DataFileError, SettingError
-from hyperseg.recipes.bench.data import PICTURES, Pictures, load_pictures
+from hyperseg.recipes.bench.data import PICTURES, Pictures, load_pictures, name_of
 from hyperseg.recipes.bench.data.cifar10 import CLASSES, FILE
 from hyperseg.recipes.bench.data.pictures import divided, scaled
 
@@ -78,7 +78,7 @@ def test_divisions_are_stratified_and_always_the_same() -> None:
 def test_a_smaller_problem(digits: Pictures) -> None:
     found = load_pictures("digits:size=4,classes=3+8,n=60")
     check(found)
-    assert found.name == "digits-2classes-4px-60"
+    assert found.name == name_of("digits:size=4,classes=3+8,n=60") == "digits-2classes-4px-60"
     assert found.classes == ("3", "8")
     assert found.x.shape == (60, 1, 4, 4)
     assert found.test_x.shape == (60, 1, 4, 4)
@@ -156,6 +156,21 @@ def test_kinds_of_images(mode: str, ending: str, levels: int | None, tmp_path: P
     assert found.test_labels is not None
     assert torch.bincount(found.test_labels).tolist() == [8, 8]
     assert found.x.std() > 0.2
+
+
+def test_some_of_a_set_are_of_all_its_classes(tmp_path: Path) -> None:
+    """The first hundred are held out for bits per dimension, the first 256 fitted to: files come class by class."""
+    for of in ("cats", "dogs"):
+        fill(tmp_path / of, 60)
+    found = load_pictures(str(tmp_path))
+    for labels in (found.labels, found.test_labels):
+        assert labels is not None
+        assert set(labels[:12].tolist()) == {0, 1}
+    images = load_pictures("cifar10", folder=archive(tmp_path / "c", 20, classes=CLASSES).parent)
+    assert images.labels is not None
+    assert len(set(images.labels[:30].tolist())) > 5
+    shade = (images.x[:, 0].mean((1, 2)) + 1) * 127.5
+    assert (shade - 20 * images.labels).abs().max() < 4  # labels go with their images
 
 
 def test_folders_called_train_and_test_divide_the_set(tmp_path: Path) -> None:

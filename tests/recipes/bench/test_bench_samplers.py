@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,15 +16,22 @@ import torch
 
 from hyperseg.core import DataFileError, RunError, SettingError
 from hyperseg.core.parts import Entry
+from hyperseg.core.runtime import Runtime
+from hyperseg.dpm import features
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.euler import EULER
 from hyperseg.dpm.samplers.sampler import Sampler
+from hyperseg.dpm.schedules import SCHEDULES
+from hyperseg.dpm.schedules.linear import LINEAR
 from hyperseg.recipes.bench import cells as making
 from hyperseg.recipes.bench import samplers as recipe
 from hyperseg.recipes.bench.data import Pictures
 from hyperseg.recipes.bench.folder import UNFINISHED
+from hyperseg.recipes.bench.plan import plan_cells
+from hyperseg.recipes.bench.preparing import features_of
 from hyperseg.recipes.bench.rows import read_rows
 from hyperseg.recipes.bench.samplers import bench_samplers
+from hyperseg.recipes.bench.settings import Asked, BenchSettings
 from hyperseg.recipes.run.folder import Interrupted
 
 TINY = {"steps": 3, "samples": 16, "feature_steps": 3}
@@ -43,7 +51,7 @@ def small_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def bench(out: str = "b", **more: Any) -> Any:
+def bench(out: str | None = "b", **more: Any) -> Any:
     given = {"samplers": (FIRST,), "nfes": (1, 3), "given": TINY, "quiet": True, "device": "cpu"}
     return bench_samplers(out=out, **(given | more))
 
@@ -100,6 +108,21 @@ def test_a_finished_benchmark_takes_more_cells() -> None:
     assert [r.fd for r in plain(other.rows)] == [r.fd for r in plain(before.rows)]
 
 
+def test_the_usual_folder_has_the_name_of_the_data() -> None:
+    done = bench(None, data="digits:size=4,classes=2", nfes=(1,))
+    assert done.root == Path("runs/samplers-digits-2classes-4px")
+
+
+def test_what_is_for_distilled_networks_is_made_where_it_is_named(planted: Callable[[Sampler], None]) -> None:
+    planted(replace(EULER, name="of-students", distilled=True))
+    asked = Asked((), (1,))
+    planned = plan_cells(asked, SCHEDULES["linear"], speedups={})
+    assert "of-students" not in {cell.method for cell in planned.cells}
+    assert any("of-students" in line and "distilled" in line for line in planned.left_out)
+    named = plan_cells(replace(asked, methods=("of-students",)), SCHEDULES["linear"], speedups={})
+    assert [cell.method for cell in named.cells if cell.kind == "sampler"] == ["of-students"]
+
+
 def test_every_row_counts_its_calls_and_starts_from_the_same_noise(planted: Callable[[Sampler], None]) -> None:
     """A sampler under another name makes the same samples: nothing but the method differs between rows."""
     planted(replace(EULER, name="twin-of-it"))
@@ -120,13 +143,77 @@ def test_every_row_counts_its_calls_and_starts_from_the_same_noise(planted: Call
         ({"nfes": (0,)}, "whole numbers from 1"),
         ({"minutes": 1.0}, "leave out --train-steps"),
         ({"resume": True, "overwrite": True}, "give one of them"),
-        ({"given": {**TINY, "model": "nowhere"}}, "nowhere/?.*holds no diffusion model|nowhere: holds no"),
+        ({"given": {"samples": 16, "model": "nowhere"}}, "nowhere/?.*holds no diffusion model|nowhere: holds no"),
     ],
 )
 def test_refused_before_anything_is_written(more: dict[str, Any], words: str) -> None:
     with pytest.raises((SettingError, RunError), match=words):
         bench(**more)
     assert not Path("b").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"model": "b", "objective": "eps"}, "--objective is of a training, and --model"),
+        ({"model": "b", "schedule": "linear"}, "--schedule is of a training"),
+        ({"model": "b", "steps": 5}, "--train-steps is of a training"),
+        ({"inception": "b", "feature_steps": 5}, "--feature-steps is of a training, and --inception"),
+    ],
+)
+def test_no_setting_is_taken_and_ignored(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=words):
+        bench("other", given=given)
+
+
+def test_wrong_weights_of_inception_cost_nothing_that_is_there() -> None:
+    bench()
+    before = Path("b/cells.jsonl").read_bytes()
+    torch.save({"weight": torch.zeros(2)}, "other.pt")
+    with pytest.raises(DataFileError, match=r"arrays of .* lack"):
+        bench(overwrite=True, given={"inception": "other.pt", "samples": 16})
+    assert Path("b/cells.jsonl").read_bytes() == before
+
+
+def test_features_of_inception_are_worked_out_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(features, "inception_features", lambda file, device="cpu": asked.append(device))
+    features_of(BenchSettings(inception="w.pt"), blobs("blobs"), Runtime(0, "cuda:1"))
+    assert asked == ["cuda:1"]
+
+
+def test_a_benchmark_with_a_given_model_goes_on_without_it() -> None:
+    bench("given")
+    with_it = {"model": "given", "samples": 16, "feature_steps": 3}
+    before = bench(given=with_it, nfes=(1,))
+    shutil.rmtree("given")
+    after = bench(resume=True, given={}, nfes=(1, 3))
+    assert set(plain(before.rows)) < set(plain(after.rows))
+
+
+def test_rows_of_two_devices_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same seed gives other noise there, so that rows would not start from the same."""
+    bench(nfes=(1,))
+    told = json.loads(Path("b/bench.json").read_text())
+    assert told["network"]["predicts"] == "v"
+    Path("b/bench.json").write_text(json.dumps(told | {"device": "cuda:0"}))
+    with pytest.raises(RunError, match=r"begun on cuda, .* --device cuda"):
+        bench(resume=True, given={})
+
+
+def test_a_benchmark_inside_its_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(SettingError, match="lies in the folder of the data"):
+        bench("photos/bench", data="photos")
+
+
+def test_steps_are_chosen_for_the_variance_that_they_are_chosen_by() -> None:
+    def chosen(*names: str) -> set[str]:
+        cells = plan_cells(Asked(names, (4,)), LINEAR, speedups={}).cells
+        return {cell.method for cell in cells if cell.kind == "chosen"}
+
+    assert chosen("ddpm-large") == set()
+    assert chosen("ddpm-large", "ddpm") == {"ddpm"}
 
 
 def test_calls_below_a_samplers_least(planted: Callable[[Sampler], None]) -> None:

@@ -8,7 +8,7 @@ from hyperseg.core import LabelError, SettingError
 from hyperseg.dpm.denoise import Prediction, per_sample
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.schedules.edm import EDM
-from hyperseg.recipes.spectra.generation.generate import Rest
+from hyperseg.recipes.spectra.generation.frames import fit_frames
 from hyperseg.recipes.spectra.generation.halves import halve
 from hyperseg.recipes.spectra.generation.patches import cut_patches
 from hyperseg.recipes.spectra.generation.quality import judged
@@ -40,14 +40,31 @@ def test_samples_have_the_distribution_of_their_class():
     np.testing.assert_array_equal(draw_samples(Known(), sampler, labels, (3, 1), steps=40, seed=0), made)
 
 
-def test_the_rest_has_mean_and_spread_of_its_class():
+def test_components_are_standard_in_the_frame_of_their_class():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 4000)
-    real = rng.normal(size=(4000, 5)) * (1 + labels[:, None]) + 3 * labels[:, None]
-    drawn = Rest.of(real, labels).draw(labels, seed=1)
+    mixing = np.eye(5) + 0.1 * rng.normal(size=(2, 5, 5))
+    real = np.einsum("nij,nj->ni", mixing[labels], rng.normal(size=(4000, 5))) + 3 * labels[:, None]
+    frames = fit_frames(real, labels)
+    standard = frames.inside(real, labels)
     for k in (0, 1):
-        np.testing.assert_allclose(drawn[labels == k].mean(0), 3 * k, atol=0.2)
-        np.testing.assert_allclose(drawn[labels == k].std(0), 1 + k, atol=0.1)
+        np.testing.assert_allclose(standard[labels == k].mean(0), 0, atol=1e-9)
+        np.testing.assert_allclose(np.cov(standard[labels == k].T), np.eye(5), atol=0.1)
+    np.testing.assert_allclose(frames.outside(standard, labels), real, atol=1e-9)
+    # the first components stand for themselves, so that a network may model them and a Gaussian all others
+    np.testing.assert_allclose(fit_frames(real[:, :2], labels).inside(real[:, :2], labels), standard[:, :2], atol=1e-4)
+    patches = real[:200].reshape(10, 4, 5, 5)
+    np.testing.assert_allclose(frames.inside(patches, labels[:10])[3, 2, 1], np.linalg.solve(
+        frames.root[labels[3]], patches[3, 2, 1] - frames.mean[labels[3]]
+    ))  # fmt: skip
+
+
+def test_a_class_of_few_pixels_takes_the_shape_that_all_share():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], (3000, 2))
+    real = rng.normal(size=(3002, 3)) * [1.0, 2.0, 3.0] + 5 * labels[:, None]
+    covariance = fit_frames(real, labels).root[1] @ fit_frames(real, labels).root[1].T
+    np.testing.assert_allclose(np.diag(covariance) * 22 / 20, [1, 4, 9], rtol=0.35)
 
 
 def test_real_samples_in_place_of_generated_ones_reach_floor_and_ceiling():

@@ -9,8 +9,8 @@ from scipy.stats import multivariate_normal
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Prediction, per_sample
-from hyperseg.metrics.detection import auroc
-from hyperseg.recipes.spectra.surprise import beyond_gaussian, make_levels
+from hyperseg.dpm.likelihood.surprise import beyond_gaussian, make_levels
+from hyperseg.metrics.detection import auroc, detection_rate
 from hyperseg.recipes.spectra.whitening import Whitening, fit_whitening, reed_xiaoli
 
 
@@ -104,3 +104,12 @@ def test_auroc_is_the_share_of_pairs_in_order():
     pairs = scores[strange][:, None] - scores[~strange]
     assert auroc(scores, strange) == pytest.approx((pairs > 0).mean() + (pairs == 0).mean() / 2)
     assert math.isnan(auroc([1.0, 2.0], [True, True]))
+
+
+def test_detection_rate_is_the_share_above_the_allowed_false_alarms():
+    ordinary, strange = np.arange(1000.0), np.array([998.5, 999.0, 999.5, 3.0])
+    scores, truth = np.concatenate([ordinary, strange]), np.repeat([False, True], (1000, 4))
+    assert detection_rate(scores, truth, false_alarms=1e-3) == 0.75  # one ordinary sample, 999, may pass
+    assert detection_rate(scores, truth, false_alarms=1e-4) == 0.25  # none may
+    assert detection_rate(scores, truth, false_alarms=1.0) == 1.0
+    assert math.isnan(detection_rate([1.0], [True]))

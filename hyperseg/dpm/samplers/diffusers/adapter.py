@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled
+from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled, check_generators
 from hyperseg.dpm.grid import Grid
 from hyperseg.dpm.samplers.sampler import REMEDY, Sample
 
@@ -90,6 +90,7 @@ def from_diffusers(
         return (1 + sigma**2) ** -0.5 if scaled else 1.0
 
     def sample(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> Sampled:
+        check_generators(x, generator)
         make, call, levels = partial(scheduler_class(name), **options), Counted(denoise), grid.sigmas.tolist()
         noise = {"generator": generator if isinstance(generator, torch.Generator) else list(generator)} if noisy else {}
         to_zero = finish and levels[-1] == 0

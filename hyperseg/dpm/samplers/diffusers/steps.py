@@ -27,11 +27,11 @@ PNDM = Sampler(
 )  # fmt: skip
 LCM = Sampler(
     "lcm", from_diffusers("LCMScheduler", by_schedule, scaled=True, noisy=True), family=DISTILLED,
-    source="Luo et al., 2023, for networks distilled to consistency", spacing="trailing", on_steps=True,
-    package=PACKAGE,
+    source="Luo et al., 2023", spacing="trailing", on_steps=True,
+    distilled=True, package=PACKAGE,
 )  # fmt: skip
 TCD = Sampler(
     "tcd", from_diffusers("TCDScheduler", by_schedule, scaled=True, noisy=True), family=DISTILLED,
-    source="Zheng et al., 2024, for networks distilled to consistency", spacing="trailing", on_steps=True,
-    package=PACKAGE,
+    source="Zheng et al., 2024", spacing="trailing", on_steps=True,
+    distilled=True, package=PACKAGE,
 )  # fmt: skip

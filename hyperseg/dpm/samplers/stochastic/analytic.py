@@ -11,7 +11,6 @@ that is not quite right too (Bao et al., ICML 2022, theorem 4.1).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -20,20 +19,11 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Prediction, noise_like
 from hyperseg.dpm.grid import Grid
+from hyperseg.dpm.jump import Jump, jumps, optimal_variance
 from hyperseg.dpm.samplers.sampler import Sample, Sampler
-from hyperseg.dpm.samplers.stochastic.jump import Free, Jump, ancestral, jumps, nothing, posterior
+from hyperseg.dpm.samplers.stochastic.ancestral import Free, ancestral, nothing, posterior
 
 PROBES, BATCH = 256, 64
-
-
-def optimal_variance(now: float, then: float, free: float, gamma: Tensor | float) -> Tensor | float:
-    """Variance of the best normal step from level `now` to `then`, where 1 - gamma is what is not known of the noise.
-
-    Args:
-        free: what the process has given x0, see `hyperseg.dpm.samplers.stochastic.jump.ancestral`.
-        gamma: mean square of the predicted noise; a number, or (B, C, *S).
-    """
-    return free + (now - math.sqrt(then**2 - free)) ** 2 * (1 - gamma)
 
 
 def analytic(gammas: Mapping[float, float], free: Free) -> Sample:
@@ -48,7 +38,7 @@ def analytic(gammas: Mapping[float, float], free: Free) -> Sample:
             raise SettingError(
                 f"this sampler was fitted for other noise levels than {jump.now:.6g}: fit it again for this grid."
             )
-        return optimal_variance(jump.now, jump.then, free(jump), gammas[jump.now])
+        return optimal_variance(jump, free(jump), 1 - gammas[jump.now])
 
     return ancestral(free, total)
 
@@ -92,7 +82,7 @@ def best_variances(denoise: Denoise, data: Tensor, grid: Grid, generator: Genera
     one = generator if isinstance(generator, torch.Generator) else generator[0]
     gammas = estimate_gammas(denoise, data, grid, one)
     steps = [jump for jump in jumps(grid) if jump.now > 0]
-    found = [float(optimal_variance(j.now, j.then, posterior(j), gammas[j.now])) for j in steps]
+    found = [float(optimal_variance(j, j.posterior, 1 - gammas[j.now])) for j in steps]
     return torch.tensor(found, dtype=grid.sigmas.dtype, device=grid.sigmas.device)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled, noise_like
 from hyperseg.dpm.grid import Grid
+from hyperseg.dpm.samplers.heun import heun_step
 from hyperseg.dpm.samplers.sampler import Sampler
 
 MOST = math.sqrt(2) - 1  # no step adds more noise than there is already
@@ -52,15 +53,6 @@ def churned(
         name, sample, "training-free sampling: solvers", "Karras et al., NeurIPS 2022", calls=2, saved=1,
         spacing="karras",
     )  # fmt: skip
-
-
-def heun_step(call: Counted, x: Tensor, now: float, then: float) -> Tensor:
-    """From level `now` to `then` along the probability-flow equation: 2 calls, 1 where `then` is 0."""
-    slope = (x - call(x, now).x0) / now
-    there = x + (then - now) * slope
-    if then == 0:
-        return there
-    return x + (then - now) / 2 * (slope + (there - call(there, then).x0) / then)
 
 
 EDM_CHURN = churned("edm-churn")

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Prediction
+from hyperseg.dpm.jump import Jump
 from hyperseg.dpm.samplers.sampler import Sample, Sampler
-from hyperseg.dpm.samplers.stochastic.jump import Jump, ancestral
+from hyperseg.dpm.samplers.stochastic.ancestral import ancestral
 
 
 def ddim(eta: float) -> Sample:

@@ -8,16 +8,10 @@ Differs: between any two noise levels, not only neighbouring steps; beta is then
 from __future__ import annotations
 
 from hyperseg.dpm.samplers.sampler import Sampler
-from hyperseg.dpm.samplers.stochastic.jump import ancestral, posterior
+from hyperseg.dpm.samplers.stochastic.ancestral import ddpm_with
 
 FAMILY = "ancestral sampling"
 SOURCE = "Ho et al., NeurIPS 2020"
 
-DDPM = Sampler(
-    "ddpm", ancestral(posterior, lambda jump, x, said: jump.posterior), FAMILY, SOURCE, spacing="trailing",
-    variance="small",
-)  # fmt: skip
-DDPM_LARGE = Sampler(
-    "ddpm-large", ancestral(posterior, lambda jump, x, said: jump.forward), FAMILY, SOURCE, spacing="trailing",
-    variance="large",
-)  # fmt: skip
+DDPM = Sampler("ddpm", ddpm_with("small"), FAMILY, SOURCE, spacing="trailing", variance="small")
+DDPM_LARGE = Sampler("ddpm-large", ddpm_with("large"), FAMILY, SOURCE, spacing="trailing", variance="large")

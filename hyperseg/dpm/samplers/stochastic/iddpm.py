@@ -6,28 +6,10 @@ exp(u log beta + (1 - u) log btilde) with u between 0 and 1.
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Prediction
 from hyperseg.dpm.samplers.sampler import Sampler
-from hyperseg.dpm.samplers.stochastic.jump import Jump, ancestral, posterior
-
-
-def learnt(jump: Jump, x: Tensor, said: Prediction) -> Tensor:
-    """(B, C, *S) variance of a step between its bounds; see `hyperseg.dpm.samplers.stochastic.jump.Total`.
-
-    Raises:
-        SettingError: the network says no share.
-    """
-    if said.share is None:
-        raise SettingError(
-            "the network says nothing of the variance of a step: train it with a learnt one (extra 'share')."
-        )
-    return jump.posterior * (jump.forward / jump.posterior) ** said.share
-
+from hyperseg.dpm.samplers.stochastic.ancestral import ddpm_with
 
 IDDPM = Sampler(
-    "iddpm", ancestral(posterior, learnt), "training schedule: noise scale", "Nichol & Dhariwal, ICML 2021",
-    spacing="trailing", needs="share", variance="share",
+    "iddpm", ddpm_with("share"), "training schedule: noise scale", "Nichol & Dhariwal, ICML 2021", spacing="trailing",
+    needs="share", variance="share",
 )  # fmt: skip

@@ -20,8 +20,8 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled, noise_like, per_sample
 from hyperseg.dpm.grid import Grid
+from hyperseg.dpm.jump import Jump, jumps
 from hyperseg.dpm.samplers.sampler import Sampler
-from hyperseg.dpm.samplers.stochastic.jump import Jump, jumps
 
 RATIO_KEPT, RATIO_SCALED = 0.16, 0.01  # where the data keep their scale (VE), and where not (VP, sub-VP)
 MOST = 1.5

@@ -18,8 +18,8 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled, noise_like
 from hyperseg.dpm.grid import Grid
+from hyperseg.dpm.samplers.heun import heun_step
 from hyperseg.dpm.samplers.sampler import Sampler
-from hyperseg.dpm.samplers.stochastic.churn import heun_step
 
 RHO = 7.0  # levels on the way down again are even in sigma^(1/rho)
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Sampled, noise_like
 from hyperseg.dpm.grid import Grid
+from hyperseg.dpm.jump import jumps
 from hyperseg.dpm.samplers.sampler import Sampler
-from hyperseg.dpm.samplers.stochastic.jump import jumps
 
 
 def reverse_sde(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) -> Sampled:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
 from hyperseg.core.words import one_line
-from hyperseg.recipes.bench.data.pictures import Choice, Pictures, pictures, scaled
+from hyperseg.recipes.bench.data.pictures import Choice, Pictures, mixed, pictures, scaled
 
 NAME, FILE = "cifar10", "cifar10_jpeg.tar.xz"
 PLACES = ("", "cifar10", "natural/cifar10")  # below the folder that is named
@@ -41,7 +41,7 @@ def load_cifar10(folder: Path | None, choice: Choice) -> Pictures:
     file = _found(folder)
     wanted = choice.pick(NAME, CLASSES) if choice.classes else CLASSES
     held = _members(file)
-    parts = [_decoded(file, held, part, wanted, choice.n) for part in ("train", "test")]
+    parts = [mixed(*_decoded(file, held, part, wanted, choice.n)) for part in ("train", "test")]
     return pictures(NAME, *parts, classes=CLASSES, note=NOTE, levels=LEVELS)
 
 

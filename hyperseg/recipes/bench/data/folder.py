@@ -13,7 +13,7 @@ from hyperseg.core.words import clean_name, counted, listed, some
 from hyperseg.io.cases.decode import decode_image, shape_of
 from hyperseg.io.cases.names import PICTURES as ENDINGS
 from hyperseg.io.cases.names import ending_of
-from hyperseg.recipes.bench.data.pictures import FEWEST, FEWEST_TEST, Pictures, by, divided, pictures, scaled
+from hyperseg.recipes.bench.data.pictures import FEWEST, FEWEST_TEST, Pictures, by, divided, mixed, pictures, scaled
 
 TRAIN, TEST = ("train", "training"), ("test", "val", "validation")
 SHARE = 0.2  # of the images, to test with
@@ -58,9 +58,13 @@ def load_folder(folder: Path) -> Pictures:
     size = f"{by(x.shape[2:])} pixels, {counted(x.shape[1], 'channel')}"
     note = f"{len(first)} images to learn from and {len(second)} to test, {size}, {told}."
     x = _scaled(x, levels, first)
-    parts = [(x[index], labels[index] if several else None) for index in (first, second)]
-    name = clean_name(folder.resolve().name).replace(" ", "-") or "images"
-    return pictures(name, *parts, classes=tuple(names) if several else (), note=note, levels=levels)
+    parts = [mixed(x[index], labels[index] if several else None) for index in (first, second)]
+    return pictures(folder_name(folder), *parts, classes=tuple(names) if several else (), note=note, levels=levels)
+
+
+def folder_name(folder: Path) -> str:
+    """What the set of a folder is called."""
+    return clean_name(folder.resolve().name).replace(" ", "-") or "images"
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -52,6 +52,20 @@ def load_pictures(name_or_dir: str, *, folder: Path | None = None) -> Pictures:
     return found.subset(choice)
 
 
+def name_of(name_or_dir: str) -> str:
+    """The name that `load_pictures` gives what it loads, without loading it.
+
+    Raises:
+        SettingError: a choice that is not understood.
+    """
+    name, choice = _parsed(name_or_dir)
+    if name in PICTURES:
+        return choice.name_of(name)
+    from hyperseg.recipes.bench.data.folder import folder_name
+
+    return choice.name_of(folder_name(Path(name)))
+
+
 def _parsed(text: str) -> tuple[str, Choice]:
     name, colon, rest = text.rpartition(":")
     if not colon or os.path.exists(text) or "=" not in rest:

@@ -28,6 +28,12 @@ class Choice:
     classes: str = option("", "The first so many classes, or names with + between; all where nothing is said.")
     n: int = option(0, "Training samples, the same share of every class, and no more of test; 0 for all.", low=0)
 
+    def name_of(self, name: str) -> str:
+        """What of the set `name` is taken, as it stands in tables and in names of folders."""
+        classes = int(self.classes) if self.classes.isdecimal() else len(self.classes.split("+"))
+        parts = (f"{classes}classes" if self.classes else "", f"{self.size}px" if self.size else "", str(self.n or ""))
+        return "-".join(filter(None, (name, *parts)))
+
     def pick(self, name: str, known: tuple[str, ...]) -> tuple[str, ...]:
         """The classes that are meant, among those of the set `name`.
 
@@ -92,7 +98,7 @@ class Pictures:
             found = _smaller(found, choice.size)
         if choice.n:
             found = _fewer(found, choice.n)
-        return found
+        return replace(found, name=choice.name_of(self.name))
 
 
 def pictures(
@@ -133,6 +139,16 @@ def scaled(values: NDArray[Any], levels: int) -> NDArray[np.float32]:
     return found
 
 
+def mixed(samples: NDArray[Any], labels: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Samples and their labels in an order of chance, always the same.
+
+    Files and pixels often come class by class, and where some are enough the first ones are taken: held-out samples
+    whose bits are told, training samples that a sampler is fitted to, pictures that are shown.
+    """
+    order = np.random.default_rng(SEED).permutation(len(samples))
+    return samples[order], None if labels is None else labels[order]
+
+
 def divided(labels: NDArray[Any], n_test: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices to learn from and to test with: the same share of every class, always the same ones.
 
@@ -159,8 +175,8 @@ def _of_classes(of: Pictures, wanted: tuple[str, ...]) -> Pictures:
     places[[of.classes.index(name) for name in wanted]] = torch.arange(len(wanted))
     new, test = places[of.labels], places[of.test_labels]
     return replace(
-        of, name=f"{of.name}-{len(wanted)}classes", x=of.x[new >= 0], labels=new[new >= 0], test_x=of.test_x[test >= 0],
-        test_labels=test[test >= 0], classes=wanted, note=f"{of.note} Only {listed(wanted)}.",
+        of, x=of.x[new >= 0], labels=new[new >= 0], test_x=of.test_x[test >= 0], test_labels=test[test >= 0],
+        classes=wanted, note=f"{of.note} Only {listed(wanted)}.",
     )  # fmt: skip
 
 
@@ -181,7 +197,7 @@ def _smaller(of: Pictures, size: int) -> Pictures:
         return ((x + 1) * half).round() / half - 1  # what a smaller file of the same kind would hold
 
     note = f"{of.note} Averaged to {by((size,) * len(shape))} pixels."
-    return replace(of, name=f"{of.name}-{size}px", x=mean(of.x), test_x=mean(of.test_x), note=note)
+    return replace(of, x=mean(of.x), test_x=mean(of.test_x), note=note)
 
 
 def _fewer(of: Pictures, n: int) -> Pictures:
@@ -197,9 +213,7 @@ def _fewer(of: Pictures, n: int) -> Pictures:
 
     (x, labels), (test_x, test_labels) = some(of.x, of.labels), some(of.test_x, of.test_labels)
     note = f"{of.note} {n} training samples."
-    return replace(
-        of, name=f"{of.name}-{n}", x=x, labels=labels, test_x=test_x, test_labels=test_labels, note=note
-    )  # fmt: skip
+    return replace(of, x=x, labels=labels, test_x=test_x, test_labels=test_labels, note=note)
 
 
 def by(shape: tuple[int, ...]) -> str:

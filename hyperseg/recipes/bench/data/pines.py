@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene
-from hyperseg.recipes.bench.data.pictures import SEED, Choice, Pictures, pictures
+from hyperseg.recipes.bench.data.pictures import SEED, Choice, Pictures, mixed, pictures
 
 SCENE, SPECTRA = "indian-pines", "indian-pines-spectra"
 PLACE = "hsi/indian_pines"  # below HYPERSEG_DATA
@@ -83,7 +83,7 @@ def _divided(name: str, scene: Scene, samples: NDArray[Any], train: Mask, test: 
     number = np.full(scene.n_classes, -1)
     number[here] = np.arange(len(here))
     masks = [mask & np.isin(scene.labels, here) for mask in (train, test)]
-    parts = [(np.ascontiguousarray(samples[mask]), number[scene.labels[mask]]) for mask in masks]
+    parts = [mixed(samples[mask], number[scene.labels[mask]]) for mask in masks]
     untested = [scene.classes[k] for k in here if not (scene.labels[test] == k).any()]
     more = f" Not among the test pixels: {', '.join(untested)}." if untested else ""
     return pictures(name, *parts, classes=tuple(scene.classes[k] for k in here), note=note + more)

@@ -88,11 +88,11 @@ def lead_of(found: Mapping[str, Any]) -> tuple[str, ...]:
         f"({nll['flow_calls']} calls, {nll['n']} samples)."
     )  # fmt: skip
     return (
-        f"{found['data']['note']} One network for all rows, the same starting noise in each; "
-        f"{found['samples']} samples a row against {found['data']['n_train']} of training.",
+        f"{found['data']['note']} One network for all rows but those of methods that train one of their own, the same "
+        f"starting noise in each; {found['samples']} samples a row against {found['data']['n_train']} of training.",
         f"{features['distance']} and {features['score']} are in these features: {features['note']} Held-out real data "
-        f"have {features['distance']} {floor['fd']:.2f}, precision {floor['precision']:.3f} and recall "
-        f"{floor['recall']:.3f}.{flow}",
+        f"({found['data']['n_test']} samples) have {features['distance']} {floor['fd']:.2f}, precision "
+        f"{floor['precision']:.3f} and recall {floor['recall']:.3f}.{flow}",
     )
 
 
@@ -136,7 +136,8 @@ def _samples(png: bytes) -> Section:
 
 
 def _made(found: Mapping[str, Any]) -> Section:
-    rows = [(name, str(value)) for name, value in found["settings"].items() if value != ""]
+    rows = [(name, str(value)) for name, value in found["settings"].items() if value not in ("", None)]
+    rows += [(f"network, {name}", str(value)) for name, value in found["network"].items()]
     rows += [(name, str(value)) for name, value in found["versions"].items()]
     rows += [(f"{name}, time", duration(seconds)) for name, seconds in found["seconds"].items()]
     facts = Table("Settings, versions and times; all of it is in bench.json.", (), tuple(rows))

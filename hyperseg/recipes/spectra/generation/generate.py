@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from hyperseg.engine import choose_device
 from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.targets import check_targets
 from hyperseg.recipes.run.blas import one_blas_thread
+from hyperseg.recipes.spectra.generation.frames import fit_frames
 from hyperseg.recipes.spectra.generation.halves import Halves, halve
 from hyperseg.recipes.spectra.generation.patches import cut_patches, fit_patches
 from hyperseg.recipes.spectra.generation.pictures import draw_generated, draw_patches
 from hyperseg.recipes.spectra.generation.quality import judged
 from hyperseg.recipes.spectra.generation.sampling import draw_samples
-from hyperseg.recipes.spectra.model import SpectraModel, fit_spectra_model
+from hyperseg.recipes.spectra.model import depth_of, fit_standard
 from hyperseg.recipes.spectra.pixels import spectra_at
 from hyperseg.recipes.spectra.settings import SpectraSettings
 from hyperseg.recipes.spectra.whitening import Whitening, fit_whitening
@@ -45,24 +46,6 @@ class Generated:
 
     root: Path
     scores: Mapping[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Rest:
-    """What components that the network does not model are like, class by class: (K, R) mean and spread."""
-
-    mean: Float64
-    spread: Float64
-
-    @classmethod
-    def of(cls, components: Float64, labels: NDArray[np.int64]) -> Rest:
-        own = [components[labels == k] for k in range(int(labels.max()) + 1)]
-        return cls(np.stack([c.mean(0) for c in own]), np.stack([c.std(0) for c in own]))
-
-    def draw(self, labels: NDArray[np.int64], seed: int) -> Float64:
-        """(n, R) Gaussian components for (n,) classes."""
-        noise = np.random.default_rng(seed).normal(size=(len(labels), self.mean.shape[1]))
-        return self.mean[labels] + self.spread[labels] * noise
 
 
 @one_blas_thread()
@@ -116,63 +99,66 @@ def _spectra(
     scene: Scene, halves: Halves, settings: SpectraSettings, runtime: Runtime, n: int, patch: int, pictures: bool
 ) -> Made:
     train, test = (spectra_at(scene, places) for places in (halves.train, halves.test))
-    whitening = fit_whitening(train, good_bands=scene.good_bands)
-    model = fit_spectra_model(whitening, train, settings, runtime, labels=halves.train_labels, classes=halves.classes)
+    whitening, told = fit_whitening(train, good_bands=scene.good_bands), halves.train_labels
     real, held = whitening(train), whitening(test)
-    rest = Rest.of(real[:, model.n_components :], halves.train_labels)
-    twins = _new(model, rest, halves.train_labels, runtime)
+    frames, depth = fit_frames(real, told), depth_of(settings, whitening)
+    standard = frames.inside(real, told)[:, :depth]
+    model = fit_standard(standard, settings, runtime, labels=told, n_classes=len(halves.classes))
+
+    def new(labels: NDArray[np.int64], seed: int) -> Float64:
+        """(n, C') components; those that the network does not model are a Gaussian's, given the others."""
+        made = np.random.default_rng(seed).normal(size=(len(labels), whitening.n_used))
+        made[:, :depth] = draw_samples(
+            model, SAMPLERS[SAMPLERS.default], labels, (depth, 1), steps=STEPS, seed=seed, quiet=runtime.quiet
+        )[..., 0]
+        return frames.outside(made, labels)
+
     first = slice(0, min(JUDGED, whitening.n_used))
+    plain = frames.outside(np.random.default_rng(runtime.seed).normal(size=real.shape), told)
     scores = judged(
-        twins[:, first], halves.train_labels, real[:, first], halves.train_labels, held[:, first], halves.test_labels,
-        seed=runtime.seed,
+        new(told, runtime.seed)[:, first], told, real[:, first], told, held[:, first], halves.test_labels,
+        seed=runtime.seed, control=plain[:, first],
     )  # fmt: skip
     labels = np.repeat(np.arange(len(halves.classes)), n)
-    made = whitening.restore(_new(model, rest, labels, replace(runtime, seed=runtime.seed + 1)))
+    made = whitening.restore(new(labels, runtime.seed + 1))
     picture = draw_generated(scene, halves, made, labels, test) if pictures else b""
-    return made, labels, scores | {"components": model.n_components}, picture
-
-
-def _new(model: SpectraModel, rest: Rest, labels: NDArray[np.int64], runtime: Runtime) -> Float64:
-    """(n, C') whitened components of new spectra of (n,) classes."""
-    sampler = SAMPLERS[SAMPLERS.default]
-    drawn = draw_samples(
-        model.diffusion, sampler, labels, (model.n_components, 1), steps=STEPS, seed=runtime.seed, quiet=runtime.quiet
-    )
-    return np.concatenate([drawn[..., 0], rest.draw(labels, runtime.seed)], 1)
+    return made, labels, scores | {"components": depth}, picture
 
 
 def _patches(
     scene: Scene, halves: Halves, settings: SpectraSettings, runtime: Runtime, n: int, patch: int, pictures: bool
 ) -> Made:
-    whitening = fit_whitening(spectra_at(scene, halves.train), good_bands=scene.good_bands)
-    depth = min(JUDGED if settings.components is None else settings.components, whitening.n_used)
+    centres, told = spectra_at(scene, halves.train), halves.train_labels
+    whitening = fit_whitening(centres, good_bands=scene.good_bands)
+    depth = depth_of(settings, whitening)
+    frames = fit_frames(whitening(centres)[:, :depth], told)
     real, held = (_cubes(scene, places, patch, whitening, depth) for places in (halves.train, halves.test))
-    model = fit_patches(real, halves.train_labels, settings, runtime, n_classes=len(halves.classes))
-    sampler = SAMPLERS[SAMPLERS.default]
+    model = fit_patches(_channels(frames.inside(real, told)), told, settings, runtime, n_classes=len(halves.classes))
 
     def new(labels: NDArray[np.int64], seed: int) -> Float64:
-        return draw_samples(model, sampler, labels, real.shape[1:], steps=STEPS, seed=seed, quiet=runtime.quiet)
+        shape, sampler = (1, depth, patch, patch), SAMPLERS[SAMPLERS.default]
+        made = draw_samples(model, sampler, labels, shape, steps=STEPS, seed=seed, quiet=runtime.quiet)
+        return frames.outside(np.ascontiguousarray(np.moveaxis(made[:, 0], 1, -1)), labels)
 
     # as many as are judged: patches take longer than pixels
     few = np.sort(np.random.default_rng(runtime.seed).choice(len(real), min(len(real), 10 * n), replace=False))
-    twins, (axes, middle) = new(halves.train_labels[few], runtime.seed), _axes(real)
+    twins, (axes, middle) = new(told[few], runtime.seed), _axes(real)
     flat = [(x.reshape(len(x), -1) - middle) @ axes for x in (twins, real[few], held)]
-    scores = judged(
-        flat[0], halves.train_labels[few], flat[1], halves.train_labels[few], flat[2], halves.test_labels,
-        seed=runtime.seed,
-    )  # fmt: skip
+    scores = judged(flat[0], told[few], flat[1], told[few], flat[2], halves.test_labels, seed=runtime.seed)
     labels = np.repeat(np.arange(len(halves.classes)), n)
     made = _restored(new(labels, runtime.seed + 1), whitening)
-    shown = _restored(held, whitening)
-    picture = draw_patches(scene, halves, made, labels, shown) if pictures else b""
+    picture = draw_patches(scene, halves, made, labels, _restored(held, whitening)) if pictures else b""
     return np.moveaxis(made, -1, 1), labels, scores | {"components": depth, "patch": patch}, picture
 
 
 def _cubes(scene: Scene, places: NDArray[np.int64], patch: int, whitening: Whitening, depth: int) -> Float64:
-    """(n, 1, depth, h, w) leading components of patches."""
-    return np.stack([
-        np.moveaxis(whitening(cut)[..., :depth], -1, 0)[None] for cut in cut_patches(scene, places, patch)
-    ])  # fmt: skip
+    """(n, h, w, depth) leading components of patches."""
+    return np.stack([whitening(cut)[..., :depth] for cut in cut_patches(scene, places, patch)])
+
+
+def _channels(cubes: Float64) -> Float64:
+    """(n, h, w, depth) -> (n, 1, depth, h, w), as the network takes them."""
+    return np.moveaxis(cubes, -1, 1)[:, None]
 
 
 def _axes(real: Float64) -> tuple[Float64, Float64]:
@@ -183,9 +169,8 @@ def _axes(real: Float64) -> tuple[Float64, Float64]:
     return rows[:JUDGED].T, middle
 
 
-def _restored(cubes: Float64, whitening: Whitening) -> NDArray[np.float32]:
-    """(n, 1, depth, h, w) -> (n, h, w, C) raw spectra; components that were not made are 0, their mean."""
-    leading = np.moveaxis(cubes[:, 0], 1, -1)
+def _restored(leading: Float64, whitening: Whitening) -> NDArray[np.float32]:
+    """(n, h, w, depth) -> (n, h, w, C) raw spectra; components that were not made are 0, their mean."""
     out = np.zeros((*leading.shape[:-1], whitening.n_used))
     out[..., : leading.shape[-1]] = leading
     return whitening.restore(out)

@@ -37,18 +37,24 @@ def judged(
     test_labels: Labels,
     *,
     seed: int,
+    control: Float64 | None = None,
 ) -> dict[str, Any]:
     """What generated samples are worth beside the real ones they were learned from.
 
     Args:
         made, train, test: (n, d) components: generated, learned from, and held out; those generated have the classes
             of those learned from, in the same numbers.
+        control: (n, d) as `made`, of a simpler model that has to be beaten.
     """
     several = len(np.unique(train_labels)) > 1
     out: dict[str, Any] = {
         "frechet": frechet_distance(made, test), "frechet_floor": frechet_distance(train, test),
         "samples": len(made), "held_out": len(test),
     }  # fmt: skip
+    if control is not None:
+        out["frechet_gaussian"] = frechet_distance(control, test)
+        if several:
+            out["trained_on_gaussian"] = learned_from(control, labels, test, test_labels, seed=seed)
     if several:
         out["trained_on_generated"] = learned_from(made, labels, test, test_labels, seed=seed)
         out["trained_on_real"] = learned_from(train, train_labels, test, test_labels, seed=seed)

@@ -1,53 +1,17 @@
-"""One reverse step between two noise levels, in the coordinates of a `Denoise`, and the loop of all ancestral samplers.
-
-Divided by alpha, a process x_t = alpha x0 + std noise only adds noise: from level s' to level s > s' normal noise of
-variance s^2 - s'^2. Given x0 and the state at s, the state at s' is normal with mean x0 + (s'^2 / s^2) (x - x0) and
-variance s'^2 (1 - s'^2 / s^2), which is DDPM's posterior whatever alpha is.
-"""
+"""The loop of all ancestral samplers: the predicted clean data, a share of the noise, and fresh noise."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from hyperseg.dpm.denoise import Counted, Denoise, Generators, Prediction, Sampled, noise_like
 from hyperseg.dpm.grid import Grid
+from hyperseg.dpm.jump import Jump, Variance, jumps, variance_of
 from hyperseg.dpm.samplers.sampler import Sample
-
-
-@dataclass(frozen=True)
-class Jump:
-    """A step from noise level `now` down to `then`, and the schedule's alpha at both."""
-
-    now: float
-    then: float
-    alpha_now: float
-    alpha_then: float
-
-    @property
-    def added(self) -> float:
-        """Variance that the way up adds, s^2 - s'^2."""
-        return (self.now - self.then) * (self.now + self.then)
-
-    @property
-    def posterior(self) -> float:
-        """Variance of the step down given x0: DDPM's small one."""
-        return self.then**2 * self.added / self.now**2
-
-    @property
-    def forward(self) -> float:
-        """DDPM's large variance: what one step up adds to x_t (its beta), seen at the level below."""
-        return (self.alpha_now / self.alpha_then) ** 2 * self.added
-
-
-def jumps(grid: Grid) -> list[Jump]:
-    """The steps of a grid, from noise to data."""
-    sigmas, alphas = grid.sigmas.tolist(), grid.alphas.tolist()
-    return [Jump(*four) for four in zip(sigmas, sigmas[1:], alphas, alphas[1:], strict=False)]
-
 
 Free = Callable[[Jump], float]
 Total = Callable[[Jump, Tensor, Prediction], "Tensor | float"]
@@ -76,6 +40,11 @@ def ancestral(free: Free, total: Total) -> Sample:
         return Sampled(x, call.calls)
 
     return sample
+
+
+def ddpm_with(variance: Variance) -> Sample:
+    """DDPM's process with one of the variances of `hyperseg.dpm.jump.variance_of`."""
+    return ancestral(posterior, partial(variance_of, variance))
 
 
 def posterior(jump: Jump) -> float:
