@@ -37,6 +37,8 @@ def one_cycle(
 ) -> Phase:
     """A phase with AdamW whose learning rate rises to `lr` in a share `rise` of the steps and falls again."""
     optimizer = AdamW(weights, lr=lr, weight_decay=weight_decay)
+    if rise * steps == 1:  # torch divides by the length of the rise, less one step
+        rise += 1e-6
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=rise)
     return Phase(name, loss, optimizer, clip=CLIP, scheduler=schedule)
 

@@ -11,7 +11,7 @@ from hyperseg.io.write import write_raster
 from hyperseg.recipes.spectra.model import SpectraModel
 
 GRID = Grid((10.0, 10.0), "m", "EPSG:32633", (10.0, 0.0, 4e5, 0.0, -10.0, 5e6))
-QUICK = ("--steps", "40", "--levels", "4", "--components", "4", "--quiet", "--device", "cpu")
+QUICK = ("--steps", "10", "--levels", "3", "--components", "4", "--quiet", "--device", "cpu")
 FOREIGN = (slice(5, 7), slice(9, 11))
 
 

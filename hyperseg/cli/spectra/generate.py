@@ -45,6 +45,9 @@ def generate(
     classifier trained on generated samples beside that of one trained on real ones, and the Frechet distance of both;
     of spectra also what a plain Gaussian for each class is worth.
 
+    Patches take far more steps than spectra: 500 steps on three classes of Indian Pines were worth half of real ones. A
+    caution is printed where samples are worth less than nine tenths of real ones.
+
     \b
     Examples:
       hyperseg generate indian-pines
