@@ -46,6 +46,7 @@ class Speedup:
         source: the paper.
         nfes: network calls of a sample that it offers.
         train: see `Train`.
+        aside: why a comparison of all methods leaves it out unless it is named, or empty.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Speedup:
     source: str
     nfes: tuple[int, ...]
     train: Train
+    aside: str = ""
 
 
 def generator_of(model: DiffusionModel, shape: tuple[int, ...], steps: int, labels: Tensor | None) -> Generate:

@@ -45,10 +45,11 @@ class Sampler:
         saved: calls that it does without in all (negative: calls beyond).
         least: fewest steps of the grid.
         order: of convergence to the exact solution; None where noise is added on the way.
-        spacing: of the grid that suits it.
+        spacing: of the grid that suits it with a network that has learnt, whose errors are large where noise is little;
+            with a perfect one "lu" suits solvers of high order.
         zero: its grid ends at 0.
         on_steps: it visits whole steps of a schedule of steps only.
-        distilled: it is right for networks only that were distilled for such steps.
+        aside: why a comparison of all samplers leaves it out unless it is named, or empty.
         needs: what a network has to say beside its prediction, or None.
         fit: (denoise, data (n, C, *S), grid, generator) -> the function, for what has to look at network and data
             before it samples; those calls are no part of the NFE.
@@ -65,10 +66,10 @@ class Sampler:
     saved: int = 0
     least: int = 1
     order: int | None = None
-    spacing: Spacing = "lu"
+    spacing: Spacing = "trailing"
     zero: bool = True
     on_steps: bool = False
-    distilled: bool = False
+    aside: str = ""
     needs: Extra | None = None
     fit: Callable[[Denoise, Tensor, Grid, Generators], Sample] | None = None
     package: str | None = None

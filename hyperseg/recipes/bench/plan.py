@@ -12,15 +12,13 @@ from hyperseg.core.words import did_you_mean, listed
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.sampler import Sampler
 from hyperseg.dpm.schedules.schedule import Schedule
-from hyperseg.recipes.bench.settings import MANY, NFES, Asked
+from hyperseg.recipes.bench.settings import MANY, MOST, NFES, Asked
 
 Kind = Literal["sampler", "raw", "chosen", "speed-up"]
 FREE = "training-free"  # how the families begin that the survey counts among the speed-ups
 OF_STEPS = ("share",)  # what a network can be taught to say in a schedule of steps only
 EXTRA = "diffusion"  # the extra of this package with optional samplers
-DISTILLED = (
-    "is for networks that were distilled for it, and this one is not: name it in --samplers to see what it does."
-)
+NAMED = "; name it in --samplers to see it."
 RAW_LABEL, CHOSEN_LABEL = "raw weights", "steps chosen"
 
 
@@ -86,20 +84,24 @@ def plan_cells(
     cells: list[Cell] = []
     reasons: dict[str, list[str]] = {}
     few: dict[str, int] = {}
+    longest: set[str] = set()  # families of which one makes the most calls
     for name in dict.fromkeys(names):
         if name in SAMPLERS:
             sampler: Sampler = SAMPLERS[name]
             reason = missing_package(sampler) or _missing_head(sampler, says, schedule)
-            if reason is None and sampler.distilled and not asked.methods:
-                reason = DISTILLED
+            if reason is None and sampler.aside and not asked.methods:
+                reason = sampler.aside + NAMED
             if reason is not None:
                 if asked.methods:
                     raise SettingError(f"{name} {reason} Or leave it out of --samplers.")
                 reasons.setdefault(reason, []).append(name)
                 continue
-            found = _of_sampler(sampler, nfes, schedule, asked)
+            found = _of_sampler(sampler, nfes, schedule, asked, longest=sampler.family not in longest)
+            longest |= {sampler.family for cell in found if cell.asked > MOST}
             few |= {name: sampler.nfe(sampler.least)} if not found else {}
             cells += found
+        elif speedups[name].aside and not asked.methods:
+            reasons.setdefault(speedups[name].aside + NAMED, []).append(name)
         else:
             cells += _of_speedup(name, speedups[name], nfes, asked)
     if not cells:
@@ -162,10 +164,13 @@ def _for_many(sampler: Sampler) -> bool:
     return sampler.order is None and not faster
 
 
-def _of_sampler(sampler: Sampler, nfes: Sequence[int], schedule: Schedule, asked: Asked) -> list[Cell]:
+def _of_sampler(
+    sampler: Sampler, nfes: Sequence[int], schedule: Schedule, asked: Asked, *, longest: bool
+) -> list[Cell]:
+    """Its cells; by default many calls only of what is made for them, and the most of one sampler of each family."""
     found: dict[int, Cell] = {}
     for nfe in nfes:
-        if nfe > MANY and not asked.nfes and not _for_many(sampler):
+        if not asked.nfes and ((nfe > MANY and not _for_many(sampler)) or (nfe > MOST and not longest)):
             continue
         try:
             steps = sampler.steps(nfe)

@@ -12,7 +12,8 @@ from hyperseg.recipes.bench.data import PICTURES
 
 ALL = "all"
 NFES = (1000, 100, 50, 20, 10, 8, 5, 4, 2, 1)  # a selection of the survey's
-MANY = 200  # more calls than that by default only where noise is added on the way: the others have converged there
+MANY = 60  # more calls than that by default only where noise is added on the way: the others have converged there
+MOST = 200  # more than that by default only of one sampler of each family
 
 
 @settings

@@ -115,11 +115,11 @@ def test_the_usual_folder_has_the_name_of_the_data() -> None:
 
 
 def test_what_is_for_distilled_networks_is_made_where_it_is_named(planted: Callable[[Sampler], None]) -> None:
-    planted(replace(EULER, name="of-students", distilled=True))
+    planted(replace(EULER, name="of-students", aside="is for students"))
     asked = Asked((), (1,))
     planned = plan_cells(asked, SCHEDULES["linear"], speedups={})
     assert "of-students" not in {cell.method for cell in planned.cells}
-    assert any("of-students" in line and "distilled" in line for line in planned.left_out)
+    assert any("of-students" in line and "for students" in line for line in planned.left_out)
     named = plan_cells(replace(asked, methods=("of-students",)), SCHEDULES["linear"], speedups={})
     assert [cell.method for cell in named.cells if cell.kind == "sampler"] == ["of-students"]
 

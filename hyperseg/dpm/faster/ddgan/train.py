@@ -158,4 +158,7 @@ def train_ddgan(model: DiffusionModel, data: Tensor, labels: Tensor | None, runt
     return {settings.calls: game_samples(generator, model, tuple(data.shape[1:]), settings.calls, told)}
 
 
-DDGAN = Speedup("ddgan", "mixed modelling: adversarial", "Xiao et al., ICLR 2022", (GameSettings().calls,), train_ddgan)
+DDGAN = Speedup(
+    "ddgan", "mixed modelling: adversarial", "Xiao et al., ICLR 2022", (GameSettings().calls,), train_ddgan,
+    aside="needs hours, and is far behind after the minutes that others take",
+)  # fmt: skip

@@ -23,6 +23,7 @@ from hyperseg.dpm.grid import Grid
 from hyperseg.dpm.samplers.sampler import REMEDY, Sample
 
 PACKAGE = "diffusers"
+SAME = "gives what a sampler written here gives, and is for checking that"
 OPEN = (
     "algorithm_type", "corrector_order", "euler_at_final", "lower_order_final", "predict_x0", "predictor_order",
     "solver_order", "solver_type", "tau_func", "variance_type",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from hyperseg.dpm.samplers.diffusers.adapter import PACKAGE, from_diffusers
+from hyperseg.dpm.samplers.diffusers.adapter import PACKAGE, SAME, from_diffusers
 from hyperseg.dpm.samplers.diffusers.telling import by_level, by_number
 from hyperseg.dpm.samplers.sampler import Sampler
 
@@ -34,7 +34,7 @@ UNIPC = Sampler(
 )  # fmt: skip
 MULTISTEP = Sampler(
     "diffusers-dpmpp-2m", from_diffusers("DPMSolverMultistepScheduler", by_level, scaled=True), family=SOLVERS,
-    source="Lu et al., 2022 (DPM-Solver++)", order=2, package=PACKAGE,
+    source="Lu et al., 2022 (DPM-Solver++)", order=2, aside=SAME, package=PACKAGE,
 )  # fmt: skip
 MULTISTEP_SDE = Sampler(
     "dpmpp-2m-sde",
@@ -44,14 +44,14 @@ MULTISTEP_SDE = Sampler(
 )  # fmt: skip
 EDM_DPM = Sampler(
     "edm-dpm", from_diffusers("EDMDPMSolverMultistepScheduler", by_level, scaled=False, answer=mixture_of),
-    family=SOLVERS, source="Lu et al., 2022; Karras et al., NeurIPS 2022", order=2, spacing="karras", package=PACKAGE,
+    family=SOLVERS, source="Lu et al., 2022; Karras et al., NeurIPS 2022", order=2, package=PACKAGE,
 )  # fmt: skip
 SA_SOLVER = Sampler(
     "sa-solver",
     from_diffusers("SASolverScheduler", by_level, scaled=True, noisy=True, finish=True, tau_func=noise_share),
-    family=SOLVERS, source="Xue et al., NeurIPS 2023", spacing="trailing", package=PACKAGE,
+    family=SOLVERS, source="Xue et al., NeurIPS 2023", package=PACKAGE,
 )  # fmt: skip
 LMS = Sampler(
     "lms", from_diffusers("LMSDiscreteScheduler", by_number, scaled=False), family=SOLVERS,
-    source="linear multistep of order 4, as in k-diffusion", order=2, spacing="karras", package=PACKAGE,
+    source="linear multistep of order 4, as in k-diffusion", order=2, package=PACKAGE,
 )  # fmt: skip

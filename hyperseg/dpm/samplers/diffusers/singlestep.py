@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperseg.dpm.samplers.diffusers.adapter import PACKAGE, from_diffusers
+from hyperseg.dpm.samplers.diffusers.adapter import PACKAGE, SAME, from_diffusers
 from hyperseg.dpm.samplers.diffusers.telling import by_half, by_half_down, by_level
 from hyperseg.dpm.samplers.sampler import Sampler
 
@@ -15,7 +15,8 @@ SINGLESTEP = Sampler(
 )  # fmt: skip
 HALF = Sampler(
     "kdpm2", from_diffusers("KDPM2DiscreteScheduler", by_half, scaled=False), family=SOLVERS,
-    source="Karras et al., NeurIPS 2022, with DPM-Solver-2's midpoint", calls=2, saved=1, order=2, package=PACKAGE,
+    source="Karras et al., NeurIPS 2022, with DPM-Solver-2's midpoint", calls=2, saved=1, order=2, aside=SAME,
+    package=PACKAGE,
 )  # fmt: skip
 HALF_ANCESTRAL = Sampler(
     "kdpm2-ancestral", from_diffusers("KDPM2AncestralDiscreteScheduler", by_half_down, scaled=False, noisy=True),

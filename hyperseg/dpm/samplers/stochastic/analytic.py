@@ -88,6 +88,6 @@ def best_variances(denoise: Denoise, data: Tensor, grid: Grid, generator: Genera
 
 FAMILY = "training-free sampling: analytic"
 SOURCE = "Bao et al., ICLR 2022"
-ANALYTIC_DDPM = Sampler("analytic-ddpm", None, FAMILY, SOURCE, spacing="trailing", fit=_fit(posterior),
+ANALYTIC_DDPM = Sampler("analytic-ddpm", None, FAMILY, SOURCE, fit=_fit(posterior),
                        variance=best_variances)  # fmt: skip
-ANALYTIC_DDIM = Sampler("analytic-ddim", None, FAMILY, SOURCE, spacing="trailing", fit=_fit(nothing))
+ANALYTIC_DDIM = Sampler("analytic-ddim", None, FAMILY, SOURCE, fit=_fit(nothing))

@@ -33,5 +33,5 @@ def ddim(eta: float) -> Sample:
 
 
 DDIM_HALF = Sampler(
-    "ddim-half", ddim(0.5), "training-free sampling: implicit", "Song et al., ICLR 2021", spacing="trailing"
+    "ddim-half", ddim(0.5), "training-free sampling: implicit", "Song et al., ICLR 2021"
 )  # fmt: skip

@@ -13,5 +13,5 @@ from hyperseg.dpm.samplers.stochastic.ancestral import ddpm_with
 FAMILY = "ancestral sampling"
 SOURCE = "Ho et al., NeurIPS 2020"
 
-DDPM = Sampler("ddpm", ddpm_with("small"), FAMILY, SOURCE, spacing="trailing", variance="small")
-DDPM_LARGE = Sampler("ddpm-large", ddpm_with("large"), FAMILY, SOURCE, spacing="trailing", variance="large")
+DDPM = Sampler("ddpm", ddpm_with("small"), FAMILY, SOURCE, variance="small")
+DDPM_LARGE = Sampler("ddpm-large", ddpm_with("large"), FAMILY, SOURCE, variance="large")

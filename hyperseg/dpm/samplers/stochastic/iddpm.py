@@ -10,6 +10,6 @@ from hyperseg.dpm.samplers.sampler import Sampler
 from hyperseg.dpm.samplers.stochastic.ancestral import ddpm_with
 
 IDDPM = Sampler(
-    "iddpm", ddpm_with("share"), "training schedule: noise scale", "Nichol & Dhariwal, ICML 2021", spacing="trailing",
+    "iddpm", ddpm_with("share"), "training schedule: noise scale", "Nichol & Dhariwal, ICML 2021",
     needs="share", variance="share",
 )  # fmt: skip

@@ -49,9 +49,7 @@ def predictor_corrector(name: str, *, inner: int = 1, ratio: float | None = None
                 x = _corrected(call, x, jump, r, generator)
         return Sampled(x, call.calls)
 
-    return Sampler(
-        name, sample, "stochastic equations", "Song et al., ICLR 2021", calls=1 + inner, saved=inner, spacing="trailing"
-    )
+    return Sampler(name, sample, "stochastic equations", "Song et al., ICLR 2021", calls=1 + inner, saved=inner)
 
 
 def _predicted(call: Counted, x: Tensor, jump: Jump, generator: Generators) -> Tensor:

@@ -36,5 +36,5 @@ def reverse_sde(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generator
 
 
 REVERSE_SDE = Sampler(
-    "reverse-sde", reverse_sde, "stochastic equations", "Song et al., ICLR 2021", spacing="trailing"
+    "reverse-sde", reverse_sde, "stochastic equations", "Song et al., ICLR 2021"
 )  # fmt: skip

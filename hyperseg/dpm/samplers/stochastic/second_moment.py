@@ -12,8 +12,8 @@ from hyperseg.dpm.samplers.stochastic.ancestral import ddpm_with
 FAMILY = "training-free sampling: analytic"
 SOURCE = "Bao et al., ICML 2022"
 SN_DDPM = Sampler(
-    "sn-ddpm", ddpm_with("squared"), FAMILY, SOURCE, spacing="trailing", needs="squared", variance="squared"
+    "sn-ddpm", ddpm_with("squared"), FAMILY, SOURCE, needs="squared", variance="squared"
 )  # fmt: skip
 NPR_DDPM = Sampler(
-    "npr-ddpm", ddpm_with("residual"), FAMILY, SOURCE, spacing="trailing", needs="residual", variance="residual"
+    "npr-ddpm", ddpm_with("residual"), FAMILY, SOURCE, needs="residual", variance="residual"
 )  # fmt: skip

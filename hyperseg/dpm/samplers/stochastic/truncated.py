@@ -114,5 +114,6 @@ def _fit(denoise: Denoise, data: Tensor, grid: Grid, generator: Generators) -> S
 
 
 TRUNCATED_GAUSSIAN = Sampler(
-    "truncated-gaussian", None, "training schedule: truncation", "Lyu et al., 2022; Zheng et al., ICLR 2023", fit=_fit
+    "truncated-gaussian", None, "training schedule: truncation", "Lyu et al., 2022; Zheng et al., ICLR 2023",
+    spacing="lu", fit=_fit,
 )  # fmt: skip
