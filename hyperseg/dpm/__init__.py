@@ -18,6 +18,7 @@
 | `training`         | training on any data; `batches`: what a step reads                                 |
 | `extras`           | a second training: a trained network learns to say more                            |
 | `model`            | a trained network with all that is needed to ask and to save it                    |
+| `stored`           | the same as a file: `write_model`, `read_model`                                    |
 | `faster`           | trainings for few calls: distillation, DDGAN, latent; `FASTER` is the table        |
 | `features`         | in which features generated data are compared with real ones                       |
 """

@@ -15,6 +15,8 @@ from hyperseg.dpm.objectives.times import LossSizes, Times
 from hyperseg.dpm.schedules.schedule import Schedule
 from hyperseg.engine.one_cycle import step_generator
 
+AXES = {1: "length", 2: "rows, columns", 3: "bands, rows, columns"}  # what a message calls those of samples
+
 
 class Drawn(NamedTuple):
     """What the host draws for a step: (B,) which samples, and (B,) float64 quantiles of their times."""
@@ -98,9 +100,10 @@ def terms_of(network: Denoiser, loss: Loss) -> PerSample:
 def check_data(data: Tensor, spec: DenoiserSpec, labels: Tensor | None) -> None:
     """Raise SettingError unless data and labels can train the network."""
     channels, ndim = spec.backbone.in_channels, spec.backbone.conv.ndim
+    axes = AXES.get(ndim, f"{ndim} more axes")
     if data.ndim != ndim + 2 or data.shape[1] != channels or not len(data) or data.dtype != torch.float32:
         raise SettingError(
-            f"this network learns from float32 data (n, {channels}, and {ndim} more axes), got {data.dtype} of shape "
+            f"this network learns from float32 data (n, {channels}, {axes}), got {data.dtype} of shape "
             f"{tuple(data.shape)}."
         )
     if not bool(data.isfinite().all()):

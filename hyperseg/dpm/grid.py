@@ -14,9 +14,10 @@ from hyperseg.dpm.denoise import Generators, noise_like
 from hyperseg.dpm.schedules.schedule import Curve, Schedule
 
 Spacing = Literal["lu", "karras", "trailing", "leading", "quadratic"]
+MOST_NOISE = 160.0  # to signal; about what the linear schedule ends with
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grid:
     """Noise levels from noise to data: N steps between N + 1 points.
 
@@ -41,6 +42,10 @@ class Grid:
             raise SettingError(
                 f"a grid is two or more finite noise levels that fall, the last of them 0 or more, got {s.tolist()}."
             )
+
+    def __repr__(self) -> str:
+        levels = f"sigma from {float(self.sigmas[0]):.4g} to {float(self.sigmas[-1]):.4g}"
+        return f"Grid({self.schedule.name!r}, {self.steps} steps, spacing {self.spacing!r}, {levels})"
 
     @property
     def steps(self) -> int:
@@ -111,6 +116,15 @@ def make_grid(
     if on_steps:
         sigmas = _rounded(schedule, sigmas)
     return Grid(schedule, torch.cat([sigmas, torch.zeros(1, dtype=torch.float64)]) if zero else sigmas, spacing)
+
+
+def most_noise(schedule: Schedule) -> float:
+    """The noise to signal that sampling usually begins with: the schedule's, and `MOST_NOISE` at most.
+
+    A cosine schedule ends at a noise of 20 000, and steps even in log(noise) would spend half of themselves where
+    nothing is decided.
+    """
+    return min(float(schedule.ratio(torch.tensor(schedule.t_max, dtype=torch.float64))), MOST_NOISE)
 
 
 def start(grid: Grid, shape: tuple[int, ...], generator: Generators, *, device: torch.device | str = "cpu") -> Tensor:

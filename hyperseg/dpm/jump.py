@@ -112,6 +112,7 @@ def between(small: float, large: float, said: Prediction) -> Tensor:
 def _said(value: Tensor | None, name: str) -> Tensor:
     if value is None:
         raise SettingError(
-            f"the variance {name!r} needs a network that says it: train one with the extra {name!r}, or take DDPM's."
+            f"the variance {name!r} needs a network with a head that says it: hyperseg.dpm.extras.add_extras(model, "
+            f"data, runtime, ({name!r},)) trains one for a model that is there. Or take DDPM's variance."
         )
     return value

@@ -11,6 +11,7 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Saved, prefixed
 from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.words import thousands
 from hyperseg.dpm.adapters import Extra, denoiser
 from hyperseg.dpm.captured import captured
 from hyperseg.dpm.denoise import Denoise
@@ -20,7 +21,7 @@ from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.dpm.schedules.schedule import Schedule, interpolated
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DiffusionModel:
     """A network and how it was trained.
 
@@ -39,6 +40,13 @@ class DiffusionModel:
     clip: float | None = None
     sigma_data: float = SIGMA_DATA
     raw: Denoiser | None = None
+
+    def __repr__(self) -> str:
+        backbone, weights = self.spec.backbone, sum(weight.numel() for weight in self.network.parameters())
+        return (
+            f"DiffusionModel({backbone.in_channels} channels over {backbone.conv.ndim} axes, {thousands(weights)} "
+            f"weights, predicts {self.predicts!r}, schedule {self.schedule.name!r}, extras {list(self.extras)})"
+        )
 
     @property
     def extras(self) -> tuple[Extra, ...]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hyperseg.core import SettingError, TrainingError
+from hyperseg.core import RunError, SettingError, TrainingError
 from hyperseg.core.parts import Saved
 from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.extras import ExtrasSettings, add_extras
@@ -19,6 +19,7 @@ from hyperseg.dpm.network import DenoiserSpec, denoiser_spec
 from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.schedules.linear import linear
 from hyperseg.dpm.schedules.vp import vp
+from hyperseg.dpm.stored import read_model, write_model
 from hyperseg.dpm.training import DiffusionSettings, train_diffusion
 
 QUIET = Runtime(seed=3, quiet=True)
@@ -117,6 +118,25 @@ def test_a_model_survives_its_saved_form() -> None:
         load_model(Saved(saved.record, {k: v for k, v in saved.arrays.items() if "last" not in k}))
 
 
+def test_a_model_is_told_in_a_line_and_kept_in_a_file(tmp_path: Path) -> None:
+    model = train_diffusion(DATA, tiny(), SHORT, QUIET)
+    told = repr(model)
+    assert told.startswith("DiffusionModel(1 channels over 1 axes, ")
+    assert "\n" not in told
+    assert len(told) < 160
+    file = tmp_path / "model.safetensors"
+    write_model(file, model)
+    assert same(read_model(file), model)
+    assert same(read_model(str(tmp_path)), model)  # a folder stands for the model in it
+    with pytest.raises(SettingError, match=r"there already.*overwrite"):
+        write_model(file, model)
+    write_model(file, model.unaveraged, overwrite=True)
+    assert not same(read_model(file), model)
+    file.write_bytes(b"no model")
+    with pytest.raises(RunError, match="holds no diffusion model"):
+        read_model(file)
+
+
 def test_gradients_flow_where_they_are_asked_for() -> None:
     model = train_diffusion(DATA, tiny(), SHORT, QUIET)
     x = DATA[:2].double().requires_grad_()
@@ -154,7 +174,7 @@ def test_extras_leave_the_prediction_as_it_was_and_find_the_variance_of_gaussian
     ("change", "message"),
     [
         ({"data": DATA.double()}, "float32"),
-        ({"data": DATA[:, :, None]}, "and 1 more"),
+        ({"data": DATA[:, :, None]}, r"\(n, 1, length\)"),
         ({"data": DATA[:0]}, "learns from float32"),
         ({"data": DATA.where(DATA < 0.9, torch.nan)}, "NaN"),
         ({"labels": torch.zeros(64).long()}, "told no classes"),

@@ -132,3 +132,13 @@ def test_levels_that_do_not_fall_are_refused() -> None:
             Grid(SCHEDULES["edm"], torch.tensor(levels, dtype=torch.float64))
     with pytest.raises(SettingError, match="continuous"):
         make_grid(SCHEDULES["vp"], 5, on_steps=True)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_and_grids_are_told_in_a_line(name: str) -> None:
+    schedule = SCHEDULES[name]
+    assert repr(schedule).startswith(f"Schedule({name!r}, ")
+    told = repr(make_grid(schedule, 7, "karras"))
+    assert told.startswith(f"Grid({name!r}, 7 steps, spacing 'karras', sigma from ")
+    assert told.endswith(" to 0)")
+    assert max(len(repr(schedule)), len(told)) < 100

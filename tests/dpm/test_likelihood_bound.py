@@ -187,7 +187,7 @@ def test_one_last_step_from_all_noise_is_known_by_hand() -> None:
 
 def test_what_cannot_be_done_is_refused() -> None:
     x, grid = torch.zeros(2, 1, 3, dtype=torch.float64), make_grid(SCHEDULES["linear"], 4)
-    with pytest.raises(SettingError, match="needs a network that says it"):
+    with pytest.raises(SettingError, match=r"add_extras\(model, data, runtime"):
         variational_bound(uniform_denoiser(), x, grid, generator=seeded(), variance="share")
     with pytest.raises(SettingError, match="small, large, share"):
         variational_bound(uniform_denoiser(), x, grid, generator=seeded(), variance="tiny")

@@ -52,6 +52,20 @@ def few(sampler: Sampler) -> int:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_its_grid_is_as_suits_it_and_costs_no_more_than_is_paid_for(name: str) -> None:
+    sampler: Sampler = SAMPLERS[name]
+    calls = sampler.nfe(sampler.least + 3)
+    for schedule in (SCHEDULES["linear"], SCHEDULES["cosine"]):
+        grid = sampler.grid(schedule, calls)
+        assert grid.spacing == sampler.spacing
+        assert sampler.nfe(grid.steps) <= calls < sampler.nfe(grid.steps + 1)
+        assert (float(grid.sigmas[-1]) == 0) == sampler.zero
+        assert float(grid.sigmas[0]) < 250  # cosine alone begins at 20 000; on whole steps the nearest of 160
+    with pytest.raises(SettingError, match="at least"):
+        sampler.grid(SCHEDULES["linear"], sampler.nfe(sampler.least) - 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_sampler_is_described(name: str) -> None:
     sampler: Sampler = SAMPLERS[name]
     assert sampler.name == name

@@ -12,8 +12,9 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.adapters import Extra
 from hyperseg.dpm.denoise import Denoise, Generators, Sampled
-from hyperseg.dpm.grid import Grid, Spacing
+from hyperseg.dpm.grid import Grid, Spacing, make_grid, most_noise
 from hyperseg.dpm.jump import Variance
+from hyperseg.dpm.schedules.schedule import Schedule
 
 REMEDY = 'pip install "hyperseg[diffusion]"'
 
@@ -96,3 +97,13 @@ class Sampler:
                 f"{self.name} needs at least {self.nfe(self.least)} network calls, got {nfe}: ask for more."
             )
         return found
+
+    def grid(self, schedule: Schedule, nfe: int) -> Grid:
+        """The steps that so many network calls pay for, spaced as suits this sampler, from `most_noise` to data.
+
+        Raises:
+            SettingError: too few calls, or more steps than the schedule has.
+        """
+        return make_grid(
+            schedule, self.steps(nfe), self.spacing, first=most_noise(schedule), zero=self.zero, on_steps=self.on_steps
+        )

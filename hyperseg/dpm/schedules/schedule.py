@@ -18,7 +18,7 @@ def thousand(t: Tensor) -> Tensor:
     return 1000 * t
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Schedule:
     """x_t = alpha(t) x0 + std(t) noise for t from `t_min` (nearly data) to `t_max` (nearly noise), all in float64.
 
@@ -45,6 +45,10 @@ class Schedule:
     place: Curve = thousand
     preserving: bool = False
     knots: Tensor | None = None
+
+    def __repr__(self) -> str:
+        kind = "continuous" if self.steps is None else f"{self.steps} steps"
+        return f"Schedule({self.name!r}, {kind}, t from {self.t_min:g} to {self.t_max:g})"
 
     def ratio(self, t: Tensor) -> Tensor:
         """Noise to signal, std / alpha: the `sigma` of a `Denoise`."""

@@ -15,24 +15,15 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.dpm.adapters import Extra
 from hyperseg.dpm.faster import FASTER
-from hyperseg.dpm.grid import Grid, make_grid
+from hyperseg.dpm.grid import Grid, make_grid, most_noise
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.selection import select_grids
+from hyperseg.dpm.stored import read_model, write_model
 from hyperseg.engine.progress import counted_progress
 from hyperseg.recipes.bench.data import Pictures
 from hyperseg.recipes.bench.judge import Judge
 from hyperseg.recipes.bench.likelihoods import bound_bits, flow_bits
-from hyperseg.recipes.bench.making import (
-    FITTED_ON,
-    Bench,
-    grid_of,
-    in_parts,
-    make_samples,
-    most_noise,
-    refused_row,
-    row_of,
-)  # fmt: skip
-from hyperseg.recipes.bench.network import read_model, write_model
+from hyperseg.recipes.bench.making import FITTED_ON, Bench, in_parts, make_samples, refused_row, row_of
 from hyperseg.recipes.bench.plan import OF_STEPS, Cell
 from hyperseg.recipes.bench.rows import Row, append_row
 from hyperseg.recipes.bench.settings import MANY, BenchSettings
@@ -81,7 +72,7 @@ def _with_heads(root: Path, model: DiffusionModel, data: Tensor, runtime: Runtim
         return read_model(file).to(runtime.device)
     heads = tuple(head for head in get_args(Extra) if model.schedule.steps or head not in OF_STEPS)
     found = add_extras(model, data, runtime, heads, title="heads")
-    write_model(file, found)
+    write_model(file, found, overwrite=True)
     return found
 
 
@@ -122,7 +113,7 @@ def _chosen_grids(cells: Sequence[Cell], bench: Bench) -> dict[int, Grid]:
 def _sampled(cell: Cell, bench: Bench, chosen: Mapping[int, Grid]) -> Row:
     sampler, model = SAMPLERS[cell.method], bench.of(cell)
     denoise = model.denoise()
-    grid = grid_of(sampler, model.schedule, cell.asked)
+    grid = sampler.grid(model.schedule, cell.asked)
     grid = (chosen[grid.steps] if cell.kind == "chosen" else grid).to(bench.device)
     made = make_samples(bench, sampler, denoise, grid)
     row = row_of(cell, made, bench, family=sampler.family, spacing=grid.spacing, order=sampler.order)

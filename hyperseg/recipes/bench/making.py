@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Denoise, Generators, Prediction, Sampled
-from hyperseg.dpm.grid import Grid, make_grid, start
+from hyperseg.dpm.grid import Grid, start
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.sampler import Sample, Sampler
 from hyperseg.dpm.schedules.schedule import Schedule
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from hyperseg.dpm.model import DiffusionModel
 
 VALUES, CARD_VALUES = 2**14, 2**22  # of a batch: what the caches of a CPU and the memory of a card bear
-MOST_NOISE = 160.0  # to signal; about what the linear schedule ends with
 SHOWN = 10  # samples of a cell that are kept as pictures
 FITTED_ON = 256  # training samples that a sampler looks at before it begins
 OTHER = 7919  # between the seeds of starting noise and of noise on the way
@@ -86,23 +85,6 @@ class Bench:
         if cell.kind != "speed-up" and SAMPLERS[cell.method].needs and self.heads is not None:
             return self.heads
         return self.model
-
-
-def grid_of(sampler: Sampler, schedule: Schedule, nfe: int) -> Grid:
-    """The steps that so many calls pay for, spaced as suits the sampler, from no more noise than `MOST_NOISE`.
-
-    A cosine schedule ends at a noise of 20 000, and steps even in log(noise) would spend half of themselves where
-    nothing is decided.
-    """
-    return make_grid(
-        schedule, sampler.steps(nfe), sampler.spacing, first=most_noise(schedule), zero=sampler.zero,
-        on_steps=sampler.on_steps,
-    )  # fmt: skip
-
-
-def most_noise(schedule: Schedule) -> float:
-    """The noise to signal that sampling begins with."""
-    return min(float(schedule.ratio(torch.tensor(schedule.t_max, dtype=torch.float64))), MOST_NOISE)
 
 
 def make_samples(bench: Bench, sampler: Sampler, denoise: Denoise, grid: Grid) -> Made:
@@ -185,7 +167,7 @@ def try_out(sampler: Sampler, schedule: Schedule, nfe: int, data: Tensor) -> Non
     Raises:
         SettingError: whatever the sampler has against schedule, steps or packages.
     """
-    grid, generator = grid_of(sampler, schedule, nfe), torch.Generator().manual_seed(0)
+    grid, generator = sampler.grid(schedule, nfe), torch.Generator().manual_seed(0)
 
     def nothing(x: Tensor, sigma: Tensor) -> Prediction:
         besides = {} if sampler.needs is None else {sampler.needs: torch.full_like(x, 0.5)}

@@ -1,18 +1,12 @@
-"""The network that a benchmark trains: small, and larger where pictures are large and a card is at hand; on disk."""
+"""The network that a benchmark trains: small, and larger where pictures are large and a card is at hand."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from hyperseg.core import RunError, SettingError
-from hyperseg.core.parts import Saved
-from hyperseg.core.words import one_line
-from hyperseg.io.write import as_json, replacing
+from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
     from hyperseg.dpm.model import DiffusionModel
@@ -20,7 +14,6 @@ if TYPE_CHECKING:
     from hyperseg.dpm.objectives.objective import Objective
 
 SMALL_PX = 16  # along the longest axis: up to here the smallest network does
-MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -56,40 +49,6 @@ def spec_of(shape: tuple[int, ...], objective: Objective, device: str) -> Denois
         shape[0], len(shape) - 1, widths=size.widths, depth=size.depth, heads=size.heads, cond_dim=96,
         extras=objective.extras,
     )  # fmt: skip
-
-
-def write_model(file: Path, model: DiffusionModel) -> None:
-    """Write a model, whole or not at all."""
-    from safetensors.numpy import save
-
-    saved = model.saved()
-    arrays = {name: np.ascontiguousarray(a) for name, a in saved.arrays.items()}
-    content = save(arrays, metadata={"record": as_json(saved.record)})
-    with replacing(file) as temporary:
-        temporary.write_bytes(content)
-
-
-def read_model(file: Path) -> DiffusionModel:
-    """What `write_model` wrote; a folder stands for the model of the benchmark in it.
-
-    Raises:
-        RunError: no such file, damaged, or no model.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    from hyperseg.dpm.model import load_model
-
-    file = file / MODEL if file.is_dir() else file
-    try:
-        with safe_open(file, framework="np") as opened:
-            record = json.loads((opened.metadata() or {})["record"])
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        return load_model(Saved(record, arrays))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, SettingError) as error:
-        raise RunError(
-            f"{file}: holds no diffusion model that can be read ({one_line(str(error), 100)}). Give the folder of a "
-            "benchmark, or its model.safetensors."
-        ) from error
 
 
 def check_fits(model: DiffusionModel, shape: tuple[int, ...], file: Path) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.schedules import SCHEDULES
+from hyperseg.dpm.stored import read_model, write_model
 from hyperseg.recipes.bench.data import Pictures
 from hyperseg.recipes.bench.judge import Judge, floor_of, make_judge
-from hyperseg.recipes.bench.network import check_fits, read_model, size_of, spec_of, write_model
+from hyperseg.recipes.bench.network import check_fits, size_of, spec_of
 from hyperseg.recipes.bench.pace import Pace, measure_pace
 from hyperseg.recipes.bench.settings import BenchSettings
 
@@ -83,7 +84,7 @@ def model_of(root: Path, settings: BenchSettings, pictures: Pictures, runtime: R
             batch=min(size_of(shape, runtime.device).batch, len(pictures.x)),
         )  # fmt: skip
         model = train_diffusion(pictures.x, spec, how, runtime, title="denoiser")
-    write_model(file, model)
+    write_model(file, model, overwrite=True)
     return model.to(runtime.device)
 
 

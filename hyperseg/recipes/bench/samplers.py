@@ -16,12 +16,12 @@ from hyperseg.core.settings import changed, to_json
 from hyperseg.core.words import counted, duration, thousands
 from hyperseg.dpm.faster import FASTER
 from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.dpm.stored import MODEL
 from hyperseg.engine.progress import say
 from hyperseg.metrics.generation import few_samples
 from hyperseg.recipes.bench.data import PICTURES, Pictures, load_pictures, name_of
 from hyperseg.recipes.bench.folder import JUDGE, UNFINISHED, Begun, at_work, standing, write_bench
 from hyperseg.recipes.bench.judge import Judge
-from hyperseg.recipes.bench.network import MODEL
 from hyperseg.recipes.bench.pace import Pace, scaled
 from hyperseg.recipes.bench.plan import Cell, Planned, plan_cells
 from hyperseg.recipes.bench.preparing import (

@@ -1,9 +1,10 @@
-"""docs/diffusion.md: its table is the code's, its links lead somewhere, its example runs."""
+"""docs/diffusion.md: its table is the code's, its links lead somewhere, its examples run."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,24 @@ def test_every_link_leads_to_a_file() -> None:
     assert [link for link in links if not (PAGE.parent / link).is_file()] == []
 
 
-def test_the_example_runs() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    names: dict[str, object] = {}
-    exec(code.replace("steps=200", "steps=2").replace("Runtime()", "Runtime(quiet=True)"), names)
-    made = names["made"]
-    assert (*made.x.shape, made.nfe) == (16, 1, 8, 8, 10)  # type: ignore[attr-defined]
+def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
+        short = re.sub(r"steps=\d+", "steps=2, batch=4", code).replace("Runtime()", "Runtime(quiet=True)")
+        exec(short.replace("(64, 1, 200)", "(2, 1, 200)"), names)
+    assert (*names["made"].x.shape, names["made"].nfe) == (16, 1, 8, 8, 10)
+    assert names["spectra"].shape == (145 * 145, 1, 200)
+    assert names["made_spectra"].shape == (2, 1, 200)
+    assert names["more"].extras == ("share", "residual")
+    assert names["made_more"].x.isfinite().all()
+
+
+def test_samplers_of_the_page_find_the_spread_that_it_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    first, own, *_ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(re.sub(r"(?m)^(?!import|from).*$", "", first) + own, {})
+    for line in capsys.readouterr().out.splitlines():
+        spread = re.search(r"deviation ([0-9.]+)", line)
+        assert spread is not None
+        assert f"{spread[1]} for `{line.split()[0]}`" in text, line
