@@ -19,6 +19,8 @@ MORE_COLOURS = ("#999933", "#882255", "#44aa99", "#661100", "#888888")  # famili
 MARKS = "osD^vPX<>hpd8"
 LONGEST = 34  # letters of a name
 FEW = 14  # lines that an eye can tell apart
+LETTER = 0.065  # inches of a letter beside a row of samples
+GAP = 10  # one part of so many between pictures is white
 FRONT = "none better at fewer calls"
 
 
@@ -71,13 +73,13 @@ def pareto_figure(lines: Sequence[Line], *, unit: str, floor: float | None = Non
             linewidth=1.4, linestyle="--" if line.chosen else "-", label=one_line(line.name, LONGEST),
         )  # fmt: skip
     if others:
-        axes.plot([], [], color=QUIET, alpha=0.45, label=f"the other {len(others)}")
+        axes.plot([], [], color=QUIET, alpha=0.45, label=f"thin grey lines: the other {len(others)}")
     if best:
         axes.plot(*zip(*best, strict=True), color="black", linewidth=2.6, alpha=0.4, drawstyle="steps-post",
-                  label=FRONT, zorder=1)  # fmt: skip
+                  label=f"thick grey line: {FRONT}", zorder=1)  # fmt: skip
     if floor is not None and floor > 0:
         axes.axhline(floor, color=QUIET, linewidth=1.2, linestyle=":", label="held-out real data")
-    axes.set(xscale="log", yscale="log", xlabel="network calls for a sample (NFE)", ylabel=unit)
+    axes.set(xscale="log", yscale="log", xlabel="network calls for a sample (NFE)", ylabel=f"{unit} (lower is better)")
     _plain_ticks(axes, [x for line in lines for x, _ in line.points])
     tidy(axes)
     if lines:
@@ -114,23 +116,25 @@ def samples_figure(rows: Mapping[str, NDArray[Any]]) -> bytes:
         rows: name -> (n, h, w) grey or (n, h, w, 3) values 0..255; all of one size.
     """
     strips = {name: _strip(np.asarray(pictures, np.uint8)) for name, pictures in rows.items()}
+    names = {name: one_line(name, 44) for name in rows}
     tall, wide = next(iter(strips.values())).shape[:2]
-    width = 5.0
+    width, margin = 5.0, LETTER * max(map(len, names.values())) + 0.15
     each = width * tall / wide
-    figure = blank(width + 3, each * len(strips), layout=None)
+    figure = blank(width + margin, each * len(strips), layout=None)
     for at, (name, strip) in enumerate(strips.items()):
         height = 1 / len(strips)
-        axes = figure.add_axes((3 / (width + 3), 1 - (at + 1) * height, width / (width + 3), 0.96 * height))
+        axes = figure.add_axes((margin / (width + margin), 1 - (at + 1) * height, width / (width + margin), height))
         axes.imshow(strip, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
         axes.set_axis_off()
         figure.text(
-            2.92 / (width + 3), 1 - (at + 0.52) * height, one_line(name, 44), ha="right", va="center", fontsize=8,
-            parse_math=False,
+            (margin - 0.08) / (width + margin), 1 - (at + 0.5) * height, names[name], ha="right", va="center",
+            fontsize=8, parse_math=False,
         )  # fmt: skip
     return png(figure)
 
 
 def _strip(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures side by side with white between."""
-    gap = np.full((pictures.shape[1], 1, *pictures.shape[3:]), 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
+    """Pictures side by side, white between and below."""
+    gap = max(1, -(-pictures.shape[2] // GAP))
+    room = ((0, 0), (0, gap), (0, gap), *((0, 0) for _ in pictures.shape[3:]))
+    return np.concatenate(list(np.pad(pictures, room, constant_values=255)), axis=1)[:, :-gap]

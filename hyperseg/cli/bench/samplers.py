@@ -56,6 +56,10 @@ MOST = 1000  # letters of a line that no terminal has
 METHOD = 22  # letters of the longest name of a method
 SHOWN = tuple(leaf for leaf in leaves(BenchSettings()) if leaf.rule.shown)
 METAVARS = {"data": "NAME|DIR", "model": "FILE", "inception": "FILE"}
+RESUME = (
+    "Go on with the benchmark in --out, or add cells to it: --samplers that are not given are those that it was begun "
+    "with, and so is --nfe."
+)
 KINDS = {int: click.INT, float: click.FLOAT}
 
 
@@ -73,12 +77,12 @@ def _settings_options(command: Any) -> Any:
 @click.command()
 @_settings_options
 @click.option(
-    "--nfe", "nfes", type=Numbers(), default=(),
+    "--nfe", "nfes", type=Numbers(), default=None,
     help=f"Network calls of a sample.  [default: {','.join(map(str, NFES))}; more than 200 only for methods that add "
     "noise]",
 )  # fmt: skip
 @click.option(
-    "--samplers", "methods", type=Names(), default=(),
+    "--samplers", "methods", type=Names(), default=None,
     help="Samplers, and methods that train for few calls, see --list.  [default: all that this machine has]",
 )  # fmt: skip
 @click.option(
@@ -91,11 +95,11 @@ def _settings_options(command: Any) -> Any:
 @click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
 @click.option("--list", "listing", is_flag=True, help="Tell every method: family, place in the code, order, needs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the cells as JSON instead of the table.")
-@click.option("--resume", is_flag=True, help="Go on with the benchmark in --out, or add cells to it.")
+@click.option("--resume", is_flag=True, help=RESUME)
 @click.option("--overwrite", is_flag=True, help="Remove the benchmark that is there first; never anything else.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def samplers(
-    nfes: tuple[int, ...], methods: tuple[str, ...], minutes: float | None, out: Path | None, device: str,
+    nfes: tuple[int, ...] | None, methods: tuple[str, ...] | None, minutes: float | None, out: Path | None, device: str,
     listing: bool, as_json: bool, resume: bool, overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Compare samplers of diffusion models on one network: quality against the number of network calls.
@@ -105,7 +109,8 @@ def samplers(
     on them (FD-cls and IS-cls, which are no FID and IS), by precision and recall, and where there is a likelihood by
     bits per dimension. Methods that train for few calls (distillation and others) stand in the same table.
 
-    Ctrl-C keeps every finished cell; --resume goes on, or adds cells where more --samplers or --nfe are asked for.
+    Ctrl-C keeps every finished cell; --resume goes on, or adds cells where other --samplers or --nfe are given: the one
+    that is not given stays as the benchmark was begun.
     In --out are then bench.json, cells.jsonl, table.csv, table.md, pareto.png, samples.png, report.html and
     model.safetensors.
 
@@ -172,26 +177,39 @@ def show(done: Benched, console: Console) -> None:
     from hyperseg.recipes.bench.folder import PARETO, REPORT
     from hyperseg.recipes.bench.showing.findings import findings
     from hyperseg.recipes.bench.showing.page import lead_of
-    from hyperseg.recipes.bench.showing.table import best_of, cells, groups, heads
+    from hyperseg.recipes.bench.showing.table import beside, cells, groups, heads, leaders_of, legend
 
     for sentence in lead_of(done.found):
         console.print(Text(sentence))
     console.print()
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for number, head in enumerate(heads(done.found["features"])):
-        table.add_column(head, justify="right" if number else "left", no_wrap=True, min_width=0 if number else METHOD)
+        table.add_column(
+            _short(head, console.encoding),
+            justify="right" if number else "left",
+            no_wrap=True,
+            min_width=0 if number else METHOD,
+        )
     for _, group in groups(done.rows):
-        best = best_of(group)
+        leaders = leaders_of(group)
         for row in group:
-            table.add_row(*map(Text, cells(row, best=row is best)), style="bold" if row is best else "")
+            table.add_row(*map(Text, cells(row, best=row in leaders)), style="bold" if row in leaders else "")
         table.add_section()
     console.print(table)
-    console.print(Text("* the best with so many calls; NLL: bits per dimension of held-out data", "dim"))
+    for sentence in (*legend(done.found["features"]), *beside(done.rows)):
+        console.print(Text(sentence, "dim"))
     console.print()
     for sentence in (*findings(done.rows), *done.found["cautions"], *done.found["left_out"]):
         console.print(Text(f"- {sentence}"))
     console.print()
     console.print(f"written to {done.root}; look at {done.root / REPORT} and {done.root / PARETO}", soft_wrap=True)
+
+
+def _short(head: str, encoding: str) -> str:
+    """The head of a column for 80 letters a line: the direction that is good below the name, where it can be shown."""
+    name, _, arrow = head.partition(" ")
+    arrow = arrow.rpartition(" ")[-1]
+    return f"{name}\n{arrow}" if arrow and encoding.lower().startswith("utf") else name
 
 
 def show_json(done: Benched) -> None:

@@ -10,7 +10,7 @@ FASTER = Parts(
     {
         "progressive": Entry(
             "hyperseg.dpm.faster.progressive:PROGRESSIVE",
-            "progressive distillation: half of the steps, again and again",
+            "progressive distillation: few steps, learnt from the teacher's paths",
         ),
         "student": Entry("hyperseg.dpm.faster.student:STUDENT", "denoising student: all steps in one"),
         "ddgan": Entry("hyperseg.dpm.faster.ddgan.train:DDGAN", "denoising diffusion GAN: few large steps"),

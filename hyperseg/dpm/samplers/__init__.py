@@ -33,14 +33,18 @@ SAMPLERS = Parts(
         "truncated-gaussian": Entry(
             f"{NOISY}.truncated:TRUNCATED_GAUSSIAN", "DDIM from a guess: a Gaussian of the principal components"
         ),
-        "deis": Entry(f"{DIFFUSERS}.multistep:DEIS", "DEIS of order 3 (diffusers)"),
+        "deis": Entry(
+            f"{DIFFUSERS}.multistep:DEIS", "DEIS of order 3; order 2 here, its first step is Euler's (diffusers)"
+        ),
         "unipc": Entry(f"{DIFFUSERS}.multistep:UNIPC", "UniPC, predictor and corrector (diffusers)"),
         "diffusers-dpmpp-2m": Entry(f"{DIFFUSERS}.multistep:MULTISTEP", "DPM-Solver++ with memory (diffusers)"),
         "dpmpp-2m-sde": Entry(f"{DIFFUSERS}.multistep:MULTISTEP_SDE", "DPM-Solver++ with memory and noise (diffusers)"),
         "edm-dpm": Entry(f"{DIFFUSERS}.multistep:EDM_DPM", "DPM-Solver++ in EDM's coordinates (diffusers)"),
         "sa-solver": Entry(f"{DIFFUSERS}.multistep:SA_SOLVER", "stochastic Adams (diffusers)"),
         "lms": Entry(f"{DIFFUSERS}.multistep:LMS", "linear multistep (diffusers)"),
-        "dpmpp-3s": Entry(f"{DIFFUSERS}.singlestep:SINGLESTEP", "DPM-Solver++ of order 3 in single steps (diffusers)"),
+        "dpmpp-3s": Entry(
+            f"{DIFFUSERS}.singlestep:SINGLESTEP", "DPM-Solver++ of order 3 in single steps, order 2 here (diffusers)"
+        ),
         "kdpm2": Entry(f"{DIFFUSERS}.singlestep:HALF", "the slope half-way (diffusers)"),
         "kdpm2-ancestral": Entry(f"{DIFFUSERS}.singlestep:HALF_ANCESTRAL", "slope half-way, with noise (diffusers)"),
         "euler-ancestral": Entry(f"{DIFFUSERS}.singlestep:ANCESTRAL", "Euler's method with noise (diffusers)"),

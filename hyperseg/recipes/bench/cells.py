@@ -56,7 +56,7 @@ def make_cells(
     trained = [cell for cell in cells if cell.kind == "speed-up"]
     for name in dict.fromkeys(cell.method for cell in trained):
         _speed_up(root, name, [cell for cell in trained if cell.method == name], bench, pictures, runtime)
-    return {"nll": flow_bits(model, held_out, levels=pictures.levels, seed=settings.seed)}
+    return {"nll": flow_bits(model, held_out, levels=pictures.levels, seed=settings.seed, most=bench.most)}
 
 
 def _head(cell: Cell) -> str | None:
@@ -118,7 +118,8 @@ def _sampled(cell: Cell, bench: Bench, chosen: Mapping[int, Grid]) -> Row:
     made = make_samples(bench, sampler, denoise, grid)
     row = row_of(cell, made, bench, family=sampler.family, spacing=grid.spacing, order=sampler.order)
     bits = None if cell.kind == "raw" else bound_bits(
-        sampler, denoise, bench.held_out, grid, data=bench.data[:FITTED_ON], levels=bench.levels, seed=bench.seed
+        sampler, denoise, bench.held_out, grid, data=bench.data[:FITTED_ON], levels=bench.levels, seed=bench.seed,
+        most=bench.most,
     )  # fmt: skip
     return replace(row, nll=bits)
 

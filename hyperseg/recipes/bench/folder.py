@@ -49,6 +49,11 @@ class Begun:
     data: dict[str, Any]
     found: dict[str, Any]
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Samplers and calls that it was begun with; empty where an earlier version began it."""
+        return dict(self.found.get("asked") or {})
+
 
 def standing(root: Path, *, resume: bool, overwrite: bool) -> Begun | None:
     """The benchmark in a folder that is to go on; None where one is to begin. Nothing is written or removed.

@@ -23,7 +23,8 @@ FLOW_STEPS = 50
 
 
 def bound_bits(
-    sampler: Sampler, denoise: Denoise, held_out: Tensor, grid: Grid, *, data: Tensor, levels: int | None, seed: int
+    sampler: Sampler, denoise: Denoise, held_out: Tensor, grid: Grid, *, data: Tensor, levels: int | None, seed: int,
+    most: int = HELD_OUT,
 ) -> float | None:  # fmt: skip
     """Bits per dimension that the reverse steps of a sampler need for held-out data; None where it has no such steps.
 
@@ -34,6 +35,7 @@ def bound_bits(
         data: (n, C, *S) training data, for variances that are fitted.
         levels: of the data; None for densities.
         seed: of the noise; every sampler gets the same.
+        most: samples in one batch.
     """
     if sampler.variance is None or int((grid.sigmas > 0).sum()) < 2:
         return None
@@ -41,22 +43,30 @@ def bound_bits(
     generator = torch.Generator(x.device).manual_seed(seed)
     given = sampler.variance
     variance = given(denoise, data, grid, torch.Generator(x.device).manual_seed(seed)) if callable(given) else given
-    found = variational_bound(denoise, x, grid, generator=generator, variance=variance, bins=levels)
-    return float(bits_per_dim(found.nats.mean(), x[0].numel()))
+    nats = [
+        variational_bound(denoise, part, grid, generator=generator, variance=variance, bins=levels).nats
+        for part in x.split(most)
+    ]
+    return float(bits_per_dim(torch.cat(nats).mean(), x[0].numel()))
 
 
-def flow_bits(model: DiffusionModel, held_out: Tensor, *, levels: int | None, seed: int) -> dict[str, float | int]:
+def flow_bits(
+    model: DiffusionModel, held_out: Tensor, *, levels: int | None, seed: int, most: int = HELD_OUT
+) -> dict[str, float | int]:  # fmt: skip
     """Bits per dimension under the probability-flow equation: what every sampler without noise approximates.
 
-    Predicted clean data are not cut here: the equation is that of the network alone.
+    Predicted clean data are not cut here: the equation is that of the network alone. At most `most` samples are in one
+    batch.
     """
     x = held_out[:HELD_OUT].double()
     generator = torch.Generator(x.device).manual_seed(seed)
     whole = x if levels is None else dequantise(x, generator=generator, bins=levels)
     grid = make_grid(model.schedule, FLOW_STEPS, "lu").to(x.device)
     free = replace(model, clip=None).differentiable()
-    found = log_density(free, whole, grid, generator=generator, sigma_data=model.sigma_data)
+    found = [
+        log_density(free, part, grid, generator=generator, sigma_data=model.sigma_data) for part in whole.split(most)
+    ]
+    nats = torch.cat([one.nats for one in found])
     return {
-        "flow": float(bits_per_dim(-found.nats.mean(), x[0].numel(), bins=levels)), "flow_calls": found.nfe,
-        "n": len(x),
+        "flow": float(bits_per_dim(-nats.mean(), x[0].numel(), bins=levels)), "flow_calls": found[0].nfe, "n": len(x),
     }  # fmt: skip

@@ -17,13 +17,13 @@ from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.sampler import Sample, Sampler
 from hyperseg.dpm.schedules.schedule import Schedule
 from hyperseg.recipes.bench.judge import Judge, as_pictures, quantiles
+from hyperseg.recipes.bench.pace import most_at_once
 from hyperseg.recipes.bench.plan import Cell
 from hyperseg.recipes.bench.rows import Row, packed
 
 if TYPE_CHECKING:
     from hyperseg.dpm.model import DiffusionModel
 
-VALUES, CARD_VALUES = 2**14, 2**22  # of a batch: what the caches of a CPU and the memory of a card bear
 SHOWN = 10  # samples of a cell that are kept as pictures
 FITTED_ON = 256  # training samples that a sampler looks at before it begins
 OTHER = 7919  # between the seeds of starting noise and of noise on the way
@@ -70,8 +70,7 @@ class Bench:
     @property
     def most(self) -> int:
         """Samples at a time."""
-        values = CARD_VALUES if self.device.startswith("cuda") else VALUES
-        return max(values // self.data[0].numel(), 1)
+        return most_at_once(self.data[0].numel(), self.device)
 
     @property
     def parts(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from statistics import median
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from hyperseg.dpm.network import DenoiserSpec
 
 TRIES = 3
+VALUES, CARD_VALUES = 2**14, 2**22  # of a batch: what the caches of a CPU and the memory of a card bear
 SHARE = 0.3  # of the minutes that training the network gets; the rest is sampling and training of speed-ups
 FEWEST, MOST = 100, 10_000  # samples of a cell
 LEAST_STEPS = 100
@@ -35,6 +37,11 @@ class Pace:
         return steps * self.step + calls * self.call
 
 
+def most_at_once(values: int, device: str) -> int:
+    """How many samples of so many values go through the network in one batch."""
+    return max((CARD_VALUES if device.startswith("cuda") else VALUES) // values, 1)
+
+
 def measure_pace(spec: DenoiserSpec, shape: tuple[int, ...], *, batch: int, samples: int, device: str) -> Pace:
     """Seconds of a step and of a call, medians of a few."""
     import torch
@@ -45,7 +52,7 @@ def measure_pace(spec: DenoiserSpec, shape: tuple[int, ...], *, batch: int, samp
     with seeded(0):
         network = Denoiser(spec).to(device)
     one = torch.zeros(batch, *shape, device=device)
-    many = torch.zeros(min(samples, 512), *shape, device=device)
+    many = torch.zeros(min(samples, 512, most_at_once(math.prod(shape), device)), *shape, device=device)
     step = _timed(lambda: network(one, one.new_zeros(batch)).square().mean().backward(), device)
     network.eval()
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ from hyperseg.recipes.bench.preparing import (
     sampled_by,
 )  # fmt: skip
 from hyperseg.recipes.bench.rows import Row, read_rows
-from hyperseg.recipes.bench.settings import Asked, BenchSettings, refuse_other, refuse_unread
+from hyperseg.recipes.bench.settings import Asked, BenchSettings, asked_now, refuse_other, refuse_unread
+from hyperseg.recipes.bench.showing.findings import far_from_real
 from hyperseg.recipes.bench.showing.table import groups
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class Order:
         minutes: what training and samples are scaled to when it begins, or None.
         begun_on: kind of device of the benchmark that is there and goes on; None where one begins.
         overwrite: a benchmark that is there goes first.
+        asked: samplers and calls that it was begun with; empty where nobody knows.
     """
 
     root: Path
@@ -70,11 +73,12 @@ class Order:
     minutes: float | None
     begun_on: str | None
     overwrite: bool
+    asked: Mapping[str, Any]
 
 
 def bench_samplers(
-    data: str | None = None, *, out: str | Path | None = None, samplers: tuple[str, ...] = (),
-    nfes: tuple[int, ...] = (), given: Mapping[str, Any] | None = None, minutes: float | None = None,
+    data: str | None = None, *, out: str | Path | None = None, samplers: tuple[str, ...] | None = None,
+    nfes: tuple[int, ...] | None = None, given: Mapping[str, Any] | None = None, minutes: float | None = None,
     folder: Path | None = None, device: str = "auto", resume: bool = False, overwrite: bool = False,
     quiet: bool = False,
 ) -> Benched:  # fmt: skip
@@ -83,8 +87,9 @@ def bench_samplers(
     Args:
         data: a set by its name, or a folder of images; None is as begun, or the first of the table.
         out: folder of the benchmark; None is runs/samplers-DATA.
-        samplers: names of samplers and of speed-ups that train; none are all that can be used here.
-        nfes: network calls of a sample; none are the usual ones.
+        samplers: names of samplers and of speed-ups that train; () are all that can be used here, None those that the
+            benchmark was begun with, or all.
+        nfes: network calls of a sample; () are the usual ones, None those that it was begun with, or the usual ones.
         given: other settings that are not the usual ones, by name, see `BenchSettings`.
         minutes: training steps and samples are chosen so that all takes about so long.
         folder: where the files of a named set are; None takes HYPERSEG_DATA.
@@ -99,8 +104,8 @@ def bench_samplers(
     from hyperseg.engine.device import choose_device
 
     order = check_order(
-        data, out=out, asked=Asked(samplers, nfes), given=given or {}, minutes=minutes, folder=folder, resume=resume,
-        overwrite=overwrite,
+        data, out=out, samplers=samplers, nfes=nfes, given=given or {}, minutes=minutes, folder=folder,
+        resume=resume, overwrite=overwrite,
     )  # fmt: skip
     where = str(choose_device(device))
     if order.begun_on not in (None, where.partition(":")[0]):
@@ -116,8 +121,8 @@ def bench_samplers(
 
 
 def check_order(
-    data: str | None, *, out: str | Path | None, asked: Asked, given: Mapping[str, Any], minutes: float | None,
-    folder: Path | None, resume: bool, overwrite: bool,
+    data: str | None, *, out: str | Path | None, samplers: tuple[str, ...] | None, nfes: tuple[int, ...] | None,
+    given: Mapping[str, Any], minutes: float | None, folder: Path | None, resume: bool, overwrite: bool,
 ) -> Order:  # fmt: skip
     """Everything that can be refused is refused here; nothing is written. See `bench_samplers`."""
     from hyperseg.recipes.bench.making import FITTED_ON, try_out
@@ -125,7 +130,10 @@ def check_order(
     wanted = {**({} if data is None else {"data": data}), **given}
     usual = BenchSettings()
     root = Path("runs") / f"samplers-{name_of(wanted.get('data', usual.data))}" if out is None else Path(out)
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise SettingError(f"--minutes is a number above 0, got {minutes}.")
     begun = standing(root, resume=resume, overwrite=overwrite)
+    asked = asked_now(samplers, nfes, {} if begun is None else begun.asked)
     settings = changed(usual if begun is None else begun.settings, wanted)
     if begun is not None:
         refuse_other(begun.settings, settings, root)
@@ -153,7 +161,8 @@ def check_order(
     if begun is not None and minutes is None:
         minutes = begun.found.get("minutes")
     begun_on = None if begun is None else str(begun.found.get("device", "cpu")).partition(":")[0]
-    return Order(root, settings, planned, pictures, minutes, begun_on, overwrite)
+    first = {"samplers": asked.methods, "nfes": asked.nfes} if begun is None else begun.asked
+    return Order(root, settings, planned, pictures, minutes, begun_on, overwrite, first)
 
 
 def _with_own_model(root: Path, settings: BenchSettings, *, goes_on: bool) -> BenchSettings:
@@ -203,6 +212,7 @@ def _worked_off(order: Order, runtime: Runtime) -> Benched:
     found: dict[str, Any] = {
         "versions": {**versions(), "threads": str(threads())}, "device": runtime.device,
         "left_out": list(planned.left_out), "samples": settings.samples, "minutes": order.minutes,
+        **({"asked": dict(order.asked)} if order.asked else {}),
     }  # fmt: skip
     write_bench(root, settings, data, found, finished=False)
     seconds: dict[str, float] = {}
@@ -216,7 +226,7 @@ def _worked_off(order: Order, runtime: Runtime) -> Benched:
     with _timed(seconds, "cells"):
         found |= make_cells(root, missing, model, judge, pictures, settings, runtime)
     rows = tuple(_in_order(read_rows(root)))
-    found |= {"seconds": seconds, "cautions": _cautions(judge, settings, pictures), "rows": len(rows)}
+    found |= {"seconds": seconds, "cautions": _cautions(judge, settings, rows, found), "rows": len(rows)}
     shown = {**found, "settings": to_json(settings), "data": data}
     write_results(root, rows, shown, pictures.test_x, FASTER)
     write_bench(root, settings, data, found, finished=True)
@@ -244,9 +254,11 @@ def _forecast(settings: BenchSettings, pace: Pace, cells: Sequence[Cell], *, tra
     )
 
 
-def _cautions(judge: Judge, settings: BenchSettings, pictures: Pictures) -> list[str]:
+def _cautions(judge: Judge, settings: BenchSettings, rows: Sequence[Row], found: Mapping[str, Any]) -> list[str]:
     """What a reader must know before believing the distances."""
-    told = [few_samples(settings.samples, judge.reference.dims)]
+    floor, distance = found["floor"]["fd"], found["features"]["distance"]
+    told = [far_from_real(rows, floor, distance=distance, given=bool(settings.model))]
+    told.append(few_samples(settings.samples, judge.reference.dims))
     told.append(
         "One training, one seed: the ± is the spread over samples alone. Rows that differ by less than two of them are "
         "equal."

@@ -12,6 +12,7 @@ from hyperseg.recipes.bench.data import PICTURES
 
 ALL = "all"
 NFES = (1000, 100, 50, 20, 10, 8, 5, 4, 2, 1)  # a selection of the survey's
+MOST_NFE = 10_000  # calls of a sample: ten times the survey's most
 MANY = 60  # more calls than that by default only where noise is added on the way: the others have converged there
 MOST = 200  # more than that by default only of one sampler of each family
 
@@ -52,6 +53,20 @@ class Asked:
     def __post_init__(self) -> None:
         if wrong := [n for n in self.nfes if n < 1]:
             raise SettingError(f"nfe: network calls of a sample are whole numbers from 1, got {wrong[0]}.")
+        if max(self.nfes, default=1) > MOST_NFE:
+            raise SettingError(f"nfe: network calls of a sample are {MOST_NFE} at most, got {max(self.nfes)}.")
+
+
+def asked_now(samplers: tuple[str, ...] | None, nfes: tuple[int, ...] | None, begun: Mapping[str, Any]) -> Asked:
+    """What is asked for: each of both as a benchmark was begun where nothing is said of it now.
+
+    Args:
+        samplers, nfes: see `Asked`; None where nothing is said.
+        begun: "samplers" and "nfes" as bench.json tells them; empty where it tells nothing.
+    """
+    methods = begun.get("samplers", ()) if samplers is None else samplers
+    calls = begun.get("nfes", ()) if nfes is None else nfes
+    return Asked(tuple(map(str, methods)), tuple(map(int, calls)))
 
 
 def refuse_unread(settings: BenchSettings, given: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ from hyperseg.recipes.bench.plan import plan_cells
 from hyperseg.recipes.bench.preparing import features_of
 from hyperseg.recipes.bench.rows import read_rows
 from hyperseg.recipes.bench.samplers import bench_samplers
-from hyperseg.recipes.bench.settings import Asked, BenchSettings
+from hyperseg.recipes.bench.settings import Asked, BenchSettings, asked_now
 from hyperseg.recipes.run.folder import Interrupted
 
 TINY = {"steps": 3, "samples": 16, "feature_steps": 3}
@@ -109,6 +109,19 @@ def test_a_finished_benchmark_takes_more_cells() -> None:
     assert [r.fd for r in plain(other.rows)] == [r.fd for r in plain(before.rows)]
 
 
+def test_what_is_not_asked_for_again_stays_as_it_was_begun() -> None:
+    bench(samplers=(FIRST, "heun"), nfes=(3,))
+    calls = bench(resume=True, given={}, samplers=None, nfes=(5,))
+    assert {(row.method, row.asked) for row in calls.rows} == {(n, k) for n in (FIRST, "heun") for k in (3, 5)}
+    methods = bench(resume=True, given={}, samplers=("ddpm",), nfes=None)
+    assert {row.asked for row in methods.rows if row.method == "ddpm"} == {3}
+    again = bench(resume=True, given={}, samplers=None, nfes=None)
+    assert plain(again.rows) == plain(methods.rows)
+    assert json.loads(Path("b/bench.json").read_text())["asked"] == {"samplers": [FIRST, "heun"], "nfes": [3]}
+    assert asked_now(None, (5,), {}) == Asked((), (5,))  # begun by a version that kept nothing
+    assert asked_now((), None, {"samplers": [FIRST], "nfes": [3]}) == Asked((), (3,))  # --samplers all
+
+
 def test_the_usual_folder_has_the_name_of_the_data() -> None:
     done = bench(None, data="digits:size=4,classes=2", nfes=(1,))
     assert done.root == Path("runs/samplers-digits-2classes-4px")
@@ -143,6 +156,9 @@ def test_every_row_counts_its_calls_and_starts_from_the_same_noise(planted: Call
         ({"given": {**TINY, "samples": 2}}, "samples is 16 or more"),
         ({"nfes": (0,)}, "whole numbers from 1"),
         ({"minutes": 1.0}, "leave out --train-steps"),
+        ({"nfes": (10_001,)}, "10000 at most, got 10001"),
+        ({"minutes": float("nan"), "given": {}}, "minutes is a number above 0"),
+        ({"minutes": float("inf"), "given": {}}, "minutes is a number above 0"),
         ({"resume": True, "overwrite": True}, "give one of them"),
         ({"given": {"samples": 16, "model": "nowhere"}}, "nowhere/?.*holds no diffusion model|nowhere: holds no"),
     ],

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hyperseg.core import RunError
 from hyperseg.recipes.bench.rows import CELLS, Row, append_row, packed, read_rows
-from hyperseg.recipes.bench.showing.findings import findings
-from hyperseg.recipes.bench.showing.table import as_csv, as_markdown, best_of, cells, groups, heads
+from hyperseg.recipes.bench.showing.findings import far_from_real, findings
+from hyperseg.recipes.bench.showing.page import shown_at, strips_of
+from hyperseg.recipes.bench.showing.table import as_csv, as_markdown, beside, best_of, cells, groups, heads, leaders_of
 from hyperseg.report.generation import Line, front, pareto_figure, samples_figure
 
 FEATURES = {"distance": "FD-cls", "score": "IS-cls"}
@@ -42,14 +44,55 @@ def test_groups_fall_in_calls_and_their_best_is_first() -> None:
 
 def test_the_table_has_the_form_of_the_survey() -> None:
     assert heads(FEATURES) == (
-        "method", "NFE", "FD-cls", "IS-cls", "precision", "recall", "NLL", "seconds",
+        "method", "NFE", "FD-cls ↓", "IS-cls ↑", "precision ↑", "recall ↑", "NLL bits/dim ↓", "seconds",
     )  # fmt: skip
     assert cells(ROWS[3], best=True)[:4] == ("high *", "10", "3.10 ± 0.10", "–")
     assert cells(ROWS[5])[2] == "–"
-    lines = as_markdown(ROWS, FEATURES).splitlines()
+    table, _, below = as_markdown(ROWS, FEATURES).partition("\n\n")
+    lines = table.splitlines()
+    assert "Recall (higher is better): share of real data that samples come near." in below
+    assert "Beside" not in below
     assert {line.count("|") for line in lines} == {9}
     assert sum("**high**" in line for line in lines) == 1
     assert not any("FID" in line for line in lines)
+
+
+def test_rows_beside_those_asked_for_are_explained() -> None:
+    more = [row("first", 10, 12.0, kind="raw"), row("noisy", 10, 20.0, kind="chosen", order=None)]
+    raw, chosen = beside([*ROWS, *more])
+    assert '"raw weights": first with the weights of the last training step' in raw
+    assert '"steps chosen": noisy on steps chosen by dynamic programming for the variational bound' in chosen
+
+
+def test_within_the_spread_there_is_no_winner() -> None:
+    close = [row("a", 10, 3.0, order=None), row("b", 10, 3.25, order=None), row("c", 10, 3.3, order=None)]
+    assert [r.label for r in leaders_of(close)] == ["a", "b"]  # two times the root of 0.1² + 0.1² is 0.283
+    assert leaders_of([ROWS[5]]) == []
+    assert "At 10 calls equal within the spread: a 3.00 and b 3.25." in findings(close)
+    assert "**b**" in as_markdown(close, FEATURES)
+    told = " ".join(findings([*close, row("a", 10, 3.1, kind="raw"), row("fast", 10, 2.9, kind="speed-up")]))
+    assert "ahead of raw ones in 0 of 1 cells of a, behind in 0, equal within the spread in 1" in told
+    assert "fast 2.90 is equal within the spread to the best that is only sampled (a 3.00)" in told
+    first = [row("d", 10, 3.05), row("e", 10, 9.0, order=2), row("long", 1000, 3.0, order=None)]
+    assert "first order (d 3.05) is equal within the spread to a 3.00." in " ".join(findings([*close, *first]))
+
+
+def test_a_network_far_from_its_data_is_told() -> None:
+    told = far_from_real(ROWS, 0.5, distance="FD-cls", given=False)
+    assert told is not None
+    assert "best FD-cls 3.0, held-out 0.5): train longer (--train-steps) before ranking samplers" in told
+    assert "--train-steps" not in (far_from_real(ROWS, 0.5, distance="FD-cls", given=True) or "")
+    assert far_from_real(ROWS, 0.7, distance="FD-cls", given=False) is None
+    assert far_from_real([ROWS[5]], 0.5, distance="FD-cls", given=False) is None
+
+
+def test_pictures_are_those_of_one_number_of_calls() -> None:
+    strip = packed(np.zeros((4, 8, 8), np.uint8))
+    rows = [replace(r, strip=strip) for r in (*ROWS, row("few", 2, 1.0))]
+    shown = list(strips_of(rows, torch.zeros(9, 1, 8, 8)))
+    assert shown[:3] == ["real, held out", "noisy, 1 000 calls", "high, 10 calls"]
+    assert not any("few" in name for name in shown)
+    assert shown_at([row("a", 1, 1.0), row("a", 5, 1.0), row("a", 50, 1.0)]) == 5
 
 
 def test_every_row_of_the_file_says_what_its_numbers_depend_on() -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hyperseg.core.words import listed, number
+from hyperseg.core.words import counted, listed, number
 from hyperseg.recipes.bench.rows import Row
+from hyperseg.recipes.bench.showing.table import distance_of as _fd
+from hyperseg.recipes.bench.showing.table import equal, groups, leaders_of, spread_of
 
 LONG = 200  # calls from which sampling is no longer short
 SHORT = (10, 20)  # calls at which solvers are compared with it
-SPREADS = 2.0  # standard deviations within which two distances count as equal
+TOLD = (20, 10, 4)  # calls at which the best are told, beside the most
+MOST_NAMED = 6
+FAR = 5  # times the distance of held-out data from which a network is called far from the data
 
 
 def findings(rows: Iterable[Row]) -> list[str]:
@@ -17,7 +21,39 @@ def findings(rows: Iterable[Row]) -> list[str]:
     scored = [row for row in rows if row.fd is not None]
     plain = [row for row in scored if row.kind == "sampler"]
     reference = _reference(plain)
-    return [*_solvers(plain, reference), *_raw(scored), *_chosen(scored), *_speedups(scored, reference)]
+    return [*_best(scored), *_solvers(plain, reference), *_raw(scored), *_chosen(scored), *_speedups(scored)]
+
+
+def told_at(rows: Iterable[Row]) -> list[tuple[int, list[Row]]]:
+    """The numbers of calls whose best are told, and those best: one, or all that are equal within the spread."""
+    found = groups(rows)
+    most = max((asked for asked, _ in found), default=0)
+    return [(asked, leaders_of(group)) for asked, group in found if asked in (most, *TOLD) and leaders_of(group)]
+
+
+def far_from_real(rows: Iterable[Row], floor: float | None, *, distance: str, given: bool) -> str | None:
+    """A caution where even the best samples are far from real data, or None.
+
+    Args:
+        floor: distance of held-out data.
+        distance: what it is called.
+        given: the network was trained elsewhere.
+    """
+    best = min((row.fd for row in rows if row.fd is not None), default=None)
+    if best is None or floor is None or best <= FAR * floor:
+        return None
+    how = "take a --model that was trained longer" if given else "train longer (--train-steps)"
+    return (
+        f"The network itself is far from real data (best {distance} {number(best, 1)}, held-out {number(floor, 1)}): "
+        f"{how} before ranking samplers."
+    )
+
+
+def _best(rows: Sequence[Row]) -> list[str]:
+    return [
+        f"At {counted(asked, 'call')} equal within the spread: {listed(map(_named, leaders), most=MOST_NAMED)}."
+        for asked, leaders in told_at(rows) if len(leaders) > 1
+    ]  # fmt: skip
 
 
 def _reference(rows: Sequence[Row]) -> Row | None:
@@ -56,6 +92,8 @@ def _between(calls: int, first: Sequence[Row], high: Sequence[Row], noisy: Seque
     one, solver, noise = (min(group, key=_fd) for group in (first, high, noisy))
     holds = _fd(solver) <= _fd(one) <= _fd(noise)
     begin = f"At {calls} calls first order ({_named(one)}) is"
+    if same := [row for row in (solver, noise) if equal(one, row)]:
+        return f"{begin} equal within the spread to {listed(map(_named, same))}."
     if holds:
         return f"{begin} between the best of higher order ({_named(solver)}) and {_named(noise)}."
     return f"{begin} not between: higher order {_named(solver)}, and {_named(noise)}."
@@ -66,11 +104,13 @@ def _raw(rows: Sequence[Row]) -> list[str]:
     pairs = [(averaged[key], row) for row in rows if row.kind == "raw" and (key := (row.method, row.asked)) in averaged]
     if not pairs:
         return []
-    better = [a for a, raw in pairs if _fd(a) < _fd(raw)]
+    same = sum(equal(*pair) for pair in pairs)
+    better = sum(_fd(a) < _fd(raw) and not equal(a, raw) for a, raw in pairs)
     smooth, raw = min(pairs, key=lambda pair: _fd(pair[0]))
     return [
-        f"Averaged weights are ahead of raw ones in {len(better)} of {len(pairs)} cells of {smooth.method}; at "
-        f"{smooth.nfe} calls {number(smooth.fd, 2)} against {number(raw.fd, 2)}."
+        f"Averaged weights are ahead of raw ones in {better} of {len(pairs)} cells of {smooth.method}, behind in "
+        f"{len(pairs) - better - same}, equal within the spread in {same}; at {smooth.nfe} calls "
+        f"{number(smooth.fd, 2)} against {number(raw.fd, 2)}."
     ]
 
 
@@ -86,7 +126,7 @@ def _chosen(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _speedups(rows: Sequence[Row], reference: Row | None) -> list[str]:
+def _speedups(rows: Sequence[Row]) -> list[str]:
     trained = sorted((row for row in rows if row.kind == "speed-up"), key=lambda row: row.nfe)
     told = []
     for nfe in sorted({row.asked for row in trained}):
@@ -95,13 +135,13 @@ def _speedups(rows: Sequence[Row], reference: Row | None) -> list[str]:
         if others:
             other = min(others, key=_fd)
             word = "ahead of" if _fd(best) < _fd(other) else "behind"
+            word = "equal within the spread to" if equal(best, other) else word
             told.append(f"at {nfe} {_named(best)} is {word} the best that is only sampled ({_named(other)})")
     return [f"Methods that train for few calls: {'; '.join(told)}."] if told else []
 
 
 def _as_good(row: Row, reference: Row) -> bool:
-    spread = ((row.fd_sd or 0.0) ** 2 + (reference.fd_sd or 0.0) ** 2) ** 0.5
-    return _fd(row) <= _fd(reference) + SPREADS * spread
+    return _fd(row) <= _fd(reference) + spread_of(row, reference)
 
 
 def _named(row: Row) -> str:
@@ -110,7 +150,3 @@ def _named(row: Row) -> str:
 
 def _told(row: Row) -> str:
     return f"{number(row.fd, 2)} ± {number(row.fd_sd, 2)}"
-
-
-def _fd(row: Row) -> float:
-    return float("inf") if row.fd is None else row.fd

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hyperseg.core.sections import Figure, Section, Table
-from hyperseg.core.words import UNKNOWN, duration, number
+from hyperseg.core.words import UNKNOWN, counted, duration, listed, number
 from hyperseg.io.write import replacing, write_text
 from hyperseg.recipes.bench.folder import PARETO, REPORT, SAMPLES, TABLE_CSV, TABLE_MD
 from hyperseg.recipes.bench.judge import as_pictures, quantiles
 from hyperseg.recipes.bench.rows import Row
 from hyperseg.recipes.bench.showing import table as tables
 from hyperseg.recipes.bench.showing import taxonomy
-from hyperseg.recipes.bench.showing.findings import findings
-from hyperseg.report.generation import Line, pareto_figure, samples_figure
+from hyperseg.recipes.bench.showing.findings import findings, told_at
+from hyperseg.report.generation import FRONT, Line, pareto_figure, samples_figure
 from hyperseg.report.page import write_page
 
-SHOWN_AT = 10  # calls at which samples of all methods are shown
+SHOWN_AT = 10  # calls at which samples of all methods are shown, or the nearest number that there is
+TILE_NAMES = 3
 REAL = "real, held out"
 
 
@@ -41,7 +43,8 @@ def write_results(root: Path, rows: Sequence[Row], found: Mapping[str, Any], tes
         with replacing(root / name) as temporary:
             temporary.write_bytes(png)
     sections = [
-        _quality(rows, found, pareto), _by_calls(rows, features), _samples(pictures), _made(found), _taxonomy(speedups),
+        _quality(rows, found, pareto), _by_calls(rows, features), _samples(rows, pictures), _made(found),
+        _taxonomy(speedups),
     ]  # fmt: skip
     write_page(
         root / REPORT, sections, title=f"Samplers on {found['data']['name']}", lead=lead_of(found),
@@ -61,22 +64,21 @@ def lines_of(rows: Sequence[Row]) -> list[Line]:
 
 
 def strips_of(rows: Sequence[Row], test_x: Any) -> dict[str, Any]:
-    """Held-out data first, then the longest run, then every method at so many calls, best first."""
+    """Held-out data first, then the longest run, then every method that was made at one number of calls, best first."""
     shown = [row for row in rows if row.strip is not None]
     count = len(shown[0].pictures) if shown and shown[0].pictures is not None else 10
     strips = {REAL: as_pictures(test_x[:count], spread=quantiles)}
     longest = max(shown, key=lambda row: row.asked, default=None)
-    few = sorted((row for row in shown if row.asked == SHOWN_AT or _only(row, shown)), key=_rank)
+    few = sorted((row for row in shown if row.asked == shown_at(shown)), key=tables.distance_of)
     for row in ([] if longest is None else [longest]) + few:
         if row.pictures is not None and row.pictures.shape == strips[REAL].shape:
-            strips.setdefault(f"{row.label}, {row.nfe} calls", row.pictures)
+            strips.setdefault(f"{row.label}, {counted(row.nfe, 'call')}", row.pictures)
     return strips
 
 
-def _only(row: Row, rows: Sequence[Row]) -> bool:
-    """Of a method that is not there at the usual number of calls the most calls."""
-    own = [other.asked for other in rows if other.label == row.label]
-    return SHOWN_AT not in own and row.asked == max(own)
+def shown_at(rows: Sequence[Row]) -> int:
+    """The number of calls whose samples are shown: of those that were asked for the nearest to the usual one."""
+    return min((row.asked for row in rows), key=lambda n: abs(math.log(n / SHOWN_AT)), default=SHOWN_AT)
 
 
 def lead_of(found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -98,17 +100,17 @@ def lead_of(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _tiles(rows: Sequence[Row], found: Mapping[str, Any]) -> list[tuple[str, str]]:
     tiles = []
-    for asked, group in tables.groups(rows):
-        best = tables.best_of(group)
-        if best is not None and asked in (max(r.asked for r in rows), 20, 10, 4):
-            tiles.append((f"best at {asked} calls: {best.label}", number(best.fd, 2)))
+    for asked, leaders in told_at(rows):
+        words = "best" if len(leaders) == 1 else "equal within the spread"
+        names = listed((row.label for row in leaders), most=TILE_NAMES)
+        tiles.append((f"{words} at {counted(asked, 'call')}: {names}", number(leaders[0].fd, 2)))
     return [*tiles, ("held-out real data", number(found["floor"]["fd"], 2))]
 
 
 def _quality(rows: Sequence[Row], found: Mapping[str, Any], png: bytes) -> Section:
     caption = (
-        "Both axes are logarithmic. Black: no method is better with as few calls. Stars: steps chosen by dynamic "
-        "programming. Dotted: held-out real data."
+        f"Lower is better; both axes are logarithmic. Thick grey line: {FRONT}; thin grey lines: the other methods, "
+        "where there are many. Stars: steps chosen by dynamic programming. Dotted: held-out real data."
     )
     return Section(
         "Quality against network calls", tuple(findings(rows)), tuple(found["cautions"]), (Figure(png, caption),)
@@ -118,20 +120,19 @@ def _quality(rows: Sequence[Row], found: Mapping[str, Any], png: bytes) -> Secti
 def _by_calls(rows: Sequence[Row], features: Mapping[str, Any]) -> Section:
     made = []
     for asked, group in tables.groups(rows):
-        best = tables.best_of(group)
-        lines = tuple(tables.cells(row) for row in group)
-        caption = f"{asked} calls" if asked > 1 else "1 call"
-        made.append(Table(caption, tables.heads(features), lines, marked=None if best is None else 0))
-    sentence = (
-        "By network calls, the best first. NFE: calls that were counted. After ±: the spread of the distance when "
-        "samples are drawn again from those that were made. NLL: bits per dimension of held-out data under the "
-        "method's own steps and variances, where it has a likelihood. Seconds: sampling alone."
+        leaders = tables.leaders_of(group)
+        lines = tuple(tables.cells(row, best=row in leaders) for row in group)
+        marked = 0 if len(leaders) == 1 else None
+        made.append(Table(counted(asked, "call"), tables.heads(features), lines, marked=marked))
+    first = "By network calls, the best first. NFE: calls that were counted. Seconds: sampling alone."
+    return Section("Every cell", (first, *tables.legend(features), *tables.beside(rows)), tables=tuple(made))
+
+
+def _samples(rows: Sequence[Row], png: bytes) -> Section:
+    words = (
+        f"Real data, the longest run, and the first samples of each method at {counted(shown_at(rows), 'call')}; the "
+        "same starting noise in every row."
     )
-    return Section("Every cell", (sentence,), tables=tuple(made))
-
-
-def _samples(png: bytes) -> Section:
-    words = f"The first samples of each method at {SHOWN_AT} calls, or its most; the same starting noise in every row."
     return Section("Samples", figures=(Figure(png, words),))
 
 
@@ -148,7 +149,3 @@ def _taxonomy(speedups: Any) -> Section:
     rows = tuple(taxonomy.taxonomy(speedups))
     words = f"Family, method, and where it is in the code. {UNKNOWN}: none."
     return Section("Taxonomy", tables=(Table(words, taxonomy.HEADS, rows),))
-
-
-def _rank(row: Row) -> float:
-    return float("inf") if row.fd is None else row.fd
