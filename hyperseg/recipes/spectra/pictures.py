@@ -119,7 +119,8 @@ def draw_spectra(run: SpectraRun, scene: Scene, seen: Seen) -> bytes:
             fontsize=9,
             loc="left",
         )
-        axes[1].fill_between(*broken(x, surprise), color=MARK, alpha=0.75, linewidth=0)
+        at, off = broken(x, surprise)
+        axes[1].fill_between(at, off, color=MARK, alpha=0.75, linewidth=0)
         axes[1].set_title("difference from the expected", fontsize=9, loc="left")
         axes[1].set_ylabel("in usual differences", fontsize=8)
         tidy(axes[1])
@@ -135,7 +136,8 @@ def _spectrum(
     expected: NDArray[Any],
 ) -> None:  # fmt: skip
     low, middle, high = (np.where(used, v, np.nan) for v in (run.typical.low, run.typical.middle, run.typical.high))
-    axes.fill_between(*broken(x, low, high), color=USUAL, alpha=0.45, linewidth=0, label="usual, 5 to 95 %")
+    at, bottom, top = broken(x, low, high)
+    axes.fill_between(at, bottom, top, color=USUAL, alpha=0.45, linewidth=0, label="usual, 5 to 95 %")
     axes.plot(*broken(x, middle), color=USUAL, linewidth=1)
     axes.plot(*broken(x, expected), color=EXPECTED, linewidth=1.1, linestyle="--", label="what was expected")
     axes.plot(*broken(x, spectrum), color=MARK, linewidth=1.3, label="this pixel")
