@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hyperseg.core import SettingError
+from hyperseg.core import Scene, SettingError
 from hyperseg.recipes.spectra.pictures import broken
 from hyperseg.recipes.spectra.pixels import drop_bands
+from hyperseg.recipes.spectra.scoring import score_scene
 from hyperseg.recipes.spectra.summary import separate_peaks, shares, verdict
 
 
@@ -58,3 +59,17 @@ def test_bands_are_dropped_by_wavelength(toy):
             drop_bands(known, wrong)
     with pytest.raises(SettingError, match="no wavelengths"):
         drop_bands(toy.with_(wavelengths_nm=None), "400")
+
+
+def test_progress_is_told_from_the_start_and_within_a_window():
+    cube = np.random.default_rng(0).normal(size=(100, 100, 2)).astype(np.float32)
+    told, maps = [], []
+    model = SimpleNamespace(score=lambda spectra: (spectra[:, 0], spectra[:, 1]))
+    score_scene(
+        model, Scene(cube), write=lambda window, bits, distance: maps.append((bits, distance)),
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told[0] == (0, 10_000)
+    assert told[-1] == (10_000, 10_000)
+    assert any(0 < done < 10_000 for done, _ in told)
+    np.testing.assert_array_equal(np.stack(maps[0], -1), cube)
