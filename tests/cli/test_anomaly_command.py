@@ -40,12 +40,18 @@ def test_a_foreign_spectrum_stands_out_on_the_map(hyperseg, scene, tmp_path):
     scores = json.loads((tmp_path / "s-anomaly/anomaly.json").read_text())
     assert scores["truth"]["auroc"] > 0.999
     assert scores["truth"]["auroc_rx"] > 0.999
-    assert "Reed-Xiaoli" in answer.out
+    assert "the model says no more than it here" in answer.out
+    assert abs(sum(scores["share_of_score"].values()) - 1) < 1e-9
+    assert "counted from 0" in answer.out
     first = scores["strangest"][0]
     assert (first["row"] in (5, 6), first["column"] in (9, 10)) == (True, True)
     bits, file = values(tmp_path / "s-anomaly/anomaly.tif")
     assert file.crs == rasterio.CRS.from_string(GRID.crs)
     assert tuple(file.transform)[:6] == GRID.affine
+    with rasterio.open(tmp_path / "s-anomaly/anomaly.tif") as file:
+        tags = file.tags()
+    assert (tags["scene"], tags["model"], tags["learned_from"]) == ("s", "s-anomaly", "all pixels of s")
+    assert float(tags["usual_up_to"]) == pytest.approx(scores["usual_up_to"], rel=1e-5)
     assert np.isnan(bits[0, :3]).all()
     assert np.isfinite(bits).sum() == bits.size - 3
     for name in ("anomaly.png", "spectra.png", "rx.tif", "run.json", "model.safetensors"):
@@ -84,10 +90,36 @@ def test_a_class_left_out_is_held_against_held_out_pixels(hyperseg, scene, tmp_p
 def test_what_is_there_is_replaced_only_when_told(hyperseg, scene, tmp_path):
     assert hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures").code == 0
     before = (tmp_path / "s-anomaly/run.json").read_bytes()
-    assert "--overwrite" in hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures").error
+    error = hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures").error
+    assert "--overwrite" in error
+    assert "hyperseg anomaly s-anomaly SCENE --out s-anomaly` goes on without training" in error
     assert (tmp_path / "s-anomaly/run.json").read_bytes() == before
     assert hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures", "--seed", "1", "--overwrite").code == 0
     assert (tmp_path / "s-anomaly/run.json").read_bytes() != before
+
+
+def test_no_map_lies_beside_the_model_of_another_one(hyperseg, scene, tmp_path):
+    for out in ("a", "b"):
+        assert hyperseg("anomaly", "s.tif", *QUICK, "--no-pictures", "--out", out).code == 0
+    before = (tmp_path / "b/anomaly.tif").read_bytes()
+    error = hyperseg("anomaly", "a", "s.tif", "--out", "b", "--overwrite", "--quiet").error
+    assert "another model" in error
+    assert (tmp_path / "b/anomaly.tif").read_bytes() == before
+    assert hyperseg("anomaly", "a", "s.tif", "--out", "a", "--overwrite", "--quiet", "--no-pictures").code == 0
+
+
+def test_bands_that_another_scene_lacks_can_be_dropped(hyperseg, toy, tmp_path):
+    cube, nm = np.array(toy.cube, np.float32), 400 + 60 * np.arange(16)
+    for name, keep in (("a", np.arange(16)), ("b", np.arange(15))):
+        np.savez(tmp_path / f"{name}.npz", cube=cube[..., keep], wavelengths_nm=nm[keep].astype(float))
+    assert hyperseg("anomaly", "a.npz", *QUICK, "--no-pictures", "--out", "r").code == 0
+    error = hyperseg("anomaly", "r", "b.npz", "--quiet").error
+    assert "1 of the 16 bands that the run r reads is not covered" in error
+    assert "--drop-nm" in error
+    span = error.split("scene: ")[1].split(" nm")[0]
+    assert hyperseg("anomaly", "a.npz", *QUICK, "--no-pictures", "--out", "d", "--drop-nm", span).code == 0
+    answer = hyperseg("anomaly", "d", "b.npz", "--quiet", "--no-pictures")
+    assert answer.code == 0, answer.err
 
 
 def test_refusals_are_one_line_and_come_before_training(hyperseg, scene, tmp_path):
@@ -122,6 +154,6 @@ def test_stopped_while_it_scores_no_map_is_left_and_the_model_is_kept(hyperseg, 
     assert len(seen) == 4
     assert sorted(p.name for p in (tmp_path / "s-anomaly").iterdir()) == ["model.safetensors", "run.json"]
     monkeypatch.setattr(SpectraModel, "score", score)
-    again = hyperseg("anomaly", "s-anomaly", "s.tif", "--out", "w", "--quiet", "--no-pictures")
+    again = hyperseg("anomaly", "s-anomaly", "s.tif", "--out", "s-anomaly", "--quiet", "--no-pictures")
     assert again.code == 0, again.err
-    assert np.isfinite(values(tmp_path / "w/anomaly.tif")[0]).sum() == scene[..., 0].size - 3
+    assert np.isfinite(values(tmp_path / "s-anomaly/anomaly.tif")[0]).sum() == scene[..., 0].size - 3

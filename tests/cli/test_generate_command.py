@@ -16,6 +16,7 @@ def test_spectra_of_every_class_and_what_they_are_worth(hyperseg, files, toy, tm
     np.testing.assert_array_equal(made["labels"], np.repeat([0, 1, 2], 4))
     scores = json.loads((tmp_path / "cube-generated/generate.json").read_text())
     assert scores["trained_on_real"]["oa"] > 0.9
+    assert scores["samples"] == 60  # twenty a class at least, but never all that is labelled
     assert 0 <= scores["frechet_floor"] < scores["frechet"]
     assert (tmp_path / "cube-generated/spectra.png").stat().st_size > 1000
     assert hyperseg("generate", *files, *QUICK, "--no-pictures", "--out", "b").code == 0

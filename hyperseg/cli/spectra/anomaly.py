@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 PIXELS, MODEL = "What is learned from", "The model"
 SHOWN = tuple(leaf for leaf in leaves(SpectraSettings()) if leaf.rule.shown)
-TRAINING = ("only", "without", "mask", "minutes", "seed", *(leaf.name for leaf in SHOWN))
+TRAINING = ("only", "without", "mask", "drop_nm", "minutes", "seed", *(leaf.name for leaf in SHOWN))
 
 
 def model_options(command: Any) -> Any:
@@ -49,6 +49,10 @@ def model_options(command: Any) -> Any:
 @in_group(
     PIXELS, "--mask", metavar="FILE", help="Learn from these pixels only: a raster, 0 = not among them, or polygons."
 )
+@in_group(
+    PIXELS, "--drop-nm", metavar="SPANS",
+    help="Leave out the bands at these wavelengths in nm, such as 1350-1450,2450: for scenes that lack them.",
+)  # fmt: skip
 @in_group(
     PIXELS,
     "--truth",
@@ -96,7 +100,7 @@ def anomaly(
     from hyperseg.core import SettingError
     from hyperseg.io.open import read_mask
     from hyperseg.io.write.targets import RECORD
-    from hyperseg.recipes.spectra.pixels import choose_pixels
+    from hyperseg.recipes.spectra.pixels import choose_pixels, drop_bands
 
     if (Path(scene) / RECORD).is_file():
         raise SettingError(f"{scene} is a run: name the scene to map after it, hyperseg anomaly {scene} SCENE.")
@@ -104,6 +108,8 @@ def anomaly(
     settings = chosen(given, narrowed=narrowed)
     classes = bool(given["only"] or given["without"] or labels)
     opened = _opened(scene, given, labels=labels, folder=folder, need_labels=classes)
+    if given["drop_nm"] is not None:
+        opened = drop_bands(opened, given["drop_nm"])
     mask, known = (
         None if found is None else found != 0 for found in (read_mask(given["mask"], opened), read_mask(truth, opened))
     )
@@ -129,7 +135,9 @@ def _apply(
     from hyperseg.recipes.spectra.record import check_kind
 
     if extra := [name for name in TRAINING if given[name]]:
-        raise SettingError(f"--{extra[0]} belongs to learning, and {run} was learned already: leave it out.")
+        raise SettingError(
+            f"--{extra[0].replace('_', '-')} belongs to learning, and {run} was learned already: leave it out."
+        )
     if labels is not None:
         raise SettingError("--labels belongs to learning; strange pixels of another scene are named by --truth.")
     check_kind(run)
@@ -155,24 +163,35 @@ def _opened(scene: str, given: dict[str, Any], *, labels: str | None, folder: Pa
 def _tell(done: Any) -> None:
     scores = done.scores
     click.echo(f"Learned:    {scores['learned_from']} of {scores['of']}")
-    if scores["bits_per_band"] is not None:
-        bits = scores["bits_per_band"]
+    if (bits := scores["bits_per_band"]) is not None:
         click.echo(
-            f"Bits/band:  median {bits['median']:.2f}, strangest {bits['most']:.2f}; "
-            f"{100 * scores['beyond_usual']:.1f} % of the pixels beyond {scores['usual_up_to']:.2f}, "
-            "where 1 % of those learned from lie"
+            f"Score:      1 % of the learned pixels score above {scores['usual_up_to']:.2f} bits per band; in this "
+            f"scene {100 * scores['beyond_usual']:.1f} % do (median {bits['median']:.2f}, highest {bits['most']:.2f})."
+        )
+        click.echo("            Only differences matter: negative values are usual (a density).")
+    if (shares := scores["share_of_score"]) is not None:
+        click.echo(
+            f"Made up of: {100 * shares['gaussian']:.0f} % the Gaussian that Reed-Xiaoli is, "
+            f"{100 * shares['network']:.0f} % the network (of the score's variance over pixels)"
         )
     for i, pixel in enumerate(scores["strangest"][:3], start=1):
-        bands = ", ".join(f"{b['nm']:.0f} nm" if "nm" in b else f"band {b['band']}" for b in pixel["bands"][:3])
-        click.echo(f"Strange {i}:  row {pixel['row']}, column {pixel['column']}, most at {bands}")
+        bands = ", ".join(
+            f"band {b['band']}" + (f" ({b['nm']:.0f} nm)" if "nm" in b else "") for b in pixel["bands"][:3]
+        )
+        counted = " (all counted from 0)" if i == 1 else ""
+        click.echo(f"Strange {i}:  row {pixel['row']}, column {pixel['column']}, most at {bands}{counted}")
     if "truth" in scores:
-        truth = scores["truth"]
-        click.echo(
-            f"AUROC:      {truth['auroc']:.4f}, Reed-Xiaoli {truth['auroc_rx']:.4f} "
-            f"({truth['strange']} strange against {truth['ordinary']} pixels)"
-        )
-        click.echo(
-            f"Found:      {100 * truth['found']:.1f} % of the strange pixels, Reed-Xiaoli "
-            f"{100 * truth['found_rx']:.1f} %, where {1000 * truth['false_alarms']:g} in 1000 others pass too"
-        )
+        _tell_truth(scores["truth"])
     click.echo(f"Results:    {done.root}")
+
+
+def _tell_truth(truth: dict[str, Any]) -> None:
+    click.echo(
+        f"AUROC:      {truth['auroc']:.3f} (1: all strange pixels above all others, 0.5: chance); Reed-Xiaoli, which "
+        f"takes a second, {truth['auroc_rx']:.3f}: the model says {truth['verdict']} it here "
+        f"({truth['strange']} strange against {truth['ordinary']} pixels)"
+    )
+    click.echo(
+        f"Found:      {100 * truth['found']:.1f} % of the strange pixels, Reed-Xiaoli "
+        f"{100 * truth['found_rx']:.1f} %, where {1000 * truth['false_alarms']:g} in 1000 others pass too"
+    )

@@ -22,7 +22,15 @@ USABLE = 0.9  # of the accuracy learned from real samples; below, a caution is s
 @in_group(MADE, "--labels", metavar="FILE", help="Labels, as in classify; needed unless SCENE is a data set.")
 @vector_options
 @in_group(MADE, "--class", "only", multiple=True, metavar="CLASS", help="Of this class; repeatable.  [default: all]")
-@in_group(MADE, "-n", "n", type=click.IntRange(1), default=100, show_default=True, help="Samples of each class.")
+@in_group(
+    MADE,
+    "-n",
+    "n",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Samples of each class. About as many more are drawn and judged beside as many real ones.",
+)
 @in_group(
     MADE, "--patch", type=click.IntRange(3), help="Make patches with this odd side, in pixels, not single spectra."
 )
@@ -42,8 +50,8 @@ def generate(
     """Make new spectra of the classes of SCENE with a diffusion model, and tell what they are worth.
 
     One half of the labelled pixels is learned from, the other held out. Told is the accuracy on the real half of a
-    classifier trained on generated samples beside that of one trained on real ones, and the Frechet distance of both;
-    of spectra also what a plain Gaussian for each class is worth.
+    classifier trained on generated samples beside that of one trained on as many real ones, and the Frechet distance of
+    both; of spectra also what a plain Gaussian for each class is worth.
 
     Patches take far more steps than spectra: 500 steps on three classes of Indian Pines were worth half of real ones. A
     caution is printed where samples are worth less than nine tenths of real ones.
@@ -85,7 +93,7 @@ def generate(
         between = "" if plain is None else f"{100 * plain['oa']:.1f} % from samples of one Gaussian a class, "
         click.echo(
             f"Accuracy:  on real held-out pixels {100 * made['oa']:.1f} % learned from generated samples, {between}"
-            f"{100 * real['oa']:.1f} % from real ones"
+            f"{100 * real['oa']:.1f} % from real ones ({scores['samples']} of each kind)"
         )
         if made["oa"] < USABLE * real["oa"]:
             more = "train longer (--steps)" if patch is None else "train longer (--steps), or make spectra (no --patch)"

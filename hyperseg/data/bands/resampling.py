@@ -109,9 +109,9 @@ def plan_bands(
     inside = (wanted >= centres[0]) & (wanted <= centres[-1])
     covered = (shift <= NEAR_SHARE * spacing) | (inside & (gap <= WIDEST_GAP * spacing))
     lacking = keep & ~covered
-    if lacking.any():
+    if n := np.count_nonzero(lacking):
         raise SceneError(
-            f"{name}: {np.count_nonzero(lacking)} of the {np.count_nonzero(keep)} bands that {model} reads are not "
+            f"{name}: {n} of the {np.count_nonzero(keep)} bands that {model} reads {'is' if n == 1 else 'are'} not "
             f"covered by good bands of this scene: {_spans(wanted[lacking], spacing[lacking])} nm (its good bands "
             f"lie between {centres[0]:.0f} and {centres[-1]:.0f} nm). Train on bands that both scenes have: mark "
             "the others bad in the header (bbl) of the training scene."

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import Scene, Tile
+from hyperseg.core import Scene, SceneError, Tile
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine import choose_device, scene_progress
@@ -22,17 +22,24 @@ from hyperseg.engine.progress import say
 from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.files import check_whole, create_raster
 from hyperseg.io.write.targets import RECORD, check_targets
-from hyperseg.metrics.detection import auroc, detection_rate
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.run.blas import one_blas_thread
 from hyperseg.recipes.run.record import WEIGHTS
 from hyperseg.recipes.spectra.model import fit_spectra_model, trimmed
 from hyperseg.recipes.spectra.pictures import draw_map, draw_spectra
 from hyperseg.recipes.spectra.pixels import Choice, learning_spectra
-from hyperseg.recipes.spectra.record import SpectraRun, check_replaceable, load_spectra_run, run_of, save_run
-from hyperseg.recipes.spectra.scoring import Float32, Seen, Write, score_scene
+from hyperseg.recipes.spectra.record import (
+    SpectraRun,
+    check_other,
+    check_replaceable,
+    load_spectra_run,
+    run_of,
+    save_run,
+)
+from hyperseg.recipes.spectra.scoring import Float32, Write, score_scene
 from hyperseg.recipes.spectra.settings import SpectraSettings
-from hyperseg.recipes.spectra.typical import surprise_of_bands, typical_of
+from hyperseg.recipes.spectra.summary import summary, usual_up_to
+from hyperseg.recipes.spectra.typical import typical_of
 from hyperseg.recipes.spectra.whitening import Whitening
 
 log = logging.getLogger(__name__)
@@ -42,8 +49,6 @@ MADE = (MAP, DISTANCE, PICTURE, SPECTRA, SCORES)
 BITS = "bits per band of the standardised spectrum (higher: less expected)"
 RX = "Reed-Xiaoli: squared Mahalanobis distance to the learned pixels"
 TRIED_STEPS, FEWEST_STEPS, MOST_STEPS = 30, 100, 50_000
-FALSE_ALARMS = 1e-3  # of the ordinary pixels, at the threshold at which strange ones are counted as found
-MOST_BANDS = 5  # named for each of the strangest pixels
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,9 @@ def learn_and_map(
         (out / name).unlink(missing_ok=True)
     save_run(out, run, inputs=named, n_learned=len(spectra), device=where)
     try:
-        return _mapped(run, scene, out, truth=choice.truth, quiet=quiet, pictures=pictures, side=side)
+        return _mapped(run, scene, out, model=out, truth=choice.truth, quiet=quiet, pictures=pictures, side=side)
     except KeyboardInterrupt:
-        say(f"The model is kept in {out}: `hyperseg anomaly {out} SCENE --out MAP` maps with it.", quiet=quiet)
+        say(f"The model is finished: `hyperseg anomaly {out} SCENE --out {out}` goes on with it.", quiet=quiet)
         raise
 
 
@@ -114,14 +119,27 @@ def apply_and_map(
     Raises:
         RunError: `root` holds no model of spectra.
         SceneError: bands that the model needs are missing.
-        DataFileError: as `learn_and_map`.
+        DataFileError: as `learn_and_map`, or `out` holds another run.
     """
     run = load_spectra_run(root)
+    check_other(out, root)
     _check_files(out, {"run": root, "scene": scene.source}, overwrite=overwrite)
-    scene = prepare_scene(run, scene, model=f"the run {root}")
+    scene = _prepared(run, scene, root)
     run = replace(run, model=run.model.to(str(choose_device(device))))
     make_folder(out)
-    return _mapped(run, scene, out, truth=truth, quiet=quiet, pictures=pictures, side=side)
+    return _mapped(run, scene, out, model=root, truth=truth, quiet=quiet, pictures=pictures, side=side)
+
+
+def _prepared(run: SpectraRun, scene: Scene, root: Path) -> Scene:
+    try:
+        return prepare_scene(run, scene, model=f"the run {root}")
+    except SceneError as error:
+        if run.wavelengths_nm is None or scene.wavelengths_nm is None:  # they differ in number: nothing can be dropped
+            raise
+        raise SceneError(
+            f"{error} Or learn again without them: hyperseg anomaly {run.scene_name} with --drop-nm and these "
+            "wavelengths."
+        ) from error
 
 
 def steps_within(
@@ -143,16 +161,22 @@ def _check_files(out: Path, inputs: Mapping[str, Any], *, overwrite: bool) -> No
 
 
 def _mapped(
-    run: SpectraRun, scene: Scene, out: Path, *, truth: NDArray[np.int8] | None, quiet: bool, pictures: bool,
-    side: int | None,
+    run: SpectraRun, scene: Scene, out: Path, *, model: Path, truth: NDArray[np.int8] | None, quiet: bool,
+    pictures: bool, side: int | None,
 ) -> Found:  # fmt: skip
+    tags = {
+        "scene": scene.name, "model": model.resolve().name, "learned_from": f"{run.learned} of {run.scene_name}",
+    }  # fmt: skip
     with ExitStack() as stack:
-        writers = [stack.enter_context(_raster(out / n, scene, what)) for n, what in ((MAP, BITS), (DISTANCE, RX))]
+        writers = [
+            stack.enter_context(_raster(out / name, scene, what, tags | more))
+            for name, what, more in ((MAP, BITS, {"usual_up_to": f"{usual_up_to(run):.6g}"}), (DISTANCE, RX, {}))
+        ]
         show = stack.enter_context(scene_progress(f"scoring {scene.name}", math.prod(scene.shape), quiet=quiet))
         seen = score_scene(
             run.model, scene, write=_write_both(writers), truth=truth, side=side, progress=show,
         )  # fmt: skip
-    scores = _summary(run, scene, seen)
+    scores = summary(run, scene, seen)
     if not pictures:
         for name in (PICTURE, SPECTRA):  # of a map that was replaced
             (out / name).unlink(missing_ok=True)
@@ -165,10 +189,11 @@ def _mapped(
 
 
 @contextmanager
-def _raster(path: Path, scene: Scene, meaning: str) -> Iterator[Any]:
+def _raster(path: Path, scene: Scene, meaning: str, tags: Mapping[str, str]) -> Iterator[Any]:
     with replacing(path) as temporary:
         with create_raster(temporary, path, (*scene.shape, 1), "float32", scene.grid, nodata=math.nan) as raster:
             raster.set_band_description(1, meaning)
+            raster.update_tags(**tags)
             yield raster
         check_whole(temporary, path)
 
@@ -180,38 +205,3 @@ def _write_both(rasters: list[Any]) -> Write:
             raster.write(values, 1, window=(rows, columns))
 
     return write
-
-
-def _summary(run: SpectraRun, scene: Scene, seen: Seen) -> dict[str, Any]:
-    """What anomaly.json says."""
-    bits = seen.thin[..., 0]
-    known = bits[np.isfinite(bits)]
-    usual = float(run.typical.bits[99])  # one in a hundred learned pixels is stranger
-    out: dict[str, Any] = {
-        "scene": scene.name, "learned_from": run.learned, "of": run.scene_name, "pixels": seen.pixels,
-        "bits_per_band": dict(zip(("median", "p99", "most"), np.percentile(known, (50, 99, 100)).tolist(), strict=True))
-        if known.size else None,
-        "usual_up_to": usual,
-        "beyond_usual": float((known > usual).mean()) if known.size else None,
-        "strangest": [_told(run, scene, pixel.row, pixel.column, pixel.bits, pixel.spectrum) for pixel in seen.top],
-    }  # fmt: skip
-    if seen.truth:
-        scores, distance, strange = (np.concatenate(part) for part in zip(*seen.truth, strict=True))
-        out["truth"] = {
-            "strange": int((strange == 1).sum()), "ordinary": int((strange == 0).sum()),
-            "auroc": auroc(scores, strange == 1), "auroc_rx": auroc(distance, strange == 1),
-            "found": detection_rate(scores, strange == 1, false_alarms=FALSE_ALARMS),
-            "found_rx": detection_rate(distance, strange == 1, false_alarms=FALSE_ALARMS), "false_alarms": FALSE_ALARMS,
-        }  # fmt: skip
-    return out
-
-
-def _told(run: SpectraRun, scene: Scene, row: int, column: int, bits: float, spectrum: Float32) -> dict[str, Any]:
-    surprise = surprise_of_bands(run.model, run.typical, spectrum[None])[0]
-    order = np.argsort(-np.nan_to_num(np.abs(surprise)), kind="stable")[:MOST_BANDS]
-    nm = scene.wavelengths_nm
-    bands = [
-        {"band": int(b), "times_usual": float(surprise[b])} | ({} if nm is None else {"nm": float(nm[b])})
-        for b in order
-    ]
-    return {"row": row, "column": column, "bits_per_band": bits, "bands": bands}

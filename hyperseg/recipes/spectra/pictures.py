@@ -23,6 +23,7 @@ TITLES = (
     "Diffusion model: bits per band,\nbright = unexpected",
     "Control, Reed-Xiaoli: squared\ndistance to the mean, bright = far",
 )
+GAP = 2.5  # usual steps of wavelength, beyond which bands lie between that were removed
 HIGH, TICKS = 3.4, (50, 90, 99, 100)  # inches of a panel's longer side; percentiles with a number at the colours
 
 
@@ -114,15 +115,19 @@ def draw_spectra(run: SpectraRun, scene: Scene, seen: Seen) -> bytes:
         surprise = surprise_of_bands(run.model, run.typical, pixel.spectrum[None])[0]
         _spectrum(axes[0], x, used, run, spectrum, expected)
         axes[0].set_title(
-            f"{i}: row {pixel.row}, column {pixel.column}, {pixel.bits:.2f} bits per band", fontsize=9, loc="left"
+            f"{i}: row {pixel.row}, column {pixel.column} (from 0), {pixel.bits:.2f} bits per band",
+            fontsize=9,
+            loc="left",
         )
-        axes[1].fill_between(x, np.nan_to_num(surprise), color=MARK, alpha=0.75, linewidth=0)
-        axes[1].set_title("difference from the expected, in usual differences", fontsize=9, loc="left")
+        at, off = broken(x, surprise)
+        axes[1].fill_between(at, off, color=MARK, alpha=0.75, linewidth=0)
+        axes[1].set_title("difference from the expected", fontsize=9, loc="left")
+        axes[1].set_ylabel("in usual differences", fontsize=8)
         tidy(axes[1])
     if top:
         grid[0, 0].legend(fontsize=7, frameon=False, ncols=3)
     for axes in grid[-1]:
-        axes.set_xlabel("band" if nm is None else "wavelength (nm)", fontsize=9)
+        axes.set_xlabel("band, from 0" if nm is None else "wavelength (nm)", fontsize=9)
     return png(figure)
 
 
@@ -131,8 +136,22 @@ def _spectrum(
     expected: NDArray[Any],
 ) -> None:  # fmt: skip
     low, middle, high = (np.where(used, v, np.nan) for v in (run.typical.low, run.typical.middle, run.typical.high))
-    axes.fill_between(x, low, high, color=USUAL, alpha=0.45, linewidth=0, label="usual, 5 to 95 %")
-    axes.plot(x, middle, color=USUAL, linewidth=1)
-    axes.plot(x, expected, color=EXPECTED, linewidth=1.1, linestyle="--", label="what was expected")
-    axes.plot(x, spectrum, color=MARK, linewidth=1.3, label="this pixel")
+    at, bottom, top = broken(x, low, high)
+    axes.fill_between(at, bottom, top, color=USUAL, alpha=0.45, linewidth=0, label="usual, 5 to 95 %")
+    axes.plot(*broken(x, middle), color=USUAL, linewidth=1)
+    axes.plot(*broken(x, expected), color=EXPECTED, linewidth=1.1, linestyle="--", label="what was expected")
+    axes.plot(*broken(x, spectrum), color=MARK, linewidth=1.3, label="this pixel")
+    axes.set_ylabel("value in the file", fontsize=8)
     tidy(axes)
+
+
+def broken(x: NDArray[Any], *values: NDArray[Any]) -> list[NDArray[Any]]:
+    """(C,) positions of bands and values there, with NaN put in where bands are missing or a new detector begins.
+
+    A line that is drawn through them does not cross the gap.
+    """
+    steps = np.diff(np.asarray(x, np.float64))
+    rising = steps[steps > 0]
+    usual = np.median(rising) if rising.size else np.inf
+    after = np.flatnonzero((steps > GAP * usual) | (steps <= 0)) + 1
+    return [np.insert(np.asarray(v, np.float64), after, np.nan) for v in (x, *values)]

@@ -76,6 +76,30 @@ def choose_pixels(
     return Choice(learn, found, words)
 
 
+def drop_bands(scene: Scene, spans: str) -> Scene:
+    """The scene with the bands at some wavelengths marked bad.
+
+    Args:
+        spans: in nm, such as "1350-1450, 2450"; a single number is the band that rounds to it.
+
+    Raises:
+        SettingError: no such list, no wavelengths, or a span without a band.
+    """
+    if scene.wavelengths_nm is None:
+        raise SettingError(f"--drop-nm: {scene.name} has no wavelengths to drop bands by.")
+    good = np.ones(scene.n_bands, bool) if scene.good_bands is None else scene.good_bands.copy()
+    for text in spans.split(","):
+        try:
+            low, high = (float(part) for part in (text.split("-") * 2)[:2])
+        except ValueError:
+            raise SettingError(f"--drop-nm is a list such as 1350-1450,2450 in nm, got {spans!r}.") from None
+        inside = (scene.wavelengths_nm >= low - 0.5) & (scene.wavelengths_nm <= high + 0.5)
+        if not inside.any():
+            raise SettingError(f"--drop-nm: {scene.name} has no band at {text.strip()} nm.")
+        good &= ~inside
+    return scene.with_(good_bands=good)
+
+
 def learning_spectra(scene: Scene, learn: Mask | None, *, most: int, seed: int) -> NDArray[np.float32]:
     """(n, C) spectra of at most about `most` of the pixels to learn from, drawn from all over the scene.
 

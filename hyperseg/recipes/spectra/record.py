@@ -104,7 +104,23 @@ def check_replaceable(root: Path, *, overwrite: bool) -> None:
     except RunError as error:
         raise DataFileError(f"{root}: holds another run, and would be overwritten; choose another --out.") from error
     if not overwrite:
-        raise DataFileError(f"{root}: holds a model already; choose another --out, or give --overwrite to replace it.")
+        raise DataFileError(
+            f"{root}: holds a model, which is finished: `hyperseg anomaly {root} SCENE --out {root}` goes on without "
+            "training. To learn anew choose another --out, or give --overwrite to replace the model."
+        )
+
+
+def check_other(out: Path, root: Path) -> None:
+    """Refuse a map of one model in the folder of another one.
+
+    Raises:
+        DataFileError: `out` holds a run that is not `root`.
+    """
+    holds = (out / RECORD).exists() or (out / WEIGHTS).exists()
+    if holds and out.resolve() != root.resolve():
+        raise DataFileError(
+            f"{out}: holds another model than {root}, and the map would seem to be that one's; choose another --out."
+        )
 
 
 def run_of(model: SpectraModel, typical: Typical, scene: Scene, learned: str) -> SpectraRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hyperseg.core import Scene, Tile
 from hyperseg.engine import ahead
 from hyperseg.io.look.valid import valid_at
 from hyperseg.recipes.mapping.windows import plan_windows
-from hyperseg.recipes.spectra.model import SpectraModel
+from hyperseg.recipes.spectra.model import BLOCK_PX, SpectraModel
 
 PICTURE_PX = 900  # longest side of what is kept for pictures
 APART_PX = 6  # between two of the strangest pixels: neighbours show one thing twice
@@ -81,10 +82,16 @@ def score_scene(
     if truth is not None:
         seen.outlined = truth[:: seen.step, :: seen.step] == 1
     windows, done = plan_windows(scene, halo_px=0, side=side), 0
+
+    def tell(before: int, more: int) -> None:
+        if progress is not None:
+            progress(before + more, rows * columns)
+
+    tell(0, 0)
     read = ((window, np.asarray(scene.cube[window.core_slices])) for window in windows)
     with closing(ahead(read)) as blocks:  # type: ignore[type-var]
         for window, block in blocks:
-            bits, distance = _scored(model, scene, window, block, seen)
+            bits, distance = _scored(model, scene, window, block, seen, tell=partial(tell, done))
             write(window, bits, distance)
             _thinned(seen, window, bits, distance)
             seen.top = _strangest(seen.top, window, bits, block, n_top)
@@ -93,19 +100,21 @@ def score_scene(
                 counted = (known >= 0) & np.isfinite(bits)
                 seen.truth.append((bits[counted], distance[counted], known[counted]))
             done += bits.size
-            if progress is not None:
-                progress(done, rows * columns)
+            tell(done, 0)
     return seen
 
 
 def _scored(
-    model: SpectraModel, scene: Scene, window: Tile, block: NDArray[Any], seen: Seen
+    model: SpectraModel, scene: Scene, window: Tile, block: NDArray[Any], seen: Seen, *, tell: Callable[[int], None]
 ) -> tuple[Float32, Float32]:
     inside = valid_at(scene, window.core_slices, block)
     out = np.full((2, *inside.shape), np.nan, np.float32)
-    if inside.any():
-        out[:, inside] = model.score(block[inside])
-        seen.pixels += int(np.count_nonzero(inside))
+    rows, columns = np.nonzero(inside)
+    for start in range(0, len(rows), BLOCK_PX):  # a window may take minutes: each part of it is told
+        part = slice(start, start + BLOCK_PX)
+        out[:, rows[part], columns[part]] = model.score(block[rows[part], columns[part]])
+        tell(min(start + BLOCK_PX, len(rows)))
+    seen.pixels += len(rows)
     return out[0], out[1]
 
 

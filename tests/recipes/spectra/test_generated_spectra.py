@@ -9,7 +9,7 @@ from hyperseg.dpm.denoise import Prediction, per_sample
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.schedules.edm import EDM
 from hyperseg.recipes.spectra.generation.frames import fit_frames
-from hyperseg.recipes.spectra.generation.halves import halve
+from hyperseg.recipes.spectra.generation.halves import halve, strata
 from hyperseg.recipes.spectra.generation.patches import cut_patches
 from hyperseg.recipes.spectra.generation.quality import judged
 from hyperseg.recipes.spectra.generation.sampling import draw_samples
@@ -91,6 +91,21 @@ def test_halves_share_no_pixel_and_every_class_is_halved(toy):
         halve(toy, only=["nonsense"], most=9, seed=0)
     with pytest.raises(LabelError, match="no labels"):
         halve(toy.with_(labels=None), only=(), most=9, seed=0)
+
+
+def test_a_rare_class_is_not_lost_where_few_pixels_are_drawn():
+    labels = np.repeat([0, 1, 2], (50_000, 30, 3))
+    drawn = labels[strata(labels, 200, rng=np.random.default_rng(0))]
+    np.testing.assert_array_equal(np.bincount(drawn), [177, 20, 3])
+    np.testing.assert_array_equal(strata(labels, 10**6, rng=np.random.default_rng(0)), np.arange(len(labels)))
+
+
+def test_a_class_that_cannot_be_halved_is_named(toy):
+    labels = np.array(toy.labels)
+    own = np.flatnonzero(labels == 2)
+    labels.flat[own[2:]] = -1
+    with pytest.raises(LabelError, match=r"2 labelled pixels.*at least 3"):
+        halve(toy.with_(labels=labels), only=(), most=10**6, seed=0)
 
 
 def test_patches_lie_around_their_pixels_and_are_reflected_at_the_border(toy):

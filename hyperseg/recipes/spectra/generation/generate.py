@@ -19,7 +19,7 @@ from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.targets import check_targets
 from hyperseg.recipes.run.blas import one_blas_thread
 from hyperseg.recipes.spectra.generation.frames import fit_frames
-from hyperseg.recipes.spectra.generation.halves import Halves, halve
+from hyperseg.recipes.spectra.generation.halves import Halves, halve, strata
 from hyperseg.recipes.spectra.generation.patches import cut_patches, fit_patches
 from hyperseg.recipes.spectra.generation.pictures import draw_generated, draw_patches
 from hyperseg.recipes.spectra.generation.quality import judged
@@ -31,6 +31,7 @@ from hyperseg.recipes.spectra.whitening import Whitening, fit_whitening
 
 STEPS = 40  # of the sampler
 MOST_PATCHES = 3000
+JUDGED_OF_CLASS = 20  # samples of a class that are judged on average, where fewer are made
 JUDGED = 16  # leading components, each of unit variance, in which distributions are compared
 Float64 = NDArray[np.float64]
 
@@ -61,7 +62,8 @@ def generate(
     real half learned from.
 
     Args:
-        n: of each class.
+        n: of each class; as many are drawn once more, in the shares that classes have, and judged beside as many real
+            ones.
         only: classes; none means all.
         patch: side of square patches in pixels, odd; None makes spectra of single pixels.
 
@@ -114,6 +116,8 @@ def _spectra(
         return frames.outside(made, labels)
 
     first = slice(0, min(JUDGED, whitening.n_used))
+    few = _few(told, n, runtime.seed)
+    real, told = real[few], told[few]
     plain = frames.outside(np.random.default_rng(runtime.seed).normal(size=real.shape), told)
     scores = judged(
         new(told, runtime.seed)[:, first], told, real[:, first], told, held[:, first], halves.test_labels,
@@ -140,8 +144,7 @@ def _patches(
         made = draw_samples(model, sampler, labels, shape, steps=STEPS, seed=seed, quiet=runtime.quiet)
         return frames.outside(np.ascontiguousarray(np.moveaxis(made[:, 0], 1, -1)), labels)
 
-    # as many as are judged: patches take longer than pixels
-    few = np.sort(np.random.default_rng(runtime.seed).choice(len(real), min(len(real), 10 * n), replace=False))
+    few = _few(told, n, runtime.seed)
     twins, (axes, middle) = new(told[few], runtime.seed), _axes(real)
     flat = [(x.reshape(len(x), -1) - middle) @ axes for x in (twins, real[few], held)]
     scores = judged(flat[0], told[few], flat[1], told[few], flat[2], halves.test_labels, seed=runtime.seed)
@@ -149,6 +152,12 @@ def _patches(
     made = _restored(new(labels, runtime.seed + 1), whitening)
     picture = draw_patches(scene, halves, made, labels, _restored(held, whitening)) if pictures else b""
     return np.moveaxis(made, -1, 1), labels, scores | {"components": depth, "patch": patch}, picture
+
+
+def _few(told: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
+    """Real samples to be judged beside as many new ones: about as many as are made, classes in their own shares."""
+    most = (int(told.max()) + 1) * max(n, JUDGED_OF_CLASS)
+    return strata(told, most, rng=np.random.default_rng(seed), least=2)
 
 
 def _cubes(scene: Scene, places: NDArray[np.int64], patch: int, whitening: Whitening, depth: int) -> Float64:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, Scene
+from hyperseg.core.words import counted
 from hyperseg.recipes.spectra.pixels import FEWEST, class_places
 
 
@@ -29,8 +30,12 @@ class Halves:
     classes: tuple[str, ...]
 
 
+LEAST_OF_CLASS = 20  # pixels that a class keeps, or all it has, where few are drawn of many
+LEARNED_LEAST = 2  # pixels of a class below which it has no spread
+
+
 def halve(scene: Scene, *, only: Sequence[str], most: int, seed: int) -> Halves:
-    """Every class in two random halves; of those learned from at most `most` are kept in all.
+    """Every class in two random halves; of each half `most` are kept, or as many as every class needs.
 
     Neighbouring pixels fall into both halves, so that the held-out half is easier than another field would be.
 
@@ -46,9 +51,24 @@ def halve(scene: Scene, *, only: Sequence[str], most: int, seed: int) -> Halves:
     side = np.zeros(len(places), bool)
     for k in range(len(classes)):
         own = rng.permutation(np.flatnonzero(labels == k))
-        if len(own) < 2:
-            raise LabelError(f"{scene.name}: class {classes[k]} has {len(own)} labelled pixel; leave it out (--class).")
+        if len(own) - len(own) // 2 < LEARNED_LEAST:
+            raise LabelError(
+                f"{scene.name}: class {classes[k]} has {counted(len(own), 'labelled pixel')}, half of which are held "
+                f"out; at least {LEARNED_LEAST + 1} are needed. Label more of it, or name the other classes (--class)."
+            )
         side[own[: len(own) // 2]] = True
     train, test = np.flatnonzero(~side), np.flatnonzero(side)
-    train, test = (p if len(p) <= most else np.sort(rng.choice(p, most, replace=False)) for p in (train, test))
+    train, test = (p[strata(labels[p], most, rng=rng)] for p in (train, test))
     return Halves(places[train], labels[train], places[test], labels[test], classes)
+
+
+def strata(
+    labels: NDArray[np.int64], most: int, *, rng: np.random.Generator, least: int = LEAST_OF_CLASS
+) -> NDArray[np.int64]:
+    """Rising indices of `most` random ones of (n,) labels, but at least `least` of every class, or all it has."""
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    order = rng.permutation(len(labels))
+    first = np.concatenate([order[labels[order] == k][:least] for k in np.unique(labels)])
+    rest = order[~np.isin(order, first)][: max(most - len(first), 0)]
+    return np.sort(np.concatenate([first, rest]))

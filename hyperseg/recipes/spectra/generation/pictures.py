@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Scene
 from hyperseg.recipes.spectra.generation.halves import Halves
+from hyperseg.recipes.spectra.pictures import broken
 from hyperseg.report.charts import blank, png, tidy
 from hyperseg.report.pictures import false_colours
 
@@ -36,14 +37,19 @@ def draw_generated(scene: Scene, halves: Halves, made: Float32, labels: NDArray[
         for values, colour, word in ((held, REAL, "real, held out"), (own, MADE, "generated")):
             values = np.where(unused, np.nan, values)
             mean, spread = values.mean(0), values.std(0)
-            axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.22, linewidth=0)
-            axes.plot(x, mean, color=colour, linewidth=1.4, label=word)
-        axes.plot(x, own[:LINES].T, color=MADE, linewidth=0.5, alpha=0.6)
+            axes.fill_between(*broken(x, mean - spread, mean + spread), color=colour, alpha=0.22, linewidth=0)
+            axes.plot(*broken(x, mean), color=colour, linewidth=1.4, label=word)
+        for line in own[:LINES]:
+            axes.plot(*broken(x, line), color=MADE, linewidth=0.5, alpha=0.6)
         axes.set_title(name, fontsize=9, loc="left")
         tidy(axes)
     for axes in grid.flat[len(names) :]:
         axes.set_axis_off()
     grid[0, 0].legend(fontsize=7, frameon=False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("value in the file", fontsize=8)
+    for axes in grid[-1]:
+        axes.set_xlabel("band, from 0" if scene.wavelengths_nm is None else "wavelength (nm)", fontsize=8)
     return png(figure)
 
 
