@@ -61,6 +61,10 @@ def test_its_grid_is_as_suits_it_and_costs_no_more_than_is_paid_for(name: str) -
         assert sampler.nfe(grid.steps) <= calls < sampler.nfe(grid.steps + 1)
         assert (float(grid.sigmas[-1]) == 0) == sampler.zero
         assert float(grid.sigmas[0]) < 250  # cosine alone begins at 20 000; on whole steps the nearest of 160
+    if not sampler.on_steps:  # steps even in a time that is the noise would all be at much noise
+        grid = sampler.grid(SCHEDULES["edm"], calls)
+        assert grid.spacing == ("karras" if sampler.spacing == "trailing" else sampler.spacing)
+        assert float(grid.sigmas[grid.steps // 2 + 1]) < 5
     with pytest.raises(SettingError, match="at least"):
         sampler.grid(SCHEDULES["linear"], sampler.nfe(sampler.least) - 1)
 

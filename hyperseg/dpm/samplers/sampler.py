@@ -101,9 +101,12 @@ class Sampler:
     def grid(self, schedule: Schedule, nfe: int) -> Grid:
         """The steps that so many network calls pay for, spaced as suits this sampler, from `most_noise` to data.
 
+        In a schedule whose time is the noise itself, EDM's rule ("karras") stands for steps even in time.
+
         Raises:
             SettingError: too few calls, or more steps than the schedule has.
         """
+        spacing = "karras" if schedule.by_noise and self.spacing == "trailing" else self.spacing
         return make_grid(
-            schedule, self.steps(nfe), self.spacing, first=most_noise(schedule), zero=self.zero, on_steps=self.on_steps
+            schedule, self.steps(nfe), spacing, first=most_noise(schedule), zero=self.zero, on_steps=self.on_steps
         )

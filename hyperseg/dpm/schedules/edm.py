@@ -27,7 +27,7 @@ def edm(low: float = 0.002, high: float = 80.0) -> Schedule:
         return t
 
     return Schedule(
-        "edm", alpha=torch.ones_like, std=same, time=same, prior=high, t_min=low, t_max=high,
+        "edm", alpha=torch.ones_like, std=same, time=same, prior=high, t_min=low, t_max=high, by_noise=True,
         place=lambda t: 250 * t.clamp(min=low).log(),
     )  # fmt: skip
 

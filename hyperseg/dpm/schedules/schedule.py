@@ -31,6 +31,7 @@ class Schedule:
         steps: T where the process is defined by T steps, at t = 1/T, 2/T, ..., 1; else None.
         place: t -> the number by which a network is told the time, some hundreds.
         preserving: alpha squared and std squared sum to 1.
+        by_noise: the time is the noise itself, so that steps even in time would all be at much noise.
         knots: log noise-to-signal ratios that say all, see `interpolated`; None where a formula does.
     """
 
@@ -44,6 +45,7 @@ class Schedule:
     steps: int | None = None
     place: Curve = thousand
     preserving: bool = False
+    by_noise: bool = False
     knots: Tensor | None = None
 
     def __repr__(self) -> str:
