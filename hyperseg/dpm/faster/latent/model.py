@@ -16,7 +16,7 @@ from hyperseg.dpm.faster.distil import check_teacher
 from hyperseg.dpm.faster.latent.autoencoder import Autoencoder, autoencoder_spec
 from hyperseg.dpm.faster.latent.training import BATCH, AutoencoderSettings, rebuilding_error, train_autoencoder
 from hyperseg.dpm.faster.speedup import Generate, Speedup, drawn_classes
-from hyperseg.dpm.grid import make_grid, start
+from hyperseg.dpm.grid import start
 from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.samplers.euler import EULER
@@ -84,9 +84,7 @@ class LatentModel:
         if sampler.sample is None:
             raise SettingError(f"{sampler.name} has to be fitted to a network before it samples: use another sampler.")
         sample, network, size = sampler.sample, self.autoencoder, self.shape[1:]
-        grid = make_grid(
-            self.model.schedule, sampler.steps(nfe), sampler.spacing, zero=sampler.zero, on_steps=sampler.on_steps
-        ).to(network.mean.device)
+        grid = sampler.grid(self.model.schedule, nfe).to(network.mean.device)
 
         @torch.no_grad()
         def generate(n: int, generator: Generators) -> Sampled:

@@ -30,7 +30,7 @@ def draw_samples(
     """
     device = next(model.network.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    grid = make_grid(model.schedule, steps, sampler.spacing, first=HIGH, last=LOW, zero=sampler.zero).to(device)
+    grid = make_grid(model.schedule, steps, "lu", first=HIGH, last=LOW, zero=sampler.zero).to(device)
     assert sampler.sample is not None
     made: list[Tensor] = []
     with scene_progress("drawing", len(labels), quiet=quiet, unit="samples") as show:
