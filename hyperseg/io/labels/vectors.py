@@ -108,9 +108,9 @@ def find_source(text: str | os.PathLike[str]) -> Source:
     """Split "FILE:LAYER" of a vector file, and "/vsizip/FILE/INNER"; a path that exists as given is taken as it is."""
     whole = os.fspath(text)
     head, colon, name = whole.rpartition(":")
-    layered = colon and name and Path(head).suffix.lower() in (*VECTORS, *ZIPS) and not Path(whole).exists()
+    layered = colon and name and Path(head).suffix.lower() in (*VECTORS, *ZIPS) and not os.path.exists(whole)
     text, layer = (head, name) if layered else (whole, None)
-    archive = None if Path(text).is_dir() else split_archive(text)
+    archive = None if os.path.isdir(text) else split_archive(text)  # of names that are too long Path raises
     return Source(Path(text), None, layer) if archive is None else Source(*archive, layer)
 
 
