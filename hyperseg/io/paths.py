@@ -107,7 +107,7 @@ def rasters_in(path: Path) -> list[str]:
 
 
 def _unpacked(path: Path) -> Path:
-    if path.suffix.lower() != ".zip" or not path.is_file():
+    if path.suffix.lower() != ".zip" or not os.path.isfile(path):
         return path
     found = rasters_in(path)
     return virtual(f"/vsizip/{path}/{found[0]}") if len(found) == 1 else path

@@ -12,6 +12,7 @@ from running import Hyperseg
 from written import CUBE, KINDS, write_any, write_envi, write_tiff
 
 from hyperseg.core import DataFileError, HypersegError, LabelError, SceneError
+from hyperseg.io.open import open_scene
 from hyperseg.io.read import read_array, read_labels, read_scene
 
 SUFFIXES = (*[".mat", ".npy", ".npz", ".h5", ".hdf5", ".he5", ".nc", ".hdr", ".img", ".tif", ".tiff", ".xyz"], "")
@@ -283,3 +284,9 @@ def test_malformed_files_end_in_one_line(hyperseg: Hyperseg, tmp_path: Path, com
     assert path.stem in error
     assert words in error
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".gpkg", "x" * 300 + ".zip", "x" * 300 + ":gt"])
+def test_names_that_no_file_can_have_are_told_in_a_line(name: str) -> None:
+    with pytest.raises(HypersegError, match="xxx"):
+        open_scene("indian-pines", labels=name)

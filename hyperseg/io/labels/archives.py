@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ def split_archive(text: str) -> tuple[Path, str] | None:
     if not suffix or (inner and not inner.startswith("/")) or (inner and not spelt):
         return None
     file = Path(head + suffix)
-    if spelt and not file.exists() and Path("/", file).exists():  # a path drops one of two slashes
+    if spelt and not os.path.exists(file) and os.path.exists(Path("/", file)):  # a path drops one of two slashes
         file = Path("/", file)
     return file, inner.strip("/")
 

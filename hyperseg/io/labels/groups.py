@@ -27,8 +27,8 @@ def read_groups(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     """
     file = Path(path)
     try:
-        if not file.is_file():
-            raise FileNotFoundError("is a folder or no file" if file.exists() else "no such file")
+        if not os.path.isfile(file):
+            raise FileNotFoundError("is a folder or no file" if os.path.exists(file) else "no such file")
         if file.stat().st_size > MOST_BYTES:
             raise ValueError("it is far too large")
         found = tomllib.loads(file.read_text(encoding="utf-8-sig"))

@@ -128,7 +128,7 @@ def is_vector(labels: object) -> bool:
     if source.inner != "":
         return source.suffix in (*VECTORS, *TABLES)
     with suppress(DataFileError):
-        return not source.file.is_file() or bool(of_kind(members(source.file), (*VECTORS, ".csv")))
+        return not os.path.isfile(source.file) or bool(of_kind(members(source.file), (*VECTORS, ".csv")))
     return True  # to be told what is wrong with it
 
 
@@ -143,7 +143,7 @@ def open_layer(path: str | os.PathLike[str], *, layer: str | None = None) -> Lay
     file, spelt = source.file, source.layer
     if spelt is not None and layer not in (None, spelt):
         raise SettingError(f"{path}: names the layer {spelt!r}, and so does the option layer {layer!r}: choose one.")
-    if not (file.is_dir() and file.suffix.lower() == ".gdb"):
+    if not (os.path.isdir(file) and file.suffix.lower() == ".gdb"):
         check_file(file)
     wanted = spelt or layer
     if source.inner is None:
