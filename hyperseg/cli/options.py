@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import click
@@ -254,6 +255,24 @@ def chosen_settings(
             raise SettingError(f"{twice[0]} is given by an option and by --set: give one of them.")
         mine |= more
     return replace(base.with_parts(changes), **{k: v for k, v in plain.items() if v is not None})
+
+
+def setting_options(
+    settings: Any, *, title: str = "", metavars: Mapping[str, str] | None = None
+) -> Callable[[Any], Any]:  # fmt: skip
+    """Options of a command for the settings that are shown; one that is not given is None."""
+
+    def add(command: Any) -> Any:
+        for leaf in reversed([leaf for leaf in leaves(settings) if leaf.rule.shown]):  # the last one added comes first
+            usual = "" if leaf.value in (None, "") else f"  [default: {leaf.value}]"
+            kinds = [kind for kind in get_args(leaf.hint) if kind is not NoneType] or [leaf.hint]  # None: not given
+            command = in_group(
+                title, f"--{leaf.rule.shown}", leaf.name, type=_type_of(kinds[0]), default=None,
+                metavar=(metavars or {}).get(leaf.name), help=leaf.rule.help + usual,
+            )(command)  # fmt: skip
+        return command
+
+    return add
 
 
 def in_group(title: str, *words: str, **more: Any) -> Callable[[Any], Any]:

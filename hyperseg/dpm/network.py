@@ -12,6 +12,13 @@ from hyperseg.core import SettingError
 from hyperseg.core.settings import option, required, settings
 from hyperseg.dpm.adapters import Extra
 
+VALUES, CARD_VALUES = 2**14, 2**22  # of a batch: what the caches of a CPU and the memory of a card bear
+
+
+def most_at_once(values: int, device: str) -> int:
+    """How many samples of so many values go through a network in one batch, where nothing is learnt."""
+    return max((CARD_VALUES if device.startswith("cuda") else VALUES) // values, 1)
+
 
 @settings
 class DenoiserSpec:

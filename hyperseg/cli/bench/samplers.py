@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperseg.cli.device import HELP, Device
+from hyperseg.cli.options import setting_options
 from hyperseg.core import SettingError
-from hyperseg.core.settings import leaves
-from hyperseg.recipes.bench.settings import ALL, NFES, BenchSettings
+from hyperseg.recipes.bench.settings import ALL, MANY, NFES, BenchSettings
+from hyperseg.recipes.bench.settings import MOST as MOST_USUAL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,32 +55,19 @@ class Numbers(click.ParamType):
 
 MOST = 1000  # letters of a line that no terminal has
 METHOD = 22  # letters of the longest name of a method
-SHOWN = tuple(leaf for leaf in leaves(BenchSettings()) if leaf.rule.shown)
 METAVARS = {"data": "NAME|DIR", "model": "FILE", "inception": "FILE"}
 RESUME = (
     "Go on with the benchmark in --out, or add cells to it: --samplers that are not given are those that it was begun "
     "with, and so is --nfe."
 )
-KINDS = {int: click.INT, float: click.FLOAT}
-
-
-def _settings_options(command: Any) -> Any:
-    """Add every setting of a benchmark to a command; one that is not given is None."""
-    for leaf in reversed(SHOWN):  # the last one added is shown first
-        usual = "" if leaf.value in (None, "") else f"  [default: {leaf.value}]"
-        command = click.option(
-            f"--{leaf.rule.shown}", leaf.name, type=KINDS.get(leaf.hint, click.STRING), default=None,
-            metavar=METAVARS.get(leaf.name), help=f"{leaf.rule.help.rstrip('.')}.{usual}",
-        )(command)  # fmt: skip
-    return command
 
 
 @click.command()
-@_settings_options
+@setting_options(BenchSettings(), metavars=METAVARS)
 @click.option(
     "--nfe", "nfes", type=Numbers(), default=None,
-    help=f"Network calls of a sample.  [default: {','.join(map(str, NFES))}; more than 200 only for methods that add "
-    "noise]",
+    help=f"Network calls of a sample.  [default: {','.join(map(str, NFES))}; more than {MANY} only for methods that "
+    f"are made for many, more than {MOST_USUAL} for one of each family]",
 )  # fmt: skip
 @click.option(
     "--samplers", "methods", type=Names(), default=None,

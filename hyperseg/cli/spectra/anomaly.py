@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperseg.cli.device import device_option
-from hyperseg.cli.options import in_group
+from hyperseg.cli.options import in_group, setting_options
 from hyperseg.cli.reading import cube_options, given_drawn, given_stated, overwrite_option, vector_options
 from hyperseg.core.settings import leaves
 from hyperseg.recipes.spectra.settings import SpectraSettings, chosen
@@ -20,16 +20,6 @@ PATH = click.Path(path_type=Path)
 PIXELS, MODEL = "What is learned from", "The model"
 SHOWN = tuple(leaf for leaf in leaves(SpectraSettings()) if leaf.rule.shown)
 TRAINING = ("only", "without", "mask", "drop_nm", "minutes", "seed", *(leaf.name for leaf in SHOWN))
-
-
-def model_options(command: Any) -> Any:
-    """Add the settings of the model to a command; one that is not given is None."""
-    for leaf in reversed(SHOWN):  # the last one added is shown first
-        default = "" if leaf.value is None else f"  [default: {leaf.value:g}]"
-        kind = click.FLOAT if leaf.hint is float else click.INT
-        option = in_group(MODEL, f"--{leaf.rule.shown}", leaf.name, type=kind, help=leaf.rule.help + default)
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -62,7 +52,7 @@ def model_options(command: Any) -> Any:
 @in_group(
     MODEL, "--minutes", type=click.FloatRange(0, min_open=True), help="Train so long, instead of a number of steps."
 )
-@model_options
+@setting_options(SpectraSettings(), title=MODEL)
 @in_group(MODEL, "--seed", type=click.IntRange(0), help="Of weights, batches and noise.  [default: 0]")
 @device_option
 @click.option("--data", "folder", type=PATH, help="Folder with a data set's own files.")

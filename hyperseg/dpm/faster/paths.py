@@ -16,10 +16,10 @@ from hyperseg.dpm.faster.speedup import drawn_classes
 from hyperseg.dpm.faster.target import wanted
 from hyperseg.dpm.grid import Grid, make_grid, start
 from hyperseg.dpm.model import DiffusionModel
+from hyperseg.dpm.network import most_at_once
 from hyperseg.dpm.samplers.dpmpp_2m import dpmpp_2m
 from hyperseg.engine.progress import counted_progress
 
-VALUES, CARD_VALUES = 2**14, 2**22  # of the paths that are walked together
 KEPT = 2**26  # values of all paths at one level: more do not fit beside other work
 
 
@@ -76,7 +76,7 @@ def walk(
     if labels is not None:
         told = drawn_classes(labels.to(device), n, generator).long()
         told = torch.where(torch.rand(n, generator=generator, device=device) < untold, -1, told)
-    most = max((CARD_VALUES if device.type == "cuda" else VALUES) // math.prod(shape), 1)
+    most = most_at_once(math.prod(shape), runtime.device)
     found: list[Tensor] = []
     with counted_progress(runtime.label("paths of the teacher"), unit="paths", quiet=runtime.quiet) as progress:
         for begin in range(0, n, most):

@@ -21,6 +21,7 @@ from hyperseg.dpm.selection import select_grids
 from hyperseg.dpm.stored import read_model, write_model
 from hyperseg.engine.progress import counted_progress
 from hyperseg.recipes.bench.data import Pictures
+from hyperseg.recipes.bench.folder import HEADS
 from hyperseg.recipes.bench.judge import Judge
 from hyperseg.recipes.bench.likelihoods import bound_bits, flow_bits
 from hyperseg.recipes.bench.making import FITTED_ON, Bench, in_parts, make_samples, refused_row, row_of
@@ -67,7 +68,7 @@ def _with_heads(root: Path, model: DiffusionModel, data: Tensor, runtime: Runtim
     """The model with all heads that any sampler needs, trained in a second phase; its prediction stays what it was."""
     from hyperseg.dpm.extras import add_extras
 
-    file = root / "model-heads.safetensors"
+    file = root / HEADS
     if file.exists():
         return read_model(file).to(runtime.device)
     heads = tuple(head for head in get_args(Extra) if model.schedule.steps or head not in OF_STEPS)

@@ -23,16 +23,17 @@ from hyperseg.core.files import make_folder, sweep
 from hyperseg.core.lock import LOCK, take
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import one_line
+from hyperseg.dpm.stored import MODEL
 from hyperseg.io.write import write_json
 from hyperseg.recipes.bench.rows import CELLS
 from hyperseg.recipes.bench.settings import BenchSettings
 from hyperseg.recipes.run.folder import Interrupted
 
 BENCH, KIND, FORMAT = "bench.json", "bench-samplers", 1
-MODELS = ("model", "model-heads")
+HEADS = "model-heads.safetensors"
 TABLE_CSV, TABLE_MD, PARETO, SAMPLES, REPORT = "table.csv", "table.md", "pareto.png", "samples.png", "report.html"
 UNFINISHED, JUDGE = "unfinished", "judge"
-FILES = (BENCH, CELLS, *(f"{name}.safetensors" for name in MODELS), TABLE_CSV, TABLE_MD, PARETO, SAMPLES, REPORT, LOCK)
+FILES = (BENCH, CELLS, MODEL, HEADS, TABLE_CSV, TABLE_MD, PARETO, SAMPLES, REPORT, LOCK)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from torch import Tensor
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Denoise, Generators, Prediction, Sampled
 from hyperseg.dpm.grid import Grid, start
+from hyperseg.dpm.network import most_at_once
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.samplers.sampler import Sample, Sampler
 from hyperseg.dpm.schedules.schedule import Schedule
 from hyperseg.recipes.bench.judge import Judge, as_pictures, quantiles
-from hyperseg.recipes.bench.pace import most_at_once
 from hyperseg.recipes.bench.plan import Cell
 from hyperseg.recipes.bench.rows import Row, packed
 

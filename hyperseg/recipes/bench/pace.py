@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from hyperseg.dpm.network import DenoiserSpec
 
 TRIES = 3
-VALUES, CARD_VALUES = 2**14, 2**22  # of a batch: what the caches of a CPU and the memory of a card bear
 SHARE = 0.3  # of the minutes that training the network gets; the rest is sampling and training of speed-ups
 FEWEST, MOST = 100, 10_000  # samples of a cell
 LEAST_STEPS = 100
@@ -37,17 +36,12 @@ class Pace:
         return steps * self.step + calls * self.call
 
 
-def most_at_once(values: int, device: str) -> int:
-    """How many samples of so many values go through the network in one batch."""
-    return max((CARD_VALUES if device.startswith("cuda") else VALUES) // values, 1)
-
-
 def measure_pace(spec: DenoiserSpec, shape: tuple[int, ...], *, batch: int, samples: int, device: str) -> Pace:
     """Seconds of a step and of a call, medians of a few."""
     import torch
 
     from hyperseg.backbone import seeded
-    from hyperseg.dpm.network import Denoiser
+    from hyperseg.dpm.network import Denoiser, most_at_once
 
     with seeded(0):
         network = Denoiser(spec).to(device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.objectives import OBJECTIVES
 from hyperseg.dpm.schedules import SCHEDULES
-from hyperseg.dpm.stored import read_model, write_model
+from hyperseg.dpm.stored import MODEL, read_model, write_model
 from hyperseg.recipes.bench.data import Pictures
 from hyperseg.recipes.bench.judge import Judge, floor_of, make_judge
 from hyperseg.recipes.bench.network import check_fits, size_of, spec_of
@@ -70,7 +70,7 @@ def model_of(root: Path, settings: BenchSettings, pictures: Pictures, runtime: R
     """The model in the folder, the one given, or a new one, which is written at once."""
     from hyperseg.dpm.training import DiffusionSettings, train_diffusion
 
-    file, shape = root / "model.safetensors", tuple(pictures.x.shape[1:])
+    file, shape = root / MODEL, tuple(pictures.x.shape[1:])
     if file.exists():
         return read_model(file).to(runtime.device)
     if settings.model:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,8 +37,6 @@ from hyperseg.recipes.bench.rows import Row, read_rows
 from hyperseg.recipes.bench.settings import Asked, BenchSettings, asked_now, refuse_other, refuse_unread
 from hyperseg.recipes.bench.showing.findings import far_from_real
 from hyperseg.recipes.bench.showing.table import groups
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -207,7 +204,7 @@ def _worked_off(order: Order, runtime: Runtime) -> Benched:
     settings, pace = _paced(order, runtime)
     for line in planned.left_out:
         say(line, quiet=runtime.quiet)
-    say(_forecast(settings, pace, missing, trained=(root / "model.safetensors").exists()), quiet=runtime.quiet)
+    say(_forecast(settings, pace, missing, trained=(root / MODEL).exists()), quiet=runtime.quiet)
     data = described(pictures)
     found: dict[str, Any] = {
         "versions": {**versions(), "threads": str(threads())}, "device": runtime.device,

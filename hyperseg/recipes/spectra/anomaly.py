@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from hyperseg.recipes.spectra.model import fit_spectra_model, trimmed
 from hyperseg.recipes.spectra.pictures import draw_map, draw_spectra
 from hyperseg.recipes.spectra.pixels import Choice, learning_spectra
 from hyperseg.recipes.spectra.record import (
+    Found,
     SpectraRun,
     check_other,
     check_replaceable,
@@ -42,26 +42,11 @@ from hyperseg.recipes.spectra.summary import summary, usual_up_to
 from hyperseg.recipes.spectra.typical import typical_of
 from hyperseg.recipes.spectra.whitening import Whitening
 
-log = logging.getLogger(__name__)
-
 MAP, DISTANCE, PICTURE, SPECTRA, SCORES = "anomaly.tif", "rx.tif", "anomaly.png", "spectra.png", "anomaly.json"
 MADE = (MAP, DISTANCE, PICTURE, SPECTRA, SCORES)
 BITS = "bits per band of the standardised spectrum (higher: less expected)"
 RX = "Reed-Xiaoli: squared Mahalanobis distance to the learned pixels"
 TRIED_STEPS, FEWEST_STEPS, MOST_STEPS = 30, 100, 50_000
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a map came to.
-
-    Attributes:
-        root: the folder.
-        scores: as in anomaly.json.
-    """
-
-    root: Path
-    scores: Mapping[str, Any]
 
 
 @one_blas_thread()

@@ -65,12 +65,12 @@ class SpectraModel:
         """
         x = np.asarray(spectra)
         bits, distance = np.empty(len(x), np.float32), np.empty(len(x), np.float32)
-        device = self.levels.sigmas.device
+        device, denoise = self.levels.sigmas.device, self.diffusion.denoise()
         for start in range(0, len(x), BLOCK_PX):
             part = slice(start, start + BLOCK_PX)
             whitened = self.whitening(x[part])
             leading = torch.from_numpy(whitened[:, : self.n_components, None].copy()).to(device)
-            more = beyond_gaussian(self.diffusion.denoise(), leading, self.levels)
+            more = beyond_gaussian(denoise, leading, self.levels)
             distance[part] = reed_xiaoli(whitened)
             bits[part] = self.whitening.bits(distance[part] / 2 + more.cpu().numpy())
         return bits, distance
@@ -80,8 +80,8 @@ class SpectraModel:
         whitened = torch.from_numpy(self.whitening(spectra)).to(self.levels.sigmas.device)
         out = whitened / (1 + EXPECTED_AT**2)
         leading, level = whitened[:, : self.n_components, None], whitened.new_full((len(whitened),), EXPECTED_AT)
-        noise = self.levels.noise[:, 0]
-        made = [self.diffusion.denoise()(leading + s * EXPECTED_AT * e, level).x0 for e in noise for s in (1.0, -1.0)]
+        noise, denoise = self.levels.noise[:, 0], self.diffusion.denoise()
+        made = [denoise(leading + s * EXPECTED_AT * e, level).x0 for e in noise for s in (1.0, -1.0)]
         out[:, : self.n_components] = torch.stack(made).mean(0)[..., 0]
         return self.whitening.restore(out.cpu().numpy())
 

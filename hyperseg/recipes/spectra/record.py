@@ -24,6 +24,19 @@ from hyperseg.recipes.spectra.typical import Typical
 KIND = "spectra"  # what run.json calls such a run
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a command on spectra came to.
+
+    Attributes:
+        root: the folder.
+        scores: as in its JSON, anomaly.json or generate.json.
+    """
+
+    root: Path
+    scores: Mapping[str, Any]
+
+
 @dataclass(frozen=True, eq=False)
 class SpectraRun:
     """A model read back.

@@ -6,10 +6,10 @@ import torch
 
 from hyperseg.dpm.denoise import Prediction, per_sample
 from hyperseg.dpm.grid import make_grid
+from hyperseg.dpm.network import CARD_VALUES, VALUES, most_at_once
 from hyperseg.dpm.samplers.stochastic.ddpm import DDPM
 from hyperseg.dpm.schedules.linear import LINEAR
 from hyperseg.recipes.bench.likelihoods import bound_bits
-from hyperseg.recipes.bench.pace import CARD_VALUES, VALUES, most_at_once
 
 
 def test_large_pictures_are_few_at_once() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from hyperseg.recipes.spectra.generation.quality import judged
 from hyperseg.recipes.spectra.generation.sampling import draw_samples
 from hyperseg.recipes.spectra.model import depth_of, fit_standard
 from hyperseg.recipes.spectra.pixels import spectra_at
+from hyperseg.recipes.spectra.record import Found
 from hyperseg.recipes.spectra.settings import SpectraSettings
 from hyperseg.recipes.spectra.whitening import Whitening, fit_whitening
 
@@ -36,25 +36,12 @@ JUDGED = 16  # leading components, each of unit variance, in which distributions
 Float64 = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Generated:
-    """What was made.
-
-    Attributes:
-        root: the folder.
-        scores: as in generate.json.
-    """
-
-    root: Path
-    scores: Mapping[str, Any]
-
-
 @one_blas_thread()
 def generate(
     scene: Scene, settings: SpectraSettings, *, out: Path, n: int = 100, only: Sequence[str] = (),
     patch: int | None = None, seed: int = 0, device: str = "auto", overwrite: bool = False, quiet: bool = False,
     pictures: bool = True, inputs: Mapping[str, Any] | None = None,
-) -> Generated:  # fmt: skip
+) -> Found:  # fmt: skip
     """Learn one half of the labelled pixels, class by class, and make `n` new spectra or patches of each class.
 
     Writes spectra.npz (or patches.npz), a picture beside real ones, and generate.json: accuracy on the real half held
@@ -91,7 +78,7 @@ def generate(
     scores = {"scene": scene.name, "made": what, "of_each_class": n, "classes": halves.classes, "inputs": named,
               "learned_from": len(halves.train), "seed": seed, "settings": settings} | scores  # fmt: skip
     write_json(targets[1], scores)
-    return Generated(out, scores)
+    return Found(out, scores)
 
 
 Made = tuple[NDArray[np.float32], NDArray[np.int64], dict[str, Any], bytes]
