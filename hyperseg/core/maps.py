@@ -46,6 +46,8 @@ class SegmentationMap:
         made_by: the chain that made it, e.g. ("cnn3d", "dense-crf").
         valid: (*S) bool or None: False pixels get the label -1.
         codes: K codes of the classes in files, or None for 1..K, as in `Scene`.
+        disagreement: (*S) float32 of methods that answer more than once: mutual information of class and answer over
+            ln K, 0 (all answers are the same) to 1; or None.
     """
 
     probs: NDArray[np.float32]
@@ -55,6 +57,7 @@ class SegmentationMap:
     made_by: tuple[str, ...] = ()
     valid: NDArray[np.bool_] | None = None
     codes: tuple[int, ...] | None = None
+    disagreement: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if self.probs.shape[-1] != len(self.classes):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,51 @@ class Decider(Protocol):
 
 
 @dataclass(frozen=True)
+class OnCases:
+    """What a method does with a folder of images or volumes, where a plan says on which grid, patch and batch.
+
+    Attributes:
+        settings: their class; made without arguments they are the defaults. What the plan decides is not among them.
+        build: (configuration, number of classes, settings) -> the network; weights come from torch's generator.
+        lesson: (network, plan, configuration, steps, settings) -> (phases, moving averages by name) of
+            `engine.one_cycle.train`, where the network is called "net". A batch is (B, C, *patch) float32 and
+            (B, *patch) classes, -1 where none is known.
+        score: (networks, inference of the plan, mirror, settings) -> what windows are blended of, see
+            `recipes.segment.sliding.Score`; trainings are validated by it too.
+        samples: (networks, (C, *S) image, patch, settings, *, n_classes, mirror, seed, device, done) -> iterator of
+            (K, *S) probabilities, for methods that answer more than once; None where `score` is all there is.
+        fused: (samples, settings) -> `Fused`; where there are samples.
+        check: (plan, settings): raises before any training.
+        beside: settings -> methods that are trained beside it, on the same folds for as many steps: (name, settings).
+        changeable: field of the settings that a prediction may change, as the number of samples; "" for none.
+    """
+
+    settings: type
+    build: Callable[[Any, int, Any], Any]
+    lesson: Callable[[Any, Any, Any, int, Any], tuple[Any, Any]]
+    score: Callable[[Any, Any, bool, Any], Callable[[Any], Any]]
+    samples: Callable[..., Iterator[Any]] | None = None
+    fused: Callable[[Iterator[Any], Any], Fused] | None = None
+    check: Callable[[Any, Any], None] = lambda plan, settings: None
+    beside: Callable[[Any], tuple[tuple[str, Any], ...]] = lambda settings: ()
+    changeable: str = ""
+
+
+class Fused(NamedTuple):
+    """What several answers to one image come to.
+
+    Attributes:
+        scores: (K, *S), the largest is the class; probabilities where the rule gives some.
+        mean: (K, *S) mean probabilities.
+        disagreement: (*S) mutual information of class and sample over ln K, 0 (all samples say the same) to 1.
+    """
+
+    scores: Any
+    mean: Any
+    disagreement: Any
+
+
+@dataclass(frozen=True)
 class Method:
     """A method as a value.
 
@@ -150,6 +195,7 @@ class Method:
         has_features: whether its models have features that refiners can read.
         unlabelled: whether it also learns from pixels without labels, which `--pool` can narrow.
         trains_on: whether a refiner may train its network further.
+        on_cases: what it does with a folder of images or volumes, or None.
     """
 
     name: str
@@ -167,6 +213,7 @@ class Method:
     has_features: bool = True
     unlabelled: bool = False
     trains_on: bool = False
+    on_cases: OnCases | None = None
 
     @property
     def step_name(self) -> str:

@@ -1,0 +1,1 @@
+"""Diffusion over masks: the classes of an image's pixels, drawn by a network that sees the image (MedSegDiff)."""
