@@ -30,13 +30,10 @@ class MaskModel:
     says: Says
 
 
-class Drawn:
-    """One mask (or more) of an image; see `draw_masks`."""
-
-
 def draw_masks(
     model: MaskModel, image: Tensor, patch: Sequence[int], how: DrawSettings, *, noise: Callable[[int], Tensor],
     device: torch.device | str, mirror: bool = False, done: Callable[[int, int], None] | None = None,
+    watch: Callable[[int, Tensor], None] | None = None,
 ) -> Iterator[Tensor]:  # fmt: skip
     """Draw `how.samples` masks, one after the other (drawn together as memory allows).
 
@@ -46,8 +43,11 @@ def draw_masks(
             noise field, so that no sample has seams; an image that one patch holds is one window.
         noise: number of a sample -> (M, *S) standard normal noise it starts from: the same number, the same mask.
         mirror: predictions are averaged over mirror images, at every step.
+        done: told how many network calls (of a window, for a batch of samples) of how many are done.
+        watch: told the number of a step and the (r, M, *S) clean masks that are predicted there.
 
     Yields:
-        (K, *S) float32 probabilities, on the device.
+        (K, *S) float32 probabilities, on the device; with the rule "steps" the mean over the steps of a sample, weighted
+        by their certainty.
     """
     raise NotImplementedError

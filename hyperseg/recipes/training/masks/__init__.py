@@ -1,0 +1,1 @@
+"""Diffusion over masks, and its twin, trained: on folders of images and volumes, and on a scene."""
