@@ -1,0 +1,254 @@
+"""What an answer to an image is worth, and what the answers of networks to many images come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import UNLABELLED
+from hyperseg.metrics.calibration import Bin, Reliability, reliability
+from hyperseg.metrics.detection import auroc
+from hyperseg.metrics.ensembles import energy_distance
+from hyperseg.metrics.overlap import Overlap, dice, overlap
+from hyperseg.recipes.segment.scoring import Scored
+
+Labels = NDArray[np.int16]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What networks say of an image, on the image's own grid.
+
+    Attributes:
+        labels: (*S) classes, as `predict` writes them.
+        mean: (K, *S) probabilities.
+        disagreement: (*S) of methods that draw, see `Fused`; None of others.
+        samples: (*S) classes of every sample by itself.
+        compared: classes by other ways to the same end: what differs ("samples", "calls", "fusion") -> value -> (*S).
+        seconds: that `labels` took.
+    """
+
+    labels: Labels
+    mean: Floats
+    disagreement: Floats | None = None
+    samples: tuple[Labels, ...] = ()
+    compared: Mapping[str, Mapping[str, Labels]] = field(default_factory=dict)
+    seconds: float = math.nan
+
+    @property
+    def entropy(self) -> Floats:
+        """(*S) of the mean probabilities over ln K, 0 (certain) to 1 (no idea)."""
+        return entropy(self.mean)
+
+    @property
+    def doubts(self) -> dict[str, Floats]:
+        """(*S) each: every way to say how uncertain a pixel is."""
+        found = {"1 - confidence": 1 - self.mean.max(0), "entropy": self.entropy}
+        return found if self.disagreement is None else found | {"disagreement": self.disagreement}
+
+
+def entropy(probs: Floats) -> Floats:
+    """(K, *S) probabilities -> (*S) entropy over ln K, 0 (certain) to 1 (no idea)."""
+    p = np.clip(probs, np.finfo(np.float32).tiny, 1)
+    found: Floats = -(p * np.log(p)).sum(0) / np.float32(math.log(len(p)))
+    return found
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one answer is worth.
+
+    Attributes:
+        overlaps: of each foreground class, by its code.
+        reliability: of the mean probabilities, over all labelled pixels.
+        squares: sum over labelled pixels and classes of (probability - 1 or 0) squared.
+        auroc: how well each doubt tells wrong pixels from right ones; NaN where all are right, or wrong.
+        ged, diversity: see `energy_distance`; NaN where nothing was drawn.
+        compared: as of `Answer`, Dice of each foreground class.
+        seconds: it took.
+    """
+
+    overlaps: dict[int, Overlap]
+    reliability: Reliability
+    squares: float
+    auroc: dict[str, float]
+    ged: float
+    diversity: float
+    compared: dict[str, dict[str, tuple[float, ...]]]
+    seconds: float
+
+
+def worth(answer: Answer, truth: Labels, codes: Sequence[int], spacing: tuple[float, ...] | None) -> Worth:
+    """Score an answer.
+
+    Args:
+        truth: (*S) classes, -1 where nothing is scored.
+        codes: of all classes, background first.
+        spacing: millimetres per axis; None for pixels.
+    """
+    known = truth != UNLABELLED
+
+    def mask(labels: Labels, k: int) -> NDArray[np.bool_]:
+        return (labels == k) & known
+
+    foreground = range(1, len(codes))
+    wrong, true = (answer.labels != truth)[known], truth[known]
+    ged = diversity = math.nan
+    if answer.samples:
+        ged, diversity = energy_distance(np.stack([one[known] for one in answer.samples]), true, len(codes))
+    return Worth(
+        {codes[k]: overlap(mask(truth, k), mask(answer.labels, k), spacing) for k in foreground},
+        reliability(np.moveaxis(answer.mean, 0, -1), truth),
+        sum(float(((p[known] - (true == k)) ** 2).sum(dtype=np.float64)) for k, p in enumerate(answer.mean)),
+        {name: auroc(doubt[known], wrong) for name, doubt in answer.doubts.items()},
+        ged,
+        diversity,
+        {
+            what: {value: tuple(dice(mask(truth, k), mask(labels, k)) for k in foreground)
+                   for value, labels in ways.items()}
+            for what, ways in answer.compared.items()
+        },
+        answer.seconds,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What networks of one method come to.
+
+    Attributes:
+        name: of the method.
+        scored: overlaps of every image.
+        worths: of every image, by its name.
+        calls: how often networks look at each window of an image.
+        drawn: how masks are drawn; empty for methods that do not draw.
+    """
+
+    name: str
+    scored: Scored
+    worths: Mapping[str, Worth]
+    calls: int
+    drawn: dict[str, Any]
+
+    @staticmethod
+    def of(
+        name: str, root: Path, data: Path, classes: Mapping[int, str], unit: str, worths: Mapping[str, Worth], calls: int,
+        drawn: dict[str, Any],
+    ) -> Figures:  # fmt: skip
+        cases = {case: one.overlaps for case, one in worths.items()}
+        return Figures(name, Scored(root, data, dict(classes), cases, unit, ()), worths, calls, drawn)
+
+    def mean(self, figure: str) -> float:
+        """The mean over classes of their means over images, of "dice", "iou", "hd95" or "assd"."""
+        return self.scored.mean(figure)
+
+    def micro(self, figure: str) -> float:
+        """Of "dice" or "iou" where all images are counted as one; the mean over classes."""
+        return _mean(_micro([case[code] for case in self.scored.cases.values()], figure) for code in self.scored.classes)
+
+    @property
+    def reliability(self) -> Reliability:
+        """Of all labelled pixels of all images."""
+        every = [one.reliability for one in self.worths.values()]
+        return Reliability(*(sum(getattr(one, of) for one in every) for of in ("pixels", "sure", "right")))  # type: ignore[arg-type]
+
+    @property
+    def brier(self) -> float:
+        """Mean over all labelled pixels of the squared distance of probabilities from the truth: 0 to 2."""
+        return sum(one.squares for one in self.worths.values()) / float(self.reliability.pixels.sum())
+
+    @property
+    def auroc(self) -> dict[str, float]:
+        """Of each doubt: the mean over images that have wrong pixels, and right ones."""
+        names = next(iter(self.worths.values())).auroc
+        return {name: _mean(one.auroc[name] for one in self.worths.values()) for name in names}
+
+    @property
+    def ged(self) -> float:
+        return _mean(one.ged for one in self.worths.values())
+
+    @property
+    def diversity(self) -> float:
+        return _mean(one.diversity for one in self.worths.values())
+
+    @property
+    def seconds(self) -> float:
+        """Of an image."""
+        return _mean(one.seconds for one in self.worths.values())
+
+    @property
+    def compared(self) -> dict[str, dict[str, float]]:
+        """What differs -> value -> mean Dice, as `mean("dice")`."""
+        first = next(iter(self.worths.values())).compared
+        return {
+            what: {
+                value: _mean(
+                    _mean(one.compared[what][value][k] for one in self.worths.values())
+                    for k in range(len(self.scored.classes))
+                )
+                for value in ways
+            }
+            for what, ways in first.items()
+        }
+
+    @property
+    def bins(self) -> list[Bin]:
+        return self.reliability.rows()
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but curves of single images; what is not there is null."""
+        told = self.scored.to_json()
+        images = {
+            name: {
+                "classes": told["cases"][name],
+                "ece": one.reliability.ece,
+                "auroc": {doubt: _number(value) for doubt, value in one.auroc.items()},
+                "ged": _number(one.ged),
+                "diversity": _number(one.diversity),
+                "seconds": _number(one.seconds),
+            }
+            for name, one in self.worths.items()
+        }
+        return {
+            "run": str(self.scored.predictions),
+            "mean": told["mean"],
+            "micro": {figure: _number(self.micro(figure)) for figure in ("dice", "iou")},
+            "classes": told["classes"],
+            "ece": self.reliability.ece,
+            "brier": self.brier,
+            "bins": self.bins,
+            "auroc": {name: _number(value) for name, value in self.auroc.items()},
+            "calls": self.calls,
+            "seconds": _number(self.seconds),
+            "drawn": self.drawn or None,
+            "ged": _number(self.ged),
+            "diversity": _number(self.diversity),
+            "dice_by": {w: {v: _number(d) for v, d in ways.items()} for w, ways in self.compared.items()},
+            "images": images,
+        }
+
+
+def _micro(every: Sequence[Overlap], figure: str) -> float:
+    """Of one class over images as if they were one."""
+    size = sum(one.truth + one.predicted for one in every)
+    both = sum(one.dice * (one.truth + one.predicted) / 2 for one in every if one.truth + one.predicted)
+    if not size:
+        return math.nan
+    return 2 * both / size if figure == "dice" else both / (size - both)
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Of those that are numbers; NaN where none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
