@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED
 from hyperseg.metrics.calibration import Bin, Reliability, reliability
-from hyperseg.metrics.detection import auroc
-from hyperseg.metrics.ensembles import energy_distance
+from hyperseg.metrics.ensembles import brier, diversity, energy_distance, error_auroc
 from hyperseg.metrics.overlap import Overlap, dice, overlap
 from hyperseg.recipes.segment.scoring import Scored
 
 Labels = NDArray[np.int16]
 Floats = NDArray[np.float32]
+PART = 2**20  # pixels whose calibration is worked out at once
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ class Answer:
 
 def entropy(probs: Floats) -> Floats:
     """(K, *S) probabilities -> (*S) entropy over ln K, 0 (certain) to 1 (no idea)."""
-    p = np.clip(probs, np.finfo(np.float32).tiny, 1)
-    found: Floats = -(p * np.log(p)).sum(0) / np.float32(math.log(len(p)))
+    from scipy.special import entr
+
+    found: Floats = entr(probs).sum(0) / np.float32(math.log(len(probs)))
     return found
 
 
@@ -68,18 +70,18 @@ class Worth:
     Attributes:
         overlaps: of each foreground class, by its code.
         reliability: of the mean probabilities, over all labelled pixels.
-        squares: sum over labelled pixels and classes of (probability - 1 or 0) squared.
-        auroc: how well each doubt tells wrong pixels from right ones; NaN where all are right, or wrong.
-        ged, diversity: see `energy_distance`; NaN where nothing was drawn.
+        brier: of them too.
+        auroc: of each doubt, see `error_auroc`.
+        distance, diversity: see `energy_distance` and `diversity`; NaN where nothing was drawn.
         compared: as of `Answer`, Dice of each foreground class.
         seconds: it took.
     """
 
     overlaps: dict[int, Overlap]
     reliability: Reliability
-    squares: float
+    brier: float
     auroc: dict[str, float]
-    ged: float
+    distance: float
     diversity: float
     compared: dict[str, dict[str, tuple[float, ...]]]
     seconds: float
@@ -93,30 +95,46 @@ def worth(answer: Answer, truth: Labels, codes: Sequence[int], spacing: tuple[fl
         codes: of all classes, background first.
         spacing: millimetres per axis; None for pixels.
     """
-    known = truth != UNLABELLED
+    known, foreground = truth != UNLABELLED, range(1, len(codes))
 
     def mask(labels: Labels, k: int) -> NDArray[np.bool_]:
         return (labels == k) & known
 
-    foreground = range(1, len(codes))
-    wrong, true = (answer.labels != truth)[known], truth[known]
-    ged = diversity = math.nan
-    if answer.samples:
-        ged, diversity = energy_distance(np.stack([one[known] for one in answer.samples]), true, len(codes))
+    def dices(labels: Labels) -> tuple[float, ...]:
+        return tuple(dice(mask(truth, k), mask(labels, k)) for k in foreground)
+
+    right, squared = _calibration(answer.mean, truth)
+    drawn = np.stack(answer.samples) if answer.samples else None
     return Worth(
         {codes[k]: overlap(mask(truth, k), mask(answer.labels, k), spacing) for k in foreground},
-        reliability(np.moveaxis(answer.mean, 0, -1), truth),
-        sum(float(((p[known] - (true == k)) ** 2).sum(dtype=np.float64)) for k, p in enumerate(answer.mean)),
-        {name: auroc(doubt[known], wrong) for name, doubt in answer.doubts.items()},
-        ged,
-        diversity,
-        {
-            what: {value: tuple(dice(mask(truth, k), mask(labels, k)) for k in foreground)
-                   for value, labels in ways.items()}
-            for what, ways in answer.compared.items()
-        },
+        right,
+        squared,
+        {name: error_auroc(doubt, answer.labels, truth) for name, doubt in answer.doubts.items()},
+        math.nan if drawn is None else energy_distance(drawn, truth[None], foreground),
+        math.nan if drawn is None else diversity(drawn[:, known], foreground),
+        {what: {value: dices(labels) for value, labels in ways.items()} for what, ways in answer.compared.items()},
         answer.seconds,
-    )  # fmt: skip
+    )
+
+
+def _calibration(mean: Floats, truth: Labels) -> tuple[Reliability, float]:
+    """Reliability and Brier score of (K, *S) probabilities, worked out in parts."""
+    step = max(1, PART // prod(truth.shape[1:]))
+    parts = [slice(at, at + step) for at in range(0, len(truth), step)]
+    each = [
+        (reliability(p, truth[part]), brier(p, truth[part]))
+        for part in parts
+        if (truth[part] != UNLABELLED).any()
+        for p in [np.moveaxis(mean[:, part], 0, -1)]
+    ]
+    both = joined([one for one, _ in each])
+    return both, sum(float(one.pixels.sum()) * score for one, score in each) / float(both.pixels.sum())
+
+
+def joined(every: Sequence[Reliability]) -> Reliability:
+    """Of all pixels together."""
+    pixels, sure, right = (np.sum([getattr(one, of) for one in every], 0) for of in ("pixels", "sure", "right"))
+    return Reliability(pixels, sure, right)
 
 
 @dataclass(frozen=True)
@@ -156,13 +174,13 @@ class Figures:
     @property
     def reliability(self) -> Reliability:
         """Of all labelled pixels of all images."""
-        every = [one.reliability for one in self.worths.values()]
-        return Reliability(*(sum(getattr(one, of) for one in every) for of in ("pixels", "sure", "right")))  # type: ignore[arg-type]
+        return joined([one.reliability for one in self.worths.values()])
 
     @property
     def brier(self) -> float:
-        """Mean over all labelled pixels of the squared distance of probabilities from the truth: 0 to 2."""
-        return sum(one.squares for one in self.worths.values()) / float(self.reliability.pixels.sum())
+        """Of all labelled pixels of all images: 0 to 2."""
+        weights = [float(one.reliability.pixels.sum()) for one in self.worths.values()]
+        return float(np.average([one.brier for one in self.worths.values()], weights=weights))
 
     @property
     def auroc(self) -> dict[str, float]:
@@ -171,11 +189,13 @@ class Figures:
         return {name: _mean(one.auroc[name] for one in self.worths.values()) for name in names}
 
     @property
-    def ged(self) -> float:
-        return _mean(one.ged for one in self.worths.values())
+    def distance(self) -> float:
+        """Generalised energy distance: the mean over images."""
+        return _mean(one.distance for one in self.worths.values())
 
     @property
     def diversity(self) -> float:
+        """Of samples: the mean over images."""
         return _mean(one.diversity for one in self.worths.values())
 
     @property
@@ -210,7 +230,7 @@ class Figures:
                 "classes": told["cases"][name],
                 "ece": one.reliability.ece,
                 "auroc": {doubt: _number(value) for doubt, value in one.auroc.items()},
-                "ged": _number(one.ged),
+                "energy_distance": _number(one.distance),
                 "diversity": _number(one.diversity),
                 "seconds": _number(one.seconds),
             }
@@ -228,7 +248,7 @@ class Figures:
             "calls": self.calls,
             "seconds": _number(self.seconds),
             "drawn": self.drawn or None,
-            "ged": _number(self.ged),
+            "energy_distance": _number(self.distance),
             "diversity": _number(self.diversity),
             "dice_by": {w: {v: _number(d) for v, d in ways.items()} for w, ways in self.compared.items()},
             "images": images,

@@ -43,7 +43,7 @@ class Evaluation:
         run: folder; mean (dice, iou, hd95, assd): over classes of means over images; micro (dice, iou): all images as
         one; classes: each figure's mean, std and number of images; ece, brier, bins (percent): of the mean
         probabilities of all labelled pixels; auroc: of each doubt; calls: looks at each window; seconds: an image;
-        drawn: how masks were drawn, or null; ged, diversity: mean over images; dice_by: samples, calls, fusion ->
+        drawn: how masks were drawn, or null; energy_distance, diversity: mean over images; dice_by: samples, calls, fusion ->
         value -> mean Dice; images: the same of every image.
         """
         return {

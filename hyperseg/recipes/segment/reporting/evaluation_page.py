@@ -105,7 +105,7 @@ def _drawn(one: Figures) -> Section:
         return Section("")
     settings = ", ".join(f"{name} {value}" for name, value in one.drawn.items())
     told = (
-        f"Drawn with {settings}. Generalised energy distance to the truth {number(one.ged, 4)} (0 at best), diversity of "
+        f"Drawn with {settings}. Generalised energy distance to the truth {number(one.distance, 4)} (0 at best), diversity of "
         f"the samples {number(one.diversity, 4)}: both of 1 - IoU, mean over images.",
     )
     tables = [
