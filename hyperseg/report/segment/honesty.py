@@ -67,7 +67,7 @@ def _draw_dice(axes: Any, networks: Sequence[Honesty], what: str) -> None:
 
 
 def _draw_auroc(axes: Any, networks: Sequence[Honesty]) -> None:
-    """Bars, a group for every doubt; from 0.5, which tells nothing."""
+    """Bars, a group for every doubt; at 0.5 it tells nothing."""
     doubts = list(dict.fromkeys(name for one in networks for name in one.auroc))
     width = 0.8 / len(networks)
     for i, one in enumerate(networks):
@@ -77,6 +77,7 @@ def _draw_auroc(axes: Any, networks: Sequence[Honesty]) -> None:
         axes.bar(places, [value for _, value in known], 0.9 * width, color=colour, label=one.name)
     axes.axhline(0.5, color=QUIET, linestyle="--", linewidth=1)
     axes.set_xticks(range(len(doubts)), doubts, fontsize=9)
+    axes.set_xlim(-0.6, len(doubts) - 0.4)
     axes.set_ylim(0, 1)
     axes.set_ylabel("AUROC of wrong pixels", fontsize=10)
     axes.set_title("does doubt tell errors?", fontsize=11)

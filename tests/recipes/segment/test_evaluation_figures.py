@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyperseg.recipes.segment.evaluation.figures import Answer, Figures, Worth, entropy, worth
+from hyperseg.recipes.segment.evaluation.figures import Figures, Worth, worth
 from hyperseg.recipes.segment.evaluation.found import Evaluation
+from hyperseg.recipes.segment.prediction.answer import Answer, entropy
 from hyperseg.recipes.segment.reporting.evaluation_page import (
     best_doubt,
     evaluation_figure,

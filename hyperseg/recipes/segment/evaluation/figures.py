@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,51 +16,10 @@ from hyperseg.core import UNLABELLED
 from hyperseg.metrics.calibration import Bin, Reliability, reliability
 from hyperseg.metrics.ensembles import brier, diversity, energy_distance, error_auroc
 from hyperseg.metrics.overlap import Overlap, dice, overlap
+from hyperseg.recipes.segment.prediction.answer import Answer, Floats, Labels
 from hyperseg.recipes.segment.scoring import Scored
 
-Labels = NDArray[np.int16]
-Floats = NDArray[np.float32]
 PART = 2**20  # pixels whose calibration is worked out at once
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What networks say of an image, on the image's own grid.
-
-    Attributes:
-        labels: (*S) classes, as `predict` writes them.
-        mean: (K, *S) probabilities.
-        disagreement: (*S) of methods that draw, see `Fused`; None of others.
-        samples: (*S) classes of every sample by itself.
-        compared: classes by other ways to the same end: what differs ("samples", "calls", "fusion") -> value -> (*S).
-        seconds: that `labels` took.
-    """
-
-    labels: Labels
-    mean: Floats
-    disagreement: Floats | None = None
-    samples: tuple[Labels, ...] = ()
-    compared: Mapping[str, Mapping[str, Labels]] = field(default_factory=dict)
-    seconds: float = math.nan
-
-    @property
-    def entropy(self) -> Floats:
-        """(*S) of the mean probabilities over ln K, 0 (certain) to 1 (no idea)."""
-        return entropy(self.mean)
-
-    @property
-    def doubts(self) -> dict[str, Floats]:
-        """(*S) each: every way to say how uncertain a pixel is."""
-        found = {"1 - confidence": 1 - self.mean.max(0), "entropy": self.entropy}
-        return found if self.disagreement is None else found | {"disagreement": self.disagreement}
-
-
-def entropy(probs: Floats) -> Floats:
-    """(K, *S) probabilities -> (*S) entropy over ln K, 0 (certain) to 1 (no idea)."""
-    from scipy.special import entr
-
-    found: Floats = entr(probs).sum(0) / np.float32(math.log(len(probs)))
-    return found
 
 
 @dataclass(frozen=True)
