@@ -77,7 +77,7 @@ def with_classes(score: Score, n_classes: int) -> Score:
 
 
 def classes_apart(x: Tensor, n_classes: int) -> Tensor:
-    """(B, C, *S) with classes in the last channel -> (B, C + K - 2, *S): a channel of 0 and 1 for each but the first."""
+    """(B, C, *S), classes in the last channel -> (B, C + K - 2, *S): a channel of 0 and 1 for each but the first."""
     codes = torch.arange(1, n_classes, device=x.device, dtype=x.dtype).view(1, -1, *(1,) * (x.ndim - 2))
     return torch.cat([x[:, :-1], (x[:, -1:] == codes).to(x.dtype)], 1)
 

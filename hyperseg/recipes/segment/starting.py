@@ -11,7 +11,7 @@ from typing import Any
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import sweep
-from hyperseg.core.settings import from_json, leaves
+from hyperseg.core.settings import leaves
 from hyperseg.core.words import listed
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write.targets import RECORD
@@ -180,7 +180,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
     if run is not None:
         if run.plan != plan:
             raise RunError(f"{root}: was begun with another plan. Leave --plan out, or train into another folder.")
-        check_method(run, record)
+        _check_method(root, run.method, SegmentRun(root, plan, record).method)
         _check_same(root, run.record, record, ("classes", "codes", "channels", "seed", "spacing"))
         check_prints(root, run.record.prints, record.prints)  # before folds: it names the case
         _check_same(root, run.record, record, ("folds",))
@@ -196,22 +196,15 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
     return run
 
 
-def check_method(run: SegmentRun, now: Record) -> None:
-    """A run goes on with its method and its settings.
-
-    Raises:
-        RunError: they are others now.
-    """
-    was = run.record
-    told = "" if was.method == now.method else f"{was.method}, not by {now.method}"
-    given: Any = from_json(run.method.on.settings, now.settings) if not told else None
-    if not told and run.method.settings != given:
-        told = next(
-            f"{was.method} with {before.path}={before.value}, not {after.value}"
-            for before, after in zip(leaves(run.method.settings), leaves(given), strict=True) if before != after
-        )  # fmt: skip
-    if told:
-        raise RunError(f"{run.root}: was begun by {told}. Resume without saying either, or train into another folder.")
+def _check_method(root: Path, begun: CaseMethod, now: CaseMethod) -> None:
+    told = f"by {begun.name}, not by {now.name}"
+    if begun.name == now.name:
+        pairs = zip(leaves(begun.settings), leaves(now.settings), strict=True)
+        others = [f"with {a.path}={a.value}, not {b.value}" for a, b in pairs if a.value != b.value]
+        if not others:
+            return
+        told = others[0]
+    raise RunError(f"{root}: was begun {told}. Resume without saying either, or train into another folder.")
 
 
 def _check_same(root: Path, begun: Record, now: Record, names: Sequence[str]) -> None:
