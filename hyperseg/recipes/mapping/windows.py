@@ -121,7 +121,9 @@ class Mapper:
         probs = np.full((*shape, len(self.run.classes)), np.nan, np.float32) if self.probabilities else None
         labels = np.full(shape, UNLABELLED, np.int16)
         entropy, groups = empty if self.entropy else None, None if self.fallback is None else labels
-        known, disagreement = (empty if there else None for there in (self.run.applicability is not None, self.run.disagrees))
+        known, disagreement = (
+            empty if there else None for there in (self.run.applicability is not None, self.run.disagrees)
+        )
         return WindowMap(labels, empty, entropy, probs, groups, known, disagreement)
 
 

@@ -37,8 +37,7 @@ METHODS = Parts(
             "MedSegDiff: class masks drawn by a diffusion model, and how far they disagree",
         ),
         "feed-forward": Entry(
-            "hyperseg.recipes.methods.feed_forward:FEED_FORWARD",
-            "the same network without diffusion, as its twin",
+            "hyperseg.recipes.methods.feed_forward:FEED_FORWARD", "the same network without diffusion, as its twin"
         ),
         "svm": Entry(
             "hyperseg.recipes.methods.svm:SVM", "support vector machine on single spectra, the usual baseline"

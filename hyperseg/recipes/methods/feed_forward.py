@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @settings
 class WindowSettings:
-    """What a network over masks learns of a scene; 0 leaves a choice to the plan, which `hyperseg plan SCENE` explains."""
+    """What a network learns of a scene; 0 leaves a choice to the plan, which `hyperseg plan SCENE` explains."""
 
     window: int = option(
         0, "Side of the windows that are learnt, an odd number of pixels; 0 is planned.", low=0, high=1023,
@@ -123,7 +123,7 @@ def fit(task: Task, chosen: TwinSettings, runtime: Runtime) -> NetworkModel:
 
     made = design(task, chosen.windows, chosen.masks.network)
     net = build(made.spec, runtime.seed)
-    network = FeedForward(net, made.code)
+    network = FeedForward(net, task.n_classes)
     loss = twin_loss(net, made.code, MOST_NOISE, batch_dice=True, first=0)
     history = fit_windows(task, network, made, loss, chosen.masks.train, runtime, name=FEED_FORWARD.name)
     section = told(made, net, "It is shown no mask, and answers once.")
@@ -134,13 +134,12 @@ def fit(task: Task, chosen: TwinSettings, runtime: Runtime) -> NetworkModel:
 
 
 def load(saved: Saved) -> NetworkModel:
-    from hyperseg.dpm.masks.codes import MaskCode
     from hyperseg.dpm.masks.network import MaskDenoiserSpec
     from hyperseg.recipes.training.masks.scene import FeedForward
     from hyperseg.recipes.training.model import load_network
 
     spec = from_json(MaskDenoiserSpec, saved.record["spec"])
-    return load_network(saved, spec, FeedForward(build(spec, 0), MaskCode(int(saved.record["n_classes"]))))
+    return load_network(saved, spec, FeedForward(build(spec, 0), int(saved.record["n_classes"])))
 
 
 FEED_FORWARD = Method(

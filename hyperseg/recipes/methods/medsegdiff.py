@@ -49,9 +49,7 @@ def fit(task: Task, chosen: SceneSettings, runtime: Runtime) -> MaskSceneModel:
     history = fit_windows(task, net, made, loss, masks.train, runtime, name=MEDSEGDIFF.name)
     how = masks.draw
     section = told(made, net, f"{how.samples} masks are drawn with {how.calls} network calls each ({how.sampler}).")
-    return MaskSceneModel(
-        MEDSEGDIFF.name, net, made.preprocess, task.n_classes, masks, runtime.seed, history, section
-    )
+    return MaskSceneModel(MEDSEGDIFF.name, net, made.preprocess, task.n_classes, masks, runtime.seed, history, section)
 
 
 def load(saved: Saved) -> MaskSceneModel:

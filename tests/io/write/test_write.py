@@ -168,7 +168,9 @@ def test_an_interrupted_map_leaves_the_old_one_alone(tmp_path: Path, error: type
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
     def interrupted() -> None:
-        with MapWriter(tmp_path / "map.tif", (40, 33), **NAMED, beside={"confidence": tmp_path / "confidence.tif"}) as writer:
+        with MapWriter(
+            tmp_path / "map.tif", (40, 33), **NAMED, beside={"confidence": tmp_path / "confidence.tif"}
+        ) as writer:
             writer.write((slice(0, 40), slice(0, 33)), LABELS, confidence=np.ones((40, 33)))
             raise error
 

@@ -21,7 +21,7 @@ from hyperseg.data.preprocess import Preprocess
 from hyperseg.dpm.masks.codes import MaskCode
 from hyperseg.dpm.masks.field import noise_field
 from hyperseg.dpm.masks.fusion import fuse
-from hyperseg.dpm.masks.learning import Loss
+from hyperseg.dpm.masks.learning import Loss, noisiest_place
 from hyperseg.dpm.masks.network import MaskDenoiser, MaskDenoiserSpec
 from hyperseg.dpm.masks.sampling import MaskModel, draw_masks
 from hyperseg.dpm.masks.settings import MaskTrainSettings, MedSegDiffSettings
@@ -34,7 +34,7 @@ from hyperseg.recipes.training.windows import window_batches
 if TYPE_CHECKING:
     from hyperseg.recipes.methods.feed_forward import Design
 
-MOST_NOISE = SCHEDULES[MedSegDiffSettings().schedule]  # the schedule whose last place the twin is always told
+MOST_NOISE = SCHEDULES[MedSegDiffSettings().schedule]  # the schedule whose noisiest place the twin is told
 
 
 class FeedForward(nn.Module):
@@ -48,14 +48,19 @@ class FeedForward(nn.Module):
     padded, margin = True, 0
     layout: Layout = "channels"
 
-    def __init__(self, net: MaskDenoiser, code: MaskCode) -> None:
+    def __init__(self, net: MaskDenoiser, n_classes: int) -> None:
         super().__init__()
-        self.net, self.code = net, code
-        self.tile = net.spec.size
+        self.net, self.tile = net, net.spec.size
         self.context_px = max(self.tile) - 1
+        self.code = code_of(net.spec, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.code.logits(self.net.blank(x, float(MOST_NOISE.place(torch.tensor(MOST_NOISE.t_max)))))
+        return self.code.logits(self.net.blank(x, noisiest_place(MOST_NOISE)))
+
+
+def code_of(spec: MaskDenoiserSpec, n_classes: int) -> MaskCode:
+    """The code of the masks of a network: with fewer channels than classes it is one of bits."""
+    return MaskCode(n_classes, "onehot" if spec.backbone.in_channels == n_classes else "bits")
 
 
 def fit_windows(
@@ -64,9 +69,7 @@ def fit_windows(
     """Train `net` in place by `loss` on windows around training pixels; it ends with averaged weights."""
     net.to(runtime.device)
     made = design.made
-    draw, make = window_batches(
-        task, made.tile, design.preprocess, runtime, batch=made.batch, noise=design.noise
-    )
+    draw, make = window_batches(task, made.tile, design.preprocess, runtime, batch=made.batch, noise=design.noise)
     phase = one_cycle(
         "masks", loss, net.parameters(), steps=made.steps, lr=training.lr, weight_decay=training.weight_decay,
         rise=training.rise,
@@ -108,7 +111,7 @@ class MaskSceneModel:
 
     @property
     def code(self) -> MaskCode:
-        return MaskCode(self.n_classes, self.chosen.network.codes)
+        return code_of(self.network.spec, self.n_classes)
 
     def map(self, scene: Scene, runtime: Runtime) -> SegmentationMap:
         """What the masks come to; its probabilities are the scores of the fusion, the disagreement beside them."""
