@@ -20,18 +20,20 @@ class Decisions:
         labels: (*S) int16 most probable class, -1 where there is no data.
         confidence: (*S) float32 probability of that class, NaN where there is no data.
         entropy: (*S) float32 over ln K, 0 (certain) to 1 (no idea), NaN without data; None where nobody asked for it.
+        disagreement: (*S) float32 as in `SegmentationMap`, NaN without data; None where the method has none.
     """
 
     labels: NDArray[np.int16]
     confidence: NDArray[np.float32]
     entropy: NDArray[np.float32] | None = None
+    disagreement: NDArray[np.float32] | None = None
 
     def blank(self, valid: NDArray[np.bool_] | None) -> None:
         """Say nothing, in place, where (*S) `valid` is False."""
         if valid is None:
             return
         self.labels[~valid] = UNLABELLED
-        for values in (self.confidence, self.entropy):
+        for values in (self.confidence, self.entropy, self.disagreement):
             if values is not None:
                 values[~valid] = np.nan
 

@@ -195,6 +195,7 @@ class Method:
         has_features: whether its models have features that refiners can read.
         unlabelled: whether it also learns from pixels without labels, which `--pool` can narrow.
         trains_on: whether a refiner may train its network further.
+        disagrees: whether its maps tell how far its answers disagree.
         on_cases: what it does with a folder of images or volumes, or None.
     """
 
@@ -213,6 +214,7 @@ class Method:
     has_features: bool = True
     unlabelled: bool = False
     trains_on: bool = False
+    disagrees: bool = False
     on_cases: OnCases | None = None
 
     @property
