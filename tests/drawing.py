@@ -40,7 +40,7 @@ def samples(
     networks: Any, image: Tensor, patch: Any, chosen: Drawing, *, n_classes: int, mirror: bool, seed: int, device: Any,
     done: Any = None,
 ) -> Iterator[Tensor]:  # fmt: skip
-    """The truth, but for every third mask from the second on, which is a pixel to the side; nothing by a single call."""
+    """The truth; every third mask from the second on is a pixel to the side; nothing is found by a single call."""
     truth = (image[:1] > 0).float()
     for number in range(chosen.draw.samples):
         said = truth.roll(int(number % 3 == 1), -1) * (chosen.draw.calls > 1)

@@ -51,12 +51,11 @@ class Calls(click.ParamType):
     help="Average over mirror images, or not.  [default: as cross-validation did]",
 )  # fmt: skip
 @click.option("--folds", metavar="N,N", help="Networks of these folds only, as in 0,1.  [default: all]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the masks that are drawn.")
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def evaluate(
     run: Path, data: Path | None, out: Path, samples: int | None, calls: int | None, fusion: str | None,
-    curve: tuple[int, ...], device: str, mirror: bool | None, folds: str | None, seed: int, overwrite: bool, quiet: bool,
+    curve: tuple[int, ...], device: str, mirror: bool | None, folds: str | None, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Tell how good and how honest RUN is, made by `segment train`, and what is trained beside it.
 
@@ -64,10 +63,10 @@ def evaluate(
     a labelled folder, its images are answered by the networks of all folds together; of a data set with test images
     these are taken.
 
-    A row for each method: Dice, IoU and HD95 (means over images), ECE and Brier (is it right as often as it says?), AUROC
-    (is it in doubt where it is wrong?), network calls and seconds of an image. Methods that draw masks are also told by
-    their samples: distance from the truth, diversity, Dice by number of samples, by network calls (--curve) and by
-    every rule of fusion. Drawing anew takes time: --curve none leaves out the most of it.
+    A row for each method: Dice, IoU and HD95 (means over images), ECE and Brier (is it right as often as it says?),
+    AUROC (is it in doubt where it is wrong?), network calls and seconds of an image. Methods that draw masks are also
+    told by their samples: distance from the truth, diversity, Dice by number of samples, by network calls (--curve)
+    and by every rule of fusion. Drawing anew takes time: --curve none leaves it out.
 
     \b
     Examples:
@@ -79,9 +78,9 @@ def evaluate(
     from hyperseg import segment
     from hyperseg.recipes.segment.predicting import parse_folds
 
-    draw = {name: value for name, value in (("samples", samples), ("calls", calls), ("fusion", fusion)) if value}
+    settings = {name: value for name, value in (("samples", samples), ("calls", calls), ("fusion", fusion)) if value}
     found = segment.evaluate(
-        run, data, out=out, draw=draw, curve=curve, device=device, mirror=mirror, folds=parse_folds(folds), seed=seed,
+        run, data, out=out, settings=settings, curve=curve, device=device, mirror=mirror, folds=parse_folds(folds),
         overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     show(found, Console(highlight=False))

@@ -52,7 +52,9 @@ def _draw_dice(axes: Any, networks: Sequence[Honesty], what: str) -> None:
         colour, ways = LINE_COLOURS[i % len(LINE_COLOURS)], one.dice_by.get(what, {})
         if ways:
             at = sorted(ways, key=int)
-            axes.plot([int(n) for n in at], [ways[n] for n in at], color=colour, marker="o", markersize=4, label=one.name)
+            axes.plot(
+                [int(n) for n in at], [ways[n] for n in at], color=colour, marker="o", markersize=4, label=one.name
+            )
         else:
             axes.axhline(one.dice, color=colour, linestyle="--", linewidth=1.2, label=one.name)
     ticks = sorted({int(n) for one in networks for n in one.dice_by.get(what, ())})

@@ -38,7 +38,7 @@ def figures(*answers: Answer, truths: tuple[np.ndarray, ...] = (), drawn: bool =
     every = truths or (TRUTH,) * len(answers)
     worths = {f"c{i}": worth(a, t, CODES, None) for i, (a, t) in enumerate(zip(answers, every, strict=True))}
     settings = {"samples": 3, "calls": 2, "fusion": "mean"} if drawn else {}
-    return Figures.of("one", Path("run"), Path("data"), {255: "disc"}, "px", worths, 6, settings)
+    return Figures("one", Path("run"), Path("data"), {255: "disc"}, "px", worths, 6, settings)
 
 
 def test_who_knows_the_truth_has_nothing_to_be_blamed_for() -> None:
@@ -122,8 +122,13 @@ def test_what_was_compared_has_a_mean_dice_for_each_way() -> None:
 
 
 def test_the_page_and_the_table_show_all_networks(tmp_path: Path) -> None:
-    first, other = drawn(), replace(figures(Answer(TRUTH, two(0.9 * TRUTH)), Answer(TRUTH, two(0.9 * TRUTH))), name="twin")
-    slices = tuple(slice_of(f"c{i}", i / 3, TRUTH, TRUTH, cube=RNG.random((8, 10, 1)), doubt=TRUTH / 2) for i in range(3))
+    first, other = (
+        drawn(),
+        replace(figures(Answer(TRUTH, two(0.9 * TRUTH)), Answer(TRUTH, two(0.9 * TRUTH))), name="twin"),
+    )
+    slices = tuple(
+        slice_of(f"c{i}", i / 3, TRUTH, TRUTH, cube=RNG.random((8, 10, 1)), doubt=TRUTH / 2) for i in range(3)
+    )
     found = Evaluation(Path("run"), Path("data"), "by hand", ("background", "disc"), "px", (first, other), slices)
     assert [row[0] for row in rows(found)] == ["one", "twin"]
     assert all(len(row) == len(heads(found)) for row in rows(found))

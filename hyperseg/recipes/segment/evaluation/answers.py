@@ -1,13 +1,11 @@
-"""`answered`: what networks say of an image, and where masks are drawn, what they would say of fewer, or by other rules."""
+"""`answered`: what networks say of an image, and what fewer samples, other numbers of calls and other rules would."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import get_args
-
-from torch import Tensor
+from typing import Any, get_args
 
 from hyperseg.core import Scene
 from hyperseg.core.parts import Fused
@@ -16,7 +14,7 @@ from hyperseg.medical.components import keep_largest
 from hyperseg.medical.export.restore import restore
 from hyperseg.recipes.segment.choosing import Parts
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
-from hyperseg.recipes.segment.prediction.answer import Answer, Labels, answer_case, from_fused
+from hyperseg.recipes.segment.prediction.answer import Answer, Labels, answer_case, draws, from_fused
 from hyperseg.recipes.segment.prediction.one_case import Work
 
 SIZES = (1, 2, 5)  # of ensembles, and these times 10, 100, ...
@@ -33,13 +31,13 @@ def answered(scene: Scene, work: Work, chosen: Sequence[str], largest: Parts, *,
         largest: classes whose largest piece alone is kept, but for single samples.
         curve: network calls of a mask for which masks are drawn anew; () draws nothing anew.
     """
-    if not work.draws or len(chosen) > 1:
+    if not draws(work, chosen):
         found = answer_case(scene, work, chosen)
         return replace(found, labels=keep_largest(found.labels, largest))
     began = time.perf_counter()
-    (case,), (name,) = work.prepared(scene, chosen), chosen
+    ((case,), _), (name,) = work.prepared(scene, chosen), chosen
     samples = [sample.cpu() for sample in work.samples(name, case)]
-    found = from_fused(work.fused(samples), case.back)
+    found = from_fused(work.method.fused(samples), case.back)
     labels = keep_largest(found.labels, largest)
     seconds = time.perf_counter() - began
 
@@ -48,15 +46,15 @@ def answered(scene: Scene, work: Work, chosen: Sequence[str], largest: Parts, *,
 
     def anew(**changes: object) -> Labels:
         other = replace(work, method=work.method.drawing(changes))
-        return classes(other.fused(other.samples(name, case)))
+        return classes(other.method.fused(other.samples(name, case)))
 
     def fused_by(rule: str) -> Labels:
-        return classes(replace(work, method=work.method.drawing({"fusion": rule})).fused(samples))
+        return classes(work.method.drawing({"fusion": rule}).fused(samples))
 
     how = drawing_of(work.method)
     rules = [rule for rule in rules_of(work.method) if curve or rule != ANEW or rule == how["fusion"]]
     compared = {
-        "samples": {str(n): classes(work.fused(samples[:n])) for n in sizes(len(samples))},
+        "samples": {str(n): classes(work.method.fused(samples[:n])) for n in sizes(len(samples))},
         "calls": {str(n): labels if n == how["calls"] else anew(calls=n) for n in sorted({*curve, how["calls"]})},
         "fusion": {
             rule: labels if rule == how["fusion"] else anew(fusion=rule) if rule == ANEW else fused_by(rule)

@@ -102,25 +102,28 @@ class Figures:
 
     Attributes:
         name: of the method.
-        scored: overlaps of every image.
+        root, data: folders of the run and of the images.
+        classes: foreground class by its code.
+        unit: of distances.
         worths: of every image, by its name.
         calls: how often networks look at each window of an image.
         drawn: how masks are drawn; empty for methods that do not draw.
     """
 
     name: str
-    scored: Scored
+    root: Path
+    data: Path
+    classes: dict[int, str]
+    unit: str
     worths: Mapping[str, Worth]
     calls: int
     drawn: dict[str, Any]
 
-    @staticmethod
-    def of(
-        name: str, root: Path, data: Path, classes: Mapping[int, str], unit: str, worths: Mapping[str, Worth], calls: int,
-        drawn: dict[str, Any],
-    ) -> Figures:  # fmt: skip
-        cases = {case: one.overlaps for case, one in worths.items()}
-        return Figures(name, Scored(root, data, dict(classes), cases, unit, ()), worths, calls, drawn)
+    @property
+    def scored(self) -> Scored:
+        """Overlaps of every image."""
+        cases = {name: one.overlaps for name, one in self.worths.items()}
+        return Scored(self.root, self.data, self.classes, cases, self.unit, ())
 
     def mean(self, figure: str) -> float:
         """The mean over classes of their means over images, of "dice", "iou", "hd95" or "assd"."""
@@ -128,7 +131,9 @@ class Figures:
 
     def micro(self, figure: str) -> float:
         """Of "dice" or "iou" where all images are counted as one; the mean over classes."""
-        return _mean(_micro([case[code] for case in self.scored.cases.values()], figure) for code in self.scored.classes)
+        return _mean(
+            _micro([case[code] for case in self.scored.cases.values()], figure) for code in self.scored.classes
+        )
 
     @property
     def reliability(self) -> Reliability:
@@ -170,7 +175,7 @@ class Figures:
             what: {
                 value: _mean(
                     _mean(one.compared[what][value][k] for one in self.worths.values())
-                    for k in range(len(self.scored.classes))
+                    for k in range(len(self.classes))
                 )
                 for value in ways
             }
@@ -196,7 +201,7 @@ class Figures:
             for name, one in self.worths.items()
         }
         return {
-            "run": str(self.scored.predictions),
+            "run": str(self.root),
             "mean": told["mean"],
             "micro": {figure: _number(self.micro(figure)) for figure in ("dice", "iou")},
             "classes": told["classes"],

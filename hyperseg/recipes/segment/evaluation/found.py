@@ -40,11 +40,11 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """metrics.json. Of each network under its name:
 
-        run: folder; mean (dice, iou, hd95, assd): over classes of means over images; micro (dice, iou): all images as
-        one; classes: each figure's mean, std and number of images; ece, brier, bins (percent): of the mean
-        probabilities of all labelled pixels; auroc: of each doubt; calls: looks at each window; seconds: an image;
-        drawn: how masks were drawn, or null; energy_distance, diversity: mean over images; dice_by: samples, calls, fusion ->
-        value -> mean Dice; images: the same of every image.
+        run: its folder. mean (dice, iou, hd95, assd): over classes of means over images; micro (dice, iou): all images
+        as one; classes: each figure's mean, std and number of images. ece, brier, bins (percent): of the mean
+        probabilities of all labelled pixels; auroc: of each doubt. calls: looks at each window; seconds: of an image.
+        drawn: how masks were drawn, or null; energy_distance, diversity: mean over images; dice_by: samples, calls,
+        fusion -> value -> mean Dice. images: figures of every image.
         """
         return {
             "run": str(self.root), "data": str(self.data), "how": self.how, "unit": self.unit, "rule": RULE,

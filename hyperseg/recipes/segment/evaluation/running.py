@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from hyperseg.core import LabelError, RunError
+from hyperseg.core import SettingError
 from hyperseg.core.files import make_folder
-from hyperseg.core.words import listed, runs, some
+from hyperseg.core.words import listed
 from hyperseg.engine.device import choose_device
-from hyperseg.engine.progress import counted_progress, say
-from hyperseg.io.cases import Case, CaseFolder, read_case
+from hyperseg.engine.progress import counted_progress
+from hyperseg.io.cases import read_case
 from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.targets import check_targets
 from hyperseg.recipes.segment.checks import warn_of_mirrors
-from hyperseg.recipes.segment.evaluation.answers import answered, calls_of
+from hyperseg.recipes.segment.evaluation.answers import answered, calls_of, drawing_of
 from hyperseg.recipes.segment.evaluation.figures import Figures, worth
 from hyperseg.recipes.segment.evaluation.found import Evaluation
+from hyperseg.recipes.segment.evaluation.images import Images, of_folder, of_run
 from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run
-from hyperseg.recipes.segment.planning import pointing_to_check, read_folder
+from hyperseg.recipes.segment.methods.chosen import CaseMethod
+from hyperseg.recipes.segment.prediction.cost import Cost
+from hyperseg.recipes.segment.prediction.fitting import needed
+from hyperseg.recipes.segment.prediction.one_case import Work
+from hyperseg.recipes.segment.reporting.evaluation_page import evaluation_figure, write_evaluation_page
+from hyperseg.recipes.segment.reporting.examples import mean_of
 from hyperseg.recipes.segment.sliding import check_inference
-
-log = logging.getLogger(__name__)
+from hyperseg.report.segment.slices import Slice, slice_of_scene
 
 METRICS, PICTURE, PAGE = "metrics.json", "evaluation.png", "report.html"
-
-
-@dataclass(frozen=True)
-class Task:
-    """Images, and which networks answer them.
-
-    Attributes:
-        folder: knows channels, classes and codes.
-        parts: (folds whose networks are averaged, cases) each.
-        how: in words.
-        notes: what to know.
-    """
-
-    folder: CaseFolder
-    parts: tuple[tuple[tuple[int, ...], tuple[Case, ...]], ...]
-    how: str
-    notes: tuple[str, ...] = ()
-
-    @property
-    def n_cases(self) -> int:
-        return sum(len(cases) for _, cases in self.parts)
+CURVE = (1, 2, 5)  # network calls of a mask
 
 
 def evaluate_run(
@@ -83,8 +67,10 @@ def evaluate_run(
     check_inference(run.plan.training.inference)
     targets = [out / name for name in (METRICS, PICTURE, PAGE)]
     check_targets(targets, inputs=[root, *([] if data is None else [data])], overwrite=overwrite)
-    asked = [check_folds(one, name, folds) for one in every for name in needed(one.plan, one.chosen)]
-    task = _by_fold(run, asked[0], quiet=quiet) if data is None else _by_all(run, data, asked[0], quiet=quiet)
+    there = folds_of(run, folds)
+    for one in every[1:]:
+        folds_of(one, there)
+    images = of_run(run, there, quiet=quiet) if data is None else of_folder(run, data, there, quiet=quiet)
     warn_of_mirrors(run.plan, mirror)
     make_folder(out)
     where = choose_device(device)
@@ -92,11 +78,10 @@ def evaluate_run(
     slices: list[Slice] = []
     for one, method in zip(every, methods, strict=True):
         seen = slices.append if one is run else None
-        found.append(_figures(one, method, task, curve, str(where), mirror, seen=seen, quiet=quiet))
-    doubt = "disagreement" if methods[0].on.samples is not None and len(run.chosen) == 1 else "entropy"
-    unit = next(iter(found)).scored.unit
+        found.append(_figures(one, method, images, curve, str(where), mirror, seen=seen, quiet=quiet))
+    doubt, unit = list(found[0].auroc)[-1], found[0].scored.unit
     evaluation = Evaluation(
-        root, task.folder.root, task.how, run.record.classes, unit, tuple(found), tuple(slices), doubt, task.notes
+        root, images.folder.root, images.how, run.record.classes, unit, tuple(found), tuple(slices), doubt, images.notes
     )  # fmt: skip
     write_json(targets[0], evaluation.to_json())
     picture = evaluation_figure(evaluation)
@@ -123,66 +108,33 @@ def _methods(every: Sequence[SegmentRun], settings: Mapping[str, Any]) -> list[C
     return found
 
 
-def _by_fold(run: SegmentRun, folds: Sequence[int], *, quiet: bool) -> Task:
-    """The run's own images, each by the fold that held it out."""
-    place = Path(run.record.folder)
-    if not place.exists():
-        raise RunError(f"{run.root}: was trained on {place}, which is not there. Put it back, or name a labelled folder.")
-    folder = read_folder(place, run.record.spacing, quiet=quiet)
-    check_fit(run, folder)
-    there = {case.name: case for case in folder.cases}
-    wanted = {fold: run.record.folds[fold] for fold in folds}
-    if gone := [name for names in wanted.values() for name in names if name not in there]:
-        raise RunError(f"{run.root}: {place} does not hold {some(gone, 3)} any more. Put the cases back.")
-    parts = tuple(((fold,), tuple(there[name] for name in names)) for fold, names in wanted.items())
-    notes = ()
-    if len(folds) < len(run.record.folds):
-        notes = (f"Only fold {runs(folds)} of {len(run.record.folds)} answered: the images of the others are left out.",)
-    return Task(folder, parts, "each image by the networks of the fold that never saw it", notes)
-
-
-def _by_all(run: SegmentRun, data: Path, folds: Sequence[int], *, quiet: bool) -> Task:
-    """The labelled images of a folder, by all folds together; of a data set with labelled test images these."""
-    folder = read_folder(data, run.record.spacing, quiet=quiet)
-    check_fit(run, folder)
-    cases = tuple(case for case in folder.unlabelled if case.label is not None) or folder.cases
-    if not cases:
-        raise DataFileError(f"{data}: no image has a label; labelled images were expected. See hyperseg segment --help.")
-    learnt = warn_of_learnt(run, cases)
-    return Task(folder, ((tuple(folds), cases),), f"every image by the networks of fold {runs(folds)} together", learnt)
-
-
-def check_fit(run: SegmentRun, folder: CaseFolder) -> None:
-    """Images and labels of a folder are of the run's channels and classes.
+def folds_of(run: SegmentRun, folds: Sequence[int] | None) -> tuple[int, ...]:
+    """Folds of which all networks are there that a prediction needs: those asked for, or all.
 
     Raises:
-        SettingError: they are not.
+        RunError: one of them is not there.
     """
-    for what, trained, there in (
-        ("channels", run.record.channels, folder.channels), ("classes", run.record.classes, folder.classes),
-        ("codes", tuple(map(str, run.record.codes)), tuple(map(str, folder.codes))),
-    ):  # fmt: skip
-        if trained != there:
-            raise SettingError(
-                f"{folder.root}: has the {what} {listed(there)}, the run was trained on {listed(trained)}. Name a folder "
-                "of the same kind."
-            )
+    first, *more = needed(run.plan, run.chosen)[::-1]
+    found = check_folds(run, first, folds)
+    for name in more:
+        check_folds(run, name, found)
+    return found
 
 
 def _figures(
-    run: SegmentRun, method: CaseMethod, task: Task, curve: Sequence[int], device: str, mirror: bool | None, *,
+    run: SegmentRun, method: CaseMethod, images: Images, curve: Sequence[int], device: str, mirror: bool | None, *,
     seen: Callable[[Slice], None] | None, quiet: bool,
 ) -> Figures:  # fmt: skip
     """Of all images by one method's networks; each image is shown to `seen`."""
     mirror, names = run.record.mirrored if mirror is None else mirror, needed(run.plan, run.chosen)
     worths, calls, unit = {}, 0, "mm"
     with counted_progress(f"Evaluating {method.name}", unit="images", quiet=quiet) as progress:
-        for folds, cases in task.parts:
+        for folds, cases in images.parts:
             networks = {name: [net.to(device) for net in load_networks(run, name, folds)] for name in names}
             work = Work(run.plan, networks, method, mirror, torch.device(device), run.record.seed, Cost())
             calls = sum(calls_of(work, name) for name in run.chosen)
             for case in cases:
-                scene = read_case(task.folder, case)
+                scene = read_case(images.folder, case)
                 truth, spacing = np.asarray(scene.labels), scene.grid.spacing if scene.grid.unit == "mm" else None
                 unit = unit if spacing else "px"
                 answer = answered(scene, work, run.chosen, run.record.largest, curve=curve)
@@ -190,6 +142,6 @@ def _figures(
                 if seen is not None:
                     dice = mean_of([one.dice for one in worths[case.name].overlaps.values()])
                     seen(slice_of_scene(case.name, dice, scene, answer.labels, answer.doubt))
-                progress(len(worths), task.n_cases)
+                progress(len(worths), images.n)
     classes = dict(zip(run.record.codes[1:], run.record.classes[1:], strict=True))
-    return Figures.of(method.name, run.root, task.folder.root, classes, unit, worths, calls, drawing_of(method))
+    return Figures(method.name, run.root, images.folder.root, classes, unit, worths, calls, drawing_of(method))

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hyperseg.core import Scene
 from hyperseg.core.parts import Fused
 from hyperseg.medical.export.restore import Back, placed, restore, restored
 from hyperseg.medical.prepare import Prepared
-from hyperseg.recipes.segment.prediction.one_case import Share, Work, shared
+from hyperseg.medical.resample import LABELS
+from hyperseg.recipes.segment.prediction.one_case import Share, Work, mean_of, shared
 
 Labels = NDArray[np.int16]
 Floats = NDArray[np.float32]
+Tell = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Answer:
         return entropy(self.mean)
 
     @property
+    def doubt(self) -> Floats:
+        """(*S) the disagreement of samples, else the entropy; 0 to 1."""
+        return self.entropy if self.disagreement is None else self.disagreement
+
+    @property
     def doubts(self) -> dict[str, Floats]:
         """(*S) each: every way to say how uncertain a pixel is."""
         found = {"1 - confidence": 1 - self.mean.max(0), "entropy": self.entropy}
@@ -72,14 +78,19 @@ def answer_case(scene: Scene, work: Work, chosen: Sequence[str], *, share: Share
         work: networks, and how they are asked.
     """
     began = time.perf_counter()
-    cases = work.prepared(scene, chosen)
+    cases, _ = work.prepared(scene, chosen)
     tell = shared(share, 0, 1, len(cases))
-    if work.draws and len(cases) == 1:
-        (name,) = chosen
-        found = from_fused(work.fused(work.samples(name, cases[0], partial(tell, 0))), cases[0].back)
+    if draws(work, chosen):
+        samples = work.samples(chosen[0], cases[0], partial(tell, 0))
+        found = from_fused(work.method.fused(samples), cases[0].back)
     else:
         found = _from_scores(work, list(zip(chosen, cases, strict=True)), tell)
     return replace(found, seconds=time.perf_counter() - began)
+
+
+def draws(work: Work, chosen: Sequence[str]) -> bool:
+    """Whether an answer is made of samples: several configurations are averaged instead."""
+    return work.method.on.samples is not None and len(chosen) == 1
 
 
 def from_fused(fused: Fused, back: Back) -> Answer:

@@ -7,7 +7,7 @@ from math import isnan
 from pathlib import Path
 
 from hyperseg.core.sections import Figure, Section, Table
-from hyperseg.core.words import counted, duration, listed, number, thousands
+from hyperseg.core.words import counted, listed, number, thousands
 from hyperseg.metrics.overlap import RULE
 from hyperseg.recipes.segment.evaluation.figures import Figures
 from hyperseg.recipes.segment.evaluation.found import Evaluation
@@ -21,9 +21,13 @@ PERCENT, DISTANCES = ("dice", "iou"), ("hd95", "assd")
 BY = {"samples": "samples", "calls": "calls of a sample", "fusion": "rule"}
 LEGEND = (
     "Dice and IoU in percent and distances are means over classes of their means over images. ECE: mean gap between "
-    "confidence and accuracy over all labelled pixels; Brier: mean squared distance of the probabilities from the truth "
-    "(0 to 2); both 0 at best. AUROC: how often a wrong pixel is more doubtful than a right one (0.5 tells nothing), by "
-    "the best of the ways to doubt. Calls: how often networks look at each window of an image."
+    "confidence and accuracy over all labelled pixels; Brier: mean squared distance of the probabilities from the "
+    "truth (0 to 2); both are 0 at best. AUROC: how often a wrong pixel is more doubtful than a right one (0.5 tells "
+    "nothing), by the best way to doubt. Calls: how often networks look at each window of an image."
+)
+CURVES = (
+    "From the left: how many pixels are right among those of about one confidence; mean Dice against what is paid for "
+    "it, where masks are drawn; and how well doubt tells wrong pixels."
 )
 
 
@@ -60,24 +64,27 @@ def evaluation_figure(found: Evaluation) -> bytes:
 def write_evaluation_page(target: Path, found: Evaluation, figure: bytes) -> None:
     """Write the page, which holds everything but the scores of single images, of which the worst are shown."""
     first = found.networks[0]
-    tiles = [("mean Dice", number(first.mean("dice"), 3)), ("mean IoU", number(first.mean("iou"), 3)),
-             ("ECE", f"{number(100 * first.reliability.ece, 2)} %"), ("AUROC of doubt", number(best_doubt(first)[1], 3))]  # fmt: skip
+    tiles = [
+        ("mean Dice", number(first.mean("dice"), 3)), ("mean IoU", number(first.mean("iou"), 3)),
+        ("ECE", f"{number(100 * first.reliability.ece, 2)} %"), ("AUROC of doubt", number(best_doubt(first)[1], 3)),
+    ]  # fmt: skip
     lead = (
         f"{listed(one.name for one in found.networks)} of {found.root} on {counted(len(first.worths), 'image')} of "
         f"{found.data}: {found.how}.",
     )
-    write_page(target, sections(found, figure), title=f"Evaluation of {found.root.resolve().name}", lead=lead, tiles=tiles)
+    write_page(
+        target, sections(found, figure), title=f"Evaluation of {found.root.resolve().name}", lead=lead, tiles=tiles
+    )
 
 
 def sections(found: Evaluation, figure: bytes) -> list[Section]:
     """What the page shows, in its order."""
-    summary = Section(
-        "How good and how honest", cautions=(RULE, *found.notes), tables=(Table(LEGEND, heads(found), tuple(rows(found))),),
-        figures=(Figure(figure, "From the left: how many pixels are right among those of about one confidence; mean Dice "
-                 "against what is paid for it, where masks are drawn; and how well doubt tells wrong pixels."),),
-    )  # fmt: skip
+    summary = Table(LEGEND, heads(found), tuple(rows(found)))
+    first = Section(
+        "How good and how honest", cautions=(RULE, *found.notes), figures=(Figure(figure, CURVES),), tables=(summary,)
+    )
     each = [section for one in found.networks for section in (_classes(found, one), _drawn(one)) if section.tables]
-    return [summary, *each, _images(found)]
+    return [first, *each, _images(found)]
 
 
 def _classes(found: Evaluation, one: Figures) -> Section:
@@ -105,11 +112,13 @@ def _drawn(one: Figures) -> Section:
         return Section("")
     settings = ", ".join(f"{name} {value}" for name, value in one.drawn.items())
     told = (
-        f"Drawn with {settings}. Generalised energy distance to the truth {number(one.distance, 4)} (0 at best), diversity of "
-        f"the samples {number(one.diversity, 4)}: both of 1 - IoU, mean over images.",
+        f"Drawn with {settings}. Generalised energy distance to the truth {number(one.distance, 4)} (0 at best), "
+        f"diversity of the samples {number(one.diversity, 4)}: both by 1 - IoU, means over images.",
     )
     tables = [
-        Table(f"Mean Dice by {BY[what]}.", (BY[what], "Dice"), tuple((value, number(d, 4)) for value, d in ways.items()))
+        Table(
+            f"Mean Dice by {BY[what]}.", (BY[what], "Dice"), tuple((value, number(d, 4)) for value, d in ways.items())
+        )
         for what, ways in one.compared.items()
     ]
     return Section(f"{one.name}: samples", told, tables=tuple(tables))
@@ -134,4 +143,3 @@ def _images(found: Evaluation) -> Section:
         )
         figures = [Figure(png, told)]
     return Section("Image by image", figures=tuple(figures), tables=(table,))
-
