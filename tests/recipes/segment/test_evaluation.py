@@ -105,8 +105,8 @@ def test_other_folders_are_answered_by_all_folds(run: segment.SegmentRun, tmp_pa
     found = segment.evaluate(run, data, out=tmp_path / "out", settings={"samples": 1}, device="cpu", quiet=True)
     assert found.networks[0].mean("dice") < 1
     assert found.networks[0].calls == 2 * 1 * 2
-    assert "fold 0-1 together" in found.how
-    assert found.networks[0].auroc["entropy"] == 0.5
+    assert "folds 0-1 together" in found.how
+    assert found.networks[1].auroc == {"1 - confidence": 0.5, "entropy": 0.5}, "one doubt everywhere"
 
 
 def test_folds_that_are_not_there_leave_their_images_out(tmp_path: Path) -> None:

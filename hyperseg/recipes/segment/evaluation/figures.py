@@ -20,6 +20,7 @@ from hyperseg.recipes.segment.prediction.answer import Answer, Floats, Labels
 from hyperseg.recipes.segment.scoring import Scored
 
 PART = 2**20  # pixels whose calibration is worked out at once
+DIGITS = 6  # of doubts: what rounding alone tells apart is one
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def worth(answer: Answer, truth: Labels, codes: Sequence[int], spacing: tuple[fl
         {codes[k]: overlap(mask(truth, k), mask(answer.labels, k), spacing) for k in foreground},
         right,
         squared,
-        {name: error_auroc(doubt, answer.labels, truth) for name, doubt in answer.doubts.items()},
+        {name: error_auroc(doubt.round(DIGITS), answer.labels, truth) for name, doubt in answer.doubts.items()},
         math.nan if drawn is None else energy_distance(drawn, truth[None], foreground),
         math.nan if drawn is None else diversity(drawn[:, known], foreground),
         {what: {value: dices(labels) for value, labels in ways.items()} for what, ways in answer.compared.items()},

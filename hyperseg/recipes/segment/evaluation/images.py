@@ -78,7 +78,8 @@ def of_folder(run: SegmentRun, data: Path, folds: Sequence[int], *, quiet: bool)
     for case in cases:
         planned_image(run, case, Path())
     warn_of_learnt(run, cases)
-    return Images(folder, ((tuple(folds), cases),), f"every image by the networks of fold {runs(folds)} together")
+    which = f"fold{'' if len(folds) == 1 else 's'} {runs(folds)}"
+    return Images(folder, ((tuple(folds), cases),), f"every image by the networks of {which} together")
 
 
 def _fitted(run: SegmentRun, folder: CaseFolder) -> CaseFolder:

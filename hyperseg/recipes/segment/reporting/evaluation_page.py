@@ -99,7 +99,7 @@ def _classes(found: Evaluation, one: Figures) -> Section:
         lines.append((name, *cells))
     lines.append(("mean", *(number(one.mean(f), 3) for f in (*PERCENT, *DISTANCES))))
     lines.append(("all images as one", *(number(one.micro(f), 3) for f in PERCENT), "", ""))
-    caption = "Mean over images ± their standard deviation, which papers give; and with all images counted as one."
+    caption = "Mean over images ± their standard deviation, as papers tell it; and with all images counted as one."
     table = Table(caption, ("class", "Dice", "IoU", f"HD95 {found.unit}", f"ASSD {found.unit}"), tuple(lines))
     doubts = tuple((name, number(value, 3)) for name, value in one.auroc.items())
     told = "AUROC of wrong pixels by each doubt: the mean over images that have some."
