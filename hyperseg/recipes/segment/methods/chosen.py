@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hyperseg.engine.training import Phase
     from hyperseg.medical.configuration import Configuration
     from hyperseg.medical.plan import Plan
-    from hyperseg.medical.training import Inference
     from hyperseg.recipes.segment.sliding import Score
 
 
@@ -43,9 +42,9 @@ class CaseMethod:
         phases, averages = self.on.lesson(net, plan, configuration, steps, self.settings)
         return phases, averages
 
-    def score(self, networks: Sequence[nn.Module], how: Inference, *, mirror: bool) -> Score:
+    def score(self, networks: Sequence[nn.Module], plan: Plan, *, mirror: bool) -> Score:
         """What windows are blended of, and trainings validated by."""
-        return self.on.score(networks, how, mirror, self.settings)
+        return self.on.score(networks, len(plan.facts.classes), plan.training.inference, mirror, self.settings)
 
     def beside(self) -> tuple[CaseMethod, ...]:
         """Methods that are trained beside it."""
