@@ -74,10 +74,14 @@ class CaseMethod:
         return self.with_(changes)
 
     @property
+    def leaves(self) -> list[Leaf]:
+        """Every single setting."""
+        return list(leaves(self.settings))
+
+    @property
     def changeable(self) -> list[Leaf]:
         """Settings that a prediction may change."""
-        group = f"{self.on.changeable}."
-        return [leaf for leaf in leaves(self.settings) if leaf.path.startswith(group)]
+        return [leaf for leaf in self.leaves if leaf.path.startswith(f"{self.on.changeable}.")]
 
     @property
     def record(self) -> dict[str, Any]:
@@ -88,7 +92,7 @@ class CaseMethod:
     def _leaf(self, name: str) -> Leaf:
         leaf = find_leaf(self.settings, name)
         if leaf is None:
-            close = did_you_mean(name, (word for one in leaves(self.settings) for word in (one.path, one.name)))
+            close = did_you_mean(name, (word for one in self.leaves for word in (one.path, one.name)))
             raise SettingError(f"the method {self.name} has no setting named {name}.{close}")
         return leaf
 
