@@ -51,7 +51,7 @@ def fused(drawn: Iterator[Tensor], chosen: Drawing) -> Fused:
     return fuse(drawn, chosen.draw.fusion)
 
 
-def score(networks: Any, how: Any, mirror: bool, chosen: Any) -> Any:
+def score(networks: Any, n_classes: int, how: Any, mirror: bool, chosen: Any) -> Any:
     """Logits of one probability: what is right has it."""
     sure = torch.tensor(getattr(chosen, "sure", 0.9))
     return lambda x: (sure / (1 - sure)).log() / 2 * torch.cat([-x[:, :1].sign(), x[:, :1].sign()], 1)

@@ -141,8 +141,8 @@ class OnCases:
         lesson: (network, plan, configuration, steps, settings) -> (phases, moving averages by name) of
             `engine.one_cycle.train`, where the network is called "net". A batch is (B, C, *patch) float32 and
             (B, *patch) classes, -1 where none is known.
-        score: (networks, inference of the plan, mirror, settings) -> what windows are blended of, see
-            `recipes.segment.sliding.Score`; trainings are validated by it too.
+        score: (networks, number of classes, inference of the plan, mirror, settings) -> what windows are blended of,
+            see `recipes.segment.sliding.Score`; trainings are validated by it too.
         samples: (networks, (C, *S) image, patch, settings, *, n_classes, mirror, seed, device, done) -> iterator of
             (K, *S) probabilities, for methods that answer more than once; None where `score` is all there is.
         fused: (samples, settings) -> `Fused`; where there are samples.
@@ -154,7 +154,7 @@ class OnCases:
     settings: type
     build: Callable[[Any, int, Any], Any]
     lesson: Callable[[Any, Any, Any, int, Any], tuple[Any, Any]]
-    score: Callable[[Any, Any, bool, Any], Callable[[Any], Any]]
+    score: Callable[[Any, int, Any, bool, Any], Callable[[Any], Any]]
     samples: Callable[..., Iterator[Any]] | None = None
     fused: Callable[[Iterator[Any], Any], Fused] | None = None
     check: Callable[[Any, Any], None] = lambda plan, settings: None

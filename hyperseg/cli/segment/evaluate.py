@@ -9,6 +9,7 @@ import click
 
 from hyperseg.cli.device import device_option
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.methods import MethodsCommand, changes_of
 from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
@@ -31,16 +32,13 @@ class Calls(click.ParamType):
         return tuple(sorted({int(word) for word in words}))
 
 
-@click.command()
+@click.command(cls=MethodsCommand, drawn=True)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("data", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--out", required=True, metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
     help="Folder for metrics.json, evaluation.png and report.html.",
 )  # fmt: skip
-@click.option("--samples", type=click.IntRange(1), help="Masks drawn of an image.  [default: as the run was trained]")
-@click.option("--calls", type=click.IntRange(1), help="Network calls of a mask.  [default: as the run was trained]")
-@click.option("--fusion", metavar="RULE", help="What the masks come to.  [default: as the run was trained]")
 @click.option(
     "--curve", type=Calls(), default="1,2,5", show_default=True, metavar="N,N|none",
     help="Draw anew with so many network calls of a mask each, for Dice against calls; none leaves that out.",
@@ -51,11 +49,15 @@ class Calls(click.ParamType):
     help="Average over mirror images, or not.  [default: as cross-validation did]",
 )  # fmt: skip
 @click.option("--folds", metavar="N,N", help="Networks of these folds only, as in 0,1.  [default: all]")
+@click.option(
+    "--set", "sets", multiple=True, metavar="NAME=VALUE",
+    help="A setting of the run's method that prediction may change: --set draw.samples=25.",
+)  # fmt: skip
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def evaluate(
-    run: Path, data: Path | None, out: Path, samples: int | None, calls: int | None, fusion: str | None,
-    curve: tuple[int, ...], device: str, mirror: bool | None, folds: str | None, overwrite: bool, quiet: bool,
+    run: Path, data: Path | None, out: Path, curve: tuple[int, ...], device: str, mirror: bool | None,
+    folds: str | None, sets: tuple[str, ...], overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Tell how good and how honest RUN is, made by `segment train`, and what is trained beside it.
 
@@ -76,9 +78,10 @@ def evaluate(
     from rich.console import Console
 
     from hyperseg import segment
+    from hyperseg.recipes.segment.folder import read_run
     from hyperseg.recipes.segment.predicting import parse_folds
 
-    settings = {name: value for name, value in (("samples", samples), ("calls", calls), ("fusion", fusion)) if value}
+    settings = changes_of(read_run(run).method, given, sets, drawn=True)
     found = segment.evaluate(
         run, data, out=out, settings=settings, curve=curve, device=device, mirror=mirror, folds=parse_folds(folds),
         overwrite=overwrite, quiet=quiet,

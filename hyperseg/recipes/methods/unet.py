@@ -113,7 +113,7 @@ def lesson_on_cases(net: Any, plan: Any, configuration: Any, steps: int, chosen:
     return [phase_of(net, plan, configuration, steps)], {}
 
 
-def score_on_cases(networks: Any, how: Any, mirror: bool, chosen: CaseSettings) -> Any:
+def score_on_cases(networks: Any, n_classes: int, how: Any, mirror: bool, chosen: CaseSettings) -> Any:
     from hyperseg.recipes.segment.sliding import averaged
 
     return averaged(networks, how, mirror=mirror)

@@ -115,7 +115,7 @@ def validation(
 ) -> Callable[[], float]:  # fmt: skip
     """Mean foreground Dice over the same patches each time, all patches of a class together."""
     drawn, n_classes = checked_patches(cases, configuration, runtime.seed), len(plan.facts.classes)
-    answer = method.score([net], plan.training.inference, mirror=False)
+    answer = method.score([net], plan, mirror=False)
 
     def score() -> float:
         both, sizes = np.zeros(n_classes), np.zeros(n_classes)

@@ -11,7 +11,6 @@ from typing import Any
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import sweep
-from hyperseg.core.settings import leaves
 from hyperseg.core.words import listed
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write.targets import RECORD
@@ -199,7 +198,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
 def _check_method(root: Path, begun: CaseMethod, now: CaseMethod) -> None:
     told = f"by {begun.name}, not by {now.name}"
     if begun.name == now.name:
-        pairs = zip(leaves(begun.settings), leaves(now.settings), strict=True)
+        pairs = zip(begun.leaves, now.leaves, strict=True)
         others = [f"with {a.path}={a.value}, not {b.value}" for a, b in pairs if a.value != b.value]
         if not others:
             return

@@ -12,6 +12,7 @@ from running import Hyperseg
 
 from hyperseg import segment
 from hyperseg.cli.segment.evaluate import evaluate
+from hyperseg.core import SettingError
 from hyperseg.core.parts import Entry, Method
 from hyperseg.core.settings import to_json
 from hyperseg.recipes.methods import METHODS
@@ -141,9 +142,9 @@ def test_the_command(hyperseg: Hyperseg, run: segment.SegmentRun, tmp_path: Path
         (("run", "data/images"), "label"),
         (("run", "others"), "has the classes"),
         (("run", "--curve", "1,x"), "numbers of network calls"),
-        (("run", "--fusion", "quarrel"), "majority"),
+        (("run", "--set", "draw.fusion=quarrel"), "majority"),
         (("run", "--folds", "7"), "no trained network"),
-        (("once", "--samples", "3"), "draws no masks"),
+        (("once", "--samples", "3"), "is no option of once"),
     ],
 )
 def test_refusals(
@@ -153,6 +154,15 @@ def test_refusals(
     np.save(pictures(tmp_path / "others") / "labels" / "c0.npy", np.full((20, 24), 7, np.uint8))
     answer = hyperseg("segment", "evaluate", *words, "--out", "out", "--quiet", "--device", "cpu")
     assert told in answer.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_of_drawing_are_of_methods_that_draw(run: segment.SegmentRun, tmp_path: Path) -> None:
+    other = trained(tmp_path / "once", tmp_path / "data", ONCE)
+    with pytest.raises(SettingError, match="once draws no masks"):
+        segment.evaluate(other, out=tmp_path / "out", settings={"samples": 3}, device="cpu", quiet=True)
+    with pytest.raises(SettingError, match="no setting named sample"):
+        segment.evaluate(run, out=tmp_path / "out", settings={"sample": 3}, device="cpu", quiet=True)
     assert not (tmp_path / "out").exists()
 
 

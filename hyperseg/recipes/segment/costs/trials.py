@@ -107,7 +107,7 @@ def look_seconds(
     """Seconds of a patch, so many of them at a time, through the network as `learning.validation` does it."""
     drawn = checked_patches([stored], one, runtime.seed)[:patches]
     image, _ = make_batch(sent(drawn, torch.device(runtime.device)), one)
-    answer = method.score([net.eval()], plan.training.inference, mirror=False)
+    answer = method.score([net.eval()], plan, mirror=False)
 
     def trial() -> float:
         began = quiet_clock()
@@ -119,9 +119,9 @@ def look_seconds(
 
 
 def window_seconds(net: nn.Module, method: CaseMethod, plan: Plan, one: Configuration, runtime: Runtime) -> float:
-    """Seconds of a window in a group as large as groups are."""
+    """Seconds of a window in a group as large as groups are; of methods that answer a window often, of one alone."""
     device = torch.device(runtime.device)
-    many = max(1, TOGETHER.get(device.type, TOGETHER["cpu"]) // prod(one.patch))
+    many = max(1, TOGETHER.get(device.type, TOGETHER["cpu"]) // prod(one.patch)) if method.on.samples is None else 1
     axes = len(plan.axes)
     size = one.patch if axes == one.n_axes else (1,) * (axes - one.n_axes) + one.patch
     # as many windows along the first axis as there are in a group
@@ -132,8 +132,8 @@ def window_seconds(net: nn.Module, method: CaseMethod, plan: Plan, one: Configur
     def trial() -> float:
         began = quiet_clock()
         for part in scores_of(
-            method, [net], image.astype(np.float32), one.patch, plan.training.inference,
-            n_classes=len(plan.facts.classes), mirror=False, seed=runtime.seed, device=device, cost=Cost(),
+            method, [net], image.astype(np.float32), one.patch, plan, mirror=False, seed=runtime.seed,
+            device=device, cost=Cost(),
         ):  # fmt: skip
             part.cpu()
         return quiet_clock() - began

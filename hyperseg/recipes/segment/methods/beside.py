@@ -36,3 +36,11 @@ def steps_of(run: SegmentRun, work: Iterable[tuple[Configuration, Any]]) -> dict
     return {
         one.name: Budget(steps=read_history(run, one.name, trained_folds(run, one.name)[0])["steps"]) for one, _ in work
     }
+
+
+def dice_rows(run: SegmentRun) -> dict[str, Any]:
+    """Rows of Dice by cross-validation by what they are of: configurations, and the same of methods beside."""
+    found = dict(run.record.found.get("dice", {}))
+    for method, other in run.beside.items():
+        found |= {f"{name}, {method}": row for name, row in other.record.found.get("dice", {}).items()}
+    return found

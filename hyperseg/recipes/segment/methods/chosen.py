@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hyperseg.engine.training import Phase
     from hyperseg.medical.configuration import Configuration
     from hyperseg.medical.plan import Plan
-    from hyperseg.medical.training import Inference
     from hyperseg.recipes.segment.sliding import Score
 
 
@@ -43,9 +42,9 @@ class CaseMethod:
         phases, averages = self.on.lesson(net, plan, configuration, steps, self.settings)
         return phases, averages
 
-    def score(self, networks: Sequence[nn.Module], how: Inference, *, mirror: bool) -> Score:
+    def score(self, networks: Sequence[nn.Module], plan: Plan, *, mirror: bool) -> Score:
         """What windows are blended of, and trainings validated by."""
-        return self.on.score(networks, how, mirror, self.settings)
+        return self.on.score(networks, len(plan.facts.classes), plan.training.inference, mirror, self.settings)
 
     def fused(self, samples: Iterable[Any]) -> Fused:
         """What the answers of a method that draws come to."""
@@ -80,10 +79,14 @@ class CaseMethod:
         return self.with_(changes)
 
     @property
+    def leaves(self) -> list[Leaf]:
+        """Every single setting."""
+        return list(leaves(self.settings))
+
+    @property
     def changeable(self) -> list[Leaf]:
         """Settings that a prediction may change."""
-        group = f"{self.on.changeable}."
-        return [leaf for leaf in leaves(self.settings) if leaf.path.startswith(group)]
+        return [leaf for leaf in self.leaves if leaf.path.startswith(f"{self.on.changeable}.")]
 
     @property
     def record(self) -> dict[str, Any]:
@@ -94,7 +97,7 @@ class CaseMethod:
     def _leaf(self, name: str) -> Leaf:
         leaf = find_leaf(self.settings, name)
         if leaf is None:
-            close = did_you_mean(name, (word for one in leaves(self.settings) for word in (one.path, one.name)))
+            close = did_you_mean(name, (word for one in self.leaves for word in (one.path, one.name)))
             raise SettingError(f"the method {self.name} has no setting named {name}.{close}")
         return leaf
 

@@ -19,7 +19,6 @@ from hyperseg.medical.fingerprint import Size
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.prepare import Prepared, prepare
 from hyperseg.medical.resample import LABELS
-from hyperseg.medical.training import Inference
 from hyperseg.recipes.segment.methods.answers import probable, samples_of, scores_of
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
 from hyperseg.recipes.segment.prediction.cost import Cost
@@ -82,13 +81,9 @@ class Work:
     cost: Cost
 
     @property
-    def how(self) -> Inference:
-        return self.plan.training.inference
-
-    @property
     def probable(self) -> bool:
         """Whether the mean scores of `slices` are probabilities, not logits."""
-        return probable(self.method, self.how)
+        return probable(self.method, self.plan)
 
     def prepared(self, scene: Scene, chosen: Sequence[str]) -> tuple[list[Prepared], Labels | None]:
         """The case for each configuration, and the first answer where one of them is the second of a cascade."""
@@ -110,9 +105,8 @@ class Work:
             back = back.within(part, configuration.patch)
             image = image[(slice(None), *(slice(*side) for side in back.seen))]
         scores = scores_of(
-            self.method, self.networks[name], image, configuration.patch, self.how,
-            n_classes=len(self.plan.facts.classes), mirror=self.mirror, seed=self.seed, device=self.device,
-            cost=self.cost, done=done, classes=bool(configuration.after), mean=mean,
+            self.method, self.networks[name], image, configuration.patch, self.plan, mirror=self.mirror, seed=self.seed,
+            device=self.device, cost=self.cost, done=done, classes=bool(configuration.after), mean=mean,
         )  # fmt: skip
         return restored(scores, back)
 
@@ -159,7 +153,7 @@ def _looked_at(
         return boxes_around(there, tuple(max(1, round(p * s)) for p, s in zip(patch, scale, strict=True)))
     configuration = work.plan.configuration(look)
     made = cases[look] if look in cases else _prepared(scene, work.plan, configuration, None)
-    score = work.method.score(work.networks[look][:1], work.how, mirror=False)
+    score = work.method.score(work.networks[look][:1], work.plan, mirror=False)
     score = work.cost.counted(score, work.device, "first look")
     there = glance(score, made.image, configuration.patch, device=work.device)
     return [on_case(box, made.back) for box in boxes_around(there, configuration.patch)]
