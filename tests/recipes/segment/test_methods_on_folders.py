@@ -158,7 +158,9 @@ def test_classes_of_a_first_answer_are_channels_of_0_and_1(plan: Plan) -> None:
     rng = np.random.default_rng(0)
     image = np.stack([rng.normal(size=(8, 8)), rng.integers(0, 2, (8, 8))]).astype(np.float32)
     told = {"mirror": False, "seed": 0, "device": CPU, "cost": Cost()}
-    a, b = (torch.cat(list(scores_of(method, [net], image, (8, 8), plan, classes=on, **told)), 1) for on in (True, False))
+    a, b = (
+        torch.cat(list(scores_of(method, [net], image, (8, 8), plan, classes=on, **told)), 1) for on in (True, False)
+    )
     assert torch.equal(a, b)
 
 
@@ -189,12 +191,11 @@ def test_volumes_are_learnt_and_predicted_by_volumes_and_by_planes(tmp_path: Pat
         assert torch.cat(list(parts), 1).shape == (2, 9, 12, 10)
 
 
-@pytest.mark.parametrize("training", [1, 2])
-def test_interrupted_before_or_beside_it_ends_with_the_same_weights(
-    pictures: CaseFolder, plan: Plan, drawn: SegmentRun, tmp_path: Path, training: int
+def test_interrupted_beside_it_a_run_ends_with_the_same_weights(
+    pictures: CaseFolder, plan: Plan, drawn: SegmentRun, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train_cases(pictures, plan, tmp_path / "cut", order(), replace(QUIET, on_step=stop_in(training)))
+        train_cases(pictures, plan, tmp_path / "cut", order(), replace(QUIET, on_step=stop_in(2)))
     run = train_cases(pictures, plan, tmp_path / "cut", order(), QUIET, resume=True)
     for a, b in ((drawn, run), (drawn.beside["feed-forward"], run.beside["feed-forward"])):
         mine, its = weights(a.root), weights(b.root)
@@ -202,7 +203,7 @@ def test_interrupted_before_or_beside_it_ends_with_the_same_weights(
 
 
 def stop_in(training: int) -> Callable[[str, int], None]:
-    """Ctrl-C in the second step of the first or second training."""
+    """Ctrl-C after the second step of that training."""
     begun = 0
 
     def stop(title: str, done: int) -> None:
@@ -214,9 +215,7 @@ def stop_in(training: int) -> Callable[[str, int], None]:
     return stop
 
 
-def test_a_run_goes_on_with_its_method_and_settings_alone(
-    pictures: CaseFolder, plan: Plan, drawn: SegmentRun
-) -> None:
+def test_a_run_goes_on_with_its_method_and_settings_alone(pictures: CaseFolder, plan: Plan, drawn: SegmentRun) -> None:
     with pytest.raises(RunError, match="was begun by medsegdiff, not by unet"):
         train_cases(pictures, plan, drawn.root, replace(order(), method=case_method()), QUIET, resume=True)
     with pytest.raises(RunError, match="was begun with draw.calls=2, not 3"):
