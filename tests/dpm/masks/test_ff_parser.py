@@ -49,7 +49,7 @@ def test_a_low_pass_removes_a_wave_and_leaves_another(size: tuple[int, int]) -> 
 
 
 def test_a_shift_of_phase_moves_the_map() -> None:
-    """A = exp(-2 pi i f d) moves by d pixels: imaginary parts count, and negative frequencies stand where they should."""
+    """A = exp(-2 pi i f d) moves by d pixels: imaginary parts and negative frequencies are in their places."""
     parser, x = FFParser(1, (15, 13)), noise(1, 1, 15, 13)
     turn = torch.polar(torch.ones(15), -2 * math.pi * 3 * torch.fft.fftfreq(15))[:, None].expand(15, 7)
     with torch.no_grad():
@@ -93,5 +93,7 @@ def test_what_is_stored_is_real_small_and_pulled_to_the_identity() -> None:
 def test_gradients_are_finite_where_it_is_interpolated() -> None:
     parser, x = FFParser(2, (8, 6)), noise(1, 2, 13, 11).requires_grad_()
     parser(x).square().sum().backward()
-    assert x.grad is not None and parser.change.grad is not None
-    assert x.grad.isfinite().all() and parser.change.grad.isfinite().all() and parser.change.grad.abs().max() > 0
+    for given in (x, parser.change):
+        assert given.grad is not None
+        assert given.grad.isfinite().all()
+        assert given.grad.abs().max() > 0
