@@ -39,7 +39,7 @@ def check_draw(how: DrawSettings, schedule: Schedule) -> tuple[Sample, Grid, int
     sampler.check()
     if sampler.sample is None or sampler.needs is not None:
         lacks = "a network with a further head" if sampler.needs else "to be fitted to data"
-        raise SettingError(f"masks cannot be drawn by {how.sampler}, which needs {lacks}: take another, as ddim.")
+        raise SettingError(f"masks cannot be drawn by {how.sampler}, which needs {lacks}: take {SAMPLERS.default}.")
     grid = sampler.grid(schedule, how.calls)
     return sampler.sample, grid, sampler.nfe(grid.steps)
 
