@@ -1,4 +1,4 @@
-"""A method other than the planned U-Net on folders: its run, the one beside it, its predictions, and what is refused."""
+"""Methods other than the planned U-Net on folders: a run, the one beside it, predictions, and what is refused."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def stop_in(training: int) -> Callable[[str, int], None]:
 def test_a_run_goes_on_with_its_method_and_settings_alone(pictures: CaseFolder, plan: Plan, drawn: SegmentRun) -> None:
     with pytest.raises(RunError, match="was begun by medsegdiff, not by unet"):
         train_cases(pictures, plan, drawn.root, replace(order(), method=case_method()), QUIET, resume=True)
-    with pytest.raises(RunError, match="was begun with draw.calls=2, not 3"):
+    with pytest.raises(RunError, match=r"was begun with draw\.calls=2, not 3"):
         train_cases(pictures, plan, drawn.root, order(calls="3"), QUIET, resume=True)
     assert begun_method(drawn.root, None, {}, resume=True) == drawn.method
     assert begun_method(drawn.root, None, {}, resume=False) == case_method()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hyperseg.core.parts import Fused
+from hyperseg.core.maps import Fused
 from hyperseg.medical.fingerprint import Size
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
