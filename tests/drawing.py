@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperseg.core.parts import Fused, Method, OnCases
+from hyperseg.core.maps import Fused
+from hyperseg.core.parts import Method, OnCases
 from hyperseg.core.settings import option, settings
 from hyperseg.dpm.masks.fusion import fuse
 from hyperseg.dpm.masks.settings import DrawSettings

@@ -14,7 +14,6 @@ from hyperseg.cli.segment.methods import MethodsCommand, changes_of
 from hyperseg.cli.segment.reading import spacing_option
 from hyperseg.core import SettingError
 from hyperseg.recipes.methods import ON_FOLDERS
-from hyperseg.recipes.segment.methods.chosen import methods_on_cases
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,9 +55,9 @@ class Fold(click.ParamType):
     "volumes of few slices; the cascade where the plan has one and a network has an hour or 2500 steps]",
 )  # fmt: skip
 @click.option(
-    "--method", type=Choice(methods_on_cases()),
-    help=f"What is trained, on the grid, patches and batches of the plan.  [default: {ON_FOLDERS}, or as the run was "
-    "begun]",
+    "--method", metavar="NAME",
+    help="What is trained, on the grid, patches and batches of the plan; they are listed below.  [default: "
+    f"{ON_FOLDERS}, or as the run was begun]",
 )  # fmt: skip
 @click.option(
     "--set", "sets", multiple=True, metavar="NAME=VALUE", help="Any other setting of the method: --set train.lr=1e-3.",

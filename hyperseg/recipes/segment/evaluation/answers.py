@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from hyperseg.core import Scene
-from hyperseg.core.parts import Fused
+from hyperseg.core.maps import Fused
 from hyperseg.core.settings import find_leaf
 from hyperseg.medical.components import keep_largest
 from hyperseg.medical.export.restore import restore

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import SettingError
-from hyperseg.core.parts import Fused, Method, OnCases
+from hyperseg.core.maps import Fused
+from hyperseg.core.parts import Method, OnCases
 from hyperseg.core.settings import Leaf, changed, find_leaf, leaves, parsed, to_json
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.recipes.methods import METHODS, ON_FOLDERS

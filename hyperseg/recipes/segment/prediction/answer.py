@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene
-from hyperseg.core.parts import Fused
+from hyperseg.core.maps import Fused
 from hyperseg.medical.export.restore import Back, placed, restore, restored
 from hyperseg.medical.prepare import Prepared
 from hyperseg.medical.resample import LABELS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hyperseg.core.parts import Fused, OnCases
+from hyperseg.core.maps import Fused
+from hyperseg.core.parts import OnCases
 from hyperseg.dpm.masks.settings import DrawSettings, FeedForwardSettings, MaskNetworkSettings, MedSegDiffSettings
 
 if TYPE_CHECKING:
