@@ -160,7 +160,7 @@ def train(
 def predict(
     run: str | Path | SegmentRun, images: str | Path, *, out: str | Path, device: str = "auto",
     mirror: bool | None = None, folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False,
-    settings: Mapping[str, Any] | None = None, overwrite: bool = False, quiet: bool = False,
+    uncertainty: bool = False, settings: Mapping[str, Any] | None = None, overwrite: bool = False, quiet: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file), each on its own grid; see `predict_images`.
 
@@ -172,8 +172,8 @@ def predict(
     """
     return predict_images(
         run.root if isinstance(run, SegmentRun) else Path(run), Path(images), out=Path(out), device=device,
-        mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, settings=settings,
-        overwrite=overwrite, quiet=quiet,
+        mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, uncertainty=uncertainty,
+        settings=settings, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 

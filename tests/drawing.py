@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
+from hyperseg import segment
 from hyperseg.core.maps import Fused
-from hyperseg.core.parts import Method, OnCases
+from hyperseg.core.parts import Entry, Method, OnCases
 from hyperseg.core.settings import option, settings
 from hyperseg.dpm.masks.fusion import fuse
 from hyperseg.dpm.masks.settings import DrawSettings
+from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.segment.folder import Record, write_fold, write_run
+from hyperseg.recipes.segment.methods.chosen import case_method
 
 
 @settings
@@ -74,3 +81,38 @@ ONCE = Method(
     "once", Single, nothing, nothing, takes=frozenset({"images"}), has_features=False,
     on_cases=OnCases(Single, lambda *_: Blank(), lesson, score),
 )  # fmt: skip
+N = 4  # pictures
+
+
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put both into the table of methods, for a test."""
+    for name in ("draws", "once"):
+        monkeypatch.setitem(METHODS.entries, name, Entry(f"drawing:{name.upper()}", "a method of the tests"))
+
+
+def pictures(folder: Path, *, right: bool = True) -> Path:
+    """Pictures of 20 x 24 pixels that are 1 where the class is, else -1; or with labels upside down."""
+    for i in range(N):
+        labels = np.zeros((20, 24), np.uint8)
+        labels[4 : 9 + i, 6:14] = 1
+        for kind, array in (("images", 2.0 * labels - 1), ("labels", labels if right else labels[::-1])):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            np.save(folder / kind / f"c{i}.npy", array.astype(np.float32 if kind == "images" else np.uint8))
+    return folder
+
+
+def trained(root: Path, data: Path, method: str = "draws", *, folds: tuple[int, ...] = (0, 1)) -> segment.SegmentRun:
+    """A run of two folds whose networks know nothing: methods of the tests look at the image alone."""
+    plan = segment.plan(data, minutes=0.01, pace=1e7, device="cpu")
+    folder = segment.open_cases(data)
+    parts = (("c0", "c2"), ("c1", "c3"))
+    (name,) = (one.name for one in plan.configurations)
+    record = Record(
+        str(data), folder.classes, folder.codes, folder.channels, 0, parts, trained={name: list(folds)}, mirrored=False,
+        method=method, settings=case_method(method).record,
+    )  # fmt: skip
+    run = write_run(root, plan, record)
+    for fold in folds:
+        net = case_method(method).build(plan.configuration(name), 2)
+        write_fold(run, name, fold, net.state_dict(), {})
+    return run

@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from hyperseg import segment, write_toy_volumes
@@ -75,8 +77,14 @@ def test_from_a_folder_to_scores(
 ) -> None:
     assert segment.read_run(trained.root).record == trained.record
     monkeypatch.chdir(tmp_path)
-    files = segment.predict(trained, toys, out="predicted", mirror=False, device="cpu", quiet=True)
-    assert [file.name for file in files] == [f"{case.name}.nii.gz" for case in segment.open_cases(toys).cases]
+    files = segment.predict(trained, toys, out="predicted", mirror=False, device="cpu", uncertainty=True, quiet=True)
+    cases = segment.open_cases(toys).cases
+    assert [file.name for file in files] == [f"{case.name}.nii.gz" for case in cases]
+    image, doubt = (nibabel.load(file) for file in (cases[0].images[0], f"predicted/uncertainty/{files[0].name}"))
+    assert doubt.get_data_dtype() == np.float32
+    assert doubt.shape == image.shape[:3]
+    assert np.allclose(doubt.affine, image.affine)
+    assert 0 <= np.min(doubt.dataobj) < np.max(doubt.dataobj) <= 1
     found = segment.score("predicted", toys)
     assert list(found.classes.values()) == ["large organ", "small organ"]
     assert 0 <= found.mean("dice") <= 1

@@ -7,35 +7,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hyperseg.core import Scene, SettingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.words import counted, listed, percent
 from hyperseg.engine.device import choose_device
 from hyperseg.engine.progress import say, scene_progress, working
-from hyperseg.io.cases import Case, CaseFolder, list_images, read_case, write_prediction
+from hyperseg.io.cases import Case, CaseFolder, list_images, read_case, write_doubt, write_prediction
 from hyperseg.io.cases.names import NUMBERED, stem_of
 from hyperseg.io.write.targets import check_targets
 from hyperseg.medical.components import keep_largest
 from hyperseg.recipes.segment.checks import warn_of_mirrors
 from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run, trained_folds
+from hyperseg.recipes.segment.prediction.answer import Floats, Labels, answer_case, draws
 from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.fitting import Planned, needed, planned_image, warn_of_learnt
-from hyperseg.recipes.segment.prediction.one_case import predict_case
+from hyperseg.recipes.segment.prediction.one_case import Share, Work, predict_case
 from hyperseg.recipes.segment.sliding import check_inference
 
 log = logging.getLogger(__name__)
 
 KEPT_BYTES = 2**26  # of an image: kept for its overlay; a larger one is read again
 COARSE = "3d_low"
+UNCERTAINTY = "uncertainty"
 
 
 def predict_images(
     root: Path, images: Path, *, out: Path, device: str = "auto", mirror: bool | None = None,
-    folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False, overwrite: bool = False,
-    settings: Mapping[str, Any] | None = None, quiet: bool = False, cost: Cost | None = None,
+    folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False, uncertainty: bool = False,
+    overwrite: bool = False, settings: Mapping[str, Any] | None = None, quiet: bool = False, cost: Cost | None = None,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file) with what a run chose, on the image's own grid and with its header.
 
@@ -51,6 +50,7 @@ def predict_images(
         folds: whose networks are averaged; all there are by default.
         region_first: one network looks first, the others at what it finds alone, see `predict_case`.
         overlays: also OUT/overlays/NAME.png: middle slices with the classes over them.
+        uncertainty: also OUT/uncertainty/NAME.*: `Answer.doubt` of each pixel; below the overlays too.
         overwrite: replace files that are there.
         settings: of the run's method, by name, that are to be others than in training; see `CaseMethod.drawing`.
         cost: what it costs is added.
@@ -60,9 +60,13 @@ def predict_images(
 
     Raises:
         RunError: no run, or a network of it that is not there or damaged.
-        SettingError: a setting that the method has not, or that a prediction cannot change.
+        SettingError: a setting that the method has not, or that a prediction cannot change; or uncertainty of a region.
         DataFileError, SceneError: an image that cannot be read or does not fit the run, or a file that exists.
     """
+    if uncertainty and region_first:
+        raise SettingError(
+            "--uncertainty is told of whole images, --region-first looks at parts: leave one of them out."
+        )
     run = read_run(root)
     method = run.method.drawing(settings or {})
     method.on.check(run.plan, method.settings)
@@ -75,10 +79,11 @@ def predict_images(
     cases = list_images(images, spacing=run.record.spacing, channels=run.record.channels)
     planned = [planned_image(run, case, out) for case in cases]
     pictures = [out / "overlays" / f"{one.case.name}.png" if overlays else None for one in planned]
-    drawn = [picture for picture in pictures if picture is not None]
+    doubts = [out / UNCERTAINTY / one.target.name if uncertainty else None for one in planned]
+    more = [path for path in (*pictures, *doubts) if path is not None]
     where = choose_device(device)
-    check_targets([*(one.target for one in planned), *drawn], inputs=[root, images], overwrite=overwrite)
-    for place in (out, *({picture.parent for picture in drawn})):
+    check_targets([*(one.target for one in planned), *more], inputs=[root, images], overwrite=overwrite)
+    for place in (out, *({path.parent for path in more})):
         make_folder(place)
     with working("Loading networks", quiet=quiet):
         networks = {name: [net.to(where) for net in load_networks(run, name, them)] for name, them in wanted.items()}
@@ -94,8 +99,9 @@ def predict_images(
     total, done = sum(one.voxels for one in planned), 0
     cost = Cost() if cost is None else cost
     unit = "voxels" if len(run.plan.axes) > 2 else "pixels"
+    work = Work(run.plan, networks, method, mirror, where, run.record.seed, cost)
     with scene_progress("Predicting", total, quiet=quiet, unit=unit) as progress:
-        for one, picture in zip(planned, pictures, strict=True):
+        for one, picture, unsure in zip(planned, pictures, doubts, strict=True):
 
             def share(part: float, one: Planned = one, done: int = done) -> None:
                 progress(done + round(part * one.voxels), total)
@@ -103,22 +109,44 @@ def predict_images(
             with cost.of("reading"):
                 scene = [read_case(folder, one.case, labels=False)]
             kept = scene[0] if overlays and scene[0].cube[:].nbytes <= KEPT_BYTES else None
-            labels = predict_case(  # which lets go of the image when it is prepared
-                scene.pop(), run.plan, networks, chosen, mirror=mirror, device=where, share=share, look=look, cost=cost,
-                method=method, seed=run.record.seed,
-            )  # fmt: skip
+            labels, doubt = _answered(scene, work, chosen, share=share, look=look, uncertainty=uncertainty)
             with cost.of("pieces"):
                 labels = keep_largest(labels, run.record.largest)
             with cost.of("writing"):
+                like, inputs = one.case.images[0], one.case.images
                 write_prediction(
-                    one.target, labels, like=one.case.images[0], codes=run.record.codes, inputs=one.case.images,
-                    overwrite=overwrite,
+                    one.target, labels, like=like, codes=run.record.codes, inputs=inputs, overwrite=overwrite
                 )  # fmt: skip
+                if unsure is not None and doubt is not None:
+                    write_doubt(unsure, doubt, like=like, inputs=inputs, overwrite=overwrite)
                 if picture is not None:
-                    _draw(picture, kept or read_case(folder, one.case, labels=False), labels)
+                    _draw(picture, kept or read_case(folder, one.case, labels=False), labels, doubt)
             done += one.voxels
+    if uncertainty:
+        say(_about_doubt(draws(work, chosen), planned), quiet=quiet)
     say(_summary(cost, len(planned)), quiet=quiet)
     return [one.target for one in planned]
+
+
+def _answered(
+    scene: list[Scene], work: Work, chosen: Sequence[str], *, share: Share, look: str, uncertainty: bool
+) -> tuple[Labels, Floats | None]:
+    """Classes of an image, and where it is asked for its doubt; the list lets go of the image when it is prepared."""
+    if uncertainty:
+        answer = answer_case(scene.pop(), work, chosen, share=share)
+        return answer.labels, answer.doubt
+    labels = predict_case(
+        scene.pop(), work.plan, work.networks, chosen, mirror=work.mirror, device=work.device, share=share, look=look,
+        cost=work.cost, method=work.method, seed=work.seed,
+    )  # fmt: skip
+    return labels, None
+
+
+def _about_doubt(drawn: bool, planned: Sequence[Planned]) -> str:
+    """What the files of uncertainty hold."""
+    what = "disagreement of the samples (mutual information over ln K)" if drawn else "entropy over ln K"
+    scale = "0 to 255 for 0 to 1" if planned[0].target.suffix == ".png" else "0 to 1"
+    return f"uncertainty: {what}, {scale}, in {planned[0].target.parent / UNCERTAINTY}"
 
 
 def _numbers(run: SegmentRun, cases: Sequence[Case]) -> str:
@@ -131,10 +159,10 @@ def _numbers(run: SegmentRun, cases: Sequence[Case]) -> str:
     return ""
 
 
-def _draw(picture: Path, scene: Scene, labels: NDArray[np.int16]) -> None:
+def _draw(picture: Path, scene: Scene, labels: Labels, doubt: Floats | None) -> None:
     from hyperseg.report.overlays import write_overlay
 
-    write_overlay(picture, scene, labels)
+    write_overlay(picture, scene, labels, doubt)
 
 
 def _summary(cost: Cost, cases: int) -> str:

@@ -7,55 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import DRAWS, ONCE
+from drawing import known, pictures, trained
 from running import Hyperseg
 
 from hyperseg import segment
 from hyperseg.cli.segment.evaluate import evaluate
 from hyperseg.core import SettingError
-from hyperseg.core.parts import Entry, Method
-from hyperseg.core.settings import to_json
-from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.segment.evaluation.answers import sizes
 from hyperseg.recipes.segment.evaluation.running import CURVE
-from hyperseg.recipes.segment.folder import Record, write_fold, write_run
-from hyperseg.recipes.segment.methods.chosen import case_method
-
-N = 4
 
 
 @pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("draws", "once"):
-        monkeypatch.setitem(METHODS.entries, name, Entry(f"drawing:{name.upper()}", "a method of the tests"))
-
-
-def pictures(folder: Path, *, right: bool = True) -> Path:
-    """Pictures of 20 x 24 pixels that are 1 where the class is, else -1; or with labels upside down."""
-    for i in range(N):
-        labels = np.zeros((20, 24), np.uint8)
-        labels[4 : 9 + i, 6:14] = 1
-        for kind, array in (("images", 2.0 * labels - 1), ("labels", labels if right else labels[::-1])):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            np.save(folder / kind / f"c{i}.npy", array.astype(np.float32 if kind == "images" else np.uint8))
-    return folder
-
-
-def trained(root: Path, data: Path, method: Method = DRAWS, *, folds: tuple[int, ...] = (0, 1)) -> segment.SegmentRun:
-    """A run of two folds whose networks know nothing: methods of the tests look at the image alone."""
-    plan = segment.plan(data, minutes=0.01, pace=1e7, device="cpu")
-    folder = segment.open_cases(data)
-    parts = (("c0", "c2"), ("c1", "c3"))
-    (name,) = (one.name for one in plan.configurations)
-    record = Record(
-        str(data), folder.classes, folder.codes, folder.channels, 0, parts, trained={name: list(folds)}, mirrored=False,
-        method=method.name, settings=to_json(method.on_cases.settings()),
-    )  # fmt: skip
-    run = write_run(root, plan, record)
-    for fold in folds:
-        net = case_method(method.name).build(plan.configuration(name), 2)
-        write_fold(run, name, fold, net.state_dict(), {})
-    return run
+def methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch)
 
 
 @pytest.fixture
@@ -63,7 +27,7 @@ def run(tmp_path: Path) -> segment.SegmentRun:
     """One that draws, and beside it one that does not."""
     data = pictures(tmp_path / "data")
     found = trained(tmp_path / "run", data)
-    trained(tmp_path / "run" / "beside" / "once", data, ONCE)
+    trained(tmp_path / "run" / "beside" / "once", data, "once")
     return found
 
 
@@ -150,7 +114,7 @@ def test_the_command(hyperseg: Hyperseg, run: segment.SegmentRun, tmp_path: Path
 def test_refusals(
     hyperseg: Hyperseg, run: segment.SegmentRun, tmp_path: Path, words: tuple[str, ...], told: str
 ) -> None:
-    trained(tmp_path / "once", tmp_path / "data", ONCE)
+    trained(tmp_path / "once", tmp_path / "data", "once")
     np.save(pictures(tmp_path / "others") / "labels" / "c0.npy", np.full((20, 24), 7, np.uint8))
     answer = hyperseg("segment", "evaluate", *words, "--out", "out", "--quiet", "--device", "cpu")
     assert told in answer.error
@@ -158,7 +122,7 @@ def test_refusals(
 
 
 def test_settings_of_drawing_are_of_methods_that_draw(run: segment.SegmentRun, tmp_path: Path) -> None:
-    other = trained(tmp_path / "once", tmp_path / "data", ONCE)
+    other = trained(tmp_path / "once", tmp_path / "data", "once")
     with pytest.raises(SettingError, match="once draws no masks"):
         segment.evaluate(other, out=tmp_path / "out", settings={"samples": 3}, device="cpu", quiet=True)
     with pytest.raises(SettingError, match="no setting named sample"):

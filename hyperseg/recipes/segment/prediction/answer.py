@@ -78,13 +78,18 @@ def answer_case(scene: Scene, work: Work, chosen: Sequence[str], *, share: Share
         work: networks, and how they are asked.
     """
     began = time.perf_counter()
-    cases, _ = work.prepared(scene, chosen)
+    with work.cost.of("preparing"):
+        cases, _ = work.prepared(scene, chosen)
+        del scene
     tell = shared(share, 0, 1, len(cases))
     if draws(work, chosen):
-        samples = work.samples(chosen[0], cases[0], partial(tell, 0))
-        found = from_fused(work.method.fused(samples), cases[0].back)
+        with work.cost.of("network"):
+            fused = work.method.fused(work.samples(chosen[0], cases[0], partial(tell, 0)))
+        with work.cost.of("export"):
+            found = from_fused(fused, cases[0].back)
     else:
-        found = _from_scores(work, list(zip(chosen, cases, strict=True)), tell)
+        with work.cost.of("export"):
+            found = _from_scores(work, list(zip(chosen, cases, strict=True)), tell)
     return replace(found, seconds=time.perf_counter() - began)
 
 
