@@ -63,7 +63,7 @@ def evaluate_run(
     """
     run = read_run(root)
     every = [run, *run.beside.values()]
-    methods = _methods(every, settings or {})
+    methods = _methods(every, settings or {}, curve)
     check_inference(run.plan.training.inference)
     targets = [out / name for name in (METRICS, PICTURE, PAGE)]
     check_targets(targets, inputs=[root, *([] if data is None else [data])], overwrite=overwrite)
@@ -91,7 +91,9 @@ def evaluate_run(
     return evaluation
 
 
-def _methods(every: Sequence[SegmentRun], settings: Mapping[str, Any]) -> list[CaseMethod]:
+def _methods(
+    every: Sequence[SegmentRun], settings: Mapping[str, Any], curve: Sequence[int]
+) -> list[CaseMethod]:  # fmt: skip
     """Methods with other settings of drawing; those that do not draw have none of them.
 
     Raises:
@@ -100,7 +102,8 @@ def _methods(every: Sequence[SegmentRun], settings: Mapping[str, Any]) -> list[C
     found = []
     for one in every:
         method = one.method.drawing(settings) if one.method.changeable else one.method
-        method.on.check(one.plan, method.settings)
+        for asked in (method, *(method.drawing({"calls": n}) for n in curve if method.changeable)):
+            asked.on.check(one.plan, asked.settings)
         found.append(method)
     if settings and not any(method.changeable for method in found):
         names = listed(method.name for method in found)
