@@ -10,7 +10,7 @@ import click
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
 from hyperseg.cli.segment.costs import show_costs, watts_option
-from hyperseg.cli.segment.reading import spacing_option
+from hyperseg.cli.segment.reading import spacing_option, target_option
 from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
@@ -68,13 +68,14 @@ class Fold(click.ParamType):
 @click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
 @watts_option
 @spacing_option
+@target_option
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: what is trained already stays.")
 @click.option("--overwrite", is_flag=True, help="Remove the run that is there; never anything else.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], fold: int | None,
     minutes: float | None, steps: int | None, mirror: bool | None, seed: int, device: str, watts: float | None,
-    spacing: tuple[float, ...], resume: bool, overwrite: bool, quiet: bool,
+    spacing: tuple[float, ...], target: tuple[str, ...], resume: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
 
@@ -92,6 +93,7 @@ def train(
       hyperseg segment train Task04_Hippocampus --minutes 20
       hyperseg segment train photos --fold 0 --steps 500 --out photos-run
       hyperseg segment train Task04_Hippocampus --config 2d --config 3d --resume
+      hyperseg segment train fundus --target cup
     """
     from rich.console import Console
 
@@ -102,7 +104,8 @@ def train(
     run = segment.train(
         folder, Path(f"{folder.resolve().name}-run") if out is None else out, minutes=minutes, steps=steps,
         plan=plan_file, networks=tuple(name for name in configurations if name != AUTO), fold=fold, mirror=mirror,
-        spacing=spacing, watts=watts, seed=seed, device=device, resume=resume, overwrite=overwrite, quiet=quiet,
+        spacing=spacing, target=target, watts=watts, seed=seed, device=device, resume=resume, overwrite=overwrite,
+        quiet=quiet,
     )  # fmt: skip
     show(run, Console(highlight=False))
 
