@@ -11,8 +11,9 @@ Where a folder is asked for, its name will do, or what `open_cases` made of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
@@ -32,7 +33,7 @@ from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, rea
 from hyperseg.recipes.segment.predicting import predict_images
 from hyperseg.recipes.segment.reporting.run_page import write_run_page
 from hyperseg.recipes.segment.scoring import Scored, score_cases
-from hyperseg.recipes.segment.starting import begun, budget_of, plan_of, refuse_existing
+from hyperseg.recipes.segment.starting import begun, begun_method, budget_of, plan_of, refuse_existing
 from hyperseg.recipes.segment.training import Order, train_cases
 
 Folder = str | Path | CaseFolder
@@ -99,7 +100,8 @@ def train(
     folder: Folder, out: str | Path, *, minutes: float | None = None, steps: int | None = None,
     plan: Plan | str | Path | None = None, networks: Sequence[str] = (), fold: int | None = None,
     mirror: bool | None = None, spacing: tuple[float, ...] = (), watts: float | None = None, seed: int = 0,
-    device: str = "auto", target: str | Sequence[str] = (), resume: bool = False, overwrite: bool = False,
+    device: str = "auto", target: str | Sequence[str] = (), method: str | None = None,
+    settings: Mapping[str, Any] | None = None, alone: bool = False, resume: bool = False, overwrite: bool = False,
     quiet: bool = False,
 ) -> SegmentRun:  # fmt: skip
     """Train the planned networks by cross-validation into the folder `out`, and write its page, report.html.
@@ -119,6 +121,10 @@ def train(
         device: see `choose_device`.
         target: what to learn: "cup" (a class by name or code), "rim+cup" (as one), "all" but the background as one,
             or a list of them; all else is background. Left out, every class, or as the run was begun.
+        method: what is trained, a name of `recipes.methods.METHODS` that takes folders; left out, the planned U-Net, or
+            what the run was begun with.
+        settings: of the method, by name: {"draw.samples": 25}; the end of a name is enough.
+        alone: leave out what is trained beside the method.
         resume: go on with the run that is there; what is trained already stays.
         overwrite: remove the run that is there.
         quiet: no progress.
@@ -134,6 +140,7 @@ def train(
     budget, as_begun = Budget(minutes, steps), minutes is None and steps is None
     if as_begun:
         budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
+    chosen = begun_method(root, method, settings or {}, resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     cases = _opened(folder, spacing, target, begun(root, resume=resume), quiet=quiet)
@@ -143,28 +150,33 @@ def train(
         with pointing_to_check(cases.root), bar as progress:
             made = plan_of(cases, root, budget, device=runtime.device, resume=resume, progress=progress)
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
-    order = Order(budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts)
+    order = Order(budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts, method=chosen, alone=alone)
     try:
         run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
     except KeyboardInterrupt as stop:
         raise Interrupted(root) from stop
-    write_run_page(run)
+    for one in (run, *run.beside.values()):
+        write_run_page(one)
     return run
 
 
 def predict(
     run: str | Path | SegmentRun, images: str | Path, *, out: str | Path, device: str = "auto",
     mirror: bool | None = None, folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False,
-    overwrite: bool = False, quiet: bool = False,
+    settings: Mapping[str, Any] | None = None, overwrite: bool = False, quiet: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file), each on its own grid; see `predict_images`.
+
+    Args:
+        settings: of the run's method that a prediction may change, by name: {"samples": 25}.
 
     Returns:
         the files written, NAME.nii.gz, NAME.png or NAME.npy in `out`.
     """
     return predict_images(
         run.root if isinstance(run, SegmentRun) else Path(run), Path(images), out=Path(out), device=device,
-        mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, overwrite=overwrite, quiet=quiet,
+        mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, settings=settings,
+        overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 

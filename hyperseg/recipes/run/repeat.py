@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, RunError, Scene, Split
-from hyperseg.core.parts import Arrays, Step, prefixed
+from hyperseg.core.maps import Step
+from hyperseg.core.parts import Arrays, prefixed
 from hyperseg.core.sections import Figure, Section
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.data.leak import leak
@@ -29,6 +30,7 @@ from hyperseg.recipes.run.steps import Outcome
 from hyperseg.recipes.scoring.groups import group_scores
 
 MODEL, MAP = "model", "map.probs"  # prefix of the model's arrays, name of the final map's
+DISAGREEMENT = "map.disagreement"  # of the same, where the method answers more than once
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class RepeatResult:
 
     Attributes:
         summary: JSON: scores per step, the final step and its chain, training history, seconds.
-        tensors: named arrays: the final map's probabilities, and those of the parts.
+        tensors: named arrays: the final map's probabilities and disagreement, and those of the parts.
         record: JSON: what is needed to take the parts up again with their arrays.
         sections: what the parts show in the report; of the first repeat only.
     """
@@ -67,6 +69,8 @@ class RepeatResult:
         model = made.base.model.saved()
         record: dict[str, Any] = {"model": model.record, "refiners": []}
         tensors = {MAP: made.final.map.probs} | prefixed(MODEL, model.arrays)
+        if (disagreement := made.final.map.disagreement) is not None:
+            tensors[DISAGREEMENT] = disagreement
         known, summary[APPLICABILITY] = judge_applicability(scene, split, made.final.map.labels())
         tensors |= known
         for i, link in enumerate(made.links):

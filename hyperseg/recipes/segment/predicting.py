@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class Planned:
 def predict_images(
     root: Path, images: Path, *, out: Path, device: str = "auto", mirror: bool | None = None,
     folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False, overwrite: bool = False,
-    quiet: bool = False, cost: Cost | None = None,
+    settings: Mapping[str, Any] | None = None, quiet: bool = False, cost: Cost | None = None,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file) with what a run chose, on the image's own grid and with its header.
 
@@ -73,6 +74,7 @@ def predict_images(
         region_first: one network looks first, the others at what it finds alone, see `predict_case`.
         overlays: also OUT/overlays/NAME.png: middle slices with the classes over them.
         overwrite: replace files that are there.
+        settings: of the run's method, by name, that are to be others than in training; see `CaseMethod.drawing`.
         cost: what it costs is added.
 
     Returns:
@@ -80,9 +82,12 @@ def predict_images(
 
     Raises:
         RunError: no run, or a network of it that is not there or damaged.
+        SettingError: a setting that the method has not, or that a prediction cannot change.
         DataFileError, SceneError: an image that cannot be read or does not fit the run, or a file that exists.
     """
     run = read_run(root)
+    method = run.method.drawing(settings or {})
+    method.on.check(run.plan, method.settings)
     chosen, asked, mirror = run.chosen, mirror, run.record.mirrored if mirror is None else mirror
     look = _look(run, chosen) if region_first else ""
     wanted = {name: check_folds(run, name, folds) for name in _with_first(run.plan, chosen)}
@@ -121,7 +126,8 @@ def predict_images(
                 scene = [read_case(folder, one.case, labels=False)]
             kept = scene[0] if overlays and scene[0].cube[:].nbytes <= KEPT_BYTES else None
             labels = predict_case(  # which lets go of the image when it is prepared
-                scene.pop(), run.plan, networks, chosen, mirror=mirror, device=where, share=share, look=look, cost=cost
+                scene.pop(), run.plan, networks, chosen, mirror=mirror, device=where, share=share, look=look, cost=cost,
+                method=method, seed=run.record.seed,
             )  # fmt: skip
             with cost.of("pieces"):
                 labels = keep_largest(labels, run.record.largest)
