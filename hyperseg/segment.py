@@ -27,6 +27,8 @@ from hyperseg.medical.explain import explain, table
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.medical.training import Preset
 from hyperseg.recipes.run.folder import Interrupted
+from hyperseg.recipes.segment.evaluation.found import Evaluation
+from hyperseg.recipes.segment.evaluation.running import CURVE, evaluate_run
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import SegmentRun, read_run
 from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, read_folder, read_plan, take_fingerprint
@@ -41,8 +43,9 @@ MINUTES = 30.0  # of each network, where nobody says
 ALL = "all"  # networks of a plan
 
 __all__ = [
-    "CaseFolder", "Plan", "Scored", "SegmentRun", "Survey", "check", "explain", "make_plan", "open_cases", "plan",
-    "predict", "read_case", "read_plan", "read_run", "score", "table", "take_fingerprint", "train", "write_plan",
+    "CaseFolder", "Evaluation", "Plan", "Scored", "SegmentRun", "Survey", "check", "evaluate", "explain", "make_plan",
+    "open_cases", "plan", "predict", "read_case", "read_plan", "read_run", "score", "table", "take_fingerprint",
+    "train", "write_plan",
 ]  # fmt: skip
 
 
@@ -177,6 +180,22 @@ def predict(
         run.root if isinstance(run, SegmentRun) else Path(run), Path(images), out=Path(out), device=device,
         mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, settings=settings,
         overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+
+
+def evaluate(
+    run: str | Path | SegmentRun, data: str | Path | None = None, *, out: str | Path,
+    settings: Mapping[str, Any] | None = None, curve: Sequence[int] = CURVE, device: str = "auto",
+    mirror: bool | None = None, folds: Sequence[int] | None = None, overwrite: bool = False, quiet: bool = False,
+) -> Evaluation:  # fmt: skip
+    """How good and how honest the networks of a run are, and those of methods beside it; see `evaluate_run`.
+
+    Args:
+        data: a labelled folder; left out, the run's own images, each by the fold that never saw it.
+    """
+    return evaluate_run(
+        run.root if isinstance(run, SegmentRun) else Path(run), None if data is None else Path(data), out=Path(out),
+        settings=settings, curve=curve, device=device, mirror=mirror, folds=folds, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 

@@ -12,6 +12,11 @@ STEPS = {
     "plan": ("hyperseg.cli.segment.plan", "plan", "Plan networks for a folder, each choice with its reason."),
     "train": ("hyperseg.cli.segment.train", "train", "Train the planned networks by cross-validation."),
     "predict": ("hyperseg.cli.segment.predict", "predict", "Predict images with a trained run."),
+    "evaluate": (
+        "hyperseg.cli.segment.evaluate",
+        "evaluate",
+        "Tell how good and how honest the networks of a run are.",
+    ),
     "score": ("hyperseg.cli.segment.score", "score", "Score predictions: Dice, IoU, HD95, ASSD."),
 }
 
@@ -56,5 +61,6 @@ def segment() -> None:
       hyperseg segment plan Task04_Hippocampus --out plan.json
       hyperseg segment train Task04_Hippocampus --minutes 20
       hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
+      hyperseg segment evaluate photos-run --out photos-evaluation
       hyperseg segment score predicted truth --out metrics.json
     """

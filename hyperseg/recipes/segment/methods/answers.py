@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hyperseg.core.maps import Fused
 from hyperseg.medical.fingerprint import Size
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
@@ -40,28 +39,27 @@ def scores_of(
         score = cost.counted(with_classes(score, n_classes) if classes else score, device)
         yield from slide(score, image, patch, n_classes=n_classes, device=device, done=done)
         return
-    found = drawn(
-        method, networks, image, patch, n_classes=n_classes, mirror=mirror, seed=seed, device=device, cost=cost,
-        done=done, classes=classes,
+    samples = samples_of(
+        method, networks, image, patch, n_classes=n_classes, mirror=mirror, seed=seed, device=device, done=done,
+        classes=classes,
     )  # fmt: skip
+    with cost.of("network"):
+        found = method.fused(samples)
     yield found.mean if mean else found.scores
 
 
-def drawn(
+def samples_of(
     method: CaseMethod, networks: Sequence[nn.Module], image: NDArray[np.float32], patch: Size, *, n_classes: int,
-    mirror: bool, seed: int, device: torch.device, cost: Cost, done: Done | None = None, classes: bool = False,
-) -> Fused:  # fmt: skip
-    """What the answers of a method that draws come to, for a whole case; arguments as of `scores_of`."""
+    mirror: bool, seed: int, device: torch.device, done: Done | None = None, classes: bool = False,
+) -> Iterator[Tensor]:  # fmt: skip
+    """(K, *S) probabilities of each answer of a method that draws, for a whole case; arguments as of `scores_of`."""
     assert method.on.samples is not None
-    assert method.on.fused is not None
     x = torch.from_numpy(image)
     if classes:
         x = classes_apart(x[None], n_classes)[0]
-    with cost.of("network"):
-        samples = method.on.samples(
-            networks, x, patch, method.settings, n_classes=n_classes, mirror=mirror, seed=seed, device=device, done=done
-        )  # fmt: skip
-        return method.on.fused(samples, method.settings)
+    return method.on.samples(
+        networks, x, patch, method.settings, n_classes=n_classes, mirror=mirror, seed=seed, device=device, done=done
+    )  # fmt: skip
 
 
 def probable(method: CaseMethod, plan: Plan) -> bool:

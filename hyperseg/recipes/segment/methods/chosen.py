@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import SettingError
+from hyperseg.core.maps import Fused
 from hyperseg.core.parts import Method, OnCases
 from hyperseg.core.settings import Leaf, changed, find_leaf, leaves, parsed, to_json
 from hyperseg.core.words import did_you_mean, listed
@@ -45,6 +46,11 @@ class CaseMethod:
     def score(self, networks: Sequence[nn.Module], plan: Plan, *, mirror: bool) -> Score:
         """What windows are blended of, and trainings validated by."""
         return self.on.score(networks, len(plan.facts.classes), plan.training.inference, mirror, self.settings)
+
+    def fused(self, samples: Iterable[Any]) -> Fused:
+        """What the answers of a method that draws come to."""
+        assert self.on.fused is not None
+        return self.on.fused(iter(samples), self.settings)
 
     def beside(self) -> tuple[CaseMethod, ...]:
         """Methods that are trained beside it."""

@@ -19,7 +19,7 @@ from hyperseg.medical.fingerprint import Size
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.prepare import Prepared, prepare
 from hyperseg.medical.resample import LABELS
-from hyperseg.recipes.segment.methods.answers import probable, scores_of
+from hyperseg.recipes.segment.methods.answers import probable, samples_of, scores_of
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
 from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.region import Box, boxes_around, grown, on_case
@@ -60,17 +60,16 @@ def predict_case(
         seed: of what a method draws.
     """
     method = case_method() if method is None else method
-    work = _Work(plan, networks, method, mirror, torch.device(device), seed, Cost() if cost is None else cost)
+    work = Work(plan, networks, method, mirror, torch.device(device), seed, Cost() if cost is None else cost)
     with work.cost.of("preparing"):
-        first = _first_answer(scene, work, chosen)
-        cases = [_prepared(scene, plan, plan.configuration(name), first) for name in chosen]
+        cases, first = work.prepared(scene, chosen)
         boxes = _looked_at(scene, work, dict(zip(chosen, cases, strict=True)), look, first) if look else []
         del scene, first  # their values are not needed any more
     return _done(work, chosen, cases, boxes, look=bool(look), share=share)
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """What stays the same while a case is done."""
 
     plan: Plan
@@ -80,6 +79,24 @@ class _Work:
     device: torch.device
     seed: int
     cost: Cost
+
+    @property
+    def probable(self) -> bool:
+        """Whether the mean scores of `slices` are probabilities, not logits."""
+        return probable(self.method, self.plan)
+
+    def prepared(self, scene: Scene, chosen: Sequence[str]) -> tuple[list[Prepared], Labels | None]:
+        """The case for each configuration, and the first answer where one of them is the second of a cascade."""
+        first = _first_answer(scene, self, chosen)
+        return [_prepared(scene, self.plan, self.plan.configuration(name), first) for name in chosen], first
+
+    def samples(self, name: str, case: Prepared, done: Done | None = None) -> Iterator[Tensor]:
+        """(K, *S) probabilities of each answer of a method that draws, on the network's grid."""
+        configuration = self.plan.configuration(name)
+        return samples_of(
+            self.method, self.networks[name], case.image, configuration.patch, mirror=self.mirror, seed=self.seed,
+            n_classes=len(self.plan.facts.classes), device=self.device, done=done, classes=bool(configuration.after),
+        )  # fmt: skip
 
     def slices(self, name: str, case: Prepared, part: Box, done: Done, *, mean: bool) -> Iterator[Tensor]:
         """Scores of a part of a case (() is all of it) on its own grid, slice by slice; see `scores_of`."""
@@ -100,7 +117,7 @@ class _Work:
         return n_windows(tuple(stop - start for start, stop in seen), patch)
 
 
-def _first_answer(scene: Scene, work: _Work, chosen: Sequence[str]) -> Labels | None:
+def _first_answer(scene: Scene, work: Work, chosen: Sequence[str]) -> Labels | None:
     """The classes that the first network of a cascade finds, where one is chosen."""
     befores = sorted({after for name in chosen if (after := work.plan.configuration(name).after)})
     if not befores:
@@ -124,7 +141,7 @@ def _prepared(scene: Scene, plan: Plan, configuration: Configuration, first: Lab
 
 
 def _looked_at(
-    scene: Scene, work: _Work, cases: dict[str, Prepared], look: str, first: Labels | None
+    scene: Scene, work: Work, cases: dict[str, Prepared], look: str, first: Labels | None
 ) -> list[Box]:  # fmt: skip
     """Boxes within what is not zero, in the plan's order, around what a first look finds."""
     if first is not None:  # a cascade has looked
@@ -143,7 +160,7 @@ def _looked_at(
 
 
 def _done(
-    work: _Work, chosen: Sequence[str], cases: Sequence[Prepared], boxes: list[Box], *, look: bool, share: Share | None
+    work: Work, chosen: Sequence[str], cases: Sequence[Prepared], boxes: list[Box], *, look: bool, share: Share | None
 ) -> Labels:  # fmt: skip
     """The classes of a case, of boxes of it where there are some."""
     back, pairs = cases[0].back, list(zip(chosen, cases, strict=True))
@@ -158,7 +175,7 @@ def _done(
     while waiting:
         part = waiting.pop()
         with work.cost.of("export"):
-            _decide(work, pairs, part, found, _shared(share, done, n, len(pairs)))
+            _decide(work, pairs, part, found, shared(share, done, n, len(pairs)))
         if part and (larger := grown(inside, part, _steps(work, chosen[0], back))) != part:
             waiting.append(larger)
             continue
@@ -170,7 +187,7 @@ def _done(
 
 
 def _decide(
-    work: _Work, pairs: Sequence[tuple[str, Prepared]], part: Box, found: Labels, tell: Callable[[int, int, int], None]
+    work: Work, pairs: Sequence[tuple[str, Prepared]], part: Box, found: Labels, tell: Callable[[int, int, int], None]
 ) -> None:  # fmt: skip
     """Write the classes of a part of a case, () is all of it."""
     several = len(pairs) > 1
@@ -179,24 +196,23 @@ def _decide(
     if not several:
         decided(streams[0], back, found)
         return
-    ready = probable(work.method, work.plan)
-    decided((_mean(scores, ready) for scores in zip(*streams, strict=True)), back, found)
+    decided((mean_of(scores, work.probable) for scores in zip(*streams, strict=True)), back, found)
 
 
-def _mean(scores: Sequence[Tensor], ready: bool) -> Tensor:
+def mean_of(scores: Sequence[Tensor], ready: bool) -> Tensor:
     """Mean probabilities of a slice by several configurations; `ready`: probabilities are what they have."""
     each = [one if ready else one.softmax(0) for one in scores]
     return torch.stack(each).mean(0)
 
 
-def _steps(work: _Work, name: str, back: Back) -> Size:
+def _steps(work: Work, name: str, back: Back) -> Size:
     """By how many voxels of the case a box grows: half a patch."""
     patch = work.plan.configuration(name).patch
     sides = (1,) * (len(back.size) - len(patch)) + patch
     return tuple(max(1, round(p * n / old / 2)) for p, n, old in zip(sides, back.size, back.read, strict=True))
 
 
-def _shared(share: Share | None, before: int, of: int, streams: int) -> Callable[[int, int, int], None]:
+def shared(share: Share | None, before: int, of: int, streams: int) -> Callable[[int, int, int], None]:
     """What a stream calls with its number, the windows that are done, and how many there are."""
     parts = [0.0] * streams
 
