@@ -35,7 +35,7 @@ from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, rea
 from hyperseg.recipes.segment.predicting import predict_images
 from hyperseg.recipes.segment.reporting.run_page import write_run_page
 from hyperseg.recipes.segment.scoring import Scored, score_cases
-from hyperseg.recipes.segment.starting import begun_method, begun_spacing, budget_of, plan_of, refuse_existing
+from hyperseg.recipes.segment.starting import begun, begun_method, budget_of, plan_of, refuse_existing
 from hyperseg.recipes.segment.training import Order, train_cases
 
 Folder = str | Path | CaseFolder
@@ -49,18 +49,20 @@ __all__ = [
 ]  # fmt: skip
 
 
-def check(folder: str | Path) -> Survey:
+def check(folder: str | Path, *, target: str | Sequence[str] = ()) -> Survey:
     """Look at every file of a folder: `faults` are what is wrong, `errors` those of them that stop training.
 
     Raises:
         DataFileError: no folder, or one that is not laid out in any known way.
+        SettingError: a target that is no class.
     """
-    return survey(list_cases(folder))
+    return survey(list_cases(folder, target=target))
 
 
 def plan(
     folder: Folder, *, minutes: float | None = None, pace: float | None = None, device: str = "auto",
     preset: Preset = "v2", gigabytes: float | None = None, patience: float | None = None,
+    target: str | Sequence[str] = (),
 ) -> Plan:  # fmt: skip
     """Look at every labelled case of a folder once and plan networks for it; `explain` and `table` put it into words.
 
@@ -71,12 +73,13 @@ def plan(
         pace: feature values a second that a CPU gets through; with `minutes`. Measured in some seconds if left out.
         device: see `choose_device`; with `minutes`.
         preset, gigabytes, patience: see `make_plan`; the pace that patience needs is measured.
+        target: what to learn, see `train`.
 
     Raises:
         SettingError: minutes and another limit, a pace without them, or a limit that the preset does not know.
         SceneError, LabelError, DataFileError: a case that cannot be used, by name.
     """
-    cases = _opened(folder)
+    cases = _opened(folder, target=target)
     if minutes is None:
         if pace is not None:
             raise SettingError("pace goes with minutes: give both, or make_plan both pace and patience.")
@@ -100,8 +103,9 @@ def train(
     folder: Folder, out: str | Path, *, minutes: float | None = None, steps: int | None = None,
     plan: Plan | str | Path | None = None, networks: Sequence[str] = (), fold: int | None = None,
     mirror: bool | None = None, spacing: tuple[float, ...] = (), watts: float | None = None, seed: int = 0,
-    device: str = "auto", method: str | None = None, settings: Mapping[str, Any] | None = None, alone: bool = False,
-    resume: bool = False, overwrite: bool = False, quiet: bool = False,
+    device: str = "auto", target: str | Sequence[str] = (), method: str | None = None,
+    settings: Mapping[str, Any] | None = None, alone: bool = False, resume: bool = False, overwrite: bool = False,
+    quiet: bool = False,
 ) -> SegmentRun:  # fmt: skip
     """Train the planned networks by cross-validation into the folder `out`, and write its page, report.html.
 
@@ -118,6 +122,8 @@ def train(
         watts: of the machine at work, for the estimate of energy; left out, counted or assumed.
         seed: of folds, weights and batches.
         device: see `choose_device`.
+        target: what to learn: "cup" (a class by name or code), "rim+cup" (as one), "all" but the background as one,
+            or a list of them; all else is background. Left out, every class, or as the run was begun.
         method: what is trained, a name of `recipes.methods.METHODS` that takes folders; left out, the planned U-Net, or
             what the run was begun with.
         settings: of the method, by name: {"draw.samples": 25}; the end of a name is enough.
@@ -140,7 +146,7 @@ def train(
     chosen = begun_method(root, method, settings or {}, resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
-    cases = _opened(folder, spacing or begun_spacing(root, resume=resume), quiet=quiet)
+    cases = _opened(folder, spacing, target, begun(root, resume=resume), quiet=quiet)
     say(f"{cases.root}: {cases.layout}; {cases.rule}", quiet=quiet)
     if made is None:
         bar = counted_progress(f"Looking at {cases.root}", unit="cases", quiet=quiet)
@@ -193,10 +199,20 @@ def evaluate(
     )  # fmt: skip
 
 
-def score(predictions: str | Path, labels: str | Path) -> Scored:
+def score(predictions: str | Path, labels: str | Path, *, target: str | Sequence[str] = ()) -> Scored:
     """Dice, IoU, HD95 and ASSD of every class and case; see `score_cases`."""
-    return score_cases(Path(predictions), Path(labels))
+    return score_cases(Path(predictions), Path(labels), target=target)
 
 
-def _opened(folder: Folder, spacing: tuple[float, ...] = (), *, quiet: bool = True) -> CaseFolder:
-    return folder if isinstance(folder, CaseFolder) else read_folder(Path(folder), spacing, quiet=quiet)
+def _opened(
+    folder: Folder, spacing: tuple[float, ...] = (), target: str | Sequence[str] = (), run: SegmentRun | None = None,
+    *, quiet: bool = True,
+) -> CaseFolder:  # fmt: skip
+    """The cases of a folder; a run that goes on has the spacing and the targets that it was begun with."""
+    if isinstance(folder, CaseFolder):
+        if spacing or target:
+            raise SettingError(f"{folder.root}: is open already; give spacing and target to open_cases.")
+        return folder
+    if run is not None:
+        spacing, target = spacing or run.record.spacing, target or run.record.targets
+    return read_folder(Path(folder), spacing, target, quiet=quiet)

@@ -49,6 +49,7 @@ def segment() -> None:
 
     Labels are whole numbers: 0 for background, 1, 2... for classes. Masks of 0 and 255 are two classes. Where labels
     number objects (nuclei), call the folder instances/ or the files a_inst.png: all objects are one class.
+    --target learns some classes alone or as one (cup, rim+cup, all, disc=1+2), all else as background.
     Cases of one patient stay together: DIR/groups.csv with lines name,group, or names that begin with the patient
     (patient001_frame01). NIfTI files say how large their voxels are. Of others an .h5 or .npz may, as "spacing"; else
     DIR/spacing.csv (lines name,Z,Y,X or *,Z,Y,X in mm), "spacing" in dataset.json, or --spacing, which a run remembers.

@@ -11,7 +11,7 @@ from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
 from hyperseg.cli.segment.costs import show_costs, watts_option
 from hyperseg.cli.segment.methods import MethodsCommand, changes_of
-from hyperseg.cli.segment.reading import spacing_option
+from hyperseg.cli.segment.reading import spacing_option, target_option
 from hyperseg.core import SettingError
 from hyperseg.recipes.methods import ON_FOLDERS
 
@@ -79,14 +79,15 @@ class Fold(click.ParamType):
 @click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
 @watts_option
 @spacing_option
+@target_option
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: what is trained already stays.")
 @click.option("--overwrite", is_flag=True, help="Remove the run that is there; never anything else.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], method: str | None,
     sets: tuple[str, ...], alone: bool, fold: int | None, minutes: float | None, steps: int | None,
-    mirror: bool | None, seed: int, device: str, watts: float | None, spacing: tuple[float, ...], resume: bool,
-    overwrite: bool, quiet: bool, **given: Any,
+    mirror: bool | None, seed: int, device: str, watts: float | None, spacing: tuple[float, ...],
+    target: tuple[str, ...], resume: bool, overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
 
@@ -107,6 +108,7 @@ def train(
       hyperseg segment train Task04_Hippocampus --minutes 20
       hyperseg segment train photos --fold 0 --steps 500 --out photos-run
       hyperseg segment train Task04_Hippocampus --config 2d --config 3d --resume
+      hyperseg segment train fundus --target cup
       hyperseg segment train photos --method medsegdiff --samples 25 --set draw.calls=10
     """
     from rich.console import Console
@@ -121,7 +123,7 @@ def train(
     run = segment.train(
         folder, root, minutes=minutes, steps=steps,
         plan=plan_file, networks=tuple(name for name in configurations if name != AUTO), fold=fold, mirror=mirror,
-        spacing=spacing, watts=watts, seed=seed, device=device, method=method,
+        spacing=spacing, target=target, watts=watts, seed=seed, device=device, method=method,
         settings=changes_of(chosen, given, sets), alone=alone, resume=resume, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     show(run, Console(highlight=False))

@@ -51,6 +51,7 @@ class Record:
         mirrored: whole cases were predicted with their mirror images in cross-validation, and so new ones are too.
         versions: of Python and libraries.
         spacing: millimetres per axis of all files that say none, as they were stated; none where nothing was.
+        targets: what is learnt, as it was asked for, where that is not every class.
         prints: a checksum of each case, see `resuming.files`; none in runs of earlier versions.
         method, settings: what was trained, and its settings as JSON.
         found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
@@ -68,6 +69,7 @@ class Record:
     mirrored: bool = True
     versions: dict[str, str] = field(default_factory=dict)
     spacing: tuple[float, ...] = ()
+    targets: tuple[str, ...] = ()
     prints: dict[str, str] = field(default_factory=dict)
     method: str = ON_FOLDERS
     settings: dict[str, Any] = field(default_factory=dict)

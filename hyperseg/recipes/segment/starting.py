@@ -101,12 +101,6 @@ def begun_method(
     return run.method.with_(changes)
 
 
-def begun_spacing(root: Path, *, resume: bool) -> tuple[float, ...]:
-    """The spacing of files that say none, which a run was begun with, where it goes on."""
-    run = begun(root, resume=resume)
-    return () if run is None else run.record.spacing
-
-
 def plan_of(
     folder: CaseFolder, root: Path, budget: Budget, *, device: str, resume: bool = False, pace: float | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -210,6 +204,6 @@ def _check_same(root: Path, begun: Record, now: Record, names: Sequence[str]) ->
     for what in names:
         if getattr(begun, what) != getattr(now, what):
             raise RunError(
-                f"{root}: was begun with other {what} than {now.folder} has now. Resume with the same data and seed, "
-                "or train into another folder."
+                f"{root}: was begun with other {what} than {now.folder} has now. Resume with the same data, "
+                "targets and seed, or train into another folder."
             )

@@ -100,8 +100,8 @@ def train_cases(
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
         mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), spacing=folder.spacing,
-        prints=prints_of(folder, quiet=runtime.quiet), method=order.method.name, settings=order.method.record,
-        found={BUDGET: asdict(order.budget)},
+        targets=folder.targets, prints=prints_of(folder, quiet=runtime.quiet), method=order.method.name,
+        settings=order.method.record, found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     if order.mirror not in (None, run.record.mirrored):
