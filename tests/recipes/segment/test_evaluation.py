@@ -135,3 +135,11 @@ def test_a_run_whose_images_have_gone_is_told(hyperseg: Hyperseg, run: segment.S
     words = ("segment", "evaluate", "run", "--out", "out", "--quiet", "--device", "cpu")
     assert "is not there" in hyperseg(*words).error
     assert hyperseg(*words[:3], "moved", *words[3:]).code == 0
+
+
+def test_masks_of_255_are_those_of_1(run: segment.SegmentRun, tmp_path: Path) -> None:
+    data = pictures(tmp_path / "bytes")
+    for file in (data / "labels").iterdir():
+        np.save(file, 255 * np.load(file))
+    found = segment.evaluate(run, data, out=tmp_path / "out", curve=(), device="cpu", quiet=True)
+    assert found.networks[0].mean("dice") == 1
