@@ -56,7 +56,7 @@ def of_run(run: SegmentRun, folds: Sequence[int], *, quiet: bool) -> Images:
         raise RunError(f"{run.root}: {place} does not hold the case {some(gone, 3)} any more. Put it back.")
     parts = tuple(((fold,), tuple(there[name] for name in record.folds[fold])) for fold in folds)
     left = sorted(set(range(len(record.folds))) - set(folds))
-    notes = (f"Images of fold {runs(left)} are left out: no network that never saw them was asked.",) if left else ()
+    notes = (f"Images of {_named(left)} are left out: no network that never saw them was asked.",) if left else ()
     return Images(folder, parts, "each image by the networks of the fold that never saw it", notes)
 
 
@@ -78,8 +78,7 @@ def of_folder(run: SegmentRun, data: Path, folds: Sequence[int], *, quiet: bool)
     for case in cases:
         planned_image(run, case, Path())
     warn_of_learnt(run, cases)
-    which = f"fold{'' if len(folds) == 1 else 's'} {runs(folds)}"
-    return Images(folder, ((tuple(folds), cases),), f"every image by the networks of {which} together")
+    return Images(folder, ((tuple(folds), cases),), f"every image by the networks of {_named(folds)} together")
 
 
 def _fitted(run: SegmentRun, folder: CaseFolder) -> CaseFolder:
@@ -102,3 +101,7 @@ def _fitted(run: SegmentRun, folder: CaseFolder) -> CaseFolder:
         )
         raise LabelError(f"{folder.root}: has the classes {here}; the run was trained on {there}. Name such a folder.")
     return replace(folder, classes=record.classes, codes=folder.codes if masks else record.codes)
+
+
+def _named(folds: Sequence[int]) -> str:
+    return f"fold{'' if len(folds) == 1 else 's'} {runs(folds)}"

@@ -65,7 +65,7 @@ def entropy(probs: Floats) -> Floats:
     from scipy.special import entr
 
     found: Floats = entr(probs).sum(0) / np.float32(math.log(len(probs)))
-    return found
+    return found.clip(0, 1)
 
 
 def answer_case(scene: Scene, work: Work, chosen: Sequence[str], *, share: Share | None = None) -> Answer:
