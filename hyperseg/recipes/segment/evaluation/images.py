@@ -9,12 +9,11 @@ from pathlib import Path
 from hyperseg.core import DataFileError, LabelError, RunError
 from hyperseg.core.words import listed, runs, some
 from hyperseg.io.cases import Case, CaseFolder
+from hyperseg.io.cases.classes.codes import MASKS
 from hyperseg.io.cases.images import in_order
 from hyperseg.recipes.segment.folder import SegmentRun
 from hyperseg.recipes.segment.planning import read_folder, refuse_faults
 from hyperseg.recipes.segment.prediction.fitting import planned_image, warn_of_learnt
-
-MASKS = ((0, 1), (0, 255))  # codes of two classes that say the same
 
 
 @dataclass(frozen=True)
