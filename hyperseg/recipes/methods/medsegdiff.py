@@ -66,5 +66,5 @@ def beside(chosen: SceneSettings) -> tuple[tuple[Method, Any], ...]:
 
 MEDSEGDIFF = Method(
     "medsegdiff", SceneSettings, fit, load, check, takes=frozenset({"scene", "images", "volumes"}), beside=beside,
-    has_features=False, on_cases=ON_CASES,
+    has_features=False, disagrees=True, on_cases=ON_CASES,
 )  # fmt: skip
