@@ -32,7 +32,11 @@ class SceneSettings:
 
 
 def check(task: Task, chosen: SceneSettings) -> None:
+    from hyperseg.dpm.masks.sampling import check_draw
+    from hyperseg.dpm.schedules import SCHEDULES
+
     check_memory(task)
+    check_draw(chosen.masks.draw, SCHEDULES[chosen.masks.schedule])
     build(design(task, chosen.windows, chosen.masks.network).spec, 0)
 
 
