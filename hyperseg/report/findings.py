@@ -179,6 +179,12 @@ def leak_cell(row: Row) -> str:
     return window if math.isnan(by_region) else f"{window} + {number(by_region)}"
 
 
+def errors_cell(row: Row, repeats: int) -> str:
+    """How well a step's doubt finds its errors: AUROC in percent, by confidence / by disagreement, if any."""
+    found = row.scores.get("error_auroc") or {}
+    return " / ".join(spread(value, repeats, 1) for value in found.values()) or UNKNOWN
+
+
 def left_alone(row: Row, metrics: Metrics) -> str:
     """That a refiner left the map alone, and why; "" where it did not."""
     found = row.scores.get("left_alone") or []

@@ -18,7 +18,7 @@ class MaskNetworkSettings:
 
     dynamic: bool = option(
         True, "Dynamic conditional encoding: image features are weighted anew at every step.", shown="dynamic",
-        off="no-dynamic",
+        off="no-dynamic", also=lambda on: {} if on else {"ff_parser": False},
     )  # fmt: skip
     ff_parser: bool = option(
         True, "FF-Parser: a learnt filter of frequencies on features of the noisy mask.", shown="ff-parser",

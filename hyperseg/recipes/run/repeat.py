@@ -22,6 +22,7 @@ from hyperseg.data.leak import leak
 from hyperseg.io.write import as_json, replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, scores
 from hyperseg.metrics.calibration import reliability
+from hyperseg.metrics.ensembles import error_auroc
 from hyperseg.recipes.mapping.applicability import APPLICABILITY, judge_applicability
 from hyperseg.recipes.run.folder import RunFolder
 from hyperseg.recipes.run.steps import Outcome
@@ -94,6 +95,7 @@ def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
     given = leak(split, window=step.window_px)
     by_region = None if step.joined is None else 100 * float(step.joined[split.test].mean())
     sure = reliability(step.map.probs[split.test], truth[split.test])
+    doubts = {"confidence": -step.map.confidence(), "disagreement": step.map.disagreement}
     return {
         "OA": found.oa,
         "AA": found.aa,
@@ -102,6 +104,7 @@ def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
         "boundary_OA": boundary_accuracy(truth, predicted),
         "ece": 100 * sure.ece,
         "reliability": sure.rows(),
+        "error_auroc": {of: 100 * error_auroc(d, predicted, truth) for of, d in doubts.items() if d is not None},
         "leak": {"window": step.window_px, "a": 100 * given.a, "b": 100 * given.b, "region": by_region},
         "confusion": table.tolist(),
     } | ({} if scene.groups is None else {"groups": group_scores(table, scene.groups)})
