@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hyperseg.core import Scene, SegmentationMap, Split
 from hyperseg.core.sections import Figure, Section
 from hyperseg.core.words import percent
-from hyperseg.metrics.detection import auroc
+from hyperseg.metrics.ensembles import error_auroc
 
 KEPT = 0.9  # of the right validation pixels: "I do not know" is said of the others
 
@@ -23,9 +23,9 @@ def doubt_section(map: SegmentationMap, scene: Scene, split: Split) -> Section:
     assert disagreement is not None
     assert scene.labels is not None
     right = labels == scene.labels
-    wrong, tested = ~right[split.test], disagreement[split.test]
-    found = auroc(tested, wrong)
-    numbers: dict[str, Any] = {"auroc": None if np.isnan(found) else found}
+    wrong = ~right[split.test]
+    found = error_auroc(disagreement[split.test], labels[split.test], scene.labels[split.test])
+    numbers: dict[str, Any] = {}
     said = ["Disagreement is the mutual information of class and answer over its largest: 0 where all answers agree."]
     if not np.isnan(found):
         said.append(
