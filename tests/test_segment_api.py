@@ -81,6 +81,13 @@ def test_from_a_folder_to_scores(
     assert list(found.classes.values()) == ["large organ", "small organ"]
     assert 0 <= found.mean("dice") <= 1
     assert found.unit == "mm"
+    told = segment.evaluate(trained, toys, out="evaluated", mirror=False, device="cpu", quiet=True)
+    assert told.unit == "mm"
+    (one,) = told.networks
+    assert all(one.mean(figure) == pytest.approx(found.mean(figure), nan_ok=True) for figure in ("dice", "iou", "hd95"))
+    assert all(0 <= value <= 1 for value in (one.reliability.ece, one.brier / 2))
+    (own,) = segment.evaluate(trained, out="held-out", device="cpu", quiet=True).networks
+    assert sorted(own.worths) == sorted(trained.record.folds[0])
 
 
 def test_what_contradicts_itself_is_refused_before_any_work(trained: segment.SegmentRun, toys: Path) -> None:

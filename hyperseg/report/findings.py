@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, get_args
 
-from hyperseg.core.parts import Role
+from hyperseg.core.maps import Role
 from hyperseg.core.sections import Section
 from hyperseg.core.words import UNKNOWN, counted, listed, number, percent
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hyperseg.core.errors import SettingError
-from hyperseg.core.parts import Fused
+from hyperseg.core.maps import Fused
 from hyperseg.dpm.masks.settings import Rule
 from hyperseg.dpm.masks.staple import staple
 

@@ -46,4 +46,5 @@ METHODS = Parts(
         "lda": Entry("hyperseg.recipes.methods.lda:LDA", "linear discriminant analysis on 3x3 means"),
     },
 )
+ON_FOLDERS = "unet"  # of folders of images and volumes, unless another is asked for
 BASELINE = "svm"  # measured beside every method unless others are asked for

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, RunError, Scene, Split
-from hyperseg.core.parts import Arrays, Step, prefixed
+from hyperseg.core.maps import Step
+from hyperseg.core.parts import Arrays, prefixed
 from hyperseg.core.sections import Figure, Section
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.data.leak import leak

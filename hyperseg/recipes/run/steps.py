@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperseg.core import SegmentationMap, Split
-from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner, Role, Step
+from hyperseg.core.maps import Role, Step
+from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
 from hyperseg.core.task import Task

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hyperseg.core import Scene, SegmentationMap, Split
-from hyperseg.core.parts import Step
+from hyperseg.core.maps import Step
 from hyperseg.core.words import UNKNOWN
 from hyperseg.recipes.run.outputs import merge
 from hyperseg.recipes.run.repeat import score_step
