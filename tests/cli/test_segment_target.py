@@ -39,6 +39,12 @@ def test_a_run_remembers_its_target(hyperseg: Hyperseg, fundus: str, tmp_path: P
     done = hyperseg("segment", "predict", "fundus-run", fundus, "--out", "found", "--device", "cpu", "--quiet")
     assert done.code == 0, done.err
     assert set(np.unique(np.asarray(Image.open(tmp_path / "found" / "c6.png")))) <= {0, 2}
+    done = hyperseg("segment", "evaluate", "fundus-run", fundus, "--out", "honest", "--device", "cpu", "--quiet")
+    assert done.code == 0, done.err
+    words = ("segment", "score", "found", fundus, "--target", "cup=2", "--out", "scores.json", "--quiet")
+    assert hyperseg(*words).code == 0
+    dice = json.loads((tmp_path / "scores.json").read_text())["mean"]["dice"]
+    assert f"{100 * dice:.2f}" in done.out
 
 
 def test_scores_of_a_target_are_those_of_its_mask(hyperseg: Hyperseg, fundus: str, tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ class SceneSettings:
 
     windows: WindowSettings = option(WindowSettings(), "What is learnt of a scene.")
     hide: float = option(
-        0.9, "Share of a window's pixels, in a region, whose labels the network is asked for without seeing anything of "
-        "them: when a scene is mapped no label is known.", low=0, below=1,
+        0.9, "Share of a window's pixels, in a region, whose labels the network is asked for and sees nothing of: when "
+        "a scene is mapped no label is known.", low=0, below=1,
     )  # fmt: skip
     masks: MedSegDiffSettings = option(MedSegDiffSettings(draw=DRAWN), "The model.")
 

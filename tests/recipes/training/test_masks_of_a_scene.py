@@ -22,7 +22,7 @@ from hyperseg.recipes.training.masks.scene import FeedForward
 from hyperseg.simulated.scenes import toy_scene
 
 DIFFUSION, TWIN = METHODS["medsegdiff"], METHODS["feed-forward"]
-TINY = {"width": 8, "window": 9, "batch": 16}
+TINY = {"width": 8, "window": 9, "batch": 16, "ema": 0.9}
 QUIET = Runtime(seed=3, quiet=True)
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from hyperseg.core import DataFileError, LabelError, RunError
 from hyperseg.core.words import listed, runs, some
 from hyperseg.io.cases import Case, CaseFolder
+from hyperseg.io.cases.classes.codes import MASKS
 from hyperseg.io.cases.images import in_order
 from hyperseg.recipes.segment.folder import SegmentRun
 from hyperseg.recipes.segment.planning import read_folder, refuse_faults
 from hyperseg.recipes.segment.prediction.fitting import planned_image, warn_of_learnt
-
-MASKS = ((0, 1), (0, 255))  # codes of two classes that say the same
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def of_run(run: SegmentRun, folds: Sequence[int], *, quiet: bool) -> Images:
         raise RunError(
             f"{run.root}: was trained on {place}, which is not there. Put it back, or name a labelled folder."
         )
-    folder = _fitted(run, read_folder(place, record.spacing, quiet=quiet))
+    folder = _fitted(run, read_folder(place, record.spacing, record.targets, quiet=quiet))
     there = {case.name: case for case in folder.cases}
     if gone := [name for fold in folds for name in record.folds[fold] if name not in there]:
         raise RunError(f"{run.root}: {place} does not hold the case {some(gone, 3)} any more. Put it back.")
@@ -67,7 +66,7 @@ def of_folder(run: SegmentRun, data: Path, folds: Sequence[int], *, quiet: bool)
         DataFileError: no image has a label.
         LabelError, SceneError: labels or images that do not fit the run.
     """
-    found = read_folder(data, run.record.spacing, quiet=quiet)
+    found = read_folder(data, run.record.spacing, run.record.targets, quiet=quiet)
     folder = _fitted(run, found)
     cases = tuple(case for case in folder.unlabelled if case.label is not None) or folder.cases
     if not cases:
@@ -101,4 +100,5 @@ def _fitted(run: SegmentRun, folder: CaseFolder) -> CaseFolder:
             f"{folder.root}: has the classes {here}; the run was trained on {there}. Name a folder of these."
         )
     codes = folder.codes if folder.codes in MASKS and record.codes in MASKS else record.codes
-    return replace(folder, channels=record.channels, classes=record.classes, codes=codes)
+    merged = folder.merged if codes == folder.codes else ()
+    return replace(folder, channels=record.channels, classes=record.classes, codes=codes, merged=merged)
