@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from hyperseg.core.settings import option, settings
+from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.dpm.schedules import OF_MASKS
 
 Says = Literal["x0", "eps", "v"]
 Coded = Literal["onehot", "bits"]
@@ -52,7 +54,7 @@ class DrawSettings:
 
     samples: int = option(10, "Masks drawn of an image.", low=1, high=10_000, shown="samples")
     calls: int = option(5, "Network calls of a mask.", low=1, high=10_000, shown="calls")
-    sampler: str = option("ddim", "How, see `hyperseg bench samplers --list`.", shown="sampler")
+    sampler: str = option(SAMPLERS.default, "How, see `hyperseg bench samplers --list`.", shown="sampler")
     fusion: Rule = option(
         "majority",
         "What the masks come to: majority vote, mean, STAPLE on disputed pixels (staple) or on all of them, or the "
@@ -71,7 +73,7 @@ class MedSegDiffSettings:
         "velocity.",
         shown="says",
     )
-    schedule: str = option("cosine", "Noise schedule.", shown="schedule")
+    schedule: str = option(OF_MASKS, "Noise schedule.", shown="schedule")
     network: MaskNetworkSettings = option(MaskNetworkSettings(), "The network.")
     train: MaskTrainSettings = option(MaskTrainSettings(), "The training.")
     draw: DrawSettings = option(DrawSettings(), "How masks are drawn.")

@@ -22,7 +22,7 @@ from hyperseg.recipes.training.masks.scene import FeedForward
 from hyperseg.simulated.scenes import toy_scene
 
 DIFFUSION, TWIN = METHODS["medsegdiff"], METHODS["feed-forward"]
-TINY = {"width": 8, "window": 9, "batch": 16, "ema": 0.9}
+TINY = {"width": 8, "window": 9, "batch": 16}
 QUIET = Runtime(seed=3, quiet=True)
 
 
@@ -47,7 +47,7 @@ def task() -> Task:
 
 @pytest.fixture(scope="module")
 def learnt(task: Task) -> Model:
-    return DIFFUSION.fit(task, settings(DIFFUSION, steps=50), QUIET)
+    return DIFFUSION.fit(task, settings(DIFFUSION, steps=80, lr=1e-2), QUIET)
 
 
 def test_it_learns_from_pixels_that_lie_alone(task: Task, learnt: Model) -> None:
