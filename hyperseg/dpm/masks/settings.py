@@ -6,7 +6,7 @@ from typing import Literal
 
 from hyperseg.core.settings import option, settings
 from hyperseg.dpm.samplers import SAMPLERS
-from hyperseg.dpm.schedules import OF_MASKS
+from hyperseg.dpm.schedules import OF_MASKS, SCHEDULES
 
 Says = Literal["x0", "eps", "v"]
 Coded = Literal["onehot", "bits"]
@@ -73,7 +73,7 @@ class MedSegDiffSettings:
         "velocity.",
         shown="says",
     )
-    schedule: str = option(OF_MASKS, "Noise schedule.", shown="schedule")
+    schedule: str = option(OF_MASKS, f"Noise schedule: {', '.join(SCHEDULES)}.", shown="schedule")
     network: MaskNetworkSettings = option(MaskNetworkSettings(), "The network.")
     train: MaskTrainSettings = option(MaskTrainSettings(), "The training.")
     draw: DrawSettings = option(DrawSettings(), "How masks are drawn.")

@@ -14,4 +14,4 @@ SCHEDULES = Parts(
         "vdm": Entry("hyperseg.dpm.schedules.vdm:VDM", "VDM: log ratios even in time, until it is learnt"),
     },
 )
-OF_MASKS = "cosine"  # what masks are noised by unless another is chosen
+OF_MASKS = "cosine"  # unless another is asked for
