@@ -94,7 +94,9 @@ class MapWriter:
             stack.enter_context(_described(sidecar, self.classes, self.colours, counts, self.codes))
             style = stack.enter_context(replacing(self.path.with_suffix(".qml")))
             style.write_text(raster_qml(self.classes, self.colours, self.codes), encoding="utf-8")
-            self._values = {measure: self._opened(stack, file, measure) for measure, file in self.beside.items()}
+            self._values: dict[str, Any] = {
+                measure: self._opened(stack, file, measure) for measure, file in self.beside.items()
+            }
             stack.enter_context(_checked(map_file, self.path, counts))
             self._map = stack.enter_context(
                 create_raster(map_file, self.path, (*self.shape, 1), self._dtype, self.grid, nodata=self._empty)

@@ -135,7 +135,7 @@ def apply_run(
     made_by = loaded.chain if mapper.refine else loaded.chain[:1]
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
-        beside={name: targets[name] for name in layers if name in MEANINGS}, made_by=made_by, codes=loaded.codes,
+        beside={name: targets[name] for name in MEANINGS if name in layers}, made_by=made_by, codes=loaded.codes,
         calibrated=mapper.refine and loaded.calibrated,
         tags=groups_tag(None if fallback is None else fallback.groups, loaded.classes),
     )  # fmt: skip

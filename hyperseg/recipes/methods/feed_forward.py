@@ -35,7 +35,7 @@ class WindowSettings:
     groups: int = option(
         0, "Neighbouring bands of a scene that are averaged first; 0 is planned, 1 leaves them.", low=0, high=10_000
     )
-    width: int = option(0, "Feature maps of every stage; 0 is planned.", low=0, high=8_192)
+    width: int = option(32, "Feature maps of every stage; 0 is planned.", low=0, high=8_192)
     stages: int = option(0, "Stages of the network; 0 is planned.", low=0, high=9)
     batch: int = option(0, "Windows per step; 0 is planned.", low=0, high=65_536)
     steps: int = option(0, "Steps of the training; 0 is planned.", low=0, high=10_000_000, shown="steps")

@@ -25,14 +25,18 @@ class SceneSettings:
 
     windows: WindowSettings = option(WindowSettings(), "What is learnt of a scene.")
     hide: float = option(
-        0.5, "Share of the labelled pixels that the network is shown as unlabelled, in regions: when a scene is mapped "
-        "no pixel has a label.", low=0, below=1,
+        0.9, "Share of a window's pixels, in a region, whose labels the network is asked for and sees nothing of: when "
+        "a scene is mapped no label is known.", low=0, below=1,
     )  # fmt: skip
     masks: MedSegDiffSettings = option(MedSegDiffSettings(draw=DRAWN), "The model.")
 
 
 def check(task: Task, chosen: SceneSettings) -> None:
+    from hyperseg.dpm.masks.sampling import check_draw
+    from hyperseg.dpm.schedules import SCHEDULES
+
     check_memory(task)
+    check_draw(chosen.masks.draw, SCHEDULES[chosen.masks.schedule])
     build(design(task, chosen.windows, chosen.masks.network).spec, 0)
 
 
@@ -66,5 +70,5 @@ def beside(chosen: SceneSettings) -> tuple[tuple[Method, Any], ...]:
 
 MEDSEGDIFF = Method(
     "medsegdiff", SceneSettings, fit, load, check, takes=frozenset({"scene", "images", "volumes"}), beside=beside,
-    has_features=False, on_cases=ON_CASES,
+    has_features=False, disagrees=True, on_cases=ON_CASES,
 )  # fmt: skip

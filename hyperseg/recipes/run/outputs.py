@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import reduce
 from importlib.metadata import PackageNotFoundError, version
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -151,7 +153,7 @@ def summarise(
         "steps": steps,
         "confusion": np.sum([s["steps"][first["final"]]["confusion"] for s in summaries], axis=0).tolist(),
         "refiners": [section.numbers for section in sections[len(sections) - kept :]],
-        "model": sections[0].numbers if len(sections) > kept else None,
+        "model": reduce(or_, [section.numbers for section in sections[: len(sections) - kept]], {}) or None,
         "cautions": [caution for section in sections for caution in section.cautions],
         "training": first["training"],
         APPLICABILITY: merge([told for told in areas if told.keys() == areas[0].keys()]),
