@@ -42,7 +42,7 @@ class MaskNetworkSettings:
 class MaskTrainSettings:
     """How it is trained; steps and batches are not among them."""
 
-    lr: float = option(2e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
+    lr: float = option(5e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     rise: float = option(0.15, "Share of the steps in which the learning rate rises.", above=0, below=1)
     ema: float = option(0.998, "Decay of the moving average of the weights, which is what draws.", low=0, below=1)
@@ -56,9 +56,9 @@ class DrawSettings:
     calls: int = option(5, "Network calls of a mask.", low=1, high=10_000, shown="calls")
     sampler: str = option(SAMPLERS.default, "How, see `hyperseg bench samplers --list`.", shown="sampler")
     fusion: Rule = option(
-        "majority",
-        "What the masks come to: majority vote, mean, STAPLE on disputed pixels (staple) or on all of them, or the "
-        "mean over steps weighted by their certainty.",
+        "steps",
+        "What the masks come to: the mean over all calls of each, weighted by their certainty (steps), majority vote, "
+        "mean, or STAPLE on disputed pixels (staple) or on all of them (staple-all).",
         shown="fusion",
     )
 
