@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from hyperseg.core import SettingError
@@ -81,11 +82,13 @@ def design(task: Task, chosen: WindowSettings, network: MaskNetworkSettings) -> 
     """Plan the windows, the preprocessing and the network, as those of the planned U-Net."""
     from hyperseg.dpm.masks.codes import MaskCode
     from hyperseg.dpm.masks.network import mask_denoiser_spec
-    from hyperseg.hsi.plan import Given
+    from hyperseg.hsi.plan import SMALLEST, Given
     from hyperseg.recipes.training.planned import planned
 
     given = Given(chosen.window, chosen.groups, chosen.width, chosen.stages, chosen.batch, chosen.steps)
     made = planned(task, given)
+    if not chosen.window and max(made.tile) < SMALLEST:  # of a scene of a few rows, beyond which windows are reflected
+        made = planned(task, replace(given, window=SMALLEST))
     preprocess = prepared(task, whiten=chosen.whiten, averaged=made.groups)
     code = MaskCode(task.n_classes, network.codes)
     spec = mask_denoiser_spec(

@@ -55,4 +55,4 @@ def doubt_section(map: SegmentationMap, scene: Scene, split: Split) -> Section:
 
 def kept_threshold(values: NDArray[np.float32]) -> float | None:
     """The smallest of the values that at least `KEPT` of them do not exceed; None without any."""
-    return float(np.quantile(values, KEPT, method="higher")) if values.size else None
+    return float(np.quantile(values, KEPT, method="inverted_cdf")) if values.size else None
