@@ -133,9 +133,9 @@ def train_cases(
         check_standing(run)
         budgets = budgets_of(run, work, names, order.budget, as_begun=order.as_begun)
         if beside:
-            names = listed(method.name for method in beside)
+            others = listed(method.name for method in beside)
             say(
-                f"{names} is trained beside it afterwards, for as many steps: --alone leaves that out",
+                f"{others} is trained beside it afterwards, for as many steps: --alone leaves that out",
                 quiet=runtime.quiet,
             )
         cases = Cases(folder, record.prints, root / CACHE, stay=bool(beside))
