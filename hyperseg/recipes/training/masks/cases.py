@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hyperseg.recipes.segment.sliding import Done, Score
 
 Chosen = MedSegDiffSettings | FeedForwardSettings
-GLANCE = DrawSettings(samples=1, calls=3, fusion="mean")  # what trainings are validated by, and what a first look sees
+NOISE_CALLS = 3  # of a glance by a network that says the noise: of noise alone it tells nothing at once
 
 
 def code_of(n_classes: int, network: MaskNetworkSettings) -> MaskCode:
@@ -93,17 +93,22 @@ def model_of(networks: Sequence[MaskDenoiser], n_classes: int, chosen: MedSegDif
 
 
 def score(
-    networks: Sequence[MaskDenoiser], n_classes: int, how: Inference, mirror: bool, chosen: MedSegDiffSettings
+    networks: Sequence[MaskDenoiser], n_classes: int, _: Inference, mirror: bool, chosen: MedSegDiffSettings
 ) -> Score:
-    """One mask by few calls, from the same noise each time: cheap, and enough to see whether something is learnt."""
+    """What trainings are validated by and a first look sees: a mask by one call, from the same noise each time.
+
+    Ten validations by three calls take a sixth of a training of 200 steps; what is seen of noise alone is the mean of
+    all masks, whose classes are no worse than those of one.
+    """
     from hyperseg.dpm.masks.sampling import draw_masks, normal_noise
 
     model = model_of(networks, n_classes, chosen)
+    how = DrawSettings(samples=1, calls=NOISE_CALLS if chosen.says == "eps" else 1, fusion="mean")
 
     def glance(x: Tensor) -> Tensor:
         planes = x.movedim(0, 1)  # every image of the batch is a window of its own
         noise = normal_noise(0, model.code.channels, planes.shape[1:])
-        (one,) = draw_masks(model, planes, x.shape[2:], GLANCE, noise=noise, device=x.device, mirror=mirror)
+        (one,) = draw_masks(model, planes, x.shape[2:], how, noise=noise, device=x.device, mirror=mirror)
         return one.movedim(1, 0)
 
     return glance
