@@ -74,6 +74,9 @@ class MedSegDiffSettings:
         shown="says",
     )
     schedule: str = option(OF_MASKS, f"Noise schedule: {', '.join(SCHEDULES)}.", shown="schedule")
+    pure: float = option(
+        0.0, "Share of the samples of a step that are noise alone: the image has to tell all there.", low=0, high=1
+    )
     network: MaskNetworkSettings = option(MaskNetworkSettings(), "The network.")
     train: MaskTrainSettings = option(MaskTrainSettings(), "The training.")
     draw: DrawSettings = option(DrawSettings(), "How masks are drawn.")

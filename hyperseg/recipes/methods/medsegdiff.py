@@ -8,15 +8,13 @@ from hyperseg.core.parts import Method, Saved
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
 from hyperseg.core.task import Task
-from hyperseg.dpm.masks.settings import DrawSettings, FeedForwardSettings, MedSegDiffSettings
+from hyperseg.dpm.masks.settings import FeedForwardSettings, MedSegDiffSettings
 from hyperseg.recipes.methods.feed_forward import FEED_FORWARD, TwinSettings, WindowSettings, build, design, told
 from hyperseg.recipes.methods.network import check_memory
 from hyperseg.recipes.training.masks.cases import ON_CASES
 
 if TYPE_CHECKING:
     from hyperseg.recipes.training.masks.scene import MaskSceneModel
-
-DRAWN = DrawSettings(fusion="mean")  # a map of a scene is one of probabilities
 
 
 @settings
@@ -28,7 +26,7 @@ class SceneSettings:
         0.9, "Share of a window's pixels, in a region, whose labels the network is asked for and sees nothing of: when "
         "a scene is mapped no label is known.", low=0, below=1,
     )  # fmt: skip
-    masks: MedSegDiffSettings = option(MedSegDiffSettings(draw=DRAWN), "The model.")
+    masks: MedSegDiffSettings = option(MedSegDiffSettings(), "The model.")
 
 
 def check(task: Task, chosen: SceneSettings) -> None:
@@ -49,7 +47,9 @@ def fit(task: Task, chosen: SceneSettings, runtime: Runtime) -> MaskSceneModel:
     made = design(task, chosen.windows, masks.network)
     net = build(made.spec, runtime.seed)
     schedule = SCHEDULES[masks.schedule]
-    loss = diffusion_loss(net, made.code, schedule, masks.says, batch_dice=True, first=0, hide=chosen.hide)
+    loss = diffusion_loss(
+        net, made.code, schedule, masks.says, batch_dice=True, first=0, hide=chosen.hide, pure=masks.pure
+    )
     history = fit_windows(task, net, made, loss, masks.train, runtime, name=MEDSEGDIFF.name)
     how = masks.draw
     section = told(made, net, f"{how.samples} masks are drawn with {how.calls} network calls each ({how.sampler}).")
