@@ -8,13 +8,15 @@ from hyperseg.core.parts import Method, Saved
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
 from hyperseg.core.task import Task
-from hyperseg.dpm.masks.settings import FeedForwardSettings, MedSegDiffSettings
+from hyperseg.dpm.masks.settings import DrawSettings, FeedForwardSettings, MedSegDiffSettings
 from hyperseg.recipes.methods.feed_forward import FEED_FORWARD, TwinSettings, WindowSettings, build, design, told
 from hyperseg.recipes.methods.network import check_memory
 from hyperseg.recipes.training.masks.cases import ON_CASES
 
 if TYPE_CHECKING:
     from hyperseg.recipes.training.masks.scene import MaskSceneModel
+
+DRAWN = DrawSettings(samples=4)  # more masks of a scene say the same
 
 
 @settings
@@ -26,7 +28,7 @@ class SceneSettings:
         0.9, "Share of a window's pixels, in a region, whose labels the network is asked for and sees nothing of: when "
         "a scene is mapped no label is known.", low=0, below=1,
     )  # fmt: skip
-    masks: MedSegDiffSettings = option(MedSegDiffSettings(), "The model.")
+    masks: MedSegDiffSettings = option(MedSegDiffSettings(draw=DRAWN), "The model.")
 
 
 def check(task: Task, chosen: SceneSettings) -> None:
