@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Scene
 from hyperseg.io.write import replacing
-from hyperseg.report.segment.slices import colours_of, heat
+from hyperseg.report.segment.slices import LUMA, colours_of, heat
 
 Picture = NDArray[np.uint8]
 SIDE_PX, GAP_PX = 300, 4  # longest side of a panel
@@ -31,7 +31,7 @@ def write_overlay(
 def overlay(scene: Scene, labels: NDArray[np.int16], doubt: NDArray[np.float32] | None = None) -> Picture:
     """(H, W, 3) sRGB: above the slices as they are, below them with classes; class 0 is left clear; below that doubt.
 
-    Classes are surfaces that one sees through, in full colour at their borders.
+    Classes are surfaces that one sees through, in full colour at their borders, over the picture in grey.
 
     Of a volume there is a slice across each axis, through the middle of what is foreground (of the volume where nothing
     is). Voxels are as long as they are in the body, whose head and front are up.
@@ -104,6 +104,6 @@ def _painted(
     plain = np.broadcast_to(255 * values[rows][:, columns], (*sides, 3))
     found = labels[rows][:, columns]
     part = np.where(found > 0, np.where(_border(found), 1, STRENGTH), 0)[..., None]
-    painted = (1 - part) * plain + part * colours[np.maximum(found, 0)]
+    painted = (1 - part) * np.sum(plain * LUMA, -1, keepdims=True) + part * colours[np.maximum(found, 0)]
     panels = [np.rint(panel).astype(np.uint8) for panel in (plain, painted)]
     return panels if doubt is None else [*panels, heat(np.rint(255 * doubt[rows][:, columns]).astype(np.uint8))]

@@ -46,3 +46,5 @@ def test_a_picture_keeps_its_colours_and_is_not_turned() -> None:
     assert page.shape == (SIDE_PX + GAP_PX, SIDE_PX, 3)
     assert tuple(page[3, 3]) == (255, 0, 0)
     assert tuple(page[SIDE_PX // 2 - 3, 3]) == (0, 0, 0)
+    lower = page[len(page) // 2 :]
+    assert (lower[..., :1] == lower).all(), "classes are seen over grey"

@@ -16,7 +16,7 @@ from hyperseg.recipes.training.masks.cases import ON_CASES
 if TYPE_CHECKING:
     from hyperseg.recipes.training.masks.scene import MaskSceneModel
 
-ON_SCENES = MedSegDiffSettings(pure=0.5, draw=DrawSettings(samples=4))  # more masks of a scene say the same
+DRAWN = DrawSettings(samples=4)  # more masks of a scene say the same
 
 
 @settings
@@ -28,7 +28,7 @@ class SceneSettings:
         0.9, "Share of a window's pixels, in a region, whose labels the network is asked for and sees nothing of: when "
         "a scene is mapped no label is known.", low=0, below=1,
     )  # fmt: skip
-    masks: MedSegDiffSettings = option(ON_SCENES, "The model.")
+    masks: MedSegDiffSettings = option(MedSegDiffSettings(draw=DRAWN), "The model.")
 
 
 def check(task: Task, chosen: SceneSettings) -> None:

@@ -127,14 +127,14 @@ def refuse_faults(folder: CaseFolder) -> None:
         raise DataFileError(f"{errors[0]}{more}")
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: str | Path) -> Plan:
     """The plan that `hyperseg segment plan --out` wrote, or one changed by hand.
 
     Raises:
         DataFileError: no such file, no JSON, or no plan, or values that make no sense: it says which entry is wrong.
     """
     try:
-        plan = from_json(Plan, json.loads(path.read_text(encoding="utf-8")), "the plan")
+        plan = from_json(Plan, json.loads(Path(path).read_text(encoding="utf-8")), "the plan")
         check_plan_values(plan)
         return plan
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

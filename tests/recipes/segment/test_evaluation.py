@@ -15,9 +15,10 @@ from running import Hyperseg
 from hyperseg import segment
 from hyperseg.cli.segment.evaluate import evaluate
 from hyperseg.core import SettingError
-from hyperseg.recipes.segment.evaluation.answers import answered, masks_of, sizes
+from hyperseg.recipes.segment.evaluation.answers import alike, answered, masks_of, redrawn, sizes
 from hyperseg.recipes.segment.evaluation.running import CURVE, about_pairs
 from hyperseg.recipes.segment.folder import load_networks
+from hyperseg.recipes.segment.methods.chosen import case_method
 from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.one_case import Work
 
@@ -94,6 +95,17 @@ def test_a_bar_moves_with_every_mask(run: segment.SegmentRun, curve: tuple[int, 
     folder, told = segment.open_cases(run.record.folder), []
     answered(segment.read_case(folder, folder.cases[0]), work, [name], (), curve=curve, tell=lambda: told.append(1))
     assert len(told) == masks_of(run.method, curve, drawn=True) == masks
+
+
+def test_rules_fuse_the_masks_that_they_are_for() -> None:
+    """Means over the calls of each mask are another drawing than final masks, whichever is the default."""
+    method = case_method("medsegdiff")
+    finals = ("majority", "mean", "staple", "staple-all")
+    assert alike(method, "steps") == ("steps",)
+    assert alike(method, "mean") == finals
+    assert redrawn(method, (1, 5)) == [("calls", 1), ("fusion", "majority")]
+    assert redrawn(method.drawing({"fusion": "mean"}), (1, 5)) == [("calls", 1), ("fusion", "steps")]
+    assert redrawn(method, ()) == []
 
 
 def test_of_two_configurations_it_says_that_nothing_is_told_of_samples(run: segment.SegmentRun) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -51,21 +51,28 @@ def answered(
     def classes(fused: Fused) -> Labels:
         return keep_largest(restore(fused.scores, case.back), largest)
 
-    def anew(changes: Mapping[str, Any]) -> Labels:
-        other = replace(work, method=work.method.drawing(changes))
-        return classes(other.method.fused(_told(other.samples(name, case), tell)))
+    def again(what: str, value: Any) -> list[Tensor]:
+        other = replace(work, method=work.method.drawing({what: value}))
+        return [sample.cpu() for sample in _told(other.samples(name, case), tell)]
 
-    def fused_by(rule: str) -> Labels:
-        return classes(work.method.drawing({"fusion": rule}).fused(samples))
+    def fused_by(rule: str, drawn: Sequence[Tensor]) -> Labels:
+        return classes(work.method.drawing({"fusion": rule}).fused(drawn))
 
     how = drawing_of(work.method)
-    drawn = {(what, value): anew({what: value}) for what, value in redrawn(work.method, curve)}
-    drawn |= {(what, how[what]): labels for what in ("calls", "fusion")}
-    drawn |= {("fusion", rule): fused_by(rule) for rule in rules_of(work.method) if rule not in (ANEW, how["fusion"])}
+    calls: dict[int, Labels] = {}
+    rules: dict[str, Labels] = {}
+    for what, value in redrawn(work.method, curve):
+        drawn = again(what, value)
+        if what == "calls":
+            calls[value] = classes(work.method.fused(drawn))
+        else:
+            rules |= {rule: fused_by(rule, drawn) for rule in alike(work.method, value)}
+    rules |= {rule: fused_by(rule, samples) for rule in alike(work.method, how["fusion"])}
+    calls |= {how["calls"]: labels}
     compared = {
         "samples": {str(n): classes(work.method.fused(samples[:n])) for n in sizes(len(samples))},
-        "calls": {str(n): drawn["calls", n] for n in sorted({*curve, how["calls"]})},
-        "fusion": {rule: drawn["fusion", rule] for rule in rules_of(work.method) if ("fusion", rule) in drawn},
+        "calls": {str(n): calls[n] for n in sorted(calls)},
+        "fusion": {rule: rules[rule] for rule in rules_of(work.method) if rule in rules},
     }
     each = tuple(restore(sample, case.back) for sample in samples)
     return replace(found, labels=labels, samples=each, compared=compared, seconds=seconds)
@@ -75,7 +82,13 @@ def redrawn(method: CaseMethod, curve: Sequence[int]) -> list[tuple[str, Any]]:
     """Settings, each with a value for which masks are drawn anew."""
     how = drawing_of(method)
     found: list[tuple[str, Any]] = [("calls", n) for n in sorted({*curve}) if n != how["calls"]]
-    return [*found, ("fusion", ANEW)] if curve and ANEW in rules_of(method) and how["fusion"] != ANEW else found
+    same = alike(method, how["fusion"])
+    return [*found, *(("fusion", rule) for rule in rules_of(method) if curve and rule not in same)][: len(found) + 1]
+
+
+def alike(method: CaseMethod, rule: str) -> tuple[str, ...]:
+    """Rules that fuse the same masks as this one: final ones, or means over the calls of each."""
+    return tuple(other for other in rules_of(method) if (other == ANEW) == (rule == ANEW))
 
 
 def masks_of(method: CaseMethod, curve: Sequence[int], *, drawn: bool) -> int:

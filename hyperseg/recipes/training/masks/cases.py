@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hyperseg.core.maps import Fused
 from hyperseg.core.parts import OnCases
@@ -128,7 +131,7 @@ def samples(
     networks: Sequence[MaskDenoiser], image: Tensor, patch: Sequence[int], chosen: MedSegDiffSettings, *,
     n_classes: int, mirror: bool, seed: int, device: torch.device, done: Done | None,
 ) -> Iterator[Tensor]:  # fmt: skip
-    """Masks of an image, each from its own noise: the same for a seed and a shape, whatever the device.
+    """Masks of an image, each from its own noise: the same for a seed and an image, whatever the device.
 
     An image that is smaller than the patch is padded with zeros on both sides, as in training.
     """
@@ -142,7 +145,10 @@ def samples(
     after = [max(p - n, 0) - a for n, p, a in zip(axes, patch, lead, strict=True)]
     wide = pad(image, [side for both in zip(reversed(lead), reversed(after), strict=True) for side in both])
     inside: tuple[Any, ...] = (..., *(slice(a, a + n) for n, a in zip(axes, lead, strict=True)))
-    noise = normal_noise(seed, model.code.channels, wide.shape[1:])
+    of_image = zlib.crc32(
+        np.ascontiguousarray(image).tobytes()
+    )  # or a stray piece would be in the same place of all images
+    noise = normal_noise(2**32 * seed + of_image, model.code.channels, wide.shape[1:])
     drawn = draw_masks(model, wide, patch, chosen.draw, noise=noise, device=device, mirror=mirror, done=done)
     return (one[inside] for one in drawn)
 
