@@ -64,7 +64,7 @@ FULL, TWIN = "+ dynamic + FF-Parser", "twin (feed-forward)"
 class Training:
     """How long, and how wide."""
 
-    steps: int = 600
+    steps: int = 400
     batch: int = 8
     widths: tuple[int, ...] = (8, 16, 32, 64)
 
@@ -151,7 +151,7 @@ def answers(row: Row, network: Any, images: Tensor) -> Tensor:
 
 
 def with_settings(row: Row, changes: dict[str, Any]) -> Row:
-    """The row with fields of its settings changed: "lr", "ema", "rise", "weight_decay", "schedule", "says", "norm", ..."""
+    """The row with fields of its settings changed, by their names: "lr", "schedule", "norm", "sampler", ..."""
     settings = row.settings
     for name, value in changes.items():
         if hasattr(settings, name):

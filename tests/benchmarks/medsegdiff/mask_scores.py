@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from hyperseg.metrics.calibration import expected_calibration_error
-from hyperseg.metrics.detection import auroc
+from hyperseg.metrics.ensembles import brier, diversity, energy_distance, error_auroc
 from hyperseg.metrics.overlap import overlap
 
 NEAR_PX = 5  # "near": so far from the object's outline, where something can be decided wrongly
@@ -46,12 +45,11 @@ def calibration(truth: Masks, mean: Tensor) -> dict[str, float]:
     """ECE and Brier in percent of all pixels, and of those near outlines."""
     probs, labels = mean.movedim(1, -1).cpu().numpy(), truth.astype(np.int16)
     near = np.where(near_outlines(truth), labels, np.int16(-1))
-    wrong = (probs[..., 1] - truth) ** 2
     return {
         "ece": 100 * expected_calibration_error(probs, labels),
         "ece_near": 100 * expected_calibration_error(probs, near),
-        "brier": 100 * float(wrong.mean()),
-        "brier_near": 100 * float(wrong[near >= 0].mean()),
+        "brier": 100 * brier(probs, labels),
+        "brier_near": 100 * brier(probs, near),
     }
 
 
@@ -64,33 +62,17 @@ def near_outlines(truth: Masks) -> Masks:
     return found
 
 
-def finds_errors(truth: Masks, scores: Tensor, uncertainty: Tensor) -> float:
-    """AUROC, percent: how well (n, H, W) uncertainty tells wrong pixels from right ones, all images together."""
-    wrong = decided(scores) != truth
-    return 100 * auroc(uncertainty.cpu().numpy().ravel(), wrong.ravel())
+def finds_errors(truth: Masks, scores: Tensor, doubt: Tensor) -> float:
+    """AUROC, percent: how well (n, H, W) doubt tells wrong pixels from right ones, all images together."""
+    return 100 * error_auroc(doubt.cpu().numpy(), decided(scores).astype(np.int16), truth.astype(np.int16))
 
 
 def distances(truth: Masks, drawn: Masks) -> dict[str, float]:
-    """Squared generalised energy distance and diversity of samples, 1 - IoU apart; means over images.
-
-    Args:
-        truth: (n, H, W).
-        drawn: (n, R, H, W), R of 1 for what answers once: its diversity is 0.
-
-    Source: Kohl et al., "A Probabilistic U-Net", NeurIPS 2018; diversity is the mean over pairs of two samples.
-    """
-    ged, diverse = [], []
-    for mask, samples in zip(truth, drawn, strict=True):
-        n = len(samples)
-        apart = np.array([[_apart(a, b) for b in samples] for a in samples])
-        ged.append(2 * np.mean([_apart(a, mask) for a in samples]) - apart.mean())
-        diverse.append(apart.sum() / (n * (n - 1)) if n > 1 else 0.0)
-    return {"ged": 100 * float(np.mean(ged)), "diversity": 100 * float(np.mean(diverse))}
-
-
-def _apart(a: Masks, b: Masks) -> float:
-    union = int((a | b).sum())
-    return 1 - int((a & b).sum()) / union if union else 0.0
+    """Squared energy distance and diversity in percent, means over images; (n, H, W) and (n, R, H, W)."""
+    pairs = [(mask[None].astype(np.int16), some.astype(np.int16)) for mask, some in zip(truth, drawn, strict=True)]
+    apart = [diversity(some) if len(some) > 1 else 0.0 for _, some in pairs]
+    ged = [energy_distance(some, mask) for mask, some in pairs]
+    return {"ged": 100 * float(np.mean(ged)), "diversity": 100 * float(np.mean(apart))}
 
 
 def rounded(found: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +86,3 @@ def rounded(found: dict[str, Any]) -> dict[str, Any]:
         else:
             told[name] = value
     return told
-
-
-def stacked(parts: list[Tensor]) -> Tensor:
-    return torch.stack(parts).float()

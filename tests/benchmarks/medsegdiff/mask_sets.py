@@ -19,6 +19,7 @@ from hyperseg.io.cases import Case, CaseFolder, open_cases, read_case
 CHOOSING = 100  # seeds from here on choose settings: they score a third of the training pictures, no test picture
 FOLDS = 3
 EMPTY_EVERY = 4  # of the slices without the object, every so manyth one is kept
+TESTED_EVERY = 2  # of the slices of a volume that is tested, every so manyth one
 TURN, ZOOM, SHIFT, GAIN, OFFSET = 15.0, 0.1, 0.08, 0.15, 0.15  # largest degrees, shares, shares of a side, z-scores
 Split = Literal["folders", "thirds"]
 
@@ -46,8 +47,8 @@ class MaskSet:
 
 DRISHTI = "medical/drishti_gs1_512"
 SETS = {
-    "cup": MaskSet(DRISHTI, (80, 96), 2, "folders", "optic cup, Drishti-GS1, official 50/51"),
-    "disc": MaskSet(DRISHTI, (80, 96), 1, "folders", "optic disc, Drishti-GS1, official 50/51"),
+    "cup": MaskSet(DRISHTI, (64, 80), 2, "folders", "optic cup, Drishti-GS1, official 50/51"),
+    "disc": MaskSet(DRISHTI, (64, 80), 1, "folders", "optic disc, Drishti-GS1, official 50/51"),
     "busi": MaskSet("medical/busi_subset", (64, 80), 1, "thirds", "breast lesions, 30 ultrasound images, 20/10"),
     "brats": MaskSet(
         "medical/brats2015_deepmedic", (64, 64), 1, "folders", "whole tumour, BraTS 2015, 2 patients/1",
@@ -84,14 +85,16 @@ def read_set(name: str, data: Path, seed: int) -> tuple[Images, Images]:
     tested = {*chosen.tested} or {case.name for case in folder.unlabelled}
     learnt = [case for case in cases if case.name not in tested]
     if chosen.split == "folders" and seed < CHOOSING:
-        return _read(chosen, folder, learnt), _read(chosen, folder, [case for case in cases if case.name in tested])
+        others = [case for case in cases if case.name in tested]
+        return _read(chosen, folder, learnt), _read(chosen, folder, others, every=TESTED_EVERY)
     one = _read(chosen, folder, learnt)
     order = torch.randperm(len(one), generator=torch.Generator().manual_seed(seed // CHOOSING)).tolist()
     scored = sorted(order[seed % FOLDS :: FOLDS])
     return one.at([i for i in range(len(one)) if i not in scored]), one.at(scored)
 
 
-def _read(chosen: MaskSet, folder: CaseFolder, cases: Sequence[Case]) -> Images:
+def _read(chosen: MaskSet, folder: CaseFolder, cases: Sequence[Case], *, every: int = 1) -> Images:
+    """Pictures whole, standardised; of volumes the slices that are kept, every so manyth of them, as they are."""
     images, labels = [], []
     for case in cases:
         scene = read_case(folder, case)
@@ -103,7 +106,7 @@ def _read(chosen: MaskSet, folder: CaseFolder, cases: Sequence[Case]) -> Images:
             cube = cube[..., :1]
         x = functional.interpolate(torch.from_numpy(cube).movedim(-1, 1), chosen.size, mode="area")
         y = functional.interpolate(torch.from_numpy(inside[:, None].astype(np.float32)), chosen.size, mode="area")
-        kept = _kept(x, y[:, 0] >= 0.5) if len(x) > 1 else [0]
+        kept = _kept(x, y[:, 0] >= 0.5)[::every] if len(x) > 1 else [0]
         images.append(x[kept] if len(x) > 1 else _standardised(x))
         labels.append(y[kept, 0] >= 0.5)
     fewest = min(x.shape[1] for x in images)  # one, where a picture is grey
