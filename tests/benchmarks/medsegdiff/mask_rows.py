@@ -18,13 +18,13 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.masks.codes import MaskCode
 from hyperseg.dpm.masks.learning import diffusion_loss, noisiest_place, twin_loss
 from hyperseg.dpm.masks.network import MaskDenoiser, mask_denoiser_spec
-from hyperseg.dpm.masks.settings import MaskNetworkSettings, MedSegDiffSettings
+from hyperseg.dpm.masks.settings import MaskNetworkSettings, MaskTrainSettings, MedSegDiffSettings, Says
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.one_cycle import one_cycle, train
 
 CODE = MaskCode(2)
-COND_DIM = 64
+COND_DIM, LR = 64, 5e-3  # the learning rate was chosen on seed 100, see --change
 MONAI = "MONAI U-Net"
 
 
@@ -43,8 +43,9 @@ class Row:
     monai: bool = False
 
 
-def _row(says: str = "x0", *, samples: bool = True, monai: bool = False, **network: Any) -> Row:
-    return Row(MedSegDiffSettings(says=says, network=MaskNetworkSettings(**network)), samples, monai)
+def _row(says: Says = "x0", *, samples: bool = True, monai: bool = False, **network: Any) -> Row:
+    chosen = MedSegDiffSettings(says=says, network=MaskNetworkSettings(**network), train=MaskTrainSettings(lr=LR))
+    return Row(chosen, samples, monai)
 
 
 ROWS = {
@@ -94,7 +95,7 @@ def build(row: Row, channels: int, size: tuple[int, int], training: Training) ->
     """The untrained network; weights come from torch's generator."""
     n = len(training.widths)
     if row.monai:
-        from monai.networks.nets import UNet
+        from monai.networks.nets import UNet  # type: ignore[import-not-found, unused-ignore]
 
         wider = tuple(int(w * 1.5) for w in training.widths)  # about as many weights as the twin has
         return Plain(UNet(2, channels, CODE.channels, channels=wider, strides=(2,) * (n - 1), num_res_units=2))

@@ -13,7 +13,8 @@ from mask_sets import SETS
 Line = dict[str, Any]
 COLUMNS = {  # heading -> score, digits
     "Dice": ("dice", 1), "IoU": ("iou", 1), "micro Dice": ("micro", 1), "one mask": ("single", 1),
-    "HD95, px": ("hd95", 1), "ECE": ("ece", 2), "ECE near": ("ece_near", 1), "Brier": ("brier", 2), "doubt": ("doubt", 1),
+    "HD95, px": ("hd95", 1), "ECE": ("ece", 2), "ECE near": ("ece_near", 1), "Brier": ("brier", 2),
+    "doubt": ("doubt", 1), "doubt, first call": ("doubt_first", 1),
     "disagreement": ("disagreement", 1), "GED²": ("ged", 1), "diversity": ("diversity", 1),
 }  # fmt: skip
 PAIRS = ((FULL, TWIN), (FULL, "+ dynamic"), ("+ dynamic", "vanilla"), (FULL, "same, skips of the mask alone"))
