@@ -67,7 +67,14 @@ def _calls(lines: Sequence[Line]) -> str:
     calls = list(dict.fromkeys(n for *_, by in rows for n in by))
     told = []
     for (row, sampler), some in _grouped(rows):
-        for what, digits in (("dice", 1), ("single", 1), ("diversity", 1), ("ece_near", 1), ("seconds", 2)):
+        for what, digits in (
+            ("dice", 1),
+            ("steps", 1),
+            ("single", 1),
+            ("diversity", 1),
+            ("ece_near", 1),
+            ("seconds", 2),
+        ):
             told.append([row, sampler, what, *(spread([by[n][what] for by in some], digits) for n in calls)])
     return _table(["row", "sampler", "calls of a mask", *calls], told)
 
@@ -81,7 +88,7 @@ def _rules(lines: Sequence[Line]) -> str:
 
 
 def _paper(lines: Sequence[Line]) -> str:
-    return _inner(lines, "paper", ("dice", "staple", "calls", "seconds"), "way")
+    return _inner(lines, "paper", ("dice", "steps", "staple", "calls", "seconds"), "way")
 
 
 def _inner(lines: Sequence[Line], part: str, scores: Sequence[str], what: str) -> str:
