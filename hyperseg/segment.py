@@ -11,8 +11,9 @@ Where a folder is asked for, its name will do, or what `open_cases` made of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
@@ -26,13 +27,15 @@ from hyperseg.medical.explain import explain, table
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.medical.training import Preset
 from hyperseg.recipes.run.folder import Interrupted
+from hyperseg.recipes.segment.evaluation.found import Evaluation
+from hyperseg.recipes.segment.evaluation.running import CURVE, evaluate_run
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import SegmentRun, read_run
 from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, read_folder, read_plan, take_fingerprint
 from hyperseg.recipes.segment.predicting import predict_images
 from hyperseg.recipes.segment.reporting.run_page import write_run_page
 from hyperseg.recipes.segment.scoring import Scored, score_cases
-from hyperseg.recipes.segment.starting import begun_spacing, budget_of, plan_of, refuse_existing
+from hyperseg.recipes.segment.starting import begun, begun_method, budget_of, plan_of, refuse_existing
 from hyperseg.recipes.segment.training import Order, train_cases
 
 Folder = str | Path | CaseFolder
@@ -40,23 +43,26 @@ MINUTES = 30.0  # of each network, where nobody says
 ALL = "all"  # networks of a plan
 
 __all__ = [
-    "CaseFolder", "Plan", "Scored", "SegmentRun", "Survey", "check", "explain", "make_plan", "open_cases", "plan",
-    "predict", "read_case", "read_plan", "read_run", "score", "table", "take_fingerprint", "train", "write_plan",
+    "CaseFolder", "Evaluation", "Plan", "Scored", "SegmentRun", "Survey", "check", "evaluate", "explain", "make_plan",
+    "open_cases", "plan", "predict", "read_case", "read_plan", "read_run", "score", "table", "take_fingerprint",
+    "train", "write_plan",
 ]  # fmt: skip
 
 
-def check(folder: str | Path) -> Survey:
+def check(folder: str | Path, *, target: str | Sequence[str] = ()) -> Survey:
     """Look at every file of a folder: `faults` are what is wrong, `errors` those of them that stop training.
 
     Raises:
         DataFileError: no folder, or one that is not laid out in any known way.
+        SettingError: a target that is no class.
     """
-    return survey(list_cases(folder))
+    return survey(list_cases(folder, target=target))
 
 
 def plan(
     folder: Folder, *, minutes: float | None = None, pace: float | None = None, device: str = "auto",
     preset: Preset = "v2", gigabytes: float | None = None, patience: float | None = None,
+    target: str | Sequence[str] = (),
 ) -> Plan:  # fmt: skip
     """Look at every labelled case of a folder once and plan networks for it; `explain` and `table` put it into words.
 
@@ -67,12 +73,13 @@ def plan(
         pace: feature values a second that a CPU gets through; with `minutes`. Measured in some seconds if left out.
         device: see `choose_device`; with `minutes`.
         preset, gigabytes, patience: see `make_plan`; the pace that patience needs is measured.
+        target: what to learn, see `train`.
 
     Raises:
         SettingError: minutes and another limit, a pace without them, or a limit that the preset does not know.
         SceneError, LabelError, DataFileError: a case that cannot be used, by name.
     """
-    cases = _opened(folder)
+    cases = _opened(folder, target=target)
     if minutes is None:
         if pace is not None:
             raise SettingError("pace goes with minutes: give both, or make_plan both pace and patience.")
@@ -96,7 +103,9 @@ def train(
     folder: Folder, out: str | Path, *, minutes: float | None = None, steps: int | None = None,
     plan: Plan | str | Path | None = None, networks: Sequence[str] = (), fold: int | None = None,
     mirror: bool | None = None, spacing: tuple[float, ...] = (), watts: float | None = None, seed: int = 0,
-    device: str = "auto", resume: bool = False, overwrite: bool = False, quiet: bool = False,
+    device: str = "auto", target: str | Sequence[str] = (), method: str | None = None,
+    settings: Mapping[str, Any] | None = None, alone: bool = False, resume: bool = False, overwrite: bool = False,
+    quiet: bool = False,
 ) -> SegmentRun:  # fmt: skip
     """Train the planned networks by cross-validation into the folder `out`, and write its page, report.html.
 
@@ -113,6 +122,12 @@ def train(
         watts: of the machine at work, for the estimate of energy; left out, counted or assumed.
         seed: of folds, weights and batches.
         device: see `choose_device`.
+        target: what to learn: "cup" (a class by name or code), "rim+cup" (as one), "all" but the background as one,
+            or a list of them; all else is background. Left out, every class, or as the run was begun.
+        method: what is trained, a name of `recipes.methods.METHODS` that takes folders; left out, the planned U-Net, or
+            what the run was begun with.
+        settings: of the method, by name: {"draw.samples": 25}; the end of a name is enough.
+        alone: leave out what is trained beside the method.
         resume: go on with the run that is there; what is trained already stays.
         overwrite: remove the run that is there.
         quiet: no progress.
@@ -128,44 +143,76 @@ def train(
     budget, as_begun = Budget(minutes, steps), minutes is None and steps is None
     if as_begun:
         budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
+    chosen = begun_method(root, method, settings or {}, resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
-    cases = _opened(folder, spacing or begun_spacing(root, resume=resume), quiet=quiet)
+    cases = _opened(folder, spacing, target, begun(root, resume=resume), quiet=quiet)
     say(f"{cases.root}: {cases.layout}; {cases.rule}", quiet=quiet)
     if made is None:
         bar = counted_progress(f"Looking at {cases.root}", unit="cases", quiet=quiet)
         with pointing_to_check(cases.root), bar as progress:
             made = plan_of(cases, root, budget, device=runtime.device, resume=resume, progress=progress)
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
-    order = Order(budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts)
+    order = Order(budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts, method=chosen, alone=alone)
     try:
         run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
     except KeyboardInterrupt as stop:
         raise Interrupted(root) from stop
-    write_run_page(run)
+    for one in (run, *run.beside.values()):
+        write_run_page(one)
     return run
 
 
 def predict(
     run: str | Path | SegmentRun, images: str | Path, *, out: str | Path, device: str = "auto",
     mirror: bool | None = None, folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False,
-    overwrite: bool = False, quiet: bool = False,
+    uncertainty: bool = False, settings: Mapping[str, Any] | None = None, overwrite: bool = False, quiet: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file), each on its own grid; see `predict_images`.
+
+    Args:
+        settings: of the run's method that a prediction may change, by name: {"samples": 25}.
 
     Returns:
         the files written, NAME.nii.gz, NAME.png or NAME.npy in `out`.
     """
     return predict_images(
         run.root if isinstance(run, SegmentRun) else Path(run), Path(images), out=Path(out), device=device,
-        mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, overwrite=overwrite, quiet=quiet,
+        mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, uncertainty=uncertainty,
+        settings=settings, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 
-def score(predictions: str | Path, labels: str | Path) -> Scored:
+def evaluate(
+    run: str | Path | SegmentRun, data: str | Path | None = None, *, out: str | Path,
+    settings: Mapping[str, Any] | None = None, curve: Sequence[int] = CURVE, device: str = "auto",
+    mirror: bool | None = None, folds: Sequence[int] | None = None, overwrite: bool = False, quiet: bool = False,
+) -> Evaluation:  # fmt: skip
+    """How good and how honest the networks of a run are, and those of methods beside it; see `evaluate_run`.
+
+    Args:
+        data: a labelled folder; left out, the run's own images, each by the fold that never saw it.
+    """
+    return evaluate_run(
+        run.root if isinstance(run, SegmentRun) else Path(run), None if data is None else Path(data), out=Path(out),
+        settings=settings, curve=curve, device=device, mirror=mirror, folds=folds, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+
+
+def score(predictions: str | Path, labels: str | Path, *, target: str | Sequence[str] = ()) -> Scored:
     """Dice, IoU, HD95 and ASSD of every class and case; see `score_cases`."""
-    return score_cases(Path(predictions), Path(labels))
+    return score_cases(Path(predictions), Path(labels), target=target)
 
 
-def _opened(folder: Folder, spacing: tuple[float, ...] = (), *, quiet: bool = True) -> CaseFolder:
-    return folder if isinstance(folder, CaseFolder) else read_folder(Path(folder), spacing, quiet=quiet)
+def _opened(
+    folder: Folder, spacing: tuple[float, ...] = (), target: str | Sequence[str] = (), run: SegmentRun | None = None,
+    *, quiet: bool = True,
+) -> CaseFolder:  # fmt: skip
+    """The cases of a folder; a run that goes on has the spacing and the targets that it was begun with."""
+    if isinstance(folder, CaseFolder):
+        if spacing or target:
+            raise SettingError(f"{folder.root}: is open already; give spacing and target to open_cases.")
+        return folder
+    if run is not None:
+        spacing, target = spacing or run.record.spacing, target or run.record.targets
+    return read_folder(Path(folder), spacing, target, quiet=quiet)

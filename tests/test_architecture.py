@@ -57,7 +57,7 @@ MOST_FILES = 16
 PRIVATE = re.compile(r"(^|\.)_(?!is_avx512|is_amx)[a-z]")  # those two are torch's, not ours
 WORDS = {
     "core.scene": ("parcels",),  # attribute of a scene
-    "core.parts": ("twin",),  # role of a step
+    "core.maps": ("twin",),  # role of a step
     "report.findings": ("twin",),
     "recipes.run.steps": ("twin",),
     "recipes.run.plan": ("twin",),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -23,13 +23,16 @@ from hyperseg.backbone import (
     seeded,
 )  # fmt: skip
 from hyperseg.core.settings import from_json, to_json
+from hyperseg.dpm.masks.network import MaskDenoiser, MaskDenoiserSpec, Stem, mask_denoiser_spec
+from hyperseg.dpm.masks.settings import MaskNetworkSettings
 from hyperseg.dpm.network import Denoiser, DenoiserSpec, denoiser_spec
 from hyperseg.gan.networks import Discriminator, GanSpec, Generator
 from hyperseg.medical import networks as medical
 
 K = 3
+Net = TypeVar("Net", Denoiser, MaskDenoiser)
 Shape = tuple[int, ...]
-Spec = BackboneSpec | GanSpec | DenoiserSpec
+Spec = BackboneSpec | GanSpec | DenoiserSpec | MaskDenoiserSpec
 
 
 @dataclass(frozen=True)
@@ -138,15 +141,20 @@ def planned(build: Callable[..., nn.Module], ndim: int) -> Consumer:
     return Consumer((spec,), partial(build, n_classes=K), ((((2, *size),), (K, *size)),))
 
 
+def a_little_trained(net: Net) -> Net:
+    """Layers that are zero at first are no longer."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear | type(net.last.layer)):
+            nn.init.normal_(layer.weight, std=0.2)  # type: ignore[arg-type]
+    return net
+
+
 class Told(nn.Module):
     """A denoiser that was trained a little: its last layer, zero at first, lets gradients through."""
 
     def __init__(self, spec: DenoiserSpec) -> None:
         super().__init__()
-        self.net = Denoiser(spec)
-        for layer in self.net.modules():
-            if isinstance(layer, nn.Linear | type(self.net.last.layer)):
-                nn.init.normal_(layer.weight, std=0.2)  # type: ignore[arg-type]
+        self.net = a_little_trained(Denoiser(spec))
 
     def forward(self, x: Tensor, place: Tensor, labels: Tensor | None = None) -> Tensor:
         label = None if labels is None else (labels[:, 0] > 0).long()
@@ -158,6 +166,27 @@ def denoising(channels: int, size: Shape, *, classes: bool = False, **options: A
     spec = denoiser_spec(channels, len(size), widths=(4, 8), heads=(0, 2), cond_dim=8, n_classes=2 * classes, **options)
     out = (channels * (1 + len(spec.extras)), *size)
     return Consumer((spec,), Told, ((((channels, *size), *((1,),) * (1 + classes)), out),))
+
+
+class Masked(nn.Module):
+    """A network with two encoders, told a number, a vector of 1."""
+
+    def __init__(self, spec: MaskDenoiserSpec) -> None:
+        super().__init__()
+        self.net = a_little_trained(MaskDenoiser(spec))
+
+    def forward(self, x: Tensor, place: Tensor, image: Tensor) -> Tensor:
+        return self.net(x, 100 * place[:, 0], image)
+
+
+def masking(size: Shape, *, stem: Stem = "none") -> Consumer:
+    """Masks of two channels of an image of five."""
+    n = len(size)
+    planned = BackboneSpec(5, (4, 6, 8), (1, 2, 2), (3,) * 3, (2,) * 3, ConvSpec(n, "instance", "leaky_relu"))
+    spec = mask_denoiser_spec(
+        planned, channels=2, size=(8,) * n, image_channels=5, chosen=MaskNetworkSettings(), stem=stem, cond_dim=8
+    )
+    return Consumer((spec,), Masked, ((((2, *size), (1,), (5, *size)), (2, *size)),))
 
 
 CONSUMERS = {
@@ -214,6 +243,10 @@ CONSUMERS = {
     "denoiser of spectra": denoising(1, (23,)),
     "denoiser of images": denoising(3, (9, 7), classes=True),
     "denoiser of cubes": denoising(1, (7, 5, 3), extras=("share", "squared", "residual")),
+    "two encoders, images": masking((9, 7)),
+    "two encoders, volumes": masking((7, 5, 6)),
+    "two encoders, spectra": masking((9, 7), stem="pixel"),
+    "two encoders, cubes": masking((9, 7), stem="cube"),
 }  # fmt: skip
 
 

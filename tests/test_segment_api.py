@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from hyperseg import segment, write_toy_volumes
@@ -75,12 +77,25 @@ def test_from_a_folder_to_scores(
 ) -> None:
     assert segment.read_run(trained.root).record == trained.record
     monkeypatch.chdir(tmp_path)
-    files = segment.predict(trained, toys, out="predicted", mirror=False, device="cpu", quiet=True)
-    assert [file.name for file in files] == [f"{case.name}.nii.gz" for case in segment.open_cases(toys).cases]
+    files = segment.predict(trained, toys, out="predicted", mirror=False, device="cpu", uncertainty=True, quiet=True)
+    cases = segment.open_cases(toys).cases
+    assert [file.name for file in files] == [f"{case.name}.nii.gz" for case in cases]
+    image, doubt = (nibabel.load(file) for file in (cases[0].images[0], f"predicted/uncertainty/{files[0].name}"))
+    assert doubt.get_data_dtype() == np.float32
+    assert doubt.shape == image.shape[:3]
+    assert np.allclose(doubt.affine, image.affine)
+    assert 0 <= np.min(doubt.dataobj) < np.max(doubt.dataobj) <= 1
     found = segment.score("predicted", toys)
     assert list(found.classes.values()) == ["large organ", "small organ"]
     assert 0 <= found.mean("dice") <= 1
     assert found.unit == "mm"
+    told = segment.evaluate(trained, toys, out="evaluated", mirror=False, device="cpu", quiet=True)
+    assert told.unit == "mm"
+    (one,) = told.networks
+    assert all(one.mean(figure) == pytest.approx(found.mean(figure), nan_ok=True) for figure in ("dice", "iou", "hd95"))
+    assert all(0 <= value <= 1 for value in (one.reliability.ece, one.brier / 2))
+    (own,) = segment.evaluate(trained, out="held-out", device="cpu", quiet=True).networks
+    assert sorted(own.worths) == sorted(trained.record.folds[0])
 
 
 def test_what_contradicts_itself_is_refused_before_any_work(trained: segment.SegmentRun, toys: Path) -> None:

@@ -61,8 +61,8 @@ def map_scene(
     The map is refined, and its confidence calibrated, as the run's own. Memory does not grow with the scene: while a
     window is computed, the next one is read and the last one stored. A map that was interrupted, even by a
     crash, goes on with --resume. Writes a GeoTIFF with palette and class names, its confidence and its area of
-    applicability (above 1: unlike anything trained on) beside it, and a .qml for QGIS; where classes have groups, also
-    a map that falls back to the group.
+    applicability (above 1: unlike anything trained on) beside it, and a .qml for QGIS; of a method that answers more
+    than once also how far its answers disagree; where classes have groups, also a map that falls back to the group.
 
     \b
     Examples:
@@ -96,6 +96,8 @@ def map_scene(
     click.echo(f"Confidence: {written.with_name(written.stem + '-confidence.tif')}")
     if (applicable := written.with_name(written.stem + "-applicability.tif")).is_file():
         click.echo(f"Applicable: {applicable}")
+    if (disagreement := written.with_name(written.stem + "-disagreement.tif")).is_file():
+        click.echo(f"Disagreement: {disagreement}")
     if entropy:
         click.echo(f"Entropy:    {written.with_name(written.stem + '-entropy.tif')}")
     if (answers := written.with_name(written.stem + "-groups.tif")).exists():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.settings import RunSettings
 
+Section = tuple[str, list[tuple[str, str]]]  # of a help: its title, and words with their meaning
 FILES = {  # options that name files beside the labels: field of the part that has it -> option -> help
     "unlabelled": {"pool": "Pixels to learn from without labels, raster or polygons.  [default: the whole scene]"},
     "needs_masks": {
@@ -47,8 +48,8 @@ class Shown:
         """The name under which click gives the value."""
         return (self.leaf.rule.shown or "").replace("-", "_")
 
-    def option(self) -> click.Option:
-        """The click option; one that is not given is None."""
+    def option(self, usual: str = "") -> click.Option:
+        """The click option; one that is not given is None, which `usual` puts into words."""
         rule, hint = self.leaf.rule, self.leaf.hint
         names = listed(dict.fromkeys(name for _, name, _ in self.parts))
         more: dict[str, Any] = {"group": f"Settings of {names}"}
@@ -59,7 +60,7 @@ class Shown:
             default = spelt.split("/--")[0 if default else 1].removeprefix("--")
         else:
             more["type"] = _type_of(hint)
-        help = f"{rule.help.rstrip('.')}.  [default: {default}]"
+        help = f"{rule.help.rstrip('.')}.  [default: {usual or default}]"
         return GroupedOption([spelt], default=None, help=help, **more)
 
 
@@ -77,6 +78,14 @@ class GroupedOption(click.Option):
         self.group = group
 
 
+def by_set(parts: Iterable[tuple[str, Any]]) -> Iterator[Section]:
+    """The settings of parts that have no option of their own, for the help."""
+    for name, settings in parts:
+        more = [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if not (x.rule.shown or x.within)]
+        if more:
+            yield f"More of {name}, by --set NAME=VALUE (the end of a name is enough)", more
+
+
 def shown(parts: Sequence[tuple[str, Any]]) -> list[Shown]:
     """The options of parts, (name, settings) each, in order; what several share is one option."""
     found: dict[str, Shown] = {}
@@ -89,7 +98,25 @@ def shown(parts: Sequence[tuple[str, Any]]) -> list[Shown]:
     return list(found.values())
 
 
-class PartsCommand(click.Command):
+class GroupedCommand(click.Command):
+    """A command whose options stand under headings in the help, and more sections below them."""
+
+    def sections(self, ctx: click.Context) -> Iterator[Section]:
+        """What stands below the options: a title, and words with their meaning."""
+        yield from ()
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                groups.setdefault(getattr(param, "group", "") or "Options", []).append(record)
+        for title, records in (*groups.items(), *self.sections(ctx)):
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class PartsCommand(GroupedCommand):
     """A command with the options of its chosen parts: those named by --method, --refine and --from, or the defaults.
 
     An option of another part is refused with the parts that have it.
@@ -112,28 +139,12 @@ class PartsCommand(click.Command):
             more += [GroupedOption([f"--{n}"], metavar="FILE", help=h, group=title) for n, h in files_of(part).items()]
         return [*own, *more, help]
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None:
-                groups.setdefault(getattr(param, "group", "") or "Options", []).append(record)
-        for title, records in groups.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
+    def sections(self, ctx: click.Context) -> Iterator[Section]:
         base: RunSettings = ctx.meta.get("base") or RunSettings()
-        for name, settings in base.parts:
-            more = [
-                (f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if not (x.rule.shown or x.within)
-            ]
-            if more:
-                with formatter.section(f"More of {name}, by --set NAME=VALUE (the end of a name is enough)"):
-                    formatter.write_dl(more)
+        yield from by_set(base.parts)
         for title, table in (("Methods", METHODS), ("Refiners", REFINERS)):
-            with formatter.section(title):
-                formatter.write_dl([(name, entry.help) for name, entry in table.entries.items()])
-        with formatter.section("Splits"):
-            formatter.write_dl([(*line.split("  ", 1),) for line in splits_help().splitlines()])  # type: ignore[misc]
+            yield title, [(name, entry.help) for name, entry in table.entries.items()]
+        yield "Splits", [(*line.split("  ", 1),) for line in splits_help().splitlines()]  # type: ignore[misc]
 
 
 def base_settings(args: Sequence[str]) -> RunSettings:
@@ -244,17 +255,26 @@ def chosen_settings(
         if given.get(item.name) is not None:
             for part, _, path in item.parts:
                 changes[part][path] = given[item.name]
-    typed: dict[str, Any] = {}
-    for words in sets:
-        path, equals, value = words.partition("=")
-        if not equals:
-            raise SettingError(f"--set takes NAME=VALUE, e.g. --set lr=3e-4, got {words!r}.")
-        typed[path.strip()] = value.strip()
-    for mine, more in zip(changes, base.resolved(typed), strict=True):
+    for mine, more in zip(changes, base.resolved(typed_in(sets)), strict=True):
         if twice := [path for path in mine if path in more and mine[path] != more[path]]:
             raise SettingError(f"{twice[0]} is given by an option and by --set: give one of them.")
         mine |= more
     return replace(base.with_parts(changes), **{k: v for k, v in plain.items() if v is not None})
+
+
+def typed_in(sets: Sequence[str]) -> dict[str, str]:
+    """What --set was given, by name.
+
+    Raises:
+        SettingError: no NAME=VALUE.
+    """
+    found = {}
+    for words in sets:
+        path, equals, value = words.partition("=")
+        if not equals:
+            raise SettingError(f"--set takes NAME=VALUE, e.g. --set lr=3e-4, got {words!r}.")
+        found[path.strip()] = value.strip()
+    return found
 
 
 def setting_options(

@@ -1,8 +1,9 @@
-"""`SegmentationMap`: class probabilities on a grid, with what made them; `Decisions`: what they come to."""
+"""`SegmentationMap`: class probabilities on a grid, with what made them; `Decisions`, `Fused`, `Step`: of such maps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from hyperseg.core.errors import SceneError
 from hyperseg.core.scene import UNLABELLED, Grid
 from hyperseg.core.words import counted
+
+Role = Literal["baseline", "twin", "network", "control", "refined"]
 
 
 @dataclass(frozen=True)
@@ -20,18 +23,20 @@ class Decisions:
         labels: (*S) int16 most probable class, -1 where there is no data.
         confidence: (*S) float32 probability of that class, NaN where there is no data.
         entropy: (*S) float32 over ln K, 0 (certain) to 1 (no idea), NaN without data; None where nobody asked for it.
+        disagreement: (*S) float32 as in `SegmentationMap`, NaN without data; None where the method has none.
     """
 
     labels: NDArray[np.int16]
     confidence: NDArray[np.float32]
     entropy: NDArray[np.float32] | None = None
+    disagreement: NDArray[np.float32] | None = None
 
     def blank(self, valid: NDArray[np.bool_] | None) -> None:
         """Say nothing, in place, where (*S) `valid` is False."""
         if valid is None:
             return
         self.labels[~valid] = UNLABELLED
-        for values in (self.confidence, self.entropy):
+        for values in (self.confidence, self.entropy, self.disagreement):
             if values is not None:
                 values[~valid] = np.nan
 
@@ -120,3 +125,47 @@ def check_finite(
         "Probably values there or around it are far beyond what was trained on: look at them, and name the value "
         "that stands for no data with --nodata."
     )
+
+
+class Fused(NamedTuple):
+    """What several answers to one image come to.
+
+    Attributes:
+        scores: (K, *S), the largest is the class; probabilities where the rule gives some.
+        mean: (K, *S) mean probabilities.
+        disagreement: (*S) mutual information of class and sample over ln K, 0 (all samples say the same) to 1.
+    """
+
+    scores: Any
+    mean: Any
+    disagreement: Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One map of a run, to be scored: a baseline's, the method's, or one after a refiner.
+
+    Attributes:
+        name: the chain that made it, as "cnn3d + dense-crf".
+        role: what it is to the reader.
+        window_px: side of the square of pixels that a decision rests on.
+        seconds: it took.
+        training_s: of these, before mapping; None where the two are not told apart.
+        by: what a sentence calls the refiner that made it; "" for a method.
+        left_alone: it is the map before it, as its refiner changes nothing.
+        joined: (*S) of the last refiner that joins pixels to regions, see `Fitted.joined`; None where none does.
+        why: that is, as `Refiner.alone`.
+        calibrated: the last refiner that changed it calibrates.
+    """
+
+    name: str
+    role: Role
+    map: SegmentationMap
+    window_px: int
+    seconds: float
+    training_s: float | None = None
+    by: str = ""
+    left_alone: bool = False
+    joined: NDArray[np.float32] | None = None
+    why: str = ""
+    calibrated: bool = False

@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core.errors import SettingError
-from hyperseg.core.maps import Decisions, SegmentationMap
+from hyperseg.core.maps import Decisions, Fused, SegmentationMap
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.scene import Scene
 from hyperseg.core.sections import Section
@@ -25,7 +25,6 @@ from hyperseg.core.words import did_you_mean
 Arrays = dict[str, NDArray[Any]]
 Chain = tuple[str, ...]
 Kind = Literal["scene", "images", "volumes"]
-Role = Literal["baseline", "twin", "network", "control", "refined"]
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,8 @@ class OnCases:
         lesson: (network, plan, configuration, steps, settings) -> (phases, moving averages by name) of
             `engine.one_cycle.train`, where the network is called "net". A batch is (B, C, *patch) float32 and
             (B, *patch) classes, -1 where none is known.
-        score: (networks, inference of the plan, mirror, settings) -> what windows are blended of, see
-            `recipes.segment.sliding.Score`; trainings are validated by it too.
+        score: (networks, number of classes, inference of the plan, mirror, settings) -> what windows are blended of,
+            see `recipes.segment.sliding.Score`; trainings are validated by it too.
         samples: (networks, (C, *S) image, patch, settings, *, n_classes, mirror, seed, device, done) -> iterator of
             (K, *S) probabilities, for methods that answer more than once; None where `score` is all there is.
         fused: (samples, settings) -> `Fused`; where there are samples.
@@ -154,26 +153,12 @@ class OnCases:
     settings: type
     build: Callable[[Any, int, Any], Any]
     lesson: Callable[[Any, Any, Any, int, Any], tuple[Any, Any]]
-    score: Callable[[Any, Any, bool, Any], Callable[[Any], Any]]
+    score: Callable[[Any, int, Any, bool, Any], Callable[[Any], Any]]
     samples: Callable[..., Iterator[Any]] | None = None
     fused: Callable[[Iterator[Any], Any], Fused] | None = None
     check: Callable[[Any, Any], None] = lambda plan, settings: None
     beside: Callable[[Any], tuple[tuple[str, Any], ...]] = lambda settings: ()
     changeable: str = ""
-
-
-class Fused(NamedTuple):
-    """What several answers to one image come to.
-
-    Attributes:
-        scores: (K, *S), the largest is the class; probabilities where the rule gives some.
-        mean: (K, *S) mean probabilities.
-        disagreement: (*S) mutual information of class and sample over ln K, 0 (all samples say the same) to 1.
-    """
-
-    scores: Any
-    mean: Any
-    disagreement: Any
 
 
 @dataclass(frozen=True)
@@ -195,6 +180,7 @@ class Method:
         has_features: whether its models have features that refiners can read.
         unlabelled: whether it also learns from pixels without labels, which `--pool` can narrow.
         trains_on: whether a refiner may train its network further.
+        disagrees: whether its maps tell how far its answers disagree.
         on_cases: what it does with a folder of images or volumes, or None.
     """
 
@@ -213,6 +199,7 @@ class Method:
     has_features: bool = True
     unlabelled: bool = False
     trains_on: bool = False
+    disagrees: bool = False
     on_cases: OnCases | None = None
 
     @property
@@ -292,33 +279,3 @@ class Refiner:
     title: str = ""
     alone: str = ""
     calibrates: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """One map of a run, to be scored: a baseline's, the method's, or one after a refiner.
-
-    Attributes:
-        name: the chain that made it, as "cnn3d + dense-crf".
-        role: what it is to the reader.
-        window_px: side of the square of pixels that a decision rests on.
-        seconds: it took.
-        training_s: of these, before mapping; None where the two are not told apart.
-        by: what a sentence calls the refiner that made it; "" for a method.
-        left_alone: it is the map before it, as its refiner changes nothing.
-        joined: (*S) of the last refiner that joins pixels to regions, see `Fitted.joined`; None where none does.
-        why: that is, as `Refiner.alone`.
-        calibrated: the last refiner that changed it calibrates.
-    """
-
-    name: str
-    role: Role
-    map: SegmentationMap
-    window_px: int
-    seconds: float
-    training_s: float | None = None
-    by: str = ""
-    left_alone: bool = False
-    joined: NDArray[np.float32] | None = None
-    why: str = ""
-    calibrated: bool = False

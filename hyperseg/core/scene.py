@@ -71,6 +71,7 @@ class Scene:
         source: where the data come from (file, licence).
         codes: K codes of the classes in the label file, which maps keep; None where it has none: they are 1..K then.
         groups: which classes belong together, or None.
+        origin: where its first pixel lies in the scene that it is a window of; () for a whole scene.
     """
 
     cube: Cube
@@ -92,6 +93,7 @@ class Scene:
     source: str = ""
     codes: tuple[int, ...] | None = None
     groups: ClassGroups | None = None
+    origin: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", distinct(self.classes))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, get_args
 
-from hyperseg.core.parts import Role
+from hyperseg.core.maps import Role
 from hyperseg.core.sections import Section
 from hyperseg.core.words import UNKNOWN, counted, listed, number, percent
 
@@ -177,6 +177,12 @@ def leak_cell(row: Row) -> str:
     window = "one pixel" if int(leak["window"]) == 1 else f"{number(mean(leak.get('a')))} ({leak['window']})"
     by_region = mean(leak.get("region"))
     return window if math.isnan(by_region) else f"{window} + {number(by_region)}"
+
+
+def errors_cell(row: Row, repeats: int) -> str:
+    """How well a step's doubt finds its errors: AUROC in percent, by confidence / by disagreement, if any."""
+    found = row.scores.get("error_auroc") or {}
+    return " / ".join(spread(value, repeats, 1) for value in found.values()) or UNKNOWN
 
 
 def left_alone(row: Row, metrics: Metrics) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hyperseg.core.words import counted, listed, number, percent
 from hyperseg.report.charts import LINE_COLOURS, QUIET, blank, png, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CAPTION = (
     "Reliability on the test pixels: how many are right (upwards) among those of about one confidence (to the right). "
@@ -26,7 +29,12 @@ def reliability_figure(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> byt
         tables: name -> rows of `hyperseg.metrics.calibration.Reliability.rows`.
     """
     figure = blank(5.4, 5.0)
-    axes = figure.subplots()
+    draw_reliability(figure.subplots(), tables)
+    return png(figure)
+
+
+def draw_reliability(axes: Axes, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """The same on axes that are there."""
     axes.plot([0, 100], [0, 100], color=QUIET, linestyle="--", linewidth=1)
     for i, (name, rows) in enumerate(tables.items()):
         there = [row for row in rows if row["pixels"]]
@@ -39,7 +47,6 @@ def reliability_figure(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> byt
     axes.set_ylabel("accuracy: how many are right (%)")
     tidy(axes)
     axes.legend(frameon=False, fontsize=9, loc="upper left")
-    return png(figure)
 
 
 def temperature_sentences(numbers: Mapping[str, Any]) -> list[str]:

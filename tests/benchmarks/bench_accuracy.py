@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import Scene, Split
-from hyperseg.core.parts import Method, Step
+from hyperseg.core.maps import Step
+from hyperseg.core.parts import Method
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import changed
 from hyperseg.core.task import Task

@@ -38,8 +38,8 @@ def folder(tmp_path: Path) -> Path:
     root = tmp_path / "run"
     root.mkdir()
     options: Any = {"classes": NAMES, "colours": COLOURS, "grid": GRID}
-    with MapWriter(root / "map.tif", LABELS.shape, **options, confidence_path=root / "confidence.tif") as w:
-        w.write((slice(None), slice(None)), LABELS, np.full(LABELS.shape, 0.75))
+    with MapWriter(root / "map.tif", LABELS.shape, **options, beside={"confidence": root / "confidence.tif"}) as w:
+        w.write((slice(None), slice(None)), LABELS, confidence=np.full(LABELS.shape, 0.75))
     return root
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from hyperseg.medical.export.restore import Back, decided, restore, restored
+from hyperseg.medical.export.restore import Back, decided, placed, restore, restored
 
 PARTS = [((0, 20), (0, 14), (0, 9)), ((3, 11), (0, 14), (8, 9)), ((19, 20), (2, 3), (4, 7))]
 
@@ -44,6 +44,19 @@ def test_a_part_is_what_it_is_in_the_whole(
     cut = tuple(slice(*side) for side in part)
     assert (inside[cut] == expected[cut]).all()
     assert (found != 9).sum() == expected[cut].size
+
+
+def test_scores_of_the_whole_case_lie_where_its_classes_do() -> None:
+    """With the numbers that were asked for around the box, whatever the order of axes."""
+    back, logits = way((9, 21, 9), (20, 14, 9)), scores((9, 21, 9))
+    found = placed(restored(logits.split(2, 1), back), back, (9.0, 0.0, -1.0, 0.5))
+    assert found.shape == (4, *back.shape)
+    assert (found.argmax(0) == restore(logits, back)).all()
+    assert found[:, 0, 0, 0].tolist() == [9, 0, -1, 0.5]
+    flat = Back((6, 5), ((1, 5), (0, 5)), (1, 0), (1.0, 1.0), (5, 4), (1, 1))
+    one = placed(restored([scores((5, 4), 1)], flat), flat, (7.0,))
+    assert (one[0, 1:5] == scores((5, 4), 1)[0].numpy().T).all()
+    assert (one[0, [0, 5]] == 7).all()
 
 
 def test_a_part_sees_a_patch_at_least_where_the_case_has_one() -> None:

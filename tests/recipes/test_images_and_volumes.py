@@ -12,7 +12,7 @@ from torch import nn
 
 from hyperseg.backbone import BackboneSpec, ClassHead, ConvSpec, Encoder, seeded
 from hyperseg.core import Scene, SceneError, Split
-from hyperseg.core.parts import Step
+from hyperseg.core.maps import Step
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
 from hyperseg.core.settings import changed, from_json, option, settings

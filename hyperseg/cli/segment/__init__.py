@@ -12,6 +12,11 @@ STEPS = {
     "plan": ("hyperseg.cli.segment.plan", "plan", "Plan networks for a folder, each choice with its reason."),
     "train": ("hyperseg.cli.segment.train", "train", "Train the planned networks by cross-validation."),
     "predict": ("hyperseg.cli.segment.predict", "predict", "Predict images with a trained run."),
+    "evaluate": (
+        "hyperseg.cli.segment.evaluate",
+        "evaluate",
+        "Tell how good and how honest the networks of a run are.",
+    ),
     "score": ("hyperseg.cli.segment.score", "score", "Score predictions: Dice, IoU, HD95, ASSD."),
 }
 
@@ -44,6 +49,7 @@ def segment() -> None:
 
     Labels are whole numbers: 0 for background, 1, 2... for classes. Masks of 0 and 255 are two classes. Where labels
     number objects (nuclei), call the folder instances/ or the files a_inst.png: all objects are one class.
+    --target learns some classes alone or as one (cup, rim+cup, all, disc=1+2), all else as background.
     Cases of one patient stay together: DIR/groups.csv with lines name,group, or names that begin with the patient
     (patient001_frame01). NIfTI files say how large their voxels are. Of others an .h5 or .npz may, as "spacing"; else
     DIR/spacing.csv (lines name,Z,Y,X or *,Z,Y,X in mm), "spacing" in dataset.json, or --spacing, which a run remembers.
@@ -55,5 +61,6 @@ def segment() -> None:
       hyperseg segment plan Task04_Hippocampus --out plan.json
       hyperseg segment train Task04_Hippocampus --minutes 20
       hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
+      hyperseg segment evaluate photos-run --out photos-evaluation
       hyperseg segment score predicted truth --out metrics.json
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyperseg.cli.reading import overwrite_option
-from hyperseg.cli.segment.reading import spacing_option
+from hyperseg.cli.segment.reading import spacing_option, target_option
 from hyperseg.core.words import counted, thousands
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ EACH = 3  # faults of one kind that are shown
     help="Also write everything, with all faults, to this file.",
 )  # fmt: skip
 @spacing_option
+@target_option
 @overwrite_option
 @click.pass_context
 def check(
-    context: click.Context, folder: Path, json_file: Path | None, spacing: tuple[float, ...], overwrite: bool
+    context: click.Context, folder: Path, json_file: Path | None, spacing: tuple[float, ...], target: tuple[str, ...],
+    overwrite: bool,
 ) -> None:  # fmt: skip
     """Look at every file of DIR and tell what is wrong with it, and what to do.
 
@@ -44,6 +46,7 @@ def check(
     Examples:
       hyperseg segment check Task04_Hippocampus
       hyperseg segment check photos --json faults.json
+      hyperseg segment check fundus --target rim+cup
     """
     from rich.console import Console
 
@@ -52,7 +55,7 @@ def check(
     from hyperseg.io.write import write_json
     from hyperseg.io.write.targets import check_targets
 
-    cases = list_cases(folder, spacing=spacing)
+    cases = list_cases(folder, spacing=spacing, target=target)
     if json_file is not None:
         check_targets([json_file], inputs=[folder], overwrite=overwrite)
     with counted_progress(f"Checking {folder}", unit="cases") as progress:

@@ -11,7 +11,7 @@ from hyperseg.cli.choices import Choice
 from hyperseg.cli.reading import overwrite_option
 from hyperseg.cli.segment.check import plain
 from hyperseg.cli.segment.costs import show_planned, watts_option
-from hyperseg.cli.segment.reading import spacing_option
+from hyperseg.cli.segment.reading import spacing_option, target_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,11 +47,13 @@ PRESETS = ("v2", "msd2018")  # checked against `Preset` by a test: its module wo
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan to this file (JSON).")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON, and no words.")
 @spacing_option
+@target_option
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def plan(
     folder: Path, preset: Preset, gigabytes: float | None, patience: float | None, watts: float | None,
-    out: Path | None, as_json: bool, spacing: tuple[float, ...], overwrite: bool, quiet: bool,
+    out: Path | None, as_json: bool, spacing: tuple[float, ...], target: tuple[str, ...], overwrite: bool,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Plan the networks for the images or volumes in DIR, and say why they are as they are.
 
@@ -80,7 +82,7 @@ def plan(
     if out is not None:
         check_targets([out], inputs=[folder], overwrite=overwrite)
     limit_of(preset, gigabytes, patience, None if patience is None else 1.0)
-    cases = read_folder(folder, spacing, quiet=quiet)
+    cases = read_folder(folder, spacing, target, quiet=quiet)
     with pointing_to_check(folder), counted_progress(f"Looking at {folder}", unit="cases", quiet=quiet) as progress:
         made = plan_cases(cases, preset=preset, gigabytes=gigabytes, patience=patience, progress=progress)
     if as_json:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hyperseg.cli.device import device_option
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.methods import MethodsCommand, changes_of
 
 
-@click.command()
+@click.command(cls=MethodsCommand, drawn=True)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("images", metavar="IMAGES", type=click.Path(path_type=Path))
 @click.option(
@@ -28,12 +30,20 @@ from hyperseg.cli.reading import overwrite_option
     "--region-first", is_flag=True,
     help="One network looks first, quickly; all of them predict only around what it finds, the rest is background.",
 )  # fmt: skip
+@click.option(
+    "--set", "sets", multiple=True, metavar="NAME=VALUE",
+    help="A setting of the run's method that prediction may change: --set draw.samples=25.",
+)  # fmt: skip
 @click.option("--overlays", is_flag=True, help="Also draw middle slices with the classes over them: DIR/overlays.")
+@click.option(
+    "--uncertainty", is_flag=True,
+    help="Also write how uncertain every pixel is, 0 to 1 (PNG: 0 to 255): DIR/uncertainty; below the overlays too.",
+)  # fmt: skip
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def predict(
     run: Path, images: Path, out: Path, device: str, mirror: bool | None, folds: str | None, region_first: bool,
-    overlays: bool, overwrite: bool, quiet: bool,
+    sets: tuple[str, ...], overlays: bool, uncertainty: bool, overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Predict IMAGES (a file, a folder, or a data set's images without labels) with RUN, made by `segment train`.
 
@@ -46,16 +56,25 @@ def predict(
     Large volumes take long on a CPU: --region-first predicts only boxes around what a first look finds. What that
     misses is lost; the share of voxels that were predicted is told.
 
+    Of a run whose method draws several masks, they are fused; --samples, --calls and others change how, and what they
+    say is the same each time: noise follows from the run's seed, the number of a mask and the image's size.
+
+    --uncertainty tells how far the masks disagree (mutual information over ln K); of other methods the entropy of the
+    probabilities over ln K. It holds the probabilities of a whole image in memory.
+
     \b
     Examples:
       hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
       hyperseg segment predict photos-run new_photos --out predicted --no-mirror --overlays
+      hyperseg segment predict drawn-run new_photos --out predicted --samples 25 --fusion staple --uncertainty
     """
+    from hyperseg.recipes.segment.folder import read_run
     from hyperseg.recipes.segment.predicting import parse_folds, predict_images
 
+    settings = changes_of(read_run(run).method, given, sets, drawn=True)
     written = predict_images(
         run, images, out=out, device=device, mirror=mirror, folds=parse_folds(folds), region_first=region_first,
-        overlays=overlays, overwrite=overwrite, quiet=quiet,
+        overlays=overlays, uncertainty=uncertainty, settings=settings, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     for path in written:
         click.echo(path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.reading import target_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,15 +30,18 @@ WORST = 3  # cases that are named
     "--report", type=click.Path(dir_okay=False, path_type=Path),
     help="Also write a page (HTML) with tables by class and case, the worst cases first, and slices.",
 )  # fmt: skip
+@target_option
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def score(
-    predictions: Path, labels: Path, out: Path | None, report: Path | None, overwrite: bool, quiet: bool
+    predictions: Path, labels: Path, out: Path | None, report: Path | None, target: tuple[str, ...], overwrite: bool,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Score PRED against LABELS: Dice, IoU, HD95 and ASSD of every class, mean and spread over cases.
 
     PRED is a file or a folder of predictions. LABELS is a file, a folder of label files, or a whole data set, whose
-    classes have names then. They are paired by name; a label may have _mask, _label, _seg or _gt behind it.
+    classes have names then; what was learnt with --target is scored with it. They are paired by name; a label may have
+    _mask, _label, _seg or _gt behind it.
 
     HD95 is the larger of the two 95th percentiles of distances between the surfaces, ASSD their mean; in millimetres
     where files have a spacing, else in pixels. A class that is neither in the label nor in the prediction of a case is
@@ -47,6 +51,7 @@ def score(
     Examples:
       hyperseg segment score predicted Task04_Hippocampus
       hyperseg segment score predicted truth --out metrics.json --report report.html
+      hyperseg segment score predicted fundus --target rim+cup
     """
     from rich.console import Console
 
@@ -58,7 +63,7 @@ def score(
     targets = [path for path in (out, report) if path is not None]
     check_targets(targets, inputs=[predictions, labels], overwrite=overwrite)
     with counted_progress(f"Scoring {predictions}", unit="cases", quiet=quiet) as progress:
-        found = score_cases(predictions, labels, progress=progress)
+        found = score_cases(predictions, labels, target=target, progress=progress)
     show(found, Console(highlight=False))
     if out is not None:
         write_json(out, found.to_json())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
 from hyperseg.cli.segment.costs import show_costs, watts_option
-from hyperseg.cli.segment.reading import spacing_option
+from hyperseg.cli.segment.methods import MethodsCommand, changes_of
+from hyperseg.cli.segment.reading import spacing_option, target_option
 from hyperseg.core import SettingError
+from hyperseg.recipes.methods import ON_FOLDERS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +38,7 @@ class Fold(click.ParamType):
         return int(str(value))
 
 
-@click.command()
+@click.command(cls=MethodsCommand)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The run's folder.  [default: the name of DIR and -run, here]"
@@ -52,6 +54,15 @@ class Fold(click.ParamType):
     "pairs by cross-validation predicts.  [default: auto: 3d for volumes; 2d for pictures and, in short trainings, for "
     "volumes of few slices; the cascade where the plan has one and a network has an hour or 2500 steps]",
 )  # fmt: skip
+@click.option(
+    "--method", metavar="NAME",
+    help="What is trained, on the grid, patches and batches of the plan; they are listed below.  [default: "
+    f"{ON_FOLDERS}, or as the run was begun]",
+)  # fmt: skip
+@click.option(
+    "--set", "sets", multiple=True, metavar="NAME=VALUE", help="Any other setting of the method: --set train.lr=1e-3.",
+)  # fmt: skip
+@click.option("--alone", is_flag=True, help="Leave out what is trained beside the method, to compare it with.")
 @click.option("--fold", type=Fold(), metavar="N|all", help="Train this fold only, numbered from 0.  [default: all]")
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True),
@@ -68,13 +79,15 @@ class Fold(click.ParamType):
 @click.option("--device", type=Device(), default="auto", show_default=True, help=HELP)
 @watts_option
 @spacing_option
+@target_option
 @click.option("--resume", is_flag=True, help="Go on with the run in --out: what is trained already stays.")
 @click.option("--overwrite", is_flag=True, help="Remove the run that is there; never anything else.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
-    folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], fold: int | None,
-    minutes: float | None, steps: int | None, mirror: bool | None, seed: int, device: str, watts: float | None,
-    spacing: tuple[float, ...], resume: bool, overwrite: bool, quiet: bool,
+    folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], method: str | None,
+    sets: tuple[str, ...], alone: bool, fold: int | None, minutes: float | None, steps: int | None,
+    mirror: bool | None, seed: int, device: str, watts: float | None, spacing: tuple[float, ...],
+    target: tuple[str, ...], resume: bool, overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
 
@@ -84,6 +97,9 @@ def train(
     on. With --steps on a CPU the same seed gives the same weights, interrupted or not. Plans of preset msd2018 are
     trained by the numbers of the first version instead.
 
+    Another --method learns from the same patches of the same plan. What it has to beat may be trained beside it, on the
+    same folds for as many steps: a whole run in RUN/beside/NAME, whose Dice stands beside that of the method.
+
     Before it begins it tries some steps and tells time, memory and energy to expect; RUN/report.html shows them beside
     what they were, with curves, Dice of every case, and slices.
 
@@ -92,31 +108,38 @@ def train(
       hyperseg segment train Task04_Hippocampus --minutes 20
       hyperseg segment train photos --fold 0 --steps 500 --out photos-run
       hyperseg segment train Task04_Hippocampus --config 2d --config 3d --resume
+      hyperseg segment train fundus --target cup
+      hyperseg segment train photos --method medsegdiff --samples 25 --set draw.calls=10
     """
     from rich.console import Console
 
     from hyperseg import segment
+    from hyperseg.recipes.segment.starting import begun_method
 
     if minutes is not None and steps is not None:
         raise SettingError("--minutes and --steps contradict each other: give one of them.")
+    root = Path(f"{folder.resolve().name}-run") if out is None else out
+    chosen = begun_method(root, method, {}, resume=resume)
     run = segment.train(
-        folder, Path(f"{folder.resolve().name}-run") if out is None else out, minutes=minutes, steps=steps,
+        folder, root, minutes=minutes, steps=steps,
         plan=plan_file, networks=tuple(name for name in configurations if name != AUTO), fold=fold, mirror=mirror,
-        spacing=spacing, watts=watts, seed=seed, device=device, resume=resume, overwrite=overwrite, quiet=quiet,
+        spacing=spacing, target=target, watts=watts, seed=seed, device=device, method=method,
+        settings=changes_of(chosen, given, sets), alone=alone, resume=resume, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     show(run, Console(highlight=False))
 
 
 def show(run: SegmentRun, console: Console) -> None:
-    """A line per configuration, what was chosen, and how to go on."""
+    """A line per configuration, also of methods beside, what was chosen, and how to go on."""
     from rich.table import Table
     from rich.text import Text
 
     from hyperseg.core.words import listed, number, runs
+    from hyperseg.recipes.segment.methods.beside import dice_rows
     from hyperseg.recipes.segment.reporting.run_page import REPORT
 
     classes = run.record.classes
-    table = run.record.found.get("dice", {})
+    table = dice_rows(run)
     if table:
         shown = Table(box=None, header_style="bold", pad_edge=False)
         for head in ("network", "folds", "cases", "mean Dice", *classes[1:]):

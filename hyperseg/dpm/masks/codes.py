@@ -60,12 +60,12 @@ class MaskCode:
         A class has the sum of what is said of the channels where its word is 1: the correlation with the word, less
         what is the same for all classes. A word that is no class's cannot win.
         """
-        return out if self._onehot else self._along((self.words(out.device) + 1) / 2, out)
+        return out if self._onehot else _along((self.words(out.device) + 1) / 2, out)
 
     def clean(self, out: Tensor) -> Tensor:
         """(B, M, *S) of a network that says x0 -> (B, M, *S) the expected code, -1 to 1."""
         probabilities = self.logits(out).softmax(1)
-        return 2 * probabilities - 1 if self._onehot else self._along(self.words(out.device).T, probabilities)
+        return 2 * probabilities - 1 if self._onehot else _along(self.words(out.device).T, probabilities)
 
     def probabilities(self, x0: Tensor) -> Tensor:
         """(B, M, *S) clean data -> (B, K, *S) probabilities.
@@ -76,15 +76,12 @@ class MaskCode:
         x0 = x0.clamp(-SURE, SURE)
         if self._onehot:
             likely = (x0 + 1) / 2
-        else:
-            likely = ((1 + self._beside(self.words(x0.device), x0)) / 2).prod(2)
+        else:  # word by word: the products of all take several times the memory
+            words = self.words(x0.device).view(self.n_classes, -1, *[1] * (x0.ndim - 2))
+            likely = torch.stack([((1 + word * x0) / 2).prod(1) for word in words], 1)
         return likely / likely.sum(1, keepdim=True)
 
-    @staticmethod
-    def _beside(rows: Tensor, values: Tensor) -> Tensor:
-        """(n, m), (B, m, *S) -> (B, n, m, *S) products; no product of matrices, which autocast would make coarse."""
-        return rows.view(*rows.shape, *[1] * (values.ndim - 2)) * values.unsqueeze(1)
 
-    def _along(self, rows: Tensor, values: Tensor) -> Tensor:
-        """(n, m), (B, m, *S) -> (B, n, *S) sums of products."""
-        return self._beside(rows, values).sum(2)
+def _along(rows: Tensor, values: Tensor) -> Tensor:
+    """(n, m), (B, m, *S) -> (B, n, *S) sums of products; no product of matrices, which autocast would make coarse."""
+    return (rows.view(*rows.shape, *[1] * (values.ndim - 2)) * values.unsqueeze(1)).sum(2)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hyperseg.core.errors import SettingError
-from hyperseg.core.parts import Fused
+from hyperseg.core.maps import Fused
 from hyperseg.dpm.masks.settings import Rule
 from hyperseg.dpm.masks.staple import staple
 
@@ -28,7 +28,7 @@ def fuse(samples: Iterable[Tensor], rule: Rule) -> Fused:
 
     Source: Wu et al., "MedSegDiff", 2023, fuse by STAPLE. Mutual information: Depeweg et al., "Decomposition of
         Uncertainty in Bayesian Deep Learning", ICML 2018.
-    Differs: the majority is the default: STAPLE finds masks too large where most pixels are background.
+    Differs: STAPLE is an option, as it finds masks too large where most pixels are background.
     """
     seen, decisions = 0, []
     for seen, sample in enumerate(samples, 1):

@@ -22,7 +22,7 @@ from hyperseg.dpm.samplers.sampler import Sample
 from hyperseg.dpm.schedules.schedule import Schedule
 from hyperseg.engine.device import full_float32
 
-STATE = 2**25  # values of the state of all samples that are drawn together (256 MiB)
+TOGETHER = 2**25  # probabilities of all samples that are drawn together (256 MiB)
 Noise = Callable[[int], Tensor]
 Done = Callable[[int, int], None]
 Watch = Callable[[int, Tensor], None]
@@ -39,7 +39,7 @@ def check_draw(how: DrawSettings, schedule: Schedule) -> tuple[Sample, Grid, int
     sampler.check()
     if sampler.sample is None or sampler.needs is not None:
         lacks = "a network with a further head" if sampler.needs else "to be fitted to data"
-        raise SettingError(f"masks cannot be drawn by {how.sampler}, which needs {lacks}: take another, as ddim.")
+        raise SettingError(f"masks cannot be drawn by {how.sampler}, which needs {lacks}: take {SAMPLERS.default}.")
     grid = sampler.grid(schedule, how.calls)
     return sampler.sample, grid, sampler.nfe(grid.steps)
 
@@ -71,8 +71,8 @@ def draw_masks(
         watch: told the number of a network call, from 0, and the (r, M, *S) clean masks that are predicted there.
 
     Yields:
-        (K, *S) float32 probabilities, on the device; with the rule "steps" the mean over the steps of a sample, by their
-        certainty, see `MeanOfSteps`.
+        (K, *S) float32 probabilities, on the device; with the rule "steps" those of all steps of a sample, weighted by
+        their certainty, see `MeanOfSteps`.
 
     Raises:
         SettingError: see `check_draw`; before any work.
@@ -85,7 +85,7 @@ def draw_masks(
             done(next(counted), len(groups) * calls * sight.calls)
 
     sight = Sight(model, image, patch, samples=how.samples, device=device, mirror=mirror, called=called)
-    together = min(sight.together, max(1, STATE // (model.code.channels * prod(image.shape[1:]))))
+    together = min(sight.together, max(1, TOGETHER // (model.code.n_classes * prod(image.shape[1:]))))
     groups = [range(a, min(a + together, how.samples)) for a in range(0, how.samples, together)]
 
     def drawn(numbers: range) -> Tensor:

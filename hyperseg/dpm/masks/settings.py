@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from hyperseg.core.settings import option, settings
+from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.dpm.schedules import OF_MASKS, SCHEDULES
 
 Says = Literal["x0", "eps", "v"]
 Coded = Literal["onehot", "bits"]
@@ -18,7 +20,7 @@ class MaskNetworkSettings:
 
     dynamic: bool = option(
         True, "Dynamic conditional encoding: image features are weighted anew at every step.", shown="dynamic",
-        off="no-dynamic",
+        off="no-dynamic", also=lambda on: {} if on else {"ff_parser": False},
     )  # fmt: skip
     ff_parser: bool = option(
         True, "FF-Parser: a learnt filter of frequencies on features of the noisy mask.", shown="ff-parser",
@@ -40,7 +42,7 @@ class MaskNetworkSettings:
 class MaskTrainSettings:
     """How it is trained; steps and batches are not among them."""
 
-    lr: float = option(2e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
+    lr: float = option(5e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     rise: float = option(0.15, "Share of the steps in which the learning rate rises.", above=0, below=1)
     ema: float = option(0.998, "Decay of the moving average of the weights, which is what draws.", low=0, below=1)
@@ -52,11 +54,11 @@ class DrawSettings:
 
     samples: int = option(10, "Masks drawn of an image.", low=1, high=10_000, shown="samples")
     calls: int = option(5, "Network calls of a mask.", low=1, high=10_000, shown="calls")
-    sampler: str = option("ddim", "How, see `hyperseg bench samplers --list`.", shown="sampler")
+    sampler: str = option(SAMPLERS.default, "How, see `hyperseg bench samplers --list`.", shown="sampler")
     fusion: Rule = option(
-        "majority",
-        "What the masks come to: majority vote, mean, STAPLE on disputed pixels (staple) or on all of them, or the "
-        "mean over steps weighted by their certainty.",
+        "steps",
+        "What the masks come to: the mean over all calls of each, weighted by their certainty (steps), majority vote, "
+        "mean, or STAPLE on disputed pixels (staple) or on all of them (staple-all).",
         shown="fusion",
     )
 
@@ -71,7 +73,7 @@ class MedSegDiffSettings:
         "velocity.",
         shown="says",
     )
-    schedule: str = option("cosine", "Noise schedule.", shown="schedule")
+    schedule: str = option(OF_MASKS, f"Noise schedule: {', '.join(SCHEDULES)}.", shown="schedule")
     network: MaskNetworkSettings = option(MaskNetworkSettings(), "The network.")
     train: MaskTrainSettings = option(MaskTrainSettings(), "The training.")
     draw: DrawSettings = option(DrawSettings(), "How masks are drawn.")

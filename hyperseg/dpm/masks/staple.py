@@ -29,6 +29,8 @@ class Consensus(NamedTuple):
 def staple(decisions: Tensor, n_classes: int) -> Consensus:
     """Simultaneous truth and performance level estimation, by expectation and maximisation.
 
+    Pixels that all raters see alike are worked out once, and counted.
+
     Args:
         decisions: (R, n) classes that the raters say, integers; n is at least 1.
         n_classes: K.
@@ -40,16 +42,15 @@ def staple(decisions: Tensor, n_classes: int) -> Consensus:
         raters that agree, are believed to the letter.
     """
 
-    def shares(said: Tensor) -> Tensor:
-        return one_hot(said.long(), n_classes).double()
-
-    truth = sum(map(shares, decisions), torch.zeros((), dtype=torch.float64)).T / len(decisions)
-    log_prior = truth.mean(1, keepdim=True).log()
+    patterns, which, times = decisions.unique(dim=1, return_inverse=True, return_counts=True)
+    said = [one_hot(rater.long(), n_classes).double() for rater in patterns]
+    truth = torch.stack(said).mean(0).T
+    log_prior = (truth @ times.double() / times.sum()).log()[:, None]
     for _ in range(ROUNDS):
-        says = torch.stack([truth @ shares(said) for said in decisions])
-        says /= truth.sum(1)[:, None].clamp_min(LEAST)
-        told = (log[:, said.long()] for log, said in zip(says.clamp_min(LEAST).log(), decisions, strict=True))
+        weights = truth * times
+        says = torch.stack([weights @ of for of in said]) / weights.sum(1)[:, None].clamp_min(LEAST)
+        told = (log @ of.T for log, of in zip(says.clamp_min(LEAST).log(), said, strict=True))
         before, truth = truth, sum(told, log_prior).softmax(0)
         if (truth - before).abs().max() < NEAR:
             break
-    return Consensus(truth, says)
+    return Consensus(truth[:, which], says)

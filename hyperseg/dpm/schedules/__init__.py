@@ -14,3 +14,4 @@ SCHEDULES = Parts(
         "vdm": Entry("hyperseg.dpm.schedules.vdm:VDM", "VDM: log ratios even in time, until it is learnt"),
     },
 )
+OF_MASKS = "cosine"  # unless another is asked for

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hyperseg.core import UNLABELLED
+
 Severity = Literal["error", "remark"]
 CT = "CT"  # the name of a channel whose values are calibrated: Hounsfield units mean the same in every image
 
@@ -77,6 +79,8 @@ class CaseFolder:
         stated: classes and codes are those of dataset.json, not those found in label files.
         faults: what was wrong already when the folder was listed.
         spacing: millimetres per axis of all arrays whose files do not say them, where something beside them does.
+        targets: what is learnt, as it was asked for, see `classes.targets`; empty for all classes.
+        merged: for each class, all codes of label files that mean it; empty where a class is one code.
     """
 
     root: Path
@@ -92,6 +96,15 @@ class CaseFolder:
     stated: bool = False
     faults: tuple[Fault, ...] = ()
     spacing: tuple[float, ...] = ()
+    targets: tuple[str, ...] = ()
+    merged: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def class_of(self) -> dict[int, int]:
+        """The class that each code of label files means, -1 for the code that is ignored."""
+        merged = self.merged or tuple((code,) for code in self.codes)
+        found = {code: k for k, codes in enumerate(merged) for code in codes}
+        return found if self.ignore is None else {**found, self.ignore: UNLABELLED}
 
     def case(self, name: str) -> Case:
         """The case of that name; `KeyError` where there is none."""

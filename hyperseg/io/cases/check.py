@@ -9,11 +9,12 @@ from typing import Any
 
 from hyperseg.core.words import counted, listed, some
 from hyperseg.io.cases.case import CT, CaseFolder, Fault
+from hyperseg.io.cases.classes.codes import FULL, MOST_CLASSES, too_many, two_spellings, with_codes
 from hyperseg.io.cases.decode import in_colours
 from hyperseg.io.cases.look import Look, look_at
 from hyperseg.io.cases.names import VOLUMES
 from hyperseg.io.cases.nifti import nibabel_for
-from hyperseg.io.cases.open import FULL, MOST_CLASSES, Progress, too_many, two_spellings, with_codes
+from hyperseg.io.cases.open import Progress
 
 AIR_HU = range(-3100, -899)  # the lowest value of a tomogram: air, or what stands outside of the tube
 AXES = ("depth", "rows", "columns")
@@ -79,15 +80,12 @@ def survey(folder: CaseFolder, *, progress: Progress | None = None) -> Survey:
         if progress is not None:
             progress(done, len(every))
     learnt = seen[: len(folder.cases)]
-    voxels: Counter[int] = Counter()
-    for look in learnt:
-        voxels.update(look.voxels)
-    if folder.instances:
-        voxels = Counter({0: voxels[0], 1: voxels.total() - voxels[0]})
-    elif not folder.stated:
+    if not folder.stated and not folder.instances:
         folder = with_codes(folder, [set(look.voxels) for look in learnt])
-        if folder.codes == (0, 1):
-            voxels[1] += voxels.pop(FULL, 0)
+    voxels: Counter[int | None] = Counter()
+    for look in learnt:
+        for code, n in look.voxels.items():
+            voxels[_class_of(folder, code)] += n
     faults = [*folder.faults, *(fault for look in seen for fault in look.faults)]
     for find in (_of_numbers, _of_classes, _of_mixture):
         faults += find(folder, learnt)
@@ -97,10 +95,15 @@ def survey(folder: CaseFolder, *, progress: Progress | None = None) -> Survey:
     return Survey(
         folder,
         tuple(sorted(faults, key=lambda fault: fault.severity != "error")),
-        tuple(voxels[code] for code in folder.codes),
+        tuple(voxels[k] for k in range(len(folder.codes))),
         tuple(look.shape for look in readable if look.shape is not None),
         tuple(look.spacing for look in readable if look.spacing is not None),
     )
+
+
+def _class_of(folder: CaseFolder, code: int) -> int | None:
+    """The class that a code means, None where it means none."""
+    return min(code, 1) if folder.instances else folder.class_of.get(code)
 
 
 def _of_numbers(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
@@ -121,17 +124,17 @@ def _of_classes(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
     readable = [look for look in learnt if look.voxels]
     if not readable:
         return
-    where: dict[int, set[str]] = defaultdict(set)
+    where: dict[int | None, set[str]] = defaultdict(set)
     for look in readable:
         for code in look.voxels:
-            where[min(code, 1) if folder.instances or folder.codes == (0, 1) else code].add(look.case.group)
+            where[_class_of(folder, code)].add(look.case.group)
     called = (name if name.startswith("class ") else f"class {name}" for name in folder.classes)
-    for name, code in zip(called, folder.codes, strict=True):
-        if not where[code]:
+    for k, (name, code) in enumerate(zip(called, folder.codes, strict=True)):
+        if not where[k]:
             yield Fault(place, f"no label holds {name} (code {code})", "every class in several cases",
                         "Add cases with it, or take it out of dataset.json.", "error", "absent class")  # fmt: skip
-        elif len(where[code]) == 1 and len(folder.cases) > 1:
-            yield Fault(place, f"only {next(iter(where[code]))} holds {name} (code {code})",
+        elif len(where[k]) == 1 and len(folder.cases) > 1:
+            yield Fault(place, f"only {next(iter(where[k]))} holds {name} (code {code})",
                         "every class in several groups", "Label more of it: it cannot be learnt and tested.",
                         "remark", "rare class")  # fmt: skip
     if folder.instances:
@@ -196,7 +199,7 @@ def _of_mixture(folder: CaseFolder, learnt: Sequence[Look]) -> Iterator[Fault]:
 def _of_held_back(folder: CaseFolder, others: Sequence[Look]) -> Iterator[Fault]:
     """Labels that are for scores alone, with classes that nothing is learnt of."""
     for look in others:
-        new = set(look.voxels) - {*folder.codes, folder.ignore} - ({FULL} if folder.codes == (0, 1) else set())
+        new = set(look.voxels) - folder.class_of.keys()
         if new and not folder.instances and not folder.stated:
             yield Fault(str(look.case.label), f"holds the code {listed(map(str, sorted(new)), most=4)}",
                         f"the codes of the other labels ({listed(map(str, folder.codes), most=8)})",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import HypersegError
+from hyperseg.core import UNLABELLED, HypersegError
 from hyperseg.core.words import counted, listed
 from hyperseg.io.cases.case import Case, CaseFolder, Fault, Severity
 from hyperseg.io.cases.decode import counted_codes, in_colours
@@ -119,9 +119,11 @@ def _of_codes(voxels: dict[int, int], case: Case, folder: CaseFolder) -> Iterato
         yield _code_fault(file, f"holds the negative code {min(voxels)}", "codes from 0 on")
     elif folder.stated and (unknown := unknown_codes(list(voxels), folder)):
         found = listed(map(str, unknown), most=4)
-        yield _code_fault(file, f"holds the code {found}", f"{listed(map(str, folder.codes), most=8)} of dataset.json")
-    background = folder.codes[0] if folder.stated else 0
-    if set(voxels) <= {background, folder.ignore}:
+        yield _code_fault(
+            file, f"holds the code {found}", f"{listed(map(str, sorted(folder.class_of)), most=8)} of dataset.json"
+        )
+    known = folder.class_of or {0: 0}  # where nothing states the classes 0 is background
+    if {known.get(code) for code in voxels} <= {0, UNLABELLED}:
         yield Fault(file, "is empty: all background", "some foreground",
                     "Nothing, if there is none in this image.", "remark", "empty mask")  # fmt: skip
     elif len(voxels) == 1:

@@ -80,7 +80,7 @@ def read_place(path: Path) -> tuple[tuple[int, ...], Place]:
 
 
 def write_volume(temporary: Path, array: NDArray[Any], like: Path, *, packed: bool) -> None:
-    """Write whole numbers, in the order of the axes of `like`, with its header: place, units and texts are the same."""
+    """Write numbers, in the order of the axes of `like`, with its header: place, units and texts are the same."""
     with nibabel_for(like) as nibabel, reading(like, "NIfTI"):
         image = nibabel.load(like)
         header = image.header.copy()

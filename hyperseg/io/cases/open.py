@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hyperseg.core import DataFileError, LabelError
-from hyperseg.core.words import counted, listed
+from hyperseg.core.words import counted
 from hyperseg.io.cases.beside.groups import grouped
 from hyperseg.io.cases.beside.official import held_back
 from hyperseg.io.cases.beside.spacing import spaced
 from hyperseg.io.cases.case import Case, CaseFolder, Fault
+from hyperseg.io.cases.classes.codes import MOST_CLASSES, too_many, with_codes
+from hyperseg.io.cases.classes.targets import with_targets
 from hyperseg.io.cases.decathlon import FILE, described
 from hyperseg.io.cases.decode import counted_codes, decode_label, in_colours, shape_of
 from hyperseg.io.cases.layouts import IMAGE_FOLDERS, plain_layout, unlike_shapes
 from hyperseg.io.cases.listing import TWICE, folders_of
 from hyperseg.io.cases.names import KNOWN, files_in
 
-FULL = 255  # what pictures of masks have for "yes"
-MOST_CLASSES = 64  # distinct codes of a folder that states none
 COLOURS = ("red", "green", "blue")
 TEACHES = (
     "Expected a dataset.json (Medical Segmentation Decathlon, nnU-Net), folders images/ and labels/ with files of the "
@@ -31,7 +31,8 @@ Progress = Callable[[int, int], None]
 
 
 def open_cases(
-    path: str | Path, *, spacing: tuple[float, ...] = (), progress: Progress | None = None
+    path: str | Path, *, spacing: tuple[float, ...] = (), target: str | Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> CaseFolder:  # fmt: skip
     """The data set in a folder, ready for `read_case`.
 
@@ -41,14 +42,15 @@ def open_cases(
     Args:
         path: the folder.
         spacing: millimetres per axis of arrays and pictures whose files do not say them, see `beside.spacing.spaced`.
+        target: what to learn, a target or several, see `with_targets`; all classes where it is left out.
         progress: told how many label files of how many have been read.
 
     Raises:
         DataFileError: no folder, one that is not laid out in any known way, or a label file that cannot be read.
         LabelError: labels that are no classes: colours, fractions, too many codes.
-        SettingError: a spacing, and every file states its own.
+        SettingError: a spacing, and every file states its own; a target that is no class.
     """
-    folder = list_cases(path, spacing=spacing)
+    folder = list_cases(path, spacing=spacing, target=target)
     if folder.codes:
         return folder
     found: list[set[int]] = []
@@ -62,7 +64,9 @@ def open_cases(
     return with_codes(folder, found)
 
 
-def list_cases(path: str | Path, *, spacing: tuple[float, ...] = ()) -> CaseFolder:
+def list_cases(
+    path: str | Path, *, spacing: tuple[float, ...] = (), target: str | Sequence[str] = ()
+) -> CaseFolder:  # fmt: skip
     """As `open_cases` without reading labels: classes and codes stay empty where nothing states them."""
     root = Path(path)
     if not root.is_dir():
@@ -71,14 +75,14 @@ def list_cases(path: str | Path, *, spacing: tuple[float, ...] = ()) -> CaseFold
     if (root / FILE).is_file():
         folder = described(root)
     else:
-        found = plain_layout(root)
-        if found is None:
+        plain = plain_layout(root)
+        if plain is None:
             raise DataFileError(f"{root}: {_what_is_there(root)} {TEACHES}")
         folder = CaseFolder(
-            root, found.layout, found.cases, found.unlabelled, found.channels, rule="; ".join(found.told),
-            instances=found.instances, faults=found.faults,
+            root, plain.layout, plain.cases, plain.unlabelled, plain.channels, rule="; ".join(plain.told),
+            instances=plain.instances, faults=plain.faults,
         )  # fmt: skip
-        if found.instances:
+        if plain.instances:
             folder = replace(
                 folder, classes=("background", "object"), codes=(0, 1),
                 rule=f"{folder.rule}; labels number objects, all of class 1",
@@ -87,7 +91,7 @@ def list_cases(path: str | Path, *, spacing: tuple[float, ...] = ()) -> CaseFold
     cases, test, split, more = held_back(root, cases)
     alone = [replace(case, group=case.group or case.name) for case in (*folder.unlabelled, *test)]
     every, common, lengths, unspaced = spaced(root, (*cases, *alone), spacing)
-    return replace(
+    found = replace(
         folder,
         cases=tuple(every[: len(cases)]),
         unlabelled=tuple(sorted(every[len(cases) :], key=lambda case: case.name)),
@@ -95,7 +99,9 @@ def list_cases(path: str | Path, *, spacing: tuple[float, ...] = ()) -> CaseFold
         rule=f"{'; '.join(filter(None, (folder.rule, told, split, lengths)))}.",
         faults=(*folder.faults, *_twice(every), *faults, *more, *unspaced),
         spacing=common,
+        targets=(target,) if isinstance(target, str) else tuple(target),
     )
+    return with_targets(found)
 
 
 def _what_is_there(root: Path) -> str:
@@ -107,40 +113,6 @@ def _what_is_there(root: Path) -> str:
                 or f"{counted(len(files), 'image')} in {folder.name}/, but no labels were found beside them."
             )
     return "no images with labels were found."
-
-
-def with_codes(folder: CaseFolder, found: Iterable[Iterable[int]]) -> CaseFolder:
-    """The folder with the codes of its label files, of each file by itself, as its classes; the lowest is background.
-
-    Where some masks are 0 and 1, others 0 and 255, both mean the same.
-    """
-    files = [set(codes) for codes in found]
-    every = set().union(*files)
-    mixed = two_spellings(files)
-    codes = tuple(sorted(code for code in every if 0 <= code < 2**16 and not (mixed and code == FULL)))
-    if len(codes) == 2 and codes[0] == 0:
-        names: tuple[str, ...] = ("background", "foreground")
-    else:
-        names = tuple("background" if code == 0 else f"class {code}" for code in codes)
-    told = " Foreground is 1 in some label files, 255 in others." if mixed else ""
-    if codes != tuple(range(len(codes))):
-        told = f" Codes {listed(map(str, codes), most=8)} of label files are the classes 0 to {len(codes) - 1}."
-    return replace(folder, classes=names, codes=codes, rule=folder.rule + told)
-
-
-def two_spellings(files: Iterable[set[int]]) -> bool:
-    """Whether some masks say 1 and others 255 for the only class there is."""
-    every = set().union(*(files := list(files)))
-    return every == {0, 1, FULL} and not any({1, FULL} <= codes for codes in files)
-
-
-def too_many(file: Path, n: int) -> str:
-    """One line for labels of more codes than classes can be."""
-    return (
-        f"{file}: with it labels hold {counted(n, 'distinct code')}, at most {MOST_CLASSES} classes were expected. "
-        "Where labels number objects (nuclei, say), call the folder of labels instances/ or the files X_inst.png: all "
-        "objects are one class then. Where edges were smoothed, save masks without smoothing."
-    )
 
 
 def _channels(folder: CaseFolder) -> tuple[str, ...]:

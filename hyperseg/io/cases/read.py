@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, DataFileError, Grid, LabelError, Scene
+from hyperseg.core import DataFileError, Grid, LabelError, Scene
 from hyperseg.core.words import listed, some
 from hyperseg.io.cases.case import Case, CaseFolder
 from hyperseg.io.cases.decode import decode_image, decode_label, in_colours
@@ -146,22 +146,19 @@ def classes_of(path: Path, codes: NDArray[Any], folder: CaseFolder) -> NDArray[n
     """
     if folder.instances:
         return (codes > 0).astype(np.int16)
-    if not folder.stated and folder.codes in ((0, 1), (0, 255)) and int(codes.max()) in YES - {folder.codes[1]}:
-        codes = np.where(codes == int(codes.max()), folder.codes[1], codes)  # masks of one bit beside those of bytes
-    known = [*folder.codes, *([] if folder.ignore is None else [folder.ignore])]
+    known = folder.class_of
     if codes.min() >= 0 and codes.max() <= max(known):
         table = np.full(max(known) + 1, UNKNOWN, np.int16)
-        table[known] = UNLABELLED
-        table[list(folder.codes)] = np.arange(len(folder.codes))
+        table[list(known)] = list(known.values())
         found = table[codes]
         if found.min() != UNKNOWN:
             return found
-    raise LabelError(unknown_message(path, unknown_codes(np.unique(codes), folder), folder.codes))
+    raise LabelError(unknown_message(path, unknown_codes(np.unique(codes), folder), sorted(known)))
 
 
 def unknown_codes(found: Sequence[int] | NDArray[Any], folder: CaseFolder) -> list[int]:
     """Those of the codes that are no class."""
-    return sorted({int(code) for code in found} - {*folder.codes} - {folder.ignore})
+    return sorted({int(code) for code in found} - folder.class_of.keys())
 
 
 def unknown_message(path: Path, unknown: Sequence[int], codes: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""A predicted map of classes as a file, on the grid and with the header of the image it was made from."""
+"""A predicted map of classes, or of doubt, as a file, on the grid and with the header of the image it was made from."""
 
 from __future__ import annotations
 
@@ -39,30 +39,60 @@ def write_prediction(
         DataFileError: `path` is an input, exists, cannot be written, or is of a format that does not fit.
         LabelError: another size than the image, or classes without a code.
     """
-    ending = ending_of(path)
-    volume = ending_of(split_key(like)[0]) in VOLUMES
-    expected = VOLUMES if volume else PLAIN
-    if ending not in expected:
-        raise DataFileError(f"{path}: predictions for {like.name} are written as {', '.join(expected)}; rename it.")
+    _fits(path, like)
     check_targets([path], inputs=[str(like), *map(str, inputs)], overwrite=overwrite)
-    coded = _coded(path, labels, codes)
-    if volume:
+    _write(path, _coded(path, labels, codes), like)
+
+
+def write_doubt(
+    path: Path, doubt: NDArray[np.floating[Any]], *, like: Path, inputs: Iterable[Path] = (), overwrite: bool = False
+) -> None:  # fmt: skip
+    """Write how uncertain each pixel is, 0 to 1, whole or not at all: float32, but in a .png 0 to 255.
+
+    Args:
+        path, like, inputs, overwrite: as of `write_prediction`.
+        doubt: (*S), axes as `read_case` gives them.
+
+    Raises:
+        DataFileError, LabelError: as `write_prediction`.
+    """
+    _fits(path, like)
+    check_targets([path], inputs=[str(like), *map(str, inputs)], overwrite=overwrite)
+    scaled = np.rint(255 * doubt).astype(np.uint8) if ending_of(path) == ".png" else doubt.astype(np.float32)
+    _write(path, scaled, like)
+
+
+def _fits(path: Path, like: Path) -> None:
+    """Raise (DataFileError) where a file of this ending cannot stand for a prediction of `like`."""
+    expected = VOLUMES if _is_volume(like) else PLAIN
+    if ending_of(path) not in expected:
+        raise DataFileError(f"{path}: predictions for {like.name} are written as {', '.join(expected)}; rename it.")
+
+
+def _is_volume(like: Path) -> bool:
+    return ending_of(split_key(like)[0]) in VOLUMES
+
+
+def _write(path: Path, array: NDArray[Any], like: Path) -> None:
+    """Numbers on the grid of `like`; a NIfTI file has its axes and header too."""
+    ending = ending_of(path)
+    if _is_volume(like):
         shape, place = read_place(like)
-        back = turned_back(coded, place) if coded.ndim == len(place.spacing) else coded
+        back = turned_back(array, place) if array.ndim == len(place.spacing) else array
         _check_size(path, back.shape, shape[: len(place.spacing)], like)
         with replacing(path) as temporary:
             write_volume(temporary, np.asfortranarray(back), like, packed=ending == VOLUMES[0])
         return
     if ending == ".npy":
         with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, coded)
+            np.save(file, array)
         return
-    if coded.ndim != 2:
-        raise LabelError(f"{path}: a picture is (rows, columns), these labels are {coded.shape}. Write them as .npy.")
+    if array.ndim != 2:
+        raise LabelError(f"{path}: a picture is (rows, columns), this array is {array.shape}. Write it as .npy.")
     from PIL import Image
 
     with replacing(path) as temporary:
-        Image.fromarray(coded).save(temporary, format="PNG" if ending == ".png" else "TIFF")
+        Image.fromarray(array).save(temporary, format="PNG" if ending == ".png" else "TIFF")
 
 
 def _coded(path: Path, labels: NDArray[Any], codes: Sequence[int] | None) -> NDArray[Any]:

@@ -28,10 +28,14 @@ CONFIDENCE = "confidence (as the method states it, not calibrated)"
 CALIBRATED = "confidence (calibrated on held-out pixels)"
 APPLICABLE = "dissimilarity to the training pixels over its threshold (above 1 outside the area of applicability)"
 ENTROPY = "entropy as a share of the largest (0 certain, 1 no idea)"
+DISAGREEMENT = "disagreement of the answers (0 all say the same, 1 each is sure of another class)"
+MEANINGS: Mapping[Measure, str] = {
+    "confidence": CONFIDENCE, "entropy": ENTROPY, "disagreement": DISAGREEMENT, "applicability": APPLICABLE,
+}  # fmt: skip
 
 
 class MapWriter:
-    """Writes a class map, its confidence and its entropy window by window; memory does not grow with the scene.
+    """Writes a class map, its confidence and other measures window by window; memory does not grow with the scene.
 
     In the file classes have their `codes`, and 0 means unlabelled or no data; where 0 is a class, 255 does (or the
     largest number of a byte that is no class). Class names, colours and
@@ -44,9 +48,7 @@ class MapWriter:
         classes: K names.
         colours: K sRGB triples 0..255.
         grid: coordinates, or None.
-        confidence_path: a float32 GeoTIFF for the confidence, or None.
-        entropy_path: a float32 GeoTIFF for the entropy, from 0 (certain) to 1 (no idea), or None.
-        applicability_path: a float32 GeoTIFF for the area of applicability (above 1 is outside), or None.
+        beside: float32 GeoTIFFs of what is written beside it, by its name.
         made_by: method and refiners, in order; the tag "made_by" of the file.
         codes: K codes of the classes in the file; None numbers them 1..K, and a tag of the file says so.
         tags: further tags of the file.
@@ -61,9 +63,7 @@ class MapWriter:
         classes: Sequence[str],
         colours: Colours,
         grid: Grid | None = None,
-        confidence_path: AnyPath | None = None,
-        entropy_path: AnyPath | None = None,
-        applicability_path: AnyPath | None = None,
+        beside: Mapping[Measure, AnyPath] | None = None,
         made_by: Sequence[str] = (),
         codes: Sequence[int] | None = None,
         tags: Mapping[str, str] | None = None,
@@ -78,10 +78,9 @@ class MapWriter:
             raise DataFileError(f"{path}: a map is written as GeoTIFF; name it {self.path.stem}.tif.")
         self.shape, self.grid = (shape[0], shape[1]), grid
         self.classes, self.colours = distinct(classes), tuple(colours)
-        self.confidence_path = None if confidence_path is None else Path(confidence_path)
-        self.entropy_path = None if entropy_path is None else Path(entropy_path)
-        self.applicability_path = None if applicability_path is None else Path(applicability_path)
-        self.made_by, self.calibrated = tuple(made_by), calibrated
+        self.beside = {measure: Path(file) for measure, file in (beside or {}).items()}
+        self.made_by = tuple(made_by)
+        self._meanings = {**MEANINGS, "confidence": CALIBRATED if calibrated else CONFIDENCE}
         self.codes = codes_of(len(classes), codes)
         self._tags = {ORIGIN: NUMBERED if codes is None else GIVEN} | dict(tags or {})
         self._dtype, self._table = code_type(self.codes), code_table(self.codes).astype(code_type(self.codes))
@@ -95,12 +94,8 @@ class MapWriter:
             stack.enter_context(_described(sidecar, self.classes, self.colours, counts, self.codes))
             style = stack.enter_context(replacing(self.path.with_suffix(".qml")))
             style.write_text(raster_qml(self.classes, self.colours, self.codes), encoding="utf-8")
-            self._values = {
-                "confidence": self._opened(
-                    stack, self.confidence_path, CALIBRATED if self.calibrated else CONFIDENCE, "confidence"
-                ),
-                "entropy": self._opened(stack, self.entropy_path, ENTROPY, "entropy"),
-                "applicability": self._opened(stack, self.applicability_path, APPLICABLE, "applicability"),
+            self._values: dict[str, Any] = {
+                measure: self._opened(stack, file, measure) for measure, file in self.beside.items()
             }
             stack.enter_context(_checked(map_file, self.path, counts))
             self._map = stack.enter_context(
@@ -117,55 +112,42 @@ class MapWriter:
             self._stack = stack.pop_all()
         return self
 
-    def write(
-        self,
-        window: tuple[slice, ...],
-        labels: NDArray[Any],
-        confidence: NDArray[Any] | None = None,
-        entropy: NDArray[Any] | None = None,
-        applicability: NDArray[Any] | None = None,
-    ) -> None:
+    def write(self, window: tuple[slice, ...], labels: NDArray[Any], **beside: NDArray[Any]) -> None:
         """Write one window.
 
         Args:
             window: row and column slices, such as `Tile.core_slices`.
             labels: (h, w) labels of the window, -1 = unlabelled.
-            confidence: (h, w), or None; needs a `confidence_path`.
-            entropy: (h, w) from 0 to 1: `share_of_largest`, or None; needs an `entropy_path`.
-            applicability: (h, w), or None; needs an `applicability_path`.
+            beside: (h, w) of every measure that is written beside the map, by its name; entropy as
+                `share_of_largest`.
         """
         check_labels(labels, len(self.classes), self.path)
         rows, columns = (
             (s.start or 0, n if s.stop is None else s.stop) for s, n in zip(window, self.shape, strict=True)
         )
         size = (rows[1] - rows[0], columns[1] - columns[0])
-        values = {"confidence": confidence, "entropy": entropy, "applicability": applicability}
-        for what, array in {"labels": labels, **values}.items():
-            if array is not None and array.shape != size:
+        for what, array in {"labels": labels, **beside}.items():
+            if array.shape != size:
                 raise SettingError(f"{self.path}: {what} of shape {array.shape} for a window of {size} pixels.")
-        for what, array in values.items():
-            if (array is None) != (self._values[what] is None):
-                raise SettingError(f"{self.path}: give {what}_path and {what} for every window, or neither of them.")
+        if other := sorted(beside.keys() ^ self._values.keys()):
+            raise SettingError(f"{self.path}: give {other[0]} a path, and for every window, or neither of them.")
         codes = self._table[labels]
         self._map.write(codes, 1, window=(rows, columns))
-        for what, array in values.items():
-            if array is not None:
-                self._values[what].write(array.astype(np.float32, copy=False), 1, window=(rows, columns))
+        for what, array in beside.items():
+            self._values[what].write(array.astype(np.float32, copy=False), 1, window=(rows, columns))
 
     @property
     def _empty(self) -> int:
         return empty_code(self.codes)
 
-    def _opened(self, stack: ExitStack, path: Path | None, meaning: str, measure: Measure) -> Any:
-        """An open float32 raster of the map's grid at `path` with a style beside, or None without a path."""
-        if path is None:
-            return None
+    def _opened(self, stack: ExitStack, path: Path, measure: Measure) -> Any:
+        """An open float32 raster of the map's grid at `path` with a style beside."""
         style = stack.enter_context(replacing(path.with_suffix(".qml")))
         style.write_text(measure_qml(measure), encoding="utf-8")
         file = stack.enter_context(replacing(path))
         stack.enter_context(_checked(file, path))
         raster = stack.enter_context(create_raster(file, path, (*self.shape, 1), "float32", self.grid, nodata=math.nan))
-        raster.set_band_description(1, meaning)
+        raster.set_band_description(1, self._meanings[measure])
         return raster
 
     def __exit__(

@@ -15,10 +15,11 @@ from hyperseg.core.codes import codes_of, empty_code
 Colours = Sequence[tuple[int, int, int]]
 UNLABELLED_NAME = "unlabelled"
 UNUSED_NAME = "unused"  # of codes between those of classes, where a list of names must not have gaps
-Measure = Literal["confidence", "entropy", "applicability"]
+Measure = Literal["confidence", "entropy", "disagreement", "applicability"]
 RAMPS = {  # from 0 to 1; dark is doubt
     "confidence": ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"),
     "entropy": ("#fcfdbf", "#fc8961", "#b73779", "#51127c", "#000004"),
+    "disagreement": ("#fcfdbf", "#fc8961", "#b73779", "#51127c", "#000004"),
 }
 
 OUTSIDE_COLOUR = "#d7191c"

@@ -25,8 +25,8 @@ INSTEAD = (
 )  # fmt: skip
 RUN_FILES = frozenset(
     (RECORD, "map.tif", "map.tif.aux.xml", "map.qml", "map.png", "confidence.tif", "confidence.qml", "entropy.tif",
-     "entropy.qml", "applicability.tif", "applicability.qml", "map-groups.tif", "map-groups.tif.aux.xml",
-     "map-groups.qml", "areas.csv", "model.safetensors", "metrics.json", "report.html")
+     "entropy.qml", "disagreement.tif", "disagreement.qml", "applicability.tif", "applicability.qml", "map-groups.tif",
+     "map-groups.tif.aux.xml", "map-groups.qml", "areas.csv", "model.safetensors", "metrics.json", "report.html")
 )  # fmt: skip
 RUN_INPUTS = ("scene", "labels", "class_groups", "train_mask", "test_mask", "pool")
 

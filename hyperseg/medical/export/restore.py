@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -159,6 +159,16 @@ def decided(slices: Iterable[Tensor], back: Back, found: NDArray[np.int16] | Non
             torch.maximum(best, score, out=best)
         inside[index if inside.ndim > 2 else slice(None)] = classes.cpu().numpy()
     return made
+
+
+def placed(slices: Iterable[Tensor], back: Back, around: Sequence[float]) -> NDArray[np.float32]:
+    """(C, *shape) in the case's axes: `restored` slices (C, h, w), and C numbers around the box."""
+    found = np.empty((len(around), *back.shape), np.float32)
+    found[:] = np.reshape(around, (-1, *(1,) * len(back.shape)))
+    inside = found[:, *(slice(*side) for side in back.box)].transpose(0, *(axis + 1 for axis in back.axes))
+    for index, values in enumerate(slices):
+        inside[:, index if inside.ndim > 3 else slice(None)] = values.cpu().numpy()
+    return found
 
 
 class _Along:

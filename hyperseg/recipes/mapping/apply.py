@@ -15,13 +15,13 @@ from hyperseg.core.files import make_folder
 from hyperseg.core.words import listed, percent
 from hyperseg.data.identity import identity_of
 from hyperseg.engine import ahead, choose_device
-from hyperseg.io.write import MapWriter
+from hyperseg.io.write import MEANINGS, MapWriter
 from hyperseg.io.write.groups import groups_tag
 from hyperseg.io.write.targets import check_targets
 from hyperseg.recipes.mapping.applicability import APPLICABILITY
 from hyperseg.recipes.mapping.devices import check_workers
 from hyperseg.recipes.mapping.fallback import answer_writer, chosen_fallback
-from hyperseg.recipes.mapping.layers import GROUPS, LAYERS, files_of, stale_files
+from hyperseg.recipes.mapping.layers import DISAGREES, GROUPS, LAYERS, files_of, stale_files
 from hyperseg.recipes.mapping.prepare import prepare_scene
 from hyperseg.recipes.mapping.probabilities import ProbabilityWriter, check_target
 from hyperseg.recipes.mapping.resume import PLAN, UnfinishedMap, open_unfinished
@@ -71,7 +71,8 @@ def apply_run(
 ) -> Path:
     """Map `scene` with the model of `run`; write `out`, OUT-confidence.tif, and more beside it.
 
-    That is OUT-applicability.tif where the run kept what it takes, and OUT-groups.tif of grouped classes.
+    That is OUT-applicability.tif where the run kept what it takes, OUT-disagreement.tif of a method that answers more
+    than once, and OUT-groups.tif of grouped classes.
 
     While it runs, finished windows lie in OUT.unfinished beside the map; a run that was killed goes on there and
     ends with the same bytes. Memory does not grow with the scene.
@@ -103,7 +104,10 @@ def apply_run(
     here = _device_here(device, cluster)
     loaded = load_run(run)
     fallback = chosen_fallback(loaded, run, groups=groups, sure=sure)
-    wanted = {"entropy": entropy, APPLICABILITY: loaded.applicability is not None, GROUPS: fallback is not None}
+    wanted = {
+        "entropy": entropy, DISAGREES: loaded.disagrees, APPLICABILITY: loaded.applicability is not None,
+        GROUPS: fallback is not None,
+    }  # fmt: skip
     beside = [layer for layer, asked in wanted.items() if asked]
     targets = files_of(out, beside)
     # a map that was complete but for the removal of its unfinished state is assembled once more
@@ -131,8 +135,7 @@ def apply_run(
     made_by = loaded.chain if mapper.refine else loaded.chain[:1]
     writer = MapWriter(
         out, scene.shape, classes=loaded.classes, colours=loaded.colours, grid=scene.grid,
-        confidence_path=targets["confidence"], entropy_path=targets.get("entropy"),
-        applicability_path=targets.get(APPLICABILITY), made_by=made_by, codes=loaded.codes,
+        beside={name: targets[name] for name in MEANINGS if name in layers}, made_by=made_by, codes=loaded.codes,
         calibrated=mapper.refine and loaded.calibrated,
         tags=groups_tag(None if fallback is None else fallback.groups, loaded.classes),
     )  # fmt: skip

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hyperseg.io.formats.windows import import_rasterio
-from hyperseg.io.write import APPLICABLE, ENTROPY
+from hyperseg.io.write import APPLICABLE, DISAGREEMENT, ENTROPY
 from hyperseg.io.write.groups import SURE_TAG
 from hyperseg.recipes.mapping.applicability import APPLICABILITY
 
 GROUPS = "groups"
+DISAGREES = "disagreement"
 
 
 class Layer(NamedTuple):
@@ -24,6 +25,7 @@ class Layer(NamedTuple):
 
 LAYERS: Mapping[str, Layer] = {
     "entropy": Layer("float32", lambda raster: raster.descriptions == (ENTROPY,)),
+    DISAGREES: Layer("float32", lambda raster: raster.descriptions == (DISAGREEMENT,)),
     APPLICABILITY: Layer("float32", lambda raster: raster.descriptions == (APPLICABLE,)),
     GROUPS: Layer("uint16", lambda raster: SURE_TAG in raster.tags()),
 }

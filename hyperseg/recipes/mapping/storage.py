@@ -16,7 +16,7 @@ from hyperseg.engine import scene_progress
 from hyperseg.io.write import MapWriter
 from hyperseg.io.write.files import BLOCK_PX, small_cache
 from hyperseg.recipes.mapping.applicability import APPLICABILITY, share_outside
-from hyperseg.recipes.mapping.layers import GROUPS
+from hyperseg.recipes.mapping.layers import DISAGREES, GROUPS
 from hyperseg.recipes.mapping.probabilities import ProbabilityWriter
 from hyperseg.recipes.mapping.resume import UnfinishedMap
 from hyperseg.recipes.mapping.windows import WindowMap
@@ -60,7 +60,7 @@ def _layers_of(made: WindowMap) -> dict[str, NDArray[Any]]:
     """What is stored of a window, by layer; codes are one more than labels."""
     layers = {
         "codes": made.labels, GROUPS: made.groups, "confidence": made.confidence, "entropy": made.entropy,
-        APPLICABILITY: made.applicability,
+        APPLICABILITY: made.applicability, DISAGREES: made.disagreement,
     }  # fmt: skip
     return {
         name: values - np.int16(UNLABELLED) if name in CODED else values

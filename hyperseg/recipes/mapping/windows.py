@@ -40,6 +40,7 @@ class WindowMap:
         probs: (h, w, K) float32, or None where nobody asked for them.
         groups: int16 answers of a fallback, see `Fallback.answers`, or None without one.
         applicability: float32, above 1 outside what was trained on, NaN without data; None where the run kept nothing.
+        disagreement: float32, of answers as in `SegmentationMap`; None where the run's method answers once.
     """
 
     labels: NDArray[np.int16]
@@ -48,6 +49,7 @@ class WindowMap:
     probs: NDArray[np.float32] | None
     groups: NDArray[np.int16] | None = None
     applicability: NDArray[np.float32] | None = None
+    disagreement: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Mapper:
         if valid is not None and not valid.any():
             return self._nothing(valid.shape)
         made, probs, groups = decide(self, part, inside, first=tuple(start for start, _ in window.core))
-        return WindowMap(made.labels, made.confidence, made.entropy, probs, groups, self._known(part, inside))
+        known = self._known(part, inside)
+        return WindowMap(made.labels, made.confidence, made.entropy, probs, groups, known, made.disagreement)
 
     def _known(self, part: Scene, inside: tuple[slice, ...]) -> NDArray[np.float32] | None:
         """How far the core of a window is from what was trained on."""
@@ -110,6 +113,7 @@ class Mapper:
         return scene.with_(
             cube=block, valid=None if valid.all() else valid, mask=None, labels=None, parcels=None,
             classes=self.run.classes, colours=self.run.colours, groups=None,
+            origin=tuple(start for start, _ in window.read),
         )  # fmt: skip
 
     def _nothing(self, shape: tuple[int, ...]) -> WindowMap:
@@ -117,7 +121,10 @@ class Mapper:
         probs = np.full((*shape, len(self.run.classes)), np.nan, np.float32) if self.probabilities else None
         labels = np.full(shape, UNLABELLED, np.int16)
         entropy, groups = empty if self.entropy else None, None if self.fallback is None else labels
-        return WindowMap(labels, empty, entropy, probs, groups, None if self.run.applicability is None else empty)
+        known, disagreement = (
+            empty if there else None for there in (self.run.applicability is not None, self.run.disagrees)
+        )
+        return WindowMap(labels, empty, entropy, probs, groups, known, disagreement)
 
 
 def decide(
@@ -157,7 +164,8 @@ def decide(
     labels, confidence = best.astype(np.int16), np.take_along_axis(cut.probs, best[..., None], -1)[..., 0]
     entropy = cut.entropy() / np.float32(np.log(max(len(cut.classes), 2))) if mapper.entropy else None
     groups = None if mapper.fallback is None else mapper.fallback.answers(cut)
-    made = Decisions(labels, confidence, entropy)
+    disagreement = None if map.disagreement is None else np.array(map.disagreement[inside])
+    made = Decisions(labels, confidence, entropy, disagreement)
     made.blank(valid)
     if valid is not None:
         cut.probs[~valid] = np.nan

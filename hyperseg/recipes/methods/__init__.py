@@ -32,6 +32,13 @@ METHODS = Parts(
             "hyperseg.recipes.methods.unet:UNET",
             "U-Net whose window, depth, width, batch and steps are planned from the training pixels",
         ),
+        "medsegdiff": Entry(
+            "hyperseg.recipes.methods.medsegdiff:MEDSEGDIFF",
+            "MedSegDiff: class masks drawn by a diffusion model, and how far they disagree",
+        ),
+        "feed-forward": Entry(
+            "hyperseg.recipes.methods.feed_forward:FEED_FORWARD", "the same network without diffusion, as its twin"
+        ),
         "svm": Entry(
             "hyperseg.recipes.methods.svm:SVM", "support vector machine on single spectra, the usual baseline"
         ),
@@ -39,4 +46,5 @@ METHODS = Parts(
         "lda": Entry("hyperseg.recipes.methods.lda:LDA", "linear discriminant analysis on 3x3 means"),
     },
 )
+ON_FOLDERS = "unet"  # of folders of images and volumes, unless another is asked for
 BASELINE = "svm"  # measured beside every method unless others are asked for

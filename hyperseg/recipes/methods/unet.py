@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from hyperseg.core import SettingError
-from hyperseg.core.parts import Method, Saved
+from hyperseg.core.parts import Method, OnCases, Saved
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.core.task import Task
 from hyperseg.data.augment import SpectralNoise
@@ -96,6 +96,30 @@ def load(saved: Saved) -> NetworkModel:
     return load_network(saved, spec, build(spec, 0))
 
 
+@settings
+class CaseSettings:
+    """Of folders: nothing, as the plan decides everything."""
+
+
+def build_for_cases(configuration: Any, n_classes: int, chosen: CaseSettings) -> Any:
+    from hyperseg.medical.networks import build_unet
+
+    return build_unet(configuration, n_classes)
+
+
+def lesson_on_cases(net: Any, plan: Any, configuration: Any, steps: int, chosen: CaseSettings) -> tuple[Any, Any]:
+    from hyperseg.recipes.training.nnunet import phase_of
+
+    return [phase_of(net, plan, configuration, steps)], {}
+
+
+def score_on_cases(networks: Any, n_classes: int, how: Any, mirror: bool, chosen: CaseSettings) -> Any:
+    from hyperseg.recipes.segment.sliding import averaged
+
+    return averaged(networks, how, mirror=mirror)
+
+
 UNET = Method(
-    "unet", UnetSettings, fit, load, check, takes=frozenset({"scene", "images", "volumes"}), has_features=False
-)
+    "unet", UnetSettings, fit, load, check, takes=frozenset({"scene", "images", "volumes"}), has_features=False,
+    on_cases=OnCases(CaseSettings, build_for_cases, lesson_on_cases, score_on_cases),
+)  # fmt: skip

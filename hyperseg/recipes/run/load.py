@@ -39,6 +39,7 @@ class LoadedRun:
         fallback: what its maps fall back to where a class is a guess, or None where its classes have no groups.
         calibrated: whether its refined maps are: the last refiner that changes them calibrates.
         applicability: where its accuracy means something, or None where too little is known.
+        disagrees: whether its maps tell how far the answers of its method disagree.
     """
 
     model: Model
@@ -54,6 +55,7 @@ class LoadedRun:
     fallback: Fallback | None = None
     calibrated: bool = False
     applicability: Applicability | None = None
+    disagrees: bool = False
 
     @property
     def preprocess(self) -> Preprocess:
@@ -106,4 +108,5 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         None if (groups := record.get("groups")) is None else Fallback.from_json(groups),
         bool(refiners) and REFINERS[refiners[-1].name].calibrates,
         load_applicability(tensors),
+        method.disagrees,
     )

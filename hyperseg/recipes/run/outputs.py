@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import reduce
 from importlib.metadata import PackageNotFoundError, version
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,8 @@ from hyperseg.data.fingerprint import fingerprint
 from hyperseg.data.preprocess import gather_spectra
 from hyperseg.data.splits import parse_split
 from hyperseg.io.write import (
-    APPLICABLE,
     CALIBRATED,
-    CONFIDENCE,
-    ENTROPY,
+    MEANINGS,
     replacing,
     share_of_largest,
     write_json,
@@ -43,7 +43,7 @@ from hyperseg.recipes.mapping.applicability import APPLICABILITY, LAYER
 from hyperseg.recipes.run.answers import draw_answers, write_answers
 from hyperseg.recipes.run.folder import METRICS, RunFolder
 from hyperseg.recipes.run.record import save_model
-from hyperseg.recipes.run.repeat import MAP, RepeatResult
+from hyperseg.recipes.run.repeat import DISAGREEMENT, MAP, RepeatResult
 from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.scoring.areas import Reference, describe_areas, write_areas
 from hyperseg.recipes.scoring.groups import fallback_of
@@ -75,16 +75,19 @@ def finish_run(
     chain = tuple(first.summary["chain"])
     final = SegmentationMap(tensors.pop(MAP), scene.classes, scene.colours, scene.grid, chain, scene.valid, scene.codes)
     write_map(folder / "map.tif", final, tags=groups_tag(scene.groups, scene.classes))
-    entropy = share_of_largest(final.entropy(), scene.n_classes)
-    measures: dict[Measure, tuple[Any, str]] = {
-        "confidence": (final.confidence(), CALIBRATED if first.summary["calibrated"] else CONFIDENCE),
-        "entropy": (entropy, ENTROPY),
-    }
     layer = tensors.pop(LAYER, None)
-    measures |= {} if layer is None else {"applicability": (layer, APPLICABLE)}
-    for name, (values, meaning) in measures.items():
+    measures: dict[Measure, Any] = {
+        "confidence": final.confidence(),
+        "entropy": share_of_largest(final.entropy(), scene.n_classes),
+        "disagreement": tensors.pop(DISAGREEMENT, None),
+        "applicability": layer,
+    }
+    meanings = MEANINGS if not first.summary["calibrated"] else {**MEANINGS, "confidence": CALIBRATED}
+    for name, values in measures.items():
+        if values is None:
+            continue
         known = values if scene.valid is None else np.where(scene.valid, values, np.float32(np.nan))
-        write_raster(folder / f"{name}.tif", known, scene.grid, names=(meaning,))
+        write_raster(folder / f"{name}.tif", known, scene.grid, names=(meanings[name],))
         write_text(folder / f"{name}.qml", measure_qml(name))
     save_model(
         folder, tensors, _record(scene, split, settings, first, inputs) | {"device": device, "threads": threads()}
@@ -150,7 +153,7 @@ def summarise(
         "steps": steps,
         "confusion": np.sum([s["steps"][first["final"]]["confusion"] for s in summaries], axis=0).tolist(),
         "refiners": [section.numbers for section in sections[len(sections) - kept :]],
-        "model": sections[0].numbers if len(sections) > kept else None,
+        "model": reduce(or_, [section.numbers for section in sections[: len(sections) - kept]], {}) or None,
         "cautions": [caution for section in sections for caution in section.cautions],
         "training": first["training"],
         APPLICABILITY: merge([told for told in areas if told.keys() == areas[0].keys()]),

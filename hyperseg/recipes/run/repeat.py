@@ -15,19 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, RunError, Scene, Split
-from hyperseg.core.parts import Arrays, Step, prefixed
+from hyperseg.core.maps import Step
+from hyperseg.core.parts import Arrays, prefixed
 from hyperseg.core.sections import Figure, Section
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.data.leak import leak
 from hyperseg.io.write import as_json, replacing, write_json
 from hyperseg.metrics import boundary_accuracy, confusion, scores
 from hyperseg.metrics.calibration import reliability
+from hyperseg.metrics.ensembles import error_auroc
 from hyperseg.recipes.mapping.applicability import APPLICABILITY, judge_applicability
 from hyperseg.recipes.run.folder import RunFolder
 from hyperseg.recipes.run.steps import Outcome
 from hyperseg.recipes.scoring.groups import group_scores
 
 MODEL, MAP = "model", "map.probs"  # prefix of the model's arrays, name of the final map's
+DISAGREEMENT = "map.disagreement"  # of the same, where the method answers more than once
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class RepeatResult:
 
     Attributes:
         summary: JSON: scores per step, the final step and its chain, training history, seconds.
-        tensors: named arrays: the final map's probabilities, and those of the parts.
+        tensors: named arrays: the final map's probabilities and disagreement, and those of the parts.
         record: JSON: what is needed to take the parts up again with their arrays.
         sections: what the parts show in the report; of the first repeat only.
     """
@@ -66,6 +69,8 @@ class RepeatResult:
         model = made.base.model.saved()
         record: dict[str, Any] = {"model": model.record, "refiners": []}
         tensors = {MAP: made.final.map.probs} | prefixed(MODEL, model.arrays)
+        if (disagreement := made.final.map.disagreement) is not None:
+            tensors[DISAGREEMENT] = disagreement
         known, summary[APPLICABILITY] = judge_applicability(scene, split, made.final.map.labels())
         tensors |= known
         for i, link in enumerate(made.links):
@@ -91,6 +96,7 @@ def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
     given = leak(split, window=step.window_px)
     by_region = None if step.joined is None else 100 * float(step.joined[split.test].mean())
     sure = reliability(step.map.probs[split.test], truth[split.test])
+    doubts = {"confidence": -step.map.confidence(), "disagreement": step.map.disagreement}
     return {
         "OA": found.oa,
         "AA": found.aa,
@@ -99,6 +105,7 @@ def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:
         "boundary_OA": boundary_accuracy(truth, predicted),
         "ece": 100 * sure.ece,
         "reliability": sure.rows(),
+        "error_auroc": {of: 100 * error_auroc(d, predicted, truth) for of, d in doubts.items() if d is not None},
         "leak": {"window": step.window_px, "a": 100 * given.a, "b": 100 * given.b, "region": by_region},
         "confusion": table.tolist(),
     } | ({} if scene.groups is None else {"groups": group_scores(table, scene.groups)})

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperseg.core import SegmentationMap, Split
-from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner, Role, Step
+from hyperseg.core.maps import Role, Step
+from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
 from hyperseg.engine.progress import working
 from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.run.doubt import doubt_section
 from hyperseg.recipes.run.settings import RunSettings
 
 Chain = Sequence[tuple[Refiner, Any]]
@@ -57,8 +59,10 @@ class Outcome:
         return self.links[-1].step if self.links else self.base.step
 
     def sections(self, task: Task, runtime: Runtime) -> list[Section]:
-        """What the parts show in the report: the model, then every refiner."""
+        """What the parts show in the report: the model, how far its answers disagree, then every refiner."""
         found = [self.base.model.section(task.scene, task.split, runtime)]
+        if self.base.step.map.disagreement is not None:
+            found.append(doubt_section(self.base.step.map, task.scene, task.split))
         for link in self.links:
             found.append(link.fitted.section(link.before, link.step.map, task.scene, task.split))
         return [section for section in found if section is not None]

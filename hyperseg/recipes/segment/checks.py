@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
-from hyperseg.core import LabelError, SettingError, SplitError
+import numpy as np
+
+from hyperseg.core import UNLABELLED, LabelError, SettingError, SplitError
 from hyperseg.core.words import counted, listed
 from hyperseg.data.cases import folds
 from hyperseg.io.cases import Case, CaseFolder
 from hyperseg.io.cases.decode import counted_codes, decode_label
+from hyperseg.io.cases.read import classes_of
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Training
@@ -33,7 +36,7 @@ def check_plan(plan: Plan, folder: CaseFolder) -> None:
         if planned != there:
             raise SettingError(
                 f"the plan is for the {what} {', '.join(planned)}; {folder.root} has {', '.join(there)}. Plan this "
-                "folder by hyperseg segment plan."
+                "folder by hyperseg segment plan, with the same --target where there is one."
             )
     check_schedule(plan.training)
     empty = [name for name, n in zip(plan.facts.classes, plan.facts.counts, strict=True) if n == 0]
@@ -119,12 +122,9 @@ def check_labels(
 
 def labelled_classes(folder: CaseFolder, case: Case) -> set[int]:
     """Classes in the label files of a case."""
-    codes = {code for path in (case.label, *case.also) if path for code in counted_codes(decode_label(path).array)}
-    if folder.instances:
-        return {min(code, 1) for code in codes}
-    if len(folder.codes) == 2 and not folder.stated:
-        return {int(code != folder.codes[0]) for code in codes}
-    return {folder.codes.index(code) for code in codes if code in folder.codes}
+    files = [path for path in (case.label, *case.also) if path is not None]
+    found = (classes_of(path, np.array([*counted_codes(decode_label(path).array)]), folder) for path in files)
+    return {int(k) for classes in found for k in classes} - {UNLABELLED}
 
 
 def _not_learnt(fold: int, name: str, there: Sequence[str], folder: CaseFolder | None = None) -> str:

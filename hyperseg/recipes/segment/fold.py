@@ -22,12 +22,11 @@ from hyperseg.io.write import write_json
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
-from hyperseg.medical.training import Training
 from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.costs.spent import used
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, seal, trained_folds, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
-from hyperseg.recipes.segment.learning import learn, planned_steps, start_net, steps_in, told_optimiser
+from hyperseg.recipes.segment.learning import learn, planned_steps, start_net, steps_in
 from hyperseg.recipes.segment.reporting.examples import Examples, write_examples
 from hyperseg.recipes.segment.resuming.history import read_history
 
@@ -67,17 +66,20 @@ def train_fold(
     here = fold_folder(run.root, configuration.name, fold)
     make_folder(here)
     runtime = replace(runtime, checkpoints=here / UNFINISHED)
-    net = start_net(run.plan, configuration, runtime)
+    method = run.method
+    net = start_net(method, run.plan, configuration, runtime)
     steps = _steps(budget, run.plan, here / STEPS) or _as_before(run, configuration.name, budget)
     if steps is None:  # the pace has to be measured
         assert budget.minutes is not None
-        steps = steps_in(budget.minutes, net, run.plan, configuration, train, validation, runtime)
+        steps = steps_in(budget.minutes, net, method, run.plan, configuration, train, validation, runtime)
     write_json(here / STEPS, {"steps": steps, "budget": asdict(budget), "plan": seal(run.plan)})
     title = f"{configuration.name}, fold {fold}"
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
     with metered(runtime.device) as trained:
-        history = learn(net, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title)
-    numbers = _numbers(history, steps, configuration, run.plan.training) | {"budget": asdict(budget)}
+        history, optimiser = learn(
+            net, method, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title,
+        )  # fmt: skip
+    numbers = _numbers(history, steps, configuration) | {"optimiser": optimiser, "budget": asdict(budget)}
     networks: dict[str, list[nn.Module]] = {configuration.name: [net]}
     if configuration.after:  # its network of the same fold: the others have seen the cases
         networks |= networks_of(run, [configuration.after], fold, runtime)
@@ -120,12 +122,11 @@ def _as_before(run: SegmentRun, name: str, budget: Budget) -> int | None:
     return None
 
 
-def _numbers(history: History, steps: int, configuration: Configuration, training: Training) -> dict[str, Any]:
+def _numbers(history: History, steps: int, configuration: Configuration) -> dict[str, Any]:
     every = ceil(max(len(history.steps), 1) / POINTS)
     return {
         "steps": steps,
         "batch": configuration.batch,
-        "optimiser": told_optimiser(training, steps),
         "seconds": history.seconds,
         "at": history.steps[::every],
         "losses": {name: values[::every] for name, values in history.terms.items()},

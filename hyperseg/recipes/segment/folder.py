@@ -4,6 +4,7 @@ RUN/plan.json
 RUN/run.json
 RUN/3d/fold0/weights.safetensors
 RUN/3d/fold0/history.json
+RUN/beside/NAME/    a run of its own: a method that was trained beside
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from hyperseg.core.words import listed, one_line, runs
 from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.plan import Plan
+from hyperseg.recipes.methods import ON_FOLDERS
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, on_cases
 from hyperseg.recipes.segment.planning import read_plan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from hyperseg.medical.networks import UNet
-
 PLAN, WEIGHTS, HISTORY = "plan.json", "weights.safetensors", "history.json"
+BESIDE = "beside"
 KIND, FORMAT = "segment", 1
 
 
@@ -49,7 +51,9 @@ class Record:
         mirrored: whole cases were predicted with their mirror images in cross-validation, and so new ones are too.
         versions: of Python and libraries.
         spacing: millimetres per axis of all files that say none, as they were stated; none where nothing was.
+        targets: what is learnt, as it was asked for, where that is not every class.
         prints: a checksum of each case, see `resuming.files`; none in runs of earlier versions.
+        method, settings: what was trained, and its settings as JSON.
         found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
     """
 
@@ -65,7 +69,10 @@ class Record:
     mirrored: bool = True
     versions: dict[str, str] = field(default_factory=dict)
     spacing: tuple[float, ...] = ()
+    targets: tuple[str, ...] = ()
     prints: dict[str, str] = field(default_factory=dict)
+    method: str = ON_FOLDERS
+    settings: dict[str, Any] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
 
 
@@ -76,6 +83,18 @@ class SegmentRun:
     root: Path
     plan: Plan
     record: Record
+
+    @property
+    def method(self) -> CaseMethod:
+        """What was trained, with its settings."""
+        on = on_cases(self.record.method)
+        return CaseMethod(self.record.method, on, from_json(on.settings, self.record.settings))
+
+    @property
+    def beside(self) -> dict[str, SegmentRun]:
+        """Runs of the methods that were trained beside it, by name."""
+        found = sorted((self.root / BESIDE).glob(f"*/{RECORD}"))
+        return {file.parent.name: read_run(file.parent) for file in found}
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -123,13 +142,15 @@ def read_run(root: Path) -> SegmentRun:
     try:
         plan = read_plan(root / PLAN)
         record = from_json(Record, {k: v for k, v in data.items() if k not in ("kind", "format")}, "the record")
+        run = SegmentRun(root, plan, record)
+        _ = run.method  # there, with such settings
     except (DataFileError, SettingError) as error:
         raise RunError(f"{root}: damaged: {error}") from error
     if record.channels != plan.facts.channels or record.classes != plan.facts.classes:
         raise RunError(f"{root}: {PLAN} and {RECORD} name other channels or classes: they are not of one run.")
     for name in record.chosen:
         plan.configuration(name)
-    return SegmentRun(root, plan, record)
+    return run
 
 
 def write_fold(
@@ -189,11 +210,10 @@ def load_networks(run: SegmentRun, configuration: str, folds: Sequence[int] | No
     return [_load(run, configuration, fold) for fold in check_folds(run, configuration, folds)]
 
 
-def _load(run: SegmentRun, configuration: str, fold: int) -> UNet:
+def _load(run: SegmentRun, configuration: str, fold: int) -> nn.Module:
     from safetensors import SafetensorError, safe_open
 
     from hyperseg.backbone.conv import seeded
-    from hyperseg.medical.networks import build_unet
 
     file = fold_folder(run.root, configuration, fold) / WEIGHTS
     try:
@@ -207,7 +227,7 @@ def _load(run: SegmentRun, configuration: str, fold: int) -> UNet:
     if metadata.get("plan") != seal(run.plan):
         raise RunError(f"{file}: was trained with another plan than {run.root / PLAN}. Put the plan back, or train.")
     with seeded(0):  # the values are replaced below
-        net = build_unet(run.plan.configuration(configuration), len(run.record.classes))
+        net = run.method.build(run.plan.configuration(configuration), len(run.record.classes))
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:

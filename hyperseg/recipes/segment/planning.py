@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,13 +32,15 @@ def pointing_to_check(folder: Path) -> Iterator[None]:
         raise
 
 
-def read_folder(folder: Path, spacing: tuple[float, ...], *, quiet: bool) -> CaseFolder:
+def read_folder(
+    folder: Path, spacing: tuple[float, ...] = (), target: str | Sequence[str] = (), *, quiet: bool
+) -> CaseFolder:  # fmt: skip
     """The cases of a folder, their labels read for the classes where nothing states these."""
     with (
         pointing_to_check(folder),
         counted_progress(f"Reading the labels of {folder}", unit="files", quiet=quiet) as progress,
     ):
-        return open_cases(folder, spacing=spacing, progress=progress)
+        return open_cases(folder, spacing=spacing, target=target, progress=progress)
 
 
 def plan_cases(

@@ -3,60 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hyperseg.core import Scene, SceneError, SettingError
+from hyperseg.core import Scene, SettingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.words import counted, listed, percent
 from hyperseg.engine.device import choose_device
 from hyperseg.engine.progress import say, scene_progress, working
-from hyperseg.io.cases import Case, CaseFolder, list_images, read_case, write_prediction
-from hyperseg.io.cases.beside.spacing import says_itself
-from hyperseg.io.cases.decode import decode_image, in_colours, shape_of
-from hyperseg.io.cases.images import told_numbers
-from hyperseg.io.cases.names import NUMBERED, PICTURES, VOLUMES, ending_of, stem_of
-from hyperseg.io.cases.open import COLOURS
-from hyperseg.io.paths import split_key
-from hyperseg.io.write.targets import RECORD, check_targets
+from hyperseg.io.cases import Case, CaseFolder, list_images, read_case, write_doubt, write_prediction
+from hyperseg.io.cases.names import NUMBERED, stem_of
+from hyperseg.io.write.targets import check_targets
 from hyperseg.medical.components import keep_largest
-from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.checks import warn_of_mirrors
 from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run, trained_folds
+from hyperseg.recipes.segment.prediction.answer import Floats, Labels, answer_case, draws
 from hyperseg.recipes.segment.prediction.cost import Cost
-from hyperseg.recipes.segment.prediction.one_case import predict_case
+from hyperseg.recipes.segment.prediction.fitting import Planned, needed, planned_image, warn_of_learnt
+from hyperseg.recipes.segment.prediction.one_case import Share, Work, predict_case
 from hyperseg.recipes.segment.sliding import check_inference
 
 log = logging.getLogger(__name__)
 
 KEPT_BYTES = 2**26  # of an image: kept for its overlay; a larger one is read again
 COARSE = "3d_low"
-
-
-@dataclass(frozen=True)
-class Planned:
-    """An image to predict, looked at.
-
-    Attributes:
-        case: its files.
-        target: the file that its classes go to.
-        voxels: from headers.
-    """
-
-    case: Case
-    target: Path
-    voxels: int
+UNCERTAINTY = "uncertainty"
 
 
 def predict_images(
     root: Path, images: Path, *, out: Path, device: str = "auto", mirror: bool | None = None,
-    folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False, overwrite: bool = False,
-    quiet: bool = False, cost: Cost | None = None,
+    folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False, uncertainty: bool = False,
+    overwrite: bool = False, settings: Mapping[str, Any] | None = None, quiet: bool = False, cost: Cost | None = None,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file) with what a run chose, on the image's own grid and with its header.
 
@@ -72,7 +50,9 @@ def predict_images(
         folds: whose networks are averaged; all there are by default.
         region_first: one network looks first, the others at what it finds alone, see `predict_case`.
         overlays: also OUT/overlays/NAME.png: middle slices with the classes over them.
+        uncertainty: also OUT/uncertainty/NAME.*: `Answer.doubt` of each pixel; below the overlays too.
         overwrite: replace files that are there.
+        settings: of the run's method, by name, that are to be others than in training; see `CaseMethod.drawing`.
         cost: what it costs is added.
 
     Returns:
@@ -80,22 +60,30 @@ def predict_images(
 
     Raises:
         RunError: no run, or a network of it that is not there or damaged.
+        SettingError: a setting that the method has not, or that a prediction cannot change; or uncertainty of a region.
         DataFileError, SceneError: an image that cannot be read or does not fit the run, or a file that exists.
     """
+    if uncertainty and region_first:
+        raise SettingError(
+            "--uncertainty is told of whole images, --region-first looks at parts: leave one of them out."
+        )
     run = read_run(root)
+    method = run.method.drawing(settings or {})
+    method.on.check(run.plan, method.settings)
     chosen, asked, mirror = run.chosen, mirror, run.record.mirrored if mirror is None else mirror
     look = _look(run, chosen) if region_first else ""
-    wanted = {name: check_folds(run, name, folds) for name in _with_first(run.plan, chosen)}
+    wanted = {name: check_folds(run, name, folds) for name in needed(run.plan, chosen)}
     if look:
         wanted.setdefault(look, trained_folds(run, look)[:1])
     check_inference(run.plan.training.inference)
     cases = list_images(images, spacing=run.record.spacing, channels=run.record.channels)
-    planned = [_planned(run, case, out) for case in cases]
+    planned = [planned_image(run, case, out) for case in cases]
     pictures = [out / "overlays" / f"{one.case.name}.png" if overlays else None for one in planned]
-    drawn = [picture for picture in pictures if picture is not None]
+    doubts = [out / UNCERTAINTY / one.target.name if uncertainty else None for one in planned]
+    more = [path for path in (*pictures, *doubts) if path is not None]
     where = choose_device(device)
-    check_targets([*(one.target for one in planned), *drawn], inputs=[root, images], overwrite=overwrite)
-    for place in (out, *({picture.parent for picture in drawn})):
+    check_targets([*(one.target for one in planned), *more], inputs=[root, images], overwrite=overwrite)
+    for place in (out, *({path.parent for path in more})):
         make_folder(place)
     with working("Loading networks", quiet=quiet):
         networks = {name: [net.to(where) for net in load_networks(run, name, them)] for name, them in wanted.items()}
@@ -103,7 +91,7 @@ def predict_images(
     say(f"{counted(len(planned), 'image')}, {counted(n, 'network')} of {listed(chosen)}, on {where}", quiet=quiet)
     if told := _numbers(run, cases):
         say(told, quiet=quiet)
-    _warn_of_learnt(run, planned)
+    warn_of_learnt(run, cases)
     warn_of_mirrors(run.plan, asked)
     folder = CaseFolder(
         root, "", (), channels=run.record.channels, classes=run.record.classes, codes=run.record.codes
@@ -111,8 +99,9 @@ def predict_images(
     total, done = sum(one.voxels for one in planned), 0
     cost = Cost() if cost is None else cost
     unit = "voxels" if len(run.plan.axes) > 2 else "pixels"
+    work = Work(run.plan, networks, method, mirror, where, run.record.seed, cost)
     with scene_progress("Predicting", total, quiet=quiet, unit=unit) as progress:
-        for one, picture in zip(planned, pictures, strict=True):
+        for one, picture, unsure in zip(planned, pictures, doubts, strict=True):
 
             def share(part: float, one: Planned = one, done: int = done) -> None:
                 progress(done + round(part * one.voxels), total)
@@ -120,21 +109,44 @@ def predict_images(
             with cost.of("reading"):
                 scene = [read_case(folder, one.case, labels=False)]
             kept = scene[0] if overlays and scene[0].cube[:].nbytes <= KEPT_BYTES else None
-            labels = predict_case(  # which lets go of the image when it is prepared
-                scene.pop(), run.plan, networks, chosen, mirror=mirror, device=where, share=share, look=look, cost=cost
-            )  # fmt: skip
+            labels, doubt = _answered(scene, work, chosen, share=share, look=look, uncertainty=uncertainty)
             with cost.of("pieces"):
                 labels = keep_largest(labels, run.record.largest)
             with cost.of("writing"):
+                like, inputs = one.case.images[0], one.case.images
                 write_prediction(
-                    one.target, labels, like=one.case.images[0], codes=run.record.codes, inputs=one.case.images,
-                    overwrite=overwrite,
+                    one.target, labels, like=like, codes=run.record.codes, inputs=inputs, overwrite=overwrite
                 )  # fmt: skip
+                if unsure is not None and doubt is not None:
+                    write_doubt(unsure, doubt, like=like, inputs=inputs, overwrite=overwrite)
                 if picture is not None:
-                    _draw(picture, kept or read_case(folder, one.case, labels=False), labels)
+                    _draw(picture, kept or read_case(folder, one.case, labels=False), labels, doubt)
             done += one.voxels
+    if uncertainty:
+        say(_about_doubt(draws(work, chosen), planned), quiet=quiet)
     say(_summary(cost, len(planned)), quiet=quiet)
     return [one.target for one in planned]
+
+
+def _answered(
+    scene: list[Scene], work: Work, chosen: Sequence[str], *, share: Share, look: str, uncertainty: bool
+) -> tuple[Labels, Floats | None]:
+    """Classes of an image, and where it is asked for its doubt; the list lets go of the image when it is prepared."""
+    if uncertainty:
+        answer = answer_case(scene.pop(), work, chosen, share=share)
+        return answer.labels, answer.doubt
+    labels = predict_case(
+        scene.pop(), work.plan, work.networks, chosen, mirror=work.mirror, device=work.device, share=share, look=look,
+        cost=work.cost, method=work.method, seed=work.seed,
+    )  # fmt: skip
+    return labels, None
+
+
+def _about_doubt(drawn: bool, planned: Sequence[Planned]) -> str:
+    """What the files of uncertainty hold."""
+    what = "disagreement of the samples (mutual information over ln K)" if drawn else "entropy over ln K"
+    scale = "0 to 255 for 0 to 1" if planned[0].target.suffix == ".png" else "0 to 1"
+    return f"uncertainty: {what}, {scale}, in {planned[0].target.parent / UNCERTAINTY}"
 
 
 def _numbers(run: SegmentRun, cases: Sequence[Case]) -> str:
@@ -147,25 +159,10 @@ def _numbers(run: SegmentRun, cases: Sequence[Case]) -> str:
     return ""
 
 
-def _warn_of_learnt(run: SegmentRun, planned: Sequence[Planned]) -> None:
-    """Say how many of the images the run has learnt from: their scores tell nothing of others."""
-    data, names = Path(run.record.folder).resolve(), {name for fold in run.record.folds for name in fold}
-    learnt = [
-        one.case.name for one in planned
-        if one.case.name in names and split_key(one.case.images[0])[0].resolve().is_relative_to(data)
-    ]  # fmt: skip
-    if learnt:
-        log.warning(
-            "%s of %s were learnt from (%s): scores of their predictions say nothing of new images; those of "
-            "cross-validation, in %s, do.", len(learnt), counted(len(planned), "image"), listed(learnt, most=3),
-            run.root / RECORD,
-        )  # fmt: skip
-
-
-def _draw(picture: Path, scene: Scene, labels: NDArray[np.int16]) -> None:
+def _draw(picture: Path, scene: Scene, labels: Labels, doubt: Floats | None) -> None:
     from hyperseg.report.overlays import write_overlay
 
-    write_overlay(picture, scene, labels)
+    write_overlay(picture, scene, labels, doubt)
 
 
 def _summary(cost: Cost, cases: int) -> str:
@@ -180,49 +177,6 @@ def _summary(cost: Cost, cases: int) -> str:
 def _look(run: SegmentRun, chosen: Sequence[str]) -> str:
     """The configuration whose network looks first: the coarse one where it was trained, else what predicts anyway."""
     return COARSE if trained_folds(run, COARSE) else chosen[0]
-
-
-def _with_first(plan: Plan, chosen: Sequence[str]) -> tuple[str, ...]:
-    """Configurations whose networks are needed: those chosen, and the first ones of cascades."""
-    every = [name for one in chosen for name in (plan.configuration(one).after, one) if name]
-    return tuple(dict.fromkeys(every))
-
-
-def _planned(run: SegmentRun, case: Case, out: Path) -> Planned:
-    """Where the classes of an image go.
-
-    Raises:
-        SceneError: it does not fit the plan, from its header. DataFileError: it cannot be read.
-    """
-    shapes = [shape_of(path) or (*(found := decode_image(path)).shape, found.channels) for path in case.images]
-    file, facts = split_key(case.images[0])[0], run.plan.facts
-    axes, channels, names = len(shapes[0]) - 1, sum(shape[-1] for shape in shapes), run.record.channels
-    planned_axes, volume = len(run.plan.axes), ending_of(file) in VOLUMES
-    if axes != planned_axes:
-        kinds = {2: "a picture", 3: "a volume"}
-        raise SceneError(
-            f"{file}: is {kinds.get(axes, f'of {axes} axes')}, the run was trained on "
-            f"{'volumes' if planned_axes == 3 else 'pictures'}. Give images of that kind."
-        )
-    grey_as_colours = (channels, names) == (1, COLOURS)  # not as t1, t2 and flair
-    colours_as_grey = (channels, len(names)) == (3, 1)
-    converted = len(case.images) == 1 and in_colours(file, axes) and (grey_as_colours or colours_as_grey)  # when read
-    if channels != len(names) and not converted:
-        raise SceneError(
-            f"{file}: {case.name} has {counted(channels, 'channel')}, the run was trained on {len(names)}: "
-            f"{', '.join(names)}. Channels in files of their own are called {case.name}_0000, {case.name}_0001 ..., in "
-            f"the order of the run: {told_numbers(names)}."
-        )
-    known = bool(case.spacing) or says_itself(case)
-    if known != (facts.unit == "mm"):
-        remedy = "Give files of the same kind" + ("." if known else ", or a spacing.csv beside them: lines name,Z,Y,X.")
-        raise SceneError(
-            f"{file}: {'has' if known else 'does not have'} a spacing in millimetres, images the run was trained on "
-            f"{'did not' if known else 'did'}. {remedy}"
-        )
-    flat = axes == 2 and (ending_of(file) in PICTURES or not volume)
-    ending = VOLUMES[0] if volume else ".png" if flat else ".npy"
-    return Planned(case, out / f"{case.name}{ending}", prod(shapes[0][:-1]))
 
 
 def parse_folds(text: str | None) -> tuple[int, ...] | None:

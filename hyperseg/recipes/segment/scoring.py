@@ -34,6 +34,7 @@ class Scored:
         cases: name of a case -> code -> scores; classes in neither file are there too, with NaN.
         unit: of distances: "mm", or "px" where a file does not say.
         notes: what to know, a sentence each.
+        targets: what was scored, as it was asked for; empty for every class.
     """
 
     predictions: Path
@@ -42,6 +43,7 @@ class Scored:
     cases: dict[str, dict[int, Overlap]]
     unit: str
     notes: tuple[str, ...]
+    targets: tuple[str, ...] = ()
 
     def values(self, code: int, figure: str) -> list[float]:
         """A figure of a class in all cases that have it."""
@@ -74,7 +76,7 @@ class Scored:
         """Everything, for metrics.json; what is not there is null."""
         return {
             "predictions": str(self.predictions), "labels": str(self.labels), "rule": RULE, "unit": self.unit,
-            "notes": list(self.notes), "n_cases": len(self.cases),
+            "notes": list(self.notes), "targets": list(self.targets), "n_cases": len(self.cases),
             "mean": {figure: _number(self.mean(figure)) for figure in FIGURES},
             "classes": {name: {"code": code, **self.summary(code)} for code, name in self.classes.items()},
             "cases": {
@@ -86,7 +88,9 @@ class Scored:
         }  # fmt: skip
 
 
-def score_cases(predictions: Path, labels: Path, *, progress: Progress | None = None) -> Scored:
+def score_cases(
+    predictions: Path, labels: Path, *, target: str | Sequence[str] = (), progress: Progress | None = None
+) -> Scored:  # fmt: skip
     """Score every prediction that has a label.
 
     Files have the same name, or the label's has a word such as _mask behind it, as in a data set. Where `labels` is a
@@ -96,13 +100,15 @@ def score_cases(predictions: Path, labels: Path, *, progress: Progress | None = 
     Args:
         predictions: a file, or a folder of them.
         labels: a file, a folder of label files, or a data set as `open_cases` takes it.
+        target: of a data set, what to score, as it was learnt; all else is background in both files.
         progress: told how many cases of how many are done.
 
     Raises:
         DataFileError: nothing there, or no two names that fit.
         LabelError: a prediction on another grid than its label, or of codes that are no classes.
+        SettingError: a target that is no class, or of label files without a data set.
     """
-    pairs = paired(predictions, labels)
+    pairs = paired(predictions, labels, target)
     folder, names = pairs.folder, pairs.names
     cases: dict[str, dict[int, Overlap]] = {}
     units, codes = set(), set() if folder is None else set(folder.codes[1:])
@@ -119,13 +125,14 @@ def score_cases(predictions: Path, labels: Path, *, progress: Progress | None = 
     notes = [_left_over("label", pairs.truth.keys() - pairs.predicted.keys(), "prediction"),
              _left_over("prediction", pairs.predicted.keys() - pairs.truth.keys(), "label")]  # fmt: skip
     return Scored(
-        predictions, labels, classes, full, "px" if "px" in units else "mm", tuple(filter(None, notes))
+        predictions, labels, classes, full, "px" if "px" in units else "mm", tuple(filter(None, notes)),
+        () if folder is None else folder.targets,
     )  # fmt: skip
 
 
 def examples(found: Scored, names: Sequence[str]) -> list[Slice]:
     """Slices of cases that were scored, read once more; numbers are places in `found.classes`, from 1."""
-    pairs = paired(found.predictions, found.labels)
+    pairs = paired(found.predictions, found.labels, found.targets)
     return [_example(found, pairs, name) for name in names]
 
 

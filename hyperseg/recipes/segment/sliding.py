@@ -73,12 +73,13 @@ def with_classes(score: Score, n_classes: int) -> Score:
 
     Made of a window at a time, as of a whole case they would take K - 1 times the memory of the image.
     """
+    return lambda x: score(classes_apart(x, n_classes))
 
-    def seen(x: Tensor) -> Tensor:
-        codes = torch.arange(1, n_classes, device=x.device, dtype=x.dtype).view(1, -1, *(1,) * (x.ndim - 2))
-        return score(torch.cat([x[:, :-1], (x[:, -1:] == codes).to(x.dtype)], 1))
 
-    return seen
+def classes_apart(x: Tensor, n_classes: int) -> Tensor:
+    """(B, C, *S), classes in the last channel -> (B, C + K - 2, *S): a channel of 0 and 1 for each but the first."""
+    codes = torch.arange(1, n_classes, device=x.device, dtype=x.dtype).view(1, -1, *(1,) * (x.ndim - 2))
+    return torch.cat([x[:, :-1], (x[:, -1:] == codes).to(x.dtype)], 1)
 
 
 def slide(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import sweep
@@ -16,11 +17,13 @@ from hyperseg.io.write.targets import RECORD
 from hyperseg.medical import networks
 from hyperseg.medical.explain import by
 from hyperseg.medical.plan import Plan
+from hyperseg.recipes.methods import ON_FOLDERS
 from hyperseg.recipes.segment.coarsening import coarsened
 from hyperseg.recipes.segment.fold import Budget
-from hyperseg.recipes.segment.folder import PLAN, Record, SegmentRun, read_run, write_run
+from hyperseg.recipes.segment.folder import BESIDE, PLAN, Record, SegmentRun, read_run, write_run
 from hyperseg.recipes.segment.held_out.pairs import PAIRS
 from hyperseg.recipes.segment.learning import SHORT_STEPS
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
 from hyperseg.recipes.segment.narrowing import narrowed, unmirrored
 from hyperseg.recipes.segment.planning import pace_of, plan_cases
 from hyperseg.recipes.segment.resuming.files import check_prints
@@ -84,10 +87,18 @@ def recommended(plan: Plan, budget: Budget) -> tuple[str, ...]:
     return (single, *(name for name in cascades if name != single))
 
 
-def begun_spacing(root: Path, *, resume: bool) -> tuple[float, ...]:
-    """The spacing of files that say none, which a run was begun with, where it goes on."""
+def begun_method(
+    root: Path, name: str | None, changes: Mapping[str, Any], *, resume: bool
+) -> CaseMethod:  # fmt: skip
+    """The method of that name with its settings changed; of a run that goes on, its own settings are those changed.
+
+    Raises:
+        SettingError: no such method or setting, or one that takes scenes alone.
+    """
     run = begun(root, resume=resume)
-    return () if run is None else run.record.spacing
+    if run is None or name not in (None, run.record.method):
+        return case_method(name or ON_FOLDERS, changes)
+    return run.method.with_(changes)
 
 
 def plan_of(
@@ -162,13 +173,14 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
     if run is not None:
         if run.plan != plan:
             raise RunError(f"{root}: was begun with another plan. Leave --plan out, or train into another folder.")
+        _check_method(root, run.method, SegmentRun(root, plan, record).method)
         _check_same(root, run.record, record, ("classes", "codes", "channels", "seed", "spacing"))
         check_prints(root, run.record.prints, record.prints)  # before folds: it names the case
         _check_same(root, run.record, record, ("folds",))
         return run
     if (root / RECORD).exists():
         names = [c.name for c in read_run(root).plan.configurations]
-        for name in (CACHE, PAIRS, *names):
+        for name in (CACHE, PAIRS, BESIDE, *names):
             shutil.rmtree(root / name, ignore_errors=True)
         for file in (root / RECORD, root / PLAN, root / REPORT):
             file.unlink(missing_ok=True)
@@ -177,10 +189,21 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
     return run
 
 
+def _check_method(root: Path, begun: CaseMethod, now: CaseMethod) -> None:
+    told = f"by {begun.name}, not by {now.name}"
+    if begun.name == now.name:
+        pairs = zip(begun.leaves, now.leaves, strict=True)
+        others = [f"with {a.path}={a.value}, not {b.value}" for a, b in pairs if a.value != b.value]
+        if not others:
+            return
+        told = others[0]
+    raise RunError(f"{root}: was begun {told}. Resume without saying either, or train into another folder.")
+
+
 def _check_same(root: Path, begun: Record, now: Record, names: Sequence[str]) -> None:
     for what in names:
         if getattr(begun, what) != getattr(now, what):
             raise RunError(
-                f"{root}: was begun with other {what} than {now.folder} has now. Resume with the same data and seed, "
-                "or train into another folder."
+                f"{root}: was begun with other {what} than {now.folder} has now. Resume with the same data, "
+                "targets and seed, or train into another folder."
             )

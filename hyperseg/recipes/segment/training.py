@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hyperseg.core import RunError, SettingError
@@ -25,6 +25,8 @@ from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, w
 from hyperseg.recipes.segment.held_out.first import answer_first
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
+from hyperseg.recipes.segment.methods.beside import started_beside, steps_of
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
 from hyperseg.recipes.segment.planning import refuse_faults
 from hyperseg.recipes.segment.resuming.files import prints_of
 from hyperseg.recipes.segment.resuming.standing import budgets_of, check_standing
@@ -32,6 +34,9 @@ from hyperseg.recipes.segment.starting import BUDGET, CACHE, recommended, refuse
 from hyperseg.recipes.segment.summing import summed
 
 log = logging.getLogger(__name__)
+
+Work = list[tuple[Configuration, tuple[int, ...]]]
+"""Configurations, and the folds of each."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Order:
             what a run was begun with.
         as_begun: nobody asked for the budget: configurations that have been begun go on with their own.
         watts: of the machine at work, for the estimate of energy where the machine does not tell; None assumes some.
+        method: what is trained, with its settings.
+        alone: nothing is trained beside it.
     """
 
     budget: Budget
@@ -54,6 +61,8 @@ class Order:
     mirror: bool | None = None
     as_begun: bool = False
     watts: float | None = None
+    method: CaseMethod = field(default_factory=case_method)
+    alone: bool = False
 
 
 def train_cases(
@@ -81,6 +90,9 @@ def train_cases(
     refuse_existing(root, resume=resume, overwrite=overwrite)
     refuse_faults(folder)
     check_plan(plan, folder)
+    beside = () if order.alone else order.method.beside()
+    for method in (order.method, *beside):
+        method.on.check(plan, method.settings)
     names = order.configurations or recommended(plan, order.budget)
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
     work = work_of(plan, names, order.fold, len(parts))
@@ -88,7 +100,8 @@ def train_cases(
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
         mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), spacing=folder.spacing,
-        prints=prints_of(folder, quiet=runtime.quiet), found={BUDGET: asdict(order.budget)},
+        targets=folder.targets, prints=prints_of(folder, quiet=runtime.quiet), method=order.method.name,
+        settings=order.method.record, found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     if order.mirror not in (None, run.record.mirrored):
@@ -99,23 +112,35 @@ def train_cases(
     try:
         check_standing(run)
         budgets = budgets_of(run, work, names, order.budget, as_begun=order.as_begun)
-        for one, which in work:
-            expect(run, folder, [(one, which)], budgets[one.name], runtime, watts=order.watts)
-        for one, which in work:
-            _train_configuration(run, folder, one, which, budgets[one.name], record.prints, runtime)
-        whole = [one.name for one in plan.configurations if len(trained_folds(run, one.name)) == len(parts)]
-        compare_pairs(run, folder, whole, mirror=run.record.mirrored, runtime=runtime)
-        run = _noted(run)
-        _say(run, runtime)
-        shutil.rmtree(root / CACHE, ignore_errors=True)
+        run = _train(run, folder, work, budgets, record.prints, order.watts, runtime)
+        for method in beside:
+            other, steps = started_beside(run, method), steps_of(run, work)
+            say(f"beside it, {method.name}: the same folds for as many steps", quiet=runtime.quiet)
+            _train(other, folder, work, steps, record.prints, order.watts, runtime)
     finally:
         lock.release()
     return run
 
 
-def work_of(
-    plan: Plan, names: Sequence[str], fold: int | None, n_folds: int
-) -> list[tuple[Configuration, tuple[int, ...]]]:  # fmt: skip
+def _train(
+    run: SegmentRun, folder: CaseFolder, work: Work, budgets: Mapping[str, Budget], prints: Mapping[str, str],
+    watts: float | None, runtime: Runtime,
+) -> SegmentRun:  # fmt: skip
+    """Train what is missing of a run that has been started, and note what came of it."""
+    for one, which in work:
+        expect(run, folder, [(one, which)], budgets[one.name], runtime, watts=watts)
+    for one, which in work:
+        _train_configuration(run, folder, one, which, budgets[one.name], prints, runtime)
+    n_folds = len(run.record.folds)
+    whole = [one.name for one in run.plan.configurations if len(trained_folds(run, one.name)) == n_folds]
+    compare_pairs(run, folder, whole, mirror=run.record.mirrored, runtime=runtime)
+    run = _noted(run)
+    _say(run, runtime)
+    shutil.rmtree(run.root / CACHE, ignore_errors=True)
+    return run
+
+
+def work_of(plan: Plan, names: Sequence[str], fold: int | None, n_folds: int) -> Work:
     """What is trained, in this order, and on which folds.
 
     The first network of a cascade comes before the second, and on all folds: the second one learns from what each fold

@@ -20,14 +20,15 @@ from hyperseg.core.settings import option, required, settings
 from hyperseg.core.task import Task
 from hyperseg.core.tiles import Layout
 from hyperseg.data.augment import SpectralNoise
-from hyperseg.data.patches import PatchSource, draw_pixels
+from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.engine import Ema, History, share
-from hyperseg.engine.one_cycle import one_cycle, step_generator, train
+from hyperseg.engine import Ema, History
+from hyperseg.engine.one_cycle import one_cycle, train
 from hyperseg.losses.dice import dice_and_cross_entropy
 from hyperseg.medical.networks import UNet
 from hyperseg.medical.training import supervision
 from hyperseg.recipes.training.network import MOST_LOST, labelled_pixels
+from hyperseg.recipes.training.windows import window_batches, window_source
 
 LINEAR = {2: "bilinear", 3: "trilinear"}
 CENTRED_PX, FEWEST_CENTRED, MOST_CENTRED = 2**17, 8, 256  # pixels and windows that say what a scene's mean is
@@ -123,28 +124,11 @@ def fit_unet(
 ) -> History:
     """Train `net` in place: windows laid around training pixels, Dice and cross-entropy of those within.
 
-    Labels go as one more channel beside the features, so that both are turned alike; of pixels that do not train there
-    are none. Coarse levels are raised to the size of the labels: of sparse ones every second would be few.
+    Coarse levels are raised to the size of the labels: of sparse ones every second would be few.
     """
     net.to(runtime.device)
-    source = window_source(task, net, preprocess, runtime)
-    pixels, _ = labelled_pixels(task, "train", torch.device("cpu"))
-    sizes = torch.tensor([scene.shape for scene in task.scenes])
-    shift, weights = torch.tensor(net.tile) // 4, supervision(len(net.spec.body.widths), supervised=True)
-
-    def draw(step: int) -> tuple[Tensor, Tensor]:
-        generator = step_generator(runtime.seed, step)
-        drawn = draw_pixels(len(pixels), batch=lesson.batch, step=step, seed=runtime.seed)
-        around, far = pixels[drawn], torch.rand((len(drawn), len(shift)), generator=generator)
-        moved = around[:, 1:] + (far * (2 * shift + 1)).long() - shift
-        inside = torch.minimum(moved.clamp(min=0), sizes[around[:, 0]] - 1)
-        turns = torch.randint(0, source.orientations, (len(drawn),), generator=generator)
-        return torch.cat([around[:, :1], inside], 1), turns
-
-    def make(drawn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        found = source.gather(*drawn)
-        features = lesson.noise(found[:, :-1].flatten(2)[:, None, ..., None]).reshape(found[:, :-1].shape)
-        return share(features), share(found[:, -1].long())
+    draw, make = window_batches(task, net.tile, preprocess, runtime, batch=lesson.batch, noise=lesson.noise)
+    weights = supervision(len(net.spec.body.widths), supervised=True)
 
     def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         features, labels = batch
@@ -167,17 +151,6 @@ def fit_unet(
     )  # fmt: skip
 
 
-def window_source(task: Task, net: PlannedUNet, preprocess: Preprocess, runtime: Runtime) -> PatchSource:
-    """The preprocessed scenes of a task, labels of training pixels as last channel, for windows of any place."""
-    cubes = []
-    for scene, split in zip(task.scenes, task.splits, strict=True):
-        assert scene.labels is not None
-        known = np.where(split.train, scene.labels, UNLABELLED).astype(np.float32)
-        cubes.append(np.concatenate([scene.features(preprocess), known[..., None]], -1))
-    radius = tuple(side // 2 for side in net.tile)
-    return PatchSource(cubes, radius=radius, layout=net.layout, device=runtime.device)
-
-
 def centred_unet(
     task: Task,
     net: PlannedUNet,
@@ -193,7 +166,7 @@ def centred_unet(
     """
     if centre == "never" or (centre == "auto" and not all(split.guard_px > 0 for split in task.splits)):
         return False
-    source, rng = window_source(task, net, preprocess, runtime), np.random.default_rng(runtime.seed)
+    source, rng = window_source(task, net.tile, preprocess, runtime), np.random.default_rng(runtime.seed)
     places = [
         np.insert(np.stack([rng.integers(n, size=MOST_CENTRED) for n in scene.shape], 1), 0, i, axis=1)
         for i, scene in enumerate(task.scenes)

@@ -37,6 +37,7 @@ class Slice:
         image: (h, w) or (h, w, 3) uint8; or None.
         truth, found: (h, w) int8 classes, 0 is background, -1 for none.
         pixel: height and width of a pixel.
+        doubt: (h, w) how uncertain the answer is, 0 to 255; or None.
     """
 
     name: str
@@ -45,11 +46,12 @@ class Slice:
     truth: NDArray[np.int8]
     found: NDArray[np.int8]
     pixel: tuple[float, float] = (1.0, 1.0)
+    doubt: NDArray[np.uint8] | None = None
 
 
 def slice_of(
     name: str, score: float, truth: NDArray[Any], found: NDArray[Any], *, cube: Any = None,
-    spacing: Sequence[float] | None = None, upright: bool = False,
+    spacing: Sequence[float] | None = None, upright: bool = False, doubt: NDArray[Any] | None = None,
 ) -> Slice:  # fmt: skip
     """A picture, or of a volume the slice along the first axis with most foreground in truth and prediction together.
 
@@ -59,6 +61,7 @@ def slice_of(
         cube: (*S, C) values: the first channel is drawn, three of them as colours; nothing where it is left out.
         spacing: of the axes.
         upright: rows of slices run from back to front, as those of volumes in millimetres: they are turned over.
+        doubt: (*S) 0 to 1; nothing of it is drawn where it is left out.
     """
     here: tuple[Any, ...] = ()
     if truth.ndim == 3:
@@ -72,14 +75,17 @@ def slice_of(
         values = np.asarray(cube[place])
         image = stretched(values[..., :3] if values.shape[-1] == 3 and not here else values[..., 0])
     pixel = (1.0, 1.0) if spacing is None else (float(spacing[-2]), float(spacing[-1]))
-    return Slice(name, score, image, truth[place].astype(np.int8), found[place].astype(np.int8), pixel)
+    unsure = None if doubt is None else np.rint(255 * doubt[place].clip(0, 1)).astype(np.uint8)
+    return Slice(name, score, image, truth[place].astype(np.int8), found[place].astype(np.int8), pixel, unsure)
 
 
-def slice_of_scene(name: str, score: float, scene: Scene, found: NDArray[Any]) -> Slice:
+def slice_of_scene(
+    name: str, score: float, scene: Scene, found: NDArray[Any], doubt: NDArray[Any] | None = None
+) -> Slice:
     """Of a case that was read, and its prediction."""
     return slice_of(
         name, score, np.asarray(scene.labels), found, cube=scene.cube, spacing=scene.grid.spacing,
-        upright=scene.grid.unit == "mm",
+        upright=scene.grid.unit == "mm", doubt=doubt,
     )  # fmt: skip
 
 
@@ -92,6 +98,8 @@ def stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 def slices_figure(slices: Sequence[Slice], classes: Sequence[str], *, title: str) -> bytes:
     """Cases side by side, above as they are, below with classes: filled as predicted, outlined as they are in truth.
+
+    What is uncertain, where that is told, stands below them.
 
     Args:
         slices: of one to four cases.
@@ -133,8 +141,16 @@ def bright(colour: Colour) -> Colour:
     return r, g, b
 
 
+def heat(values: NDArray[np.uint8]) -> Picture:
+    """(h, w) 0 to 255 -> (h, w, 3): black for 0, over purple and orange to a pale yellow."""
+    from matplotlib import colormaps
+
+    found: Picture = colormaps["inferno"](values, bytes=True)[..., :3]
+    return found
+
+
 def _panels(one: Slice, colours: NDArray[np.float64]) -> Picture:
-    """The slice as it is, and below it in grey with truth and prediction; pixels in proportion."""
+    """The slice as it is, below it in grey with truth and prediction, and what is uncertain; pixels in proportion."""
     from scipy.ndimage import binary_dilation
 
     lengths = [n * size for n, size in zip(one.truth.shape, one.pixel, strict=True)]
@@ -154,6 +170,8 @@ def _panels(one: Slice, colours: NDArray[np.float64]) -> Picture:
     for k, edge in edges.items():
         painted[edge] = colours[k]
     panels = [plain, painted] if one.image is not None else [painted]
+    if one.doubt is not None:
+        panels.append(heat(one.doubt[rows][:, columns]).astype(np.float64))
     gap = np.full((GAP_PX, sides[1], 3), 255.0)
     pieces = [piece for panel in panels for piece in (gap, panel)][1:]
     return np.rint(np.concatenate(pieces)).astype(np.uint8)

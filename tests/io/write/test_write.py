@@ -106,10 +106,10 @@ def test_segmentation_map_is_written_with_its_own_names(tmp_path: Path) -> None:
 def test_windows_make_the_same_map_as_the_whole(tmp_path: Path, size: tuple[int, int]) -> None:
     confidence = np.random.default_rng(2).random(LABELS.shape).astype(np.float32)
     with MapWriter(
-        tmp_path / "map.tif", LABELS.shape, **NAMED, grid=GRID, confidence_path=tmp_path / "confidence.tif"
+        tmp_path / "map.tif", LABELS.shape, **NAMED, grid=GRID, beside={"confidence": tmp_path / "confidence.tif"}
     ) as writer:
         for tile in tiles(LABELS.shape, size=size, halo=0):
-            writer.write(tile.core_slices, LABELS[tile.core_slices], confidence[tile.core_slices])
+            writer.write(tile.core_slices, LABELS[tile.core_slices], confidence=confidence[tile.core_slices])
         assert not (tmp_path / "map.tif").exists()
     np.testing.assert_array_equal(read_map(tmp_path / "map.tif")[0], LABELS)
     np.testing.assert_array_equal(read_array(tmp_path / "confidence.tif", ndim=2), confidence)
@@ -123,11 +123,11 @@ def test_entropy_goes_beside_and_says_what_it_is(tmp_path: Path) -> None:
     probs[0, 0], probs[0, 1] = (1, 0, 0), (1 / 3, 1 / 3, 1 / 3)
     made = SegmentationMap(probs, CLASSES, COLOURS)
     share = share_of_largest(made.entropy(), 3)
-    paths = {"confidence_path": tmp_path / "c.tif", "entropy_path": tmp_path / "e.tif"}
-    with MapWriter(tmp_path / "m.tif", LABELS.shape, **NAMED, **paths) as writer:
+    paths = {"confidence": tmp_path / "c.tif", "entropy": tmp_path / "e.tif"}
+    with MapWriter(tmp_path / "m.tif", LABELS.shape, **NAMED, beside=paths) as writer:
         for tile in tiles(LABELS.shape, size=(16, 33), halo=0):
             at = tile.core_slices
-            writer.write(at, LABELS[at], probs.max(-1)[at], entropy=share[at])
+            writer.write(at, LABELS[at], confidence=probs.max(-1)[at], entropy=share[at])
     with rasterio.open(tmp_path / "e.tif") as file:
         found = file.read(1)
         assert "0 certain, 1 no idea" in file.descriptions[0]
@@ -136,9 +136,9 @@ def test_entropy_goes_beside_and_says_what_it_is(tmp_path: Path) -> None:
     assert names(tmp_path) == {"m.tif", "m.tif.aux.xml", "m.qml", "c.tif", "c.qml", "e.tif", "e.qml"}
     assert share_of_largest(np.zeros(2), 1).tolist() == [0, 0]  # of one class there is no doubt
 
-    refused = pytest.raises(SettingError, match="give entropy_path and entropy for every window")
-    with refused, MapWriter(tmp_path / "n.tif", LABELS.shape, **NAMED, **paths) as writer:
-        writer.write((slice(None), slice(None)), LABELS, probs.max(-1))
+    refused = pytest.raises(SettingError, match="give entropy a path, and for every window")
+    with refused, MapWriter(tmp_path / "n.tif", LABELS.shape, **NAMED, beside=paths) as writer:
+        writer.write((slice(None), slice(None)), LABELS, confidence=probs.max(-1))
     assert "n.tif" not in names(tmp_path)
 
 
@@ -155,8 +155,8 @@ def test_the_table_beside_a_map_counts_what_is_in_the_file(tmp_path: Path) -> No
 
 
 def test_what_no_window_wrote_is_no_data(tmp_path: Path) -> None:
-    with MapWriter(tmp_path / "m.tif", (600, 300), **NAMED, confidence_path=tmp_path / "c.tif") as writer:
-        writer.write((slice(0, 5), slice(0, 5)), np.ones((5, 5), int), np.ones((5, 5)))
+    with MapWriter(tmp_path / "m.tif", (600, 300), **NAMED, beside={"confidence": tmp_path / "c.tif"}) as writer:
+        writer.write((slice(0, 5), slice(0, 5)), np.ones((5, 5), int), confidence=np.ones((5, 5)))
     assert (read_map(tmp_path / "m.tif")[0] == 1).sum() == 25
     assert (read_map(tmp_path / "m.tif")[0] == -1).sum() == 600 * 300 - 25
     assert np.isnan(np.asarray(read_array(tmp_path / "c.tif"))).sum() == 600 * 300 - 25
@@ -168,8 +168,10 @@ def test_an_interrupted_map_leaves_the_old_one_alone(tmp_path: Path, error: type
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
 
     def interrupted() -> None:
-        with MapWriter(tmp_path / "map.tif", (40, 33), **NAMED, confidence_path=tmp_path / "confidence.tif") as writer:
-            writer.write((slice(0, 40), slice(0, 33)), LABELS, np.ones((40, 33)))
+        with MapWriter(
+            tmp_path / "map.tif", (40, 33), **NAMED, beside={"confidence": tmp_path / "confidence.tif"}
+        ) as writer:
+            writer.write((slice(0, 40), slice(0, 33)), LABELS, confidence=np.ones((40, 33)))
             raise error
 
     with pytest.raises(error):
@@ -288,9 +290,9 @@ def test_wrong_maps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match="no class map"):
         read_map(path)
 
-    for window, confidence in ((np.s_[0:3, 0:5], None), (np.s_[0:3, 0:4], np.ones((3, 4)))):
+    for window, measures in ((np.s_[0:3, 0:5], {}), (np.s_[0:3, 0:4], {"confidence": np.ones((3, 4))})):
         with pytest.raises(SettingError), MapWriter(path, LABELS.shape, **NAMED) as writer:
-            writer.write(window, LABELS[:3, :4], confidence)
+            writer.write(window, LABELS[:3, :4], **measures)
     assert names(tmp_path) == {"m.tif"}
 
 

@@ -95,7 +95,7 @@ def test_bytes_do_not_depend_on_threads_and_memory(
         paths = {what: tmp_path / f"{name}-{what}.tif" for what in layers}
         writer = MapWriter(
             paths["codes"], scene.shape, classes=scene.classes, colours=scene.colours,
-            confidence_path=paths["confidence"], applicability_path=paths["applicability"],
+            beside={what: path for what, path in paths.items() if what != "codes"},
         )  # fmt: skip
         assert assemble(store, writer, None) == 0
         store.remove()

@@ -19,9 +19,11 @@ from hyperseg.medical.networks import PooledEncoder
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import fold_folder, load_networks, read_run
-from hyperseg.recipes.segment.learning import SHORT_STEPS, phase_of, start_net
+from hyperseg.recipes.segment.learning import SHORT_STEPS, start_net
+from hyperseg.recipes.segment.methods.chosen import case_method
 from hyperseg.recipes.segment.planning import plan_cases
 from hyperseg.recipes.segment.training import Order, train_cases
+from hyperseg.recipes.training.nnunet import phase_of
 
 QUIET = Runtime(quiet=True)
 
@@ -72,7 +74,7 @@ def test_it_learns_and_keeps_what_is_always_one(rings: CaseFolder, plan: Plan, t
 def test_the_optimiser_is_the_presets_however_long(plan: Plan, steps: int) -> None:
     one = plan.configuration("2d")
     assert one.supervision == (1.0,)
-    phase = phase_of(start_net(plan, one, QUIET), plan, one, steps)
+    phase = phase_of(start_net(case_method(), plan, one, QUIET), plan, one, steps)
     assert type(phase.optimizer) is torch.optim.Adam
     (group,) = phase.optimizer.param_groups
     assert (group["lr"], group["betas"], group["weight_decay"], group["amsgrad"]) == (3e-4, (0.9, 0.999), 3e-5, True)

@@ -21,10 +21,12 @@ from hyperseg.medical.training import MSD2018
 from hyperseg.recipes.segment.caching import cache_cases
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import fold_folder, load_networks, read_run
-from hyperseg.recipes.segment.learning import SHORT_STEPS, phase_of, start_net, steps_in
+from hyperseg.recipes.segment.learning import SHORT_STEPS, start_net, steps_in
+from hyperseg.recipes.segment.methods.chosen import case_method
 from hyperseg.recipes.segment.planning import plan_cases
 from hyperseg.recipes.segment.starting import budget_of, plan_of
 from hyperseg.recipes.segment.training import Order, train_cases
+from hyperseg.recipes.training.nnunet import phase_of
 
 QUIET = Runtime(quiet=True)
 PRINTS = {f"c{i}": str(i) for i in range(6)}
@@ -168,7 +170,7 @@ def test_all_folds_then_the_better_configuration_or_the_pair(toys: CaseFolder, p
 
 def test_long_trainings_have_the_plans_optimiser_and_schedule(plan: Plan) -> None:
     configuration = plan.configuration("2d")
-    net = start_net(plan, configuration, QUIET)
+    net = start_net(case_method(), plan, configuration, QUIET)
     steps = SHORT_STEPS
     phase = phase_of(net, plan, configuration, steps)
     assert isinstance(phase.optimizer, torch.optim.SGD)
@@ -187,9 +189,10 @@ def test_long_trainings_have_the_plans_optimiser_and_schedule(plan: Plan) -> Non
 def test_minutes_become_steps(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:
     configuration = plan.configuration("2d")
     stored = list(cache_cases(toys, plan, configuration, tmp_path / "cache", PRINTS).values())
-    net = start_net(plan, configuration, QUIET)
+    net = start_net(case_method(), plan, configuration, QUIET)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    few, many = (steps_in(m, net, plan, configuration, stored[1:], stored[:1], QUIET) for m in (0.0001, 10))
+    cases = (stored[1:], stored[:1])
+    few, many = (steps_in(m, net, case_method(), plan, configuration, *cases, QUIET) for m in (0.0001, 10))
     assert few == 10
     assert many > 100
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())

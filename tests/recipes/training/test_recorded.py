@@ -78,6 +78,13 @@ def twin(task: Task) -> list[nn.Module]:
     return [model.network]
 
 
+def masks(task: Task, method: str, **changes: Any) -> list[nn.Module]:
+    """Diffusion over the classes of windows, or its twin."""
+    tiny = {"width": 8, "window": 9, "batch": 4, "steps": STEPS, **changes}
+    model: Any = METHODS[method].fit(task, changed(METHODS[method].settings(), tiny), RUNTIME)
+    return [model.network]
+
+
 def some_map(task: Task) -> SegmentationMap:
     scene = task.scene
     probs = np.random.default_rng(0).dirichlet(np.ones(3), size=scene.shape).astype(np.float32)
@@ -143,6 +150,9 @@ TRAININGS: dict[str, Callable[[Task], list[nn.Module]]] = {
     ),
     "hybrid": lambda task: supervised(task, HybridSpec(BANDS, 3, width=8), "fp32"),
     "twin": twin,
+    "masks": lambda task: masks(task, "medsegdiff"),
+    "masks, velocity": lambda task: masks(task, "medsegdiff", says="v"),
+    "masks, twin": lambda task: masks(task, "feed-forward"),
     "deconv": deconv,
     "heads": heads,
     "denoiser": lambda task: denoiser("eps", "bf16"),

@@ -18,6 +18,7 @@ from hyperseg.medical.plan import Plan
 from hyperseg.medical.v2 import FIRST_WIDTH
 from hyperseg.recipes.segment.costs.trials import around_seconds, look_seconds, prepare_some, try_steps, window_seconds
 from hyperseg.recipes.segment.learning import start_net
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
 from hyperseg.recipes.segment.sliding import n_windows
 
 CORE_WATTS, CARD_WATTS = 10.0, 300.0  # assumed of each busy thread, and of a card
@@ -62,8 +63,9 @@ class Pace:
 
 
 def measure_pace(
-    folder: CaseFolder, plan: Plan, one: Configuration, runtime: Runtime, *, watts: float | None = None
-) -> Pace:
+    folder: CaseFolder, plan: Plan, one: Configuration, runtime: Runtime, *, watts: float | None = None,
+    method: CaseMethod | None = None,
+) -> Pace:  # fmt: skip
     """Prepare some cases, train a network for some steps on the first, predict with it: the fastest of a few trials.
 
     The fastest, and without the time that other work had: that makes trials slower and none faster. Nothing is left
@@ -75,16 +77,18 @@ def measure_pace(
         plan, one: the plan and its configuration.
         runtime: seed, device and precision.
         watts: of the machine, where the user states them.
+        method: whose networks; `methods.ON_FOLDERS` by default.
     """
     one = alone(plan, one)
-    net = start_net(plan, one, runtime)
+    method = case_method() if method is None else method
+    net = start_net(method, plan, one, runtime)
     with TemporaryDirectory(prefix="hyperseg-") as place:
         stored, prepare_s = prepare_some(folder, plan, one, Path(place))
         with metered(runtime.device) as trained:
-            steps = try_steps(net, plan, one, stored[0], runtime)
-            look_s = look_seconds(net, one, stored[0], runtime, steps.patches)
+            steps = try_steps(net, method, plan, one, stored[0], runtime)
+            look_s = look_seconds(net, method, plan, one, stored[0], runtime, steps.patches)
     with metered(runtime.device) as predicted:
-        window_s = window_seconds(net, plan, one, runtime)
+        window_s = window_seconds(net, method, plan, one, runtime)
         around_s = around_seconds(folder, [case.name for case in stored], plan, one, runtime.device)
     windows = fmean(n_windows(case.shape, one.patch) for case in stored)
     drawn: tuple[float, WattsFrom] = (assumed_watts(runtime.device), "assumed")
@@ -104,10 +108,12 @@ def values_pace(folder: CaseFolder, plan: Plan, one: Configuration, runtime: Run
 
     As `networks.measure_pace`, of a network as wide as usual: one with half the channels takes half the time a value.
     """
+    method = case_method()
     with TemporaryDirectory(prefix="hyperseg-") as place:
         stored, _ = prepare_some(folder, plan, one, Path(place), most=1)
         with metered(runtime.device) as used:
-            steps = try_steps(start_net(plan, one, runtime), plan, one, stored[0], runtime)
+            net = start_net(method, plan, one, runtime)
+            steps = try_steps(net, method, plan, one, stored[0], runtime)
     free = max(1 - used.waited_s / used.seconds, 0.01)  # if other work goes on, planned steps have to wait as well
     pace = free * one.batch * one.values / steps.seconds * one.backbone.widths[0] / FIRST_WIDTH
     return float(f"{pace:.2g}")

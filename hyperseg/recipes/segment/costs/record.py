@@ -56,7 +56,7 @@ def expect(
         found = _estimate(kept)
         if found is None or kept.get("budget") != asdict(budget):
             with working(f"Trying how fast {one.name} is", quiet=runtime.quiet):
-                pace = measure_pace(folder, run.plan, one, runtime, watts=watts)
+                pace = measure_pace(folder, run.plan, one, runtime, watts=watts, method=run.method)
             folds = run.record.folds
             found = estimate(
                 run.plan,

@@ -23,14 +23,16 @@ from hyperseg.engine.step.drawn import sent
 from hyperseg.io.cases import Case, CaseFolder, read_case
 from hyperseg.io.paths import split_key
 from hyperseg.medical.configuration import Configuration
-from hyperseg.medical.networks import UNet
 from hyperseg.medical.patches import StoredCase, draw_batch, make_batch, store
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.prepare import prepare
 from hyperseg.recipes.segment.choosing import case_dice
-from hyperseg.recipes.segment.learning import TIMED, checked_patches, phase_of
+from hyperseg.recipes.segment.learning import TIMED, checked_patches
+from hyperseg.recipes.segment.methods.answers import scores_of
+from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.predicting import predict_case
-from hyperseg.recipes.segment.sliding import TOGETHER, averaged, slide
+from hyperseg.recipes.segment.prediction.cost import Cost
+from hyperseg.recipes.segment.sliding import TOGETHER
 
 LONG_S = 5.0  # a trial that would take longer is not repeated, and a whole batch is reckoned from one patch
 MOST_CASES = 9  # that are tried, as many as fit into `LONG_S`, one at least
@@ -70,24 +72,26 @@ def prepare_some(
     return found, (quiet_clock() - began) / len(found)
 
 
-def try_steps(net: UNet, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime) -> Steps:
+def try_steps(
+    net: nn.Module, method: CaseMethod, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime
+) -> Steps:  # fmt: skip
     """One patch is tried first; where a batch would take long its time follows from that."""
     single = replace(one, batch=1)
-    times = _steps(net, plan, single, stored, runtime, 1)
+    times = _steps(net, method, plan, single, stored, runtime, 1)
     if times[0] < LONG_S:
-        times += _steps(net, plan, single, stored, runtime, 2)
+        times += _steps(net, method, plan, single, stored, runtime, 2)
     if one.batch == 1 or min(times) * one.batch > LONG_S:
         return Steps(min(times) * one.batch, 1)
-    return Steps(min(_steps(net, plan, one, stored, runtime, TIMED - 1)), one.batch)
+    return Steps(min(_steps(net, method, plan, one, stored, runtime, TIMED - 1)), one.batch)
 
 
 def _steps(
-    net: UNet, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime, n: int
+    net: nn.Module, method: CaseMethod, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime, n: int
 ) -> list[float]:  # fmt: skip
     """Seconds of each of `n` steps; the weights change."""
     times = [quiet_clock()]
     fit(
-        [phase_of(net, plan, one, TIMED)],
+        method.lesson(net, plan, one, TIMED)[0],
         lambda step: draw_batch([stored], one, plan.training, seed=runtime.seed, step=step), n, modules={"net": net},
         seed=runtime.seed, make=partial(make_batch, configuration=one), device=runtime.device,
         precision=runtime.precision, report=lambda done, values: times.append(quiet_clock()), read_every=1,
@@ -96,36 +100,40 @@ def _steps(
     return [float(seconds) for seconds in np.diff(times)]
 
 
-def look_seconds(net: UNet, one: Configuration, stored: StoredCase, runtime: Runtime, patches: int) -> float:
+def look_seconds(
+    net: nn.Module, method: CaseMethod, plan: Plan, one: Configuration, stored: StoredCase, runtime: Runtime,
+    patches: int,
+) -> float:  # fmt: skip
     """Seconds of a patch, so many of them at a time, through the network as `learning.validation` does it."""
     drawn = checked_patches([stored], one, runtime.seed)[:patches]
     image, _ = make_batch(sent(drawn, torch.device(runtime.device)), one)
-    net.eval()
+    answer = method.score([net.eval()], plan, mirror=False)
 
     def trial() -> float:
         began = quiet_clock()
         with torch.no_grad(), torch.autocast(image.device.type, torch.bfloat16, enabled=runtime.precision == "bf16"):
-            net(image).argmax(1).cpu()
+            answer(image).argmax(1).cpu()
         return quiet_clock() - began
 
     return min(trial() for _ in range(TIMED - 1)) / len(drawn)
 
 
-def window_seconds(net: UNet, plan: Plan, one: Configuration, runtime: Runtime) -> float:
-    """Seconds of a window in a group as large as groups are."""
-    kind = torch.device(runtime.device).type
-    many = max(1, TOGETHER.get(kind, TOGETHER["cpu"]) // prod(one.patch))
+def window_seconds(net: nn.Module, method: CaseMethod, plan: Plan, one: Configuration, runtime: Runtime) -> float:
+    """Seconds of a window in a group as large as groups are; of methods that answer a window often, of one alone."""
+    device = torch.device(runtime.device)
+    many = max(1, TOGETHER.get(device.type, TOGETHER["cpu"]) // prod(one.patch)) if method.on.samples is None else 1
     axes = len(plan.axes)
     size = one.patch if axes == one.n_axes else (1,) * (axes - one.n_axes) + one.patch
     # as many windows along the first axis as there are in a group
     first = many if axes > one.n_axes else size[0] + (many - 1) * (size[0] // 2)
     image = np.random.default_rng(runtime.seed).normal(size=(one.backbone.in_channels, first, *size[1:]))
-    score = averaged([net.eval()], plan.training.inference, mirror=False)
+    net.eval()
 
     def trial() -> float:
         began = quiet_clock()
-        for part in slide(
-            score, image.astype(np.float32), one.patch, n_classes=len(plan.facts.classes), device=runtime.device
+        for part in scores_of(
+            method, [net], image.astype(np.float32), one.patch, plan, mirror=False, seed=runtime.seed,
+            device=device, cost=Cost(),
         ):  # fmt: skip
             part.cpu()
         return quiet_clock() - began

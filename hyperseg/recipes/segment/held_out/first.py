@@ -54,7 +54,8 @@ def answer_first(
                 if name in missing:
                     scene = read_case(folder, folder.case(name), labels=False)
                     classes = predict_case(
-                        scene, run.plan, networks, [configuration.after], mirror=mirror, device=runtime.device
+                        scene, run.plan, networks, [configuration.after], mirror=mirror, device=runtime.device,
+                        method=run.method, seed=run.record.seed,
                     )  # fmt: skip
                     with replacing(stored[name].folder / FIRST) as temporary, temporary.open("wb") as file:
                         np.save(file, on_grid(classes, scene, run.plan, configuration))

@@ -52,7 +52,10 @@ def evaluate(
     with counted_progress(f"{title}: validation cases", unit="cases", quiet=runtime.quiet) as progress:
         for done, name in enumerate(names, start=1):
             scene = read_case(folder, folder.case(name))
-            labels = predict_case(scene, run.plan, networks, chosen, mirror=mirror, device=runtime.device)
+            labels = predict_case(
+                scene, run.plan, networks, chosen, mirror=mirror, device=runtime.device, method=run.method,
+                seed=run.record.seed,
+            )  # fmt: skip
             found[name] = case_dice(labels, np.asarray(scene.labels), len(run.plan.facts.classes))
             if seen is not None:
                 seen(name, found[name].raw, scene, labels)

@@ -19,10 +19,11 @@ from hyperseg.medical.fingerprint import Size
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.prepare import Prepared, prepare
 from hyperseg.medical.resample import LABELS
-from hyperseg.medical.training import Inference
+from hyperseg.recipes.segment.methods.answers import probable, samples_of, scores_of
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
 from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.region import Box, boxes_around, grown, on_case
-from hyperseg.recipes.segment.sliding import Done, Score, averaged, glance, n_windows, slide, with_classes
+from hyperseg.recipes.segment.sliding import Done, glance, n_windows
 
 Networks = Mapping[str, Sequence[nn.Module]]
 Labels = NDArray[np.int16]
@@ -33,6 +34,7 @@ Share = Callable[[float], None]
 def predict_case(
     scene: Scene, plan: Plan, networks: Networks, chosen: Sequence[str], *, mirror: bool = True,
     device: torch.device | str = "cpu", share: Share | None = None, look: str = "", cost: Cost | None = None,
+    method: CaseMethod | None = None, seed: int = 0,
 ) -> Labels:  # fmt: skip
     """(*S) classes of a case in its own axes, without post-processing.
 
@@ -54,45 +56,59 @@ def predict_case(
         look: configuration whose first network looks first, once and without mirrors, see `sliding.glance`; a cascade
             has looked already. Empty for no first look.
         cost: what it costs is added.
+        method: of the networks; `methods.ON_FOLDERS` by default.
+        seed: of what a method draws.
     """
-    work = _Work(plan, networks, mirror, torch.device(device), Cost() if cost is None else cost)
+    method = case_method() if method is None else method
+    work = Work(plan, networks, method, mirror, torch.device(device), seed, Cost() if cost is None else cost)
     with work.cost.of("preparing"):
-        first = _first_answer(scene, work, chosen)
-        cases = [_prepared(scene, plan, plan.configuration(name), first) for name in chosen]
+        cases, first = work.prepared(scene, chosen)
         boxes = _looked_at(scene, work, dict(zip(chosen, cases, strict=True)), look, first) if look else []
         del scene, first  # their values are not needed any more
     return _done(work, chosen, cases, boxes, look=bool(look), share=share)
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """What stays the same while a case is done."""
 
     plan: Plan
     networks: Networks
+    method: CaseMethod
     mirror: bool
     device: torch.device
+    seed: int
     cost: Cost
 
     @property
-    def how(self) -> Inference:
-        return self.plan.training.inference
+    def probable(self) -> bool:
+        """Whether the mean scores of `slices` are probabilities, not logits."""
+        return probable(self.method, self.plan)
 
-    def score(self, name: str) -> Score:
-        """Of a configuration, its time counted."""
-        found = averaged(self.networks[name], self.how, mirror=self.mirror)
-        if self.plan.configuration(name).after:
-            found = with_classes(found, len(self.plan.facts.classes))
-        return self.cost.counted(found, self.device)
+    def prepared(self, scene: Scene, chosen: Sequence[str]) -> tuple[list[Prepared], Labels | None]:
+        """The case for each configuration, and the first answer where one of them is the second of a cascade."""
+        first = _first_answer(scene, self, chosen)
+        return [_prepared(scene, self.plan, self.plan.configuration(name), first) for name in chosen], first
 
-    def slices(self, name: str, case: Prepared, part: Box, done: Done) -> Iterator[Tensor]:
-        """Scores of a part of a case (() is all of it) on its own grid, slice by slice."""
-        patch, back, image = self.plan.configuration(name).patch, case.back, case.image
+    def samples(self, name: str, case: Prepared, done: Done | None = None) -> Iterator[Tensor]:
+        """(K, *S) probabilities of each answer of a method that draws, on the network's grid."""
+        configuration = self.plan.configuration(name)
+        return samples_of(
+            self.method, self.networks[name], case.image, configuration.patch, mirror=self.mirror, seed=self.seed,
+            n_classes=len(self.plan.facts.classes), device=self.device, done=done, classes=bool(configuration.after),
+        )  # fmt: skip
+
+    def slices(self, name: str, case: Prepared, part: Box, done: Done, *, mean: bool) -> Iterator[Tensor]:
+        """Scores of a part of a case (() is all of it) on its own grid, slice by slice; see `scores_of`."""
+        configuration, back, image = self.plan.configuration(name), case.back, case.image
         if part:
-            back = back.within(part, patch)
+            back = back.within(part, configuration.patch)
             image = image[(slice(None), *(slice(*side) for side in back.seen))]
-        n_classes = len(self.plan.facts.classes)
-        return restored(slide(self.score(name), image, patch, n_classes=n_classes, device=self.device, done=done), back)
+        scores = scores_of(
+            self.method, self.networks[name], image, configuration.patch, self.plan, mirror=self.mirror, seed=self.seed,
+            device=self.device, cost=self.cost, done=done, classes=bool(configuration.after), mean=mean,
+        )  # fmt: skip
+        return restored(scores, back)
 
     def windows(self, name: str, back: Back, part: Box = ()) -> int:
         """Windows of a part of a case, () is all of it."""
@@ -101,7 +117,7 @@ class _Work:
         return n_windows(tuple(stop - start for start, stop in seen), patch)
 
 
-def _first_answer(scene: Scene, work: _Work, chosen: Sequence[str]) -> Labels | None:
+def _first_answer(scene: Scene, work: Work, chosen: Sequence[str]) -> Labels | None:
     """The classes that the first network of a cascade finds, where one is chosen."""
     befores = sorted({after for name in chosen if (after := work.plan.configuration(name).after)})
     if not befores:
@@ -125,7 +141,7 @@ def _prepared(scene: Scene, plan: Plan, configuration: Configuration, first: Lab
 
 
 def _looked_at(
-    scene: Scene, work: _Work, cases: dict[str, Prepared], look: str, first: Labels | None
+    scene: Scene, work: Work, cases: dict[str, Prepared], look: str, first: Labels | None
 ) -> list[Box]:  # fmt: skip
     """Boxes within what is not zero, in the plan's order, around what a first look finds."""
     if first is not None:  # a cascade has looked
@@ -137,14 +153,14 @@ def _looked_at(
         return boxes_around(there, tuple(max(1, round(p * s)) for p, s in zip(patch, scale, strict=True)))
     configuration = work.plan.configuration(look)
     made = cases[look] if look in cases else _prepared(scene, work.plan, configuration, None)
-    score = averaged(work.networks[look][:1], work.how, mirror=False)
+    score = work.method.score(work.networks[look][:1], work.plan, mirror=False)
     score = work.cost.counted(score, work.device, "first look")
     there = glance(score, made.image, configuration.patch, device=work.device)
     return [on_case(box, made.back) for box in boxes_around(there, configuration.patch)]
 
 
 def _done(
-    work: _Work, chosen: Sequence[str], cases: Sequence[Prepared], boxes: list[Box], *, look: bool, share: Share | None
+    work: Work, chosen: Sequence[str], cases: Sequence[Prepared], boxes: list[Box], *, look: bool, share: Share | None
 ) -> Labels:  # fmt: skip
     """The classes of a case, of boxes of it where there are some."""
     back, pairs = cases[0].back, list(zip(chosen, cases, strict=True))
@@ -159,7 +175,7 @@ def _done(
     while waiting:
         part = waiting.pop()
         with work.cost.of("export"):
-            _decide(work, pairs, part, found, _shared(share, done, n, len(pairs)))
+            _decide(work, pairs, part, found, shared(share, done, n, len(pairs)))
         if part and (larger := grown(inside, part, _steps(work, chosen[0], back))) != part:
             waiting.append(larger)
             continue
@@ -171,31 +187,32 @@ def _done(
 
 
 def _decide(
-    work: _Work, pairs: Sequence[tuple[str, Prepared]], part: Box, found: Labels, tell: Callable[[int, int, int], None]
+    work: Work, pairs: Sequence[tuple[str, Prepared]], part: Box, found: Labels, tell: Callable[[int, int, int], None]
 ) -> None:  # fmt: skip
     """Write the classes of a part of a case, () is all of it."""
-    streams = [work.slices(name, case, part, partial(tell, at)) for at, (name, case) in enumerate(pairs)]
+    several = len(pairs) > 1
+    streams = [work.slices(name, case, part, partial(tell, at), mean=several) for at, (name, case) in enumerate(pairs)]
     back = replace(pairs[0][1].back, part=part)
-    if len(streams) == 1:
+    if not several:
         decided(streams[0], back, found)
         return
-    decided((_mean(scores, work.how.average) for scores in zip(*streams, strict=True)), back, found)
+    decided((mean_of(scores, work.probable) for scores in zip(*streams, strict=True)), back, found)
 
 
-def _mean(scores: Sequence[Tensor], average: str) -> Tensor:
-    """Mean probabilities of a slice by several configurations."""
-    each = [one if average == "probabilities" else one.softmax(0) for one in scores]
+def mean_of(scores: Sequence[Tensor], ready: bool) -> Tensor:
+    """Mean probabilities of a slice by several configurations; `ready`: probabilities are what they have."""
+    each = [one if ready else one.softmax(0) for one in scores]
     return torch.stack(each).mean(0)
 
 
-def _steps(work: _Work, name: str, back: Back) -> Size:
+def _steps(work: Work, name: str, back: Back) -> Size:
     """By how many voxels of the case a box grows: half a patch."""
     patch = work.plan.configuration(name).patch
     sides = (1,) * (len(back.size) - len(patch)) + patch
     return tuple(max(1, round(p * n / old / 2)) for p, n, old in zip(sides, back.size, back.read, strict=True))
 
 
-def _shared(share: Share | None, before: int, of: int, streams: int) -> Callable[[int, int, int], None]:
+def shared(share: Share | None, before: int, of: int, streams: int) -> Callable[[int, int, int], None]:
     """What a stream calls with its number, the windows that are done, and how many there are."""
     parts = [0.0] * streams
 

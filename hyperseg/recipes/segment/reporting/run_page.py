@@ -17,6 +17,8 @@ from hyperseg.recipes.segment.costs.sentences import HEADS, how_measured, rows
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder
 from hyperseg.recipes.segment.held_out.pairs import AND
 from hyperseg.recipes.segment.learning import SHORT_STEPS
+from hyperseg.recipes.segment.methods.beside import dice_rows
+from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
 from hyperseg.recipes.segment.resuming.history import read_history
 from hyperseg.recipes.segment.starting import REPORT
@@ -66,10 +68,10 @@ def write_run_page(run: SegmentRun) -> Path:
 
 def run_sections(run: SegmentRun) -> list[Section]:
     """What the report of a run shows, in its order."""
-    histories = {
-        name: {fold: read_history(run, name, fold) for fold in folds} for name, folds in run.record.trained.items()
-    }
+    histories = _histories(run)
     cases = {name: _cases(folds) for name, folds in histories.items()}
+    for method, other in run.beside.items():
+        cases |= {f"{name}, {method}": _cases(_histories(other)[name]) for name in other.record.trained}
     shown = next((name for name in (*run.record.chosen, *run.record.trained) if cases.get(name)), None)
     found = [_result(run, cases)]
     if shown is not None:
@@ -77,6 +79,10 @@ def run_sections(run: SegmentRun) -> list[Section]:
     found += [_curves(name, folds) for name, folds in histories.items() if folds]
     found += [_costs(run.record.found.get("costs") or {}), _plan(run), _made(run)]
     return [section for section in found if section.sentences or section.tables or section.figures]
+
+
+def _histories(run: SegmentRun) -> dict[str, dict[int, dict[str, Any]]]:
+    return {name: {fold: read_history(run, name, fold) for fold in folds} for name, folds in run.record.trained.items()}
 
 
 def _cases(folds: Mapping[int, Mapping[str, Any]]) -> list[Scored]:
@@ -90,7 +96,7 @@ def _cases(folds: Mapping[int, Mapping[str, Any]]) -> list[Scored]:
 def _result(run: SegmentRun, cases: Mapping[str, Sequence[Scored]]) -> Section:
     """Dice of every configuration by cross-validation, and how its cases spread."""
     record, classes = run.record, run.record.classes[1:]
-    of = record.found.get("dice", {})
+    of = dice_rows(run)
     lines, cautions = [], []
     for name, row in of.items():
         spreads = np.array([(nan,) * len(classes), *(one.dice for one in cases.get(name, ()))])
@@ -112,6 +118,8 @@ def _result(run: SegmentRun, cases: Mapping[str, Sequence[Scored]]) -> Section:
             "What was chosen, and which pieces are kept, was decided on the same cases as the Dice above, which is "
             "a little too good for that: a test set that had no part in it tells more."
         )
+    if run.beside:
+        said.append(f"{listed(run.beside)} was trained beside {record.method}: the same folds, for as many steps.")
     said.append("Validation cases decide no weight and no step of a training.")
     figures = []
     for name, scored in cases.items():
@@ -210,13 +218,19 @@ def _plan(run: SegmentRun) -> Section:
 def _made(run: SegmentRun) -> Section:
     record = run.record
     lines = [
-        ("data", record.folder), ("channels", listed(record.channels)),
+        ("data", record.folder), ("method", _told(run.method)), ("channels", listed(record.channels)),
         ("classes", listed(f"{name} ({code})" for name, code in zip(record.classes, record.codes, strict=True))),
         ("seed", str(record.seed)), ("cases of each fold", listed(str(len(names)) for names in record.folds)),
         *((name, version) for name, version in record.versions.items()),
     ]  # fmt: skip
     caption = "All numbers of this page are in run.json and in the history.json of each fold, the plan in plan.json."
     return Section("How it was made", tables=(Table(caption, (), tuple(lines)),))
+
+
+def _told(method: CaseMethod) -> str:
+    """A method and its settings."""
+    settings = ", ".join(f"{leaf.path} {leaf.value}" for leaf in method.leaves)
+    return f"{method.name}: {settings}" if settings else method.name
 
 
 def _with_spread(value: float | None, cases: np.ndarray) -> str:

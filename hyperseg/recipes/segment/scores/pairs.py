@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import UNLABELLED, DataFileError, LabelError
+from hyperseg.core import UNLABELLED, DataFileError, LabelError, SettingError
 from hyperseg.core.words import some
 from hyperseg.io.cases import CaseFolder, open_cases
 from hyperseg.io.cases.decathlon import FILE
@@ -89,17 +89,22 @@ class Pairs:
             return None
 
 
-def paired(predictions: Path, labels: Path) -> Pairs:
+def paired(predictions: Path, labels: Path, target: str | Sequence[str] = ()) -> Pairs:
     """Pair files by their names.
 
     Raises:
         DataFileError: nothing there, or no two names that fit.
+        SettingError: a target that the data set does not have, or of labels without a data set.
     """
     predicted = _files(predictions, "predictions")
-    folder = _data_set(labels)
+    folder = _data_set(labels, target)
     truth = _of_files(labels, predicted) if folder is None else _of_data_set(folder)
     if folder is None and (about := _above(labels)) is not None:
-        folder = open_cases(about)
+        folder = open_cases(about, target=target)
+    if folder is None and target:
+        raise SettingError(
+            f"{labels}: holds label files alone; --target is of a data set, images and labels: name its folder."
+        )
     found = Pairs(predicted, truth, folder)
     if not found.names:
         raise DataFileError(
@@ -132,10 +137,10 @@ def _files(place: Path, what: str) -> dict[str, Path]:
     return found
 
 
-def _data_set(labels: Path) -> CaseFolder | None:
+def _data_set(labels: Path, target: str | Sequence[str]) -> CaseFolder | None:
     """The data set in a folder; None for label files alone."""
     if labels.is_dir() and ((labels / FILE).is_file() or plain_layout(labels) is not None):
-        return open_cases(labels)
+        return open_cases(labels, target=target)
     return None
 
 

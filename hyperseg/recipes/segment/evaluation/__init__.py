@@ -1,0 +1,1 @@
+"""How good and how honest the networks of a run are."""

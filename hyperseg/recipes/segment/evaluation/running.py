@@ -1,0 +1,150 @@
+"""`evaluate_run`: the networks of a run, and those beside it, against labels; one image in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hyperseg.core import SettingError
+from hyperseg.core.files import make_folder
+from hyperseg.core.words import listed
+from hyperseg.engine.device import choose_device
+from hyperseg.engine.progress import counted_progress
+from hyperseg.io.cases import read_case
+from hyperseg.io.write import replacing, write_json
+from hyperseg.io.write.targets import check_targets
+from hyperseg.recipes.segment.checks import warn_of_mirrors
+from hyperseg.recipes.segment.evaluation.answers import answered, calls_of, drawing_of
+from hyperseg.recipes.segment.evaluation.figures import Figures, worth
+from hyperseg.recipes.segment.evaluation.found import Evaluation
+from hyperseg.recipes.segment.evaluation.images import Images, of_folder, of_run
+from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run
+from hyperseg.recipes.segment.methods.chosen import CaseMethod
+from hyperseg.recipes.segment.prediction.cost import Cost
+from hyperseg.recipes.segment.prediction.fitting import needed
+from hyperseg.recipes.segment.prediction.one_case import Work
+from hyperseg.recipes.segment.reporting.evaluation_page import evaluation_figure, write_evaluation_page
+from hyperseg.recipes.segment.reporting.examples import mean_of
+from hyperseg.recipes.segment.sliding import check_inference
+from hyperseg.report.segment.slices import Slice, slice_of_scene
+
+METRICS, PICTURE, PAGE = "metrics.json", "evaluation.png", "report.html"
+CURVE = (1, 2, 5)  # network calls of a mask
+
+
+def evaluate_run(
+    root: Path, data: Path | None, *, out: Path, settings: Mapping[str, Any] | None = None,
+    curve: Sequence[int] = CURVE, device: str = "auto", mirror: bool | None = None, folds: Sequence[int] | None = None,
+    overwrite: bool = False, quiet: bool = False,
+) -> Evaluation:  # fmt: skip
+    """Score the networks of a run and those trained beside it, and write metrics.json, evaluation.png and report.html.
+
+    Args:
+        root: of `hyperseg segment train`.
+        data: a labelled folder, whose images are answered by the networks of all folds together (of a data set with
+            test images these); None for the images of the run, each answered by the networks of its fold.
+        out: folder; made where it is not there.
+        settings: of methods that draw, by name, where they are to be others than in training: {"samples": 25}.
+        curve: network calls of a mask for which masks are drawn anew; () draws nothing anew.
+        device: see `choose_device`.
+        mirror: average over mirror images too; None does what cross-validation did.
+        folds: whose networks are asked; all there are by default.
+        overwrite: replace files that are there.
+        quiet: no progress.
+
+    Raises:
+        RunError: no run, a network that is not there, or images of the run that are gone.
+        SettingError: a setting that no method of the run has, or a value it cannot have.
+        DataFileError, LabelError, SceneError: images or labels that are missing, or do not fit the run.
+    """
+    run = read_run(root)
+    every = [run, *run.beside.values()]
+    methods = _methods(every, settings or {}, curve)
+    check_inference(run.plan.training.inference)
+    targets = [out / name for name in (METRICS, PICTURE, PAGE)]
+    check_targets(targets, inputs=[root, *([] if data is None else [data])], overwrite=overwrite)
+    there = folds_of(run, folds)
+    for one in every[1:]:
+        folds_of(one, there)
+    images = of_run(run, there, quiet=quiet) if data is None else of_folder(run, data, there, quiet=quiet)
+    warn_of_mirrors(run.plan, mirror)
+    make_folder(out)
+    where = choose_device(device)
+    found: list[Figures] = []
+    slices: list[Slice] = []
+    for one, method in zip(every, methods, strict=True):
+        seen = slices.append if one is run else None
+        found.append(_figures(one, method, images, curve, str(where), mirror, seen=seen, quiet=quiet))
+    doubt, unit = list(found[0].auroc)[-1], found[0].scored.unit
+    evaluation = Evaluation(
+        root, images.folder.root, images.how, run.record.classes, unit, tuple(found), tuple(slices), doubt, images.notes
+    )  # fmt: skip
+    write_json(targets[0], evaluation.to_json())
+    picture = evaluation_figure(evaluation)
+    with replacing(targets[1]) as temporary:
+        temporary.write_bytes(picture)
+    write_evaluation_page(targets[2], evaluation, picture)
+    return evaluation
+
+
+def _methods(
+    every: Sequence[SegmentRun], settings: Mapping[str, Any], curve: Sequence[int]
+) -> list[CaseMethod]:  # fmt: skip
+    """Methods with other settings of drawing; those that do not draw have none of them.
+
+    Raises:
+        SettingError: no method of the run draws, or a setting or a value that it cannot have.
+    """
+    found = []
+    for one in every:
+        method = one.method.drawing(settings) if one.method.changeable else one.method
+        for asked in (method, *(method.drawing({"calls": n}) for n in curve if method.changeable)):
+            asked.on.check(one.plan, asked.settings)
+        found.append(method)
+    if settings and not any(method.changeable for method in found):
+        names = listed(method.name for method in found)
+        raise SettingError(f"{listed(settings)}: {names} draws no masks and has no such setting. Leave it out.")
+    return found
+
+
+def folds_of(run: SegmentRun, folds: Sequence[int] | None) -> tuple[int, ...]:
+    """Folds of which all networks are there that a prediction needs: those asked for, or all.
+
+    Raises:
+        RunError: one of them is not there.
+    """
+    first, *more = needed(run.plan, run.chosen)[::-1]
+    found = check_folds(run, first, folds)
+    for name in more:
+        check_folds(run, name, found)
+    return found
+
+
+def _figures(
+    run: SegmentRun, method: CaseMethod, images: Images, curve: Sequence[int], device: str, mirror: bool | None, *,
+    seen: Callable[[Slice], None] | None, quiet: bool,
+) -> Figures:  # fmt: skip
+    """Of all images by one method's networks; each image is shown to `seen`."""
+    mirror, names = run.record.mirrored if mirror is None else mirror, needed(run.plan, run.chosen)
+    worths, calls, unit = {}, 0, "mm"
+    with counted_progress(f"Evaluating {method.name}", unit="images", quiet=quiet) as progress:
+        for folds, cases in images.parts:
+            networks = {name: [net.to(device) for net in load_networks(run, name, folds)] for name in names}
+            work = Work(run.plan, networks, method, mirror, torch.device(device), run.record.seed, Cost())
+            calls = sum(calls_of(work, name) for name in run.chosen)
+            for case in cases:
+                scene = read_case(images.folder, case)
+                truth, spacing = np.asarray(scene.labels), scene.grid.spacing if scene.grid.unit == "mm" else None
+                unit = unit if spacing else "px"
+                answer = answered(scene, work, run.chosen, run.record.largest, curve=curve)
+                worths[case.name] = worth(answer, truth, run.record.codes, spacing)
+                if seen is not None:
+                    dice = mean_of([one.dice for one in worths[case.name].overlaps.values()])
+                    seen(slice_of_scene(case.name, dice, scene, answer.labels, answer.doubt))
+                progress(len(worths), images.n)
+    classes = dict(zip(run.record.codes[1:], run.record.classes[1:], strict=True))
+    return Figures(method.name, run.root, images.folder.root, classes, unit, worths, calls, drawing_of(method))

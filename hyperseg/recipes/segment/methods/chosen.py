@@ -1,0 +1,130 @@
+"""A method with its settings, as folders of images and volumes ask it; none is known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hyperseg.core import SettingError
+from hyperseg.core.maps import Fused
+from hyperseg.core.parts import Method, OnCases
+from hyperseg.core.settings import Leaf, changed, find_leaf, leaves, parsed, to_json
+from hyperseg.core.words import did_you_mean, listed
+from hyperseg.recipes.methods import METHODS, ON_FOLDERS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hyperseg.engine.ema import Ema
+    from hyperseg.engine.training import Phase
+    from hyperseg.medical.configuration import Configuration
+    from hyperseg.medical.plan import Plan
+    from hyperseg.recipes.segment.sliding import Score
+
+
+@dataclass(frozen=True)
+class CaseMethod:
+    """Attributes: name in `METHODS`; what it does with cases, see `OnCases`; settings, of the class that says."""
+
+    name: str
+    on: OnCases
+    settings: Any
+
+    def build(self, configuration: Configuration, n_classes: int) -> nn.Module:
+        """The network of a configuration; weights come from torch's generator."""
+        net: nn.Module = self.on.build(configuration, n_classes, self.settings)
+        return net
+
+    def lesson(
+        self, net: nn.Module, plan: Plan, configuration: Configuration, steps: int
+    ) -> tuple[Sequence[Phase], Mapping[str, Ema]]:
+        """Phases and moving averages of a training of so many steps; the network is called "net"."""
+        phases, averages = self.on.lesson(net, plan, configuration, steps, self.settings)
+        return phases, averages
+
+    def score(self, networks: Sequence[nn.Module], plan: Plan, *, mirror: bool) -> Score:
+        """What windows are blended of, and trainings validated by."""
+        return self.on.score(networks, len(plan.facts.classes), plan.training.inference, mirror, self.settings)
+
+    def fused(self, samples: Iterable[Any]) -> Fused:
+        """What the answers of a method that draws come to."""
+        assert self.on.fused is not None
+        return self.on.fused(iter(samples), self.settings)
+
+    def beside(self) -> tuple[CaseMethod, ...]:
+        """Methods that are trained beside it."""
+        return tuple(CaseMethod(name, on_cases(name), settings) for name, settings in self.on.beside(self.settings))
+
+    def with_(self, changes: Mapping[str, Any]) -> CaseMethod:
+        """The method with other settings, by name; texts are read as the setting's type says.
+
+        Raises:
+            SettingError: no such setting, or a value it cannot have.
+        """
+        typed = {}
+        for name, value in changes.items():
+            leaf = self._leaf(name)
+            typed[leaf.path] = parsed(value, leaf.hint, name) if isinstance(value, str) else value
+        return CaseMethod(self.name, self.on, changed(self.settings, typed))
+
+    def drawing(self, changes: Mapping[str, Any]) -> CaseMethod:
+        """`with_` for a prediction: settings that decide what is trained stay as they are.
+
+        Raises:
+            SettingError: a setting that a prediction cannot change.
+        """
+        for name in changes:
+            if (leaf := self._leaf(name)) not in self.changeable:
+                raise SettingError(f"{leaf.path} of {self.name} was decided by training: it cannot be changed now.")
+        return self.with_(changes)
+
+    @property
+    def leaves(self) -> list[Leaf]:
+        """Every single setting."""
+        return list(leaves(self.settings))
+
+    @property
+    def changeable(self) -> list[Leaf]:
+        """Settings that a prediction may change."""
+        return [leaf for leaf in self.leaves if leaf.path.startswith(f"{self.on.changeable}.")]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Its settings as JSON."""
+        found: dict[str, Any] = to_json(self.settings)
+        return found
+
+    def _leaf(self, name: str) -> Leaf:
+        leaf = find_leaf(self.settings, name)
+        if leaf is None:
+            close = did_you_mean(name, (word for one in self.leaves for word in (one.path, one.name)))
+            raise SettingError(f"the method {self.name} has no setting named {name}.{close}")
+        return leaf
+
+
+def on_cases(name: str) -> OnCases:
+    """What a method does with cases.
+
+    Raises:
+        SettingError: there is no such method, or it takes scenes alone.
+    """
+    method: Method = METHODS[name]
+    if method.on_cases is None:
+        raise SettingError(f"the method {name} takes scenes, no folders; {listed(methods_on_cases())} do.")
+    return method.on_cases
+
+
+def methods_on_cases() -> tuple[str, ...]:
+    """Names of the methods that take folders."""
+    return tuple(name for name in METHODS if METHODS[name].on_cases is not None)
+
+
+def case_method(name: str = ON_FOLDERS, changes: Mapping[str, Any] | None = None) -> CaseMethod:
+    """A method with its default settings, some of them changed; see `CaseMethod.with_`.
+
+    Raises:
+        SettingError: as `on_cases` and `CaseMethod.with_`.
+    """
+    on = on_cases(name)
+    return CaseMethod(name, on, on.settings()).with_(changes or {})

@@ -1,0 +1,254 @@
+"""Methods other than the planned U-Net on folders: a run, the one beside it, predictions, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hyperseg.backbone import seeded
+from hyperseg.core import RunError, SettingError
+from hyperseg.core.runtime import Runtime
+from hyperseg.dpm.masks.codes import MaskCode
+from hyperseg.dpm.masks.learning import noisiest_place
+from hyperseg.dpm.masks.settings import FeedForwardSettings
+from hyperseg.io.cases import CaseFolder, open_cases
+from hyperseg.medical.configuration import Configuration
+from hyperseg.medical.plan import Plan
+from hyperseg.recipes.methods import METHODS, ON_FOLDERS
+from hyperseg.recipes.segment.fold import Budget
+from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, load_networks, read_run
+from hyperseg.recipes.segment.methods.answers import scores_of
+from hyperseg.recipes.segment.methods.beside import dice_rows
+from hyperseg.recipes.segment.methods.chosen import case_method, methods_on_cases
+from hyperseg.recipes.segment.planning import plan_cases
+from hyperseg.recipes.segment.predicting import predict_images
+from hyperseg.recipes.segment.prediction.cost import Cost
+from hyperseg.recipes.segment.reporting.run_page import write_run_page
+from hyperseg.recipes.segment.starting import begun_method
+from hyperseg.recipes.segment.training import Order, train_cases
+from hyperseg.recipes.training.masks.scene import MOST_NOISE
+
+QUIET = Runtime(quiet=True)
+FEW = {"samples": "2", "calls": "2"}
+CPU = torch.device("cpu")
+
+
+def folder_of(root: Path, shape: tuple[int, ...]) -> CaseFolder:
+    """Six images with a bright box in noise."""
+    for i in range(6):
+        labels = np.zeros(shape, np.uint8)
+        labels[tuple(slice(2 + i % 2, 8 + i % 3) for _ in shape)] = 1
+        image = np.random.default_rng(i).normal(0, 0.3, shape) + 2.0 * labels
+        for kind, array in (("images", image.astype(np.float32)), ("labels", labels)):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            np.save(root / kind / f"c{i}.npy", array)
+    return open_cases(root)
+
+
+def small(plan: Plan) -> Plan:
+    """Networks of a few channels, for patches of 8 pixels a side."""
+
+    def smaller(one: Configuration) -> Configuration:
+        body = one.backbone
+        spec = replace(
+            body, widths=(8, 16), strides=body.strides[:2], kernels=body.kernels[:2], depths=body.depths[:2],
+        )  # fmt: skip
+        return replace(one, backbone=spec, patch=(8,) * one.n_axes, batch=2, supervision=one.supervision[:1])
+
+    return replace(plan, configurations=tuple(map(smaller, plan.configurations)))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> CaseFolder:
+    return folder_of(tmp_path_factory.mktemp("pictures"), (12, 14))
+
+
+@pytest.fixture(scope="module")
+def plan(pictures: CaseFolder) -> Plan:
+    return small(plan_cases(pictures))
+
+
+def order(steps: int = 3, **more: str) -> Order:
+    return Order(Budget(steps=steps), (), 0, method=case_method("medsegdiff", FEW | more))
+
+
+@pytest.fixture(scope="module")
+def drawn(pictures: CaseFolder, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> SegmentRun:
+    return train_cases(pictures, plan, tmp_path_factory.mktemp("runs") / "run", order(), QUIET)
+
+
+def weights(root: Path, name: str = "2d") -> dict[str, torch.Tensor]:
+    return load_file(fold_folder(root, name, 0) / "weights.safetensors")
+
+
+def history(root: Path) -> dict:
+    return json.loads((fold_folder(root, "2d", 0) / "history.json").read_text())
+
+
+def test_what_it_has_to_beat_is_a_run_of_its_own_on_the_same_folds_for_as_many_steps(drawn: SegmentRun) -> None:
+    run = read_run(drawn.root)
+    (name, other), *more = run.beside.items()
+    assert not more
+    assert name == other.record.method == "feed-forward"
+    assert other.plan == run.plan
+    for same in ("folds", "seed", "mirrored", "prints", "folder", "trained"):
+        assert getattr(other.record, same) == getattr(run.record, same)
+    assert history(run.root)["steps"] == history(other.root)["steps"] == 3
+    mine, its = weights(run.root), weights(other.root)
+    assert {k: v.shape for k, v in mine.items()} == {k: v.shape for k, v in its.items()}
+    assert list(dice_rows(run)) == ["2d", "2d, feed-forward"]
+    page = write_run_page(run).read_text()
+    assert "2d, feed-forward" in page
+    assert "draw.samples 2" in page
+
+
+def test_the_record_holds_the_method_and_all_its_settings(drawn: SegmentRun) -> None:
+    method = read_run(drawn.root).method
+    assert method.name == "medsegdiff"
+    assert method.settings == case_method("medsegdiff", FEW).settings
+    assert drawn.beside["feed-forward"].method.settings == FeedForwardSettings()
+
+
+def test_two_predictions_are_the_same_bytes_and_another_seed_is_another_answer(
+    drawn: SegmentRun, pictures: CaseFolder, tmp_path: Path
+) -> None:
+    def predicted(name: str, **settings: int) -> list[bytes]:
+        files = predict_images(
+            drawn.root, pictures.root / "images", out=tmp_path / name, device="cpu", settings=settings, quiet=True
+        )  # fmt: skip
+        return [file.read_bytes() for file in files]
+
+    first = predicted("a")
+    assert len(first) == 6
+    assert predicted("b") == predicted("c", samples=2) == first
+    (net,) = load_networks(drawn, "2d")
+    image = np.random.default_rng(0).normal(size=(1, 12, 14)).astype(np.float32)
+    a, b, c = (scores(drawn, net, image, seed) for seed in (0, 0, 1))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def scores(run: SegmentRun, net: torch.nn.Module, image: np.ndarray, seed: int) -> torch.Tensor:
+    method = run.method.drawing({"fusion": "mean"})
+    parts = scores_of(method, [net], image, (8, 8), run.plan, mirror=False, seed=seed, device=CPU, cost=Cost())
+    return torch.cat(list(parts), 1)
+
+
+@pytest.mark.parametrize("size", [(5, 6), (8, 8), (5, 21)])
+def test_answers_have_the_size_of_the_image_and_are_probabilities(drawn: SegmentRun, size: tuple[int, ...]) -> None:
+    (net,) = load_networks(drawn, "2d")
+    found = scores(drawn, net, np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32), 0)
+    assert found.shape == (2, *size)
+    assert torch.allclose(found.sum(0), torch.ones(size), atol=1e-5)
+
+
+def test_classes_of_a_first_answer_are_channels_of_0_and_1(plan: Plan) -> None:
+    """A cascade's image with classes in its last channel is the image with a channel for the foreground class."""
+    method, one = case_method("medsegdiff", FEW), plan.configuration("2d")
+    one = replace(one, backbone=replace(one.backbone, in_channels=2))
+    with seeded(0):
+        net = method.build(one, 2).eval()
+    rng = np.random.default_rng(0)
+    image = np.stack([rng.normal(size=(8, 8)), rng.integers(0, 2, (8, 8))]).astype(np.float32)
+    told = {"mirror": False, "seed": 0, "device": CPU, "cost": Cost()}
+    a, b = (
+        torch.cat(list(scores_of(method, [net], image, (8, 8), plan, classes=on, **told)), 1) for on in (True, False)
+    )
+    assert torch.equal(a, b)
+
+
+def test_the_twin_answers_what_its_network_says_of_a_blank_mask(drawn: SegmentRun) -> None:
+    other = drawn.beside["feed-forward"]
+    (net,) = load_networks(other, "2d")
+    image = np.random.default_rng(0).normal(size=(1, 8, 8)).astype(np.float32)
+    found = scores_of(other.method, [net], image, (8, 8), other.plan, mirror=False, seed=0, device=CPU, cost=Cost())
+    with torch.no_grad():
+        said = net.blank(torch.from_numpy(image)[None], noisiest_place(MOST_NOISE))
+    assert torch.allclose(torch.cat(list(found), 1), MaskCode(2).logits(said)[0], atol=1e-5)
+
+
+def test_volumes_are_learnt_and_predicted_by_volumes_and_by_planes(tmp_path: Path) -> None:
+    volumes = folder_of(tmp_path / "volumes", (9, 12, 10))
+    made = small(plan_cases(volumes))
+    asked = replace(order(2), configurations=("2d", "3d"), alone=True)
+    run = train_cases(volumes, made, tmp_path / "run", asked, QUIET)
+    assert run.record.trained == {"2d": [0], "3d": [0]}
+    assert run.beside == {}
+    for name in ("2d", "3d"):
+        (net,) = load_networks(run, name)
+        image = np.random.default_rng(0).normal(size=(1, 9, 12, 10)).astype(np.float32)
+        parts = scores_of(
+            run.method, [net], image, run.plan.configuration(name).patch, run.plan, mirror=True, seed=0, device=CPU,
+            cost=Cost(),
+        )  # fmt: skip
+        assert torch.cat(list(parts), 1).shape == (2, 9, 12, 10)
+
+
+def test_interrupted_beside_it_a_run_ends_with_the_same_weights(
+    pictures: CaseFolder, plan: Plan, drawn: SegmentRun, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train_cases(pictures, plan, tmp_path / "cut", order(), replace(QUIET, on_step=stop_in(2)))
+    run = train_cases(pictures, plan, tmp_path / "cut", order(), QUIET, resume=True)
+    for a, b in ((drawn, run), (drawn.beside["feed-forward"], run.beside["feed-forward"])):
+        mine, its = weights(a.root), weights(b.root)
+        assert all(torch.equal(mine[name], its[name]) for name in mine)
+
+
+def stop_in(training: int) -> Callable[[str, int], None]:
+    """Ctrl-C after the second step of that training."""
+    begun = 0
+
+    def stop(title: str, done: int) -> None:
+        nonlocal begun
+        begun += done == 1
+        if begun == training and done == 2:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def test_a_run_goes_on_with_its_method_and_settings_alone(pictures: CaseFolder, plan: Plan, drawn: SegmentRun) -> None:
+    with pytest.raises(RunError, match="was begun by medsegdiff, not by unet"):
+        train_cases(pictures, plan, drawn.root, replace(order(), method=case_method()), QUIET, resume=True)
+    with pytest.raises(RunError, match=r"was begun with draw\.calls=2, not 3"):
+        train_cases(pictures, plan, drawn.root, order(calls="3"), QUIET, resume=True)
+    assert begun_method(drawn.root, None, {}, resume=True) == drawn.method
+    assert begun_method(drawn.root, None, {}, resume=False) == case_method()
+
+
+def test_refusals_come_before_any_work(pictures: CaseFolder, plan: Plan, drawn: SegmentRun, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cnn3d takes scenes, no folders; unet, medsegdiff and feed-forward do"):
+        case_method("cnn3d")
+    with pytest.raises(SettingError, match="no setting named sample"):
+        case_method("medsegdiff", {"sample": 3})
+    for more, told in (({"sampler": "dddim"}, "dddim"), ({"schedule": "linar"}, "linar")):
+        with pytest.raises(SettingError, match=told):
+            train_cases(pictures, plan, tmp_path / "run", order(**more), QUIET)
+    with pytest.raises(SettingError, match="says of medsegdiff was decided by training"):
+        predict_images(drawn.root, pictures.root, out=tmp_path / "out", settings={"says": "eps"}, quiet=True)
+    with pytest.raises(SettingError, match="the method unet has no setting named samples"):
+        case_method().drawing({"samples": 3})
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_of_earlier_versions_are_of_the_default_method(drawn: SegmentRun, tmp_path: Path) -> None:
+    record = json.loads((drawn.root / "run.json").read_text())
+    (tmp_path / "plan.json").write_bytes((drawn.root / "plan.json").read_bytes())
+    (tmp_path / "run.json").write_text(json.dumps({k: v for k, v in record.items() if k not in ("method", "settings")}))
+    assert read_run(tmp_path).method == case_method()
+    (tmp_path / "run.json").write_text(json.dumps(record | {"settings": {"says": "nothing"}}))
+    with pytest.raises(RunError, match="damaged: says is one of x0, eps, v"):
+        read_run(tmp_path)
+
+
+def test_the_default_is_among_the_methods_that_take_folders() -> None:
+    assert methods_on_cases()[0] == ON_FOLDERS
+    assert all(METHODS[name].takes >= {"images", "volumes"} for name in methods_on_cases())
