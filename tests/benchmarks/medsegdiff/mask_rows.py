@@ -80,7 +80,7 @@ class Trained:
 
 
 class Plain(nn.Module):
-    """Another network in the place of a twin: it sees the image and answers for the mask's one channel."""
+    """Another network in the place of a twin: it sees the image alone, and says a logit for each of two classes."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Plain(nn.Module):
 
     def blank(self, image: Tensor, place: float) -> Tensor:
         found: Tensor = self.network(image)
-        return found
+        return found[:, 1:] - found[:, :1]  # what the mask's one channel would be
 
 
 def build(row: Row, channels: int, size: tuple[int, int], training: Training) -> nn.Module:
@@ -98,7 +98,7 @@ def build(row: Row, channels: int, size: tuple[int, int], training: Training) ->
         from monai.networks.nets import UNet  # type: ignore[import-not-found, unused-ignore]
 
         wider = tuple(int(w * 1.5) for w in training.widths)  # about as many weights as the twin has
-        return Plain(UNet(2, channels, CODE.channels, channels=wider, strides=(2,) * (n - 1), num_res_units=2))
+        return Plain(UNet(2, channels, 2, channels=wider, strides=(2,) * (n - 1), num_res_units=2))
     backbone = BackboneSpec(CODE.channels, training.widths, (1,) + (2,) * (n - 1), (3,) * n, (1,) * n, ConvSpec(2))
     return MaskDenoiser(
         mask_denoiser_spec(
