@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 from running import Hyperseg, Quick, Run
+from torch import nn
 
 from hyperseg.core import UNLABELLED, HypersegError, Scene, SegmentationMap
 from hyperseg.core.parts import Entry, Method, Parts, Refiner, Saved
@@ -371,7 +372,10 @@ def test_what_is_loaded_maps_as_what_was_fitted(scene: Scene, case: Case) -> Non
         whole, windows = map.probs[scene.valid], mapped(run, scene, side=16)[scene.valid]
         network = getattr(run.model, "network", None)
         padded = network is not None and getattr(network, "padded", True)  # its own windows lie elsewhere then
-        np.testing.assert_allclose(windows, whole, atol=3e-2 if padded else 2e-5)
+        if padded and any(isinstance(module, nn.GroupNorm) for module in network.modules()):
+            assert abs(windows - whole).mean() < 1e-2  # norms are of a window, so that each pixel differs a little
+        else:
+            np.testing.assert_allclose(windows, whole, atol=5e-3 if padded else 2e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, ConvSpec, Decoder, Encoder, Stage, TimeEmbedding
+from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, ConvSpec, Decoder, Encoder, FiLM, Stage, TimeEmbedding
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, required, settings
 from hyperseg.dpm.masks.conditioning import DynamicEncoding
@@ -16,6 +16,7 @@ from hyperseg.dpm.masks.ff_parser import FFParser
 from hyperseg.dpm.masks.settings import MaskNetworkSettings, Skips
 
 Stem = Literal["none", "pixel", "cube"]
+STIR = 0.1  # spread of what the time adds to the mask's maps at first
 
 
 @settings
@@ -128,6 +129,9 @@ class MaskDenoiser(nn.Module):
         self.decoder = Decoder(backbone)
         self.last = Conv(backbone.conv, backbone.widths[0], backbone.in_channels, 1, bias=True)
         nn.init.zeros_(self.last.layer.weight)  # type: ignore[arg-type]
+        for module in self.mask.modules():
+            if isinstance(module, FiLM):  # else a blank mask stays 0, whose norms have gradients without bounds
+                nn.init.normal_(module.to_scale_shift.bias, std=STIR)
 
     def condition(self, image: Tensor) -> Condition:
         """(B, C, *S) -> what does not depend on the mask.

@@ -144,6 +144,18 @@ def test_the_twin_is_the_network_that_is_shown_no_mask() -> None:
         assert torch.equal(twin, net.blank(net.condition(image), PLACE))
 
 
+@pytest.mark.parametrize("stages", [2, 5])
+def test_a_blank_mask_has_gradients_of_ordinary_size(stages: int) -> None:
+    """Norms of a map that is zero everywhere multiply gradients by 300 each."""
+    of = spec(stages=stages)
+    with seeded(0):
+        net = MaskDenoiser(of)
+        nn.init.normal_(net.last.layer.weight, std=0.1)  # type: ignore[arg-type]
+    net.blank(batch(of, 16, 16)[2], PLACE).square().mean().backward()
+    sizes = [float(weight.grad.norm()) for weight in net.parameters() if weight.grad is not None]
+    assert max(sizes) < 10
+
+
 def test_it_says_zero_at_first() -> None:
     of = spec()
     assert MaskDenoiser(of)(*batch(of, 8, 8)).abs().max() == 0
