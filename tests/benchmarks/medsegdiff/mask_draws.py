@@ -78,7 +78,7 @@ def fused_scores(truth: Any, drawn: Drawn, rule: Rule) -> dict[str, float]:
 
 
 def scored(row: Row, trained: Trained, tested: Images, seed: int) -> dict[str, Any]:
-    """The scores of one training by the row's own way to draw; of a network that answers once, of its answer."""
+    """The scores of one training: of means over calls, beside votes of last calls; or of a single answer."""
     truth = tested.labels.numpy().astype(bool)
     if not row.samples:
         began = time.process_time()
@@ -90,11 +90,8 @@ def scored(row: Row, trained: Trained, tested: Images, seed: int) -> dict[str, A
     how = row.settings.draw
     drawn = drawn_masks(model_of(row, trained), tested.images, how, seed)
     cost = {"calls": how.samples * how.calls, "seconds": drawn.seconds}
-    return {
-        **_answered(truth, drawn, drawn.last, "majority"),
-        **cost,
-        "steps": _answered(truth, drawn, drawn.steps, "steps"),
-    }
+    votes = _answered(truth, drawn, drawn.last, "majority")
+    return {**_answered(truth, drawn, drawn.steps, "steps"), **cost, "votes": votes}
 
 
 def _answered(truth: Any, drawn: Draws, samples: Drawn, rule: Rule) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.masks.codes import MaskCode
 from hyperseg.dpm.masks.learning import diffusion_loss, noisiest_place, twin_loss
 from hyperseg.dpm.masks.network import MaskDenoiser, mask_denoiser_spec
-from hyperseg.dpm.masks.settings import MaskNetworkSettings, MaskTrainSettings, MedSegDiffSettings, Says
+from hyperseg.dpm.masks.settings import MaskNetworkSettings, MedSegDiffSettings, Says
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.one_cycle import one_cycle, train
 
 CODE = MaskCode(2)
-COND_DIM, LR = 64, 5e-3  # the learning rate was chosen on seed 100, see --change
+COND_DIM = 64
 MONAI = "MONAI U-Net"
 
 
@@ -44,8 +44,7 @@ class Row:
 
 
 def _row(says: Says = "x0", *, samples: bool = True, monai: bool = False, **network: Any) -> Row:
-    chosen = MedSegDiffSettings(says=says, network=MaskNetworkSettings(**network), train=MaskTrainSettings(lr=LR))
-    return Row(chosen, samples, monai)
+    return Row(MedSegDiffSettings(says=says, network=MaskNetworkSettings(**network)), samples, monai)
 
 
 ROWS = {

@@ -34,14 +34,20 @@ def tables(lines: Sequence[Line]) -> str:
 
 
 def _main(lines: Sequence[Line]) -> str:
-    def row_of(row: str, some: Sequence[Line]) -> list[str]:
-        cells = [spread([line["scores"].get(of) for line in some], digits) for of, digits in COLUMNS.values()]
-        cost = [f"{some[0]['scores']['calls']}", spread([line["scores"]["seconds"] for line in some], 2)]
-        trained = spread([line["train_s"] for line in some], 0)
-        return [row, str(len(some)), *cells, *cost, trained, f"{some[0]['parameters'] / 1e3:.0f} k"]
+    rows = []
+    for row, some in _by_row(lines):
+        scores = [line["scores"] for line in some]
+        cost = [f"{scores[0]['calls']}", spread([one["seconds"] for one in scores], 2)]
+        trained = [spread([line["train_s"] for line in some], 0), f"{some[0]['parameters'] / 1e3:.0f} k"]
+        rows.append([row, str(len(some)), *_cells(scores), *cost, *trained])
+        if row == FULL:
+            votes = [one["votes"] for one in scores]
+            rows.append(["the same, votes of last calls", str(len(some)), *_cells(votes), *cost, *trained])
+    return _table(["row", "seeds", *COLUMNS, "calls", "s an image", "s of training", "weights"], rows)
 
-    heading = ["row", "seeds", *COLUMNS, "calls", "s an image", "s of training", "weights"]
-    return _table(heading, [row_of(row, some) for row, some in _by_row(lines)])
+
+def _cells(scores: Sequence[dict[str, Any]]) -> list[str]:
+    return [spread([one.get(of) for one in scores], digits) for of, digits in COLUMNS.values()]
 
 
 def _paired(lines: Sequence[Line]) -> str:
