@@ -22,7 +22,7 @@ Loss = Callable[[tuple[Tensor, Tensor]], Mapping[str, Tensor]]
 
 def diffusion_loss(
     net: MaskDenoiser, code: MaskCode, schedule: Schedule, says: Says, *, batch_dice: bool = False, first: int = 1,
-    hide: float = 0.0,
+    hide: float = 0.0, pure: float = 0.0,
 ) -> Loss:  # fmt: skip
     """Noise at a random time, and what the network says of it: Eq. 7 of the paper ("eps"), "v", or Dice and CE ("x0").
 
@@ -33,9 +33,11 @@ def diffusion_loss(
         first: the first class that Dice counts: 1 leaves out the background.
         hide: share of the pixels whose mask is shown as neutral (0), as that of unlabelled ones is, in random regions.
             "x0" is asked for their classes; noise and velocity there would say nothing of the mask, and do not count.
+        pure: share of the samples that are noise alone: the image has to tell all there, which at most other times the
+            mask does.
 
     Source: Wu et al., "MedSegDiff", MIDL 2023, Eq. 7 ("eps").
-    Differs: "x0" and "v"; times are stratified over a batch; the mean is over labelled pixels.
+    Differs: "x0" and "v"; times are stratified over a batch, and some are the last; the mean is over labelled pixels.
     """
     form = parameterisation(says)
 
@@ -44,7 +46,7 @@ def diffusion_loss(
         hidden = regions(labels, hide)
         x0 = code.encoded(labels) * ~hidden
         noise = torch.randn_like(x0)
-        state, alpha, std, place = noised(schedule, x0, random_times(schedule, labels), noise)
+        state, alpha, std, place = noised(schedule, x0, random_times(schedule, labels, pure=pure), noise)
         out = net(state, place, image).float()
         if says == "x0":
             return dice_and_cross_entropy(code.logits(out), labels, batch=batch_dice, first=first)._asdict()
@@ -74,11 +76,12 @@ def noisiest_place(schedule: Schedule) -> float:
     return float(schedule.place(torch.tensor(schedule.t_max, dtype=torch.float64)))
 
 
-def random_times(schedule: Schedule, like: Tensor) -> Tensor:
-    """(B,) float64 times, where `like` (B, ...) is: one in each of B equal parts, as in all trainings here."""
+def random_times(schedule: Schedule, like: Tensor, *, pure: float = 0.0) -> Tensor:
+    """(B,) float64 times, where `like` (B, ...) is: one in each of B equal parts, a share `pure` of them the last."""
     n = len(like)
     within = torch.rand(n, device=like.device, dtype=torch.float64)
-    return even(schedule, (torch.arange(n, device=like.device) + within) / n)
+    times = even(schedule, (torch.arange(n, device=like.device) + within) / n)
+    return torch.where(torch.rand(n, device=like.device) < pure, schedule.t_max, times)
 
 
 def regions(labels: Tensor, share: float) -> Tensor:

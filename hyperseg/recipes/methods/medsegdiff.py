@@ -49,7 +49,9 @@ def fit(task: Task, chosen: SceneSettings, runtime: Runtime) -> MaskSceneModel:
     made = design(task, chosen.windows, masks.network)
     net = build(made.spec, runtime.seed)
     schedule = SCHEDULES[masks.schedule]
-    loss = diffusion_loss(net, made.code, schedule, masks.says, batch_dice=True, first=0, hide=chosen.hide)
+    loss = diffusion_loss(
+        net, made.code, schedule, masks.says, batch_dice=True, first=0, hide=chosen.hide, pure=masks.pure
+    )
     history = fit_windows(task, net, made, loss, masks.train, runtime, name=MEDSEGDIFF.name)
     how = masks.draw
     section = told(made, net, f"{how.samples} masks are drawn with {how.calls} network calls each ({how.sampler}).")

@@ -114,6 +114,15 @@ def test_times_are_one_of_each_part_of_the_schedule() -> None:
     assert torch.equal(t, (t * 1000).round() / 1000)
 
 
+def test_a_share_of_the_times_is_the_last() -> None:
+    torch.manual_seed(1)
+    t = random_times(COSINE, torch.zeros(2000), pure=0.5)
+    assert abs(float((t == COSINE.t_max).double().mean()) - 0.5) < 0.04
+    assert abs(float(t[t < COSINE.t_max].mean()) - 0.5) < 0.02
+    assert t.dtype == torch.float64
+    assert bool((random_times(COSINE, torch.zeros(9), pure=1.0) == COSINE.t_max).all())
+
+
 @pytest.mark.parametrize("shape", [(40, 30), (24, 20, 16), (50,)])
 def test_hidden_regions_are_boxes_of_the_share_that_is_asked_for(shape: tuple[int, ...]) -> None:
     torch.manual_seed(2)

@@ -59,7 +59,7 @@ def lesson(
 
     code = code_of(len(plan.facts.classes), chosen.network)
     schedule = SCHEDULES[chosen.schedule]
-    loss = diffusion_loss(net, code, schedule, chosen.says, batch_dice=configuration.batch_dice)
+    loss = diffusion_loss(net, code, schedule, chosen.says, batch_dice=configuration.batch_dice, pure=chosen.pure)
     return _taught(net, loss, steps, chosen)
 
 
