@@ -44,7 +44,8 @@ class Row:
 
 
 def _row(says: Says = "x0", *, samples: bool = True, monai: bool = False, **network: Any) -> Row:
-    return Row(MedSegDiffSettings(says=says, network=MaskNetworkSettings(**network)), samples, monai)
+    pure = 0.5 if says == "x0" else 0.0  # as `says` sets it on the command line
+    return Row(MedSegDiffSettings(says=says, pure=pure, network=MaskNetworkSettings(**network)), samples, monai)
 
 
 ROWS = {
@@ -124,9 +125,10 @@ def fit_row(row: Row, learnt: Images, training: Training, seed: int, weights: Pa
         network.load_state_dict(stored["weights"])
         return Trained(network.eval(), parameters, stored["seconds"])
     how, schedule = row.settings.train, SCHEDULES[row.settings.schedule]
-    loss = diffusion_loss(network, CODE, schedule, row.settings.says) if row.samples else (
-        twin_loss(network, CODE, schedule)
-    )  # fmt: skip
+    if row.samples:
+        loss = diffusion_loss(network, CODE, schedule, row.settings.says, pure=row.settings.pure)
+    else:
+        loss = twin_loss(network, CODE, schedule)
     phase = one_cycle(
         "net", loss, network.parameters(), steps=training.steps, lr=how.lr, weight_decay=how.weight_decay, rise=how.rise
     )
