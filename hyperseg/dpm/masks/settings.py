@@ -71,11 +71,11 @@ class MedSegDiffSettings:
         "x0",
         "What is learnt: the mask, by Dice and cross-entropy (few steps suffice); the noise, as in the paper; or the "
         "velocity.",
-        shown="says", also=lambda says: {"pure": 0.5 if says == "x0" else 0.0},
-    )  # fmt: skip
+        shown="says",
+    )
     schedule: str = option(OF_MASKS, f"Noise schedule: {', '.join(SCHEDULES)}.", shown="schedule")
     pure: float = option(
-        0.5, "Share of the samples of a step that are noise alone: the image has to tell all there.", low=0, high=1
+        0.0, "Share of the samples of a step that are noise alone: the image has to tell all there.", low=0, high=1
     )
     network: MaskNetworkSettings = option(MaskNetworkSettings(), "The network.")
     train: MaskTrainSettings = option(MaskTrainSettings(), "The training.")
