@@ -43,8 +43,9 @@ class Row:
     monai: bool = False
 
 
-def _row(says: Says = "x0", *, samples: bool = True, monai: bool = False, **network: Any) -> Row:
-    pure = 0.5 if says == "x0" else 0.0  # as `says` sets it on the command line
+def _row(
+    says: Says = "x0", *, pure: float = 0.0, samples: bool = True, monai: bool = False, **network: Any
+) -> Row:  # fmt: skip
     return Row(MedSegDiffSettings(says=says, pure=pure, network=MaskNetworkSettings(**network)), samples, monai)
 
 
@@ -53,6 +54,7 @@ ROWS = {
     "+ dynamic": _row(ff_parser=False),
     "+ dynamic + FF-Parser": _row(),
     "same, skips of the mask alone": _row(skips="mask"),
+    "same, half of it noise alone": _row(pure=0.5),
     "same, learns the noise (Eq. 7)": _row("eps"),
     "twin (feed-forward)": _row(samples=False),
     "twin, no mask": _row(dynamic=False, ff_parser=False, samples=False),
