@@ -17,7 +17,15 @@ COLUMNS = {  # heading -> score, digits
     "doubt": ("doubt", 1), "doubt, first call": ("doubt_first", 1),
     "disagreement": ("disagreement", 1), "GED²": ("ged", 1), "diversity": ("diversity", 1),
 }  # fmt: skip
-PAIRS = ((FULL, TWIN), (FULL, "+ dynamic"), ("+ dynamic", "vanilla"), (FULL, "same, skips of the mask alone"))
+HALF = "same, half of it noise alone"
+PAIRS = (
+    (FULL, TWIN),
+    (HALF, TWIN),
+    (HALF, FULL),
+    (FULL, "+ dynamic"),
+    ("+ dynamic", "vanilla"),
+    (FULL, "same, skips of the mask alone"),
+)
 PAIRED = {"Dice": "dice", "micro": "micro", "ECE near": "ece_near", "Brier": "brier", "doubt": "doubt", "GED²": "ged"}
 
 
