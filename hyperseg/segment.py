@@ -151,7 +151,7 @@ def train(
     if made is None:
         bar = counted_progress(f"Looking at {cases.root}", unit="cases", quiet=quiet)
         with pointing_to_check(cases.root), bar as progress:
-            made = plan_of(cases, root, budget, device=runtime.device, resume=resume, progress=progress)
+            made = plan_of(cases, root, budget, device=runtime.device, resume=resume, method=chosen, progress=progress)
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
     order = Order(budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts, method=chosen, alone=alone)
     try:

@@ -249,6 +249,17 @@ def changed(of: S, changes: Mapping[str, Any]) -> S:
     return _replaced(of, found)
 
 
+def with_also(part: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes with what their settings bring along (`Rule.also`); what is changed explicitly wins."""
+    found: dict[str, Any] = {}
+    for path, value in changes.items():
+        leaf = find_leaf(part, path)
+        if leaf is not None and leaf.rule.also is not None:
+            group = path[: -len(leaf.name)]
+            found |= {group + other: v for other, v in leaf.rule.also(value).items()}
+    return found | dict(changes)
+
+
 def _replaced(of: Any, values: Mapping[str, Any]) -> Any:
     """All values at once: what several of them say together is checked when all are there."""
     groups: dict[str, dict[str, Any]] = defaultdict(dict)

@@ -37,7 +37,7 @@ def _choices(plan: ScenePlan) -> Iterator[str]:
         told = why if name not in plan.given.names else "given, not planned"
         yield f"{name.capitalize()} {value}: {told}."
     if plan.given.names:
-        yield f"Given by you: {listed(plan.given.names)}."
+        yield f"Given, not planned: {listed(plan.given.names)}."
 
 
 def _window(plan: ScenePlan) -> str:

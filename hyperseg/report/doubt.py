@@ -34,7 +34,7 @@ def disagreement_figure(disagreement: ArrayLike, unknown: Mask | None, *, valid:
     thin = (slice(None, None, step),) * 2
     hidden = enlarge(~shown[thin], factor)
     panels = [("disagreement", chequer(enlarge(painted(np.where(shown, values, 0)[thin]), factor), hidden))]
-    keys = [Key(_triple(painted(np.array(level))), f"{level:.{digits + 1}f}") for level in np.linspace(0, most, LEVELS)]
+    keys = [Key(_triple(painted(np.array(level))), f"{level:.2g}") for level in np.linspace(0, most, LEVELS)]
     if unknown is not None:
         grey = np.where(unknown[thin], np.uint8(255), np.uint8(60))[..., None].repeat(3, -1)
         panels.append(('"I do not know" (white)', chequer(enlarge(grey, factor), hidden)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Scene
 from hyperseg.io.write import replacing
-from hyperseg.report.segment.slices import colours_of, heat
+from hyperseg.report.segment.slices import LUMA, colours_of, heat
 
 Picture = NDArray[np.uint8]
 SIDE_PX, GAP_PX = 300, 4  # longest side of a panel
@@ -30,6 +30,8 @@ def write_overlay(
 
 def overlay(scene: Scene, labels: NDArray[np.int16], doubt: NDArray[np.float32] | None = None) -> Picture:
     """(H, W, 3) sRGB: above the slices as they are, below them with classes; class 0 is left clear; below that doubt.
+
+    Classes are surfaces that one sees through, in full colour at their borders, over the picture in grey.
 
     Of a volume there is a slice across each axis, through the middle of what is foreground (of the volume where nothing
     is). Voxels are as long as they are in the body, whose head and front are up.
@@ -82,6 +84,14 @@ def _shown(values: NDArray[Any], *, colours: bool) -> NDArray[np.float64]:
     return ((seen - low) / max(high - low, 1e-12)).clip(0, 1)
 
 
+def _border(found: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """(h, w) where one of the four neighbours has another class."""
+    wide = np.pad(found, 1, mode="edge")
+    around = (wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:])
+    other: NDArray[np.bool_] = np.any([one != found for one in around], 0)
+    return other
+
+
 def _painted(
     values: NDArray[np.float64], labels: NDArray[np.int16], doubt: NDArray[np.float32] | None,
     spacing: tuple[float, ...], axis: int | None, colours: NDArray[np.float64],
@@ -93,7 +103,7 @@ def _painted(
     rows, columns = (((np.arange(s) + 0.5) * n / s).astype(int) for s, n in zip(sides, labels.shape, strict=True))
     plain = np.broadcast_to(255 * values[rows][:, columns], (*sides, 3))
     found = labels[rows][:, columns]
-    part = np.where(found > 0, STRENGTH, 0)[..., None]
-    painted = (1 - part) * plain + part * colours[np.maximum(found, 0)]
+    part = np.where(found > 0, np.where(_border(found), 1, STRENGTH), 0)[..., None]
+    painted = (1 - part) * np.sum(plain * LUMA, -1, keepdims=True) + part * colours[np.maximum(found, 0)]
     panels = [np.rint(panel).astype(np.uint8) for panel in (plain, painted)]
     return panels if doubt is None else [*panels, heat(np.rint(255 * doubt[rows][:, columns]).astype(np.uint8))]

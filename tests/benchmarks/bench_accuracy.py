@@ -51,7 +51,8 @@ HE_START = network_method(
     "cnn3d", METHODS["cnn3d"].settings, prepare=whitened, **spectral_spatial("none", initial_scale=lambda *given: 1.0)
 )
 PAPER = {"unlabelled": 1.0, "generated": 1.0}
-KINDS = {name: of(METHODS[name]) for name in ("svm", "rf", "cnn3d", "ssrn", "hybrid", "unet")} | {
+PLAIN = ("svm", "rf", "cnn3d", "ssrn", "hybrid", "unet", "medsegdiff", "feed-forward")
+KINDS = {name: of(METHODS[name]) for name in PLAIN} | {
     "svm 3x3": of(classical_method("svm", fit_svm, window=3)),
     "lda 3x3": of(METHODS["lda"]),
     "cnn3d, He start": of(HE_START),
@@ -179,7 +180,7 @@ def part(name: str) -> tuple[tuple[Method, Any], Callable[[Scene, Split], NDArra
 def row(task: Task, protocol: str, seed: int, method: str, name: str, step: Step, seconds: float) -> dict[str, Any]:
     """A line of the log."""
     found = score_step(step, task.scene, task.split)
-    kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece", "per_class")}
+    kept = {k: found[k] for k in ("OA", "AA", "kappa", "boundary_OA", "ece", "error_auroc", "per_class")}
     return {
         "scene": task.scene.name, "protocol": protocol, "seed": seed, "method": method, "step": name, **kept,
         "leak_a": found["leak"]["a"], "leak_b": found["leak"]["b"], "leak_region": found["leak"]["region"],
@@ -200,7 +201,7 @@ def write_log(log: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def table(rows: list[dict[str, Any]], reference: str) -> str:
     """Markdown: mean and spread per step, and the paired difference in OA to `reference`."""
-    columns = ("method", "window", "leak A / B / region", "OA", "AA", "kappa", "OA at borders", "ECE")
+    columns = ("method", "window", "leak A / B / region", "OA", "AA", "kappa", "OA at borders", "ECE", "errors found")
     head = f"| {' | '.join(columns)} | OA - {reference}, paired | s |"
     lines = [head, "|" + "---|" * (len(columns) + 2)]
     for step in dict.fromkeys(r["step"] for r in rows):
@@ -212,6 +213,8 @@ def table(rows: list[dict[str, Any]], reference: str) -> str:
         leak = f"{np.mean([r['leak_a'] for r in mine]):.1f} / {np.mean([r['leak_b'] for r in mine]):.1f}"
         joined = [r["leak_region"] for r in mine if r.get("leak_region") is not None]
         leak += f" / {np.mean(joined):.1f}" if joined else ""
+        doubts = [r["error_auroc"] for r in mine if "error_auroc" in r]  # not in lines of earlier logs
+        cells.append(" / ".join(spread(np.array([d[of] for d in doubts])) for of in doubts[0]) if doubts else "–")
         seconds = float(np.median([r["seconds"] for r in mine]))
         lines.append(f"| {step} | {mine[0]['window']} | {leak} | {' | '.join(cells)} | {against} | {seconds:.0f} |")
     return "\n".join(lines)

@@ -52,4 +52,4 @@ def test_classify_uses_the_plan_and_says_what_was_given(
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert f"Window {made['window']}: " in page
     assert "Steps 4: given, not planned." in page
-    assert "Given by you: batch and steps." in page
+    assert "Given, not planned: batch and steps." in page

@@ -45,8 +45,8 @@ def test_counted_by_hand(hyperseg: Hyperseg, files: Path) -> None:
     assert found["unit"] == "px"
     assert found["cases"]["b"]["class 2"]["hd95"] is None
     assert found["cases"]["c"]["class 1"]["dice"] is None
-    assert "90.00" in answer.out
-    assert "lowest mean Dice: b 50.0, a 90.0 %" in answer.out
+    assert "0.900" in answer.out
+    assert "lowest mean Dice: b 0.500, a 0.900" in answer.out
     assert "not scored there" in answer.out
     again = hyperseg("segment", "score", "pred", "truth", "--out", "metrics.json")
     assert "--overwrite" in again.error
@@ -97,7 +97,7 @@ def test_masks_of_1_and_of_255_are_the_same(hyperseg: Hyperseg, tmp_path: Path) 
     np.save(tmp_path / "p.npy", row(0, 1, 1))
     np.save(tmp_path / "t.npy", row(0, 255, 255))
     answer = hyperseg("segment", "score", "p.npy", "t.npy")
-    assert "100.00" in answer.out
+    assert "1.000" in answer.out
 
 
 def test_refusals(hyperseg: Hyperseg, files: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_plan_survives_json_and_tells_every_choice() -> None:
     for name in ("window", "groups", "depth", "width", "batch", "steps"):
         (told,) = (line for line in sentences if line.startswith(f"{name.capitalize()} {getattr(made, name)}: "))
         assert ("given, not planned" in told) == (name in ("width", "steps"))
-    assert sentences[-1] == "Given by you: width and steps."
+    assert sentences[-1] == "Given, not planned: width and steps."
     heads, row = table(made)
     assert dict(zip(heads, row, strict=True))["width"] == "48"
 

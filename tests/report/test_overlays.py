@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import binary_erosion
 
 from hyperseg.core import Grid, Scene
 from hyperseg.report.overlays import GAP_PX, SIDE_PX, STRENGTH, overlay
@@ -31,8 +32,10 @@ def test_a_class_is_painted_where_it_is_and_the_front_is_up() -> None:
     painted = page[SIDE_PX + GAP_PX :, :SIDE_PX].any(-1)
     expected = np.kron(labels[3, ::-1] > 0, np.ones((SIDE_PX // 6,) * 2, bool))
     assert (painted == expected).all()
-    colour = page[SIDE_PX + GAP_PX :, :SIDE_PX][painted][0]
-    assert np.abs(colour - STRENGTH * np.array(colours_of(("a",))[0])).max() <= 1
+    colours, colour = page[SIDE_PX + GAP_PX :, :SIDE_PX], np.array(colours_of(("a",))[0])
+    inside = binary_erosion(painted, border_value=1)
+    assert np.abs(colours[inside] - STRENGTH * colour).max() <= 1
+    assert np.abs(colours[painted & ~inside] - colour).max() <= 1, "its border is not seen through"
 
 
 def test_a_picture_keeps_its_colours_and_is_not_turned() -> None:
@@ -43,3 +46,5 @@ def test_a_picture_keeps_its_colours_and_is_not_turned() -> None:
     assert page.shape == (SIDE_PX + GAP_PX, SIDE_PX, 3)
     assert tuple(page[3, 3]) == (255, 0, 0)
     assert tuple(page[SIDE_PX // 2 - 3, 3]) == (0, 0, 0)
+    lower = page[len(page) // 2 :]
+    assert (lower[..., :1] == lower).all(), "classes are seen over grey"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hyperseg.recipes.segment.scoring import Scored
 
 WORST = 3  # cases that are named
+DIGITS = {"dice": 3, "iou": 3, "hd95": 2, "assd": 2}
 
 
 @click.command()
@@ -87,25 +88,25 @@ def show(found: Scored, console: Console) -> None:
     plain(console, f"{found.predictions} against {found.labels}: {counted(len(found.cases), 'case')}")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("class")
-    for title in ("cases", "Dice %", "IoU %", f"HD95 {found.unit}", f"ASSD {found.unit}"):
+    for title in ("cases", "Dice", "IoU", f"HD95 {found.unit}", f"ASSD {found.unit}"):
         table.add_column(title, justify="right", no_wrap=True)
     for code, name in found.classes.items():
         summary = found.summary(code)
         counts = summary["dice"]
         cells = []
-        for figure, factor in (("dice", 100), ("iou", 100), ("hd95", 1), ("assd", 1)):
+        for figure, digits in DIGITS.items():
             one = summary[figure]
-            cells.append("-" if one is None else f"{factor * one['mean']:.2f} ± {factor * one['std']:.2f}")
+            cells.append("-" if one is None else f"{one['mean']:.{digits}f} ± {one['std']:.{digits}f}")
         table.add_row(Text(name), str(counts["cases"] if counts else 0), *cells)
-    means = [(found.mean(figure), factor) for figure, factor in (("dice", 100), ("iou", 100), ("hd95", 1), ("assd", 1))]
-    shown = ("-" if math.isnan(value) else f"{factor * value:.2f}" for value, factor in means)
+    means = [(found.mean(figure), digits) for figure, digits in DIGITS.items()]
+    shown = ("-" if math.isnan(value) else f"{value:.{digits}f}" for value, digits in means)
     table.add_row(Text("mean", "bold"), "", *shown)
     console.print()
     console.print(table)
     console.print()
     ranked = sorted((found.of_case(name), name) for name in found.cases if not math.isnan(found.of_case(name)))
     if len(ranked) > 1:
-        worst = ", ".join(f"{name} {100 * value:.1f}" for value, name in ranked[:WORST])
-        plain(console, f"lowest mean Dice: {worst} %")
+        worst = ", ".join(f"{name} {value:.3f}" for value, name in ranked[:WORST])
+        plain(console, f"lowest mean Dice: {worst}")
     for note in (*found.notes, RULE):
         plain(console, note)

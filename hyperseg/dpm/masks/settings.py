@@ -12,6 +12,7 @@ Says = Literal["x0", "eps", "v"]
 Coded = Literal["onehot", "bits"]
 Rule = Literal["majority", "mean", "staple", "staple-all", "steps"]
 Skips = Literal["both", "mask"]
+PURE = 0.5  # of the samples of a step, where masks themselves are learnt
 
 
 @settings
@@ -71,11 +72,11 @@ class MedSegDiffSettings:
         "x0",
         "What is learnt: the mask, by Dice and cross-entropy (few steps suffice); the noise, as in the paper; or the "
         "velocity.",
-        shown="says",
-    )
+        shown="says", also=lambda says: {"pure": PURE if says == "x0" else 0.0},
+    )  # fmt: skip
     schedule: str = option(OF_MASKS, f"Noise schedule: {', '.join(SCHEDULES)}.", shown="schedule")
     pure: float = option(
-        0.0, "Share of the samples of a step that are noise alone: the image has to tell all there.", low=0, high=1
+        PURE, "Share of the samples of a step that are noise alone: the image has to tell all there.", low=0, high=1
     )
     network: MaskNetworkSettings = option(MaskNetworkSettings(), "The network.")
     train: MaskTrainSettings = option(MaskTrainSettings(), "The training.")

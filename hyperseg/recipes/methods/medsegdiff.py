@@ -16,7 +16,7 @@ from hyperseg.recipes.training.masks.cases import ON_CASES
 if TYPE_CHECKING:
     from hyperseg.recipes.training.masks.scene import MaskSceneModel
 
-DRAWN = DrawSettings(fusion="mean")  # a map of a scene is one of probabilities
+DRAWN = DrawSettings(samples=4)  # more masks of a scene say the same
 
 
 @settings

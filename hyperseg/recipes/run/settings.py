@@ -9,7 +9,18 @@ from typing import Any
 from hyperseg.core import SettingError
 from hyperseg.core.groups import SURE
 from hyperseg.core.parts import Chain, Method, Refiner
-from hyperseg.core.settings import changed, converted, find_leaf, from_json, leaves, option, parsed, settings, to_json
+from hyperseg.core.settings import (
+    changed,
+    converted,
+    find_leaf,
+    from_json,
+    leaves,
+    option,
+    parsed,
+    settings,
+    to_json,
+    with_also,
+)
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.data.splits import SPLITS, parse_split
 from hyperseg.recipes.methods import BASELINE, METHODS
@@ -191,14 +202,3 @@ def spelled(baseline: str) -> str:
     if len(set(refiners)) < len(refiners):
         raise SettingError(f"the baseline {baseline!r}: every refiner once.")
     return " + ".join((method, *refiners))
-
-
-def with_also(part: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The changes with what their settings bring along (`Rule.also`); what is changed explicitly wins."""
-    found: dict[str, Any] = {}
-    for path, value in changes.items():
-        leaf = find_leaf(part, path)
-        if leaf is not None and leaf.rule.also is not None:
-            group = path[: -len(leaf.name)]
-            found |= {group + other: v for other, v in leaf.rule.also(value).items()}
-    return found | dict(changes)

@@ -17,6 +17,7 @@ from hyperseg.medical.fingerprint import Fingerprint, fingerprint_of
 from hyperseg.medical.plan import Plan, limit_of, make_plan
 from hyperseg.medical.training import Preset
 from hyperseg.medical.validity.whole import check_plan_values
+from hyperseg.recipes.segment.methods.chosen import CaseMethod
 
 Progress = Callable[[int, int], None]
 
@@ -73,13 +74,14 @@ def plan_cases(
     return make_plan(seen, preset=preset, gigabytes=gigabytes, patience=patience, pace=pace)
 
 
-def pace_of(folder: CaseFolder, plan: Plan, device: str) -> float:
-    """Feature values a second in training steps of the network that a plan is mainly about."""
+def pace_of(folder: CaseFolder, plan: Plan, device: str, method: CaseMethod | None = None) -> float:
+    """Feature values a second in training steps of a method's network for what a plan is mainly about."""
     from hyperseg.core.runtime import Runtime
     from hyperseg.engine.device import choose_precision
     from hyperseg.recipes.segment.costs.pace import values_pace
 
-    return values_pace(folder, plan, plan.main, Runtime(device=device, precision=choose_precision(device), quiet=True))
+    runtime = Runtime(device=device, precision=choose_precision(device), quiet=True)
+    return values_pace(folder, plan, plan.main, runtime, method=method)
 
 
 def take_fingerprint(folder: CaseFolder, *, progress: Progress | None = None) -> Fingerprint:
@@ -125,14 +127,14 @@ def refuse_faults(folder: CaseFolder) -> None:
         raise DataFileError(f"{errors[0]}{more}")
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: str | Path) -> Plan:
     """The plan that `hyperseg segment plan --out` wrote, or one changed by hand.
 
     Raises:
         DataFileError: no such file, no JSON, or no plan, or values that make no sense: it says which entry is wrong.
     """
     try:
-        plan = from_json(Plan, json.loads(path.read_text(encoding="utf-8")), "the plan")
+        plan = from_json(Plan, json.loads(Path(path).read_text(encoding="utf-8")), "the plan")
         check_plan_values(plan)
         return plan
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -123,7 +123,7 @@ def predict_images(
                     _draw(picture, kept or read_case(folder, one.case, labels=False), labels, doubt)
             done += one.voxels
     if uncertainty:
-        say(_about_doubt(draws(work, chosen), planned), quiet=quiet)
+        say(_about_doubt(draws(method, chosen), planned), quiet=quiet)
     say(_summary(cost, len(planned)), quiet=quiet)
     return [one.target for one in planned]
 

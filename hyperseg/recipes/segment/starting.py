@@ -103,13 +103,14 @@ def begun_method(
 
 def plan_of(
     folder: CaseFolder, root: Path, budget: Budget, *, device: str, resume: bool = False, pace: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    method: CaseMethod | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Plan:  # fmt: skip
     """The plan of the run that goes on, or a new one.
 
     A new plan fits a card of 8 GB. On a CPU, where the time is given, large images are made coarser until at least
     `COARSE_STEPS` steps should fit into it, and batches smaller and networks narrower for `NARROW_STEPS`, at `pace`
-    feature values a second (measured if None). Short trainings see no mirror images of a body, see `unmirrored`.
+    feature values a second (measured if None, with network and loss of `method`). Short trainings see no mirror images
+    of a body, see `unmirrored`.
 
     Raises:
         SettingError, SceneError, LabelError, DataFileError, RunError: as `plan_cases` and `read_run`.
@@ -120,7 +121,7 @@ def plan_of(
     plan, steps = plan_cases(folder, progress=progress), budget.steps
     if budget.minutes is not None and device.startswith("cpu"):
         card = plan
-        plan, steps = _for_minutes(plan, folder, budget, device, pace)
+        plan, steps = _for_minutes(plan, folder, budget, device, pace, method)
         _tell(card, plan, budget)
     return unmirrored(plan) if steps is not None and steps < SHORT_STEPS else plan
 
@@ -142,7 +143,7 @@ def _tell(card: Plan, made: Plan, budget: Budget) -> None:
 
 
 def _for_minutes(
-    plan: Plan, folder: CaseFolder, budget: Budget, device: str, pace: float | None
+    plan: Plan, folder: CaseFolder, budget: Budget, device: str, pace: float | None, method: CaseMethod | None
 ) -> tuple[Plan, int]:  # fmt: skip
     """The plan for a CPU and so many minutes, and about how many steps fit into them.
 
@@ -157,10 +158,11 @@ def _for_minutes(
         coarse = coarsened(plan, plan.main.name, patience=seconds / COARSE_STEPS, pace=pace)
         return narrowed(coarse, patience=seconds / NARROW_STEPS, pace=pace)
 
-    exact = pace_of(folder, fitted(networks.measure_pace(len(plan.axes))), device) if pace is None else pace
-    made = fitted(exact)
+    if pace is None:
+        pace = pace_of(folder, fitted(networks.measure_pace(len(plan.axes))), device, method)
+    made = fitted(pace)
     first = made.configuration(recommended(made, budget)[0])
-    return made, int(seconds * exact / (first.values * first.batch))
+    return made, int(seconds * pace / (first.values * first.batch))
 
 
 def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bool) -> SegmentRun:

@@ -17,7 +17,7 @@ from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
-from hyperseg.recipes.segment.caching import cache_cases
+from hyperseg.recipes.segment.caching import INDEX, cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds, warn_of_mirrors
 from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
@@ -65,13 +65,33 @@ class Order:
     alone: bool = False
 
 
+@dataclass(frozen=True)
+class Cases:
+    """The cases of a folder, and where they are prepared.
+
+    Attributes:
+        folder, prints: the cases, and what their files hold.
+        cache: where they are prepared; those of a cascade, which hold answers, in a cache of their run.
+        stay: they are needed again.
+    """
+
+    folder: CaseFolder
+    prints: Mapping[str, str]
+    cache: Path
+    stay: bool
+
+    def at(self, run: SegmentRun, configuration: Configuration) -> Path:
+        return (run.root / CACHE if configuration.after else self.cache) / configuration.name
+
+
 def train_cases(
     folder: CaseFolder, plan: Plan, root: Path, order: Order, runtime: Runtime, *, resume: bool = False,
     overwrite: bool = False,
 ) -> SegmentRun:  # fmt: skip
     """Train networks of a plan by cross-validation into a run folder.
 
-    Prepared cases lie in a folder of the run while it is trained, on disk, and are removed in the end. Networks
+    Prepared cases lie in a folder of the run while it is trained, on disk, also for methods beside, and are removed in
+    the end. Networks
     that are there already are not trained again unless they are damaged; an unfinished one goes on where it stopped.
 
     Args:
@@ -112,31 +132,40 @@ def train_cases(
     try:
         check_standing(run)
         budgets = budgets_of(run, work, names, order.budget, as_begun=order.as_begun)
-        run = _train(run, folder, work, budgets, record.prints, order.watts, runtime)
+        if beside:
+            others = listed(method.name for method in beside)
+            say(
+                f"{others} is trained beside it afterwards, for as many steps: --alone leaves that out",
+                quiet=runtime.quiet,
+            )
+        cases = Cases(folder, record.prints, root / CACHE, stay=bool(beside))
+        run = _train(run, cases, work, budgets, order.watts, runtime)
         for method in beside:
             other, steps = started_beside(run, method), steps_of(run, work)
             say(f"beside it, {method.name}: the same folds for as many steps", quiet=runtime.quiet)
-            _train(other, folder, work, steps, record.prints, order.watts, runtime)
+            _train(other, cases, work, steps, order.watts, runtime)
+        shutil.rmtree(root / CACHE, ignore_errors=True)
     finally:
         lock.release()
     return run
 
 
 def _train(
-    run: SegmentRun, folder: CaseFolder, work: Work, budgets: Mapping[str, Budget], prints: Mapping[str, str],
-    watts: float | None, runtime: Runtime,
+    run: SegmentRun, cases: Cases, work: Work, budgets: Mapping[str, Budget], watts: float | None, runtime: Runtime
 ) -> SegmentRun:  # fmt: skip
     """Train what is missing of a run that has been started, and note what came of it."""
     for one, which in work:
-        expect(run, folder, [(one, which)], budgets[one.name], runtime, watts=watts)
+        there = (cases.at(run, one) / INDEX).exists()
+        expect(run, cases.folder, one, which, budgets[one.name], runtime, watts=watts, prepared=there)
     for one, which in work:
-        _train_configuration(run, folder, one, which, budgets[one.name], prints, runtime)
+        _train_configuration(run, cases, one, which, budgets[one.name], runtime)
     n_folds = len(run.record.folds)
     whole = [one.name for one in run.plan.configurations if len(trained_folds(run, one.name)) == n_folds]
-    compare_pairs(run, folder, whole, mirror=run.record.mirrored, runtime=runtime)
+    compare_pairs(run, cases.folder, whole, mirror=run.record.mirrored, runtime=runtime)
     run = _noted(run)
     _say(run, runtime)
-    shutil.rmtree(run.root / CACHE, ignore_errors=True)
+    if not cases.stay or run.root / CACHE != cases.cache:
+        shutil.rmtree(run.root / CACHE, ignore_errors=True)
     return run
 
 
@@ -164,18 +193,16 @@ def work_of(plan: Plan, names: Sequence[str], fold: int | None, n_folds: int) ->
 
 
 def _train_configuration(
-    run: SegmentRun, folder: CaseFolder, configuration: Configuration, which: Sequence[int], budget: Budget,
-    prints: Mapping[str, str], runtime: Runtime,
+    run: SegmentRun, cases: Cases, configuration: Configuration, which: Sequence[int], budget: Budget, runtime: Runtime
 ) -> None:  # fmt: skip
     missing = [fold for fold in which if fold not in trained_folds(run, configuration.name)]
     if there := sorted(set(which) - set(missing)):
         log.info("%s: trained already, and left as they are: folds %s.", configuration.name, runs(there))
     if not missing:
         return
-    cache, title = run.root / CACHE, f"Preparing cases for {configuration.name}"
+    folder, where, title = cases.folder, cases.at(run, configuration), f"Preparing cases for {configuration.name}"
     with counted_progress(title, unit="cases", quiet=runtime.quiet) as progress, metered(runtime.device) as usage:
-        where = cache / configuration.name
-        stored = cache_cases(folder, run.plan, configuration, where, prints, progress=progress)
+        stored = cache_cases(folder, run.plan, configuration, where, cases.prints, progress=progress)
     note_preparing(run, configuration.name, usage)
     for fold in missing:
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
@@ -187,8 +214,10 @@ def _train_configuration(
     for fold in missing:
         train_fold(run, folder, configuration, fold, stored, budget, runtime, mirror=mirror)
         _noted(run)  # whatever comes, this fold can predict
-    for name in (configuration.name, *after):
-        shutil.rmtree(cache / name, ignore_errors=True)  # answers of networks that were there before are old
+    for name in after:
+        shutil.rmtree(run.root / CACHE / name, ignore_errors=True)  # answers of networks that were there before are old
+    if not cases.stay or configuration.after:
+        shutil.rmtree(where, ignore_errors=True)
 
 
 def _noted(run: SegmentRun) -> SegmentRun:

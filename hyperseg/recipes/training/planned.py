@@ -102,7 +102,7 @@ def _of_folder(task: Task, given: Given) -> Planned:
         f"Windows of {by(turned.patch)} pixels, {batch} in a step, {steps} steps.",
         f"U-Net of {counted(len(widths), 'stage')} with {', '.join(map(str, widths))} channels, by nnU-Net's rules: "
         f"{values_of(turned, widths, task.n_classes):.3g} feature values in a window.",
-        *((f"Given by you: {', '.join(given.names)}.",) if given.names else ()),
+        *((f"Given, not planned: {', '.join(given.names)}.",) if given.names else ()),
     )  # fmt: skip
     tile = tuple(side | 1 for side in turned.patch)
     body = turned.backbone(task.scenes[0].n_bands, widths)

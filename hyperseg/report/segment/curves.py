@@ -54,7 +54,7 @@ def learning_figure(curves: Sequence[Curve]) -> bytes:
         axes.set_xlabel("minutes of training", fontsize=10)
         axes.set_xlim(left=0)
         tidy(axes)
-    right.legend(fontsize=9, frameon=False, loc="lower right")
+    right.legend(fontsize=9, frameon=False, loc="best")
     return png(figure)
 
 

@@ -36,6 +36,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert names["made_spectra"].shape == (2, 1, 200)
     assert names["more"].extras == ("share", "residual")
     assert names["made_more"].x.isfinite().all()
+    assert (names["fused"].scores.argmax(0) == names["labels"][-1]).float().mean() > 0.9
 
 
 def test_samplers_of_the_page_find_the_spread_that_it_tells(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from drawing import known, pictures, trained
 from running import Hyperseg
 
 from hyperseg import segment
 from hyperseg.cli.segment.evaluate import evaluate
 from hyperseg.core import SettingError
-from hyperseg.recipes.segment.evaluation.answers import sizes
-from hyperseg.recipes.segment.evaluation.running import CURVE
+from hyperseg.recipes.segment.evaluation.answers import alike, answered, masks_of, redrawn, sizes
+from hyperseg.recipes.segment.evaluation.running import CURVE, about_pairs
+from hyperseg.recipes.segment.folder import load_networks
+from hyperseg.recipes.segment.methods.chosen import case_method
+from hyperseg.recipes.segment.prediction.cost import Cost
+from hyperseg.recipes.segment.prediction.one_case import Work
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +87,35 @@ def test_folds_that_are_not_there_leave_their_images_out(tmp_path: Path) -> None
     assert "fold 0" in found.notes[0]
 
 
+@pytest.mark.parametrize(("curve", "masks"), [((), 3), ((1,), 9), ((1, 2, 5), 12)])
+def test_a_bar_moves_with_every_mask(run: segment.SegmentRun, curve: tuple[int, ...], masks: int) -> None:
+    """Three, again for each other number of calls, and for the rule that is at work while they are drawn."""
+    (name,) = run.chosen
+    work = Work(run.plan, {name: load_networks(run, name)}, run.method, False, torch.device("cpu"), 0, Cost())
+    folder, told = segment.open_cases(run.record.folder), []
+    answered(segment.read_case(folder, folder.cases[0]), work, [name], (), curve=curve, tell=lambda: told.append(1))
+    assert len(told) == masks_of(run.method, curve, drawn=True) == masks
+
+
+def test_rules_fuse_the_masks_that_they_are_for() -> None:
+    """Means over the calls of each mask are another drawing than final masks, whichever is the default."""
+    method = case_method("medsegdiff")
+    finals = ("majority", "mean", "staple", "staple-all")
+    assert alike(method, "steps") == ("steps",)
+    assert alike(method, "mean") == finals
+    assert redrawn(method, (1, 5)) == [("calls", 1), ("fusion", "majority")]
+    assert redrawn(method.drawing({"fusion": "mean"}), (1, 5)) == [("calls", 1), ("fusion", "steps")]
+    assert redrawn(method, ()) == []
+
+
+def test_of_two_configurations_it_says_that_nothing_is_told_of_samples(run: segment.SegmentRun) -> None:
+    assert about_pairs(run) == ()
+    both = replace(run, record=replace(run.record, chosen=("2d", "3d")))
+    assert "2d and 3d predict together" in about_pairs(both)[0]
+    once = run.beside["once"]
+    assert about_pairs(replace(once, record=replace(once.record, chosen=("2d", "3d")))) == ()
+
+
 def test_sizes_of_ensembles_end_with_all() -> None:
     assert [sizes(n) for n in (1, 2, 3, 10, 25)] == [[1], [1, 2], [1, 2, 3], [1, 2, 5, 10], [1, 2, 5, 10, 20, 25]]
 
@@ -91,7 +126,7 @@ def test_the_command(hyperseg: Hyperseg, run: segment.SegmentRun, tmp_path: Path
     answer = hyperseg(*words)
     assert answer.code == 0, answer.err
     assert "draws" in answer.out
-    assert "100.00" in answer.out
+    assert "1.000" in answer.out
     assert "exists" in hyperseg(*words).error
     assert hyperseg(*words, "--overwrite", "--curve", "none").code == 0
     told = hyperseg("segment", "evaluate", "run", "data", "--out", "own", "--device", "cpu", "--quiet")

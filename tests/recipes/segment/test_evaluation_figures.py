@@ -132,7 +132,7 @@ def test_the_page_and_the_table_show_all_networks(tmp_path: Path) -> None:
     found = Evaluation(Path("run"), Path("data"), "by hand", ("background", "disc"), "px", (first, other), slices)
     assert [row[0] for row in rows(found)] == ["one", "twin"]
     assert all(len(row) == len(heads(found)) for row in rows(found))
-    assert rows(found)[0][1] == "100.00"
+    assert rows(found)[0][1] == "1.000"
     picture = evaluation_figure(found)
     assert picture.startswith(b"\x89PNG")
     titles = [section.title for section in sections(found, picture)]

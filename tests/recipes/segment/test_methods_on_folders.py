@@ -191,11 +191,49 @@ def test_volumes_are_learnt_and_predicted_by_volumes_and_by_planes(tmp_path: Pat
         assert torch.cat(list(parts), 1).shape == (2, 9, 12, 10)
 
 
+def test_cases_are_prepared_once_for_all_that_learn_from_them(drawn: SegmentRun) -> None:
+    mine, its = (json.loads((root / "2d" / "costs.json").read_text()) for root in (drawn.root, beside_of(drawn).root))
+    assert mine["estimate"]["preparing_s"] > 0
+    assert its["estimate"]["preparing_s"] == 0
+    assert its["preparing"]["seconds"] < mine["preparing"]["seconds"]
+    assert not list(drawn.root.rglob("cache"))
+
+
+def beside_of(run: SegmentRun) -> SegmentRun:
+    return run.beside["feed-forward"]
+
+
+@pytest.mark.parametrize(("says", "calls"), [("x0", 1), ("v", 1), ("eps", 3)])
+def test_trainings_are_validated_by_one_call(plan: Plan, says: str, calls: int) -> None:
+    """Of noise alone, where the network says the mask; the answer is what it says there."""
+    method = case_method("medsegdiff", {"says": says})
+    with seeded(0):
+        net = method.build(plan.configuration("2d"), 2).eval()
+    asked: list[torch.Tensor] = []
+    net.register_forward_hook(lambda module, given, answer: asked.append(given[1]))
+    found = method.score([net], plan, mirror=False)(torch.zeros(1, 1, 8, 8))
+    assert [len(place) for place in asked] == [1] * calls
+    assert torch.allclose(found.sum(1), torch.ones(1, 8, 8), atol=1e-5)
+    if says == "x0":
+        assert torch.allclose(found, torch.full((1, 2, 8, 8), 0.5)), "it says zero at first: both classes alike"
+
+
+def test_a_setting_brings_along_what_goes_with_it(plan: Plan) -> None:
+    for changes in ({"dynamic": False}, {"network.dynamic": "false"}):
+        method = case_method("medsegdiff", changes)
+        assert not method.settings.network.ff_parser
+        method.on.check(plan, method.settings)
+    both = case_method("medsegdiff", {"dynamic": False, "ff_parser": True})
+    with pytest.raises(SettingError, match="FF-Parser"):
+        both.on.check(plan, both.settings)
+
+
 def test_interrupted_beside_it_a_run_ends_with_the_same_weights(
     pictures: CaseFolder, plan: Plan, drawn: SegmentRun, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_cases(pictures, plan, tmp_path / "cut", order(), replace(QUIET, on_step=stop_in(2)))
+    assert (tmp_path / "cut" / "cache" / "2d" / "cases.json").exists()
     run = train_cases(pictures, plan, tmp_path / "cut", order(), QUIET, resume=True)
     for a, b in ((drawn, run), (drawn.beside["feed-forward"], run.beside["feed-forward"])):
         mine, its = weights(a.root), weights(b.root)

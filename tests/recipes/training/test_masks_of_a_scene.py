@@ -72,7 +72,7 @@ def test_the_same_seed_draws_the_same_map_and_one_mask_disagrees_with_none(task:
     np.testing.assert_allclose(first.disagreement, 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", ["majority", "mean", "staple"])
+@pytest.mark.parametrize("rule", ["majority", "mean", "staple", "steps"])
 def test_the_class_is_that_of_the_fusion(task: Task, rule: str) -> None:
     map = DIFFUSION.fit(task, settings(DIFFUSION, fusion=rule), QUIET).map(task.scene, QUIET)
     assert np.isfinite(map.probs).all()

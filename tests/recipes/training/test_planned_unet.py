@@ -75,7 +75,7 @@ def test_what_is_given_wins_and_is_said() -> None:
     assert max(made.tile) <= 17
     assert made.body.widths == (6, 12)
     assert (made.batch, made.steps) == (3, 5)
-    assert made.sentences[-1] == "Given by you: window, width, depth, batch, steps."
+    assert made.sentences[-1] == "Given, not planned: window, width, depth, batch, steps."
     net = build(spec_of(made, 2, 2), seed=0).eval()
     assert net(torch.zeros((1, 2, 13, 13))).shape == (1, 2, 13, 13)
 

@@ -103,12 +103,19 @@ def measure_pace(
     )  # fmt: skip
 
 
-def values_pace(folder: CaseFolder, plan: Plan, one: Configuration, runtime: Runtime) -> float:
+def values_pace(
+    folder: CaseFolder, plan: Plan, one: Configuration, runtime: Runtime, *, method: CaseMethod | None = None
+) -> float:  # fmt: skip
     """Feature values a second that this machine gets through in steps of this very network.
 
     As `networks.measure_pace`, of a network as wide as usual: one with half the channels takes half the time a value.
+    Values are those of the planned U-Net: another method, which takes longer for its own, has a slower pace.
+
+    Args:
+        folder, plan, one, runtime: as of `measure_pace`.
+        method: whose network and loss; `methods.ON_FOLDERS` by default.
     """
-    method = case_method()
+    method = case_method() if method is None else method
     with TemporaryDirectory(prefix="hyperseg-") as place:
         stored, _ = prepare_some(folder, plan, one, Path(place), most=1)
         with metered(runtime.device) as used:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,32 +44,33 @@ def tried(folder: CaseFolder, plan: Plan, one: Configuration, *, watts: float | 
 
 
 def expect(
-    run: SegmentRun, folder: CaseFolder, work: Sequence[tuple[Configuration, Sequence[int]]], budget: Budget,
-    runtime: Runtime, *, watts: float | None = None,
+    run: SegmentRun, folder: CaseFolder, one: Configuration, which: Sequence[int], budget: Budget, runtime: Runtime, *,
+    watts: float | None = None, prepared: bool = False,
 ) -> None:  # fmt: skip
-    """Estimate what is about to be trained, say it, and keep it; not where an estimate of this budget is there."""
-    for one, which in work:
-        if not set(which) - set(trained_folds(run, one.name)):
-            continue
-        file = run.root / one.name / COSTS
-        kept = _read(file)
-        found = _estimate(kept)
-        if found is None or kept.get("budget") != asdict(budget):
-            with working(f"Trying how fast {one.name} is", quiet=runtime.quiet):
-                pace = measure_pace(folder, run.plan, one, runtime, watts=watts, method=run.method)
-            folds = run.record.folds
-            found = estimate(
-                run.plan,
-                one,
-                pace,
-                budget,
-                n_cases=sum(map(len, folds)),
-                n_folds=len(folds),
-                mirror=run.record.mirrored,
-            )
-            make_folder(file.parent)
-            write_json(file, kept | {"budget": asdict(budget), "pace": asdict(pace), "estimate": asdict(found)})
-        say(expected(one.name, found, len(which)), quiet=runtime.quiet)
+    """Estimate what is about to be trained, say it, and keep it; not where an estimate of this budget is there.
+
+    Args:
+        run, folder: what is trained, and on which cases.
+        one, which: a configuration and its folds.
+        budget, runtime, watts: as of `training.train_cases`.
+        prepared: its cases are there.
+    """
+    if not set(which) - set(trained_folds(run, one.name)):
+        return
+    file = run.root / one.name / COSTS
+    kept = _read(file)
+    found = _estimate(kept)
+    if found is None or kept.get("budget") != asdict(budget):
+        with working(f"Trying how fast {one.name} is", quiet=runtime.quiet):
+            pace = measure_pace(folder, run.plan, one, runtime, watts=watts, method=run.method)
+        pace = replace(pace, prepare_s=0.0) if prepared else pace
+        folds, mirror = run.record.folds, run.record.mirrored
+        found = estimate(
+            run.plan, one, pace, budget, n_cases=sum(map(len, folds)), n_folds=len(folds), mirror=mirror
+        )  # fmt: skip
+        make_folder(file.parent)
+        write_json(file, kept | {"budget": asdict(budget), "pace": asdict(pace), "estimate": asdict(found)})
+    say(expected(one.name, found, len(which)), quiet=runtime.quiet)
 
 
 def note_preparing(run: SegmentRun, name: str, usage: Usage) -> None:

@@ -31,11 +31,12 @@ FROM = {
 def expected(name: str, found: Estimate, folds: int) -> str:
     """A sentence before a run."""
     each = "it" if folds == 1 else "each"
+    preparing = f"{duration(found.preparing_s)} to prepare {counted(found.n_cases, 'case')}, "
     return (
         f"{name}: expected are {duration(found.seconds(folds))} for {counted(folds, 'fold')}: "
-        f"{duration(found.preparing_s)} to prepare {counted(found.n_cases, 'case')}, {duration(found.training_s)} to "
-        f"train {each} ({counted(found.steps, 'step')} of {seconds(found.step_s)}), {duration(found.validation_s)} to "
-        f"predict its cases; at most {size(max(found.training_bytes, found.prediction_bytes))} of memory and "
+        f"{preparing if found.preparing_s else ''}{duration(found.training_s)} to train {each} "
+        f"({counted(found.steps, 'step')} of {seconds(found.step_s)}), {duration(found.validation_s)} to predict its "
+        f"cases; at most {size(max(found.training_bytes, found.prediction_bytes))} of memory and "
         f"{energy(found.watt_hours(folds))} ({watts(found)}).{busy(found)}"
     )
 

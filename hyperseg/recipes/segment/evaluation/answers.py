@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, get_args
+
+from torch import Tensor
 
 from hyperseg.core import Scene
 from hyperseg.core.maps import Fused
@@ -21,7 +23,10 @@ SIZES = (1, 2, 5)  # of ensembles, and these times 10, 100, ...
 ANEW = "steps"  # a rule that is at work while masks are drawn
 
 
-def answered(scene: Scene, work: Work, chosen: Sequence[str], largest: Parts, *, curve: Sequence[int]) -> Answer:
+def answered(
+    scene: Scene, work: Work, chosen: Sequence[str], largest: Parts, *, curve: Sequence[int],
+    tell: Callable[[], None] = lambda: None,
+) -> Answer:  # fmt: skip
     """An answer with everything that is compared.
 
     Args:
@@ -30,13 +35,15 @@ def answered(scene: Scene, work: Work, chosen: Sequence[str], largest: Parts, *,
         chosen: configurations that predict; of several nothing is compared.
         largest: classes whose largest piece alone is kept, but for single samples.
         curve: network calls of a mask for which masks are drawn anew; () draws nothing anew.
+        tell: called `masks_of` times on the way.
     """
-    if not draws(work, chosen):
+    if not draws(work.method, chosen):
         found = answer_case(scene, work, chosen)
+        tell()
         return replace(found, labels=keep_largest(found.labels, largest))
     began = time.perf_counter()
     ((case,), _), (name,) = work.prepared(scene, chosen), chosen
-    samples = [sample.cpu() for sample in work.samples(name, case)]
+    samples = [sample.cpu() for sample in _told(work.samples(name, case), tell)]
     found = from_fused(work.method.fused(samples), case.back)
     labels = keep_largest(found.labels, largest)
     seconds = time.perf_counter() - began
@@ -44,25 +51,55 @@ def answered(scene: Scene, work: Work, chosen: Sequence[str], largest: Parts, *,
     def classes(fused: Fused) -> Labels:
         return keep_largest(restore(fused.scores, case.back), largest)
 
-    def anew(**changes: object) -> Labels:
-        other = replace(work, method=work.method.drawing(changes))
-        return classes(other.method.fused(other.samples(name, case)))
+    def again(what: str, value: Any) -> list[Tensor]:
+        other = replace(work, method=work.method.drawing({what: value}))
+        return [sample.cpu() for sample in _told(other.samples(name, case), tell)]
 
-    def fused_by(rule: str) -> Labels:
-        return classes(work.method.drawing({"fusion": rule}).fused(samples))
+    def fused_by(rule: str, drawn: Sequence[Tensor]) -> Labels:
+        return classes(work.method.drawing({"fusion": rule}).fused(drawn))
 
     how = drawing_of(work.method)
-    rules = [rule for rule in rules_of(work.method) if curve or rule != ANEW or rule == how["fusion"]]
+    calls: dict[int, Labels] = {}
+    rules: dict[str, Labels] = {}
+    for what, value in redrawn(work.method, curve):
+        drawn = again(what, value)
+        if what == "calls":
+            calls[value] = classes(work.method.fused(drawn))
+        else:
+            rules |= {rule: fused_by(rule, drawn) for rule in alike(work.method, value)}
+    rules |= {rule: fused_by(rule, samples) for rule in alike(work.method, how["fusion"])}
+    calls |= {how["calls"]: labels}
     compared = {
         "samples": {str(n): classes(work.method.fused(samples[:n])) for n in sizes(len(samples))},
-        "calls": {str(n): labels if n == how["calls"] else anew(calls=n) for n in sorted({*curve, how["calls"]})},
-        "fusion": {
-            rule: labels if rule == how["fusion"] else anew(fusion=rule) if rule == ANEW else fused_by(rule)
-            for rule in rules
-        },
+        "calls": {str(n): calls[n] for n in sorted(calls)},
+        "fusion": {rule: rules[rule] for rule in rules_of(work.method) if rule in rules},
     }
     each = tuple(restore(sample, case.back) for sample in samples)
     return replace(found, labels=labels, samples=each, compared=compared, seconds=seconds)
+
+
+def redrawn(method: CaseMethod, curve: Sequence[int]) -> list[tuple[str, Any]]:
+    """Settings, each with a value for which masks are drawn anew."""
+    how = drawing_of(method)
+    found: list[tuple[str, Any]] = [("calls", n) for n in sorted({*curve}) if n != how["calls"]]
+    same = alike(method, how["fusion"])
+    return [*found, *(("fusion", rule) for rule in rules_of(method) if curve and rule not in same)][: len(found) + 1]
+
+
+def alike(method: CaseMethod, rule: str) -> tuple[str, ...]:
+    """Rules that fuse the same masks as this one: final ones, or means over the calls of each."""
+    return tuple(other for other in rules_of(method) if (other == ANEW) == (rule == ANEW))
+
+
+def masks_of(method: CaseMethod, curve: Sequence[int], *, drawn: bool) -> int:
+    """Of an image in all: what a bar counts. One answer where nothing is `drawn`."""
+    return drawing_of(method)["samples"] * (1 + len(redrawn(method, curve))) if drawn else 1
+
+
+def _told(samples: Iterable[Tensor], tell: Callable[[], None]) -> Iterator[Tensor]:
+    for sample in samples:
+        tell()
+        yield sample
 
 
 def sizes(most: int) -> list[int]:

@@ -236,4 +236,4 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from hyperseg.io.cases import read_case
 from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.targets import check_targets
 from hyperseg.recipes.segment.checks import warn_of_mirrors
-from hyperseg.recipes.segment.evaluation.answers import answered, calls_of, drawing_of
+from hyperseg.recipes.segment.evaluation.answers import answered, calls_of, drawing_of, masks_of
 from hyperseg.recipes.segment.evaluation.figures import Figures, worth
 from hyperseg.recipes.segment.evaluation.found import Evaluation
 from hyperseg.recipes.segment.evaluation.images import Images, of_folder, of_run
 from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
+from hyperseg.recipes.segment.prediction.answer import draws
 from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.fitting import needed
 from hyperseg.recipes.segment.prediction.one_case import Work
@@ -80,8 +82,9 @@ def evaluate_run(
         seen = slices.append if one is run else None
         found.append(_figures(one, method, images, curve, str(where), mirror, seen=seen, quiet=quiet))
     doubt, unit = list(found[0].auroc)[-1], found[0].scored.unit
+    notes = (*images.notes, *about_pairs(run))
     evaluation = Evaluation(
-        root, images.folder.root, images.how, run.record.classes, unit, tuple(found), tuple(slices), doubt, images.notes
+        root, images.folder.root, images.how, run.record.classes, unit, tuple(found), tuple(slices), doubt, notes
     )  # fmt: skip
     write_json(targets[0], evaluation.to_json())
     picture = evaluation_figure(evaluation)
@@ -111,6 +114,16 @@ def _methods(
     return found
 
 
+def about_pairs(run: SegmentRun) -> tuple[str, ...]:
+    """What is not told where several configurations predict together, though their method draws."""
+    if run.method.on.samples is None or len(run.chosen) == 1:
+        return ()
+    return (
+        f"{listed(run.chosen)} predict together: the mean of their probabilities is one answer, so there is nothing to "
+        "tell of samples, of calls, or of how far they disagree. Train one of them alone for that.",
+    )
+
+
 def folds_of(run: SegmentRun, folds: Sequence[int] | None) -> tuple[int, ...]:
     """Folds of which all networks are there that a prediction needs: those asked for, or all.
 
@@ -131,7 +144,10 @@ def _figures(
     """Of all images by one method's networks; each image is shown to `seen`."""
     mirror, names = run.record.mirrored if mirror is None else mirror, needed(run.plan, run.chosen)
     worths, calls, unit = {}, 0, "mm"
-    with counted_progress(f"Evaluating {method.name}", unit="images", quiet=quiet) as progress:
+    drawn = draws(method, run.chosen)
+    total, done = images.n * masks_of(method, curve, drawn=drawn), count(1)
+    what = "masks" if drawn else "images"
+    with counted_progress(f"Evaluating {method.name}", unit=what, quiet=quiet) as progress:
         for folds, cases in images.parts:
             networks = {name: [net.to(device) for net in load_networks(run, name, folds)] for name in names}
             work = Work(run.plan, networks, method, mirror, torch.device(device), run.record.seed, Cost())
@@ -140,11 +156,12 @@ def _figures(
                 scene = read_case(images.folder, case)
                 truth, spacing = np.asarray(scene.labels), scene.grid.spacing if scene.grid.unit == "mm" else None
                 unit = unit if spacing else "px"
-                answer = answered(scene, work, run.chosen, run.record.largest, curve=curve)
+                answer = answered(
+                    scene, work, run.chosen, run.record.largest, curve=curve, tell=lambda: progress(next(done), total)
+                )
                 worths[case.name] = worth(answer, truth, run.record.codes, spacing)
                 if seen is not None:
                     dice = mean_of([one.dice for one in worths[case.name].overlaps.values()])
                     seen(slice_of_scene(case.name, dice, scene, answer.labels, answer.doubt))
-                progress(len(worths), images.n)
     classes = dict(zip(run.record.codes[1:], run.record.classes[1:], strict=True))
     return Figures(method.name, run.root, images.folder.root, classes, unit, worths, calls, drawing_of(method))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hyperseg.core import SettingError
 from hyperseg.core.maps import Fused
 from hyperseg.core.parts import Method, OnCases
-from hyperseg.core.settings import Leaf, changed, find_leaf, leaves, parsed, to_json
+from hyperseg.core.settings import Leaf, changed, find_leaf, leaves, parsed, to_json, with_also
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.recipes.methods import METHODS, ON_FOLDERS
 
@@ -57,7 +57,7 @@ class CaseMethod:
         return tuple(CaseMethod(name, on_cases(name), settings) for name, settings in self.on.beside(self.settings))
 
     def with_(self, changes: Mapping[str, Any]) -> CaseMethod:
-        """The method with other settings, by name; texts are read as the setting's type says.
+        """The method with other settings, by name, and what they bring along; texts are read as a setting's type says.
 
         Raises:
             SettingError: no such setting, or a value it cannot have.
@@ -66,7 +66,7 @@ class CaseMethod:
         for name, value in changes.items():
             leaf = self._leaf(name)
             typed[leaf.path] = parsed(value, leaf.hint, name) if isinstance(value, str) else value
-        return CaseMethod(self.name, self.on, changed(self.settings, typed))
+        return CaseMethod(self.name, self.on, changed(self.settings, with_also(self.settings, typed)))
 
     def drawing(self, changes: Mapping[str, Any]) -> CaseMethod:
         """`with_` for a prediction: settings that decide what is trained stay as they are.

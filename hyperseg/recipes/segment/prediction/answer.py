@@ -16,6 +16,7 @@ from hyperseg.core.maps import Fused
 from hyperseg.medical.export.restore import Back, placed, restore, restored
 from hyperseg.medical.prepare import Prepared
 from hyperseg.medical.resample import LABELS
+from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.prediction.one_case import Share, Work, mean_of, shared
 
 Labels = NDArray[np.int16]
@@ -82,7 +83,7 @@ def answer_case(scene: Scene, work: Work, chosen: Sequence[str], *, share: Share
         cases, _ = work.prepared(scene, chosen)
         del scene
     tell = shared(share, 0, 1, len(cases))
-    if draws(work, chosen):
+    if draws(work.method, chosen):
         with work.cost.of("network"):
             fused = work.method.fused(work.samples(chosen[0], cases[0], partial(tell, 0)))
         with work.cost.of("export"):
@@ -93,9 +94,9 @@ def answer_case(scene: Scene, work: Work, chosen: Sequence[str], *, share: Share
     return replace(found, seconds=time.perf_counter() - began)
 
 
-def draws(work: Work, chosen: Sequence[str]) -> bool:
+def draws(method: CaseMethod, chosen: Sequence[str]) -> bool:
     """Whether an answer is made of samples: several configurations are averaged instead."""
-    return work.method.on.samples is not None and len(chosen) == 1
+    return method.on.samples is not None and len(chosen) == 1
 
 
 def from_fused(fused: Fused, back: Back) -> Answer:

@@ -17,10 +17,10 @@ from hyperseg.report.segment.honesty import Honesty, honesty_figure
 from hyperseg.report.segment.slices import slices_figure
 
 WORST = 50  # images in the table of a page; metrics.json has all
-PERCENT, DISTANCES = ("dice", "iou"), ("hd95", "assd")
+SHARES, DISTANCES = ("dice", "iou"), ("hd95", "assd")
 BY = {"samples": "samples", "calls": "calls of a sample", "fusion": "rule"}
 LEGEND = (
-    "Dice and IoU in percent and distances are means over classes of their means over images. ECE: mean gap between "
+    "Dice, IoU and distances are means over classes of their means over images. ECE: mean gap between "
     "confidence and accuracy over all labelled pixels; Brier: mean squared distance of the probabilities from the "
     "truth (0 to 2); both are 0 at best. AUROC: how often a wrong pixel is more doubtful than a right one (0.5 tells "
     "nothing), by the best way to doubt. Calls: how often networks look at each window of an image."
@@ -33,14 +33,14 @@ CURVES = (
 
 def heads(found: Evaluation) -> tuple[str, ...]:
     """Of the columns of `rows`."""
-    return ("network", "Dice %", "IoU %", f"HD95 {found.unit}", "ECE %", "Brier", "AUROC", "calls", "s/image")
+    return ("network", "Dice", "IoU", f"HD95 {found.unit}", "ECE %", "Brier", "AUROC", "calls", "s/image")
 
 
 def rows(found: Evaluation) -> list[tuple[str, ...]]:
     """What matters most, a row for each network."""
     return [
         (
-            one.name, *(number(100 * one.mean(figure), 2) for figure in PERCENT), number(one.mean("hd95"), 2),
+            one.name, *(number(one.mean(figure), 3) for figure in SHARES), number(one.mean("hd95"), 2),
             number(100 * one.reliability.ece, 2), number(one.brier, 4), number(best_doubt(one)[1], 3),
             thousands(one.calls), number(one.seconds, 2),
         )
@@ -94,11 +94,11 @@ def _classes(found: Evaluation, one: Figures) -> Section:
         summary = one.scored.summary(code)
         cells = [
             number(None) if (got := summary[f]) is None else f"{number(got['mean'], 3)} ± {number(got['std'], 3)}"
-            for f in (*PERCENT, *DISTANCES)
+            for f in (*SHARES, *DISTANCES)
         ]
         lines.append((name, *cells))
-    lines.append(("mean", *(number(one.mean(f), 3) for f in (*PERCENT, *DISTANCES))))
-    lines.append(("all images as one", *(number(one.micro(f), 3) for f in PERCENT), "", ""))
+    lines.append(("mean", *(number(one.mean(f), 3) for f in (*SHARES, *DISTANCES))))
+    lines.append(("all images as one", *(number(one.micro(f), 3) for f in SHARES), "", ""))
     caption = "Mean over images ± their standard deviation, as papers tell it; and with all images counted as one."
     table = Table(caption, ("class", "Dice", "IoU", f"HD95 {found.unit}", f"ASSD {found.unit}"), tuple(lines))
     doubts = tuple((name, number(value, 3)) for name, value in one.auroc.items())
@@ -107,8 +107,8 @@ def _classes(found: Evaluation, one: Figures) -> Section:
 
 
 def _drawn(one: Figures) -> Section:
-    """What samples say together; no table for methods that do not draw."""
-    if not one.drawn:
+    """What samples say together; no table where no answer was made of samples."""
+    if not one.compared:
         return Section("")
     settings = ", ".join(f"{name} {value}" for name, value in one.drawn.items())
     told = (

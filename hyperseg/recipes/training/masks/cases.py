@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hyperseg.core.maps import Fused
 from hyperseg.core.parts import OnCases
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from hyperseg.recipes.segment.sliding import Done, Score
 
 Chosen = MedSegDiffSettings | FeedForwardSettings
-GLANCE = DrawSettings(samples=1, calls=3, fusion="mean")  # what trainings are validated by, and what a first look sees
+NOISE_CALLS = 3  # of a glance by a network that says the noise: of noise alone it tells nothing at once
 
 
 def code_of(n_classes: int, network: MaskNetworkSettings) -> MaskCode:
@@ -93,17 +96,22 @@ def model_of(networks: Sequence[MaskDenoiser], n_classes: int, chosen: MedSegDif
 
 
 def score(
-    networks: Sequence[MaskDenoiser], n_classes: int, how: Inference, mirror: bool, chosen: MedSegDiffSettings
+    networks: Sequence[MaskDenoiser], n_classes: int, _: Inference, mirror: bool, chosen: MedSegDiffSettings
 ) -> Score:
-    """One mask by few calls, from the same noise each time: cheap, and enough to see whether something is learnt."""
+    """What trainings are validated by and a first look sees: a mask by one call, from the same noise each time.
+
+    Ten validations by three calls take a sixth of a training of 200 steps; what is seen of noise alone is the mean of
+    all masks, whose classes are no worse than those of one.
+    """
     from hyperseg.dpm.masks.sampling import draw_masks, normal_noise
 
     model = model_of(networks, n_classes, chosen)
+    how = DrawSettings(samples=1, calls=NOISE_CALLS if chosen.says == "eps" else 1, fusion="mean")
 
     def glance(x: Tensor) -> Tensor:
         planes = x.movedim(0, 1)  # every image of the batch is a window of its own
         noise = normal_noise(0, model.code.channels, planes.shape[1:])
-        (one,) = draw_masks(model, planes, x.shape[2:], GLANCE, noise=noise, device=x.device, mirror=mirror)
+        (one,) = draw_masks(model, planes, x.shape[2:], how, noise=noise, device=x.device, mirror=mirror)
         return one.movedim(1, 0)
 
     return glance
@@ -123,7 +131,7 @@ def samples(
     networks: Sequence[MaskDenoiser], image: Tensor, patch: Sequence[int], chosen: MedSegDiffSettings, *,
     n_classes: int, mirror: bool, seed: int, device: torch.device, done: Done | None,
 ) -> Iterator[Tensor]:  # fmt: skip
-    """Masks of an image, each from its own noise: the same for a seed and a shape, whatever the device.
+    """Masks of an image, each from its own noise: the same for a seed and an image, whatever the device.
 
     An image that is smaller than the patch is padded with zeros on both sides, as in training.
     """
@@ -137,7 +145,10 @@ def samples(
     after = [max(p - n, 0) - a for n, p, a in zip(axes, patch, lead, strict=True)]
     wide = pad(image, [side for both in zip(reversed(lead), reversed(after), strict=True) for side in both])
     inside: tuple[Any, ...] = (..., *(slice(a, a + n) for n, a in zip(axes, lead, strict=True)))
-    noise = normal_noise(seed, model.code.channels, wide.shape[1:])
+    of_image = zlib.crc32(
+        np.ascontiguousarray(image).tobytes()
+    )  # or a stray piece would be in the same place of all images
+    noise = normal_noise(2**32 * seed + of_image, model.code.channels, wide.shape[1:])
     drawn = draw_masks(model, wide, patch, chosen.draw, noise=noise, device=device, mirror=mirror, done=done)
     return (one[inside] for one in drawn)
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from shutil import rmtree
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.io.cases import CaseFolder, open_cases
 from hyperseg.medical.plan import Plan, make_plan
+from hyperseg.medical.v2 import FIRST_WIDTH
 from hyperseg.recipes.segment.costs.estimate import Estimate, estimate
 from hyperseg.recipes.segment.costs.pace import Pace, values_pace
 from hyperseg.recipes.segment.costs.record import COSTS
@@ -23,7 +25,9 @@ from hyperseg.recipes.segment.costs.sentences import HEADS, expected, how_measur
 from hyperseg.recipes.segment.costs.trials import middling
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, read_run
+from hyperseg.recipes.segment.methods.chosen import case_method
 from hyperseg.recipes.segment.planning import plan_cases
+from hyperseg.recipes.segment.starting import plan_of
 from hyperseg.recipes.segment.training import Order, train_cases
 
 QUIET = Runtime(quiet=True)
@@ -189,3 +193,24 @@ def test_cases_that_are_tried_begin_with_the_one_in_the_middle(folder: CaseFolde
 def test_the_pace_of_the_planned_network(folder: CaseFolder, plan: Plan) -> None:
     one = plan.configurations[0]
     assert 1e4 < values_pace(folder, plan, one, QUIET) < 1e12
+
+
+def test_the_pace_is_that_of_the_methods_own_steps(folder: CaseFolder, plan: Plan, tmp_path: Path) -> None:
+    """Steps that take 0.1 s at least: no more values than so many patches have get through in that time."""
+    usual = case_method()
+
+    def slow(*given: Any) -> Any:
+        phases, averages = usual.on.lesson(*given)
+
+        def waiting(batch: Any) -> Any:
+            sleep(0.1)
+            return phases[0].loss(batch)
+
+        return [replace(phases[0], loss=waiting)], averages
+
+    method = replace(usual, on=replace(usual.on, lesson=slow))
+    one = plan.configurations[0]
+    most = one.batch * one.values / 0.1 * one.backbone.widths[0] / FIRST_WIDTH
+    assert values_pace(folder, plan, one, QUIET, method=method) <= 1.05 * most
+    made = plan_of(folder, tmp_path / "none", Budget(minutes=0.5), device="cpu", method=method)
+    assert made.limit.pace <= 10 * max(c.values for c in made.configurations) * one.batch
