@@ -18,7 +18,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.masks.codes import MaskCode
 from hyperseg.dpm.masks.learning import diffusion_loss, noisiest_place, twin_loss
 from hyperseg.dpm.masks.network import MaskDenoiser, mask_denoiser_spec
-from hyperseg.dpm.masks.settings import MaskNetworkSettings, MedSegDiffSettings, Says
+from hyperseg.dpm.masks.settings import PURE, MaskNetworkSettings, MedSegDiffSettings, Says
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.engine.ema import Ema
 from hyperseg.engine.one_cycle import one_cycle, train
@@ -44,7 +44,7 @@ class Row:
 
 
 def _row(
-    says: Says = "x0", *, pure: float = 0.0, samples: bool = True, monai: bool = False, **network: Any
+    says: Says = "x0", *, pure: float = PURE, samples: bool = True, monai: bool = False, **network: Any
 ) -> Row:  # fmt: skip
     return Row(MedSegDiffSettings(says=says, pure=pure, network=MaskNetworkSettings(**network)), samples, monai)
 
@@ -54,8 +54,8 @@ ROWS = {
     "+ dynamic": _row(ff_parser=False),
     "+ dynamic + FF-Parser": _row(),
     "same, skips of the mask alone": _row(skips="mask"),
-    "same, half of it noise alone": _row(pure=0.5),
-    "same, learns the noise (Eq. 7)": _row("eps"),
+    "same, times even": _row(pure=0.0),
+    "same, learns the noise (Eq. 7)": _row("eps", pure=0.0),
     "twin (feed-forward)": _row(samples=False),
     "twin, no mask": _row(dynamic=False, ff_parser=False, samples=False),
     MONAI: _row(samples=False, monai=True),

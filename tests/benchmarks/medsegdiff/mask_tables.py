@@ -17,7 +17,7 @@ COLUMNS = {  # heading -> score, digits
     "doubt": ("doubt", 1), "doubt, first call": ("doubt_first", 1),
     "disagreement": ("disagreement", 1), "GED²": ("ged", 1), "diversity": ("diversity", 1),
 }  # fmt: skip
-HALF = "same, half of it noise alone"
+EVEN = "same, times even"
 PAIRS = (
     (FULL, TWIN),
     (HALF, TWIN),
