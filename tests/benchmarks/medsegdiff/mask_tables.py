@@ -20,8 +20,8 @@ COLUMNS = {  # heading -> score, digits
 EVEN = "same, times even"
 PAIRS = (
     (FULL, TWIN),
-    (HALF, TWIN),
-    (HALF, FULL),
+    (EVEN, TWIN),
+    (FULL, EVEN),
     (FULL, "+ dynamic"),
     ("+ dynamic", "vanilla"),
     (FULL, "same, skips of the mask alone"),
