@@ -54,7 +54,7 @@ class DrawSettings:
     """How masks are drawn and what they come to; may be changed for prediction."""
 
     samples: int = option(10, "Masks drawn of an image.", low=1, high=10_000, shown="samples")
-    calls: int = option(5, "Network calls of a mask.", low=1, high=10_000, shown="calls")
+    calls: int = option(3, "Network calls of a mask.", low=1, high=10_000, shown="calls")
     sampler: str = option(SAMPLERS.default, "How, see `hyperseg bench samplers --list`.", shown="sampler")
     fusion: Rule = option(
         "steps",

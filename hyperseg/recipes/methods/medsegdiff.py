@@ -16,7 +16,7 @@ from hyperseg.recipes.training.masks.cases import ON_CASES
 if TYPE_CHECKING:
     from hyperseg.recipes.training.masks.scene import MaskSceneModel
 
-DRAWN = DrawSettings(samples=4)  # more masks of a scene say the same
+DRAWN = DrawSettings(samples=4, calls=5)  # more masks of a scene say the same
 
 
 @settings

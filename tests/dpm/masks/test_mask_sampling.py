@@ -27,7 +27,7 @@ from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.schedules import SCHEDULES
 
 COSINE = SCHEDULES["cosine"]
-HOW = DrawSettings(samples=2, calls=3)
+HOW = DrawSettings(samples=2, calls=3, fusion="mean")
 Says = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -188,7 +188,7 @@ def test_ddim_converges_with_order_one_where_the_denoiser_is_known() -> None:
         return ((1 - abar).sqrt() * x / (abar * spread**2 + 1 - abar)).float()
 
     def error(calls: int) -> float:
-        how = DrawSettings(samples=1, calls=calls)
+        how = DrawSettings(samples=1, calls=calls, fusion="mean")
         grid = check_draw(how, COSINE)[1]
         level = start_level(grid)
         right = normal_noise(3, 1, (8, 8))(0) * level * spread / (spread**2 + level**2) ** 0.5
@@ -216,7 +216,7 @@ def test_what_cannot_be_drawn_is_refused_before_a_network_is_asked() -> None:
     ):  # fmt: skip
         with pytest.raises(SettingError, match=says):
             draw_masks(
-                of(pixelwise), image_of(4, 4), (4, 4), DrawSettings(calls=calls, sampler=name),
+                of(pixelwise), image_of(4, 4), (4, 4), DrawSettings(calls=calls, sampler=name, fusion="mean"),
                 noise=lambda n: torch.empty(0), device="cpu",
             )  # fmt: skip
 
