@@ -33,10 +33,23 @@ def test_answers_that_differ_where_the_map_is_wrong_leave_only_right_pixels() ->
     map = SegmentationMap(probs, scene.classes, scene.colours, disagreement=(0.9 * (rows % 2)).astype(np.float32))
     section = doubt_section(map, scene, split)
     numbers = section.numbers["disagreement"]
+    assert "before any refiner" in section.sentences[0]
+    assert section.cautions == ()
+    assert "the brightest is 0.9 and more" in section.figures[0].caption
+    assert "nearly agree" not in section.figures[0].caption
     assert numbers["threshold"] == 0
     assert numbers["OA_known"] == 100
     assert numbers["unknown"] == pytest.approx(100 * (rows % 2)[split.test].mean())
     assert "100.0 % of all pairs" in " ".join(section.sentences)
+
+    misled = doubt_section(replace(map, disagreement=(0.009 * (1 - rows % 2)).astype(np.float32)), scene, split)
+    assert not any("I do not know" in sentence for sentence in misled.sentences)
+    (caution,) = misled.cautions
+    assert "AUROC of wrong test pixels 0.0 %" in caution
+    assert "answers nearly agree" in misled.figures[0].caption
+
+    sure = doubt_section(replace(map, probs=np.eye(scene.n_classes, dtype=np.float32)[scene.labels]), scene, split)
+    assert sure.cautions == ()  # nothing is wrong
 
     blind = doubt_section(map, scene, replace(split, val=split.val & False))
     assert "no threshold is chosen" in " ".join(blind.sentences)
