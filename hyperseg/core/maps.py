@@ -156,6 +156,7 @@ class Step:
         joined: (*S) of the last refiner that joins pixels to regions, see `Fitted.joined`; None where none does.
         why: that is, as `Refiner.alone`.
         calibrated: the last refiner that changed it calibrates.
+        title: what a reader calls it, where that is not its name.
     """
 
     name: str
@@ -169,3 +170,4 @@ class Step:
     joined: NDArray[np.float32] | None = None
     why: str = ""
     calibrated: bool = False
+    title: str = ""

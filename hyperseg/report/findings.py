@@ -2,8 +2,9 @@
 
 `metrics` is what a run writes to `metrics.json`, in memory or read back: numbers are percent, an accuracy is
 a mapping with "mean" and "std" over repeats, and a number that is not known is NaN or None. "steps" holds the scores
-of every map with its "role" and, where a refiner made it, "by": what a reader calls that; "final" is the name of the
-step whose map was written, "cautions" are what parts of the run have to say about its numbers.
+of every map with its "role", its "title" where a reader calls it otherwise than the run does, and, where a refiner
+made it, "by": what a reader calls that; "final" is the name of the step whose map was written, "cautions" are what
+parts of the run have to say about its numbers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Row:
 
     Attributes:
         name, scores: the step's key and entry in `metrics["steps"]`.
-        role: a baseline, the network trained on the labels alone, the network itself, a control (the network
+        role: a baseline, what the method is to be compared with (its twin), the network itself, a control (the network
             with refiners that did not make the final map), or the network with refiners on the way to it.
         final: True for the step whose map was written.
     """
@@ -44,11 +45,11 @@ class Row:
     @property
     def title(self) -> str:
         """The name as a reader sees it."""
-        return f"supervised {self.name}" if self.role == "twin" else self.name
+        return str(self.scores.get("title", self.name))
 
 
 def rows(metrics: Metrics) -> list[Row]:
-    """Baselines first, then the supervised twin, network, controls and refined; the order within each stays."""
+    """Baselines first, then the twin, network, controls and refined; the order within each stays."""
     steps, final = metrics["steps"], metrics["final"]
     found = [Row(name, scores["role"], name == final, scores) for name, scores in steps.items()]
     return sorted(found, key=lambda row: get_args(Role).index(row.role))
@@ -257,7 +258,7 @@ def _better_and_worse(table: list[Row]) -> list[str]:
     if best is not None:
         subject = {
             "baseline": f"The baseline {best.name}",
-            "twin": f"The {best.title}, trained on the labels alone,",
+            "twin": f"The {best.title}",
             "network": f"The unrefined map of {best.name}",
             "control": f"The control {best.name}",
             "refined": f"The map of {best.name}, not refined any further,",

@@ -147,5 +147,5 @@ def load(saved: Saved) -> NetworkModel:
 
 FEED_FORWARD = Method(
     "feed-forward", TwinSettings, fit, load, check, takes=frozenset({"scene", "images", "volumes"}),
-    has_features=False, on_cases=TWIN_ON_CASES,
+    title="feed-forward twin", has_features=False, on_cases=TWIN_ON_CASES,
 )  # fmt: skip

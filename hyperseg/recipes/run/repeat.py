@@ -83,7 +83,8 @@ class RepeatResult:
 def told(step: Step) -> dict[str, Any]:
     """What a step is to a reader, and what made it, if anything."""
     by = {"by": step.by, "left_alone": step.left_alone} if step.by else {}
-    return {"role": step.role} | by | ({"why": step.why} if step.left_alone and step.why else {})
+    title = {"title": step.title} if step.title else {}
+    return {"role": step.role} | title | by | ({"why": step.why} if step.left_alone and step.why else {})
 
 
 def score_step(step: Step, scene: Scene, split: Split) -> dict[str, Any]:

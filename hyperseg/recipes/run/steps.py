@@ -108,7 +108,8 @@ def make_map(method: Method, chosen: Any, task: Task, runtime: Runtime, *, role:
         map = model.map(task.scene, runtime)
     map.check_finite(task.scene.name)
     seconds = time.monotonic() - started
-    step = Step(method.step_name, role, map, 2 * model.margin_px + 1, seconds, trained)
+    title = method.title if role == "twin" else ""
+    step = Step(method.step_name, role, map, 2 * model.margin_px + 1, seconds, trained, title=title)
     return Made(step, model)
 
 
@@ -149,7 +150,8 @@ def refine(
             f"{before.name} + {refiner.name}", role, after, fitted.window_px(before.window_px),
             time.monotonic() - started, by=refiner.title or refiner.name, left_alone=fitted.changes_nothing,
             joined=before.joined if joined is None else joined,
-            why=refiner.alone, calibrated=before.calibrated if fitted.changes_nothing else refiner.calibrates,
+            title=f"{before.title} + {refiner.name}" if before.title else "", why=refiner.alone,
+            calibrated=before.calibrated if fitted.changes_nothing else refiner.calibrates,
         )  # fmt: skip
         links.append(Link(step, fitted, before.map))
     return links
