@@ -34,7 +34,8 @@ def _choices(plan: ScenePlan) -> Iterator[str]:
         ("batch", _batch(plan)), ("steps", _steps(plan)),
     ):  # fmt: skip
         value = getattr(plan, name)
-        told = why if name not in plan.given.names else "given, not planned"
+        own = "usual for this method, not planned" if name in plan.given.usual else why
+        told = own if name not in plan.given.names else "given, not planned"
         yield f"{name.capitalize()} {value}: {told}."
     if plan.given.names:
         yield f"Given, not planned: {listed(plan.given.names)}."

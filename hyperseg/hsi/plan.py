@@ -21,10 +21,11 @@ EPOCHS, FEWEST_STEPS, MOST_STEPS = 10, 200, 3_000
 
 @dataclass(frozen=True)
 class Given:
-    """What the user decided; 0 is left to the plan.
+    """What the user, or the method for them, decided; 0 is left to the plan.
 
     Attributes:
         window, groups, width, depth, batch, steps: as in `ScenePlan`.
+        usual: which of these are the method's own.
     """
 
     window: int = 0
@@ -33,11 +34,12 @@ class Given:
     depth: int = 0
     batch: int = 0
     steps: int = 0
+    usual: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the choices that are not the plan's."""
-        return tuple(name for name, value in vars(self).items() if value)
+        """Of the choices that are the user's."""
+        return tuple(name for name, value in vars(self).items() if value and name not in ("usual", *self.usual))
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,14 @@ def test_a_plan_survives_json_and_tells_every_choice() -> None:
     assert dict(zip(heads, row, strict=True))["width"] == "48"
 
 
+def test_what_is_usual_for_a_method_is_neither_planned_nor_given() -> None:
+    made = plan_scene(NOISY, Given(width=48, steps=7, usual=("width",)))
+    sentences = explain(made)
+    assert "Width 48: usual for this method, not planned." in sentences
+    assert sentences[-1] == "Given, not planned: steps."
+    assert from_json(ScenePlan, to_json(made)) == made
+
+
 def test_what_follows_from_a_choice_follows_from_the_given_one() -> None:
     small, large = (plan_scene(INDIAN_PINES, Given(window=side)) for side in (9, 65))
     assert small.depth < large.depth

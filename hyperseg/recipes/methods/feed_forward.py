@@ -85,10 +85,11 @@ def design(task: Task, chosen: WindowSettings, network: MaskNetworkSettings) -> 
     from hyperseg.hsi.plan import SMALLEST, Given
     from hyperseg.recipes.training.planned import planned
 
-    given = Given(chosen.window, chosen.groups, chosen.width, chosen.stages, chosen.batch, chosen.steps)
+    usual = ("width",) if chosen.width == WindowSettings().width else ()
+    given = Given(chosen.window, chosen.groups, chosen.width, chosen.stages, chosen.batch, chosen.steps, usual)
     made = planned(task, given)
     if not chosen.window and max(made.tile) < SMALLEST:  # of a scene of a few rows, beyond which windows are reflected
-        made = planned(task, replace(given, window=SMALLEST))
+        made = planned(task, replace(given, window=SMALLEST, usual=(*usual, "window")))
     preprocess = prepared(task, whiten=chosen.whiten, averaged=made.groups)
     code = MaskCode(task.n_classes, network.codes)
     spec = mask_denoiser_spec(
