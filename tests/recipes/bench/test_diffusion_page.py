@@ -28,7 +28,8 @@ def test_every_link_leads_to_a_file() -> None:
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
+    text = PAGE.read_text(encoding="utf-8").partition("## Masks of images")[0]
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         short = re.sub(r"steps=\d+", "steps=2, batch=4", code).replace("Runtime()", "Runtime(quiet=True)")
         exec(short.replace("(64, 1, 200)", "(2, 1, 200)"), names)
     assert (*names["made"].x.shape, names["made"].nfe) == (16, 1, 8, 8, 10)
@@ -36,6 +37,12 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert names["made_spectra"].shape == (2, 1, 200)
     assert names["more"].extras == ("share", "residual")
     assert names["made_more"].x.isfinite().all()
+
+
+def test_the_example_of_masks_stands_alone() -> None:
+    text = PAGE.read_text(encoding="utf-8").partition("## Masks of images")[2]
+    (code, *_), names = re.findall(r"```python\n(.*?)```", text, re.DOTALL), dict[str, Any]()
+    exec(code, names)
     assert (names["fused"].scores.argmax(0) == names["labels"][-1]).float().mean() > 0.9
 
 
