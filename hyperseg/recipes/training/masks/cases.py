@@ -159,6 +159,15 @@ def fused(drawn: Iterator[Tensor], chosen: MedSegDiffSettings) -> Fused:
     return fuse(drawn, chosen.draw.fusion)
 
 
+def looks(chosen: MedSegDiffSettings) -> int:
+    """Network calls of all masks: some samplers do with fewer than they are given."""
+    from hyperseg.dpm.masks.sampling import check_draw
+    from hyperseg.dpm.schedules import SCHEDULES
+
+    _, _, calls = check_draw(chosen.draw, SCHEDULES[chosen.schedule])
+    return chosen.draw.samples * calls
+
+
 def check(plan: Plan, chosen: MedSegDiffSettings) -> None:
     from hyperseg.dpm.masks.sampling import check_draw
     from hyperseg.dpm.schedules import SCHEDULES
@@ -180,6 +189,6 @@ def beside(chosen: MedSegDiffSettings) -> tuple[tuple[str, Any], ...]:
 
 
 ON_CASES = OnCases(
-    MedSegDiffSettings, build, lesson, score, samples, fused, check, beside, changeable="draw"
+    MedSegDiffSettings, build, lesson, score, samples, fused, looks, check, beside, changeable="draw"
 )  # fmt: skip
 TWIN_ON_CASES = OnCases(FeedForwardSettings, build, twin_lesson, twin_score, check=twin_check)
