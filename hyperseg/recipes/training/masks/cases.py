@@ -145,10 +145,9 @@ def samples(
     after = [max(p - n, 0) - a for n, p, a in zip(axes, patch, lead, strict=True)]
     wide = pad(image, [side for both in zip(reversed(lead), reversed(after), strict=True) for side in both])
     inside: tuple[Any, ...] = (..., *(slice(a, a + n) for n, a in zip(axes, lead, strict=True)))
-    of_image = zlib.crc32(
-        np.ascontiguousarray(image).tobytes()
-    )  # or a stray piece would be in the same place of all images
-    noise = normal_noise(2**32 * seed + of_image, model.code.channels, wide.shape[1:])
+    # by image too, or a stray piece would be at the same place of all images
+    own = zlib.crc32(np.ascontiguousarray(image).tobytes(), seed)
+    noise = normal_noise(own, model.code.channels, wide.shape[1:])
     drawn = draw_masks(model, wide, patch, chosen.draw, noise=noise, device=device, mirror=mirror, done=done)
     return (one[inside] for one in drawn)
 
