@@ -65,6 +65,10 @@ def score(networks: Any, n_classes: int, how: Any, mirror: bool, chosen: Any) ->
     return lambda x: (sure / (1 - sure)).log() / 2 * torch.cat([-x[:, :1].sign(), x[:, :1].sign()], 1)
 
 
+def looks(chosen: Drawing) -> int:
+    return chosen.draw.samples * chosen.draw.calls
+
+
 def lesson(*_: Any) -> Any:
     raise NotImplementedError
 
@@ -75,7 +79,7 @@ def nothing(*_: Any) -> Any:
 
 DRAWS = Method(
     "draws", Drawing, nothing, nothing, takes=frozenset({"images"}), has_features=False,
-    on_cases=OnCases(Drawing, lambda *_: Blank(), lesson, score, samples, fused, changeable="draw"),
+    on_cases=OnCases(Drawing, lambda *_: Blank(), lesson, score, samples, fused, looks, changeable="draw"),
 )  # fmt: skip
 ONCE = Method(
     "once", Single, nothing, nothing, takes=frozenset({"images"}), has_features=False,

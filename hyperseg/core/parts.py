@@ -145,6 +145,7 @@ class OnCases:
         samples: (networks, (C, *S) image, patch, settings, *, n_classes, mirror, seed, device, done) -> iterator of
             (K, *S) probabilities, for methods that answer more than once; None where `score` is all there is.
         fused: (samples, settings) -> `Fused`; where there are samples.
+        looks: settings -> how often a network looks at each window of an image for all answers.
         check: (plan, settings): raises before any training.
         beside: settings -> methods that are trained beside it, on the same folds for as many steps: (name, settings).
         changeable: field of the settings that a prediction may change, as the number of samples; "" for none.
@@ -156,6 +157,7 @@ class OnCases:
     score: Callable[[Any, int, Any, bool, Any], Callable[[Any], Any]]
     samples: Callable[..., Iterator[Any]] | None = None
     fused: Callable[[Iterator[Any], Any], Fused] | None = None
+    looks: Callable[[Any], int] = lambda settings: 1
     check: Callable[[Any, Any], None] = lambda plan, settings: None
     beside: Callable[[Any], tuple[tuple[str, Any], ...]] = lambda settings: ()
     changeable: str = ""

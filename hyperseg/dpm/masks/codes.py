@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ class MaskCode:
         coded: of more than two classes; two are one channel in any case, with 1 for class 1.
 
     Raises:
-        SettingError: fewer than two classes.
+        SettingError: fewer than two classes, or an unknown code.
     """
 
     n_classes: int
@@ -31,6 +32,8 @@ class MaskCode:
     def __post_init__(self) -> None:
         if self.n_classes < 2:
             raise SettingError(f"a mask tells two classes or more apart, got {self.n_classes}.")
+        if self.coded not in get_args(Coded):
+            raise SettingError(f"classes are coded as {' or '.join(get_args(Coded))}, got {self.coded!r}.")
 
     @property
     def channels(self) -> int:

@@ -75,9 +75,11 @@ def draw_masks(
         their certainty, see `MeanOfSteps`.
 
     Raises:
-        SettingError: see `check_draw`; before any work.
+        SettingError: see `check_draw`, or an image with values that are not finite; before any work.
     """
     sample, grid, calls = check_draw(how, model.schedule)
+    if not bool(image.isfinite().all()):
+        raise SettingError("the image holds NaN or infinity: fill these pixels, with 0 where images are standardised.")
     counted = count(1)
 
     def called() -> None:

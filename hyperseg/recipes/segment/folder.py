@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ from hyperseg.recipes.segment.planning import read_plan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 PLAN, WEIGHTS, HISTORY = "plan.json", "weights.safetensors", "history.json"
 BESIDE = "beside"
@@ -92,9 +95,14 @@ class SegmentRun:
 
     @property
     def beside(self) -> dict[str, SegmentRun]:
-        """Runs of the methods that were trained beside it, by name."""
-        found = sorted((self.root / BESIDE).glob(f"*/{RECORD}"))
-        return {file.parent.name: read_run(file.parent) for file in found}
+        """Runs of the methods that were trained beside it, by name; one that is damaged is told and left out."""
+        found = {}
+        for file in sorted((self.root / BESIDE).glob(f"*/{RECORD}")):
+            try:
+                found[file.parent.name] = read_run(file.parent)
+            except RunError as error:
+                log.warning("%s It is left out. %s", error, remedy(file.parent))
+        return found
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -107,7 +115,14 @@ class SegmentRun:
         if self.record.chosen or len(trained) == 1:
             return self.record.chosen or trained
         state = f"{listed(trained)} were trained, none was chosen" if trained else "no network has been trained"
-        raise RunError(f"{self.root}: {state}. Finish it by hyperseg segment train ... --resume.")
+        raise RunError(
+            f"{self.root}: {state}. Finish it, all folds of it, by hyperseg segment train ... --fold all --resume."
+        )
+
+
+def remedy(beside: Path) -> str:
+    """What to do about a method beside that cannot be used."""
+    return f"To have it again, remove {beside} and go on by hyperseg segment train ... --resume."
 
 
 def fold_folder(root: Path, configuration: str, fold: int) -> Path:

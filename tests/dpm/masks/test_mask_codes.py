@@ -84,3 +84,8 @@ def test_probabilities_are_finite_and_of_classes_alone_whatever_the_bits_say(k: 
     assert found.shape == (1, k, every.shape[-1])
     assert torch.allclose(found.sum(1), torch.ones(1), atol=1e-5)
     assert torch.allclose(MaskCode(4).probabilities(torch.full((1, 4, 1), -1.0)), torch.full((1, 4, 1), 0.25))
+
+
+def test_codes_that_there_are_not_are_refused() -> None:
+    with pytest.raises(SettingError, match="onehot or bits"):
+        MaskCode(3, "gray")  # type: ignore[arg-type]

@@ -219,6 +219,8 @@ def test_what_cannot_be_drawn_is_refused_before_a_network_is_asked() -> None:
                 of(pixelwise), image_of(4, 4), (4, 4), DrawSettings(calls=calls, sampler=name, fusion="mean"),
                 noise=lambda n: torch.empty(0), device="cpu",
             )  # fmt: skip
+    with pytest.raises(SettingError, match="NaN or infinity"):
+        draw(of(pixelwise), image_of(4, 4) / 0, (4, 4))
 
 
 def test_the_mean_of_steps_weighs_each_by_its_certainty() -> None:

@@ -97,14 +97,41 @@ def test_a_bar_moves_with_every_mask(run: segment.SegmentRun, curve: tuple[int, 
     assert len(told) == masks_of(run.method, curve, drawn=True) == masks
 
 
+@pytest.mark.parametrize("out", ["run/2d", "data", "data/images/new"])
+def test_nothing_is_written_among_what_is_read(run: segment.SegmentRun, tmp_path: Path, out: str) -> None:
+    """Pictures of an evaluation would be taken for images, or go with the run."""
+    with pytest.raises(SettingError, match="outside of it"):
+        segment.evaluate(run, out=tmp_path / out, device="cpu", quiet=True)
+    assert not (tmp_path / "data" / "images" / "new").exists()
+
+
+@pytest.mark.parametrize("file", ["run.json", "2d/fold1/weights.safetensors"])
+def test_a_method_beside_that_is_damaged_is_left_out_with_a_word(
+    run: segment.SegmentRun, tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str
+) -> None:
+    twin = run.root / "beside" / "once"
+    (twin / file).write_bytes(b"garbage")
+    found = segment.evaluate(run, out=tmp_path / "out", curve=(), device="cpu", quiet=True)
+    assert [one.name for one in found.networks] == ["draws"]
+    assert f"remove {twin}" in (*found.notes, caplog.text)[0]
+
+
+def test_calls_are_those_that_are_made() -> None:
+    """Heun's method pays two calls a step and one for the last: of two it makes one."""
+    method = case_method("medsegdiff")
+    assert method.on.looks(method.settings) == 30
+    heun = method.drawing({"sampler": "heun", "calls": 2, "samples": 4})
+    assert heun.on.looks(heun.settings) == 4
+
+
 def test_rules_fuse_the_masks_that_they_are_for() -> None:
     """Means over the calls of each mask are another drawing than final masks, whichever is the default."""
     method = case_method("medsegdiff")
     finals = ("majority", "mean", "staple", "staple-all")
     assert alike(method, "steps") == ("steps",)
     assert alike(method, "mean") == finals
-    assert redrawn(method, (1, 5)) == [("calls", 1), ("fusion", "majority")]
-    assert redrawn(method.drawing({"fusion": "mean"}), (1, 5)) == [("calls", 1), ("fusion", "steps")]
+    assert redrawn(method, (1, 3)) == [("calls", 1), ("fusion", "majority")]
+    assert redrawn(method.drawing({"fusion": "mean"}), (1, 3)) == [("calls", 1), ("fusion", "steps")]
     assert redrawn(method, ()) == []
 
 

@@ -121,6 +121,5 @@ def rules_of(method: CaseMethod) -> tuple[str, ...]:
 
 def calls_of(work: Work, name: str) -> int:
     """How often networks look at each window of an image."""
-    how = drawing_of(work.method)
     views = 2 ** len(work.plan.configuration(name).patch) if work.mirror else 1
-    return len(work.networks[name]) * views * how.get("samples", 1) * how.get("calls", 1)
+    return len(work.networks[name]) * views * work.method.on.looks(work.method.settings)

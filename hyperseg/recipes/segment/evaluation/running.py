@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hyperseg.core import SettingError
+from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.words import listed
 from hyperseg.engine.device import choose_device
@@ -23,7 +23,7 @@ from hyperseg.recipes.segment.evaluation.answers import answered, calls_of, draw
 from hyperseg.recipes.segment.evaluation.figures import Figures, worth
 from hyperseg.recipes.segment.evaluation.found import Evaluation
 from hyperseg.recipes.segment.evaluation.images import Images, of_folder, of_run
-from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run
+from hyperseg.recipes.segment.folder import SegmentRun, check_folds, load_networks, read_run, remedy
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.prediction.answer import draws
 from hyperseg.recipes.segment.prediction.cost import Cost
@@ -64,14 +64,14 @@ def evaluate_run(
         DataFileError, LabelError, SceneError: images or labels that are missing, or do not fit the run.
     """
     run = read_run(root)
-    every = [run, *run.beside.values()]
+    there = folds_of(run, folds)
+    every, missing = _with_beside(run, there)
     methods = _methods(every, settings or {}, curve)
     check_inference(run.plan.training.inference)
     targets = [out / name for name in (METRICS, PICTURE, PAGE)]
-    check_targets(targets, inputs=[root, *([] if data is None else [data])], overwrite=overwrite)
-    there = folds_of(run, folds)
-    for one in every[1:]:
-        folds_of(one, there)
+    read = Path(run.record.folder) if data is None else data
+    check_targets(targets, inputs=[root, read], overwrite=overwrite)
+    check_apart(out, [root, read])
     images = of_run(run, there, quiet=quiet) if data is None else of_folder(run, data, there, quiet=quiet)
     warn_of_mirrors(run.plan, mirror)
     make_folder(out)
@@ -82,7 +82,7 @@ def evaluate_run(
         seen = slices.append if one is run else None
         found.append(_figures(one, method, images, curve, str(where), mirror, seen=seen, quiet=quiet))
     doubt, unit = list(found[0].auroc)[-1], found[0].scored.unit
-    notes = (*images.notes, *about_pairs(run))
+    notes = (*images.notes, *missing, *about_pairs(run))
     evaluation = Evaluation(
         root, images.folder.root, images.how, run.record.classes, unit, tuple(found), tuple(slices), doubt, notes
     )  # fmt: skip
@@ -92,6 +92,26 @@ def evaluate_run(
         temporary.write_bytes(picture)
     write_evaluation_page(targets[2], evaluation, picture)
     return evaluation
+
+
+def check_apart(out: Path, folders: Iterable[Path]) -> None:
+    """Refuse (SettingError) a folder for results among images, where they would be taken for some, or in a run."""
+    for folder in folders:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise SettingError(f"--out {out} lies in {folder}, which is read: give a folder outside of it.")
+
+
+def _with_beside(run: SegmentRun, folds: Sequence[int]) -> tuple[list[SegmentRun], tuple[str, ...]]:
+    """The run and those beside it that have networks of the same folds, and a sentence for each that has not."""
+    every, missing = [run], []
+    for name, one in run.beside.items():
+        try:
+            for of in needed(one.plan, one.chosen):
+                load_networks(one, of, folds_of(one, folds))
+            every.append(one)
+        except RunError as error:
+            missing.append(f"{name} is left out: {error} {remedy(one.root)}")
+    return every, tuple(missing)
 
 
 def _methods(

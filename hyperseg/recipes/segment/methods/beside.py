@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from hyperseg.core import RunError
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.configuration import Configuration
 from hyperseg.recipes.segment.fold import Budget
-from hyperseg.recipes.segment.folder import BESIDE, SegmentRun, trained_folds
+from hyperseg.recipes.segment.folder import BESIDE, SegmentRun, remedy, trained_folds
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.resuming.history import read_history
 from hyperseg.recipes.segment.resuming.standing import check_standing
@@ -26,8 +27,11 @@ def started_beside(run: SegmentRun, method: CaseMethod) -> SegmentRun:
     record = replace(
         run.record, method=method.name, settings=method.record, trained={}, chosen=(), largest=(), found={}
     )  # fmt: skip
-    found = start(root, run.plan, record, resume=(root / RECORD).exists(), overwrite=False)
-    check_standing(found)
+    try:
+        found = start(root, run.plan, record, resume=(root / RECORD).exists(), overwrite=False)
+        check_standing(found)
+    except RunError as error:
+        raise RunError(f"{error} {remedy(root)} Or leave it out by --alone.") from error
     return found
 
 

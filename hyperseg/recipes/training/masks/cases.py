@@ -145,10 +145,9 @@ def samples(
     after = [max(p - n, 0) - a for n, p, a in zip(axes, patch, lead, strict=True)]
     wide = pad(image, [side for both in zip(reversed(lead), reversed(after), strict=True) for side in both])
     inside: tuple[Any, ...] = (..., *(slice(a, a + n) for n, a in zip(axes, lead, strict=True)))
-    of_image = zlib.crc32(
-        np.ascontiguousarray(image).tobytes()
-    )  # or a stray piece would be in the same place of all images
-    noise = normal_noise(2**32 * seed + of_image, model.code.channels, wide.shape[1:])
+    # by image too, or a stray piece would be at the same place of all images
+    own = zlib.crc32(np.ascontiguousarray(image).tobytes(), seed)
+    noise = normal_noise(own, model.code.channels, wide.shape[1:])
     drawn = draw_masks(model, wide, patch, chosen.draw, noise=noise, device=device, mirror=mirror, done=done)
     return (one[inside] for one in drawn)
 
@@ -157,6 +156,15 @@ def fused(drawn: Iterator[Tensor], chosen: MedSegDiffSettings) -> Fused:
     from hyperseg.dpm.masks.fusion import fuse
 
     return fuse(drawn, chosen.draw.fusion)
+
+
+def looks(chosen: MedSegDiffSettings) -> int:
+    """Network calls of all masks: some samplers do with fewer than they are given."""
+    from hyperseg.dpm.masks.sampling import check_draw
+    from hyperseg.dpm.schedules import SCHEDULES
+
+    _, _, calls = check_draw(chosen.draw, SCHEDULES[chosen.schedule])
+    return chosen.draw.samples * calls
 
 
 def check(plan: Plan, chosen: MedSegDiffSettings) -> None:
@@ -180,6 +188,6 @@ def beside(chosen: MedSegDiffSettings) -> tuple[tuple[str, Any], ...]:
 
 
 ON_CASES = OnCases(
-    MedSegDiffSettings, build, lesson, score, samples, fused, check, beside, changeable="draw"
+    MedSegDiffSettings, build, lesson, score, samples, fused, looks, check, beside, changeable="draw"
 )  # fmt: skip
 TWIN_ON_CASES = OnCases(FeedForwardSettings, build, twin_lesson, twin_score, check=twin_check)
