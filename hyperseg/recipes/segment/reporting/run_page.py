@@ -17,7 +17,7 @@ from hyperseg.recipes.segment.costs.sentences import HEADS, how_measured, rows
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder
 from hyperseg.recipes.segment.held_out.pairs import AND
 from hyperseg.recipes.segment.learning import SHORT_STEPS
-from hyperseg.recipes.segment.methods.beside import dice_rows
+from hyperseg.recipes.segment.methods.beside import about_folds, dice_rows, of_method
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
 from hyperseg.recipes.segment.resuming.history import read_history
@@ -69,13 +69,14 @@ def write_run_page(run: SegmentRun) -> Path:
 def run_sections(run: SegmentRun) -> list[Section]:
     """What the report of a run shows, in its order."""
     histories = _histories(run)
-    cases = {name: _cases(folds) for name, folds in histories.items()}
-    for method, other in run.beside.items():
-        cases |= {f"{name}, {method}": _cases(_histories(other)[name]) for name in other.record.trained}
-    shown = next((name for name in (*run.record.chosen, *run.record.trained) if cases.get(name)), None)
+    own, beside = {name: _cases(folds) for name, folds in histories.items()}, run.beside
+    cases = {of_method(name, run.record.method) if beside else name: scored for name, scored in own.items()}
+    for method, other in beside.items():
+        cases |= {of_method(name, method): _cases(folds) for name, folds in _histories(other).items()}
+    shown = next((name for name in (*run.record.chosen, *run.record.trained) if own.get(name)), None)
     found = [_result(run, cases)]
     if shown is not None:
-        found.append(_by_case(run, shown, cases[shown]))
+        found.append(_by_case(run, shown, own[shown]))
     found += [_curves(name, folds) for name, folds in histories.items() if folds]
     found += [_costs(run.record.found.get("costs") or {}), _plan(run), _made(run)]
     return [section for section in found if section.sentences or section.tables or section.figures]
@@ -118,8 +119,7 @@ def _result(run: SegmentRun, cases: Mapping[str, Sequence[Scored]]) -> Section:
             "What was chosen, and which pieces are kept, was decided on the same cases as the Dice above, which is "
             "a little too good for that: a test set that had no part in it tells more."
         )
-    if run.beside:
-        said.append(f"{listed(run.beside)} was trained beside {record.method}: the same folds, for as many steps.")
+    said += about_folds(run)
     said.append("Validation cases decide no weight and no step of a training.")
     figures = []
     for name, scored in cases.items():
