@@ -109,6 +109,7 @@ def test_what_it_has_to_beat_is_a_run_of_its_own_on_the_same_folds_for_as_many_s
     page = write_run_page(run).read_text()
     assert "2d, feed-forward" in page
     assert "the same folds, for as many steps" in page
+    assert "one answer from one noise" in page
     assert "draw.samples 2" in page
 
 

@@ -16,7 +16,7 @@ from hyperseg.medical.explain import explain, table
 from hyperseg.recipes.segment.costs.sentences import HEADS, how_measured, rows
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder
 from hyperseg.recipes.segment.held_out.pairs import AND
-from hyperseg.recipes.segment.learning import SHORT_STEPS
+from hyperseg.recipes.segment.learning import ON_THE_WAY, SHORT_STEPS
 from hyperseg.recipes.segment.methods.beside import about_folds, dice_rows, of_method
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
@@ -77,7 +77,8 @@ def run_sections(run: SegmentRun) -> list[Section]:
     found = [_result(run, cases)]
     if shown is not None:
         found.append(_by_case(run, shown, own[shown]))
-    found += [_curves(name, folds) for name, folds in histories.items() if folds]
+    draws = run.method.on.samples is not None
+    found += [_curves(name, folds, draws=draws) for name, folds in histories.items() if folds]
     found += [_costs(run.record.found.get("costs") or {}), _plan(run), _made(run)]
     return [section for section in found if section.sentences or section.tables or section.figures]
 
@@ -164,8 +165,8 @@ def _by_case(run: SegmentRun, name: str, cases: Sequence[Scored]) -> Section:
     return Section("Case by case", figures=tuple(figures), tables=tuple(tables))
 
 
-def _curves(name: str, folds: Mapping[int, Mapping[str, Any]]) -> Section:
-    """What was learnt when, by every fold."""
+def _curves(name: str, folds: Mapping[int, Mapping[str, Any]], *, draws: bool) -> Section:
+    """What was learnt when, by every fold; `draws`: the method's answers are drawn."""
     curves, seconds = [], []
     for fold, one in folds.items():
         minute = one["seconds"] / max(one["steps"], 1) / 60
@@ -188,6 +189,8 @@ def _curves(name: str, folds: Mapping[int, Mapping[str, Any]]) -> Section:
         "Left: the loss, all its terms together (pale: every step; strong: a running mean). Right: mean Dice of the "
         "same patches of validation cases each time, looked at ten times; whole cases are predicted in the end."
     )
+    if draws:
+        caption += f" It is {ON_THE_WAY}."
     return Section(f"Learning curves of {name}", tuple(said), figures=(Figure(learning_figure(curves), caption),))
 
 
