@@ -15,7 +15,7 @@ from running import Hyperseg
 from hyperseg import segment
 from hyperseg.cli.segment.evaluate import evaluate
 from hyperseg.core import SettingError
-from hyperseg.recipes.segment.evaluation.answers import alike, answered, masks_of, redrawn, sizes
+from hyperseg.recipes.segment.evaluation.answers import alike, answered, drawing_of, masks_of, redrawn, sizes
 from hyperseg.recipes.segment.evaluation.running import CURVE, about_pairs
 from hyperseg.recipes.segment.folder import load_networks
 from hyperseg.recipes.segment.methods.chosen import case_method
@@ -103,8 +103,9 @@ def test_rules_fuse_the_masks_that_they_are_for() -> None:
     finals = ("majority", "mean", "staple", "staple-all")
     assert alike(method, "steps") == ("steps",)
     assert alike(method, "mean") == finals
-    assert redrawn(method, (1, 5)) == [("calls", 1), ("fusion", "majority")]
-    assert redrawn(method.drawing({"fusion": "mean"}), (1, 5)) == [("calls", 1), ("fusion", "steps")]
+    usual = drawing_of(method)["calls"]
+    assert redrawn(method, (1, usual)) == [("calls", 1), ("fusion", "majority")]
+    assert redrawn(method.drawing({"fusion": "mean"}), (1, usual)) == [("calls", 1), ("fusion", "steps")]
     assert redrawn(method, ()) == []
 
 
@@ -127,6 +128,8 @@ def test_the_command(hyperseg: Hyperseg, run: segment.SegmentRun, tmp_path: Path
     assert answer.code == 0, answer.err
     assert "draws" in answer.out
     assert "1.000" in answer.out
+    assert "draws is ahead in ECE (0.00 % against 10.00 %)" in answer.out
+    assert "1-conf." in answer.out
     assert "exists" in hyperseg(*words).error
     assert hyperseg(*words, "--overwrite", "--curve", "none").code == 0
     told = hyperseg("segment", "evaluate", "run", "data", "--out", "own", "--device", "cpu", "--quiet")
