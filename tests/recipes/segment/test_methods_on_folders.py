@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from hyperseg.backbone import seeded
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.runtime import Runtime
+from hyperseg.core.words import thousands
 from hyperseg.dpm.masks.codes import MaskCode
 from hyperseg.dpm.masks.learning import noisiest_place
 from hyperseg.dpm.masks.settings import FeedForwardSettings
@@ -111,6 +112,9 @@ def test_what_it_has_to_beat_is_a_run_of_its_own_on_the_same_folds_for_as_many_s
     assert "the same folds, for as many steps" in page
     assert "one answer from one noise" in page
     assert "draw.samples 2" in page
+    n = sum(tensor.numel() for tensor in mine.values())
+    assert f"{thousands(n)} parameters" in page
+    assert n != run.plan.configuration("2d").parameters
 
 
 def test_on_other_folds_it_tells_dice_of_both_on_those_they_share(drawn: SegmentRun, tmp_path: Path) -> None:
@@ -125,7 +129,7 @@ def test_on_other_folds_it_tells_dice_of_both_on_those_they_share(drawn: Segment
     for one in (run, other):
         rows = history(one.root)["cases"].values()
         means.append(f"{np.mean([np.nan if v is None else v for row in rows for v in row['raw']]):.3f}")
-    assert f"On fold 0 mean Dice is {means[0]} by medsegdiff and {means[1]} by feed-forward" in told
+    assert f"On fold 0 mean Dice is {means[0]} by medsegdiff, {means[1]} by feed-forward" in told
     assert told in unescape(write_run_page(run).read_text())
     write_run(other.root, other.plan, replace(other.record, trained={}))
     assert "cannot be compared" in about_folds(run)[0]

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hyperseg.core.words import number, runs
+from hyperseg.core.words import number
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.configuration import Configuration
 from hyperseg.recipes.segment.fold import Budget
-from hyperseg.recipes.segment.folder import BESIDE, SegmentRun, trained_folds
+from hyperseg.recipes.segment.folder import BESIDE, SegmentRun, named_folds, trained_folds
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.resuming.history import read_history
 from hyperseg.recipes.segment.resuming.standing import check_standing
@@ -76,15 +76,11 @@ def _about_folds(run: SegmentRun, other: SegmentRun) -> Iterator[str]:
         else:
             a, b = (_mean(one, name, shared) for one in (run, other))
             yield (
-                f"{name}: {mine} is trained on {_folds(folds)}, {its} on {_folds(there)}: their rows are of other "
-                f"cases. On {_folds(shared)} mean Dice is {a} by {mine} and {b} by {its}, after as many steps."
+                f"{name}: {mine} is trained on {named_folds(folds)}, {its} on {named_folds(there)}: their rows are of "
+                f"other cases. On {named_folds(shared)} mean Dice is {a} by {mine}, {b} by {its}, after as many steps."
             )
 
 
 def _mean(run: SegmentRun, name: str, folds: Sequence[int]) -> str:
     """Mean Dice of validation cases of these folds, in words."""
     return number(row_of(cases_of(run, name, folds), folds, run.record.classes)["mean"], 3)
-
-
-def _folds(folds: Sequence[int]) -> str:
-    return f"fold{'s' * (len(folds) > 1)} {runs(folds)}"

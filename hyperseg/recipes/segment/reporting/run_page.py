@@ -14,7 +14,7 @@ from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import counted, duration, listed, number, runs, thousands
 from hyperseg.medical.explain import explain, table
 from hyperseg.recipes.segment.costs.sentences import HEADS, how_measured, rows
-from hyperseg.recipes.segment.folder import SegmentRun, fold_folder
+from hyperseg.recipes.segment.folder import SegmentRun, count_weights, fold_folder
 from hyperseg.recipes.segment.held_out.pairs import AND
 from hyperseg.recipes.segment.learning import ON_THE_WAY, SHORT_STEPS
 from hyperseg.recipes.segment.methods.beside import about_folds, dice_rows, of_method
@@ -208,12 +208,14 @@ def _costs(costs: Mapping[str, Any]) -> Section:
 
 def _plan(run: SegmentRun) -> Section:
     """The choices of the plan, one a line, and its networks."""
-    pairs = (sentence.partition(": ") for sentence in explain(run.plan))
+    counted_of = {name: n for name in run.record.trained if (n := count_weights(run, name)) is not None}
+    pairs = (sentence.partition(": ") for sentence in explain(run.plan, counted_of))
     words = tuple((head, rest[:1].upper() + rest[1:]) for head, _, rest in pairs)
-    heads, *lines = table(run.plan)
+    heads, *lines = table(run.plan, counted_of)
+    told = "Its networks; GB: memory of a training step of the planned U-Net in 32 bits, roughly."
     tables = (
         Table(f"What was decided before training, by the rules of preset {run.plan.preset}.", (), words),
-        Table("Its networks; GB: memory of a training step in 32 bits, roughly.", heads, tuple(lines)),
+        Table(told, heads, tuple(lines)),
     )
     return Section("The plan", tables=tables)
 
