@@ -87,6 +87,12 @@ def test_folds_that_are_not_there_leave_their_images_out(tmp_path: Path) -> None
     assert "fold 0" in found.notes[0]
 
 
+def test_folds_that_are_asked_for_are_no_surprise(run: segment.SegmentRun, tmp_path: Path) -> None:
+    found = segment.evaluate(run, out=tmp_path / "out", curve=(), folds=[0], device="cpu", quiet=True)
+    assert found.notes == ()
+    assert found.how.startswith("images of fold 0, each")
+
+
 @pytest.mark.parametrize(("curve", "masks"), [((), 3), ((1,), 9), ((1, 2, 5), 12)])
 def test_a_bar_moves_with_every_mask(run: segment.SegmentRun, curve: tuple[int, ...], masks: int) -> None:
     """Three, again for each other number of calls, and for the rule that is at work while they are drawn."""

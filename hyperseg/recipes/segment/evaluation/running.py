@@ -72,7 +72,10 @@ def evaluate_run(
     there = folds_of(run, folds)
     for one in every[1:]:
         folds_of(one, there)
-    images = of_run(run, there, quiet=quiet) if data is None else of_folder(run, data, there, quiet=quiet)
+    if data is None:
+        images = of_run(run, there, asked=folds is not None, quiet=quiet)
+    else:
+        images = of_folder(run, data, there, quiet=quiet)
     warn_of_mirrors(run.plan, mirror)
     make_folder(out)
     where = choose_device(device)
