@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 
 from hyperseg.core.words import counted, listed, percent, thousands
@@ -19,9 +19,14 @@ MEMORY = (
 )
 
 
-def explain(plan: Plan) -> list[str]:
-    """The choices of a plan, in the order in which they were made."""
-    networks = [line for one in plan.configurations for line in _network(plan, one)]
+def explain(plan: Plan, weights: Mapping[str, int] | None = None) -> list[str]:
+    """The choices of a plan, in the order in which they were made.
+
+    Args:
+        weights: parameters of the networks that were trained, by configuration; without them those of the planned U-Net
+            are told, under its name.
+    """
+    networks = [line for one in plan.configurations for line in _network(plan, one, weights or {})]
     return [*_data(plan), *_images(plan), *networks, *_cascade(plan), *_mirrors(plan), MEMORY]
 
 
@@ -103,7 +108,7 @@ def _scales(plan: Plan) -> Iterator[str]:
             yield f"Values of {names}: as z-scores of each image where it is not zero, as {crop}, less than {below}."
 
 
-def _network(plan: Plan, one: Configuration) -> Iterator[str]:
+def _network(plan: Plan, one: Configuration, weights: Mapping[str, int]) -> Iterator[str]:
     if one.after:
         extra = one.backbone.in_channels - len(plan.facts.channels)
         yield (
@@ -116,9 +121,15 @@ def _network(plan: Plan, one: Configuration) -> Iterator[str]:
     yield f"{one.name}: patch {by(one.patch)} {'voxels' if one.n_axes == 3 else 'pixels'}: {_patch(plan, one)}."
     yield (
         f"{one.name}: {counted(len(one.backbone.widths), 'stage')} of {', '.join(map(str, one.backbone.widths))} "
-        f"channels: axes are halved {by(pools)} times, down to {coarsest}; {thousands(one.parameters)} parameters."
+        f"channels: axes are halved {by(pools)} times, down to {coarsest}; {_parameters(one, weights)}."
     )
     yield f"{one.name}: batch {one.batch}: {_batch(plan, one)}; Dice {_dice(one)}."
+
+
+def _parameters(one: Configuration, weights: Mapping[str, int]) -> str:
+    if one.name in weights:
+        return f"{thousands(weights[one.name])} parameters"
+    return f"{thousands(one.parameters)} parameters of the planned U-Net"
 
 
 def _patch(plan: Plan, one: Configuration) -> str:
@@ -205,13 +216,14 @@ def _mirrors(plan: Plan) -> Iterator[str]:
         )
 
 
-def table(plan: Plan) -> list[tuple[str, ...]]:
-    """The configurations as rows of words, the first the heads of the columns."""
+def table(plan: Plan, weights: Mapping[str, int] | None = None) -> list[tuple[str, ...]]:
+    """The configurations as rows of words, the first the heads of the columns; `weights` as in `explain`."""
+    known = {one.name: one.parameters for one in plan.configurations} | dict(weights or {})
     heads = ("network", f"spacing {plan.facts.unit}", "patch", "batch", "halved", "weights", "GB")
     rows = [
         (
             one.name, by(one.spacing), by(one.patch), str(one.batch), by(one.topology.pools),
-            f"{one.parameters / 1e6:.2f} M", f"{one.training_bytes / 1e9:.3g}",
+            f"{known[one.name] / 1e6:.2f} M", f"{one.training_bytes / 1e9:.3g}",
         )
         for one in plan.configurations
     ]  # fmt: skip

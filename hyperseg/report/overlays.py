@@ -15,6 +15,7 @@ from hyperseg.report.segment.slices import LUMA, colours_of, heat
 Picture = NDArray[np.uint8]
 SIDE_PX, GAP_PX = 300, 4  # longest side of a panel
 STRENGTH = 0.45  # of a class's colour over the image
+LINE_PX = 2  # of the light line along a border, and of the dark one beside it
 RANGE = (1, 99)  # percentiles that are black and white
 
 
@@ -31,7 +32,8 @@ def write_overlay(
 def overlay(scene: Scene, labels: NDArray[np.int16], doubt: NDArray[np.float32] | None = None) -> Picture:
     """(H, W, 3) sRGB: above the slices as they are, below them with classes; class 0 is left clear; below that doubt.
 
-    Classes are surfaces that one sees through, in full colour at their borders, over the picture in grey.
+    Classes are surfaces that one sees through, over the picture in grey. Along every border runs a line in the full
+    colour of the higher class, and a black one on the other side: one of them is seen on any ground.
 
     Of a volume there is a slice across each axis, through the middle of what is foreground (of the volume where nothing
     is). Voxels are as long as they are in the body, whose head and front are up.
@@ -84,12 +86,13 @@ def _shown(values: NDArray[Any], *, colours: bool) -> NDArray[np.float64]:
     return ((seen - low) / max(high - low, 1e-12)).clip(0, 1)
 
 
-def _border(found: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """(h, w) where one of the four neighbours has another class."""
-    wide = np.pad(found, 1, mode="edge")
-    around = (wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:])
-    other: NDArray[np.bool_] = np.any([one != found for one in around], 0)
-    return other
+def _borders(found: NDArray[np.int16]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(h, w) each: where a lower class is near, and where a higher one is and no lower."""
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    size = 2 * LINE_PX + 1
+    light = minimum_filter(found, size, mode="nearest") < found
+    return light, (maximum_filter(found, size, mode="nearest") > found) & ~light
 
 
 def _painted(
@@ -102,8 +105,10 @@ def _painted(
     sides = [max(1, round(SIDE_PX * length / max(lengths))) for length in lengths]
     rows, columns = (((np.arange(s) + 0.5) * n / s).astype(int) for s, n in zip(sides, labels.shape, strict=True))
     plain = np.broadcast_to(255 * values[rows][:, columns], (*sides, 3))
-    found = labels[rows][:, columns]
-    part = np.where(found > 0, np.where(_border(found), 1, STRENGTH), 0)[..., None]
-    painted = (1 - part) * np.sum(plain * LUMA, -1, keepdims=True) + part * colours[np.maximum(found, 0)]
+    found = np.maximum(labels[rows][:, columns], 0)
+    light, dark = _borders(found)
+    part = np.where(found > 0, np.where(light, 1, STRENGTH), 0)[..., None]
+    painted = (1 - part) * np.sum(plain * LUMA, -1, keepdims=True) + part * colours[found]
+    painted[dark] = 0
     panels = [np.rint(panel).astype(np.uint8) for panel in (plain, painted)]
     return panels if doubt is None else [*panels, heat(np.rint(255 * doubt[rows][:, columns]).astype(np.uint8))]

@@ -28,8 +28,10 @@ def test_sentences_and_table_hold_the_numbers(task: str, preset: Preset) -> None
         assert by(one.patch) in row
         if not one.after:
             assert f"{one.name}: patch {by(one.patch)} " in words
-            assert f"{thousands(one.parameters)} parameters" in words
+            assert f"{thousands(one.parameters)} parameters of the planned U-Net" in words
             assert f"{one.name}: batch {one.batch}:" in words
+            assert f"; {thousands(12345)} parameters." in "\n".join(explain(plan, {one.name: 12345}))
+    assert "0.01 M" in table(plan, {plan.main.name: 12345})[1 + plan.configurations.index(plan.main)]
     assert all(line.endswith(".") for line in explain(plan))
     assert ("so 3d_low looks" in words) == ("3d_low" in words)
 

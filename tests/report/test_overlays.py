@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import binary_erosion
 
 from hyperseg.core import Grid, Scene
-from hyperseg.report.overlays import GAP_PX, SIDE_PX, STRENGTH, overlay
+from hyperseg.report.overlays import GAP_PX, LINE_PX, SIDE_PX, STRENGTH, overlay
 from hyperseg.report.segment.slices import colours_of
 
 
@@ -33,9 +33,23 @@ def test_a_class_is_painted_where_it_is_and_the_front_is_up() -> None:
     expected = np.kron(labels[3, ::-1] > 0, np.ones((SIDE_PX // 6,) * 2, bool))
     assert (painted == expected).all()
     colours, colour = page[SIDE_PX + GAP_PX :, :SIDE_PX], np.array(colours_of(("a",))[0])
-    inside = binary_erosion(painted, border_value=1)
+    inside = binary_erosion(painted, border_value=1, iterations=LINE_PX)
     assert np.abs(colours[inside] - STRENGTH * colour).max() <= 1
     assert np.abs(colours[painted & ~inside] - colour).max() <= 1, "its border is not seen through"
+
+
+def test_a_border_is_seen_on_any_ground() -> None:
+    """A class in a class on white: from the outside black, its colour; black, the inner one's colour."""
+    labels = np.zeros((SIDE_PX, SIDE_PX), np.int16)
+    labels[50:250, 50:250], labels[100:200, 100:200] = 1, 2
+    cube = np.zeros((SIDE_PX, SIDE_PX, 1), np.float32)
+    cube[:150] = 1
+    page = overlay(Scene(cube, classes=("background", "a", "b")), labels)[SIDE_PX + GAP_PX :]
+    one, two = colours_of(("a", "b"))
+    for first, colour in ((50, one), (100, two)):
+        assert (page[first - LINE_PX : first, 150] == 0).all()
+        assert (page[first : first + LINE_PX, 150] == colour).all()
+    assert (page[40, 150] == 255).all()
 
 
 def test_a_picture_keeps_its_colours_and_is_not_turned() -> None:

@@ -66,9 +66,10 @@ def evaluate(
     these are taken.
 
     A row for each method: Dice, IoU and HD95 (means over images), ECE and Brier (is it right as often as it says?),
-    AUROC (is it in doubt where it is wrong?), network calls and seconds of an image. Methods that draw masks are also
-    told by their samples: distance from the truth, diversity, Dice by number of samples, by network calls (--curve)
-    and by every rule of fusion. Drawing anew takes time: --curve none leaves it out.
+    AUROC (is it in doubt where it is wrong, by what `predict --uncertainty` writes, and by 1 - confidence?), network
+    calls and seconds of an image. Methods that draw masks are also told by their samples: distance from the truth,
+    diversity, Dice by number of samples, by network calls (--curve) and by every rule of fusion.
+    Drawing anew takes time: --curve none leaves it out.
 
     \b
     Examples:
@@ -91,13 +92,13 @@ def evaluate(
 
 
 def show(found: Evaluation, console: Console) -> None:
-    """A row for each network, and what to know."""
+    """A row for each network, who is ahead, and what to know."""
     from rich.table import Table
     from rich.text import Text
 
     from hyperseg.cli.segment.check import plain
     from hyperseg.core.words import counted
-    from hyperseg.recipes.segment.reporting.evaluation_page import heads, rows
+    from hyperseg.recipes.segment.reporting.evaluation_page import heads, rows, verdicts
 
     images = counted(len(found.networks[0].worths), "image")
     plain(console, f"{found.root} on {images} of {found.data}: {found.how}")
@@ -109,5 +110,5 @@ def show(found: Evaluation, console: Console) -> None:
     console.print()
     console.print(table)
     console.print()
-    for note in found.notes:
+    for note in (*verdicts(found), *found.notes):
         plain(console, note)

@@ -130,12 +130,12 @@ def train(
 
 
 def show(run: SegmentRun, console: Console) -> None:
-    """A line per configuration, also of methods beside, what was chosen, and how to go on."""
+    """A line per configuration, also of methods beside, whether these compare, what was chosen, and how to go on."""
     from rich.table import Table
     from rich.text import Text
 
     from hyperseg.core.words import listed, number, runs
-    from hyperseg.recipes.segment.methods.beside import dice_rows
+    from hyperseg.recipes.segment.methods.beside import about_folds, dice_rows
     from hyperseg.recipes.segment.reporting.run_page import REPORT
 
     classes = run.record.classes
@@ -148,6 +148,8 @@ def show(run: SegmentRun, console: Console) -> None:
             values = (row["mean"], *row["classes"].values())
             shown.add_row(*map(Text, (name, runs(row["folds"]), str(row["cases"]), *(number(v, 3) for v in values))))
         console.print(shown)
+    for sentence in about_folds(run):
+        console.print(sentence, markup=False, soft_wrap=True)
     if run.record.chosen:
         parts = [" and ".join(classes[k] for k in part) for part in run.record.largest]
         kept = f"; the largest piece alone is kept of {'; of '.join(parts)}" if parts else ""

@@ -30,7 +30,7 @@ METHODS = Parts(
         ),
         "unet": Entry(
             "hyperseg.recipes.methods.unet:UNET",
-            "U-Net whose window, depth, width, batch and steps are planned from the training pixels",
+            "U-Net whose window or patch, depth, width, batch and steps are planned from the data",
         ),
         "medsegdiff": Entry(
             "hyperseg.recipes.methods.medsegdiff:MEDSEGDIFF",

@@ -26,7 +26,7 @@ from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.costs.spent import used
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, seal, trained_folds, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
-from hyperseg.recipes.segment.learning import learn, planned_steps, start_net, steps_in
+from hyperseg.recipes.segment.learning import ON_THE_WAY, learn, planned_steps, start_net, steps_in
 from hyperseg.recipes.segment.reporting.examples import Examples, write_examples
 from hyperseg.recipes.segment.resuming.history import read_history
 
@@ -75,6 +75,8 @@ def train_fold(
     write_json(here / STEPS, {"steps": steps, "budget": asdict(budget), "plan": seal(run.plan)})
     title = f"{configuration.name}, fold {fold}"
     say(f"{title}: {counted(steps, 'step')} on {counted(len(train), 'case')}", quiet=runtime.quiet)
+    if method.on.samples is not None:
+        say(f"{title}: validation on the way is {ON_THE_WAY}", quiet=runtime.quiet)
     with metered(runtime.device) as trained:
         history, optimiser = learn(
             net, method, run.plan, configuration, train, validation, steps=steps, runtime=runtime, title=title,

@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,6 +202,11 @@ def trained_folds(run: SegmentRun, configuration: str) -> tuple[int, ...]:
     return tuple(fold for fold in folds if (fold_folder(run.root, configuration, fold) / WEIGHTS).is_file())
 
 
+def named_folds(folds: Sequence[int]) -> str:
+    """Ascending folds in words: "fold 0", "folds 0-2"."""
+    return f"fold{'' if len(folds) == 1 else 's'} {runs(folds)}"
+
+
 def check_folds(run: SegmentRun, configuration: str, folds: Sequence[int] | None) -> tuple[int, ...]:
     """The folds to use: those asked for, or all there are; looked for, not read.
 
@@ -248,6 +254,19 @@ def _load(run: SegmentRun, configuration: str, fold: int) -> nn.Module:
     except RuntimeError as error:
         raise RunError(f"{file}: fits no network of the plan ({one_line(str(error), 160)}). Train again.") from error
     return net.eval()
+
+
+def count_weights(run: SegmentRun, configuration: str) -> int | None:
+    """How many numbers its first trained network has, by the head of the file; None where there is none to read."""
+    from safetensors import SafetensorError, safe_open
+
+    for fold in trained_folds(run, configuration)[:1]:
+        try:
+            with safe_open(fold_folder(run.root, configuration, fold) / WEIGHTS, framework="np") as opened:
+                return sum(prod(opened.get_slice(name).get_shape()) for name in opened.keys())  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return None
+    return None
 
 
 def seal(plan: Plan) -> str:

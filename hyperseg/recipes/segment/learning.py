@@ -41,6 +41,7 @@ VALIDATIONS = 10  # of a training
 FEWEST_STEPS = 10
 SHORT_STEPS = 2500  # fewer are a short training: ten of the plan's thousand epochs
 MOST_EPOCHS = 1000  # of a training that ends on a plateau
+ON_THE_WAY = "of one answer from one noise, in as few calls as can be: the Dice of drawn masks is told in the end"
 SCHEDULES = {"OneCycleLR": "one cycle", "PolynomialLR": "polynomial", "PlateauOfEpochs": "plateau"}
 
 

@@ -139,7 +139,8 @@ def _tell(card: Plan, made: Plan, budget: Budget) -> None:
         if old != new
     ]  # fmt: skip
     if changes:
-        log.info("%s: for %g minutes of this CPU %s.", name, budget.minutes, listed(changes))
+        minutes = budget.minutes or 0.0
+        log.info("%s: for %g minute%s of this CPU %s.", name, minutes, "" if minutes == 1 else "s", listed(changes))
 
 
 def _for_minutes(

@@ -39,10 +39,10 @@ def summed(run: SegmentRun, trained: Mapping[str, Sequence[int]]) -> Summary:
     table: dict[str, Any] = {}
     whole: dict[tuple[str, ...], list[CaseDice]] = {}
     for name, folds in trained.items():
-        cases = _cases(run, name, folds)
+        cases = cases_of(run, name, folds)
         if not cases:
             continue
-        table[name] = _row(cases, folds, classes)
+        table[name] = row_of(cases, folds, classes)
         if len(folds) == n_folds:
             whole[name,] = cases
     for pair in combinations([name for (name,) in whole], 2):
@@ -50,7 +50,7 @@ def summed(run: SegmentRun, trained: Mapping[str, Sequence[int]]) -> Summary:
         cases = [case_of(rows[name]) for names in run.record.folds for name in names if name in rows]
         if len(cases) == sum(map(len, run.record.folds)):
             whole[pair] = cases
-            table[AND.join(pair)] = _row(cases, range(n_folds), classes)
+            table[AND.join(pair)] = row_of(cases, range(n_folds), classes)
     if not whole:
         return Summary(numbers={"dice": table})
     best = max(whole, key=lambda names: table[AND.join(names)]["mean"] or 0.0)
@@ -59,7 +59,8 @@ def summed(run: SegmentRun, trained: Mapping[str, Sequence[int]]) -> Summary:
     return Summary(best, parts, {"dice": table, "kept": kept})
 
 
-def _row(cases: Sequence[CaseDice], folds: Iterable[int], classes: Sequence[str]) -> dict[str, Any]:
+def row_of(cases: Sequence[CaseDice], folds: Iterable[int], classes: Sequence[str]) -> dict[str, Any]:
+    """What is told of cases: their folds, their number, and Dice: the mean, and of each class."""
     means = class_means([case.raw for case in cases])
     return {"folds": list(folds), "cases": len(cases), **_means(means, classes)}
 
@@ -68,7 +69,12 @@ def _means(means: NDArray[np.float64], classes: Sequence[str]) -> dict[str, Any]
     return {"mean": _mean(means), "classes": dict(zip(classes[1:], map(_known, means), strict=True))}
 
 
-def _cases(run: SegmentRun, name: str, folds: Sequence[int]) -> list[CaseDice]:
+def cases_of(run: SegmentRun, name: str, folds: Sequence[int]) -> list[CaseDice]:
+    """Validation cases of these folds, which are trained.
+
+    Raises:
+        RunError: a history that cannot be read.
+    """
     found = []
     for fold in folds:
         rows = read_history(run, name, fold)["cases"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
-from hyperseg.core.words import listed, number, runs
+from hyperseg.core.words import listed, number
 from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder
@@ -21,7 +21,7 @@ from hyperseg.recipes.segment.caching import INDEX, cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds, warn_of_mirrors
 from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
-from hyperseg.recipes.segment.folder import Record, SegmentRun, trained_folds, write_run
+from hyperseg.recipes.segment.folder import Record, SegmentRun, named_folds, trained_folds, write_run
 from hyperseg.recipes.segment.held_out.first import answer_first
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
@@ -91,8 +91,8 @@ def train_cases(
     """Train networks of a plan by cross-validation into a run folder.
 
     Prepared cases lie in a folder of the run while it is trained, on disk, also for methods beside, and are removed in
-    the end. Networks
-    that are there already are not trained again unless they are damaged; an unfinished one goes on where it stopped.
+    the end. Networks that are there already are not trained again unless they are damaged; an unfinished one goes on
+    where it stopped.
 
     Args:
         folder: as `open_cases` gives it.
@@ -197,7 +197,7 @@ def _train_configuration(
 ) -> None:  # fmt: skip
     missing = [fold for fold in which if fold not in trained_folds(run, configuration.name)]
     if there := sorted(set(which) - set(missing)):
-        log.info("%s: trained already, and left as they are: folds %s.", configuration.name, runs(there))
+        log.info("%s: trained already, and left as they are: %s.", configuration.name, named_folds(there))
     if not missing:
         return
     folder, where, title = cases.folder, cases.at(run, configuration), f"Preparing cases for {configuration.name}"

@@ -15,7 +15,7 @@ from running import Hyperseg
 from hyperseg import segment
 from hyperseg.cli.segment.evaluate import evaluate
 from hyperseg.core import SettingError
-from hyperseg.recipes.segment.evaluation.answers import alike, answered, masks_of, redrawn, sizes
+from hyperseg.recipes.segment.evaluation.answers import alike, answered, drawing_of, masks_of, redrawn, sizes
 from hyperseg.recipes.segment.evaluation.running import CURVE, about_pairs
 from hyperseg.recipes.segment.folder import load_networks
 from hyperseg.recipes.segment.methods.chosen import case_method
@@ -87,6 +87,12 @@ def test_folds_that_are_not_there_leave_their_images_out(tmp_path: Path) -> None
     assert "fold 0" in found.notes[0]
 
 
+def test_folds_that_are_asked_for_are_no_surprise(run: segment.SegmentRun, tmp_path: Path) -> None:
+    found = segment.evaluate(run, out=tmp_path / "out", curve=(), folds=[0], device="cpu", quiet=True)
+    assert found.notes == ()
+    assert found.how.startswith("images of fold 0, each")
+
+
 @pytest.mark.parametrize(("curve", "masks"), [((), 3), ((1,), 9), ((1, 2, 5), 12)])
 def test_a_bar_moves_with_every_mask(run: segment.SegmentRun, curve: tuple[int, ...], masks: int) -> None:
     """Three, again for each other number of calls, and for the rule that is at work while they are drawn."""
@@ -130,8 +136,9 @@ def test_rules_fuse_the_masks_that_they_are_for() -> None:
     finals = ("majority", "mean", "staple", "staple-all")
     assert alike(method, "steps") == ("steps",)
     assert alike(method, "mean") == finals
-    assert redrawn(method, (1, 3)) == [("calls", 1), ("fusion", "majority")]
-    assert redrawn(method.drawing({"fusion": "mean"}), (1, 3)) == [("calls", 1), ("fusion", "steps")]
+    usual = drawing_of(method)["calls"]
+    assert redrawn(method, (1, usual)) == [("calls", 1), ("fusion", "majority")]
+    assert redrawn(method.drawing({"fusion": "mean"}), (1, usual)) == [("calls", 1), ("fusion", "steps")]
     assert redrawn(method, ()) == []
 
 
@@ -154,6 +161,8 @@ def test_the_command(hyperseg: Hyperseg, run: segment.SegmentRun, tmp_path: Path
     assert answer.code == 0, answer.err
     assert "draws" in answer.out
     assert "1.000" in answer.out
+    assert "draws is ahead in ECE (0.00 % against 10.00 %)" in answer.out
+    assert "1-conf." in answer.out
     assert "exists" in hyperseg(*words).error
     assert hyperseg(*words, "--overwrite", "--curve", "none").code == 0
     told = hyperseg("segment", "evaluate", "run", "data", "--out", "own", "--device", "cpu", "--quiet")

@@ -13,12 +13,13 @@ from hyperseg.recipes.segment.evaluation.figures import Figures, Worth, worth
 from hyperseg.recipes.segment.evaluation.found import Evaluation
 from hyperseg.recipes.segment.prediction.answer import Answer, entropy
 from hyperseg.recipes.segment.reporting.evaluation_page import (
-    best_doubt,
     evaluation_figure,
     heads,
     rows,
     sections,
+    verdicts,
     write_evaluation_page,
+    written_doubt,
 )
 from hyperseg.report.segment.slices import slice_of
 
@@ -47,7 +48,6 @@ def test_who_knows_the_truth_has_nothing_to_be_blamed_for() -> None:
     assert (found.micro("dice"), found.micro("iou")) == (1, 1)
     assert found.reliability.ece == found.brier == 0
     assert all(math.isnan(value) for value in found.auroc.values()), "no pixel is wrong"
-    assert math.isnan(best_doubt(found)[1])
 
 
 def test_one_confidence_everywhere_has_a_calibration_by_hand() -> None:
@@ -67,7 +67,32 @@ def test_doubt_where_it_is_wrong_tells_every_error() -> None:
     found = figures(answer)
     assert found.auroc["1 - confidence"] == found.auroc["entropy"] == 1
     assert found.auroc["disagreement"] < 1
-    assert best_doubt(found) == ("1 - confidence", 1)
+    assert written_doubt(found) == "disagreement", "also where another doubt tells more"
+    assert written_doubt(figures(Answer(labels, two(p)))) == "entropy"
+    page = Evaluation(Path("run"), Path("data"), "by hand", ("background", "disc"), "px", (found,))
+    shown = dict(zip(heads(page), rows(page)[0], strict=True))
+    assert shown["AUROC\ndoubt"] == f"{found.auroc['disagreement']:.3f}"
+    assert shown["AUROC\n1-conf."] == "1.000"
+
+
+def test_who_is_ahead_is_told_with_the_numbers() -> None:
+    """One misses a row of the disc and is always sure; the other is right, and says 0.9 of the disc."""
+    worse = TRUTH.copy()
+    worse[2] = 0
+    one = replace(figures(Answer(worse, two(worse))), name="a", calls=30)
+    other = replace(figures(Answer(TRUTH, two(0.9 * TRUTH))), name="b", calls=1)
+
+    def told(*networks: Figures) -> tuple[str, ...]:
+        return verdicts(Evaluation(Path("run"), Path("data"), "by hand", ("background", "disc"), "px", networks))
+
+    expected = (
+        "b is ahead in Dice (1.000 against 0.857) with 1 call instead of 30; b is ahead in ECE (2.00 % against 5.00 %)."
+    )
+    assert told(one, other) == told(other, one) == (expected,)
+    same = replace(other, name="c", calls=3)
+    assert told(other, same) == ("b and c have the same Dice (1.000), with 1 call instead of 3; "
+                                 "b and c have the same ECE (2.00 %).",)  # fmt: skip
+    assert told(one) == ()
 
 
 def test_pixels_without_a_label_count_nowhere() -> None:
@@ -133,6 +158,7 @@ def test_the_page_and_the_table_show_all_networks(tmp_path: Path) -> None:
     assert [row[0] for row in rows(found)] == ["one", "twin"]
     assert all(len(row) == len(heads(found)) for row in rows(found))
     assert rows(found)[0][1] == "1.000"
+    assert len(verdicts(found)) == 1
     picture = evaluation_figure(found)
     assert picture.startswith(b"\x89PNG")
     titles = [section.title for section in sections(found, picture)]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from safetensors.torch import load_file
 from hyperseg.backbone import seeded
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.runtime import Runtime
+from hyperseg.core.words import thousands
 from hyperseg.dpm.masks.codes import MaskCode
 from hyperseg.dpm.masks.learning import noisiest_place
 from hyperseg.dpm.masks.settings import FeedForwardSettings
@@ -23,9 +26,9 @@ from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.methods import METHODS, ON_FOLDERS
 from hyperseg.recipes.segment.fold import Budget
-from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, load_networks, read_run
+from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, load_networks, read_run, write_run
 from hyperseg.recipes.segment.methods.answers import scores_of
-from hyperseg.recipes.segment.methods.beside import dice_rows
+from hyperseg.recipes.segment.methods.beside import about_folds, dice_rows
 from hyperseg.recipes.segment.methods.chosen import case_method, methods_on_cases
 from hyperseg.recipes.segment.planning import plan_cases
 from hyperseg.recipes.segment.predicting import predict_images
@@ -103,10 +106,33 @@ def test_what_it_has_to_beat_is_a_run_of_its_own_on_the_same_folds_for_as_many_s
     assert history(run.root)["steps"] == history(other.root)["steps"] == 3
     mine, its = weights(run.root), weights(other.root)
     assert {k: v.shape for k, v in mine.items()} == {k: v.shape for k, v in its.items()}
-    assert list(dice_rows(run)) == ["2d", "2d, feed-forward"]
+    assert list(dice_rows(run)) == ["2d, medsegdiff", "2d, feed-forward"]
     page = write_run_page(run).read_text()
     assert "2d, feed-forward" in page
+    assert "the same folds, for as many steps" in page
+    assert "one answer from one noise" in page
     assert "draw.samples 2" in page
+    n = sum(tensor.numel() for tensor in mine.values())
+    assert f"{thousands(n)} parameters" in page
+    assert n != run.plan.configuration("2d").parameters
+
+
+def test_on_other_folds_it_tells_dice_of_both_on_those_they_share(drawn: SegmentRun, tmp_path: Path) -> None:
+    """The method has a second fold, which is a copy of the first: rows are of other cases, the sentence of the same."""
+    shutil.copytree(drawn.root, tmp_path / "run")
+    shutil.copytree(fold_folder(drawn.root, "2d", 0), fold_folder(tmp_path / "run", "2d", 1))
+    write_run(tmp_path / "run", drawn.plan, replace(drawn.record, trained={"2d": [0, 1]}))
+    run = read_run(tmp_path / "run")
+    other = beside_of(run)
+    (told,) = about_folds(run)
+    means = []
+    for one in (run, other):
+        rows = history(one.root)["cases"].values()
+        means.append(f"{np.mean([np.nan if v is None else v for row in rows for v in row['raw']]):.3f}")
+    assert f"On fold 0 mean Dice is {means[0]} by medsegdiff, {means[1]} by feed-forward" in told
+    assert told in unescape(write_run_page(run).read_text())
+    write_run(other.root, other.plan, replace(other.record, trained={}))
+    assert "cannot be compared" in about_folds(run)[0]
 
 
 def test_the_record_holds_the_method_and_all_its_settings(drawn: SegmentRun) -> None:

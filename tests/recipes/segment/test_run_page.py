@@ -92,6 +92,7 @@ def test_a_page_with_its_figures(run: SegmentRun) -> None:
         "decided on the same cases",
     ):
         assert words in text
+    assert "noise" not in text, "the U-Net draws nothing"
     assert "http" not in text.replace("http-equiv", "")
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hyperseg.core import DataFileError, LabelError, RunError
-from hyperseg.core.words import listed, runs, some
+from hyperseg.core.words import listed, some
 from hyperseg.io.cases import Case, CaseFolder
 from hyperseg.io.cases.classes.codes import MASKS
 from hyperseg.io.cases.images import in_order
-from hyperseg.recipes.segment.folder import SegmentRun
+from hyperseg.recipes.segment.folder import SegmentRun, named_folds
 from hyperseg.recipes.segment.planning import read_folder, refuse_faults
 from hyperseg.recipes.segment.prediction.fitting import planned_image, warn_of_learnt
 
@@ -37,8 +37,12 @@ class Images:
         return sum(len(cases) for _, cases in self.parts)
 
 
-def of_run(run: SegmentRun, folds: Sequence[int], *, quiet: bool) -> Images:
+def of_run(run: SegmentRun, folds: Sequence[int], *, asked: bool, quiet: bool) -> Images:
     """The images that a run was trained on, each to be answered by the fold that held it out.
+
+    Args:
+        folds: whose images are taken.
+        asked: they are those that were asked for, not all there are: nothing is said of the others.
 
     Raises:
         RunError: they are not there any more.
@@ -55,8 +59,11 @@ def of_run(run: SegmentRun, folds: Sequence[int], *, quiet: bool) -> Images:
         raise RunError(f"{run.root}: {place} does not hold the case {some(gone, 3)} any more. Put it back.")
     parts = tuple(((fold,), tuple(there[name] for name in record.folds[fold])) for fold in folds)
     left = sorted(set(range(len(record.folds))) - set(folds))
-    notes = (f"Images of {_named(left)} are left out: no network that never saw them was asked.",) if left else ()
-    return Images(folder, parts, "each image by the networks of the fold that never saw it", notes)
+    how = "each image by the networks of the fold that never saw it"
+    if asked:
+        return Images(folder, parts, f"images of {named_folds(folds)}, {how}")
+    notes = (f"Images of {named_folds(left)} are left out: no network that never saw them is there.",) if left else ()
+    return Images(folder, parts, how, notes)
 
 
 def of_folder(run: SegmentRun, data: Path, folds: Sequence[int], *, quiet: bool) -> Images:
@@ -77,7 +84,7 @@ def of_folder(run: SegmentRun, data: Path, folds: Sequence[int], *, quiet: bool)
     for case in cases:
         planned_image(run, case, Path())
     warn_of_learnt(run, cases)
-    return Images(folder, ((tuple(folds), cases),), f"every image by the networks of {_named(folds)} together")
+    return Images(folder, ((tuple(folds), cases),), f"every image by the networks of {named_folds(folds)} together")
 
 
 def _fitted(run: SegmentRun, folder: CaseFolder) -> CaseFolder:
@@ -100,7 +107,3 @@ def _fitted(run: SegmentRun, folder: CaseFolder) -> CaseFolder:
         )
         raise LabelError(f"{folder.root}: has the classes {here}; the run was trained on {there}. Name such a folder.")
     return replace(folder, classes=record.classes, codes=folder.codes if masks else record.codes)
-
-
-def _named(folds: Sequence[int]) -> str:
-    return f"fold{'' if len(folds) == 1 else 's'} {runs(folds)}"

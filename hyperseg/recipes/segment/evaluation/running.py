@@ -72,7 +72,10 @@ def evaluate_run(
     read = Path(run.record.folder) if data is None else data
     check_targets(targets, inputs=[root, read], overwrite=overwrite)
     check_apart(out, [root, read])
-    images = of_run(run, there, quiet=quiet) if data is None else of_folder(run, data, there, quiet=quiet)
+    if data is None:
+        images = of_run(run, there, asked=folds is not None, quiet=quiet)
+    else:
+        images = of_folder(run, data, there, quiet=quiet)
     warn_of_mirrors(run.plan, mirror)
     make_folder(out)
     where = choose_device(device)

@@ -19,6 +19,7 @@ from hyperseg.medical.resample import LABELS
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.prediction.one_case import Share, Work, mean_of, shared
 
+CONFIDENCE, ENTROPY, DISAGREEMENT = "1 - confidence", "entropy", "disagreement"  # what doubts are called
 Labels = NDArray[np.int16]
 Floats = NDArray[np.float32]
 Tell = Callable[[int, int, int], None]
@@ -57,8 +58,8 @@ class Answer:
     @property
     def doubts(self) -> dict[str, Floats]:
         """(*S) each: every way to say how uncertain a pixel is."""
-        found = {"1 - confidence": 1 - self.mean.max(0), "entropy": self.entropy}
-        return found if self.disagreement is None else found | {"disagreement": self.disagreement}
+        found = {CONFIDENCE: 1 - self.mean.max(0), ENTROPY: self.entropy}
+        return found if self.disagreement is None else found | {DISAGREEMENT: self.disagreement}
 
 
 def entropy(probs: Floats) -> Floats:

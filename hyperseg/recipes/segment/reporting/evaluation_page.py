@@ -11,6 +11,7 @@ from hyperseg.core.words import counted, listed, number, thousands
 from hyperseg.metrics.overlap import RULE
 from hyperseg.recipes.segment.evaluation.figures import Figures
 from hyperseg.recipes.segment.evaluation.found import Evaluation
+from hyperseg.recipes.segment.prediction.answer import CONFIDENCE, DISAGREEMENT, ENTROPY
 from hyperseg.recipes.segment.reporting.examples import chosen, named
 from hyperseg.report.page import write_page
 from hyperseg.report.segment.honesty import Honesty, honesty_figure
@@ -23,7 +24,8 @@ LEGEND = (
     "Dice, IoU and distances are means over classes of their means over images. ECE: mean gap between "
     "confidence and accuracy over all labelled pixels; Brier: mean squared distance of the probabilities from the "
     "truth (0 to 2); both are 0 at best. AUROC: how often a wrong pixel is more doubtful than a right one (0.5 tells "
-    "nothing), by the best way to doubt. Calls: how often networks look at each window of an image."
+    "nothing), by the doubt that --uncertainty writes (how far drawn masks disagree, else the entropy) and by 1 - "
+    "confidence. Calls: how often networks look at each window of an image."
 )
 CURVES = (
     "From the left: how many pixels are right among those of about one confidence; mean Dice against what is paid for "
@@ -32,8 +34,11 @@ CURVES = (
 
 
 def heads(found: Evaluation) -> tuple[str, ...]:
-    """Of the columns of `rows`."""
-    return ("network", "Dice", "IoU", f"HD95 {found.unit}", "ECE %", "Brier", "AUROC", "calls", "s/image")
+    """Of the columns of `rows`, in one line or two."""
+    return (
+        "network", "Dice", "IoU", f"HD95\n{found.unit}", "ECE\n%", "Brier", "AUROC\ndoubt", "AUROC\n1-conf.", "calls",
+        "s per\nimage",
+    )  # fmt: skip
 
 
 def rows(found: Evaluation) -> list[tuple[str, ...]]:
@@ -41,17 +46,44 @@ def rows(found: Evaluation) -> list[tuple[str, ...]]:
     return [
         (
             one.name, *(number(one.mean(figure), 3) for figure in SHARES), number(one.mean("hd95"), 2),
-            number(100 * one.reliability.ece, 2), number(one.brier, 4), number(best_doubt(one)[1], 3),
-            thousands(one.calls), number(one.seconds, 2),
+            number(100 * one.reliability.ece, 2), number(one.brier, 4),
+            number(one.auroc[written_doubt(one)], 3), number(one.auroc[CONFIDENCE], 3), thousands(one.calls),
+            number(one.seconds, 2),
         )
         for one in found.networks
     ]  # fmt: skip
 
 
-def best_doubt(one: Figures) -> tuple[str, float]:
-    """The doubt that tells wrong pixels best, and its AUROC; NaN where no image has wrong pixels."""
-    known = {name: value for name, value in one.auroc.items() if not isnan(value)}
-    return max(known.items(), key=lambda pair: pair[1]) if known else ("", float("nan"))
+def written_doubt(one: Figures) -> str:
+    """What `predict --uncertainty` writes: how far drawn masks disagree, of others the entropy; no choice by AUROC."""
+    return DISAGREEMENT if DISAGREEMENT in one.auroc else ENTROPY
+
+
+def verdicts(found: Evaluation) -> tuple[str, ...]:
+    """A sentence for each method beside: which of the two is ahead in Dice, at what cost, and which in ECE."""
+    first, *others = found.networks
+    return tuple(_verdict(first, other) for other in others)
+
+
+def _verdict(one: Figures, other: Figures) -> str:
+    pair = (one, other)
+    dice, ece = [each.mean("dice") for each in pair], [each.reliability.ece for each in pair]
+    parts = [
+        _ahead("Dice", pair, [number(value, 3) for value in dice], best=int(dice[1] > dice[0]), calls=True),
+        _ahead("ECE", pair, [f"{number(100 * value, 2)} %" for value in ece], best=int(ece[1] < ece[0])),
+    ]
+    return f"{'; '.join(parts)}."
+
+
+def _ahead(what: str, pair: Sequence[Figures], told: Sequence[str], *, best: int, calls: bool = False) -> str:
+    """Who is ahead; nobody where the figures that are shown are the same."""
+    ahead, behind = pair[best], pair[1 - best]
+    cost = ""
+    if calls and ahead.calls != behind.calls:
+        cost = f" with {counted(ahead.calls, 'call')} instead of {thousands(behind.calls)}"
+    if told[0] == told[1]:
+        return f"{ahead.name} and {behind.name} have the same {what} ({told[0]}){cost and ',' + cost}"
+    return f"{ahead.name} is ahead in {what} ({told[best]} against {told[1 - best]}){cost}"
 
 
 def evaluation_figure(found: Evaluation) -> bytes:
@@ -64,9 +96,10 @@ def evaluation_figure(found: Evaluation) -> bytes:
 def write_evaluation_page(target: Path, found: Evaluation, figure: bytes) -> None:
     """Write the page, which holds everything but the scores of single images, of which the worst are shown."""
     first = found.networks[0]
+    doubt = written_doubt(first)
     tiles = [
         ("mean Dice", number(first.mean("dice"), 3)), ("mean IoU", number(first.mean("iou"), 3)),
-        ("ECE", f"{number(100 * first.reliability.ece, 2)} %"), ("AUROC of doubt", number(best_doubt(first)[1], 3)),
+        ("ECE", f"{number(100 * first.reliability.ece, 2)} %"), (f"AUROC of {doubt}", number(first.auroc[doubt], 3)),
     ]  # fmt: skip
     lead = (
         f"{listed(one.name for one in found.networks)} of {found.root} on {counted(len(first.worths), 'image')} of "
@@ -81,7 +114,11 @@ def sections(found: Evaluation, figure: bytes) -> list[Section]:
     """What the page shows, in its order."""
     summary = Table(LEGEND, heads(found), tuple(rows(found)))
     first = Section(
-        "How good and how honest", cautions=(RULE, *found.notes), figures=(Figure(figure, CURVES),), tables=(summary,)
+        "How good and how honest",
+        verdicts(found),
+        cautions=(RULE, *found.notes),
+        figures=(Figure(figure, CURVES),),
+        tables=(summary,),
     )
     each = [section for one in found.networks for section in (_classes(found, one), _drawn(one)) if section.tables]
     return [first, *each, _images(found)]

@@ -14,10 +14,10 @@ from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import counted, duration, listed, number, runs, thousands
 from hyperseg.medical.explain import explain, table
 from hyperseg.recipes.segment.costs.sentences import HEADS, how_measured, rows
-from hyperseg.recipes.segment.folder import SegmentRun, fold_folder
+from hyperseg.recipes.segment.folder import SegmentRun, count_weights, fold_folder
 from hyperseg.recipes.segment.held_out.pairs import AND
-from hyperseg.recipes.segment.learning import SHORT_STEPS
-from hyperseg.recipes.segment.methods.beside import dice_rows
+from hyperseg.recipes.segment.learning import ON_THE_WAY, SHORT_STEPS
+from hyperseg.recipes.segment.methods.beside import about_folds, dice_rows, of_method
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
 from hyperseg.recipes.segment.resuming.history import read_history
@@ -69,14 +69,16 @@ def write_run_page(run: SegmentRun) -> Path:
 def run_sections(run: SegmentRun) -> list[Section]:
     """What the report of a run shows, in its order."""
     histories = _histories(run)
-    cases = {name: _cases(folds) for name, folds in histories.items()}
-    for method, other in run.beside.items():
-        cases |= {f"{name}, {method}": _cases(_histories(other)[name]) for name in other.record.trained}
-    shown = next((name for name in (*run.record.chosen, *run.record.trained) if cases.get(name)), None)
+    own, beside = {name: _cases(folds) for name, folds in histories.items()}, run.beside
+    cases = {of_method(name, run.record.method) if beside else name: scored for name, scored in own.items()}
+    for method, other in beside.items():
+        cases |= {of_method(name, method): _cases(folds) for name, folds in _histories(other).items()}
+    shown = next((name for name in (*run.record.chosen, *run.record.trained) if own.get(name)), None)
     found = [_result(run, cases)]
     if shown is not None:
-        found.append(_by_case(run, shown, cases[shown]))
-    found += [_curves(name, folds) for name, folds in histories.items() if folds]
+        found.append(_by_case(run, shown, own[shown]))
+    draws = run.method.on.samples is not None
+    found += [_curves(name, folds, draws=draws) for name, folds in histories.items() if folds]
     found += [_costs(run.record.found.get("costs") or {}), _plan(run), _made(run)]
     return [section for section in found if section.sentences or section.tables or section.figures]
 
@@ -118,8 +120,7 @@ def _result(run: SegmentRun, cases: Mapping[str, Sequence[Scored]]) -> Section:
             "What was chosen, and which pieces are kept, was decided on the same cases as the Dice above, which is "
             "a little too good for that: a test set that had no part in it tells more."
         )
-    if run.beside:
-        said.append(f"{listed(run.beside)} was trained beside {record.method}: the same folds, for as many steps.")
+    said += about_folds(run)
     said.append("Validation cases decide no weight and no step of a training.")
     figures = []
     for name, scored in cases.items():
@@ -164,8 +165,8 @@ def _by_case(run: SegmentRun, name: str, cases: Sequence[Scored]) -> Section:
     return Section("Case by case", figures=tuple(figures), tables=tuple(tables))
 
 
-def _curves(name: str, folds: Mapping[int, Mapping[str, Any]]) -> Section:
-    """What was learnt when, by every fold."""
+def _curves(name: str, folds: Mapping[int, Mapping[str, Any]], *, draws: bool) -> Section:
+    """What was learnt when, by every fold; `draws`: the method's answers are drawn."""
     curves, seconds = [], []
     for fold, one in folds.items():
         minute = one["seconds"] / max(one["steps"], 1) / 60
@@ -188,6 +189,8 @@ def _curves(name: str, folds: Mapping[int, Mapping[str, Any]]) -> Section:
         "Left: the loss, all its terms together (pale: every step; strong: a running mean). Right: mean Dice of the "
         "same patches of validation cases each time, looked at ten times; whole cases are predicted in the end."
     )
+    if draws:
+        caption += f" It is {ON_THE_WAY}."
     return Section(f"Learning curves of {name}", tuple(said), figures=(Figure(learning_figure(curves), caption),))
 
 
@@ -205,12 +208,14 @@ def _costs(costs: Mapping[str, Any]) -> Section:
 
 def _plan(run: SegmentRun) -> Section:
     """The choices of the plan, one a line, and its networks."""
-    pairs = (sentence.partition(": ") for sentence in explain(run.plan))
+    counted_of = {name: n for name in run.record.trained if (n := count_weights(run, name)) is not None}
+    pairs = (sentence.partition(": ") for sentence in explain(run.plan, counted_of))
     words = tuple((head, rest[:1].upper() + rest[1:]) for head, _, rest in pairs)
-    heads, *lines = table(run.plan)
+    heads, *lines = table(run.plan, counted_of)
+    told = "Its networks; GB: memory of a training step of the planned U-Net in 32 bits, roughly."
     tables = (
         Table(f"What was decided before training, by the rules of preset {run.plan.preset}.", (), words),
-        Table("Its networks; GB: memory of a training step in 32 bits, roughly.", heads, tuple(lines)),
+        Table(told, heads, tuple(lines)),
     )
     return Section("The plan", tables=tables)
 
