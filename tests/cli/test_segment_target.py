@@ -44,7 +44,7 @@ def test_a_run_remembers_its_target(hyperseg: Hyperseg, fundus: str, tmp_path: P
     words = ("segment", "score", "found", fundus, "--target", "cup=2", "--out", "scores.json", "--quiet")
     assert hyperseg(*words).code == 0
     dice = json.loads((tmp_path / "scores.json").read_text())["mean"]["dice"]
-    assert f"{100 * dice:.2f}" in done.out
+    assert f"{dice:.3f}" in done.out
 
 
 def test_scores_of_a_target_are_those_of_its_mask(hyperseg: Hyperseg, fundus: str, tmp_path: Path) -> None:

@@ -136,10 +136,12 @@ def test_what_is_there_is_replaced_only_when_told(hyperseg: Hyperseg, place: Pat
 
 
 def test_files_of_a_run_are_known(place: Path) -> None:
-    """Without pictures and groups of classes, whose files are named beside them."""
+    """Without pictures, groups of classes, and disagreement of methods that answer more than once."""
     groups = {name for name in RUN_FILES if name.startswith("map-groups.")}
     assert len(groups) == 3
-    assert {p.name for p in (place / "run").iterdir()} == RUN_FILES - {"map.png"} - groups
+    disagreement = {"disagreement.tif", "disagreement.qml"}
+    assert disagreement < RUN_FILES
+    assert {p.name for p in (place / "run").iterdir()} == RUN_FILES - {"map.png"} - groups - disagreement
 
 
 def test_a_geopackage_keeps_its_other_layers(hyperseg: Hyperseg, place: Path, tmp_path: Path) -> None:
