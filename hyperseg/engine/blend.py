@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import reduce
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import torch
@@ -30,6 +30,12 @@ def windows(shape: tuple[int, ...], side: tuple[int, ...]) -> Iterator[tuple[sli
     """Half-overlapping windows over `shape`, the last axis first, as `blend` takes them."""
     for origin in product(*map(starts, shape, side)):
         yield tuple(slice(a, a + n) for a, n in zip(origin, side, strict=True))
+
+
+def mirrors(axes: Iterable[int]) -> list[tuple[int, ...]]:
+    """What an image is flipped along for each of its mirror images, itself first: every choice of the axes."""
+    every = tuple(axes)
+    return [flip for n in range(len(every) + 1) for flip in combinations(every, n)]
 
 
 def weights(side: tuple[int, ...]) -> Float32:

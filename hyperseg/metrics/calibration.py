@@ -81,6 +81,15 @@ def reliability(probs: NDArray[np.floating[Any]], truth: Labels, bins: int = BIN
     """
     if bins < 1:
         raise SettingError(f"bins = {bins}: give at least 1.")
+    p, t = scored_pixels(probs, truth)
+    sure, right = p.max(-1), (p.argmax(-1) == t).astype(np.float64)
+    which = np.searchsorted(np.arange(1, bins) / bins, sure, side="left")
+    said, true = (np.bincount(which, weights, minlength=bins).astype(np.float64) for weights in (sure, right))
+    return Reliability(np.bincount(which, minlength=bins), said, true)
+
+
+def scored_pixels(probs: NDArray[np.floating[Any]], truth: Labels) -> tuple[NDArray[np.float64], Labels]:
+    """(n, K) probabilities and (n) classes of the pixels that have one; arguments and errors as `reliability`."""
     if probs.ndim < 2 or probs.shape[:-1] != truth.shape:
         raise LabelError(f"probabilities of shape {probs.shape} do not fit labels {truth.shape}: expected (*S, K).")
     known = truth != UNLABELLED
@@ -88,10 +97,7 @@ def reliability(probs: NDArray[np.floating[Any]], truth: Labels, bins: int = BIN
         raise LabelError(NOTHING)
     p, t = probs[known].astype(np.float64), truth[known]
     check_labels(t, t, probs.shape[-1])
-    sure, right = p.max(-1), (p.argmax(-1) == t).astype(np.float64)
-    which = np.searchsorted(np.arange(1, bins) / bins, sure, side="left")
-    said, true = (np.bincount(which, weights, minlength=bins).astype(np.float64) for weights in (sure, right))
-    return Reliability(np.bincount(which, minlength=bins), said, true)
+    return p, t
 
 
 def expected_calibration_error(probs: NDArray[np.floating[Any]], truth: Labels, bins: int = BINS) -> float:

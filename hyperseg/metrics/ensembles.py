@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError
+from hyperseg.metrics.calibration import scored_pixels
 from hyperseg.metrics.detection import auroc
-from hyperseg.metrics.scores import NOTHING, Labels, check_labels
+from hyperseg.metrics.scores import NOTHING, Labels
 
 
 def energy_distance(samples: Labels, references: Labels, classes: Sequence[int] = (1,)) -> float:
@@ -65,13 +66,7 @@ def brier(probs: NDArray[np.floating[Any]], truth: Labels) -> float:
 
     Source: Brier, "Verification of Forecasts Expressed in Terms of Probability", 1950.
     """
-    if probs.shape[:-1] != truth.shape:
-        raise LabelError(f"probabilities of shape {probs.shape} do not fit labels {truth.shape}: expected (*S, K).")
-    known = truth != UNLABELLED
-    if not known.any():
-        raise LabelError(NOTHING)
-    p, t = probs[known].astype(np.float64), truth[known]
-    check_labels(t, t, probs.shape[-1])
+    p, t = scored_pixels(probs, truth)
     said = np.take_along_axis(p, t[:, None], 1)[:, 0]
     return float(((p**2).sum(1) - 2 * said + 1).mean())
 

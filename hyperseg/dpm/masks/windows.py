@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, combinations
 from math import prod
 
 import torch
@@ -13,7 +12,7 @@ from hyperseg.dpm.denoise import Prediction
 from hyperseg.dpm.masks.model import MaskModel
 from hyperseg.dpm.masks.network import Condition
 from hyperseg.dpm.network import most_at_once
-from hyperseg.engine.blend import weights, windows
+from hyperseg.engine.blend import mirrors, weights, windows
 
 KEPT = 2**27  # values of conditions that are kept (512 MiB); those beyond are computed again at every call
 
@@ -51,8 +50,7 @@ class Sight:
         self.mass = torch.zeros(size, dtype=torch.float64, device=device)
         for cut in self.cuts:
             self.mass[cut] += self.weight
-        axes = range(2, 2 + len(patch))
-        self.flips = [*chain.from_iterable(combinations(axes, n) for n in range(len(axes) + 1))] if mirror else [()]
+        self.flips = mirrors(range(2, 2 + len(patch))) if mirror else [()]
         most = most_at_once(model.code.channels * prod(self.flat), str(device))
         self.together = min(samples, most)
         self.at_once = most // self.together  # windows in one batch

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, Saved
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
@@ -16,7 +15,13 @@ from hyperseg.data.augment import SpectralNoise
 from hyperseg.dpm.masks.settings import FeedForwardSettings, MaskNetworkSettings
 from hyperseg.recipes.methods.network import check_memory, prepared
 from hyperseg.recipes.training.masks.cases import TWIN_ON_CASES
-from hyperseg.recipes.training.settings import NOISE, flips_option
+from hyperseg.recipes.training.settings import (
+    NOISE,
+    check_odd_window,
+    flips_option,
+    groups_option,
+    planned_window_option,
+)
 
 if TYPE_CHECKING:
     from hyperseg.data.preprocess import Preprocess
@@ -29,13 +34,8 @@ if TYPE_CHECKING:
 class WindowSettings:
     """What a network learns of a scene; 0 leaves a choice to the plan, which `hyperseg plan SCENE` explains."""
 
-    window: int = option(
-        0, "Side of the windows that are learnt, an odd number of pixels; 0 is planned.", low=0, high=1023,
-        shown="window",
-    )  # fmt: skip
-    groups: int = option(
-        0, "Neighbouring bands of a scene that are averaged first; 0 is planned, 1 leaves them.", low=0, high=10_000
-    )
+    window: int = planned_window_option()
+    groups: int = groups_option()
     width: int = option(32, "Feature maps of every stage; 0 is planned.", low=0, high=8_192)
     stages: int = option(0, "Stages of the network; 0 is planned.", low=0, high=9)
     batch: int = option(0, "Windows per step; 0 is planned.", low=0, high=65_536)
@@ -47,8 +47,7 @@ class WindowSettings:
     noise: SpectralNoise = option(NOISE, "Disturbance of the standardised or whitened spectra.")
 
     def __post_init__(self) -> None:
-        if self.window and self.window % 2 == 0:
-            raise SettingError(f"window is an odd number of pixels, a pixel and what is around it, got {self.window}.")
+        check_odd_window(self.window)
 
 
 @settings

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, OnCases, Saved
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.core.task import Task
 from hyperseg.data.augment import SpectralNoise
 from hyperseg.recipes.methods.network import check_memory, prepared
-from hyperseg.recipes.training.settings import NOISE, flips_option
+from hyperseg.recipes.training.settings import (
+    NOISE,
+    check_odd_window,
+    flips_option,
+    groups_option,
+    planned_window_option,
+)
 
 if TYPE_CHECKING:
     from hyperseg.core.runtime import Runtime
@@ -22,13 +27,8 @@ if TYPE_CHECKING:
 class UnetSettings:
     """A planned U-Net; 0 leaves a choice to the plan, which `hyperseg plan SCENE` explains."""
 
-    window: int = option(
-        0, "Side of the windows that are learnt, an odd number of pixels; 0 is planned.", low=0, high=1023,
-        shown="window",
-    )  # fmt: skip
-    groups: int = option(
-        0, "Neighbouring bands of a scene that are averaged first; 0 is planned, 1 leaves them.", low=0, high=10_000
-    )
+    window: int = planned_window_option()
+    groups: int = groups_option()
     width: int = option(0, "Feature maps of the finest stage; 0 is planned.", low=0, high=8_192)
     depth: int = option(0, "Stages of the U-Net; 0 is planned.", low=0, high=9)
     batch: int = option(0, "Windows per step; 0 is planned.", low=0, high=65_536)
@@ -49,8 +49,7 @@ class UnetSettings:
     flips: bool = flips_option()
 
     def __post_init__(self) -> None:
-        if self.window and self.window % 2 == 0:
-            raise SettingError(f"window is an odd number of pixels, a pixel and what is around it, got {self.window}.")
+        check_odd_window(self.window)
 
 
 def plan_of(task: Task, chosen: UnetSettings) -> tuple[Any, Preprocess, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, combinations, islice, product
+from itertools import islice, product
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hyperseg.core import SettingError, Tile
-from hyperseg.engine.blend import blend, starts, windows
+from hyperseg.engine.blend import blend, mirrors, starts, windows
 from hyperseg.engine.device import full_float32
 from hyperseg.medical.fingerprint import Size
 from hyperseg.medical.training import Inference
@@ -48,8 +48,7 @@ def averaged(networks: Sequence[nn.Module], how: Inference, *, mirror: bool = Tr
 
 
 def _averaged(networks: Sequence[nn.Module], average: str, mirror: bool, x: Tensor) -> Tensor:
-    axes = range(2, x.ndim)
-    flips = chain.from_iterable(combinations(axes, n) for n in range(len(axes) + 1)) if mirror else [()]
+    flips = mirrors(range(2, x.ndim)) if mirror else [()]
     total: Any = None
     n = 0
     for flip in flips:

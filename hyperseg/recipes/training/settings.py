@@ -56,6 +56,29 @@ def window_option(help: str = "") -> int:
     return found
 
 
+def planned_window_option() -> int:
+    """The side of the windows that a network of windows learns from, where the plan may decide it."""
+    found: int = option(
+        0, "Side of the windows that are learnt, an odd number of pixels; 0 is planned.", low=0, high=1023,
+        shown="window",
+    )  # fmt: skip
+    return found
+
+
+def check_odd_window(window: int) -> None:
+    """Raise for a window without a middle pixel."""
+    if window and window % 2 == 0:
+        raise SettingError(f"window is an odd number of pixels, a pixel and what is around it, got {window}.")
+
+
+def groups_option() -> int:
+    """How many neighbouring bands are averaged, where the plan may decide it."""
+    found: int = option(
+        0, "Neighbouring bands of a scene that are averaged first; 0 is planned, 1 leaves them.", low=0, high=10_000
+    )
+    return found
+
+
 def flips_option() -> bool:
     """Whether predictions are averaged over the symmetries of the square."""
     found: bool = option(

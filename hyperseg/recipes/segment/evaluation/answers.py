@@ -59,18 +59,18 @@ def answered(
         return classes(work.method.drawing({"fusion": rule}).fused(drawn))
 
     how = drawing_of(work.method)
-    calls: dict[int, Labels] = {}
-    rules: dict[str, Labels] = {}
+    calls: dict[int, Labels] = {how["calls"]: labels}
+    rules: dict[str, Labels] = {how["fusion"]: labels}
     for what, value in redrawn(work.method, curve):
         drawn = again(what, value)
         if what == "calls":
             calls[value] = classes(work.method.fused(drawn))
         else:
             rules |= {rule: fused_by(rule, drawn) for rule in alike(work.method, value)}
-    rules |= {rule: fused_by(rule, samples) for rule in alike(work.method, how["fusion"])}
-    calls |= {how["calls"]: labels}
+    rules |= {rule: fused_by(rule, samples) for rule in alike(work.method, how["fusion"]) if rule not in rules}
+    *fewer, every = sizes(len(samples))
     compared = {
-        "samples": {str(n): classes(work.method.fused(samples[:n])) for n in sizes(len(samples))},
+        "samples": {str(n): classes(work.method.fused(samples[:n])) for n in fewer} | {str(every): labels},
         "calls": {str(n): calls[n] for n in sorted(calls)},
         "fusion": {rule: rules[rule] for rule in rules_of(work.method) if rule in rules},
     }
@@ -82,8 +82,8 @@ def redrawn(method: CaseMethod, curve: Sequence[int]) -> list[tuple[str, Any]]:
     """Settings, each with a value for which masks are drawn anew."""
     how = drawing_of(method)
     found: list[tuple[str, Any]] = [("calls", n) for n in sorted({*curve}) if n != how["calls"]]
-    same = alike(method, how["fusion"])
-    return [*found, *(("fusion", rule) for rule in rules_of(method) if curve and rule not in same)][: len(found) + 1]
+    others = [rule for rule in rules_of(method) if rule not in alike(method, how["fusion"])]
+    return [*found, ("fusion", others[0])] if curve and others else found  # which serves all others
 
 
 def alike(method: CaseMethod, rule: str) -> tuple[str, ...]:
