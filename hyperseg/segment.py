@@ -104,8 +104,8 @@ def train(
     plan: Plan | str | Path | None = None, networks: Sequence[str] = (), fold: int | None = None,
     mirror: bool | None = None, spacing: tuple[float, ...] = (), watts: float | None = None, seed: int = 0,
     device: str = "auto", target: str | Sequence[str] = (), method: str | None = None,
-    settings: Mapping[str, Any] | None = None, alone: bool = False, resume: bool = False, overwrite: bool = False,
-    quiet: bool = False,
+    settings: Mapping[str, Any] | None = None, tricks: Sequence[str] = (), alone: bool = False,
+    resume: bool = False, overwrite: bool = False, quiet: bool = False,
 ) -> SegmentRun:  # fmt: skip
     """Train the planned networks by cross-validation into the folder `out`, and write its page, report.html.
 
@@ -127,6 +127,8 @@ def train(
         method: what is trained, a name of `recipes.methods.METHODS` that takes folders; left out, the planned U-Net, or
             what the run was begun with.
         settings: of the method, by name: {"draw.samples": 25}; the end of a name is enough.
+        tricks: of `recipes.tricks.TRICKS`, as they are spelled: "oversampling:share=0.5"; left out, none, or those that
+            the run was begun with.
         alone: leave out what is trained beside the method.
         resume: go on with the run that is there; what is trained already stays.
         overwrite: remove the run that is there.
@@ -143,7 +145,7 @@ def train(
     budget, as_begun = Budget(minutes, steps), minutes is None and steps is None
     if as_begun:
         budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
-    chosen = begun_method(root, method, settings or {}, resume=resume)
+    chosen = begun_method(root, method, settings or {}, tricks, resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     cases = _opened(folder, spacing, target, begun(root, resume=resume), quiet=quiet)
@@ -152,6 +154,8 @@ def train(
         bar = counted_progress(f"Looking at {cases.root}", unit="cases", quiet=quiet)
         with pointing_to_check(cases.root), bar as progress:
             made = plan_of(cases, root, budget, device=runtime.device, resume=resume, method=chosen, progress=progress)
+    if plan is not None or begun(root, resume=resume) is None:
+        made = chosen.planned(made)
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
     order = Order(budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts, method=chosen, alone=alone)
     try:

@@ -23,9 +23,11 @@ from hyperseg.dpm.parameterisation import Predicts
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.io.formats import FORMATS
+from hyperseg.losses import LOSSES
 from hyperseg.recipes.bench.data import PICTURES
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.tricks import TRICKS
 
 PACKAGE = Path(hyperseg.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -52,6 +54,8 @@ TABLES = (
     (SAMPLERS, "hyperseg.dpm.samplers"),
     (FASTER, "hyperseg.dpm.faster"),
     (OBJECTIVES, "hyperseg.dpm.objectives"),
+    (TRICKS, "hyperseg.recipes.tricks"),
+    (LOSSES, "hyperseg.losses"),
 )
 MOST_FILES = 16
 PRIVATE = re.compile(r"(^|\.)_(?!is_avx512|is_amx)[a-z]")  # those two are torch's, not ours

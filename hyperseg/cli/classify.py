@@ -40,6 +40,13 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
 )
 @parts("--method", type=Choice(METHODS), help=f"What makes the map.  [default: {METHODS.default}]")
 @parts(
+    "--trick",
+    "tricks",
+    multiple=True,
+    metavar="NAME[:SETTING=VALUE]",
+    help="Something that may make the method better, see hyperseg tricks; repeatable.  [default: none]",
+)
+@parts(
     "--refine",
     multiple=True,
     type=Choice(REFINERS, NONE),
@@ -73,9 +80,9 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
 @run("--no-pictures", is_flag=True, help="Draw nothing: no map.png, no pictures in the report.")
 @click.pass_context
 def classify(
-    context: click.Context, scene: str | None, split: str | None, baselines: tuple[str, ...], sets: tuple[str, ...],
-    repeats: int | None, seed: int | None, device: str, folder: Path | None, out: Path | None, resume: bool,
-    record: Path | None, quiet: bool, no_pictures: bool, **given: Any,
+    context: click.Context, scene: str | None, split: str | None, baselines: tuple[str, ...], tricks: tuple[str, ...],
+    sets: tuple[str, ...], repeats: int | None, seed: int | None, device: str, folder: Path | None, out: Path | None,
+    resume: bool, record: Path | None, quiet: bool, no_pictures: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train on SCENE and map all of it.
 
@@ -102,7 +109,7 @@ def classify(
     from hyperseg.recipes.run.inputs import open_inputs
 
     plain = {"split": split, "baselines": asked_baselines(baselines), "repeats": repeats, "seed": seed}
-    plain["sure"] = given.pop("sure")
+    plain |= {"sure": given.pop("sure"), "tricks": tricks or None}
     settings = chosen_settings(context.meta["base"], given, sets, plain)
     with_labels = f" with {given['labels']}" if given.get("labels") else ""
     with said_after(SLOW_S, f"Reading {scene or record or 'nothing'}{with_labels}", quiet=quiet or not talks()):

@@ -168,7 +168,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     if not known:
         return settings
     names = known.get("refine", settings.refine)
-    plain = {k: getattr(settings, k) for k in ("split", "baselines", "repeats", "seed", "sure")}
+    plain = {k: getattr(settings, k) for k in ("split", "baselines", "repeats", "seed", "sure", "tricks")}
     kept = {n: s for n, s in settings.refiner_settings.items() if names is not None and n in names}
     current = {"method": settings.method, "method_settings": settings.method_settings, "refine": names}
     return RunSettings(refiner_settings=kept, **plain | current | known)

@@ -1,13 +1,15 @@
-"""Soft Dice and cross-entropy over images or volumes, at one level of a decoder or at several."""
+"""Soft Dice and cross-entropy over images or volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from hyperseg.core.settings import settings
+from hyperseg.losses.loss import Sums, Terms
 
 UNLABELLED = -1  # of this kind voxels count in neither term
 
@@ -49,24 +51,10 @@ def dice_and_cross_entropy(
     return DiceAndCrossEntropy(dice, summed / known.sum().clamp(min=1))
 
 
-def supervised_at_levels(
-    levels: Sequence[Tensor], labels: Tensor, *, weights: Sequence[float], batch: bool, smooth: float = 1e-5
-) -> DiceAndCrossEntropy:
-    """The weighted sum of `dice_and_cross_entropy` over a decoder's levels; those of weight 0 cost nothing.
+@settings
+class DiceCE:
+    """Dice and cross-entropy with equal weights, see `dice_and_cross_entropy`."""
 
-    Args:
-        levels: logits (B, K, *S_level), fine to coarse; the finest has the size of the labels.
-        labels: (B, *S); coarser levels are compared with every so manyth of them (the nearest).
-        weights: one per level.
-    """
-    dice, entropy = levels[0].new_zeros((), dtype=torch.float32), levels[0].new_zeros((), dtype=torch.float32)
-    for logits, weight in zip(levels, weights, strict=True):
-        if weight == 0:
-            continue
-        size = logits.shape[2:]
-        at_level = labels
-        if size != labels.shape[1:]:
-            at_level = F.interpolate(labels.unsqueeze(1).float(), size=size, mode="nearest-exact")[:, 0].long()
-        found = dice_and_cross_entropy(logits, at_level, batch=batch, smooth=smooth)
-        dice, entropy = dice + weight * found.dice, entropy + weight * found.cross_entropy
-    return DiceAndCrossEntropy(dice, entropy)
+    def __call__(self, logits: Tensor, labels: Tensor, sums: Sums) -> Terms:
+        found = dice_and_cross_entropy(logits, labels, batch=sums.batch, smooth=sums.smooth, first=sums.first)
+        return found._asdict()

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from hyperseg.losses.dice import dice_and_cross_entropy, supervised_at_levels
+from hyperseg.losses.dice import DiceCE, dice_and_cross_entropy
+from hyperseg.losses.loss import Sums, at_levels
 
 
 def drawn(size: tuple[int, ...] = (5, 4, 3), n_classes: int = 4) -> tuple[Tensor, Tensor]:
@@ -92,10 +93,10 @@ def test_levels_are_weighted_and_labels_follow_them() -> None:
     labels = labels[:, ::2, ::2, ::2].repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     half = torch.randn(2, 4, 4, 4, 4, generator=torch.Generator().manual_seed(2))
     coarse = torch.full((2, 4, 2, 2, 2), torch.nan)  # of weight 0: never looked at
-    found = supervised_at_levels([logits, half, coarse], labels, weights=(0.75, 0.25, 0.0), batch=False)
+    found = at_levels(DiceCE(), [logits, half, coarse], labels, Sums(), weights=(0.75, 0.25, 0.0))
     fine = dice_and_cross_entropy(logits, labels, batch=False)
     low = dice_and_cross_entropy(half, labels[:, ::2, ::2, ::2], batch=False)
-    for total, a, b in zip(found, fine, low, strict=True):
+    for total, a, b in zip(found.values(), fine, low, strict=True):
         assert float(total) == pytest.approx(0.75 * float(a) + 0.25 * float(b), abs=1e-6)
 
 

@@ -62,6 +62,11 @@ class Fold(click.ParamType):
 @click.option(
     "--set", "sets", multiple=True, metavar="NAME=VALUE", help="Any other setting of the method: --set train.lr=1e-3.",
 )  # fmt: skip
+@click.option(
+    "--trick", "tricks", multiple=True, metavar="NAME[:SETTING=VALUE]",
+    help="Something that may make the method better, see hyperseg tricks; may be given several times.  [default: none, "
+    "or as the run was begun]",
+)  # fmt: skip
 @click.option("--alone", is_flag=True, help="Leave out what is trained beside the method, to compare it with.")
 @click.option("--fold", type=Fold(), metavar="N|all", help="Train this fold only, numbered from 0.  [default: all]")
 @click.option(
@@ -85,8 +90,8 @@ class Fold(click.ParamType):
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], method: str | None,
-    sets: tuple[str, ...], alone: bool, fold: int | None, minutes: float | None, steps: int | None,
-    mirror: bool | None, seed: int, device: str, watts: float | None, spacing: tuple[float, ...],
+    sets: tuple[str, ...], tricks: tuple[str, ...], alone: bool, fold: int | None, minutes: float | None,
+    steps: int | None, mirror: bool | None, seed: int, device: str, watts: float | None, spacing: tuple[float, ...],
     target: tuple[str, ...], resume: bool, overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
@@ -119,12 +124,13 @@ def train(
     if minutes is not None and steps is not None:
         raise SettingError("--minutes and --steps contradict each other: give one of them.")
     root = Path(f"{folder.resolve().name}-run") if out is None else out
-    chosen = begun_method(root, method, {}, resume=resume)
+    chosen = begun_method(root, method, {}, tricks, resume=resume)
     run = segment.train(
         folder, root, minutes=minutes, steps=steps,
         plan=plan_file, networks=tuple(name for name in configurations if name != AUTO), fold=fold, mirror=mirror,
         spacing=spacing, target=target, watts=watts, seed=seed, device=device, method=method,
-        settings=changes_of(chosen, given, sets), alone=alone, resume=resume, overwrite=overwrite, quiet=quiet,
+        settings=changes_of(chosen, given, sets), tricks=tricks, alone=alone, resume=resume, overwrite=overwrite,
+        quiet=quiet,
     )  # fmt: skip
     show(run, Console(highlight=False))
 

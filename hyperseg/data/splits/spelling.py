@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from numpy.typing import NDArray
 
 from hyperseg.core import SettingError, Split
-from hyperseg.core.settings import from_json, hints_of, parsed, to_json
+from hyperseg.core.parts import read_settings, spelling_of, spelt, split_spelling
+from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import listed
 from hyperseg.data.splits.drawing import Draw, Labels, Mask, Parcels
 
@@ -59,9 +60,7 @@ class Splitter:
 
     def spelling(self) -> str:
         """All its options with their defaults, as they are spelled; a capital stands for what must be given."""
-        known = fields(self.settings)
-        words = (f"{f.name}={f.name.upper() if f.default is MISSING else spelt(f.default)}" for f in known)
-        return f"{self.name}:{','.join(words)}"
+        return spelling_of(self.name, self.settings)
 
 
 def make_split(
@@ -95,21 +94,10 @@ def parse_split(text: str) -> tuple[Splitter, Any]:
     """
     from hyperseg.data.splits import SPLITS
 
-    name, _, rest = text.strip().lower().partition(":")
-    name, _, more = name.partition(",")
-    splitter: Splitter = SPLITS[name.strip().replace("-", "_")]
-    hints = hints_of(splitter.settings)
-    given: dict[str, str] = {}
+    name, words = split_spelling(text)
+    splitter: Splitter = SPLITS[name.replace("-", "_")]
     try:
-        for word in filter(None, map(str.strip, f"{rest},{more}".split(","))):
-            key, equals, value = (w.strip() for w in word.partition("="))
-            if not equals and not given:
-                key, value = next(iter(hints)), key
-            if not value or key in given:
-                raise SettingError(f"{word!r} is not understood.")
-            given[key] = value
-        values = {k: parsed(v, hints[k], k) if k in hints else v for k, v in given.items()}
-        return splitter, from_json(splitter.settings, values, splitter.name)
+        return splitter, read_settings(splitter.settings, words.lower(), splitter.name)
     except SettingError as why:
         raise SettingError(f"the split {text!r}: {why} It is spelled {splitter.spelling()}.") from None
 
@@ -124,8 +112,3 @@ def splits_help() -> str:
 def described(settings: Any) -> str:
     """Settings as in `Split.how`: "fraction=0.3, cap=50"."""
     return ", ".join(f"{f.name}={spelt(getattr(settings, f.name))}" for f in fields(settings))
-
-
-def spelt(value: Any) -> str:
-    """A value as `core.settings.parsed` reads it: "0.3", "50", "none"."""
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()

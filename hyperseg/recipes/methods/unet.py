@@ -8,12 +8,15 @@ from hyperseg.core.parts import Method, OnCases, Saved
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.core.task import Task
 from hyperseg.data.augment import SpectralNoise
+from hyperseg.losses import parse_loss
 from hyperseg.recipes.methods.network import check_memory, prepared
 from hyperseg.recipes.training.settings import (
     NOISE,
+    check_loss,
     check_odd_window,
     flips_option,
     groups_option,
+    loss_option,
     planned_window_option,
 )
 
@@ -97,7 +100,12 @@ def load(saved: Saved) -> NetworkModel:
 
 @settings
 class CaseSettings:
-    """Of folders: nothing, as the plan decides everything."""
+    """Of folders: the plan decides everything but the loss."""
+
+    loss: str = loss_option()
+
+    def __post_init__(self) -> None:
+        check_loss(self.loss)
 
 
 def build_for_cases(configuration: Any, n_classes: int, chosen: CaseSettings) -> Any:
@@ -106,10 +114,16 @@ def build_for_cases(configuration: Any, n_classes: int, chosen: CaseSettings) ->
     return build_unet(configuration, n_classes)
 
 
-def lesson_on_cases(net: Any, plan: Any, configuration: Any, steps: int, chosen: CaseSettings) -> tuple[Any, Any]:
+def lesson_on_cases(
+    net: Any, plan: Any, configuration: Any, steps: int, chosen: CaseSettings, loss: Any
+) -> tuple[Any, Any]:  # fmt: skip
     from hyperseg.recipes.training.nnunet import phase_of
 
-    return [phase_of(net, plan, configuration, steps)], {}
+    return [phase_of(net, plan, configuration, steps, loss)], {}
+
+
+def loss_on_cases(chosen: CaseSettings) -> Any:
+    return parse_loss(chosen.loss)
 
 
 def score_on_cases(networks: Any, n_classes: int, how: Any, mirror: bool, chosen: CaseSettings) -> Any:
@@ -120,5 +134,5 @@ def score_on_cases(networks: Any, n_classes: int, how: Any, mirror: bool, chosen
 
 UNET = Method(
     "unet", UnetSettings, fit, load, check, takes=frozenset({"scene", "images", "volumes"}), has_features=False,
-    on_cases=OnCases(CaseSettings, build_for_cases, lesson_on_cases, score_on_cases),
+    on_cases=OnCases(CaseSettings, build_for_cases, lesson_on_cases, score_on_cases, loss=loss_on_cases),
 )  # fmt: skip

@@ -23,6 +23,7 @@ from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.record import WEIGHTS, load_model
 from hyperseg.recipes.run.repeat import MODEL
+from hyperseg.recipes.tricks.choosing import tricked_method
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def load_run(run: Path) -> LoadedRun:
 
 def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) -> LoadedRun:
     parts = record["model"]
-    method = METHODS[record["settings"]["method"]]
+    method = tricked_method(METHODS[record["settings"]["method"]], record["settings"].get("tricks", ()))
     model: Model = method.load(Saved(parts["model"], unprefixed(MODEL, tensors)))
     if not model.n_classes == len(record["classes"]) == len(record["colours"]):
         raise ValueError(

@@ -25,8 +25,18 @@ from hyperseg.core.words import did_you_mean, listed
 from hyperseg.data.splits import SPLITS, parse_split
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS, USUAL
+from hyperseg.recipes.tricks.choosing import spelled_tricks, tricked_method
 
-PLAIN = ("method", "split", "refine", "baselines", "repeats", "seed", "sure")  # fields that are no part's settings
+PLAIN = (
+    "method",
+    "split",
+    "refine",
+    "baselines",
+    "repeats",
+    "seed",
+    "sure",
+    "tricks",
+)  # fields that are no part's settings
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
 MOST_REPEATS = 1000
 
@@ -60,11 +70,13 @@ class RunSettings:
         low=0,
         high=1,
     )
+    tricks: tuple[str, ...] = option((), "Of the method, see `hyperseg tricks`; as they are spelled.")
     method_settings: Any = None
     refiner_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fill in the defaults of the chosen parts, and refuse parts that do not go together."""
+        object.__setattr__(self, "tricks", spelled_tricks(self.tricks))
         method = self.chosen
         parse_split(self.split)
         if self.seed > LARGEST_SEED - self.repeats:
@@ -93,9 +105,9 @@ class RunSettings:
 
     @property
     def chosen(self) -> Method:
-        """The method."""
+        """The method, with its tricks."""
         found: Method = METHODS[self.method]
-        return found
+        return tricked_method(found, self.tricks)
 
     @property
     def chain(self) -> tuple[tuple[Refiner, Any], ...]:
@@ -175,7 +187,7 @@ class RunSettings:
             of_refiners = {name: from_json(REFINERS[name].settings, part, name) for name, part in names.items()}
             of_method = from_json(method.settings, data["method_settings"], method.name)
             rest = {k: v for k, v in data.items() if k not in ("method_settings", "refiner_settings")}
-            rest.setdefault("sure", None)  # runs of versions without groups
+            rest = {"sure": None, "tricks": []} | rest  # runs of versions without groups or tricks
             if lacking := [n for n in (*PLAIN, *(data["refine"] or ())) if n not in rest and n not in names]:
                 raise SettingError(f"it lacks {listed(lacking)}")
             refine = converted(rest.pop("refine"), tuple[str, ...], "refine")

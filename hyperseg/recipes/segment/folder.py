@@ -26,7 +26,7 @@ from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.methods import ON_FOLDERS
-from hyperseg.recipes.segment.methods.chosen import CaseMethod, on_cases
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, chosen_method, on_cases
 from hyperseg.recipes.segment.planning import read_plan
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Record:
         spacing: millimetres per axis of all files that say none, as they were stated; none where nothing was.
         targets: what is learnt, as it was asked for, where that is not every class.
         prints: a checksum of each case, see `resuming.files`; none in runs of earlier versions.
-        method, settings: what was trained, and its settings as JSON.
+        method, settings, tricks: what was trained, its settings as JSON, and tricks as they are spelled.
         found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
     """
 
@@ -77,6 +77,7 @@ class Record:
     prints: dict[str, str] = field(default_factory=dict)
     method: str = ON_FOLDERS
     settings: dict[str, Any] = field(default_factory=dict)
+    tricks: tuple[str, ...] = ()
     found: dict[str, Any] = field(default_factory=dict)
 
 
@@ -91,8 +92,8 @@ class SegmentRun:
     @property
     def method(self) -> CaseMethod:
         """What was trained, with its settings."""
-        on = on_cases(self.record.method)
-        return CaseMethod(self.record.method, on, from_json(on.settings, self.record.settings))
+        chosen: Any = from_json(on_cases(self.record.method).settings, self.record.settings)
+        return chosen_method(self.record.method, chosen, self.record.tricks)
 
     @property
     def beside(self) -> dict[str, SegmentRun]:

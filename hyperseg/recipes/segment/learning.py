@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hyperseg.backbone.conv import seeded
+from hyperseg.core.parts import Beginning
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.fit import fit
 from hyperseg.engine.one_cycle import train
@@ -40,6 +41,7 @@ TIMED = 4  # steps; the first is not counted
 VALIDATIONS = 10  # of a training
 FEWEST_STEPS = 10
 SHORT_STEPS = 2500  # fewer are a short training: ten of the plan's thousand epochs
+BEFORE = 2**32  # number of the first step of whatever is done before a training: no step of the training itself
 MOST_EPOCHS = 1000  # of a training that ends on a plateau
 ON_THE_WAY = "of one answer from one noise, in as few calls as can be: the Dice of drawn masks is told in the end"
 SCHEDULES = {"OneCycleLR": "one cycle", "PolynomialLR": "polynomial", "PlateauOfEpochs": "plateau"}
@@ -67,12 +69,18 @@ def learn(
     Optimiser and learning rate are functions of step and steps alone, so a training that was interrupted goes on as if
     it had not been. Ten times on the way Dice is told on patches of the validation cases; nothing is chosen by it.
     """
+    make = partial(make_batch, configuration=configuration)
+    batches = _batches(train_cases, plan, configuration, runtime.seed)
+
+    def made(number: int) -> tuple[Tensor, Tensor]:
+        return make(sent(batches(BEFORE + number), torch.device(runtime.device)))
+
+    change = method.begin(Beginning(net, plan, configuration, steps, made, runtime))
     phases, averages = method.lesson(net, plan, configuration, steps)
     predicts = averages["net"].module if averages else net
     history = train(
-        phases, _batches(train_cases, plan, configuration, runtime.seed), steps, modules={"net": net},
-        averages=averages, runtime=runtime, name="net", title=title,
-        make=partial(make_batch, configuration=configuration),
+        phases, batches, steps, modules={"net": net}, averages=averages, runtime=runtime, name="net", title=title,
+        make=make if change is None else lambda drawn: change(*make(drawn)),
         validate=validation(predicts, method, plan, configuration, validation_cases, runtime), keep="last",
     )  # fmt: skip
     return Learnt(history, "; ".join(map(_told, phases)))

@@ -23,7 +23,7 @@ from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import BESIDE, PLAN, Record, SegmentRun, read_run, write_run
 from hyperseg.recipes.segment.held_out.pairs import PAIRS
 from hyperseg.recipes.segment.learning import SHORT_STEPS
-from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method, chosen_method
 from hyperseg.recipes.segment.narrowing import narrowed, unmirrored
 from hyperseg.recipes.segment.planning import pace_of, plan_cases
 from hyperseg.recipes.segment.resuming.files import check_prints
@@ -88,17 +88,20 @@ def recommended(plan: Plan, budget: Budget) -> tuple[str, ...]:
 
 
 def begun_method(
-    root: Path, name: str | None, changes: Mapping[str, Any], *, resume: bool
+    root: Path, name: str | None, changes: Mapping[str, Any], tricks: Sequence[str] = (), *, resume: bool
 ) -> CaseMethod:  # fmt: skip
-    """The method of that name with its settings changed; of a run that goes on, its own settings are those changed.
+    """The method of that name with its settings changed, and with tricks.
+
+    Of a run that goes on its own settings are those changed, and its own tricks stay where none are named.
 
     Raises:
         SettingError: no such method or setting, or one that takes scenes alone.
     """
     run = begun(root, resume=resume)
     if run is None or name not in (None, run.record.method):
-        return case_method(name or ON_FOLDERS, changes)
-    return run.method.with_(changes)
+        return case_method(name or ON_FOLDERS, changes, tricks)
+    found = chosen_method(run.record.method, run.method.settings, tricks) if tricks else run.method
+    return found.with_(changes)
 
 
 def plan_of(
@@ -194,13 +197,19 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
 
 def _check_method(root: Path, begun: CaseMethod, now: CaseMethod) -> None:
     told = f"by {begun.name}, not by {now.name}"
-    if begun.name == now.name:
+    if begun.tricks != now.tricks:
+        told = f"{_with(begun.tricks)}, not {_with(now.tricks)}"
+    elif begun.name == now.name:
         pairs = zip(begun.leaves, now.leaves, strict=True)
         others = [f"with {a.path}={a.value}, not {b.value}" for a, b in pairs if a.value != b.value]
         if not others:
             return
         told = others[0]
     raise RunError(f"{root}: was begun {told}. Resume without saying either, or train into another folder.")
+
+
+def _with(tricks: Sequence[str]) -> str:
+    return f"with the trick{'s' * (len(tricks) > 1)} {listed(tricks)}" if tricks else "without tricks"
 
 
 def _check_same(root: Path, begun: Record, now: Record, names: Sequence[str]) -> None:

@@ -121,7 +121,7 @@ def train_cases(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
         mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), spacing=folder.spacing,
         targets=folder.targets, prints=prints_of(folder, quiet=runtime.quiet), method=order.method.name,
-        settings=order.method.record, found={BUDGET: asdict(order.budget)},
+        settings=order.method.record, tricks=order.method.tricks, found={BUDGET: asdict(order.budget)},
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     if order.mirror not in (None, run.record.mirrored):

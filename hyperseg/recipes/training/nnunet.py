@@ -1,18 +1,18 @@
-"""How nnU-Net trains a planned U-Net on cases: Dice and cross-entropy at all levels, by the plan's optimiser."""
+"""How nnU-Net trains a planned U-Net on cases: a loss at all levels that count, by the plan's optimiser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperseg.engine.one_cycle import one_cycle
 from hyperseg.engine.step.plateau import PlateauOfEpochs
 from hyperseg.engine.training import Phase
-from hyperseg.losses.dice import supervised_at_levels
+from hyperseg.losses.loss import Loss, Sums, at_levels
 from hyperseg.medical.configuration import Configuration
-from hyperseg.medical.networks import UNet
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Optimiser, Training
 from hyperseg.recipes.segment.learning import MOST_EPOCHS, SHORT_STEPS
@@ -24,8 +24,17 @@ PHASE = "segment"
 Batch = tuple[Tensor, Tensor]
 
 
-def phase_of(net: UNet, plan: Plan, configuration: Configuration, steps: int) -> Phase:
-    """Dice and cross-entropy at all levels that count, with the plan's optimiser where there is time for it.
+class Levelled(Protocol):
+    """A network with class scores at several levels of a decoder."""
+
+    def levels(self, x: Tensor) -> Sequence[Tensor]:
+        """(B, C, *S) -> logits of every scored level, (B, K, *S_level) from fine to coarse."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+def phase_of(net: Levelled, plan: Plan, configuration: Configuration, steps: int, minimised: Loss) -> Phase:
+    """A loss at all levels that count, with the plan's optimiser where there is time for it.
 
     Adam on a plateau (preset msd2018) is the plan's own however short a training is, see `_on_plateau`.
 
@@ -36,13 +45,11 @@ def phase_of(net: UNet, plan: Plan, configuration: Configuration, steps: int) ->
     """
     training = plan.training
 
+    sums = Sums(configuration.batch_dice, training.loss.smooth)
+
     def loss(batch: Batch) -> Mapping[str, Tensor]:
         image, labels = batch
-        found = supervised_at_levels(
-            net.levels(image), labels, weights=configuration.supervision, batch=configuration.batch_dice,
-            smooth=training.loss.smooth,
-        )  # fmt: skip
-        return found._asdict()
+        return at_levels(minimised, net.levels(image), labels, sums, weights=configuration.supervision)
 
     if training.optimiser.kind == "adam":
         return _on_plateau(net, training, loss, steps)
@@ -58,7 +65,7 @@ def phase_of(net: UNet, plan: Plan, configuration: Configuration, steps: int) ->
     return Phase(PHASE, loss, optimiser, clip=training.optimiser.longest_gradient, scheduler=schedule)
 
 
-def _sgd(net: UNet, optimiser: Optimiser) -> torch.optim.SGD:
+def _sgd(net: Levelled, optimiser: Optimiser) -> torch.optim.SGD:
     return torch.optim.SGD(
         net.parameters(), lr=optimiser.lr, momentum=optimiser.momentum, nesterov=optimiser.nesterov,
         weight_decay=optimiser.weight_decay,
@@ -66,7 +73,7 @@ def _sgd(net: UNet, optimiser: Optimiser) -> torch.optim.SGD:
 
 
 def _on_plateau(
-    net: UNet, training: Training, loss: Callable[[Batch], Mapping[str, Tensor]], steps: int
+    net: Levelled, training: Training, loss: Callable[[Batch], Mapping[str, Tensor]], steps: int
 ) -> Phase:  # fmt: skip
     """Adam whose rate falls to a fifth where the training loss stands still.
 

@@ -7,6 +7,7 @@ from typing import Literal
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 from hyperseg.data.augment import SpectralNoise
+from hyperseg.losses import LOSSES, parse_loss
 
 NOISE = SpectralNoise(noise=0.3)
 
@@ -91,3 +92,17 @@ def check_window(window: int) -> None:
     """Raise for a window that residual blocks of two 3x3 steps cannot have."""
     if window % 4 != 1:
         raise SettingError(f"window is 1, 5, 9, 13, 17, ... pixels (two 3x3 steps a block), got {window}.")
+
+
+def loss_option(default: str = LOSSES.default) -> str:
+    """What is minimised, of the table of losses."""
+    found: str = option(
+        default, f"What is minimised, with its settings after a colon: {', '.join(LOSSES)}.", shown="loss"
+    )  # fmt: skip
+    return found
+
+
+def check_loss(text: str) -> None:
+    """Raise for a loss that there is not; one without settings is known by its name, and needs no torch for that."""
+    if text not in LOSSES:
+        parse_loss(text)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.step.plateau import PlateauOfEpochs
 from hyperseg.io.cases import CaseFolder, open_cases
+from hyperseg.losses.dice import DiceCE
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.networks import PooledEncoder
 from hyperseg.medical.plan import Plan
@@ -74,7 +75,7 @@ def test_it_learns_and_keeps_what_is_always_one(rings: CaseFolder, plan: Plan, t
 def test_the_optimiser_is_the_presets_however_long(plan: Plan, steps: int) -> None:
     one = plan.configuration("2d")
     assert one.supervision == (1.0,)
-    phase = phase_of(start_net(case_method(), plan, one, QUIET), plan, one, steps)
+    phase = phase_of(start_net(case_method(), plan, one, QUIET), plan, one, steps, DiceCE())
     assert type(phase.optimizer) is torch.optim.Adam
     (group,) = phase.optimizer.param_groups
     assert (group["lr"], group["betas"], group["weight_decay"], group["amsgrad"]) == (3e-4, (0.9, 0.999), 3e-5, True)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from hyperseg.core import LabelError, RunError, SettingError, SplitError
 from hyperseg.core.runtime import Runtime
 from hyperseg.io.cases import CaseFolder, open_cases
+from hyperseg.losses.dice import DiceCE
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
@@ -172,7 +173,7 @@ def test_long_trainings_have_the_plans_optimiser_and_schedule(plan: Plan) -> Non
     configuration = plan.configuration("2d")
     net = start_net(case_method(), plan, configuration, QUIET)
     steps = SHORT_STEPS
-    phase = phase_of(net, plan, configuration, steps)
+    phase = phase_of(net, plan, configuration, steps, DiceCE())
     assert isinstance(phase.optimizer, torch.optim.SGD)
     (group,) = phase.optimizer.param_groups
     assert (group["momentum"], group["nesterov"], group["weight_decay"], phase.clip) == (0.99, True, 3e-5, 12.0)
@@ -183,7 +184,7 @@ def test_long_trainings_have_the_plans_optimiser_and_schedule(plan: Plan) -> Non
         phase.optimizer.step()
         phase.scheduler.step()
     assert group["lr"] == pytest.approx(0, abs=1e-8)
-    assert not isinstance(phase_of(net, plan, configuration, steps - 1).optimizer, torch.optim.SGD)
+    assert not isinstance(phase_of(net, plan, configuration, steps - 1, DiceCE()).optimizer, torch.optim.SGD)
 
 
 def test_minutes_become_steps(toys: CaseFolder, plan: Plan, tmp_path: Path) -> None:

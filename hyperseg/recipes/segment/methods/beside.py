@@ -27,7 +27,8 @@ def started_beside(run: SegmentRun, method: CaseMethod) -> SegmentRun:
     """
     root = run.root / BESIDE / method.name
     record = replace(
-        run.record, method=method.name, settings=method.record, trained={}, chosen=(), largest=(), found={}
+        run.record, method=method.name, settings=method.record, tricks=method.tricks, trained={}, chosen=(), largest=(),
+        found={},
     )  # fmt: skip
     try:
         found = start(root, run.plan, record, resume=(root / RECORD).exists(), overwrite=False)

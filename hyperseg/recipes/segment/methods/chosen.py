@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hyperseg.core import SettingError
 from hyperseg.core.maps import Fused
-from hyperseg.core.parts import Method, OnCases
+from hyperseg.core.parts import Beginning, Change, Method, OnCases
 from hyperseg.core.settings import Leaf, changed, find_leaf, leaves, parsed, to_json, with_also
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.recipes.methods import METHODS, ON_FOLDERS
+from hyperseg.recipes.tricks.choosing import spelled_tricks, tricked_cases
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,11 +29,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaseMethod:
-    """Attributes: name in `METHODS`; what it does with cases, see `OnCases`; settings, of the class that says."""
+    """A method on cases.
+
+    Attributes:
+        name: in `METHODS`.
+        on: what it does with cases, its tricks included.
+        settings: of the class that `on` says.
+        tricks: as they are spelled, see `recipes.tricks`.
+    """
 
     name: str
     on: OnCases
     settings: Any
+    tricks: tuple[str, ...] = ()
 
     def build(self, configuration: Configuration, n_classes: int) -> nn.Module:
         """The network of a configuration; weights come from torch's generator."""
@@ -40,8 +52,22 @@ class CaseMethod:
         self, net: nn.Module, plan: Plan, configuration: Configuration, steps: int
     ) -> tuple[Sequence[Phase], Mapping[str, Ema]]:
         """Phases and moving averages of a training of so many steps; the network is called "net"."""
-        phases, averages = self.on.lesson(net, plan, configuration, steps, self.settings)
+        loss = None if self.on.loss is None else self.on.loss(self.settings)
+        phases, averages = self.on.lesson(net, plan, configuration, steps, self.settings, loss)
         return phases, averages
+
+    def begin(self, beginning: Beginning) -> Change | None:
+        """What is done before the first step of a fold; gives what is done to every batch, or None."""
+        return self.on.begin(beginning, self.settings)
+
+    def planned(self, plan: Plan) -> Plan:
+        """The plan that a new run of it is trained by."""
+        found: Plan = self.on.plan(plan, self.settings)
+        return found
+
+    def finished(self, classes: NDArray[np.int16]) -> NDArray[np.int16]:
+        """(*S) classes of a whole case, as they are given to who asked."""
+        return self.on.finish(classes, self.settings)
 
     def score(self, networks: Sequence[nn.Module], plan: Plan, *, mirror: bool) -> Score:
         """What windows are blended of, and trainings validated by."""
@@ -53,8 +79,8 @@ class CaseMethod:
         return self.on.fused(iter(samples), self.settings)
 
     def beside(self) -> tuple[CaseMethod, ...]:
-        """Methods that are trained beside it."""
-        return tuple(CaseMethod(name, on_cases(name), settings) for name, settings in self.on.beside(self.settings))
+        """Methods that are trained beside it, with the same tricks."""
+        return tuple(chosen_method(name, settings, self.tricks) for name, settings in self.on.beside(self.settings))
 
     def with_(self, changes: Mapping[str, Any]) -> CaseMethod:
         """The method with other settings, by name, and what they bring along; texts are read as a setting's type says.
@@ -66,7 +92,7 @@ class CaseMethod:
         for name, value in changes.items():
             leaf = self._leaf(name)
             typed[leaf.path] = parsed(value, leaf.hint, name) if isinstance(value, str) else value
-        return CaseMethod(self.name, self.on, changed(self.settings, with_also(self.settings, typed)))
+        return replace(self, settings=changed(self.settings, with_also(self.settings, typed)))
 
     def drawing(self, changes: Mapping[str, Any]) -> CaseMethod:
         """`with_` for a prediction: settings that decide what is trained stay as they are.
@@ -120,11 +146,18 @@ def methods_on_cases() -> tuple[str, ...]:
     return tuple(name for name in METHODS if METHODS[name].on_cases is not None)
 
 
-def case_method(name: str = ON_FOLDERS, changes: Mapping[str, Any] | None = None) -> CaseMethod:
-    """A method with its default settings, some of them changed; see `CaseMethod.with_`.
+def case_method(
+    name: str = ON_FOLDERS, changes: Mapping[str, Any] | None = None, tricks: Iterable[str] = ()
+) -> CaseMethod:  # fmt: skip
+    """A method with its default settings, some of them changed, and with tricks; see `CaseMethod.with_`.
 
     Raises:
-        SettingError: as `on_cases` and `CaseMethod.with_`.
+        SettingError: as `on_cases`, `CaseMethod.with_` and `tricks.choosing.tricked_cases`.
     """
-    on = on_cases(name)
-    return CaseMethod(name, on, on.settings()).with_(changes or {})
+    return chosen_method(name, on_cases(name).settings(), tricks).with_(changes or {})
+
+
+def chosen_method(name: str, settings: Any, tricks: Iterable[str] = ()) -> CaseMethod:
+    """A method with its settings, and with tricks."""
+    spelled = spelled_tricks(tricks)
+    return CaseMethod(name, tricked_cases(on_cases(name), spelled, name), settings, spelled)

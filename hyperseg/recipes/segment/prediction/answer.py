@@ -92,7 +92,7 @@ def answer_case(scene: Scene, work: Work, chosen: Sequence[str], *, share: Share
     else:
         with work.cost.of("export"):
             found = _from_scores(work, list(zip(chosen, cases, strict=True)), tell)
-    return replace(found, seconds=time.perf_counter() - began)
+    return replace(found, labels=work.method.finished(found.labels), seconds=time.perf_counter() - began)
 
 
 def draws(method: CaseMethod, chosen: Sequence[str]) -> bool:

@@ -36,7 +36,7 @@ def predict_case(
     device: torch.device | str = "cpu", share: Share | None = None, look: str = "", cost: Cost | None = None,
     method: CaseMethod | None = None, seed: int = 0,
 ) -> Labels:  # fmt: skip
-    """(*S) classes of a case in its own axes, without post-processing.
+    """(*S) classes of a case in its own axes, without the post-processing that cross-validation chose.
 
     Where two configurations predict, their probabilities are averaged on the case's grid. The second network of a
     cascade is given the classes of the first.
@@ -65,7 +65,7 @@ def predict_case(
         cases, first = work.prepared(scene, chosen)
         boxes = _looked_at(scene, work, dict(zip(chosen, cases, strict=True)), look, first) if look else []
         del scene, first  # their values are not needed any more
-    return _done(work, chosen, cases, boxes, look=bool(look), share=share)
+    return method.finished(_done(work, chosen, cases, boxes, look=bool(look), share=share))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def build(configuration: Configuration, n_classes: int, chosen: Chosen) -> MaskD
 
 
 def lesson(
-    net: MaskDenoiser, plan: Plan, configuration: Configuration, steps: int, chosen: MedSegDiffSettings
+    net: MaskDenoiser, plan: Plan, configuration: Configuration, steps: int, chosen: MedSegDiffSettings, _: None
 ) -> tuple[list[Phase], dict[str, Ema]]:
     """Noise at random times."""
     from hyperseg.dpm.masks.learning import diffusion_loss
@@ -67,7 +67,7 @@ def lesson(
 
 
 def twin_lesson(
-    net: MaskDenoiser, plan: Plan, configuration: Configuration, steps: int, chosen: FeedForwardSettings
+    net: MaskDenoiser, plan: Plan, configuration: Configuration, steps: int, chosen: FeedForwardSettings, _: None
 ) -> tuple[list[Phase], dict[str, Ema]]:
     """A blank mask at the most noise."""
     from hyperseg.dpm.masks.learning import twin_loss

@@ -1,0 +1,110 @@
+"""Tricks as a user names them: which they are, whether they go together, and what they make of a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from hyperseg.core import SettingError
+from hyperseg.core.parts import Method, OnCases, Trick, read_settings, respelt, spelling_of, split_spelling
+from hyperseg.recipes.tricks import TRICKS
+
+Chosen = tuple[Trick, Any]
+"""A trick and its settings."""
+OPTION = "--trick"
+
+
+def parse_trick(text: str) -> Chosen:
+    """The trick that is spelled, with its settings: "oversampling:share=0.5".
+
+    Raises:
+        SettingError: an unknown trick or setting (the nearest one is told), or a value that it cannot have.
+    """
+    name, words = split_spelling(text)
+    trick: Trick = TRICKS[name]
+    try:
+        return trick, read_settings(trick.settings, words, name)
+    except SettingError as why:
+        raise SettingError(f"{OPTION} {text}: {why} It is spelled {spelling_of(name, trick.settings)}.") from None
+
+
+def parse_tricks(texts: Iterable[str]) -> tuple[Chosen, ...]:
+    """Tricks in the order of the table, which is that of the phases.
+
+    Raises:
+        SettingError: as `parse_trick`; one that is named twice, or two that do the same thing in different ways.
+    """
+    order = list(TRICKS)
+    found = sorted(map(parse_trick, texts), key=lambda chosen: order.index(chosen[0].name))
+    seen: dict[str, str] = {}
+    for trick, _ in found:
+        if trick.name in seen.values():
+            raise SettingError(f"{OPTION} {trick.name} is given twice: once is enough.")
+        if trick.family and trick.family in seen:
+            raise SettingError(
+                f"{OPTION} {seen[trick.family]} and {OPTION} {trick.name} are two ways to do the same thing "
+                f"({trick.family}): give one of them."
+            )
+        seen[trick.family or trick.name] = trick.name
+    return tuple(found)
+
+
+def spelled_tricks(texts: Iterable[str]) -> tuple[str, ...]:
+    """The same tricks, always spelled in the same way and order."""
+    return tuple(respelt(trick.name, chosen) for trick, chosen in parse_tricks(texts))
+
+
+def tricked_cases(on: OnCases, tricks: Iterable[str], method: str) -> OnCases:
+    """What a method does with cases, with tricks.
+
+    Raises:
+        SettingError: as `parse_tricks`; or one that makes no sense there.
+    """
+    for trick, chosen in parse_tricks(tricks):
+        with _told(trick, method):
+            if trick.on_cases is None:
+                raise SettingError("it is of scenes, not of images and volumes.")
+            improved = trick.on_cases(on, chosen)
+        plan = improved.plan if improved.plan is on.plan else _telling(improved.plan, trick, method)
+        check = improved.check if improved.check is on.check else _telling(improved.check, trick, method)
+        on = replace(improved, plan=plan, check=check)
+    return on
+
+
+def tricked_method(method: Method, tricks: Iterable[str]) -> Method:
+    """A method of scenes, with tricks.
+
+    Raises:
+        SettingError: as `parse_tricks`; or one that makes no sense there.
+    """
+    name = method.name
+    for trick, chosen in parse_tricks(tricks):
+        with _told(trick, name):
+            if trick.on_scene is None:
+                raise SettingError("it is of images and volumes, not of scenes.")
+            improved = trick.on_scene(method, chosen)
+        check = improved.check if improved.check is method.check else _telling(improved.check, trick, name)
+        method = replace(improved, check=check)
+    return method
+
+
+def _telling(call: Callable[..., Any], trick: Trick, method: str) -> Callable[..., Any]:
+    """The same call, whose errors say which trick did not fit."""
+
+    def told(*given: Any) -> Any:
+        with _told(trick, method):
+            return call(*given)
+
+    return told
+
+
+@contextmanager
+def _told(trick: Trick, method: str) -> Iterator[None]:
+    try:
+        yield
+    except SettingError as error:
+        if str(error).startswith(OPTION):  # another trick has said so
+            raise
+        raise SettingError(f"{OPTION} {trick.name}, with the method {method}: {error}") from None

@@ -1,0 +1,1 @@
+"""Tricks of prediction: networks stay as they are, and answer more often."""

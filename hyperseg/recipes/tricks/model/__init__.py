@@ -1,0 +1,1 @@
+"""Tricks of the network and of what it minimises."""

@@ -1,0 +1,1 @@
+"""Tricks before a network sees an image: patches, their places, grids and intensities."""

@@ -1,0 +1,1 @@
+"""Tricks before the training itself: weights that have learnt something already."""

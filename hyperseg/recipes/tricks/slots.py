@@ -1,0 +1,112 @@
+"""A trick put into its slot: what a method does with cases, or a method of scenes, with one thing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import SettingError
+from hyperseg.core.parts import Beginning, Change, Method, Model, OnCases
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.task import Task
+
+
+def with_plan(on: OnCases, change: Callable[[Any], Any]) -> OnCases:
+    """Another plan for new runs.
+
+    Raises (when a run begins):
+        SettingError: the plan stays as it is: the method has the trick already.
+    """
+
+    def plan(planned: Any, settings: Any) -> Any:
+        before = on.plan(planned, settings)
+        after = change(before)
+        if after == before:
+            raise SettingError("the plan has it already.")
+        return after
+
+    return replace(on, plan=plan)
+
+
+def with_loss(on: OnCases, change: Callable[[Any], Any]) -> OnCases:
+    """Another loss of class scores.
+
+    Raises:
+        SettingError: the method minimises something else.
+    """
+    before = on.loss
+    if before is None:
+        raise SettingError("the method minimises no loss of class scores.")
+    return replace(on, loss=lambda settings: change(before(settings)))
+
+
+def with_begin(on: OnCases, begin: Callable[[Beginning], Change | None]) -> OnCases:
+    """Something more before the first step, and to every batch."""
+
+    def both(beginning: Beginning, settings: Any) -> Change | None:
+        return joined(on.begin(beginning, settings), begin(beginning))
+
+    return replace(on, begin=both)
+
+
+def joined(first: Change | None, second: Change | None) -> Change | None:
+    """Both changes of a batch, in order."""
+    if first is None or second is None:
+        return first or second
+    return lambda images, classes: second(*first(images, classes))
+
+
+def with_score(on: OnCases, change: Callable[[Any], Any], *, looks: int = 1) -> OnCases:
+    """Other answers to a window: `change` maps a score (`recipes.segment.sliding.Score`) to a score.
+
+    Args:
+        looks: how often it asks the score for one answer.
+
+    Raises:
+        SettingError: the method draws its answers.
+    """
+    if on.samples is not None:
+        raise SettingError("the method draws its answers, it scores no windows.")
+
+    def score(*given: Any) -> Any:
+        return change(on.score(*given))
+
+    return replace(on, score=score, looks=lambda settings: looks * on.looks(settings))
+
+
+def with_finish(on: OnCases, change: Callable[[NDArray[np.int16]], NDArray[np.int16]]) -> OnCases:
+    """Something more is done to the classes of whole cases."""
+    return replace(on, finish=lambda classes, settings: change(on.finish(classes, settings)))
+
+
+def with_check(on: OnCases, check: Callable[[Any], None]) -> OnCases:
+    """Something more has to hold for a plan: `check` raises SettingError."""
+
+    def both(plan: Any, settings: Any) -> None:
+        on.check(plan, settings)
+        check(plan)
+
+    return replace(on, check=both)
+
+
+def with_settings(method: Method, change: Callable[[Any], Any]) -> Method:
+    """A method of scenes that is fitted with other settings than it is given.
+
+    Raises (when a run begins):
+        SettingError: they stay as they are: the method has the trick already.
+    """
+
+    def check(task: Task, settings: Any) -> None:
+        after = change(settings)
+        if after == settings:
+            raise SettingError(f"{method.name} has it already.")
+        method.check(task, after)
+
+    def fit(task: Task, settings: Any, runtime: Runtime) -> Model:
+        return method.fit(task, change(settings), runtime)
+
+    return replace(method, check=check, fit=fit)
