@@ -61,7 +61,17 @@ class UNet(nn.Module):
 
     def levels(self, x: Tensor) -> list[Tensor]:
         """(B, C, *S) -> logits of every scored level, (B, K, *S_level) from fine to coarse."""
-        return self.heads(self.decoder(self.encoder(x)))
+        return self.scores(self.maps(x))
+
+    def maps(self, x: Tensor) -> Pyramid:
+        """(B, C, *S) -> what `scores` reads."""
+        found: Pyramid = self.decoder(self.encoder(x))
+        return found
+
+    def scores(self, maps: Pyramid) -> list[Tensor]:
+        """Maps of the decoder -> logits of every scored level."""
+        found: list[Tensor] = self.heads(maps)
+        return found
 
 
 class PooledEncoder(nn.Module):

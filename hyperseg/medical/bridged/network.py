@@ -61,9 +61,17 @@ class BridgedUNet(nn.Module):
 
     def levels(self, x: Tensor) -> list[Tensor]:
         """(B, C, *S) -> logits of every scored level, (B, K, *S_level) from fine to coarse; then of the first half."""
+        return self.scores(self.maps(x))
+
+    def maps(self, x: Tensor) -> Pyramid:
+        """(B, C, *S) -> what `scores` reads: maps of the second decoder; the finest of the first where it counts."""
         pyramid, first = self.encoder.both(x)
-        found: list[Tensor] = self.heads(self.decoder(pyramid))
-        return found if self.auxiliary is None else [*found, self.auxiliary([first])]
+        return self.decoder(pyramid) + ([] if self.auxiliary is None else [first])
+
+    def scores(self, maps: Pyramid) -> list[Tensor]:
+        """What `maps` gives -> logits, as `levels`."""
+        found: list[Tensor] = self.heads(maps)
+        return found if self.auxiliary is None else [*found, self.auxiliary(maps[-1:])]
 
 
 class BridgedEncoder(nn.Module):

@@ -39,6 +39,14 @@ METHODS = Parts(
         "feed-forward": Entry(
             "hyperseg.recipes.methods.feed_forward:FEED_FORWARD", "the same network without diffusion, as its twin"
         ),
+        "bridged-unet": Entry(
+            "hyperseg.recipes.methods.unets.bridged_unet:BRIDGED_UNET",
+            "two planned U-Nets in a row, decoder maps of the first bridged into the encoder of the second",
+        ),
+        "wide-unet": Entry(
+            "hyperseg.recipes.methods.unets.wide_unet:WIDE_UNET",
+            "the planned U-Net, widened until it has as many parameters as the bridged one, as its control",
+        ),
         "svm": Entry(
             "hyperseg.recipes.methods.svm:SVM", "support vector machine on single spectra, the usual baseline"
         ),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, OnCases, Saved
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.core.task import Task
@@ -50,9 +52,11 @@ class UnetSettings:
         shown="centre",
     )
     flips: bool = flips_option()
+    loss: str = loss_option()
 
     def __post_init__(self) -> None:
         check_odd_window(self.window)
+        check_loss(self.loss)
 
 
 def plan_of(task: Task, chosen: UnetSettings) -> tuple[Any, Preprocess, Any]:
@@ -66,26 +70,49 @@ def plan_of(task: Task, chosen: UnetSettings) -> tuple[Any, Preprocess, Any]:
     return made, preprocess, spec_of(made, preprocess.n_out, task.n_classes)
 
 
-def check(task: Task, chosen: UnetSettings) -> None:
+def same(spec: Any) -> Any:
+    """The network that is planned."""
+    return spec
+
+
+def check(task: Task, chosen: UnetSettings, *, changed: Callable[[Any], Any] = same) -> None:
+    """Raise for what would stop `fit`; `changed` as there."""
     check_memory(task)
-    plan_of(task, chosen)
+    made, _, spec = plan_of(task, chosen)
+    changed(spec)
+    if getattr(parse_loss(chosen.loss), "needs_background", False) and not made.background:
+        raise SettingError(
+            f"the loss {chosen.loss} gives background a weight of its own, and no class of a scene is background: "
+            "choose another, or leave that weight out."
+        )
 
 
-def fit(task: Task, chosen: UnetSettings, runtime: Runtime) -> NetworkModel:
+def fit(
+    task: Task, chosen: UnetSettings, runtime: Runtime, *, name: str = "unet", changed: Callable[[Any], Any] = same
+) -> NetworkModel:
+    """Train the planned U-Net, or another network in its place.
+
+    Args:
+        task, chosen, runtime: as of every method.
+        name: of the method.
+        changed: spec of the planned network (`recipes.training.unet.UNetSpec`) -> of the one that is built.
+    """
     from hyperseg.core.sections import Section
     from hyperseg.recipes.training.model import NetworkModel
     from hyperseg.recipes.training.unet import Lesson, build, centred_unet, fit_unet
 
-    made, preprocess, spec = plan_of(task, chosen)
+    made, preprocess, planned = plan_of(task, chosen)
+    spec = changed(planned)
     network = build(spec, runtime.seed)
     lesson = Lesson(
-        made.steps, made.batch, chosen.lr, chosen.weight_decay, chosen.average, chosen.noise, made.background
-    )
-    history = fit_unet(task, network, preprocess, lesson, runtime, name=UNET.name)
+        made.steps, made.batch, chosen.lr, chosen.weight_decay, chosen.average, chosen.noise, made.background,
+        parse_loss(chosen.loss),
+    )  # fmt: skip
+    history = fit_unet(task, network, preprocess, lesson, runtime, name=name)
     centred = centred_unet(task, network, preprocess, runtime, centre=chosen.centre)
     section = Section("The plan of the U-Net", made.sentences, numbers={"plan": made.numbers})
     return NetworkModel(
-        UNET.name, network, spec, preprocess, task.n_classes, history, chosen.flips, tell=lambda *_: section,
+        name, network, spec, preprocess, task.n_classes, history, chosen.flips, tell=lambda *_: section,
         centred=centred,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -24,7 +24,10 @@ from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import Ema, History
 from hyperseg.engine.one_cycle import one_cycle, train
-from hyperseg.losses.dice import dice_and_cross_entropy
+from hyperseg.losses.loss import Loss, Sums
+from hyperseg.medical.bridged.controls import bridged_unet
+from hyperseg.medical.bridged.network import with_auxiliary
+from hyperseg.medical.bridged.settings import BridgeSettings
 from hyperseg.medical.networks import UNet
 from hyperseg.medical.training import supervision
 from hyperseg.recipes.training.network import MOST_LOST, labelled_pixels
@@ -45,6 +48,18 @@ class UNetSpec:
     pointwise: bool = option(True, "Two pointwise convolutions before it, else it reads the features themselves.")
     dropout: float = option(0.3, "Probability of dropping a feature map before the class scores.", low=0, below=1)
     initial_scale: float = option(0.2, "Spread of the initial weights, relative to He's.", above=0)
+    bridged: BridgeSettings | None = option(None, "Two U-Nets in a row in its place, joined so; none is a single one.")
+
+    @property
+    def scored(self) -> int:
+        """Levels of the decoder that have class scores in training: all but the coarsest."""
+        return max(1, len(self.body.widths) - 1)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Of the losses of the network's `levels`."""
+        found = supervision(len(self.body.widths), supervised=True)[: self.scored]
+        return with_auxiliary(found, auxiliary=self.bridged is not None and self.bridged.auxiliary)
 
 
 class PlannedUNet(nn.Module):
@@ -61,11 +76,15 @@ class PlannedUNet(nn.Module):
     def __init__(self, spec: UNetSpec) -> None:
         super().__init__()
         self.spec, self.tile = spec, spec.tile
-        self.context_px = min(reach_of(spec.body), max(spec.tile) - 1)
+        self.context_px = min(context_of(spec), max(spec.tile) - 1)
         flat, first = ConvSpec(spec.body.conv.ndim), spec.body.in_channels
         blocks = [ConvBlock(flat, spec.n_features, first, 1), ConvBlock(flat, first, first, 1)]
         self.collapse = nn.Sequential(*blocks) if spec.pointwise else nn.Identity()
-        self.body = UNet(spec.body, spec.n_classes, heads=max(1, len(spec.body.widths) - 1))
+        self.body = (
+            UNet(spec.body, spec.n_classes, heads=spec.scored)
+            if spec.bridged is None
+            else bridged_unet(spec.body, spec.n_classes, spec.bridged, heads=spec.scored, down="stride")
+        )
         self.drop = dropout(ConvSpec(spec.body.conv.ndim, dropout=spec.dropout))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,8 +92,17 @@ class PlannedUNet(nn.Module):
 
     def levels(self, x: Tensor) -> list[Tensor]:
         """(B, L, *S) -> logits of every scored level, (B, K, *S_level) from fine to coarse."""
-        pyramid = self.body.decoder(self.body.encoder(self.collapse(x)))
-        return self.body.heads(pyramid if self.drop is None else [self.drop(level) for level in pyramid])
+        maps = self.body.maps(self.collapse(x))
+        return self.body.scores(maps if self.drop is None else [self.drop(level) for level in maps])
+
+
+def context_of(spec: UNetSpec) -> int:
+    """How many pixels away a decision may look, tiles apart; of two U-Nets the second looks at what the first saw."""
+    reach = reach_of(spec.body)
+    if spec.bridged is None:
+        return reach
+    deeper = replace(spec.body, depths=tuple(max(2, depth) for depth in spec.body.depths))  # a block after each bridge
+    return reach + reach_of(deeper)
 
 
 def reach_of(body: BackboneSpec) -> int:
@@ -107,7 +135,8 @@ class Lesson:
         lr, weight_decay: of AdamW over one cycle.
         average: decay of the weights' moving average.
         noise: of the features.
-        background: class 0 is what no class is: it does not count in Dice.
+        background: class 0 is what no class is: it does not count in overlap.
+        loss: what is minimised.
     """
 
     steps: int
@@ -117,27 +146,27 @@ class Lesson:
     average: float
     noise: SpectralNoise
     background: bool
+    loss: Loss
 
 
 def fit_unet(
     task: Task, net: PlannedUNet, preprocess: Preprocess, lesson: Lesson, runtime: Runtime, *, name: str
 ) -> History:
-    """Train `net` in place: windows laid around training pixels, Dice and cross-entropy of those within.
+    """Train `net` in place: windows laid around training pixels, the lesson's loss of those within.
 
     Coarse levels are raised to the size of the labels: of sparse ones every second would be few.
     """
     net.to(runtime.device)
     draw, make = window_batches(task, net.tile, preprocess, runtime, batch=lesson.batch, noise=lesson.noise)
-    weights = supervision(len(net.spec.body.widths), supervised=True)
+    sums = Sums(batch=True, first=int(lesson.background))
 
     def loss(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         features, labels = batch
         total: dict[str, Tensor] = {}
-        for logits, weight in zip(net.levels(features), weights, strict=False):
+        for logits, weight in zip(net.levels(features), net.spec.weights, strict=True):
             if logits.shape[2:] != labels.shape[1:]:
                 logits = F.interpolate(logits.float(), labels.shape[1:], mode=LINEAR[labels.ndim - 1])
-            found = dice_and_cross_entropy(logits, labels, batch=True, first=int(lesson.background))
-            for term, value in found._asdict().items():
+            for term, value in lesson.loss(logits, labels, sums).items():
                 total[term] = total[term] + weight * value if term in total else weight * value
         return total
 
