@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from itertools import combinations_with_replacement
 
 import torch
 from torch import nn
@@ -36,7 +37,7 @@ def equal_parameters(
 ) -> BackboneSpec:
     """The spec of a single U-Net with as many parameters as the bridged one, of the same levels, activation and norm.
 
-    All widths are multiplied by one factor and rounded; then single ones are changed by one until the numbers agree to
+    All widths are multiplied by one factor and rounded; then one or two are changed by one until the numbers agree to
     2 % at least (of a single stage, or of a few channels, there may be none so near). The single U-Net of equal levels
     and widths needs no function: it is `UNet(spec, ...)`.
 
@@ -76,11 +77,14 @@ def _times(spec: BackboneSpec, factor: float) -> BackboneSpec:
 
 
 def _neighbours(spec: BackboneSpec) -> list[BackboneSpec]:
-    """The same with one width one step smaller or larger."""
+    """The same with one or two widths a step smaller or larger."""
     heads = [max(1, n) for n in spec.attention] or [1] * len(spec.widths)
+    steps = [(level, sign * n) for level, n in enumerate(heads) for sign in (-1, 1)]
     found = []
-    for level, (width, n) in enumerate(zip(spec.widths, heads, strict=True)):
-        for other in (width - n, width + n):
-            if other >= 2:
-                found.append(replace(spec, widths=(*spec.widths[:level], other, *spec.widths[level + 1 :])))
+    for pair in combinations_with_replacement(steps, 2):
+        widths = list(spec.widths)
+        for level, step in dict(pair).items():
+            widths[level] += step
+        if min(widths) >= 2:
+            found.append(replace(spec, widths=tuple(widths)))
     return found

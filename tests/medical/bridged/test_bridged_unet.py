@@ -148,7 +148,7 @@ def test_parameters_follow_the_formula(ndim: int, choice: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("widths", "ndim"), [((16, 32, 64, 128), 2), ((6, 12, 24), 3)])
 def test_the_wide_control_has_as_many_parameters_within_two_percent(widths: tuple[int, ...], ndim: int) -> None:
     spec = spec_of(ndim, widths=widths)
-    for bridge in ("cat", "add"):
+    for bridge in ("cat", "add")[: 4 - ndim]:  # volumes: one of them
         chosen = BridgeSettings(bridge=bridge, auxiliary=True)
         wanted = n_parameters(bridged_unet(spec, K, chosen, heads=2, down="stride"))
         wide = equal_parameters(spec, K, chosen, heads=2)
