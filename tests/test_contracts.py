@@ -28,6 +28,7 @@ from hyperseg.dpm.masks.settings import MaskNetworkSettings
 from hyperseg.dpm.network import Denoiser, DenoiserSpec, denoiser_spec
 from hyperseg.gan.networks import Discriminator, GanSpec, Generator
 from hyperseg.medical import networks as medical
+from hyperseg.medical.bridged.network import BridgedUNet
 
 K = 3
 Net = TypeVar("Net", Denoiser, MaskDenoiser)
@@ -229,6 +230,8 @@ CONSUMERS = {
     ),
     "planned U-Net 3-D": planned(medical.UNet, 3),
     "planned U-Net 2-D, pooled": planned(partial(medical.UNet, down="pool"), 2),
+    "bridged U-Net 2-D": planned(partial(BridgedUNet, bridge="add", reads="first"), 2),
+    "bridged U-Net 3-D, pooled": planned(partial(BridgedUNet, down="pool"), 3),
     "generator": Consumer((GanSpec("ss", 24, K, noise=6, **GAN),), Generator, ((((6,),), (1, 24, 7, 7)),)),
     "generator of all bands": Consumer(
         (GanSpec("spa", 11, K, noise=6, **GAN),), Generator, ((((6,),), (1, 11, 7, 7)),)

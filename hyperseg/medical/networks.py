@@ -20,7 +20,7 @@ from hyperseg.medical.topology import Down, values_of
 
 PACE_SIDES = {2: 128, 3: 32}  # of the patches whose steps are timed
 PACE_BATCH, PACE_STEPS = 2, 3
-_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
+_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 
 class UNet(nn.Module):
@@ -81,9 +81,14 @@ class PooledEncoder(nn.Module):
         """(B, in_channels, *S) -> (B, widths[i], *spec.sizes(S)[i]), fine to coarse."""
         pyramid = []
         for stride, stage in zip(self.strides, self.stages, strict=True):
-            x = stage(x if max(stride) == 1 else _POOL[len(stride)](x, stride, ceil_mode=True))
+            x = stage(pooled(x, stride))
             pyramid.append(x)
         return pyramid
+
+
+def pooled(x: Tensor, stride: Size) -> Tensor:
+    """(B, C, *S) max-pooled; a last row or column that is no whole window is a window of its own."""
+    return x if max(stride) == 1 else _POOL[len(stride)](x, stride, ceil_mode=True)
 
 
 def build_unet(configuration: Configuration, n_classes: int, *, n_channels: int | None = None) -> UNet:
