@@ -27,7 +27,7 @@ from bridged_rows import DEFAULT, LOSSES, NETS, RATES, REFERENCE, Training, fit
 from bridged_sets import CHOOSING, SETS, Images, read_set
 from bridged_tables import curves_figure, final, tables
 
-CHOSEN_ON, CHOOSING_SEEDS = ("cup", "acdc"), (CHOOSING, CHOOSING + 1)
+CHOSEN_ON, CHOOSING_SEEDS = "cup", (CHOOSING, CHOOSING + 1, CHOOSING + 2)
 Line = dict[str, Any]
 
 
@@ -65,10 +65,9 @@ def cells(asked: argparse.Namespace, lines: Sequence[Line]) -> Iterator[Cell]:
     """What is asked for: rates to choose from; or all networks and losses, seed by seed of every set."""
     if asked.choose:
         for seed in CHOOSING_SEEDS:
-            for name in CHOSEN_ON:
-                for loss in asked.losses:
-                    for lr in RATES[asked.optimiser]:
-                        yield Cell(name, DEFAULT, loss, asked.optimiser, lr, seed)
+            for loss in asked.losses:
+                for lr in RATES[asked.optimiser]:
+                    yield Cell(CHOSEN_ON, DEFAULT, loss, asked.optimiser, lr, seed)
         return
     rates = {loss: asked.lr or rate_of(lines, loss.split(":")[0], asked.optimiser) for loss in asked.losses}
     for place in range(max(len(SETS[name].seeds) for name in asked.sets)):

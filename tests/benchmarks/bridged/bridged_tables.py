@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bridged_rows import BRIDGED, DEFAULT, DEPTH, LOSSES, NETS, PARAMETERS
+from bridged_rows import BRIDGED, DEFAULT, DEPTH, END, LOSSES, NETS, PARAMETERS
 from bridged_sets import CHOOSING, SETS
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-LEVEL, LAST, END = 0.8, 10, 5  # the Dice that is waited for; evaluations of the spread, and of the final Dice
+LEVEL, LAST = 0.8, 10  # the Dice that is waited for; evaluations of the spread
 Line = dict[str, Any]
 Measure = Callable[[Line], float]
 Units = dict[tuple[str, int], float]  # (set, seed) -> value
@@ -121,7 +121,7 @@ def _others(lines: Sequence[Line], levels: Mapping[str, float]) -> str:
     for (name, optimiser, loss, lr), of in _grouped(some, "set", "optimiser", "loss", "lr").items():
         cells = [name, optimiser, loss, f"{lr:g}", *(_mean([100 * m(x) for x in of], 1) for m in (final, whole))]
         micro = _mean([100 * x["micro"] for x in of], 1)
-        alarms = _mean([100 * x["false_alarms"] for x in of if x["false_alarms"] is not None], 0)
+        alarms = _mean([100 * x["alarms"] for x in of if x["alarms"] is not None], 0)
         spreads = [_mean([100 * measure(x) for x in of], 2) for measure in (spread, jumps)]
         rows.append([*cells, micro, _steps(of, levels[name]), *spreads, alarms])
     headings = ["final", "mean of all", "micro", "steps", "spread", "jumps", "empty, answered"]
@@ -175,20 +175,23 @@ _NET_PAIRS: Pairs = {
 
 
 def _paired(lines: Sequence[Line], of: Mapping[str, tuple[Measure, float, int]], pairs: Pairs) -> str:
-    """Mean differences by set, how many sets and seeds are above 0, and the sign test over them."""
+    """Mean differences by set; how many sets and seeds are above 0, and p of the sign test over them."""
     rows = []
     for told, (one, other) in pairs.items():
-        for heading, (measure, factor, digits) in of.items():
+        cells = [told]
+        for measure, factor, digits in of.values():
             here, there = (_units(lines, measure, chosen) for chosen in (one, other))
             units = {unit: factor * (here[unit] - there[unit]) for unit in here if unit in there}
             if not units:
-                continue
+                break
             by_set = [[x for (name, _), x in units.items() if name == of_set] for of_set in SETS]
-            means = [f"{np.mean(some):+.{digits}f}" if some else "–" for some in by_set]
+            means = " / ".join(f"{np.mean(some):+.{digits}f}" if some else "–" for some in by_set)
             above, below = sum(x > 0 for x in units.values()), sum(x < 0 for x in units.values())
             p = binomtest(above, above + below).pvalue if above + below else 1.0
-            rows.append([told, heading, *means, f"{above} of {above + below}", f"{p:.3f}"])
-    return _table(["seed by seed", "", *SETS, "above 0", "sign test, p"], rows)
+            cells.append(f"{means}; {above}/{above + below}, {p:.3f}")
+        else:
+            rows.append(cells)
+    return _table([f"{' / '.join(SETS)}; above 0, p", *of], rows)
 
 
 def curves_figure(lines: Sequence[Line]) -> bytes:
@@ -205,6 +208,8 @@ def curves_figure(lines: Sequence[Line]) -> bytes:
         for axes, name in zip(row, names, strict=True):
             for i, (told, chosen) in enumerate(group.items()):
                 some = [line for line in grid if line["set"] == name and chosen(line)]
+                if not some:
+                    continue
                 steps, mean, low, high = _curves(some)
                 colour = LINE_COLOURS[i + (0 if upper else 2)]
                 axes.plot(steps, mean, color=colour, linewidth=1.6, label=told)
