@@ -14,6 +14,9 @@ LOSSES = Parts(
     "loss",
     {
         "dice-ce": Entry("hyperseg.losses.dice:DiceCE", "soft Dice and cross-entropy, as nnU-Net"),
+        "cosdice": Entry(
+            "hyperseg.losses.cosdice:CosDice", "cosine of soft Dice to a power: short steps near the optimum"
+        ),
         "ce": Entry("hyperseg.losses.ce:CrossEntropy", "cross-entropy, every pixel alike"),
     },
 )

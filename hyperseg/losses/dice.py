@@ -21,6 +21,39 @@ class DiceAndCrossEntropy(NamedTuple):
     cross_entropy: Tensor
 
 
+class SoftDice(NamedTuple):
+    """Overlaps of probabilities with labels.
+
+    Attributes:
+        dsc: 0 to 1 but for rounding, (B, C) of the C classes that are asked for, or (C,) of the whole batch.
+        present: of the same shape, whether the labels have the class.
+    """
+
+    dsc: Tensor
+    present: Tensor
+
+
+def soft_dice(logs: Tensor, labels: Tensor, *, batch: bool, smooth: float, first: int) -> SoftDice:
+    """(2 sum u v + smooth) / (sum u + sum v + smooth), where u are probabilities and v is 1 where the class is.
+
+    Args:
+        logs: (B, K, *S) logarithms of u, S not empty.
+        labels: (B, *S) int64, -1 where unlabelled: these enter no sum.
+        batch: sums run over all B together; otherwise over each.
+        smooth: added to both sides of the fraction.
+        first: the first class that is asked for; 1 leaves background out.
+    """
+    known = labels >= 0
+    classes = torch.arange(first, logs.shape[1], device=labels.device).view(-1, *[1] * known[0].ndim)
+    there = labels.unsqueeze(1) == classes
+    u = logs[:, first:].exp() * known.unsqueeze(1)
+    v = there.to(u.dtype)
+    axes = [0] * batch + list(range(2, logs.ndim))
+    found = v.sum(axes)
+    both, sizes = (u * v).sum(axes), u.sum(axes) + found
+    return SoftDice((2 * both + smooth) / (sizes + smooth), found > 0)
+
+
 def dice_and_cross_entropy(
     logits: Tensor, labels: Tensor, *, batch: bool, smooth: float = 1e-5, first: int = 1
 ) -> DiceAndCrossEntropy:
@@ -39,16 +72,9 @@ def dice_and_cross_entropy(
     Source: Isensee et al., arXiv 1809.10486, section 2.2; smooth and background of the published code.
     """
     logs = torch.log_softmax(logits.float(), 1)
-    known = labels >= 0
-    classes = torch.arange(first, logits.shape[1], device=labels.device).view(-1, *[1] * known[0].ndim)
-    there = labels.unsqueeze(1) == classes
-    u = logs[:, first:].exp() * known.unsqueeze(1)
-    v = there.to(u.dtype)
-    axes = [0] * batch + list(range(2, logits.ndim))
-    both, sizes = (u * v).sum(axes), u.sum(axes) + v.sum(axes)
-    dice = -((2 * both + smooth) / (sizes + smooth)).mean()
+    dice = -soft_dice(logs, labels, batch=batch, smooth=smooth, first=first).dsc.mean()
     summed = F.nll_loss(logs, labels, ignore_index=UNLABELLED, reduction="sum")
-    return DiceAndCrossEntropy(dice, summed / known.sum().clamp(min=1))
+    return DiceAndCrossEntropy(dice, summed / (labels >= 0).sum().clamp(min=1))
 
 
 @settings
