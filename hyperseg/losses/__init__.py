@@ -15,6 +15,13 @@ LOSSES = Parts(
     {
         "dice-ce": Entry("hyperseg.losses.dice:DiceCE", "soft Dice and cross-entropy, as nnU-Net"),
         "ce": Entry("hyperseg.losses.ce:CrossEntropy", "cross-entropy, every pixel alike"),
+        "dice": Entry("hyperseg.losses.dice_loss:Dice", "soft Dice of every class, background too"),
+        "tversky": Entry(
+            "hyperseg.losses.tversky:Tversky", "Dice that weighs what is missed and what is wrongly named"
+        ),
+        "focal": Entry("hyperseg.losses.focal:Focal", "cross-entropy that counts pixels less that are sure already"),
+        "weighted-ce": Entry("hyperseg.losses.weighted_ce:WeightedCE", "cross-entropy that counts background less"),
+        "ohem": Entry("hyperseg.losses.ohem:Ohem", "cross-entropy of the hardest pixels of a batch alone"),
     },
 )
 
