@@ -24,6 +24,7 @@ LOSSES = Parts(
         "ohem": Entry("hyperseg.losses.ohem:Ohem", "cross-entropy of the hardest pixels of a batch alone"),
     },
 )
+PLAIN = "ce"  # where no pixel is background, and none stands out
 
 
 def parse_loss(text: str) -> Loss:

@@ -31,7 +31,7 @@ class Ohem:
         # sorted, as how many there are is not known to the host: asking would make it wait for the device
         entropy = pixel_entropy(logits, labels).flatten()
         known = (labels >= 0).flatten()
-        ranked = entropy.where(known, entropy.new_tensor(-1.0)).sort(descending=True).values
+        ranked = entropy.masked_fill(~known, -1).sort(descending=True).values
         n = known.sum()
         many = n - ((1 - self.share) * n).round().long()
         counts = torch.arange(len(ranked), device=labels.device) < many.maximum(n.clamp(max=1))

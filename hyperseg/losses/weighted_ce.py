@@ -36,4 +36,4 @@ class WeightedCE:
         weights = class_weights(labels, background=background, rest=self.foreground)
         total = weights.sum()
         summed = (weights * pixel_entropy(logits, labels)).sum()
-        return {"cross_entropy": summed / total.where(total > 0, total.new_ones(()))}
+        return {"cross_entropy": summed / (total + (total == 0))}
