@@ -27,6 +27,7 @@ from hyperseg.losses import LOSSES
 from hyperseg.recipes.bench.data import PICTURES
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
+from hyperseg.recipes.segment.scoring import FIGURES
 from hyperseg.recipes.tricks import TRICKS
 
 PACKAGE = Path(hyperseg.__file__).parent
@@ -228,8 +229,11 @@ def spelled(tree: ast.AST, name: str) -> list[int]:
 def excused(path: Path, name: str) -> bool:
     """Another word of the field that is spelled like a part: a pixel's attribute, a role, a count, a kind of file.
 
-    What a network says ("eps", "v") is also what the objective is called that teaches it.
+    What a network says ("eps", "v") is also what the objective is called that teaches it, and what an answer is scored
+    by what the loss is called that seeks it.
     """
+    if name in FIGURES and name in LOSSES:
+        return True
     if name in get_args(Predicts) and name not in SCHEDULES:
         return True
     return name in WORDS.get(module_of(path).removeprefix("hyperseg."), ())

@@ -18,8 +18,16 @@ LOSSES = Parts(
             "hyperseg.losses.cosdice:CosDice", "cosine of soft Dice to a power: short steps near the optimum"
         ),
         "ce": Entry("hyperseg.losses.ce:CrossEntropy", "cross-entropy, every pixel alike"),
+        "dice": Entry("hyperseg.losses.dice_loss:Dice", "soft Dice of every class, background too"),
+        "tversky": Entry(
+            "hyperseg.losses.tversky:Tversky", "Dice that weighs what is missed and what is wrongly named"
+        ),
+        "focal": Entry("hyperseg.losses.focal:Focal", "cross-entropy that counts pixels less that are sure already"),
+        "weighted-ce": Entry("hyperseg.losses.weighted_ce:WeightedCE", "cross-entropy that counts background less"),
+        "ohem": Entry("hyperseg.losses.ohem:Ohem", "cross-entropy of the hardest pixels of a batch alone"),
     },
 )
+PLAIN = "ce"  # where no pixel is background, and none stands out
 
 
 def parse_loss(text: str) -> Loss:

@@ -21,6 +21,8 @@ from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine import Ema, History, share
 from hyperseg.engine.forward import layout_of
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
+from hyperseg.losses import PLAIN, parse_loss
+from hyperseg.losses.loss import Sums
 from hyperseg.recipes.training.settings import TrainSettings
 
 CENTRED_PX, FEWEST_CENTRED = 100_000, 16  # pixels and patches that say what a scene's mean is
@@ -53,7 +55,7 @@ def fit_network(
         settings: how.
         runtime: where; an unfinished training that lies there is continued.
         name: of the training state's file; `title` is the text of the progress bar, by default the same.
-        loss: (B, K) scores and (B,) classes -> what is minimised; by default the cross-entropy.
+        loss: (B, K) scores and (B,) classes -> what is minimised; by default what the settings say.
         augment: patches -> patches; by default varied light and spectral noise, as the settings say.
         batches: step -> patches and their classes, a pure function of the step; by default training pixels are drawn on
             the host, and their patches gathered and disturbed on the device.
@@ -69,10 +71,7 @@ def fit_network(
     def vary(patches: Tensor) -> Tensor:
         return settings.noise(illuminated(patches, dark, spread=settings.illumination))
 
-    def cross_entropy(scores: Tensor, classes: Tensor) -> Tensor:
-        return F.cross_entropy(scores, classes, label_smoothing=settings.label_smoothing)
-
-    disturb, minimised = augment or vary, loss or cross_entropy
+    disturb, minimised = augment or vary, loss or chosen_loss(settings)
 
     classes = targets.cpu() if settings.balanced else None
 
@@ -100,6 +99,15 @@ def fit_network(
         title=title or name, validate=validator(judged, source, task), keep=settings.keep,
         end="average", **({} if batches else {"make": make}),
     )  # fmt: skip
+
+
+def chosen_loss(settings: TrainSettings) -> Callable[[Tensor, Tensor], Tensor]:
+    """(B, K) scores and (B,) classes -> what the settings say is minimised: no class is background, and sums of overlap
+    run over the batch."""
+    if settings.loss == PLAIN:
+        return lambda scores, classes: F.cross_entropy(scores, classes, label_smoothing=settings.label_smoothing)
+    found, sums = parse_loss(settings.loss), Sums(batch=True, first=0)
+    return lambda scores, classes: torch.stack(list(found(scores, classes, sums).values())).sum()
 
 
 def centred(task: Task, net: Any, preprocess: Preprocess, settings: TrainSettings, runtime: Runtime) -> bool:

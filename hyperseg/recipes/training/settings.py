@@ -7,9 +7,25 @@ from typing import Literal
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 from hyperseg.data.augment import SpectralNoise
-from hyperseg.losses import LOSSES, parse_loss
+from hyperseg.losses import LOSSES, PLAIN, parse_loss
 
 NOISE = SpectralNoise(noise=0.3)
+
+
+def loss_option(default: str = LOSSES.default) -> str:
+    """What is minimised, of the table of losses."""
+    known = "; ".join(f"{name}, {entry.help}" for name, entry in LOSSES.entries.items())
+    found: str = option(
+        default, f"What is minimised, with its settings after a colon, NAME:SETTING=VALUE,... These are: {known}.",
+        shown="loss",
+    )  # fmt: skip
+    return found
+
+
+def check_loss(text: str) -> None:
+    """Raise for a loss that there is not; one without settings is known by its name, and needs no torch for that."""
+    if text not in LOSSES:
+        parse_loss(text)
 
 
 @settings
@@ -24,7 +40,8 @@ class TrainSettings:
     batch: int = option(64, "Patches per step; batch norm needs two.", low=2, high=65_536)
     lr: float = option(1e-3, "Peak learning rate of the one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
-    label_smoothing: float = option(0.0, "Of the cross-entropy.", low=0, below=1)
+    loss: str = loss_option(PLAIN)
+    label_smoothing: float = option(0.0, f"Of the loss {PLAIN}; others have none.", low=0, below=1)
     average: float = option(
         0.98, "Decay of the weights' moving average, which is what predicts; 0 turns it off.", low=0, below=1
     )
@@ -47,6 +64,20 @@ class TrainSettings:
         "The weights at the end of the schedule, or those that validated best; a few held-out parcels are a poor "
         "judge, and best is no better on parcel splits (docs/benchmarks.md).",
     )
+
+    def __post_init__(self) -> None:
+        if self.loss == PLAIN:
+            return
+        if self.label_smoothing:
+            raise SettingError(
+                f"label_smoothing is of the loss {PLAIN} alone, got {self.label_smoothing:g} with {self.loss}: leave "
+                "one of them out."
+            )
+        if getattr(parse_loss(self.loss), "needs_background", False):
+            raise SettingError(
+                f"the loss {self.loss} gives background a weight of its own, and no class of a scene is background: "
+                "choose another, or leave that weight out."
+            )
 
 
 def window_option(help: str = "") -> int:
@@ -92,17 +123,3 @@ def check_window(window: int) -> None:
     """Raise for a window that residual blocks of two 3x3 steps cannot have."""
     if window % 4 != 1:
         raise SettingError(f"window is 1, 5, 9, 13, 17, ... pixels (two 3x3 steps a block), got {window}.")
-
-
-def loss_option(default: str = LOSSES.default) -> str:
-    """What is minimised, of the table of losses."""
-    found: str = option(
-        default, f"What is minimised, with its settings after a colon: {', '.join(LOSSES)}.", shown="loss"
-    )  # fmt: skip
-    return found
-
-
-def check_loss(text: str) -> None:
-    """Raise for a loss that there is not; one without settings is known by its name, and needs no torch for that."""
-    if text not in LOSSES:
-        parse_loss(text)

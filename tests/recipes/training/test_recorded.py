@@ -28,6 +28,7 @@ from hyperseg.dpm.schedules.linear import LINEAR
 from hyperseg.dpm.training import DiffusionSettings, train_diffusion
 from hyperseg.gan.settings import Weights
 from hyperseg.hsi.networks import HybridSpec, NetworkSpec, build_network
+from hyperseg.losses import LOSSES, parse_loss
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.methods.gan import GanSettings
 from hyperseg.recipes.methods.network import standardised
@@ -47,6 +48,8 @@ TINY = changed(
     {"variant": "conv", "window": 5, "maps": 2, "width": 8, "epochs": 1, "min_steps": STEPS, "batch": 6,
      "pool_batch": 4},
 )  # fmt: skip
+FLAT = NetworkSpec(BANDS, 3, "none", width=8)
+SCENE_LOSSES = [name for name in LOSSES if not getattr(parse_loss(name), "needs_background", False)]
 SPECTRA = torch.randn(30, 1, 8, generator=torch.Generator().manual_seed(0))
 ALL = SpectralNoise(gain=0.1, offset=0.1, drift=0.1, noise=0.1)
 
@@ -149,6 +152,7 @@ TRAININGS: dict[str, Callable[[Task], list[nn.Module]]] = {
         task, NetworkSpec(BANDS, 3, "groups", width=8, groups=((0, 12), (12, 20)), group_maps=2), "fp32"
     ),
     "hybrid": lambda task: supervised(task, HybridSpec(BANDS, 3, width=8), "fp32"),
+    **{name: lambda task, name=name: supervised(task, FLAT, "bf16", loss=name) for name in SCENE_LOSSES},
     "twin": twin,
     "masks": lambda task: masks(task, "medsegdiff"),
     "masks, velocity": lambda task: masks(task, "medsegdiff", says="v"),
