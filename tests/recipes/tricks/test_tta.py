@@ -21,7 +21,7 @@ from hyperseg.medical.training import V2
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.segment.methods.chosen import case_method
 from hyperseg.recipes.tricks.choosing import tricked_method
-from hyperseg.recipes.tricks.inference.tta import check_sides, mean_over, views_of
+from hyperseg.recipes.tricks.inference.tta import Views, check_sides, mean_over, on_cases, views_of
 
 SUBSETS = ["flips", "turns", "both"]
 
@@ -168,12 +168,20 @@ def test_a_plan_that_trains_without_mirror_images_is_told(caplog: pytest.LogCapt
     assert "trains without" in caplog.text
 
 
+class OneShape(Ramp):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + torch.zeros(24, 16))
+
+
 def test_sides_that_differ_are_turned_where_the_network_takes_them() -> None:
-    check(planned("tumour", patch=(24, 16)))
+    for method in ("unet", "feed-forward"):
+        check(planned("tumour", patch=(24, 16)), method=method)
+    chosen, plan = case_method(), planned("tumour", patch=(24, 16))
+    fixed = replace(chosen.on, build=lambda *_: OneShape())
     with pytest.raises(SettingError, match=r"have sides 24 x 16, and its network takes none turned.*tta:views=flips"):
-        check(planned("tumour", patch=(24, 16)), method="feed-forward")
-    check(planned("tumour", patch=(24, 16)), "flips", method="feed-forward")
-    check(planned("tumour", patch=(16, 16)), method="feed-forward")
+        on_cases(fixed, Views()).check(plan, chosen.settings)
+    on_cases(fixed, Views("flips")).check(plan, chosen.settings)
+    on_cases(fixed, Views()).check(planned("tumour", patch=(16, 16)), chosen.settings)
 
 
 def test_a_method_that_draws_its_answers_has_no_place_for_it() -> None:

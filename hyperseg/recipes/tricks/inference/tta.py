@@ -108,22 +108,31 @@ def check_sides(classes: Sequence[str]) -> None:
 
 def check_turned(on: OnCases, one: Configuration, plan: Plan, chosen: Any) -> None:
     """Refuse (SettingError) turns where a network takes windows of one shape alone, and a turned one has another."""
-    import torch
-
     if one.patch[-1] == one.patch[-2]:
         return
-    n_classes = len(plan.facts.classes)
     try:
-        with torch.device("meta"), torch.inference_mode():  # shapes alone: nothing is computed
-            net = on.build(one, n_classes, chosen).eval()
-            x = torch.empty(1, one.backbone.in_channels, *one.patch[:-2], one.patch[-1], one.patch[-2])
-            on.score([net], n_classes, plan.training.inference, False, chosen)(x)
+        try:
+            _try_turned(on, one, plan, chosen, "meta")  # shapes alone: nothing is computed
+        except Exception:  # a network that looks at values has to have some
+            _try_turned(on, one, plan, chosen, "cpu")
     except Exception as why:  # whatever a network says to windows that it does not take
         sides = " x ".join(map(str, one.patch))
         raise SettingError(
             f"windows of {one.name} have sides {sides}, and its network takes none turned by a quarter ({why}): give "
             "tta:views=flips."
         ) from None
+
+
+def _try_turned(on: OnCases, one: Configuration, plan: Plan, chosen: Any, device: str) -> None:
+    import torch
+
+    from hyperseg.backbone import seeded
+
+    n_classes = len(plan.facts.classes)
+    with seeded(0), torch.device(device), torch.inference_mode():
+        net = on.build(one, n_classes, chosen).eval()
+        x = torch.zeros(1, one.backbone.in_channels, *one.patch[:-2], one.patch[-1], one.patch[-2])
+        on.score([net], n_classes, plan.training.inference, False, chosen)(x)
 
 
 def on_scene(method: Method, chosen: Views) -> Method:
