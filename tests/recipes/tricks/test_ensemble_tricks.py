@@ -292,8 +292,8 @@ def test_the_first_member_is_the_model_of_the_run_without_the_trick() -> None:
 
 
 def test_the_same_seed_is_the_same_map_and_another_one_another() -> None:
-    _, model = ensemble("rf", "ensemble-average")
-    maps = [fitted("rf", "ensemble-average:members=2", replace(QUIET, seed=seed))[1] for seed in (0, 1)]
+    _, model = ensemble("unet", "ensemble-average")
+    maps = [fitted("unet", "ensemble-average:members=2", replace(QUIET, seed=seed))[1] for seed in (0, 1)]
     mine, same, other = probs_of([model, *maps])
     assert mine.tobytes() == same.tobytes() != other.tobytes()
 
