@@ -65,8 +65,8 @@ def score(networks: Any, n_classes: int, how: Any, mirror: bool, chosen: Any) ->
     return lambda x: (sure / (1 - sure)).log() / 2 * torch.cat([-x[:, :1].sign(), x[:, :1].sign()], 1)
 
 
-def looks(chosen: Drawing) -> int:
-    return chosen.draw.samples * chosen.draw.calls
+def looks(chosen: Drawing, axes: int, mirror: bool) -> int:
+    return chosen.draw.samples * chosen.draw.calls * (2**axes if mirror else 1)
 
 
 def lesson(*_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Overlapping windows become a map: where they lie, what they weigh, and their mean. Knows no network.
+"""Overlapping windows become a map: where they lie, how they are seen, what they weigh, their mean. Knows no network.
 
 Source: Isensee et al., "nnU-Net", 2021, inference: overlap of one half, Gaussian importance of sigma = side / 8.
 Differs: the weight's floor is 1e-6 of its peak; its centre is the window's, also for even sides.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import combinations, product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +37,33 @@ def mirrors(axes: Iterable[int]) -> list[tuple[int, ...]]:
     """What an image is flipped along for each of its mirror images, itself first: every choice of the axes."""
     every = tuple(axes)
     return [flip for n in range(len(every) + 1) for flip in combinations(every, n)]
+
+
+class View(NamedTuple):
+    """How an image is seen: flipped along `axes`, counted from the last one (-1, -2, ...), then turned by quarters.
+
+    Attributes:
+        turns: quarter turns of the last two axes, 0 or 1: half a turn is a flip along both.
+    """
+
+    axes: tuple[int, ...] = ()
+    turns: int = 0
+
+
+def view(axes: Iterable[int] = (), turns: int = 0) -> View:
+    """Flips along `axes` (-1, -2, ...), then so many quarter turns; what looks the same is the same."""
+    half = {-2, -1} if turns % 4 > 1 else set()
+    return View(tuple(sorted(half ^ set(axes))), turns % 2)
+
+
+def seen(x: Tensor, how: View) -> Tensor:
+    """(..., *S) in a view; after a quarter turn the last two sides are swapped."""
+    return torch.rot90(x.flip(how.axes), how.turns, (-2, -1))
+
+
+def seen_back(x: Tensor, how: View) -> Tensor:
+    """(..., *S) of what is in a view: the inverse of `seen`, bit by bit."""
+    return torch.rot90(x, -how.turns, (-2, -1)).flip(how.axes)
 
 
 def weights(side: tuple[int, ...]) -> Float32:

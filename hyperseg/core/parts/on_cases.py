@@ -48,11 +48,13 @@ class OnCases:
             `engine.one_cycle.train`, where the network is called "net". A batch is (B, C, *patch) float32 and
             (B, *patch) classes, -1 where none is known. The loss is what `loss` gives, or None.
         score: (networks, number of classes, inference of the plan, mirror, settings) -> what windows are blended of,
-            see `recipes.segment.sliding.Score`; trainings are validated by it too.
+            see `recipes.segment.sliding.Score`: probabilities where `average` of the inference says so, else logits;
+            trainings are validated by it too.
         samples: (networks, (C, *S) image, patch, settings, *, n_classes, mirror, seed, device, done) -> iterator of
             (K, *S) probabilities, for methods that answer more than once; None where `score` is all there is.
         fused: (samples, settings) -> `Fused`; where there are samples.
-        looks: settings -> how often a network looks at each window of an image for all answers.
+        looks: (settings, axes of a window, mirror) -> how often a network looks at each window of an image, for all
+            answers and mirror images together.
         check: (plan, settings): raises before any training.
         beside: settings -> methods that are trained beside it, on the same folds for as many steps: (name, settings).
         changeable: field of the settings that a prediction may change, as the number of samples; "" for none.
@@ -69,7 +71,7 @@ class OnCases:
     score: Callable[[Any, int, Any, bool, Any], Callable[[Any], Any]]
     samples: Callable[..., Iterator[Any]] | None = None
     fused: Callable[[Iterator[Any], Any], Fused] | None = None
-    looks: Callable[[Any], int] = lambda settings: 1
+    looks: Callable[[Any, int, bool], int] = lambda settings, axes, mirror: 2**axes if mirror else 1
     check: Callable[[Any, Any], None] = lambda plan, settings: None
     beside: Callable[[Any], tuple[tuple[str, Any], ...]] = lambda settings: ()
     changeable: str = ""

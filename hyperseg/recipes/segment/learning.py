@@ -83,7 +83,7 @@ def learn(
         make=make if change is None else lambda drawn: change(*make(drawn)),
         validate=validation(predicts, method, plan, configuration, validation_cases, runtime), keep="last",
     )  # fmt: skip
-    return Learnt(history, "; ".join(map(_told, phases)))
+    return Learnt(history, "; ".join(dict.fromkeys(map(_told, phases))))
 
 
 def _told(phase: Phase) -> str:

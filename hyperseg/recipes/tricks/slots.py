@@ -14,6 +14,9 @@ from hyperseg.core.parts import Beginning, Change, Method, Model, OnCases
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 
+Answers = Callable[[Callable[[Any, bool], Any], Any, bool], Any]
+LEAST = float(np.finfo(np.float32).tiny)  # the least probability that has a logarithm
+
 
 def with_plan(on: OnCases, change: Callable[[Any], Any]) -> OnCases:
     """Another plan for new runs.
@@ -60,11 +63,16 @@ def joined(first: Change | None, second: Change | None) -> Change | None:
     return lambda images, classes: second(*first(images, classes))
 
 
-def with_score(on: OnCases, change: Callable[[Any], Any], *, looks: int = 1) -> OnCases:
-    """Other answers to a window: `change` maps a score (`recipes.segment.sliding.Score`) to a score.
+def with_score(on: OnCases, change: Answers, looks: Callable[[Any, int, bool], int]) -> OnCases:
+    """Other answers to a window.
+
+    A change sees and gives probabilities. Where a plan averages logits they go on as logarithms, which are logits of
+    the same probabilities.
 
     Args:
-        looks: how often it asks the score for one answer.
+        change: (ask, networks, mirror) -> `recipes.segment.sliding.Score` of probabilities; `ask`, given networks and
+            mirror, is the score of the method that gives such.
+        looks: as in `OnCases`.
 
     Raises:
         SettingError: the method draws its answers.
@@ -72,10 +80,16 @@ def with_score(on: OnCases, change: Callable[[Any], Any], *, looks: int = 1) -> 
     if on.samples is not None:
         raise SettingError("the method draws its answers, it scores no windows.")
 
-    def score(*given: Any) -> Any:
-        return change(on.score(*given))
+    def score(networks: Any, n_classes: int, how: Any, mirror: bool, settings: Any) -> Any:
+        probable = replace(how, average="probabilities")
 
-    return replace(on, score=score, looks=lambda settings: looks * on.looks(settings))
+        def ask(networks: Any, mirror: bool) -> Any:
+            return on.score(networks, n_classes, probable, mirror, settings)
+
+        answer = change(ask, networks, mirror)
+        return answer if how.average == "probabilities" else lambda x: answer(x).clamp(min=LEAST).log()
+
+    return replace(on, score=score, looks=looks)
 
 
 def with_finish(on: OnCases, change: Callable[[NDArray[np.int16]], NDArray[np.int16]]) -> OnCases:
@@ -96,9 +110,14 @@ def with_check(on: OnCases, check: Callable[[Any], None]) -> OnCases:
 def with_settings(method: Method, change: Callable[[Any], Any]) -> Method:
     """A method of scenes that is fitted with other settings than it is given.
 
-    Raises (when a run begins):
-        SettingError: they stay as they are: the method has the trick already.
+    Raises:
+        SettingError: the method has no such setting.
+        SettingError (when a run begins): they stay as they are: the method has the trick already.
     """
+    try:
+        change(method.settings())
+    except SettingError as error:
+        raise SettingError(f"it has no place for it. {error} Leave the trick out, or take another method.") from None
 
     def check(task: Task, settings: Any) -> None:
         after = change(settings)

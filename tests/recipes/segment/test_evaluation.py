@@ -125,9 +125,9 @@ def test_a_method_beside_that_is_damaged_is_left_out_with_a_word(
 def test_calls_are_those_that_are_made() -> None:
     """Heun's method pays two calls a step and one for the last: of two it makes one."""
     method = case_method("medsegdiff")
-    assert method.on.looks(method.settings) == 30
+    assert method.on.looks(method.settings, 2, False) == 30
     heun = method.drawing({"sampler": "heun", "calls": 2, "samples": 4})
-    assert heun.on.looks(heun.settings) == 4
+    assert heun.on.looks(heun.settings, 2, False) == 4
 
 
 def test_rules_fuse_the_masks_that_they_are_for() -> None:

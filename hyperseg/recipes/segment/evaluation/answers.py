@@ -121,5 +121,5 @@ def rules_of(method: CaseMethod) -> tuple[str, ...]:
 
 def calls_of(work: Work, name: str) -> int:
     """How often networks look at each window of an image."""
-    views = 2 ** len(work.plan.configuration(name).patch) if work.mirror else 1
-    return len(work.networks[name]) * views * work.method.on.looks(work.method.settings)
+    axes = len(work.plan.configuration(name).patch)
+    return len(work.networks[name]) * work.method.on.looks(work.method.settings, axes, work.mirror)

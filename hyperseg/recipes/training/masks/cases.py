@@ -158,13 +158,13 @@ def fused(drawn: Iterator[Tensor], chosen: MedSegDiffSettings) -> Fused:
     return fuse(drawn, chosen.draw.fusion)
 
 
-def looks(chosen: MedSegDiffSettings) -> int:
+def looks(chosen: MedSegDiffSettings, axes: int, mirror: bool) -> int:
     """Network calls of all masks: some samplers do with fewer than they are given."""
     from hyperseg.dpm.masks.sampling import check_draw
     from hyperseg.dpm.schedules import SCHEDULES
 
     _, _, calls = check_draw(chosen.draw, SCHEDULES[chosen.schedule])
-    return chosen.draw.samples * calls
+    return chosen.draw.samples * calls * (2**axes if mirror else 1)
 
 
 def check(plan: Plan, chosen: MedSegDiffSettings) -> None:

@@ -1,0 +1,320 @@
+"""Ensembles: the mean and the vote, members that differ and learn by themselves, scenes and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fakes import stopping
+from planned import fingerprint
+from torch import Tensor
+
+from hyperseg.backbone import seeded
+from hyperseg.core import SettingError
+from hyperseg.core.parts import Beginning, Method, Model
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import changed
+from hyperseg.core.task import Task
+from hyperseg.data.splits import make_split
+from hyperseg.engine import Ema
+from hyperseg.engine.one_cycle import train
+from hyperseg.medical.plan import Plan, make_plan
+from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
+from hyperseg.recipes.tricks.choosing import parse_tricks, tricked_method
+from hyperseg.recipes.tricks.inference.ensemble import Ensemble, on_cases
+from hyperseg.recipes.tricks.inference.ensemble_scene import EnsembleModel
+from hyperseg.recipes.tricks.inference.members import together
+from hyperseg.recipes.tricks.inference.seeds import member_seed
+from hyperseg.simulated.scenes import toy_scene
+
+BOTH = ["ensemble-average", "ensemble-vote"]
+QUIET = Runtime(quiet=True)
+
+
+def said(n: int, classes: int = 4, seed: int = 0) -> list[Tensor]:
+    """(K, 6, 5) probabilities of so many members."""
+    generator = torch.Generator().manual_seed(seed)
+    return [(3 * torch.randn(classes, 6, 5, generator=generator)).softmax(0) for _ in range(n)]
+
+
+@pytest.mark.parametrize("vote", [False, True])
+def test_every_pixel_has_probabilities_whatever_the_order(vote: bool) -> None:
+    members = said(4)
+    probs, disagreement = together(members, vote)
+    torch.testing.assert_close(probs.sum(0), torch.ones(6, 5))
+    assert ((disagreement > 0) & (disagreement < 1)).all()
+    for order in permutations(members):
+        again, apart = together(order, vote)
+        torch.testing.assert_close(again, probs)
+        torch.testing.assert_close(apart, disagreement)
+
+
+def test_the_mean_is_the_mean_and_a_vote_counts_decisions() -> None:
+    members = said(5)
+    torch.testing.assert_close(together(members, False)[0], torch.stack(members).mean(0))
+    votes = torch.stack([torch.nn.functional.one_hot(m.argmax(0), 4).movedim(-1, 0) for m in members]).float().mean(0)
+    torch.testing.assert_close(together(members, True)[0], votes, atol=2e-3, rtol=0)
+
+
+def test_where_members_are_all_alike_an_ensemble_is_one_of_them() -> None:
+    (one,) = said(1)
+    mean, disagreement = together([one] * 3, False)
+    assert torch.equal(mean, one)
+    assert torch.equal(disagreement, torch.zeros(6, 5))
+    votes, _ = together([one] * 3, True)
+    assert torch.equal(votes.argmax(0), mean.argmax(0))
+
+
+def test_where_all_decide_alike_the_vote_is_that_of_the_mean() -> None:
+    two = said(2)
+    alike = two[0].argmax(0) == two[1].argmax(0)
+    assert 0 < alike.sum() < 30
+    found = [together(two, vote)[0].argmax(0)[alike] for vote in (False, True)]
+    assert torch.equal(*found)
+    assert torch.equal(found[0], two[0].argmax(0)[alike])
+    one = [torch.zeros(4, 6, 5).scatter(0, m.argmax(0, keepdim=True), 1.0) for m in said(3)]  # sure of what they say
+    torch.testing.assert_close(together(one, True)[0], together(one, False)[0])
+
+
+def test_equal_votes_are_decided_by_the_mean_and_a_majority_is_not() -> None:
+    tie = [torch.tensor([0.6, 0.4, 0.0]), torch.tensor([0.0, 0.1, 0.9])]
+    assert together([t[:, None] for t in tie], True)[0].argmax(0).item() == 2
+    two_to_one = [torch.tensor([0.51, 0.49]), torch.tensor([0.51, 0.49]), torch.tensor([0.0, 1.0])]
+    members = [t[:, None] for t in two_to_one]
+    assert together(members, True)[0].argmax(0).item() == 0
+    assert together(members, False)[0].argmax(0).item() == 1
+
+
+def test_one_way_to_make_an_ensemble_is_enough() -> None:
+    with pytest.raises(SettingError, match="two ways to do the same thing"):
+        parse_tricks(BOTH)
+    with pytest.raises(SettingError, match="members"):
+        parse_tricks(["ensemble-vote:members=1"])
+
+
+def test_seeds_of_members_differ_from_those_of_all_other_runs() -> None:
+    every = [member_seed(seed, member) for seed in range(50) for member in range(5)]
+    assert len(set(every)) == len(every)
+    assert all(0 <= seed < 2**31 for seed in every)
+    assert [member_seed(seed, 0) for seed in range(50)] == [*range(50)]
+
+
+# folders
+
+
+@cache
+def small() -> Plan:
+    """A network of planes, two stages of few channels."""
+    plan = make_plan(fingerprint("Hippocampus"))
+    one = next(one for one in plan.configurations if one.n_axes == 2)
+    spec = one.backbone
+    spec = replace(spec, widths=(4, 8), strides=spec.strides[:2], kernels=spec.kernels[:2], depths=(1, 1))
+    made = replace(one, backbone=spec, patch=(8, 8), batch=2, supervision=one.supervision[:1])
+    return replace(plan, configurations=(made,))
+
+
+def built(method: CaseMethod, seed: int = 0) -> Any:
+    with seeded(seed):
+        return method.build(small().configurations[0], 3).eval()
+
+
+def batch(number: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(number)
+    x = torch.randn(2, 1, 8, 8, generator=generator)
+    return x, (x[:, 0] > 0).long()
+
+
+def taught(method: CaseMethod, steps: int = 4) -> Any:
+    net = built(method)
+    phases, averages = method.lesson(net, small(), small().configurations[0], steps)
+    train(phases, batch, steps, modules={"net": net}, averages=averages, runtime=QUIET, name="net", title="net")
+    return net
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_members_begin_differently_the_first_as_the_method_alone(name: str) -> None:
+    net, alone = built(case_method(tricks=[name])), built(case_method())
+    first, second, third = ([*member.parameters()] for member in net.members)
+    assert all(map(torch.equal, first, alone.parameters()))
+    assert not any(torch.equal(a, b) for a, b in zip(second, third, strict=True) if a.ndim > 1)
+
+
+def test_members_learn_each_by_itself() -> None:
+    """The first one ends as the method alone does: no other member touches it."""
+    net, alone = taught(case_method(tricks=["ensemble-vote:members=2"])), taught(case_method())
+    for mine, its in zip(net.members[0].parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(mine, its)
+    again = taught(case_method(tricks=["ensemble-vote:members=2"]))
+    assert all(map(torch.equal, net.parameters(), again.parameters()))
+
+
+@pytest.mark.parametrize("average", ["logits", "probabilities"])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_score_is_the_mean_over_members_of_all_folds(average: Any, mirror: bool) -> None:
+    plan, x = small(), batch(0)[0]
+    how = replace(plan.training.inference, average=average)
+    plan = replace(plan, training=replace(plan.training, inference=how))
+    one, method = case_method(), case_method(tricks=["ensemble-average:members=2"])
+    nets = [built(method, seed) for seed in (0, 1)]
+    with torch.inference_mode():
+        found = method.score(nets, plan, mirror=mirror)(x)
+        every = [member for net in nets for member in net.members]
+        probable = replace(plan.training.inference, average="probabilities")
+        by_hand = one.on.score(every, 3, probable, mirror, one.settings)(x)
+    torch.testing.assert_close(found if average == "probabilities" else found.exp(), by_hand)
+    assert method.on.looks(method.settings, 2, mirror) == 2 * (4 if mirror else 1)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_every_member_is_seen_in_every_view(name: str) -> None:
+    method = case_method(tricks=["tta", name])
+    net, plan, x = built(method), small(), batch(0)[0]
+    with torch.inference_mode():
+        found = method.score([net], plan, mirror=False)(x)
+        one = case_method(tricks=["tta"])
+        each = [one.score([member], plan, mirror=False)(x).exp().movedim(1, 0) for member in net.members]
+        by_hand = together(each, name == "ensemble-vote")[0].movedim(0, 1)
+    torch.testing.assert_close(found.exp(), by_hand)
+    assert method.on.looks(method.settings, 2, False) == 18
+
+
+def test_each_member_begins_by_itself_with_a_seed_of_its_own(tmp_path: Path) -> None:
+    begun: list[Beginning] = []
+
+    def begin(beginning: Beginning, settings: Any) -> Any:
+        begun.append(beginning)
+        i = len(begun)
+        return lambda x, y: (x + i, y)
+
+    on = on_cases(replace(case_method().on, begin=begin), Ensemble(2), vote=False)
+    method = replace(case_method(), on=on)
+    net, plan = built(method), small()
+    one = plan.configurations[0]
+    change = method.begin(Beginning(net, plan, one, 4, batch, Runtime(seed=7, checkpoints=tmp_path / "fold")))
+    assert [b.net for b in begun] == [*net.members]
+    assert [b.runtime.seed for b in begun] == [7, member_seed(7, 1)]
+    assert len({b.runtime.checkpoint("restoring") for b in begun}) == 2
+    x, y = batch(0)
+    assert change is not None
+    assert torch.equal(change(x, y)[0], x + 1)
+
+
+def test_moving_averages_of_members_are_one_of_all_of_them() -> None:
+    def lesson(net: Any, *given: Any) -> Any:
+        phases, _ = case_method().on.lesson(net, *given)
+        return phases, {"net": Ema(net, decay=0.5)}
+
+    method = replace(case_method(), on=on_cases(replace(case_method().on, lesson=lesson), Ensemble(2), vote=False))
+    net = built(method)
+    phases, averages = method.lesson(net, small(), small().configurations[0], 4)
+    assert len(phases) == 2
+    assert len({phase.name for phase in phases}) == 2
+    assert averages["net"].source is net
+    assert averages["net"].decay == 0.5
+
+
+def test_a_method_that_draws_has_no_place_for_it() -> None:
+    with pytest.raises(SettingError, match="ensemble-vote, with the method medsegdiff: the method draws"):
+        case_method("medsegdiff", tricks=["ensemble-vote"])
+
+
+# scenes
+
+
+@cache
+def toy() -> Task:
+    scene = toy_scene()
+    assert scene.labels is not None
+    return Task((scene,), (make_split("random_per_class:12", scene.labels, scene.n_classes, seed=0),))
+
+
+QUICK: dict[str, dict[str, Any]] = {
+    "unet": {"steps": 4, "width": 4, "depth": 2, "batch": 2, "window": 9},
+    "rf": {},
+}  # fmt: skip
+
+
+def fitted(name: str, trick: str, runtime: Runtime = QUIET) -> tuple[Method, Model]:
+    method = METHODS[name] if not trick else tricked_method(METHODS[name], [trick])
+    chosen = changed(method.settings(), QUICK[name])
+    method.check(toy(), chosen)
+    return method, method.fit(toy(), chosen, runtime)
+
+
+@cache
+def ensemble(name: str, trick: str) -> tuple[Method, Model]:
+    return fitted(name, f"{trick}:members=2")
+
+
+def probs_of(members: Sequence[Model]) -> list[np.ndarray]:
+    return [member.map(toy().scene, QUIET).probs for member in members]
+
+
+@pytest.mark.parametrize(("name", "trick"), [("unet", BOTH[0]), ("unet", BOTH[1]), ("rf", BOTH[0])])
+def test_a_scene_is_mapped_by_all_members_again_after_they_were_kept(name: str, trick: str) -> None:
+    method, model = ensemble(name, trick)
+    assert isinstance(model, EnsembleModel)
+    map = model.map(toy().scene, QUIET)
+    first, second = probs_of(model.members)
+    assert not np.array_equal(first, second)
+    np.testing.assert_allclose(map.probs.sum(-1), 1, atol=1e-5)
+    if trick == "ensemble-average":
+        np.testing.assert_allclose(map.probs, (first + second) / 2, atol=1e-6)
+    alike = first.argmax(-1) == second.argmax(-1)
+    assert np.array_equal(map.probs.argmax(-1)[alike], first.argmax(-1)[alike])
+    assert map.disagreement is not None
+    assert map.disagreement.shape == map.shape
+    assert 0 <= map.disagreement.min() < map.disagreement.max() <= 1
+    again = method.load(model.saved()).map(toy().scene, QUIET)
+    assert again.probs.tobytes() == map.probs.tobytes()
+    assert again.disagreement is not None
+    assert again.disagreement.tobytes() == map.disagreement.tobytes()
+    assert again.made_by == map.made_by == (name,)
+
+
+def test_the_first_member_is_the_model_of_the_run_without_the_trick() -> None:
+    _, alone = fitted("unet", "")
+    _, model = ensemble("unet", "ensemble-average")
+    assert isinstance(model, EnsembleModel)
+    assert np.array_equal(probs_of([alone])[0], probs_of(model.members)[0])
+    assert model.history.terms == alone.history.terms
+    section = model.section(toy().scene, toy().split, QUIET)
+    assert section is not None
+    assert "2 models of other seeds" in section.sentences[0]
+
+
+def test_the_same_seed_is_the_same_map_and_another_one_another() -> None:
+    _, model = ensemble("unet", "ensemble-average")
+    maps = [fitted("unet", "ensemble-average:members=2", replace(QUIET, seed=seed))[1] for seed in (0, 1)]
+    mine, same, other = probs_of([model, *maps])
+    assert mine.tobytes() == same.tobytes() != other.tobytes()
+
+
+def test_the_order_of_members_does_not_matter() -> None:
+    _, model = ensemble("unet", "ensemble-vote")
+    assert isinstance(model, EnsembleModel)
+    turned = replace(model, members=model.members[::-1])
+    np.testing.assert_allclose(*probs_of([model, turned]), atol=1e-6)
+
+
+def test_an_interrupted_ensemble_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    runtime = replace(QUIET, checkpoints=tmp_path / "train0")
+    with pytest.raises(KeyboardInterrupt):
+        fitted("unet", "ensemble-average:members=2", replace(runtime, on_step=stopping(2, "member 2 of 2")))
+    steps: list[str] = []
+    resumed = replace(runtime, on_step=lambda text, done: steps.append(text))
+    _, model = fitted("unet", "ensemble-average:members=2", resumed)
+    assert [text for text in steps if "member 1" in text] == []
+    assert len(steps) == 2
+    _, whole = ensemble("unet", "ensemble-average")
+    mine, its = probs_of([model, whole])
+    assert mine.tobytes() == its.tobytes()
+    assert all(file.name.startswith("train0-") for file in tmp_path.iterdir())
