@@ -20,15 +20,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from bridged_curves import Line, final
 from bridged_rows import DEFAULT, LOSSES, NETS, RATES, REFERENCE, Training, fit
 from bridged_sets import CHOOSING, SETS, Images, read_set
-from bridged_tables import curves_figure, final, tables
+from bridged_tables import curves_figure, tables
 
 CHOSEN_ON, CHOOSING_SEEDS = "cup", (CHOOSING, CHOOSING + 1, CHOOSING + 2)
-Line = dict[str, Any]
 
 
 class Cell(NamedTuple):

@@ -35,7 +35,7 @@ LOSSES = ("dice", "cosdice")
 REFERENCE = "dice-ce"
 SUMS = Sums(batch=True)  # of the reference alone, as nnU-Net's in 2-D; the other two say themselves how they sum
 SMOOTH = 1.0  # of both
-RATES = {"adam": (1e-3, 3e-3, 1e-2), "sgd": (0.01, 0.03, 0.1)}
+RATES = {"adam": (1e-3, 3e-3, 1e-2, 3e-2), "sgd": (0.01, 0.03, 0.1)}
 
 
 class PlainDice:
