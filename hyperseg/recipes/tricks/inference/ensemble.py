@@ -61,6 +61,9 @@ def on_cases(on: OnCases, chosen: Ensemble, *, vote: bool) -> OnCases:
 def on_scene(method: Method, chosen: Ensemble, *, vote: bool) -> Method:
     """The method fitted with several seeds, the first of them the run's own; its maps tell how far members disagree.
 
+    Members of a method that no seed changes are all alike: the map is that of one of them, and they disagree nowhere.
+    What is measured beside the method stays a single model.
+
     Source, Differs: as `on_cases`; on scenes the members have batches of their own too.
     """
 
