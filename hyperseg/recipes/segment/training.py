@@ -18,10 +18,17 @@ from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import INDEX, cache_cases
-from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds, warn_of_mirrors
+from hyperseg.recipes.segment.checks import (
+    check_classes,
+    check_labels,
+    check_plan,
+    check_ready,
+    chosen_folds,
+    warn_of_mirrors,
+)
 from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
-from hyperseg.recipes.segment.folder import Record, SegmentRun, named_folds, trained_folds, write_run
+from hyperseg.recipes.segment.folder import BESIDE, Record, SegmentRun, named_folds, trained_folds, write_run
 from hyperseg.recipes.segment.held_out.first import answer_first
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
@@ -116,6 +123,8 @@ def train_cases(
     names = order.configurations or recommended(plan, order.budget)
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
     work = work_of(plan, names, order.fold, len(parts))
+    for method, where in ((order.method, root), *((one, root / BESIDE / one.name) for one in beside)):
+        check_ready(where, method, plan, work)
     check_labels(folder, parts, sorted({fold for _, which in work for fold in which}), plan.facts.classes)
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
