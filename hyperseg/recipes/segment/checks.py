@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -14,14 +13,10 @@ from hyperseg.data.cases import folds
 from hyperseg.io.cases import Case, CaseFolder
 from hyperseg.io.cases.decode import counted_codes, decode_label
 from hyperseg.io.cases.read import classes_of
-from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Training
 from hyperseg.medical.validity.whole import check_plan_values
-from hyperseg.recipes.segment.fold import has_begun
-from hyperseg.recipes.segment.folder import WEIGHTS, fold_folder
-from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.sliding import check_inference
 
 log = logging.getLogger(__name__)
@@ -154,18 +149,3 @@ def check_classes(
         if not any(case.has(class_) for case in train):
             there = [name for name in held_out if stored[name].has(class_)]
             raise LabelError(_not_learnt(fold, classes[class_], there))
-
-
-def check_ready(
-    root: Path, method: CaseMethod, plan: Plan, work: Iterable[tuple[Configuration, Sequence[int]]]
-) -> None:  # fmt: skip
-    """Nothing stands against the first step of the networks that have none behind them.
-
-    Raises:
-        SettingError, RunError: what a trick says.
-    """
-    n_classes = len(plan.facts.classes)
-    for one, which in work:
-        here = [fold_folder(root, one.name, fold) for fold in which]
-        if not all((folder / WEIGHTS).exists() or has_begun(folder) for folder in here):
-            method.check_ready(one, n_classes)
