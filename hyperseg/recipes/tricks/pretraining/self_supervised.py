@@ -28,7 +28,7 @@ class SelfSupervised:
 
 
 def on_cases(on: OnCases, chosen: SelfSupervised) -> OnCases:
-    """Encoder and decoder begin with what restoring taught them, see `medical.restoring`; class scores begin anew.
+    """Encoder and decoder begin with what restoring taught them, see `medical.changes.restoring`; class scores begin anew.
 
     Patches are drawn as for the training, from training cases of the fold alone: labels say where some of them lie,
     and nothing else of them is looked at.
@@ -70,7 +70,7 @@ def restore(beginning: Beginning, chosen: SelfSupervised) -> None:
     """Train encoder and decoder in place, unless the training that follows is under way already."""
     from hyperseg.backbone import seeded
     from hyperseg.engine.one_cycle import one_cycle, step_generator, train
-    from hyperseg.medical.restoring import Disturbance, Restorer, disturbed, restoring_loss
+    from hyperseg.medical.changes.restoring import Disturbance, Restorer, disturbed, restoring_loss
 
     runtime = beginning.runtime
     begun = runtime.checkpoint("net")
