@@ -28,7 +28,7 @@ class SelfSupervised:
 
 
 def on_cases(on: OnCases, chosen: SelfSupervised) -> OnCases:
-    """Encoder and decoder begin with what restoring taught them, see `medical.changes.restoring`; class scores begin anew.
+    """Encoder and decoder begin with what restoring taught them, see `medical.changes.restoring`; heads begin anew.
 
     Patches are drawn as for the training, from training cases of the fold alone: labels say where some of them lie,
     and nothing else of them is looked at.
