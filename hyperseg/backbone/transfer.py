@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperseg.backbone.conv import seeded
 from hyperseg.backbone.encoder import Encoder
 from hyperseg.backbone.spec import BackboneSpec
 from hyperseg.core import RunError, SettingError, replaced
 from hyperseg.core.settings import from_json, to_json
-from hyperseg.core.words import listed
+from hyperseg.core.words import counted, listed, some
 
 FORMAT = "hyperseg-encoder-1"
+WITHIN = "encoder."  # before the names of an encoder's tensors among those of a network
+SHOWN = 3  # differences that are told
 
 
 def save_encoder(path: str | os.PathLike[str], encoder: Encoder, spec: BackboneSpec) -> None:
@@ -60,17 +63,42 @@ def load_encoder(path: str | os.PathLike[str], spec: BackboneSpec) -> Encoder:
     return encoder
 
 
-def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
+def encoder_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Tensors of an encoder by name: of a file of `save_encoder`, or those of a network that begin with "encoder.".
 
-    try:
-        with safe_open(source, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise RunError(f"{source} does not exist: give the file that save_encoder wrote.") from error
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"{source} is not a whole safetensors file ({error}): write it again.") from error
+    Raises:
+        RunError: no such file, no safetensors file, or no encoder in it.
+    """
+    source = Path(path)
+    tensors, metadata = _opened(source)
+    if metadata.get("format") == FORMAT:
+        return tensors
+    own = {name.removeprefix(WITHIN): t for name, t in tensors.items() if name.startswith(WITHIN)}
+    if not own:
+        raise RunError(
+            f"{source} holds no encoder: of its {counted(len(tensors), 'tensor')} none has a name that begins with "
+            f"{WITHIN!r}. Give the weights.safetensors of a fold of a trained U-Net, or a file of save_encoder."
+        )
+    return own
+
+
+def check_encoder(source: str | os.PathLike[str], encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """All tensors of `encoder`, which may be without values ("meta"), are there, and no others.
+
+    Raises:
+        RunError: names, shapes or types differ; what was found and what was expected is told of the first of them.
+    """
+    faults = list(_faults(encoder.state_dict(), dict(tensors), most=SHOWN))
+    if faults:
+        more = f"; and {counted(len(faults) - SHOWN, 'other difference')}" if len(faults) > SHOWN else ""
+        raise RunError(
+            f"{source} does not fit the encoder that is to be trained: {'; '.join(faults[:SHOWN])}{more}. Give the "
+            "weights of a network of the same plan, or train by the plan that they were trained by (--plan)."
+        )
+
+
+def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    tensors, metadata = _opened(source)
     if metadata.get("format") != FORMAT:
         raise RunError(
             f"{source} is not an encoder of this package (format {metadata.get('format')!r}, "
@@ -79,17 +107,37 @@ def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def _opened(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(source, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(f"{source} does not exist: give a file of weights, as save_encoder writes them.") from error
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{source} is not a whole safetensors file ({error}): write it again.") from error
+    return tensors, metadata
+
+
 def _check_tensors(source: Path, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-    names = {"missing": set(wanted) - set(given), "unexpected": set(given) - set(wanted)}
-    faults = [f"{what} {listed(sorted(found))}" for what, found in names.items() if found]
-    for name in sorted(set(given) & set(wanted)):
+    faults = list(_faults(wanted, given))
+    if faults:
+        raise RunError(f"{source} does not fit its own spec: {'; '.join(faults)}. Write it again with save_encoder.")
+
+
+def _faults(wanted: dict[str, Tensor], given: dict[str, Tensor], *, most: int | None = None) -> Iterator[str]:
+    """In what two sets of tensors differ; of names that one of them lacks at most so many are told."""
+    for name in (name for name in wanted if name in given):
         for what in ("shape", "dtype"):
             theirs, ours = getattr(given[name], what), getattr(wanted[name], what)
             if theirs != ours:
                 shown = (tuple(theirs), tuple(ours)) if what == "shape" else (theirs, ours)
-                faults.append(f"{name} has {what} {shown[0]}, expected {shown[1]}")
-    if faults:
-        raise RunError(f"{source} does not fit its own spec: {'; '.join(faults)}. Write it again with save_encoder.")
+                yield f"{name} has {what} {shown[0]}, expected {shown[1]}"
+    for what, names in (("missing", set(wanted) - set(given)), ("unexpected", set(given) - set(wanted))):
+        if names:
+            yield f"{what} {listed(sorted(names)) if most is None else some(sorted(names), most)}"
 
 
 def _differences(left: BackboneSpec, right: BackboneSpec, left_name: str, right_name: str) -> str:

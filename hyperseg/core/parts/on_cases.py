@@ -60,6 +60,8 @@ class OnCases:
         changeable: field of the settings that a prediction may change, as the number of samples; "" for none.
         plan: (plan, settings) -> the plan that a new run is trained by.
         loss: settings -> `losses.loss.Loss` of class scores that `lesson` minimises; None where it minimises another.
+        ready: (network, settings): raises before cases are prepared for a network that is trained from its first step;
+            the network has shapes, but no weights ("meta" tensors). None where there is nothing to look at.
         begin: (`Beginning`, settings) -> what is done to every batch of the training, or None; called once before the
             first step of a fold, and again where an interrupted training goes on.
         finish: ((*S) int16 classes of a whole case, settings) -> classes; after everything else.
@@ -77,5 +79,6 @@ class OnCases:
     changeable: str = ""
     plan: Callable[[Any, Any], Any] = lambda plan, settings: plan
     loss: Callable[[Any], Any] | None = None
+    ready: Callable[[Any, Any], None] | None = None
     begin: Callable[[Beginning, Any], Change | None] = lambda beginning, settings: None
     finish: Callable[[NDArray[np.int16], Any], NDArray[np.int16]] = lambda classes, settings: classes

@@ -19,19 +19,29 @@ def split_spelling(text: str) -> tuple[str, str]:
 def read_settings(cls: Any, words: str, name: str) -> Any:
     """Settings of a class spelled as "0.3,cap=50"; the first one may stand without its name: it is the main one.
 
+    What follows a text after a comma and has no "=" belongs to that text: "file=one, two.txt" is one setting. A text
+    may hold "=" and ":" where its name is given.
+
     Raises:
         SettingError: an unknown setting (the nearest one is told), one given twice, a value of another type or outside
             its bounds, or one that is lacking. The sentence ends without what was spelled.
     """
     hints = hints_of(cls)
     given: dict[str, str] = {}
-    for word in filter(None, map(str.strip, words.split(","))):
+    last = ""
+    for part in words.split(","):
+        word = part.strip()
+        if not word:
+            continue
         key, equals, value = (w.strip() for w in word.partition("="))
+        if not equals and hints.get(last) is str:
+            given[last] += f",{part}"
+            continue
         if not equals and not given and hints:
             key, value = next(iter(hints)), key
         if not value or key in given:
             raise SettingError(f"{word!r} is not understood.")
-        given[key] = value
+        given[key], last = value, key
     values = {k: parsed(v, hints[k], k) if k in hints else v for k, v in given.items()}
     return from_json(cls, values, name)
 

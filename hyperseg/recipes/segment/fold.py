@@ -101,9 +101,14 @@ def train_fold(
     say(f"{title}: {told}", quiet=runtime.quiet)
     write_examples(here, slices.kept)
     write_fold(run, configuration.name, fold, net.state_dict(), numbers)
-    for file in (here / STEPS, runtime.checkpoint("net")):
-        if file is not None:
-            file.unlink(missing_ok=True)
+    for file in here.glob(f"{UNFINISHED}-*"):  # of tricks too
+        file.unlink(missing_ok=True)
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether the training in a fold's folder was interrupted, and goes on from what it has learnt."""
+    state = Runtime(checkpoints=folder / UNFINISHED).checkpoint("net")
+    return state is not None and state.exists()
 
 
 def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:

@@ -21,7 +21,7 @@ from hyperseg.recipes.segment.caching import INDEX, cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds, warn_of_mirrors
 from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
 from hyperseg.recipes.segment.fold import Budget, train_fold
-from hyperseg.recipes.segment.folder import Record, SegmentRun, named_folds, trained_folds, write_run
+from hyperseg.recipes.segment.folder import BESIDE, Record, SegmentRun, named_folds, trained_folds, write_run
 from hyperseg.recipes.segment.held_out.first import answer_first
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
@@ -29,6 +29,7 @@ from hyperseg.recipes.segment.methods.beside import started_beside, steps_of
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
 from hyperseg.recipes.segment.planning import refuse_faults
 from hyperseg.recipes.segment.resuming.files import prints_of
+from hyperseg.recipes.segment.resuming.ready import check_ready
 from hyperseg.recipes.segment.resuming.standing import budgets_of, check_standing
 from hyperseg.recipes.segment.starting import BUDGET, CACHE, recommended, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
@@ -116,6 +117,7 @@ def train_cases(
     names = order.configurations or recommended(plan, order.budget)
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
     work = work_of(plan, names, order.fold, len(parts))
+    check_ready({root: order.method} | {root / BESIDE / one.name: one for one in beside}, plan, work)
     check_labels(folder, parts, sorted({fold for _, which in work for fold in which}), plan.facts.classes)
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,

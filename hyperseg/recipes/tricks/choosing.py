@@ -69,7 +69,10 @@ def tricked_cases(on: OnCases, tricks: Iterable[str], method: str) -> OnCases:
             improved = trick.on_cases(on, chosen)
         plan = improved.plan if improved.plan is on.plan else _telling(improved.plan, trick, method)
         check = improved.check if improved.check is on.check else _telling(improved.check, trick, method)
-        on = replace(improved, plan=plan, check=check)
+        ready = improved.ready
+        if ready is not None and ready is not on.ready:
+            ready = _telling(ready, trick, method)
+        on = replace(improved, plan=plan, check=check, ready=ready)
     return on
 
 

@@ -56,6 +56,17 @@ def with_begin(on: OnCases, begin: Callable[[Beginning], Change | None]) -> OnCa
     return replace(on, begin=both)
 
 
+def with_ready(on: OnCases, ready: Callable[[Any], None]) -> OnCases:
+    """Something more has to hold for a network, which has no weights yet: `ready` raises SettingError or RunError."""
+
+    def both(net: Any, settings: Any) -> None:
+        if on.ready is not None:
+            on.ready(net, settings)
+        ready(net)
+
+    return replace(on, ready=both)
+
+
 def joined(first: Change | None, second: Change | None) -> Change | None:
     """Both changes of a batch, in order."""
     if first is None or second is None:

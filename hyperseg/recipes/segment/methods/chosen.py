@@ -60,6 +60,16 @@ class CaseMethod:
         """What is done before the first step of a fold; gives what is done to every batch, or None."""
         return self.on.begin(beginning, self.settings)
 
+    def check_ready(self, configuration: Configuration, n_classes: int) -> None:
+        """Raises what would stop the training of a configuration's network at its first step."""
+        if self.on.ready is None:
+            return
+        import torch
+
+        with torch.device("meta"):  # no memory, no random numbers
+            net = self.build(configuration, n_classes)
+        self.on.ready(net, self.settings)
+
     def planned(self, plan: Plan) -> Plan:
         """The plan that a new run of it is trained by."""
         found: Plan = self.on.plan(plan, self.settings)
