@@ -219,6 +219,8 @@ def _cascade(plan: Plan) -> Iterator[str]:
 def _mirrors(plan: Plan) -> Iterator[str]:
     if plan.training.augmentation.still:
         yield "Patches are learnt as they are: nothing is changed at random, and there are no mirror images."
+    elif not plan.training.augmentation.mirror and not (plan.facts.unit == "mm" and len(plan.axes) == 3):
+        yield "Mirror images: none in training."
     elif not plan.training.augmentation.mirror:
         yield (
             "Mirror images: none, neither in training nor in prediction: a body's front and back are not alike, and a "

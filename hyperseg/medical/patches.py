@@ -183,7 +183,8 @@ def patch_at(case: StoredCase, configuration: Configuration, start: Size, change
     flat = (1,) * (len(case.shape) - configuration.n_axes)
     size = flat + changes.source(configuration.patch)
     more = [(a - b) // 2 for a, b in zip(size, window(configuration, case.shape), strict=True)]
-    start = tuple(b - m for b, m in zip(start, more, strict=True))
+    shift = (0,) * (len(start) - len(changes.shift)) + changes.shift
+    start = tuple(b - m + s for b, m, s in zip(start, more, shift, strict=True))
     image, labels = cut(case.open(IMAGE), start, size), cut(case.open(LABELS), start, size)
     if flat:
         image, labels = image[:, 0], labels[0]
