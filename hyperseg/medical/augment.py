@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hyperseg.medical.changes.elastic import Bend, displacements, draw_bend
+from hyperseg.medical.changes.equalisation import equalised
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.topology import Size
 from hyperseg.medical.training import Augmentation, Change
@@ -37,6 +38,7 @@ class Changes:
         blur: width of a Gaussian in voxels. brightness, contrast: factors. low_resolution: factor of the size.
         gamma_inverted, gamma: exponents.
         flips: axes that are mirrored.
+        equalisation: limits of contrast, see `changes.equalisation`; of two axes.
         within: of the noise: it is cut to so many deviations; 0 for not at all.
         quarters: quarter turns of the last two axes, counterclockwise, before the mirrors; moved, not resampled.
         shift: voxels by which the patch lies elsewhere than it was laid; () for none.
@@ -52,6 +54,7 @@ class Changes:
     gamma: Channels = ()
     flips: tuple[int, ...] = ()
     bend: Bend | None = None
+    equalisation: Channels = ()
     within: float = 0.0
     quarters: int = 0
     shift: tuple[int, ...] = ()
@@ -96,7 +99,7 @@ def draw_changes(
         each(augmentation.contrast, around_one=True), each(augmentation.low_resolution),
         each(augmentation.gamma_inverted, around_one=True), each(augmentation.gamma, around_one=True),
         tuple(axis for axis in range(configuration.n_axes) if augmentation.mirror and rng.random() < 0.5), bend,
-        augmentation.noise_within or 0.0,
+        each(augmentation.equalisation), augmentation.noise_within or 0.0,
     )  # fmt: skip
     if augmentation.quarter_turns:
         found = replace(found, quarters=int(rng.integers(4)))
@@ -135,6 +138,7 @@ def change_patch(
     image = _per_channel(image, changes.low_resolution, lambda x, factor: coarsened(x, factor, in_plane=in_plane))
     image = _per_channel(image, changes.gamma_inverted, lambda x, exponent: -gamma(-x, exponent))
     image = _per_channel(image, changes.gamma, gamma)
+    image = _per_channel(image, changes.equalisation, equalised)
     if changes.quarters:
         image, labels = (x.rot90(changes.quarters, (-2, -1)) for x in (image, labels))
     if changes.flips:

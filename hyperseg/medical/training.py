@@ -116,6 +116,7 @@ class Augmentation:
         gamma, gamma_inverted: exponent, of the image and of its negative; mean and deviation are kept.
         mirror: along every axis, each with probability 1/2.
         elastic: by number of axes, 2 and 3.
+        equalisation: limit of contrast of adaptive histograms, of networks with two axes; or None.
         noise_within: so many deviations are all that noise has, or None.
         shift: share of a patch's side, drawn for each axis, by which it lies elsewhere.
         quarter_turns: none to three quarter turns within the planes of the last two axes, equally often.
@@ -133,6 +134,7 @@ class Augmentation:
     low_resolution: Change | None = None
     gamma_inverted: Change | None = None
     elastic: tuple[Elastic, Elastic] | None = None
+    equalisation: Change | None = None
     noise_within: float | None = None
     shift: Change | None = None
     quarter_turns: bool = False

@@ -1,4 +1,4 @@
-"""Changes that only tricks draw: quarter turns, shifts, and noise that ends somewhere."""
+"""Changes that only tricks draw: quarter turns, shifts, adaptive histograms, and noise that ends somewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from planned import fingerprint
 
 from hyperseg.medical.augment import Changes, change_patch, draw_changes
+from hyperseg.medical.changes.equalisation import BINS, equalised
 from hyperseg.medical.patches import cut, patch_at, store
 from hyperseg.medical.plan import make_plan
 from hyperseg.medical.training import V2, Change, unchanged
@@ -66,14 +67,66 @@ def test_noise_ends_at_so_many_deviations() -> None:
     assert ended.std() == pytest.approx(0.1 * clipped**0.5, rel=0.02)
 
 
+def by_hand(x: np.ndarray, limit: float, tiles: int) -> np.ndarray:
+    """Adaptive histograms pixel by pixel; the sides are multiples of the tiles."""
+    low, span = x.min(), x.max() - x.min()
+    bins = np.minimum(((x - low) / span * BINS).astype(int), BINS - 1)
+    h, w = (n // tiles for n in x.shape)
+    maps = {}
+    for a in range(tiles):
+        for b in range(tiles):
+            share = np.bincount(bins[a * h : (a + 1) * h, b * w : (b + 1) * w].ravel(), minlength=BINS) / (h * w)
+            cut = np.minimum(share, limit / BINS)
+            cut = cut + (1 - cut.sum()) / BINS
+            maps[a, b] = [cut[:v].sum() + cut[v] / 2 for v in range(BINS)]
+    found = np.zeros(x.shape)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            for a in range(tiles):
+                for b in range(tiles):
+                    apart = []
+                    for at, size, tile in ((i, h, a), (j, w, b)):
+                        place = min(max((at + 0.5) / size - 0.5, 0), tiles - 1)
+                        apart.append(max(0, 1 - abs(place - tile)))
+                    found[i, j] += apart[0] * apart[1] * maps[a, b][bins[i, j]]
+    return low + span * found
+
+
+@pytest.mark.parametrize(("limit", "tiles"), [(1.0, 1), (256.0, 1), (2.0, 2), (4.0, 4)])
+def test_adaptive_histograms_by_brute_force(limit: float, tiles: int) -> None:
+    x = np.random.default_rng(tiles).gamma(2.0, size=(16, 20))
+    found = equalised(torch.from_numpy(x), limit, tiles=tiles).numpy()
+    np.testing.assert_allclose(found, by_hand(x, limit, tiles), rtol=1e-9)
+    assert x.min() <= found.min() <= found.max() <= x.max()
+
+
+def test_adaptive_histograms_change_nothing_where_nothing_is_to_be_spread() -> None:
+    """A constant picture; one whose values are spread evenly already, but for half a bin; one tile keeps the order."""
+    flat = torch.full((8, 8), 3.0)
+    assert torch.equal(equalised(flat, 2.0), flat)
+    even = torch.linspace(0, 1, BINS, dtype=torch.float64)[torch.randperm(BINS)].reshape(16, 16)
+    assert (equalised(even, 4.0, tiles=1) - even).abs().max() < 1 / BINS
+    x = torch.rand(30, 20, dtype=torch.float64).square()
+    once = equalised(x, 3.0, tiles=1)
+    order = x.flatten().argsort()
+    assert (once.flatten()[order].diff() >= 0).all()
+    assert once.std() > x.std() * 0.5
+
+
 def test_they_are_drawn_where_they_are_asked_for_and_change_no_other_draw() -> None:
-    asked = replace(V2.augmentation, quarter_turns=True, shift=Change(-0.1, 0.1, 0.5), noise_within=2.0)
+    asked = replace(
+        V2.augmentation,
+        equalisation=Change(1, 4, 0.5),
+        quarter_turns=True,
+        shift=Change(-0.1, 0.1, 0.5),
+        noise_within=2.0,
+    )
     both = [
         (draw_changes(np.random.default_rng(i), V2.augmentation, THREE, 1),
          draw_changes(np.random.default_rng(i), asked, THREE, 1))
         for i in range(200)
     ]  # fmt: skip
-    assert all(a == replace(b, quarters=0, shift=(), within=0.0) for a, b in both)
+    assert all(a == replace(b, quarters=0, shift=(), within=0.0, equalisation=()) for a, b in both)
     assert {b.quarters for _, b in both} == {0, 1, 2, 3}
     shifts = [b.shift for _, b in both]
     assert 60 < sum(s == () for s in shifts) < 140

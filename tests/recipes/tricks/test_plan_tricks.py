@@ -59,13 +59,14 @@ def differences(a: Any, b: Any, at: str = "") -> set[str]:
 
 
 AUGMENTATION, NETWORK = "training.augmentation", "configurations"
+PIXELS = ("brightness", "contrast", "equalisation", "noise", "noise_within")
 SHAPE = ("patch", "batch", "values", "parameters", "training_bytes", "rotation_deg", "in_plane", "supervision")
 OWN = {
     "oversampling": {"training.loss.forced", "training.loss.each"},
     "resampling": {"training.resampling.keep"},
     "normalisation": {"normalisations.kind"},
     "normalisation:rule=foreground": {f"normalisations.{n}" for n in ("kind", "low", "high", "mean", "spread")},
-    "pixel-augmentation": {f"{AUGMENTATION}.{n}" for n in ("brightness", "contrast", "noise", "noise_within")} | {
+    "pixel-augmentation": {f"{AUGMENTATION}.{n}" for n in PIXELS} | {
         f"{AUGMENTATION}.gamma.{n}" for n in ("low", "high", "p")
     },
     "spatial-augmentation:mirror=always": {f"{AUGMENTATION}.{n}" for n in (
@@ -141,7 +142,7 @@ def test_a_plan_that_was_written_before_reads_as_it_was() -> None:
     plan = PLANS["Heart"]
     data = json.loads(json.dumps(to_json(plan)))
     del data["training"]["loss"]["each"], data["training"]["resampling"]["keep"]
-    for name in ("noise_within", "shift", "quarter_turns"):
+    for name in ("equalisation", "noise_within", "shift", "quarter_turns"):
         del data["training"]["augmentation"][name]
     assert from_json(Plan, data) == plan
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hyperseg.medical.plan import Plan
 
 PICTURES, VOLUMES = 0.2, (0.5, 2.0)  # factors around 1 of pictures; exponents of volumes
+LIMITS = (1.0, 4.0)  # of contrast, of adaptive histograms of pictures
 SIGMA, WITHIN = 0.1, 2.0  # of noise
 SPREAD = PICTURES / 3**0.5  # deviation of a number drawn evenly from -0.2 to 0.2
 
@@ -25,13 +26,14 @@ class PixelAugmentation:
 
 
 def on_cases(on: OnCases, chosen: PixelAugmentation) -> OnCases:
-    """Pictures: brightness, contrast and gamma by up to a fifth. Volumes: noise, and gamma from 1/2 to 2.
+    """Pictures: brightness, contrast and gamma by up to a fifth, and adaptive histograms (CLAHE).
 
-    Gamma below and above 1 is drawn equally often. Numbers of a plan that has such changes are replaced.
+    Volumes: noise, and gamma from 1/2 to 2. Gamma below and above 1 is drawn equally often. Numbers of a plan that has
+    such changes are replaced.
 
     Source: the "GTAug-A" of arXiv 2209.10307 and its published code.
-    Differs: brightness is a factor, not a summand; gamma keeps mean and deviation of a patch; of pictures there is no
-    CLAHE (adaptive histograms). Noise has deviation 0.1 of scaled values, whichever the scale is.
+    Differs: brightness is a factor, not a summand; gamma keeps mean and deviation of a patch; channels are changed each
+    by itself, in histograms too. Noise has deviation 0.1 of scaled values, whichever the scale is.
     """
 
     def change(plan: Plan) -> Plan:
@@ -40,7 +42,8 @@ def on_cases(on: OnCases, chosen: PixelAugmentation) -> OnCases:
         augmentation = plan.training.augmentation
         if len(plan.axes) == 2:
             factor = Change(1 - PICTURES, 1 + PICTURES, chosen.p)
-            made = replace(augmentation, brightness=factor, contrast=factor, gamma=factor)
+            limit = Change(*LIMITS, chosen.p)
+            made = replace(augmentation, brightness=factor, contrast=factor, gamma=factor, equalisation=limit)
         else:
             noise = Change(SIGMA**2, SIGMA**2, chosen.p)
             made = replace(augmentation, noise=noise, noise_within=WITHIN, gamma=Change(*VOLUMES, chosen.p))
