@@ -133,9 +133,9 @@ def test_every_patch_is_laid_around_foreground_with_the_same_probability(tmp_pat
     method = case_method(BASELINE, tricks=[f"oversampling:share={share}"])
     plan = method.planned(make_plan(fingerprint("Hippocampus")))
     case = stored(tmp_path)
-    for batch in (1, 2, 5):
+    for batch in (1, 3):
         one = replace(plan.configuration("3d"), patch=(8, 8, 8), batch=batch)
-        drawn = [d for step in range(400 // batch) for d in draw_batch([case], one, plan.training, seed=1, step=step)]
+        drawn = [d for step in range(300 // batch) for d in draw_batch([case], one, plan.training, seed=1, step=step)]
         inside = sum(bool((d.labels == 1).any()) for d in drawn)
         expected = share + (1 - share) * (8 / 33) ** 3
         assert abs(inside - len(drawn) * expected) < 4 * (len(drawn) * expected * (1 - expected)) ** 0.5
