@@ -12,7 +12,7 @@ import pytest
 from planned import fingerprint
 
 from hyperseg.core import SettingError
-from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.settings import changed, from_json, to_json
 from hyperseg.medical.explain import explain
 from hyperseg.medical.fingerprint import Fingerprint, Intensity
 from hyperseg.medical.plan import Plan, make_plan
@@ -86,9 +86,9 @@ def test_a_trick_changes_its_own_numbers_alone(trick: str, task: str) -> None:
     check_plan_values(found)
     assert from_json(Plan, json.loads(json.dumps(to_json(found)))) == found
     assert explain(found) != [] != explain(baseline)
-    changed = differences(baseline, found)
-    assert changed
-    assert changed <= OWN[trick]
+    differing = differences(baseline, found)
+    assert differing
+    assert differing <= OWN[trick]
 
 
 @pytest.mark.parametrize("task", PLANS)
@@ -220,3 +220,17 @@ def test_space_and_grids_are_of_images_and_volumes() -> None:
     for trick in ("spatial-augmentation", "resampling"):
         with pytest.raises(SettingError, match="it is of images and volumes, not of scenes"):
             tricked_method(METHODS[METHODS.default], [trick])
+
+
+@pytest.mark.parametrize(("trick", "expected"), [
+    ("patching", {"window": 17}), ("patching:edge=5", {"window": 5}), ("oversampling", {"balanced": True}),
+    ("pixel-augmentation", {"noise.gain": 0.2 / 3**0.5, "noise.offset": 0.2 / 3**0.5}),
+])  # fmt: skip
+def test_a_method_of_scenes_is_fitted_with_other_settings(trick: str, expected: dict[str, Any]) -> None:
+    """The default network; what its settings are is seen by a fit that only notes them."""
+    seen: list[Any] = []
+    method = replace(METHODS[METHODS.default], fit=lambda task, settings, runtime: seen.append(settings))
+    given = method.settings()
+    tricked_method(method, [trick]).fit(None, given, None)
+    assert seen == [changed(given, expected)]
+    assert seen != [given]
