@@ -27,7 +27,7 @@ LOSSES = Parts(
         "ohem": Entry("hyperseg.losses.ohem:Ohem", "cross-entropy of the hardest pixels of a batch alone"),
     },
 )
-PLAIN = "ce"  # where no pixel is background, and none stands out
+PLAIN = "ce"  # every pixel alike: of patches without a background, and what tricks are measured against
 
 
 def parse_loss(text: str) -> Loss:
