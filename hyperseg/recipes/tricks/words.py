@@ -31,7 +31,7 @@ class Described:
         excludes: names of the tricks that cannot go with it.
         trains: networks are trained with it; else it serves those trained without it.
         settings: name -> (default, help); a default of "" has to be given.
-        told: what it does, by where: the text of its function there.
+        told: what it does, by where: the text of its function there, or of its settings where those do it.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Described:
     def facts(self) -> str:
         """Where it works, what it takes, and what it excludes, in one sentence."""
         where = FOLDERS.replace(" and", ",") + f" and {SCENES}" if len(self.works_on) > 1 else self.works_on[0]
-        when = "networks are trained with it" if self.trains else "trained networks serve"
+        when = "networks are trained with it" if self.trains else "it changes predictions alone"
         return f"for {where}; {when}" + (f"; not with {listed(self.excludes, last='or')}" if self.excludes else "")
 
 
@@ -66,7 +66,7 @@ def described(name: str) -> Described:
         trick.name, trick.phase, TRICKS.entries[name].help, spelling_of(name, trick.settings), tuple(there),
         tuple(other for other in family if other != name), trick.trains,
         {f.name: (default_of(f), rule.help if (rule := rule_of(f)) else "") for f in fields(trick.settings)},
-        {where: text_of(on) for where, on in there.items()},
+        {where: text_of(on) or text_of(trick.settings) for where, on in there.items()},
     )  # fmt: skip
 
 
@@ -76,5 +76,5 @@ def default_of(field: Field[Any]) -> str:
 
 
 def text_of(on: Callable[..., Any]) -> str:
-    """What a function says of itself."""
-    return inspect.cleandoc(getattr(on, "func", on).__doc__ or "")
+    """What a function or a class says of itself."""
+    return inspect.cleandoc(on.__doc__ or "")

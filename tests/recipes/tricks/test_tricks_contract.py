@@ -30,11 +30,13 @@ from hyperseg.recipes.segment.reporting.run_page import write_run_page
 from hyperseg.recipes.segment.training import Order, train_cases
 from hyperseg.recipes.tricks import TRICKS
 from hyperseg.recipes.tricks.choosing import parse_trick
-from hyperseg.recipes.tricks.words import text_of
+from hyperseg.recipes.tricks.words import FOLDERS as FOLDERS_OF_CASES
+from hyperseg.recipes.tricks.words import SCENES, described
 
 PHASES = get_args(Phase)
 FOLDERS = [phase.replace("-", "") for phase in PHASES]
 FAMILIES = {"loss", "ensemble"}
+WHERE = {(FOLDERS_OF_CASES, SCENES): "both", (FOLDERS_OF_CASES,): "folders", (SCENES,): "scenes"}
 
 
 def folder_of(name: str) -> str:
@@ -94,7 +96,8 @@ def other_values(cls: type, given: dict[str, str]) -> list[object]:
 
 @pytest.mark.parametrize("name", TRICKS)
 def test_its_functions_say_what_they_do_and_where_it_comes_from(name: str) -> None:
-    texts = [text_of(on) for on in (TRICKS[name].on_cases, TRICKS[name].on_scene) if on is not None]
+    texts = described(name).told.values()
+    assert texts
     assert all(texts)
     assert any("Source: " in text for text in texts), texts
 
@@ -135,6 +138,16 @@ def test_all_are_listed_in_lines_of_a_terminal(hyperseg: Hyperseg) -> None:
         same = [other for other in TRICKS if family and TRICKS[other].family == family]
         assert {*row["excludes"], row["name"]} == {*same, row["name"]}
         assert row["works_on"]
+
+
+def test_the_page_of_tricks_tells_of_each_in_the_order_of_the_table() -> None:
+    page = Path(__file__).parents[3] / "docs" / "tricks.md"
+    if not page.is_file():
+        pytest.skip("the package is tested without its documents")
+    lines = page.read_text(encoding="utf-8").splitlines()
+    rows = [tuple(line.split(" | ")[:2]) for line in lines if line.startswith("| `")]
+    wanted = [(f"| `{name}`", WHERE[described(name).works_on]) for name in TRICKS]
+    assert rows == wanted
 
 
 def write_discs(folder: Path) -> Path:
