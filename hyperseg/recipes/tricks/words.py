@@ -77,4 +77,4 @@ def default_of(field: Field[Any]) -> str:
 
 def text_of(on: Callable[..., Any]) -> str:
     """What a function or a class says of itself."""
-    return inspect.cleandoc(on.__doc__ or "")
+    return inspect.cleandoc(getattr(on, "func", on).__doc__ or "")  # a partial says what its function does

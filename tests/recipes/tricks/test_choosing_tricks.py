@@ -60,6 +60,7 @@ def test_they_are_put_in_the_order_of_the_table_and_spelled_in_one_way() -> None
     given = ["second:2", "Small-Areas:hectares=0.5,pixels=10", " tta ", "oversampling:0.3"]
     assert spelled_tricks(given) == ("oversampling", "tta", "small-areas:hectares=0.5", "second:n=2")
     assert spelled_tricks(spelled_tricks(given)) == spelled_tricks(given)
+    assert spelled_tricks(["oversampling:0.123456789"]) == ("oversampling:share=0.123456789",)
 
 
 @pytest.mark.usefixtures("toys")
