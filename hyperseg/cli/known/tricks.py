@@ -65,7 +65,7 @@ def _tell(one: Described) -> None:
     click.echo(f"\n  --trick {one.spelling}")
     for name, (default, help) in one.settings.items():
         _print(f"{name}: {help}  [{f'default: {default}' if default else 'has to be given'}]", indent=6)
-    for where, text in one.told.items():
+    for where, text in one.texts:
         click.echo(click.style(f"\nof {where}", bold=True))
         for paragraph in re.split(r"\n\s*\n|\n(?=[A-Z]\w+(?: \([^)]*\))?:)", text):
             if not paragraph.startswith("Raises"):
@@ -76,4 +76,8 @@ def _print(text: str, *, indent: int) -> None:
     """A paragraph, its lines as long as the terminal."""
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
     margin = " " * indent
-    click.echo(textwrap.fill(" ".join(text.split()), width, initial_indent=margin, subsequent_indent=margin))
+    click.echo(
+        textwrap.fill(
+            " ".join(text.split()), width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+        )
+    )

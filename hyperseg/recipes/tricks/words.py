@@ -45,11 +45,24 @@ class Described:
     told: dict[str, str]
 
     @property
+    def texts(self) -> list[tuple[str, str]]:
+        """(where, what it does there), once where it is everywhere the same."""
+        if len(set(self.told.values())) == 1:
+            return [(self.everywhere, next(iter(self.told.values())))]
+        return list(self.told.items())
+
+    @property
+    def everywhere(self) -> str:
+        """Where it works, in words."""
+        return FOLDERS.replace(" and", ",") + f" and {SCENES}" if len(self.works_on) > 1 else self.works_on[0]
+
+    @property
     def facts(self) -> str:
         """Where it works, what it takes, and what it excludes, in one sentence."""
-        where = FOLDERS.replace(" and", ",") + f" and {SCENES}" if len(self.works_on) > 1 else self.works_on[0]
         when = "networks are trained with it" if self.trains else "it changes predictions alone"
-        return f"for {where}; {when}" + (f"; not with {listed(self.excludes, last='or')}" if self.excludes else "")
+        return f"for {self.everywhere}; {when}" + (
+            f"; not with {listed(self.excludes, last='or')}" if self.excludes else ""
+        )
 
 
 def described(name: str) -> Described:
