@@ -29,8 +29,9 @@ COMMANDS = {
     "suggest": ("hyperseg.cli.suggest", "suggest", "Tell which fields to label next."),
     "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
     "segment": ("hyperseg.cli.segment", "segment", "Images and volumes: check, plan, train, predict, score."),
+    "tricks": ("hyperseg.cli.known.tricks", "tricks", "List what may make a network better, phase by phase."),
     "bench": ("hyperseg.cli.bench", "bench", "Repeat a comparison of methods: samplers of diffusion models."),
-    "datasets": ("hyperseg.cli.datasets", "datasets", "List, describe and fetch public scenes."),
+    "datasets": ("hyperseg.cli.known.datasets", "datasets", "List, describe and fetch public scenes."),
 }
 
 

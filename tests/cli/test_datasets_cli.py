@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hyperseg.cli.datasets import datasets
+from hyperseg.cli.known.datasets import datasets
 from hyperseg.core import DataFileError, SettingError
 from hyperseg.io.catalog import cards
 
@@ -107,6 +107,6 @@ def test_every_help_has_an_example_on_its_own_line() -> None:
 
 def test_import_pulls_in_nothing_heavy() -> None:
     heavy = ("numpy", "torch", "rich", "pooch")
-    code = f"import sys, hyperseg.cli.datasets; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, hyperseg.cli.known.datasets; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -143,8 +143,11 @@ def show(run: SegmentRun, console: Console) -> None:
     from hyperseg.core.words import listed, number, runs
     from hyperseg.recipes.segment.methods.beside import about_folds, dice_rows
     from hyperseg.recipes.segment.reporting.run_page import REPORT
+    from hyperseg.recipes.tricks.words import with_tricks
 
     classes = run.record.classes
+    if run.record.tricks:
+        console.print(f"{run.record.method} {with_tricks(run.record.tricks)}:", markup=False, soft_wrap=True)
     table = dice_rows(run)
     if table:
         shown = Table(box=None, header_style="bold", pad_edge=False)

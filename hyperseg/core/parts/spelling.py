@@ -62,4 +62,7 @@ def spelt(value: Any) -> str:
     """A value as `core.settings.parsed` reads it: "0.3", "50", "none"; of a text its own letters."""
     if isinstance(value, str):
         return value
-    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value).lower()

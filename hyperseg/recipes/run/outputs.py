@@ -144,6 +144,7 @@ def summarise(
             "leak": last["leak"],
         },
         "method": settings.method,
+        "tricks": list(settings.tricks),
         "chain": first["chain"],
         "final": first["final"],
         "calibrated": first["calibrated"],

@@ -8,6 +8,7 @@ from hyperseg.core.task import Task
 from hyperseg.core.words import counted, duration, listed, thousands
 from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.run.steps import fitted_parts
+from hyperseg.recipes.tricks.words import with_tricks
 
 
 def plan(tasks: Sequence[Task], settings: RunSettings, device: str) -> str:
@@ -20,6 +21,8 @@ def plan(tasks: Sequence[Task], settings: RunSettings, device: str) -> str:
     chain = " + ".join([method.step_name, *(refiner.name for refiner, _ in settings.chain)])
     beside = [part.step_name for role, part, _ in fitted_parts(settings) if role == "twin"]
     beside = [*(" + ".join((name, *refiners)) for name, refiners in settings.beside), *beside]
+    if settings.tricks:
+        chain += f" {with_tricks(settings.tricks)}"
     first = " in the first repeat" if settings.repeats > 1 else ""
     return (
         f"{scene.name}: {size} pixels, {counted(scene.n_bands, 'band')}, {classes}. "

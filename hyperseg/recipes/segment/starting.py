@@ -27,6 +27,7 @@ from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method, cho
 from hyperseg.recipes.segment.narrowing import narrowed, unmirrored
 from hyperseg.recipes.segment.planning import pace_of, plan_cases
 from hyperseg.recipes.segment.resuming.files import check_prints
+from hyperseg.recipes.tricks.words import with_tricks
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
 def _check_method(root: Path, begun: CaseMethod, now: CaseMethod) -> None:
     told = f"by {begun.name}, not by {now.name}"
     if begun.tricks != now.tricks:
-        told = f"{_with(begun.tricks)}, not {_with(now.tricks)}"
+        told = f"{with_tricks(begun.tricks)}, not {with_tricks(now.tricks)}"
     elif begun.name == now.name:
         pairs = zip(begun.leaves, now.leaves, strict=True)
         others = [f"with {a.path}={a.value}, not {b.value}" for a, b in pairs if a.value != b.value]
@@ -206,10 +207,6 @@ def _check_method(root: Path, begun: CaseMethod, now: CaseMethod) -> None:
             return
         told = others[0]
     raise RunError(f"{root}: was begun {told}. Resume without saying either, or train into another folder.")
-
-
-def _with(tricks: Sequence[str]) -> str:
-    return f"with the trick{'s' * (len(tricks) > 1)} {listed(tricks)}" if tricks else "without tricks"
 
 
 def _check_same(root: Path, begun: Record, now: Record, names: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
 from hyperseg.recipes.segment.resuming.history import read_history
 from hyperseg.recipes.segment.starting import REPORT
+from hyperseg.recipes.tricks.words import with_tricks
 from hyperseg.report.page import write_page
 from hyperseg.report.segment.curves import Curve, dice_figure, learning_figure
 from hyperseg.report.segment.slices import slices_figure
@@ -57,7 +58,8 @@ def write_run_page(run: SegmentRun) -> Path:
     tiles += [(f"Dice, {one}", number(value, 3)) for one, value in list(row.get("classes", {}).items())[:4]]
     lead = (
         f"Networks for {record.folder}: {counted(sum(map(len, record.folds)), 'case')} in "
-        f"{counted(len(record.folds), 'fold')}, classes {listed(record.classes[1:], most=8)}.",
+        f"{counted(len(record.folds), 'fold')}, classes {listed(record.classes[1:], most=8)}, by {record.method} "
+        f"{with_tricks(record.tricks)}.",
         f"Figures below are of {best}: each case was predicted by the network of the fold that never saw it."
         if row else "No network has been trained yet.",
     )  # fmt: skip
@@ -223,7 +225,8 @@ def _plan(run: SegmentRun) -> Section:
 def _made(run: SegmentRun) -> Section:
     record = run.record
     lines = [
-        ("data", record.folder), ("method", _told(run.method)), ("channels", listed(record.channels)),
+        ("data", record.folder), ("method", _told(run.method)), ("tricks", listed(record.tricks) or "none"),
+        ("channels", listed(record.channels)),
         ("classes", listed(f"{name} ({code})" for name, code in zip(record.classes, record.codes, strict=True))),
         ("seed", str(record.seed)), ("cases of each fold", listed(str(len(names)) for names in record.folds)),
         *((name, version) for name, version in record.versions.items()),
