@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyperseg.core import SettingError
+from hyperseg.core import HypersegError
 from hyperseg.recipes.tricks import TRICKS
 from hyperseg.recipes.tricks.choosing import parse_trick, parse_tricks, spelled_tricks
 
 BASELINE, COMBINED = "baseline", "all that helped"
+ALL = "all"
 PLUS = " + "
 
 
@@ -88,26 +89,41 @@ def read_cell(data: dict[str, Any]) -> Cell:
     return Cell(**data)
 
 
+def check_spelling(asked: Sequence[str]) -> tuple[str, ...]:
+    """What is asked for, always spelled in the same way.
+
+    Args:
+        asked: tricks as they are spelled, and `ALL`, which is every trick of the table.
+
+    Raises:
+        SettingError: an unknown trick (the nearest one is told) or setting.
+    """
+    found = [ALL if text.strip().lower() == ALL else spelled_tricks([text])[0] for text in asked]
+    return tuple(dict.fromkeys(found))
+
+
 def chosen_rows(
-    asked: Sequence[str] | None, fits: Callable[[tuple[str, ...]], None]
+    asked: Sequence[str], fits: Callable[[tuple[str, ...]], None]
 ) -> tuple[tuple[Row, ...], tuple[str, ...]]:  # fmt: skip
     """The rows of single tricks, and why others are left out, in sentences.
 
     Args:
-        asked: tricks as they are spelled; None are all of the table, where one that does not fit is left out.
-        fits: raises SettingError for tricks that do not fit method or data.
+        asked: of `check_spelling`; of all tricks those that need something given or do not fit are left out.
+        fits: raises for tricks that do not fit method or data.
 
     Raises:
-        SettingError: a trick that was asked for is unknown or does not fit.
+        HypersegError: a trick that was asked for by its name does not fit.
     """
     rows: dict[str, Row] = {}
     left_out = []
-    for text in TRICKS if asked is None else asked:
+    for text, named in dict([(name, False) for name in TRICKS if ALL in asked] + [(t, True) for t in asked]).items():
+        if text == ALL:
+            continue
         try:
             row = _row(text)
             fits(row.tricks)
-        except SettingError as why:
-            if asked is not None:
+        except HypersegError as why:
+            if named:
                 raise
             left_out.append(f"left out: {text}: {why}")
             continue

@@ -10,7 +10,10 @@ from hyperseg.core.settings import option, settings
 
 MINUTES = 30.0  # of a whole benchmark, where nobody says
 SEEDS_OF_FOLDERS, SEEDS_OF_SCENES = 3, 10
-OF_FOLDERS = {"folds": "--folds", "cases": "--cases", "target": "--target", "spacing": "--spacing"}
+OF_FOLDERS = {
+    "folds": "--folds", "cases": "--cases", "steps": "--steps", "target": "--target", "spacing": "--spacing",
+    "plan": "--plan", "minutes": "--minutes",
+}  # fmt: skip
 OF_SCENES = {"split": "--split", "refine": "--refine"}
 
 
@@ -27,8 +30,10 @@ class TricksSettings:
     cases: int = option(0, "Take only so many cases of a folder, drawn by the seed, groups whole; 0 takes all.", low=0,
                         shown="cases")  # fmt: skip
     split: str = option("", "How labelled pixels of a scene are divided; by default as classify does.", shown="split")
-    steps: int = option(0, "Steps of every training; of folders in place of --minutes, of scenes the method's own.",
-                        low=0, high=10_000_000, shown="steps")  # fmt: skip
+    steps: int = option(
+        0, "Steps of every training of a folder's networks, in place of --minutes; a method of scenes has its own "
+        "(--set).", low=0, high=10_000_000, shown="steps",
+    )  # fmt: skip
     seed: int = option(0, "Of cases and folds; weights and batches have this seed and the following.", low=0,
                        shown="seed")  # fmt: skip
     refine: tuple[str, ...] | None = option(None, "Refiners after the method of a scene; None are its own.")
