@@ -17,6 +17,7 @@ LOSSES = Parts(
         "ce": Entry("hyperseg.losses.ce:CrossEntropy", "cross-entropy, every pixel alike"),
     },
 )
+PLAIN = "ce"  # what tricks are measured against
 
 
 def parse_loss(text: str) -> Loss:

@@ -7,7 +7,7 @@ probabilities are the plan's (`hyperseg.medical.training.Augmentation`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -37,6 +37,9 @@ class Changes:
         blur: width of a Gaussian in voxels. brightness, contrast: factors. low_resolution: factor of the size.
         gamma_inverted, gamma: exponents.
         flips: axes that are mirrored.
+        within: of the noise: it is cut to so many deviations; 0 for not at all.
+        quarters: quarter turns of the last two axes, counterclockwise, before the mirrors; moved, not resampled.
+        shift: voxels by which the patch lies elsewhere than it was laid; () for none.
     """
 
     turn: tuple[tuple[float, ...], ...] | None = None
@@ -49,9 +52,17 @@ class Changes:
     gamma: Channels = ()
     flips: tuple[int, ...] = ()
     bend: Bend | None = None
+    within: float = 0.0
+    quarters: int = 0
+    shift: tuple[int, ...] = ()
+
+    def lying(self, patch: Size) -> Size:
+        """The patch before its quarter turns."""
+        return (*patch[:-2], patch[-1], patch[-2]) if self.quarters % 2 else patch
 
     def source(self, patch: Size) -> Size:
         """Voxels of the part of a case that the patch is made of."""
+        patch = self.lying(patch)
         if self.turn is None and self.bend is None:
             return patch
         half, reach = (np.array(patch) - 1) / 2, np.zeros(len(patch))
@@ -80,12 +91,18 @@ def draw_changes(
         bend = draw_bend(rng, augmentation.elastic, 2 if configuration.in_plane else configuration.n_axes)
     noise = augmentation.noise
     variance = rng.uniform(noise.low, noise.high) if noise is not None and rng.random() < noise.p else 0.0
-    return Changes(
+    found = Changes(
         turn, math.sqrt(variance), each(augmentation.blur), each(augmentation.brightness, around_one=True),
         each(augmentation.contrast, around_one=True), each(augmentation.low_resolution),
         each(augmentation.gamma_inverted, around_one=True), each(augmentation.gamma, around_one=True),
         tuple(axis for axis in range(configuration.n_axes) if augmentation.mirror and rng.random() < 0.5), bend,
+        augmentation.noise_within or 0.0,
     )  # fmt: skip
+    if augmentation.quarter_turns:
+        found = replace(found, quarters=int(rng.integers(4)))
+    if (share := augmentation.shift) is not None and rng.random() < share.p:
+        found = replace(found, shift=tuple(round(rng.uniform(share.low, share.high) * n) for n in configuration.patch))
+    return found
 
 
 def change_patch(
@@ -106,16 +123,20 @@ def change_patch(
     linearly, not with cubic splines.
     """
     if changes.turn is not None or changes.bend is not None:
-        moved = None if changes.bend is None else displacements(changes.bend, patch, device=image.device)
-        image, labels = turned(image, labels, changes.turn, patch, moved)
+        lying = changes.lying(patch)
+        moved = None if changes.bend is None else displacements(changes.bend, lying, device=image.device)
+        image, labels = turned(image, labels, changes.turn, lying, moved)
     if changes.noise:
-        image = image + changes.noise * torch.randn_like(image)
+        noise = torch.randn_like(image)
+        image = image + changes.noise * (noise.clamp(-changes.within, changes.within) if changes.within else noise)
     image = _per_channel(image, changes.blur, blurred)
     image = _per_channel(image, changes.brightness, lambda x, factor: x * factor)
     image = _per_channel(image, changes.contrast, contrasted)
     image = _per_channel(image, changes.low_resolution, lambda x, factor: coarsened(x, factor, in_plane=in_plane))
     image = _per_channel(image, changes.gamma_inverted, lambda x, exponent: -gamma(-x, exponent))
     image = _per_channel(image, changes.gamma, gamma)
+    if changes.quarters:
+        image, labels = (x.rot90(changes.quarters, (-2, -1)) for x in (image, labels))
     if changes.flips:
         axes = [axis - len(patch) for axis in changes.flips]
         image, labels = image.flip(axes), labels.flip(axes)

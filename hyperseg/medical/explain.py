@@ -69,6 +69,9 @@ def _images(plan: Plan) -> Iterator[str]:
 
 def _spacing(plan: Plan) -> Iterator[str]:
     """To which spacing images are resampled, why, and how."""
+    if plan.training.resampling.keep:
+        yield f"Spacing: each image keeps its own; sizes are planned for {by(plan.spacing)} {plan.facts.unit}."
+        return
     median = tuple(plan.facts.spacing[axis] for axis in plan.axes)
     how = "the median of each axis"
     if any(new > 1.001 * old for new, old in zip(plan.spacing, median, strict=True)):
@@ -91,7 +94,12 @@ def _spacing(plan: Plan) -> Iterator[str]:
 def _scales(plan: Plan) -> Iterator[str]:
     facts = plan.facts
     others: list[str] = []
+    scaled = [name for name, how in zip(facts.channels, plan.normalisations, strict=True) if how.kind == "min-max"]
+    if scaled:
+        yield f"Values of {listed(scaled, most=MOST_NAMES)}: the smallest of each image becomes 0, the largest 1."
     for name, how in zip(facts.channels, plan.normalisations, strict=True):
+        if how.kind == "min-max":
+            continue
         if how.kind == CALIBRATED:
             yield (
                 f"Values of {name}: clipped to {how.low:.4g} .. {how.high:.4g} (percentiles 0.5 and 99.5 of labelled "
@@ -209,7 +217,11 @@ def _cascade(plan: Plan) -> Iterator[str]:
 
 
 def _mirrors(plan: Plan) -> Iterator[str]:
-    if not plan.training.augmentation.mirror:
+    if plan.training.augmentation.still:
+        yield "Patches are learnt as they are: nothing is changed at random, and there are no mirror images."
+    elif not plan.training.augmentation.mirror and not (plan.facts.unit == "mm" and len(plan.axes) == 3):
+        yield "Mirror images: none in training."
+    elif not plan.training.augmentation.mirror:
         yield (
             "Mirror images: none, neither in training nor in prediction: a body's front and back are not alike, and a "
             "short training should not have to learn both ways."

@@ -16,7 +16,7 @@ from hyperseg.medical.augment import Changes, change_patch, draw_changes
 from hyperseg.medical.changes.first_answer import channels_of, disturb
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.topology import Size
-from hyperseg.medical.training import Training
+from hyperseg.medical.training import Loss, Training
 
 MOST_VOXELS = 10_000  # of a class in a case, that patches may be laid around
 IMAGE, LABELS, VOXELS, FIRST = "image.npy", "labels.npy", "voxels.npy", "first.npy"
@@ -88,8 +88,9 @@ def draw_batch(
 ) -> list[Drawn]:
     """The patches of a step: a pure function of (seed, step).
 
-    All cases come once in each round, in a new order. The last third or so of a batch is laid around a voxel of a
-    foreground class, drawn among those that the case has; the others lie anywhere.
+    All cases come once in each round, in a new order. The last third or so of a batch, or each patch with so much
+    probability (`Loss.each`), is laid around a voxel of a foreground class, drawn among those that the case has; the
+    others lie anywhere.
 
     Source: the published code of nnU-Net's second version.
     Differs: it draws cases with replacement, which in short trainings leaves some out.
@@ -98,8 +99,7 @@ def draw_batch(
     for index in range(configuration.batch):
         rng = np.random.default_rng([seed, step, index])
         case = cases[_turn_of(len(cases), step * configuration.batch + index, seed)]
-        share = training.loss.forced
-        forced = rng.random() < share if configuration.batch == 1 else index >= forced_from(configuration.batch, share)
+        forced = _is_forced(index, configuration.batch, training.loss, rng)
         middle = foreground_voxel(case, rng) if forced else None
         start = place(case.shape, window(configuration, case.shape), middle, rng)
         changes = draw_changes(rng, training.augmentation, configuration, case.n_channels)
@@ -109,6 +109,13 @@ def draw_batch(
             patch = patch._replace(first=torch.from_numpy(answer))
         drawn.append(patch)
     return drawn
+
+
+def _is_forced(index: int, batch: int, loss: Loss, rng: np.random.Generator) -> bool:
+    """Whether a patch is laid around a foreground voxel."""
+    if loss.each or batch == 1:
+        return bool(rng.random() < loss.forced)
+    return index >= forced_from(batch, loss.forced)
 
 
 def make_batch(drawn: Sequence[Drawn], configuration: Configuration) -> tuple[Tensor, Tensor]:
@@ -176,7 +183,8 @@ def patch_at(case: StoredCase, configuration: Configuration, start: Size, change
     flat = (1,) * (len(case.shape) - configuration.n_axes)
     size = flat + changes.source(configuration.patch)
     more = [(a - b) // 2 for a, b in zip(size, window(configuration, case.shape), strict=True)]
-    start = tuple(b - m for b, m in zip(start, more, strict=True))
+    shift = (0,) * (len(start) - len(changes.shift)) + changes.shift
+    start = tuple(b - m + s for b, m, s in zip(start, more, shift, strict=True))
     image, labels = cut(case.open(IMAGE), start, size), cut(case.open(LABELS), start, size)
     if flat:
         image, labels = image[:, 0], labels[0]

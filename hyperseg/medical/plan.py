@@ -58,11 +58,11 @@ class Normalisation:
     Attributes:
         kind: "ct": clip to `low` and `high`, subtract `mean`, divide by `spread`, all of them of the foreground of the
             whole data set. "z-score": mean and deviation of each image. "masked z-score": of its voxels that are not
-            zero; the others become 0.
+            zero; the others become 0. "min-max": the smallest value of each image becomes 0, the largest 1.
         low, high, mean, spread: of "ct", else None.
     """
 
-    kind: Literal["ct", "z-score", "masked z-score"]
+    kind: Literal["ct", "z-score", "masked z-score", "min-max"]
     low: float | None = None
     high: float | None = None
     mean: float | None = None
@@ -155,7 +155,7 @@ def make_plan(
     space, shape = tuple(spacing[a] for a in axes), tuple(size[a] for a in axes)
     training = V2 if preset == "v2" else MSD2018
     return Plan(
-        preset, facts, axes, space, shape, tuple(_normalisations(fingerprint)),
+        preset, facts, axes, space, shape, normalisations_of(facts),
         tuple(_configurations(preset, facts, space, shape, limit, training)), limit, training,
     )  # fmt: skip
 
@@ -195,12 +195,18 @@ def limit_of(preset: Preset, gigabytes: float | None, patience: float | None, pa
             raise SettingError(f"preset is v2 or msd2018, got {preset!r}.")
 
 
-def _normalisations(fingerprint: Fingerprint) -> Iterator[Normalisation]:
-    for name, seen in zip(fingerprint.channels, fingerprint.intensities, strict=True):
-        if name.lower() == CALIBRATED:
-            yield Normalisation("ct", seen.low, seen.high, seen.mean, seen.spread)
-        else:
-            yield Normalisation("masked z-score" if fingerprint.kept < MASKED_BELOW else "z-score")
+def normalisations_of(facts: Facts) -> tuple[Normalisation, ...]:
+    """How nnU-Net scales each channel: a calibrated one by the foreground of all cases, others image by image."""
+    return tuple(
+        by_foreground(seen) if name.lower() == CALIBRATED
+        else Normalisation("masked z-score" if facts.kept < MASKED_BELOW else "z-score")
+        for name, seen in zip(facts.channels, facts.intensities, strict=True)
+    )  # fmt: skip
+
+
+def by_foreground(seen: Intensity) -> Normalisation:
+    """A channel clipped to what the foreground of all cases has, and scaled by that."""
+    return Normalisation("ct", seen.low, seen.high, seen.mean, seen.spread)
 
 
 def _configurations(

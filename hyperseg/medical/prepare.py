@@ -58,7 +58,7 @@ def prepare(scene: Scene, plan: Plan, configuration: Configuration, *, labels: b
     order = (*axes, len(axes))
     inside = cube[box].transpose(order)
     spacing = spacing_of(scene, plan)
-    target = target_of(configuration, spacing)
+    target = target_of(plan, configuration, spacing)
     splines = plan.training.resampling
     size = resampled_size(inside.shape[:-1], spacing, target)
     image = np.empty((scene.n_bands, *size), np.float32)
@@ -101,6 +101,8 @@ def normalise(values: NDArray[np.generic], how: Normalisation, there: NDArray[np
         case "masked z-score":
             assert there is not None
             mean, spread = _mean_and_spread(found[there])
+        case "min-max":
+            mean, spread = (float(found.min()), float(np.ptp(found))) if found.size else (0.0, 1.0)
         case _:
             raise AssertionError(how.kind)
     found -= np.float32(mean)
@@ -126,8 +128,10 @@ def spacing_of(scene: Scene, plan: Plan) -> Spacing:
     return tuple(float(given[axis]) for axis in plan.axes)
 
 
-def target_of(configuration: Configuration, spacing: Spacing) -> Spacing:
+def target_of(plan: Plan, configuration: Configuration, spacing: Spacing) -> Spacing:
     """To which spacing a case goes: a network of planes leaves the first axis of a volume alone."""
+    if plan.training.resampling.keep:
+        return spacing
     return (*spacing[: len(spacing) - configuration.n_axes], *configuration.spacing)
 
 

@@ -61,11 +61,13 @@ class Loss:
         smooth: added to numerator and denominator of Dice.
         supervised: whether coarser levels of the decoder are scored too.
         forced: share of a batch whose patch holds a foreground class drawn for it.
+        each: every patch is such a one with probability `forced`; otherwise a fixed number of each batch is.
     """
 
     smooth: float
     supervised: bool
     forced: float
+    each: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,9 @@ class Augmentation:
         gamma, gamma_inverted: exponent, of the image and of its negative; mean and deviation are kept.
         mirror: along every axis, each with probability 1/2.
         elastic: by number of axes, 2 and 3.
+        noise_within: so many deviations are all that noise has, or None.
+        shift: share of a patch's side, drawn for each axis, by which it lies elsewhere.
+        quarter_turns: none to three quarter turns within the planes of the last two axes, equally often.
     """
 
     rotation_p: float
@@ -128,6 +133,14 @@ class Augmentation:
     low_resolution: Change | None = None
     gamma_inverted: Change | None = None
     elastic: tuple[Elastic, Elastic] | None = None
+    noise_within: float | None = None
+    shift: Change | None = None
+    quarter_turns: bool = False
+
+    @property
+    def still(self) -> bool:
+        """Nothing is ever changed; what a cascade reads of its first network aside."""
+        return self == unchanged(self)
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,7 @@ class Resampling:
         image, labels, logits: labels are resampled class by class; 0 takes the nearest.
         anisotropy: ratio of spacings beyond which the coarse axis is resampled by itself, with order `across`; None
             treats all axes alike.
+        keep: every case keeps its own spacing: nothing is resampled.
     """
 
     image: int
@@ -145,6 +159,7 @@ class Resampling:
     logits: int
     anisotropy: float | None
     across: int
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,14 +168,14 @@ class Inference:
 
     Attributes:
         keep_largest: a component is kept alone where that is better in cross-validation, or where the class is one
-            component in all training labels.
+            component in all training labels; or never.
     """
 
     step: float
     gaussian: float
     mirror: bool
     average: Literal["logits", "probabilities"]
-    keep_largest: Literal["where better", "where always one"]
+    keep_largest: Literal["where better", "where always one", "never"]
     folds: int
 
 
@@ -205,6 +220,12 @@ MSD2018 = Training(
         step=0.5, gaussian=1 / 8, mirror=True, average="probabilities", keep_largest="where always one", folds=5
     ),
 )  # fmt: skip
+
+
+def unchanged(augmentation: Augmentation) -> Augmentation:
+    """No change of patches at all; what a cascade reads of its first network is disturbed as before."""
+    never = Change(1.0, 1.0, 0.0)
+    return Augmentation(0.0, never, never, mirror=False, stage1=augmentation.stage1)
 
 
 def supervision(levels: int, *, supervised: bool) -> tuple[float, ...]:

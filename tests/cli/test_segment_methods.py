@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from running import Hyperseg
 
+from hyperseg.core.words import listed
+from hyperseg.recipes.segment.methods.chosen import methods_on_cases
+
 TRAIN = ("segment", "train", "data", "--device", "cpu", "--quiet")
 DRAWN = (*TRAIN, "--method", "medsegdiff", "--steps", "2", "--fold", "0", "--samples", "2", "--set", "draw.calls=1")
 
@@ -64,7 +67,7 @@ def test_alone_leaves_out_what_is_trained_beside(hyperseg: Hyperseg, tmp_path: P
     [
         (("--samples", "3"), "--samples is no option of unet: it belongs to the method medsegdiff"),
         (("--no-dynamic",), "--dynamic is no option of unet: it belongs to the methods medsegdiff and feed-forward"),
-        (("--method", "cnn3d"), "the method cnn3d takes scenes, no folders; unet, medsegdiff and feed-forward do"),
+        (("--method", "cnn3d"), f"the method cnn3d takes scenes, no folders; {listed(methods_on_cases())} do"),
         (("--method", "medsegdiff", "--set", "samples"), "--set takes NAME=VALUE"),
         (("--method", "medsegdiff", "--set", "sample=3"), "no setting named sample"),
         (("--method", "medsegdiff", "--samples", "0"), "samples is 1 or more and at most 10000, got 0"),

@@ -68,7 +68,7 @@ class Method:
         name: as in the table.
         settings: their class; made without arguments they are the defaults.
         check: raises for whatever would stop `fit` later, after minutes of training.
-        takes: what it can be fitted on.
+        takes: what it can be fitted on; nothing where it works on folders alone.
         step: what its own step is called, where that is not the method's name.
         title: what progress bars call it, where that is not the step's name.
         refiners: its default chain; None is the usual one.

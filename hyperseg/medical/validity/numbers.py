@@ -69,6 +69,11 @@ def _check_augmentation(augmentation: Augmentation) -> None:
         check_range(f"{at}.{name}", change.low, change.high, least=0, open_end=name in ABOVE_ZERO)
         _check_share(f"{at}.{name}.p", change.p)
         _check_share(f"{at}.{name}.channel_p", change.channel_p)
+    if augmentation.noise_within is not None:
+        check_number(f"{at}.noise_within", augmentation.noise_within, above=0)
+    if (shift := augmentation.shift) is not None:
+        check_range(f"{at}.shift", shift.low, shift.high, least=-1)
+        _check_share(f"{at}.shift.p", shift.p)
     for i, elastic in enumerate(augmentation.elastic or ()):
         check_range(f"{at}.elastic[{i}].strength", *elastic.strength, least=0)
         check_range(f"{at}.elastic[{i}].width", *elastic.width, least=0, open_end=True)

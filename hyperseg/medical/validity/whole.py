@@ -121,6 +121,8 @@ def _check_shape(at: str, one: Configuration, n: int) -> None:
         refuse(f"{at}.patch", one.patch, f"a patch that the strides divide without remainder: multiples of {steps}")
     if backbone.conv.norm == "instance" and prod(one.patch) <= prod(steps):
         refuse(f"{at}.patch", one.patch, f"of more than one voxel after the strides {steps}, for instance norm")
+    if backbone.conv.norm == "batch" and one.batch * prod(one.patch) <= prod(steps):
+        refuse(f"{at}.batch", one.batch, f"2 or more, for batch norm of one voxel after the strides {steps}")
 
 
 def _check_inputs(at: str, one: Configuration, plan: Plan) -> None:

@@ -32,6 +32,10 @@ METHODS = Parts(
             "hyperseg.recipes.methods.unet:UNET",
             "U-Net whose window or patch, depth, width, batch and steps are planned from the data",
         ),
+        "plain-unet": Entry(
+            "hyperseg.recipes.methods.unets.plain_unet:PLAIN_UNET",
+            "the planned U-Net without what tricks bring: folders only, what tricks are measured against",
+        ),
         "medsegdiff": Entry(
             "hyperseg.recipes.methods.medsegdiff:MEDSEGDIFF",
             "MedSegDiff: class masks drawn by a diffusion model, and how far they disagree",

@@ -170,7 +170,8 @@ def check_parts(task: Task, settings: RunSettings) -> None:
     """Raise for whatever would stop a part later, after minutes of training."""
     method = settings.chosen
     if "scene" not in method.takes:
-        raise SettingError(f"the method {method.name} takes {listed(sorted(method.takes))}, no scenes.")
+        what = listed(sorted(method.takes)) or "folders of images or volumes (hyperseg segment)"
+        raise SettingError(f"the method {method.name} takes {what}, no scenes.")
     for _, part, chosen in reversed(fitted_parts(settings)):  # what is too large is told before it is read
         part.check(task, chosen)
     for name, refiners in settings.beside:

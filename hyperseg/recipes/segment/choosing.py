@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hyperseg.medical.components import keep_largest, n_pieces
 from hyperseg.metrics import overlap
 
-Rule = Literal["where better", "where always one"]
+Rule = Literal["where better", "where always one", "never"]
 Parts = tuple[tuple[int, ...], ...]  # classes that are one object, see `components.keep_largest`
 
 
@@ -58,13 +58,16 @@ def choose_parts(cases: Sequence[CaseDice], rule: Rule = "where better") -> Part
 
     "where better": of four ways the one with the best mean Dice of those in which no class falls: nothing; each class
     whose own Dice rises; the foreground; every class, and then the foreground. What is told of the chosen way is what
-    it does to these cases, see `means_after`. "where always one": each class that is one piece in every label.
+    it does to these cases, see `means_after`. "where always one": each class that is one piece in every label. "never":
+    nothing.
 
     Source: Isensee et al., arXiv 1809.10486 (where always one), and the published code of the second version.
     Differs: from the second version: the foreground comes last and goes with no class or with all of them, as only
     then all that is done has been measured, and doing it twice is doing it once.
     """
     n = len(cases[0].raw)
+    if rule == "never":
+        return ()
     if rule == "where always one":
         return tuple((k + 1,) for k in range(n) if max(case.pieces[k] for case in cases) <= 1)
     raw, single = means_after(cases, ()), class_means([case.single for case in cases])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Beginning, Change, Method, Model, OnCases
 from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import changed, find_leaf
 from hyperseg.core.task import Task
 
 
@@ -110,3 +111,16 @@ def with_settings(method: Method, change: Callable[[Any], Any]) -> Method:
         return method.fit(task, change(settings), runtime)
 
     return replace(method, check=check, fit=fit)
+
+
+def with_changed(method: Method, changes: Mapping[str, Any]) -> Method:
+    """`with_settings` that are changed by name, the end of a name is enough: {"noise.gain": 0.1}.
+
+    Raises:
+        SettingError: the method has no such setting; when a run begins: as `with_settings`.
+    """
+    given = method.settings()
+    for name in changes:
+        if find_leaf(given, name) is None:
+            raise SettingError(f"it has no setting {name}, which the trick would change: choose another method.")
+    return with_settings(method, lambda chosen: changed(chosen, changes))

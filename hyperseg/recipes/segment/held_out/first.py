@@ -70,7 +70,7 @@ def on_grid(
     """(*shape) classes of a case on the grid of a configuration: what `prepare` makes of labels, without the image."""
     splines, spacing = plan.training.resampling, spacing_of(scene, plan)
     known = classes[nonzero_box(np.asarray(scene.cube[:]))].transpose(plan.axes)
-    target = target_of(configuration, spacing)
+    target = target_of(plan, configuration, spacing)
     size = resampled_size(known.shape, spacing, target)
     orders = orders_of(spacing, target, splines.labels, splines)
     return np.ascontiguousarray(resample_labels(known, size, orders), np.int16)

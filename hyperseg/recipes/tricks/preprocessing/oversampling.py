@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hyperseg.core.parts import Method, OnCases, Trick
-from hyperseg.core.settings import changed, option, settings
-from hyperseg.recipes.tricks.slots import with_plan, with_settings
+from hyperseg.core.settings import option, settings
+from hyperseg.recipes.tricks.slots import with_changed, with_plan
 
 if TYPE_CHECKING:
     from hyperseg.medical.plan import Plan
@@ -17,25 +17,28 @@ if TYPE_CHECKING:
 class Oversampling:
     """How often."""
 
-    share: float = option(0.3, "Of the patches of a batch that lie around a foreground voxel.", above=0, high=1)
+    share: float = option(0.3, "Probability of a patch to lie around a foreground voxel.", above=0, high=1)
 
 
 def on_cases(on: OnCases, chosen: Oversampling) -> OnCases:
-    """The last `share` of a batch is laid around voxels of foreground classes, see `medical.patches.draw_batch`.
+    """Each patch is laid around a foreground voxel with probability `share`, otherwise anywhere.
 
-    Source: the "OverSam" of arXiv 2209.10307, share 0.3.
-    Differs: a fixed number of the patches of a batch, not each with that probability.
+    In a case without foreground patches lie anywhere, see `medical.patches.draw_batch`.
+
+    Source: the "OverSam" of arXiv 2209.10307, probability 0.3.
+    Differs: the class is drawn first, then one of its voxels, so that small classes are seen as often as large ones.
     """
 
     def change(plan: Plan) -> Plan:
-        return replace(plan, training=replace(plan.training, loss=replace(plan.training.loss, forced=chosen.share)))
+        loss = replace(plan.training.loss, forced=chosen.share, each=True)
+        return replace(plan, training=replace(plan.training, loss=loss))
 
     return with_plan(on, change)
 
 
 def on_scene(method: Method, chosen: Oversampling) -> Method:
     """Classes are drawn with equal probability, not pixels; the share does not count there."""
-    return with_settings(method, lambda given: changed(given, {"train.balanced": True}))
+    return with_changed(method, {"balanced": True})
 
 
 OVERSAMPLING = Trick("oversampling", "pre-processing", on_cases, on_scene, Oversampling)

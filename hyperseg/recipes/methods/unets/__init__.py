@@ -1,0 +1,1 @@
+"""U-Nets of folders beside the planned one."""

@@ -1,0 +1,27 @@
+"""Resampling: all images on a grid of the same spacing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hyperseg.core.parts import OnCases, Trick
+from hyperseg.recipes.tricks.slots import with_plan
+
+if TYPE_CHECKING:
+    from hyperseg.medical.plan import Plan
+
+
+def on_cases(on: OnCases, chosen: None) -> OnCases:
+    """Images are resampled to the plan's spacing, with its splines, and answers back.
+
+    Source: the "ReSam" of arXiv 2209.10307, which takes a common spacing; which one is nnU-Net's rule.
+    """
+
+    def change(plan: Plan) -> Plan:
+        return replace(plan, training=replace(plan.training, resampling=replace(plan.training.resampling, keep=False)))
+
+    return with_plan(on, change)
+
+
+RESAMPLING = Trick("resampling", "pre-processing", on_cases)
