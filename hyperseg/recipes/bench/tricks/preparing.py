@@ -135,8 +135,8 @@ def prepare_folder(
     rows, left_out = chosen_rows(asked, lambda tricks: check_plan_values(source.of(Row("", tricks))[1]))
     data = {"name": target.resolve().name, "cases": prints_of(folder, quiet=quiet)}
     lead = (
-        f"{counted(len(folder.cases), 'case')} in {settings.folds} folds; the baseline is {method.name}, network {name}. "
-        "Dice: mean over the foreground classes and the held-out cases of a fold."
+        f"{counted(len(folder.cases), 'case')} in {settings.folds} folds; the baseline is {method.name}, network "
+        f"{name}. Dice: mean over the foreground classes and the held-out cases of a fold."
     )
     return Prepared(source, rows, left_out, data, plan, name, OF_CASES, len(parts), len(folder.cases), lead)
 
