@@ -8,7 +8,8 @@ from hyperseg.cli.main import LateGroup
 
 # name -> (module, attribute, one line of help)
 BENCHES = {
-    "samplers": ("hyperseg.cli.bench.samplers", "samplers", "Samplers of diffusion models: quality against calls.")
+    "samplers": ("hyperseg.cli.bench.samplers", "samplers", "Samplers of diffusion models: quality against calls."),
+    "tricks": ("hyperseg.cli.bench.tricks", "tricks", "Tricks of segmentation: what each alone brings to a baseline."),
 }
 
 
@@ -19,4 +20,5 @@ def bench() -> None:
     \b
     Example:
       hyperseg bench samplers
+      hyperseg bench tricks DIR
     """

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import make_folder, sweep
@@ -34,6 +34,8 @@ HEADS = "model-heads.safetensors"
 TABLE_CSV, TABLE_MD, PARETO, SAMPLES, REPORT = "table.csv", "table.md", "pareto.png", "samples.png", "report.html"
 UNFINISHED, JUDGE = "unfinished", "judge"
 FILES = (BENCH, CELLS, MODEL, HEADS, TABLE_CSV, TABLE_MD, PARETO, SAMPLES, REPORT, LOCK)
+FOLDERS = (UNFINISHED, JUDGE)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,17 @@ class Begun:
 
 
 def standing(root: Path, *, resume: bool, overwrite: bool) -> Begun | None:
+    """The benchmark of samplers in a folder that is to go on, see `there`."""
+    return there(root, read_bench, resume=resume, overwrite=overwrite)
+
+
+def there(root: Path, read: Callable[[Path], Found], *, resume: bool, overwrite: bool) -> Found | None:
     """The benchmark in a folder that is to go on; None where one is to begin. Nothing is written or removed.
+
+    Args:
+        root: the folder.
+        read: of a benchmark of the kind that is asked for; raises RunError for any other.
+        resume, overwrite: as the user wishes.
 
     Raises:
         SettingError: both wishes at once.
@@ -75,7 +87,7 @@ def standing(root: Path, *, resume: bool, overwrite: bool) -> Begun | None:
             f"{root}: holds a benchmark already. --resume goes on with it or adds cells, --overwrite removes it, "
             "--out takes another folder."
         )
-    begun = read_bench(root)  # nothing but a benchmark goes on, or is ever removed
+    begun = read(root)  # nothing but a benchmark goes on, or is ever removed
     return begun if resume else None
 
 
@@ -85,15 +97,8 @@ def read_bench(root: Path) -> Begun:
     Raises:
         RunError: no benchmark, or one that is damaged or of another version.
     """
+    data = read_head(root, KIND, FORMAT, "samplers")
     file = root / BENCH
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{root}: holds no benchmark that can be read ({BENCH}: {one_line(str(error), 80)}). Choose another --out."
-        ) from error
-    if not isinstance(data, dict) or data.get("kind") != KIND or data.get("format") != FORMAT:
-        raise RunError(f"{file}: is of no benchmark of samplers that this version reads. Choose another --out.")
     try:
         begun = from_json(BenchSettings, data["settings"], "the settings")
         return Begun(begun, dict(data["data"]), {k: v for k, v in data.items() if k not in ("settings", "data")})
@@ -101,9 +106,34 @@ def read_bench(root: Path) -> Begun:
         raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Begin anew with --overwrite.") from error
 
 
+def read_head(root: Path, kind: str, format: int, of: str) -> dict[str, Any]:
+    """What bench.json of a benchmark of this kind holds.
+
+    Raises:
+        RunError: no benchmark, or one that is damaged, of another kind or version.
+    """
+    file = root / BENCH
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{root}: holds no benchmark that can be read ({BENCH}: {one_line(str(error), 80)}). Choose another --out."
+        ) from error
+    if not isinstance(data, dict) or data.get("kind") != kind or data.get("format") != format:
+        raise RunError(f"{file}: is of no benchmark of {of} that this version reads. Choose another --out.")
+    return data
+
+
 @contextmanager
-def at_work(root: Path, *, overwrite: bool) -> Iterator[None]:
+def at_work(
+    root: Path, *, overwrite: bool, files: Sequence[str] = FILES, folders: Sequence[str] = FOLDERS
+) -> Iterator[None]:
     """The folder, made where it is not there and locked; with `overwrite` emptied of a benchmark's own files first.
+
+    Args:
+        root: the folder.
+        overwrite: remove what an earlier benchmark of this kind left.
+        files, folders: names of what such a benchmark writes.
 
     Raises:
         RunError: another process is at work there.
@@ -115,10 +145,10 @@ def at_work(root: Path, *, overwrite: bool) -> Iterator[None]:
     try:
         sweep(root)
         if overwrite:
-            for name in FILES:
+            for name in files:
                 if name != LOCK:
                     (root / name).unlink(missing_ok=True)
-            for name in (UNFINISHED, JUDGE):
+            for name in folders:
                 shutil.rmtree(root / name, ignore_errors=True)
         yield
     except KeyboardInterrupt as stop:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from hyperseg.core.words import one_line
 from hyperseg.io.write.files import unwritable
 
 CELLS = "cells.jsonl"
+Cell = TypeVar("Cell")
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,19 @@ def append_row(folder: Path, row: Row) -> None:
     Raises:
         DataFileError: the file cannot be written.
     """
+    append_line(folder, asdict(row))
+
+
+def append_line(folder: Path, cell: dict[str, Any]) -> None:
+    """Write a finished cell of any benchmark, as JSON on one line, and see it on the disk.
+
+    Raises:
+        DataFileError: the file cannot be written.
+    """
     file = folder / CELLS
     try:
         with file.open("a", encoding="utf-8", newline="\n") as opened:
-            opened.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+            opened.write(json.dumps(cell, ensure_ascii=False) + "\n")
             opened.flush()
             os.fsync(opened.fileno())
     except OSError as error:
@@ -100,24 +111,36 @@ def read_rows(folder: Path) -> dict[str, Row]:
     Raises:
         RunError: another line is damaged.
     """
+    return {row.key: row for row in read_lines(folder, _row)}
+
+
+def read_lines(folder: Path, parse: Callable[[dict[str, Any]], Cell]) -> list[Cell]:
+    """The finished cells of any benchmark; see `read_rows`.
+
+    Args:
+        folder: of the benchmark.
+        parse: JSON -> a cell; raises ValueError, TypeError or KeyError for what is none.
+
+    Raises:
+        RunError: a line that is whole, but damaged.
+    """
     file = folder / CELLS
     if not file.exists():
-        return {}
+        return []
     content = file.read_bytes()
     whole, _, rest = content.rpartition(b"\n")
     if rest:
         with file.open("r+b") as opened:
             opened.truncate(len(content) - len(rest))
-    found: dict[str, Row] = {}
+    found = []
     for number, line in enumerate(filter(None, whole.split(b"\n")), 1):
         try:
-            row = _row(json.loads(line))
+            found.append(parse(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(
                 f"{file}: line {number} is damaged ({one_line(str(error), 80)}). Remove the line; --resume "
                 "makes the cell again."
             ) from error
-        found[row.key] = row
     return found
 
 

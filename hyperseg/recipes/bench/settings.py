@@ -84,8 +84,12 @@ def refuse_unread(settings: BenchSettings, given: Mapping[str, Any]) -> None:
             raise SettingError(f"--{shown} is of a training, and --{brought} brings what is trained: leave one out.")
 
 
-def refuse_other(begun: BenchSettings, now: BenchSettings, where: object) -> None:
+def refuse_other(begun: Any, now: Any, where: object) -> None:
     """Refuse to go on with other settings than a benchmark was begun with.
+
+    Args:
+        begun, now: of one class of settings.
+        where: the folder.
 
     Raises:
         RunError: naming the first setting that differs, and both values.

@@ -59,4 +59,5 @@ METHODS = Parts(
     },
 )
 ON_FOLDERS = "unet"  # of folders of images and volumes, unless another is asked for
+WITHOUT_TRICKS = "plain-unet"  # of folders, what tricks are measured against
 BASELINE = "svm"  # measured beside every method unless others are asked for

@@ -67,7 +67,8 @@ def learn(
     """Train `net` in place, for so many steps; it ends with its last weights, or their average where a method has one.
 
     Optimiser and learning rate are functions of step and steps alone, so a training that was interrupted goes on as if
-    it had not been. Ten times on the way Dice is told on patches of the validation cases; nothing is chosen by it.
+    it had not been. Ten times on the way Dice is told on patches of the validation cases, where there are any; nothing
+    is chosen by it.
     """
     make = partial(make_batch, configuration=configuration)
     batches = _batches(train_cases, plan, configuration, runtime.seed)
@@ -81,7 +82,9 @@ def learn(
     history = train(
         phases, batches, steps, modules={"net": net}, averages=averages, runtime=runtime, name="net", title=title,
         make=make if change is None else lambda drawn: change(*make(drawn)),
-        validate=validation(predicts, method, plan, configuration, validation_cases, runtime), keep="last",
+        validate=validation(predicts, method, plan, configuration, validation_cases, runtime)
+        if validation_cases else None,
+        keep="last",
     )  # fmt: skip
     return Learnt(history, "; ".join(dict.fromkeys(map(_told, phases))))
 

@@ -1,0 +1,106 @@
+"""The folder of a benchmark of tricks; locked, resumed and overwritten as that of samplers.
+
+DIR/bench.json       settings, data, plan, versions
+DIR/cells.jsonl      a line for every finished cell, written at once
+DIR/networks/        the baseline's networks of a folder, for tricks that train nothing
+DIR/cache/           prepared cases; removed at the end
+DIR/table.csv, table.md, gains.png, report.html
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperseg.core import RunError, SettingError
+from hyperseg.core.lock import LOCK
+from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.words import one_line
+from hyperseg.io.write import write_json
+from hyperseg.medical.plan import Plan
+from hyperseg.recipes.bench.folder import BENCH, REPORT, TABLE_CSV, TABLE_MD, read_head
+from hyperseg.recipes.bench.rows import CELLS
+from hyperseg.recipes.bench.tricks.settings import TricksSettings
+
+KIND, FORMAT = "bench-tricks", 1
+GAINS = "gains.png"
+NETWORKS, CACHE = "networks", "cache"
+FILES = (BENCH, CELLS, TABLE_CSV, TABLE_MD, GAINS, REPORT, LOCK)
+FOLDERS = (NETWORKS, CACHE)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What stands in a folder.
+
+    Attributes:
+        settings: that it was begun with, the steps among them.
+        data: what was compared on: name, and a checksum of each case or of the scene.
+        tricks: that were asked for, see `rows.check_spelling`.
+        seeds: of each fold; of a scene the number of splits.
+        plan: of a folder, or None.
+        found: everything else of bench.json.
+    """
+
+    settings: TricksSettings
+    data: dict[str, Any]
+    tricks: tuple[str, ...]
+    seeds: int
+    plan: Plan | None
+    found: dict[str, Any]
+
+
+def read_tricks(root: Path) -> Begun:
+    """The benchmark of tricks in a folder.
+
+    Raises:
+        RunError: none, or one that is damaged or of another version.
+    """
+    data = read_head(root, KIND, FORMAT, "tricks")
+    try:
+        settings = from_json(TricksSettings, data["settings"], "the settings")
+        tricks = tuple(map(str, data["tricks"]))
+        plan = None if data["plan"] is None else from_json(Plan, data["plan"], "the plan")
+        known = ("kind", "format", "finished", "settings", "data", "tricks", "seeds", "plan")
+        rest = {k: v for k, v in data.items() if k not in known}
+        return Begun(settings, dict(data["data"]), tricks, int(data["seeds"]), plan, rest)
+    except (KeyError, TypeError, ValueError, SettingError) as error:
+        raise RunError(
+            f"{root / BENCH}: damaged ({one_line(str(error), 100)}). Begin anew with --overwrite."
+        ) from error
+
+
+def write_tricks(root: Path, begun: Begun, *, finished: bool) -> None:
+    """Write bench.json, whole or not at all; finished, prepared cases are removed."""
+    head = {"kind": KIND, "format": FORMAT, "finished": finished}
+    of = {
+        "settings": to_json(begun.settings), "data": begun.data, "seeds": begun.seeds,
+        "tricks": list(begun.tricks),
+        "plan": None if begun.plan is None else to_json(begun.plan),
+    }  # fmt: skip
+    write_json(root / BENCH, {**head, **of, **begun.found})
+    if finished:
+        shutil.rmtree(root / CACHE, ignore_errors=True)
+
+
+def refuse_other_data(root: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with other data than a benchmark was begun with.
+
+    Raises:
+        RunError: naming the first thing that differs.
+    """
+    for name in sorted({*begun, *now} - {"name"}):
+        if begun.get(name) == now.get(name):
+            continue
+        before, after = begun.get(name), now.get(name)
+        what = f"{name} {before}, now {after}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            which = next(key for key in sorted({*before, *after}) if before.get(key) != after.get(key))
+            what = f"another {which} ({name})"
+        raise RunError(
+            f"{root}: this benchmark was begun with {one_line(str(what), 120)}. Give the data it was begun with, or "
+            "take another --out."
+        )

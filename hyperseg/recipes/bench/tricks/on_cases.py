@@ -1,0 +1,193 @@
+"""Cells of a folder of images or volumes: a network of a fold, and Dice of the cases that it did not see."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperseg.core import Scene
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import to_json
+from hyperseg.engine.device import choose_precision
+from hyperseg.io.cases import CaseFolder, read_case
+from hyperseg.medical.patches import StoredCase
+from hyperseg.medical.plan import Plan
+from hyperseg.recipes.bench.tricks.pace import RowPace
+from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row, Task
+from hyperseg.recipes.segment.choosing import class_means, dice
+from hyperseg.recipes.segment.learning import learn, start_net
+from hyperseg.recipes.segment.methods.chosen import CaseMethod, chosen_method
+from hyperseg.recipes.segment.prediction.one_case import predict_case
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MOST_BYTES = 10**9  # of cases that a process holds
+FEW, MORE = 2, 6  # steps of a trial
+DICE, IOU = "Dice", "IoU"
+
+
+@dataclass(frozen=True)
+class CaseSource:
+    """All that cells of a folder are made of.
+
+    Attributes:
+        folder: its cases.
+        plan: before a method changes it.
+        configuration: the network of the plan that is trained.
+        method, settings: of the baseline.
+        folds: names of the cases that each holds out.
+        stored: cases as they are prepared, by `preparation_of` a plan and by name.
+        networks: folder of the baseline's networks.
+        device: where networks are.
+        seed: of the first one.
+        mirror: whole cases are seen in mirror images too.
+    """
+
+    folder: CaseFolder
+    plan: Plan
+    configuration: str
+    method: str
+    settings: Any
+    folds: tuple[tuple[str, ...], ...]
+    stored: Mapping[str, Mapping[str, StoredCase]]
+    networks: Path
+    device: str
+    seed: int
+    mirror: bool
+
+    def open(self) -> CaseBench:
+        return CaseBench(self)
+
+    def of(self, row: Row) -> tuple[CaseMethod, Plan]:
+        """Method and plan of a row.
+
+        Raises:
+            SettingError: tricks that do not fit.
+        """
+        method = chosen_method(self.method, self.settings, row.tricks)
+        plan = method.planned(self.plan)
+        method.on.check(plan, method.settings)
+        return method, plan
+
+
+def preparation_of(plan: Plan, configuration: str) -> str:
+    """What decides how a case is prepared, as a checksum: rows that have it in common share prepared cases."""
+    one = plan.configuration(configuration)
+    parts = [plan.axes, plan.normalisations, plan.training.resampling, one.spacing, one.n_axes]
+    return hashlib.sha256(json.dumps(to_json(parts), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass
+class CaseBench:
+    """Makes cells; holds the cases that it has read."""
+
+    source: CaseSource
+    held: dict[str, Scene] = field(default_factory=dict)
+    bytes: int = 0
+
+    def make(self, task: Task) -> list[Cell]:
+        """Train a network, or take the baseline's, and score every row of the task with it."""
+        source, found = self.source, []
+        net, training_s = self._trained(task)
+        train = [name for part in source.folds for name in part if part is not source.folds[task.fold]]
+        for row in task.rows:
+            began = time.perf_counter()
+            dices = [self._dice(row, net, name, source.seed + task.seed) for name in source.folds[task.fold]]
+            seconds = time.perf_counter() - began
+            scores = _scores(dices, source.plan.facts.classes[1:])
+            found.append(
+                Cell(
+                    row.key, task.fold, task.seed, scores[DICE], scores, task.steps, len(train), len(dices),
+                    training_s, seconds,
+                )
+            )  # fmt: skip
+        return found
+
+    def trial(self, row: Row) -> RowPace:
+        """Seconds that a row takes: of a step, of what comes before the first, and of a held-out case."""
+        net, _ = self._learnt(row, 0, 0, 1)  # whatever is done only once in a process
+        _, few = self._learnt(row, 0, 0, FEW)
+        _, more = self._learnt(row, 0, 0, MORE)
+        step = max(more - few, 0.0) / (MORE - FEW)
+        name = self.source.folds[0][0]
+        self._scene(name)
+        began = time.perf_counter()
+        self._dice(row, net, name, 0)
+        return RowPace(row, step, max(few - FEW * step, 0.0), time.perf_counter() - began)
+
+    def _trained(self, task: Task) -> tuple[nn.Module, float]:
+        if task.trained != PLAIN:
+            return self._learnt(task.trained, task.fold, task.seed, task.steps)
+        from safetensors.torch import load_file, save_file
+
+        file = self.source.networks / f"fold{task.fold}-seed{task.seed}.safetensors"
+        note = file.with_suffix(".json")
+        if note.exists():  # written last
+            method, plan = self.source.of(PLAIN)
+            net = start_net(method, plan, plan.configuration(self.source.configuration), self._runtime(task.seed))
+            net.load_state_dict(load_file(file))
+            return net.eval(), float(json.loads(note.read_text(encoding="utf-8"))["seconds"])
+        net, seconds = self._learnt(PLAIN, task.fold, task.seed, task.steps)
+        file.parent.mkdir(exist_ok=True)
+        save_file({name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}, file)
+        note.write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+        return net, seconds
+
+    def _learnt(self, row: Row, fold: int, seed: int, steps: int) -> tuple[nn.Module, float]:
+        source = self.source
+        method, plan = source.of(row)
+        configuration, runtime = plan.configuration(source.configuration), self._runtime(seed)
+        stored = source.stored[preparation_of(plan, source.configuration)]
+        cases = [case for name, case in stored.items() if name not in source.folds[fold]]
+        began = time.perf_counter()
+        net = start_net(method, plan, configuration, runtime)
+        learn(net, method, plan, configuration, cases, (), steps=steps, runtime=runtime, title=row.key)
+        return net, time.perf_counter() - began
+
+    def _runtime(self, seed: int) -> Runtime:
+        source = self.source
+        return Runtime(source.seed + seed, source.device, choose_precision(source.device), quiet=True)
+
+    def _dice(self, row: Row, net: nn.Module, name: str, seed: int) -> tuple[float, ...]:
+        """Dice of every foreground class of a held-out case."""
+        source, scene = self.source, self._scene(name)
+        method, plan = source.of(row)
+        chosen = [source.configuration]
+        found = predict_case(
+            scene, plan, {chosen[0]: [net]}, chosen, mirror=source.mirror, device=source.device, method=method,
+            seed=seed,
+        )  # fmt: skip
+        truth = np.asarray(scene.labels)
+        return tuple(dice(found, truth, k) for k in range(1, len(plan.facts.classes)))
+
+    def _scene(self, name: str) -> Scene:
+        """A case, read once as long as there is room."""
+        if name in self.held:
+            return self.held[name]
+        scene = read_case(self.source.folder, self.source.folder.case(name))
+        cube = np.asarray(scene.cube[:])
+        scene = scene.with_(cube=cube)
+        self.bytes += cube.nbytes
+        if self.bytes < MOST_BYTES:
+            self.held[name] = scene
+        return scene
+
+
+def _scores(dices: list[tuple[float, ...]], classes: tuple[str, ...]) -> dict[str, float | None]:
+    """Means over cases and classes; None of what no case has and no network found. IoU is D / (2 - D) of each case."""
+    table = np.array(dices, np.float64)
+    found: dict[str, float | None] = {}
+    for what, values in ((DICE, table), (IOU, table / (2 - table))):
+        means = class_means(values.tolist())
+        there = ~np.isnan(means)
+        found[what] = float(means[there].mean()) if there.any() else None
+        found |= {f"{what} {name}": float(m) if ok else None for name, m, ok in zip(classes, means, there, strict=True)}
+    return found
