@@ -14,11 +14,13 @@ APART = 2  # times as coarse as a short axis: v2 does not halve such an axis bef
 LONG = 0.5  # of the longest axis: axes of at least so many voxels are made coarser, together
 
 
-def coarsened(plan: Plan, name: str, *, patience: float, pace: float) -> Plan:
-    """The plan at the finest spacing at which a step of two patches, with 16 channels first, takes `patience` seconds.
+def coarsened(
+    plan: Plan, name: str, *, patience: float, pace: float, shortest: int = SHORTEST, least_width: int = LEAST_WIDTH
+) -> Plan:  # fmt: skip
+    """The plan at the finest spacing at which a step of two patches of the narrowest network takes `patience` seconds.
 
     Long axes alone become coarser, as those of few voxels are coarse already; predictions are brought back to the
-    grid of each image. Images of at most 96 voxels keep theirs.
+    grid of each image. Images of at most `shortest` voxels keep theirs.
 
     Source: ours, after the low resolution of nnU-Net's cascades. Fundus images of 439 x 512 pixels, fold 0, one seed,
     Dice of both classes on their own grid: 0.54 after 84 CPU seconds (92 steps, width 8), 0.66 after 64 s with pixels
@@ -31,13 +33,15 @@ def coarsened(plan: Plan, name: str, *, patience: float, pace: float) -> Plan:
         name: of the network whose steps are counted.
         patience: seconds.
         pace: feature values a second of networks with the usual width, as in `narrowing.narrowed`.
+        shortest: voxels that the long axes keep.
+        least_width: channels first of the narrowest network.
     """
     found, spacing = plan, np.array(plan.spacing)
-    while FEWEST * found.configuration(name).values * (LEAST_WIDTH / FIRST_WIDTH) ** 2 > patience * pace:
+    while FEWEST * found.configuration(name).values * (least_width / FIRST_WIDTH) ** 2 > patience * pace:
         size = np.array(found.size)
         long = size >= LONG * size.max()
         coarser = np.where(long, spacing * LOW_STEP, spacing)
-        if size.max() / LOW_STEP < SHORTEST or _apart(coarser, long):
+        if size.max() / LOW_STEP < shortest or _apart(coarser, long):
             break
         spacing = coarser
         found = at_spacing(plan, tuple(map(float, spacing)))

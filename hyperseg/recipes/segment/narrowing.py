@@ -12,7 +12,7 @@ from hyperseg.medical.v2 import FEWEST, FIRST_WIDTH
 LEAST_WIDTH = 16  # 8 channels are hardly faster, and lost a class in some trainings
 
 
-def narrowed(plan: Plan, *, patience: float, pace: float) -> Plan:
+def narrowed(plan: Plan, *, patience: float, pace: float, least_width: int = LEAST_WIDTH) -> Plan:
     """The plan with steps that take about `patience` seconds or less, if that can be.
 
     Smaller patches would be cheaper too, but what lies outside of them is not learnt: our choice, not measured with all
@@ -23,18 +23,19 @@ def narrowed(plan: Plan, *, patience: float, pace: float) -> Plan:
         patience: seconds.
         pace: feature values a second of networks with the usual width, see `networks.measure_pace`; half the channels
             take about half the time for a value.
+        least_width: channels first that are not gone below.
     """
     values, n_classes = patience * pace, len(plan.facts.classes)
-    made = tuple(_cheaper(one, values, n_classes) for one in plan.configurations)
+    made = tuple(_cheaper(one, values, n_classes, least_width) for one in plan.configurations)
     return replace(plan, configurations=made, limit=Limit(plan.limit.gigabytes, patience, pace))
 
 
-def _cheaper(one: Configuration, values: float, n_classes: int) -> Configuration:
+def _cheaper(one: Configuration, values: float, n_classes: int, least_width: int) -> Configuration:
     batch = min(one.batch, max(FEWEST, int(values / one.values)))
     if batch * one.values <= values:
         return replace(one, batch=batch, training_bytes=training_bytes(one.values, batch, one.parameters))
     width, widths = FIRST_WIDTH, one.backbone.widths
-    while width > LEAST_WIDTH and batch * one.values * (width / FIRST_WIDTH) ** 2 > values:
+    while width > least_width and batch * one.values * (width / FIRST_WIDTH) ** 2 > values:
         width //= 2
     spec = replace(one.backbone, widths=tuple(w * width // FIRST_WIDTH for w in widths))
     fewer = values_of(one.topology, spec.widths, n_classes)

@@ -77,6 +77,7 @@ class CaseSource:
         method, plan = self.of(row)
         check_plan_values(plan)
         method.on.check(plan, method.settings)
+        method.check_ready(plan.configuration(self.configuration), len(plan.facts.classes))
 
 
 def preparation_of(plan: Plan, configuration: str) -> str:

@@ -25,6 +25,7 @@ from hyperseg.recipes.bench.tricks.on_scene import SceneSource
 from hyperseg.recipes.bench.tricks.rows import ALL, PLAIN, Row, chosen_rows
 from hyperseg.recipes.bench.tricks.settings import TricksSettings, changes_of
 from hyperseg.recipes.bench.tricks.showing.table import OF_CASES, OF_SCENE, Measure
+from hyperseg.recipes.bench.tricks.small import small_plan
 from hyperseg.recipes.methods import METHODS, WITHOUT_TRICKS
 from hyperseg.recipes.run.inputs import open_inputs
 from hyperseg.recipes.run.settings import RunSettings
@@ -36,7 +37,7 @@ from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.methods.chosen import case_method
 from hyperseg.recipes.segment.planning import read_folder, read_plan, refuse_faults
 from hyperseg.recipes.segment.resuming.files import prints_of
-from hyperseg.recipes.segment.starting import plan_of, recommended
+from hyperseg.recipes.segment.starting import recommended
 from hyperseg.recipes.tricks import TRICKS
 
 
@@ -120,8 +121,8 @@ def prepare_folder(
     n_rows = len(asked) + (len(TRICKS) if ALL in asked else 0) + 2
     per_network = minutes * jobs / (settings.folds * seeds * n_rows)
     with counted_progress(f"Looking at {target}", unit="cases", quiet=quiet) as progress:
-        plan = _plan(root, begun, plan_file, lambda: plan_of(
-            folder, root, Budget(per_network), device=device, method=method, progress=progress,
+        plan = _plan(root, begun, plan_file, lambda: small_plan(
+            folder, 60 * per_network, device=device, method=method, progress=progress,
         ))  # fmt: skip
     check_plan(plan, folder)
     name = begun.found["configuration"] if begun else recommended(plan, Budget(per_network))[0]
