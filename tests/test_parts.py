@@ -440,7 +440,7 @@ def options_by_part() -> list[tuple[str, str, str]]:
 
     every = {n for t in (METHODS, REFINERS) for name in t for n in option_names(t[name])}
     found = []
-    for name in METHODS:
+    for name in ON_SCENES:
         own = set(option_names(METHODS[name]))
         words = f"--method {name}" + (f" --refine {METHODS[name].needs}" if METHODS[name].needs else " --refine none")
         if METHODS[name].needs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import click
@@ -13,6 +13,19 @@ from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.settings import spelled
 
 NONE = "none"  # no refiner, no baseline
+
+
+class OfScenes(Collection[str]):
+    """The names of methods that take scenes; asked for one name, no other method is imported."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in METHODS and "scene" in METHODS[str(name)].takes
+
+    def __iter__(self) -> Iterator[str]:
+        return filter(self.__contains__, METHODS)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Choice(click.ParamType):
@@ -31,7 +44,7 @@ class Choice(click.ParamType):
         return f"[{'|'.join(self.names)}]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value in self.names:
+        if value in self.table or value in self.more:
             return str(value)
         close = did_you_mean(str(value), self.names)
         self.fail(f"{value!r} is not one of {', '.join(self.names)}.{close}", param, ctx)
@@ -43,7 +56,7 @@ class Baseline(click.ParamType):
     name = "baseline"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return f"[{'|'.join(METHODS)}|{NONE}][ + REFINER]"
+        return f"[{'|'.join(OfScenes())}|{NONE}][ + REFINER]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hyperseg.cli.choices import NONE, Baseline, Choice, asked_baselines
+from hyperseg.cli.choices import NONE, Baseline, Choice, OfScenes, asked_baselines
 from hyperseg.cli.device import device_option
 from hyperseg.cli.options import PartsCommand, chosen_settings, in_group
 from hyperseg.cli.reading import LABELS, cube_options, group_options, vector_options
@@ -38,7 +38,7 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
     help="How labelled pixels are divided, see below.  [default: parcels, which trains on 50 pixels of a class at "
     "most; parcels:cap=none on all]",
 )
-@parts("--method", type=Choice(METHODS), help=f"What makes the map.  [default: {METHODS.default}]")
+@parts("--method", type=Choice(OfScenes()), help=f"What makes the map.  [default: {METHODS.default}]")
 @parts(
     "--trick",
     "tricks",

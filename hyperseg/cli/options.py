@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from hyperseg.cli.choices import NONE, Choice
+from hyperseg.cli.choices import NONE, Choice, OfScenes
 from hyperseg.core import SettingError
-from hyperseg.core.parts import Parts
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.data.splits import SPLITS, parse_split, splits_help
@@ -142,8 +141,8 @@ class PartsCommand(GroupedCommand):
     def sections(self, ctx: click.Context) -> Iterator[Section]:
         base: RunSettings = ctx.meta.get("base") or RunSettings()
         yield from by_set(base.parts)
-        for title, table in (("Methods", METHODS), ("Refiners", REFINERS)):
-            yield title, [(name, entry.help) for name, entry in table.entries.items()]
+        for title, table, names in (("Methods", METHODS, OfScenes()), ("Refiners", REFINERS, REFINERS)):
+            yield title, [(name, table.entries[name].help) for name in names]
         yield "Splits", [(*line.split("  ", 1),) for line in splits_help().splitlines()]  # type: ignore[misc]
 
 
@@ -159,7 +158,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
         raise SettingError(f"--refine {NONE} stands alone, got {', '.join(refine)}.")
     known: dict[str, Any] = {}
     if method is not None and method != settings.method:  # an earlier run's refiners were chosen for its method
-        known = {"method": checked(METHODS, "method", method), "method_settings": None, "refine": None}
+        known = {"method": checked(OfScenes(), "method", method), "method_settings": None, "refine": None}
     split = last(args, "split")
     if split is not None:
         known["split"] = split
@@ -174,7 +173,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     return RunSettings(refiner_settings=kept, **plain | current | known)
 
 
-def checked(table: Parts, option: str, name: str, *more: str) -> str:
+def checked(table: Collection[str], option: str, name: str, *more: str) -> str:
     """The name, if the table has it; else the error says which option it was, and what it may be."""
     if name not in table:
         known = (*table, *more)

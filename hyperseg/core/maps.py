@@ -155,7 +155,7 @@ class Step:
         left_alone: it is the map before it, as its refiner changes nothing.
         joined: (*S) of the last refiner that joins pixels to regions, see `Fitted.joined`; None where none does.
         why: that is, as `Refiner.alone`.
-        calibrated: the last refiner that changed it calibrates.
+        calibrated: the last refiner that has a say in that calibrates, see `Refiner.keeps_calibration`.
         title: what a reader calls it, where that is not its name.
     """
 

@@ -42,7 +42,7 @@ def refiner_section(
     changed = [change for change in changes if change["changed"]]
     if settings is not None and changes and not changed:
         said.append("It changed the class of no test pixel.")
-    tables = [_changes_table(changes)] if changed else []
+    tables = [changes_table(changes)] if changed else []
     if tried:
         tables.append(_candidates_table(numbers, given, varying, constant))
     return Section(title, tuple(said), figures=tuple(figures), tables=tuple(tables), numbers=dict(numbers))
@@ -75,7 +75,7 @@ def _applied(settings: Numbers | None, tried: Sequence[Numbers], varying: Sequen
     return f"Applied with {_listing({key: flat[key] for key in varying if key in flat} or flat)}"
 
 
-def _changes_table(changes: Sequence[Numbers]) -> Table:
+def changes_table(changes: Sequence[Numbers]) -> Table:
     """Classes with changed pixels and, where these are several, the sum over all classes."""
     keys = ("pixels", "changed", "fixed", "broken")
     shown = [change for change in changes if change["changed"]]

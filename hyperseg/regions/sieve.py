@@ -50,6 +50,24 @@ def sieved(
     return classes[piece].reshape(labels.shape).astype(np.int16)
 
 
+def exchanged(
+    probs: NDArray[np.float32], before: NDArray[np.int16], after: NDArray[np.int16]
+) -> NDArray[np.float32]:  # fmt: skip
+    """(*S, K) probabilities in which, where the class changes, those of both classes change places.
+
+    The new class is the most probable one then, by the smallest step where they were equal.
+    """
+    at = np.flatnonzero(before != after)
+    old, new = before.ravel()[at], after.ravel()[at]
+    found = np.array(probs, order="C")
+    rows = found.reshape(-1, found.shape[-1])
+    high, low = rows[at, old], rows[at, new]
+    tied = high == low
+    rows[at, old] = np.where(tied, np.nextafter(low, np.float32(0)), low)
+    rows[at, new] = np.where(tied, np.nextafter(high, np.float32(1)), high)
+    return found
+
+
 def _faces(labels: NDArray[np.int16]) -> tuple[Ints, Ints]:
     """Numbers of the pixels on both sides of every face."""
     number = np.arange(labels.size, dtype=np.int64).reshape(labels.shape)

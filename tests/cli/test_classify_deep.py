@@ -54,8 +54,8 @@ def test_help_names_methods_refiners_and_how_to_chain_them(hyperseg: Hyperseg) -
     assert answer.code == 0
     text = " ".join(answer.out.split())
     for words in (
-        f"[{'|'.join(METHODS)}]",
-        "[trees|dense-crf|deep-crf|deconv|temperature|none]",
+        f"[{'|'.join(name for name in METHODS if 'scene' in METHODS[name].takes)}]",
+        "[trees|dense-crf|deep-crf|deconv|temperature|sieve|none]",
         "--refine deep-crf --refine deconv",
         "Settings of deep-crf and deconv: --groups",
         "--joint / --piecewise",

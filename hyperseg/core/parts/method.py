@@ -60,18 +60,6 @@ class Decider(Protocol):
         """What `Model.map` of the scene comes to; entropy where it is asked for."""
 
 
-@runtime_checkable
-class Reaching(Protocol):
-    """A model whose map at a pixel also depends on its map around it, as after a refiner.
-
-    Attributes:
-        reach_px: how far apart two pixels of the map may lie for that; `margin_px` does not count it.
-    """
-
-    @property
-    def reach_px(self) -> int: ...
-
-
 @dataclass(frozen=True)
 class Method:
     """A method as a value.

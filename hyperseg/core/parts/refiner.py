@@ -81,6 +81,7 @@ class Refiner:
         title: what a sentence calls it.
         alone: why it may leave a map alone, where that is not because nothing beat it on validation pixels.
         calibrates: whether its maps are meant to be right as often as they say: fitted to pixels held out.
+        keeps_calibration: whether a map that was calibrated before it still is: it changes few pixels.
     """
 
     name: str
@@ -91,3 +92,4 @@ class Refiner:
     title: str = ""
     alone: str = ""
     calibrates: bool = False
+    keeps_calibration: bool = False

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hyperseg.core.parts.method import Method
 from hyperseg.core.parts.on_cases import OnCases
+from hyperseg.core.parts.refiner import Refiner
 
 Phase = Literal["pre-training", "pre-processing", "augmentation", "model", "inference", "post-processing"]
 
@@ -26,10 +27,11 @@ class Trick:
         phase: where in the work on a network it belongs.
         on_cases: (what a method does with cases, settings of the trick) -> the same, improved; None where it makes no
             sense on images and volumes. Raises SettingError for a method that has no place for it.
-        on_scene: (method, settings of the trick) -> method; None where it makes no sense on a scene.
+        on_scene: (method, settings of the trick) -> method; None where it makes no sense on a scene, or is a refiner.
         settings: their class; a user spells them after the name, "oversampling:share=0.5".
         family: of tricks that do the same thing in different ways one alone can be chosen; "" for none.
         trains: False where prediction alone is changed: networks that were trained without it serve.
+        refiner: settings of the trick -> (refiner, its settings) that the chain of a scene ends with; None for none.
     """
 
     name: str
@@ -39,3 +41,4 @@ class Trick:
     settings: type = NoSettings
     family: str = ""
     trains: bool = True
+    refiner: Callable[[Any], tuple[Refiner, Any]] | None = None

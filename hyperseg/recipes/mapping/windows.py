@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hyperseg.core import UNLABELLED, Decisions, Scene, SegmentationMap, SettingError, Tile, tiles
 from hyperseg.core.groups import Fallback
 from hyperseg.core.maps import check_finite
-from hyperseg.core.parts import Decider, Reaching
+from hyperseg.core.parts import Decider
 from hyperseg.core.runtime import Runtime
 from hyperseg.data.applicability import REACH_PX, Each
 from hyperseg.engine import choose_device, choose_precision, full_float32
@@ -190,7 +190,6 @@ def make_mapper(
     refiners = run.refiners if refine else ()
     where = choose_device(device)
     halo = sum(r.reach_px for r in refiners) + max([run.model.margin_px, *(r.margin_px for r in refiners)])
-    halo += run.model.reach_px if isinstance(run.model, Reaching) else 0
     if run.applicability is not None:
         halo = max(halo, REACH_PX)
     if refiners:

@@ -28,7 +28,12 @@ REFINERS = Parts(
         ),
         "temperature": Entry(
             "hyperseg.recipes.refiners.temperature:TEMPERATURE",
-            "last: the map stays, its confidence is calibrated on parcels held out from training",
+            "last of those that learn: the map stays, its confidence is calibrated on parcels held out from training",
+        ),
+        "sieve": Entry(
+            "hyperseg.recipes.refiners.sieve:SIEVE",
+            "after all others, a minimum mapping unit: pieces smaller than a limit get the class around them; it "
+            "tidies, and loses what is truly small",
         ),
     },
 )

@@ -38,7 +38,7 @@ class LoadedRun:
         scene_name, wavelengths_nm, scale, nodata: of the scene it was trained on.
         codes: of the classes in its maps, as in `Scene`; None in runs of versions that kept none.
         fallback: what its maps fall back to where a class is a guess, or None where its classes have no groups.
-        calibrated: whether its refined maps are: the last refiner that changes them calibrates.
+        calibrated: whether its refined maps are: the last refiner that has a say in that calibrates.
         applicability: where its accuracy means something, or None where too little is known.
         disagrees: whether its maps tell how far the answers of its method disagree.
     """
@@ -95,6 +95,7 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         for i, entry in enumerate(parts["refiners"])
     ]
     refiners = tuple(refiner for refiner in fitted if not refiner.changes_nothing)
+    deciding = [kind for r in refiners if not (kind := REFINERS[r.name]).keeps_calibration]
     return LoadedRun(
         model,
         refiners,
@@ -107,7 +108,7 @@ def _taken_up(tensors: Mapping[str, NDArray[Any]], record: Mapping[str, Any]) ->
         record["scene"].get("nodata"),
         None if (codes := record.get("codes")) is None else codes_of(len(record["classes"]), codes),
         None if (groups := record.get("groups")) is None else Fallback.from_json(groups),
-        bool(refiners) and REFINERS[refiners[-1].name].calibrates,
+        bool(deciding) and deciding[-1].calibrates,
         load_applicability(tensors),
         method.disagrees,
     )

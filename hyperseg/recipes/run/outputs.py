@@ -123,7 +123,7 @@ def summarise(
     scene, split, first = task.scene, task.split, summaries[0]
     steps = {name: step_over_repeats(name, summaries) for name in first["steps"]}
     areas = [s.get(APPLICABILITY, {}) for s in summaries]  # one may have too few training pixels to tell
-    last, kept = steps[first["final"]], len(settings.refine or ())
+    last, kept = steps[first["final"]], len(settings.chain)
     assert scene.labels is not None
     counts = split.counts(scene.labels, scene.n_classes)
     return {

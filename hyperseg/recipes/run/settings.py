@@ -25,7 +25,7 @@ from hyperseg.core.words import did_you_mean, listed
 from hyperseg.data.splits import SPLITS, parse_split
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS, USUAL
-from hyperseg.recipes.tricks.choosing import spelled_tricks, tricked_method
+from hyperseg.recipes.tricks.choosing import spelled_tricks, tricked_method, with_refiners
 
 PLAIN = (
     "method",
@@ -47,7 +47,8 @@ class RunSettings:
 
     Attributes:
         method_settings: of the method, of its class; None are its defaults.
-        refiner_settings: of refiners, by name; the others have their defaults.
+        refiner_settings: of the refiners in `refine`, by name; the others have their defaults. Those that tricks are
+            have the settings of the trick.
     """
 
     method: str = option(METHODS.default, "What makes the map.")
@@ -97,6 +98,7 @@ class RunSettings:
         for part, cls in ((self.method_settings, method.settings), *((filled[n], c) for n, c in known.items())):
             if not isinstance(part, cls):
                 raise SettingError(f"settings of the class {cls.__name__} are wanted, got {part!r}.")
+        _ = self.chain  # whose tricks may be named twice
         if method.needs is not None and names and method.needs not in names:
             raise SettingError(
                 f"--method {method.name} is its network refined by {method.needs}; with other refiners alone name "
@@ -111,19 +113,20 @@ class RunSettings:
 
     @property
     def chain(self) -> tuple[tuple[Refiner, Any], ...]:
-        """The refiners in order, with their settings."""
-        return tuple((REFINERS[name], self.refiner_settings[name]) for name in self.refine or ())
+        """The refiners in order, with their settings; those that are tricks come last."""
+        named = tuple((REFINERS[name], self.refiner_settings[name]) for name in self.refine or ())
+        return with_refiners(named, self.tricks)
 
     def refiner(self, name: str) -> tuple[Refiner, Any]:
         """A refiner with the settings it has in the chain, else its defaults."""
         found: Refiner = REFINERS[name]
-        return found, self.refiner_settings.get(name) or found.settings()
+        return next((link for link in self.chain if link[0].name == name), (found, found.settings()))
 
     @property
     def beside(self) -> tuple[tuple[str, Chain], ...]:
         """(method, refiners) of every baseline that is not what the run makes anyway."""
         found = [tuple(text.split(" + ")) for text in dict.fromkeys(self.baselines)]
-        mine = (self.method, *(self.refine or ()))
+        mine = (self.method, *(refiner.name for refiner, _ in self.chain))
         return tuple((method, tuple(chain)) for method, *chain in found if (method, *chain) != mine[: 1 + len(chain)])
 
     @property

@@ -151,7 +151,7 @@ def refine(
             time.monotonic() - started, by=refiner.title or refiner.name, left_alone=fitted.changes_nothing,
             joined=before.joined if joined is None else joined,
             title=f"{before.title} + {refiner.name}" if before.title else "", why=refiner.alone,
-            calibrated=before.calibrated if fitted.changes_nothing else refiner.calibrates,
+            calibrated=before.calibrated if fitted.changes_nothing or refiner.keeps_calibration else refiner.calibrates,
         )  # fmt: skip
         links.append(Link(step, fitted, before.map))
     return links

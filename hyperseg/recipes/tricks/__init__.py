@@ -46,7 +46,9 @@ TRICKS = Parts(
             f"{_HERE}.model.instance_norm:INSTANCE_NORM", "every image is normalised by itself within the network"
         ),
         "dice-loss": Entry(f"{_HERE}.model.dice_loss:DICE_LOSS", "Dice of every class instead of cross-entropy"),
-        "tversky-loss": Entry(f"{_HERE}.model.tversky_loss:TVERSKY_LOSS", "Dice that counts what is missed more"),
+        "tversky-loss": Entry(
+            f"{_HERE}.model.tversky_loss:TVERSKY_LOSS", "Dice that weighs what is missed and what is too much apart"
+        ),
         "focal-loss": Entry(f"{_HERE}.model.focal_loss:FOCAL_LOSS", "cross-entropy that counts what is hard more"),
         "weighted-ce": Entry(f"{_HERE}.model.weighted_ce:WEIGHTED_CE", "cross-entropy that counts foreground more"),
         "ohem": Entry(f"{_HERE}.model.ohem:OHEM", "cross-entropy of the hardest pixels of a batch alone"),

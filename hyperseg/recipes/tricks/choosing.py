@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from hyperseg.core import SettingError
-from hyperseg.core.parts import Method, OnCases, Trick, read_settings, respelt, spelling_of, split_spelling
+from hyperseg.core.parts import Method, OnCases, Refiner, Trick, read_settings, respelt, spelling_of, split_spelling
 from hyperseg.recipes.tricks import TRICKS
 
 Chosen = tuple[Trick, Any]
 """A trick and its settings."""
+Chain = tuple[tuple[Refiner, Any], ...]
+"""Refiners in order, with their settings."""
 OPTION = "--trick"
 
 
@@ -77,7 +79,7 @@ def tricked_cases(on: OnCases, tricks: Iterable[str], method: str) -> OnCases:
 
 
 def tricked_method(method: Method, tricks: Iterable[str]) -> Method:
-    """A method of scenes, with tricks.
+    """A method of scenes, with tricks; those that are refiners come after it, see `with_refiners`.
 
     Raises:
         SettingError: as `parse_tricks`; or one that makes no sense there.
@@ -85,12 +87,34 @@ def tricked_method(method: Method, tricks: Iterable[str]) -> Method:
     name = method.name
     for trick, chosen in parse_tricks(tricks):
         with _told(trick, name):
-            if trick.on_scene is None:
+            if trick.on_scene is None and trick.refiner is None:
                 raise SettingError("it is of images and volumes, not of scenes.")
+            if trick.on_scene is None:
+                continue
             improved = trick.on_scene(method, chosen)
         check = improved.check if improved.check is method.check else _telling(improved.check, trick, name)
         method = replace(improved, check=check)
     return method
+
+
+def with_refiners(chain: Chain, tricks: Iterable[str]) -> Chain:
+    """A chain of refiners, at the end of which are those that are tricks.
+
+    Raises:
+        SettingError: as `parse_tricks`; or such a refiner is in the chain already, elsewhere or with other settings.
+    """
+    found = [(trick, chosen, trick.refiner(chosen)) for trick, chosen in parse_tricks(tricks) if trick.refiner]
+    ends = tuple(link for _, _, link in found)
+    if chain[max(len(chain) - len(ends), 0) :] == ends:
+        return chain
+    there = {refiner.name for refiner, _ in chain}
+    for trick, chosen, (refiner, _) in found:
+        if refiner.name in there:
+            raise SettingError(
+                f"{OPTION} {respelt(trick.name, chosen)} is the refiner {refiner.name} at the end of the chain, which "
+                "has it already, elsewhere or with other settings: give one of them."
+            )
+    return chain + ends
 
 
 def _telling(call: Callable[..., Any], trick: Trick, method: str) -> Callable[..., Any]:

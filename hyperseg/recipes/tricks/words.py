@@ -73,7 +73,7 @@ def described(name: str) -> Described:
     """
     trick: Trick = TRICKS[name]
     family = trick.family and [other for other in TRICKS if TRICKS[other].family == trick.family]
-    found = {FOLDERS: trick.on_cases, SCENES: trick.on_scene}
+    found = {FOLDERS: trick.on_cases, SCENES: trick.on_scene or trick.refiner}
     there = {where: on for where, on in found.items() if on is not None}
     return Described(
         trick.name, trick.phase, TRICKS.entries[name].help, spelling_of(name, trick.settings), tuple(there),

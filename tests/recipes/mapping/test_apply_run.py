@@ -117,6 +117,19 @@ def test_that_it_is_not_refined_is_said_where_the_run_is(
     assert "not refined" not in said["crf", True] + said["svm", True]
 
 
+def test_a_calibrated_map_is_still_one_without_its_small_pieces(
+    toy: Scene, quick: Any, run: Any, tmp_path: Path
+) -> None:  # fmt: skip
+    settings = quick(method="svm", refine=("temperature", "sieve"), split="random_per_class:10,val=5")
+    folder = run(toy, settings, tmp_path / "run")
+    mapped(folder, toy, tmp_path / "as.tif")
+    for file in (folder / "confidence.tif", tmp_path / "as-confidence.tif"):
+        with rasterio.open(file) as raster:
+            assert "not calibrated" not in raster.descriptions[0]
+    np.testing.assert_array_equal(read_map(tmp_path / "as.tif")[0], read_map(folder / "map.tif")[0])
+    assert json.loads((folder / "metrics.json").read_text())["calibrated"] is True
+
+
 @pytest.mark.parametrize("before", [(), ("dense-crf",)])
 def test_the_confidence_says_whether_it_is_calibrated(
     toy: Scene, quick: Any, run: Any, tmp_path: Path, before: tuple[str, ...]

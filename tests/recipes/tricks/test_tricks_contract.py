@@ -49,7 +49,8 @@ def test_it_is_what_the_table_says(name: str) -> None:
     trick: Trick = TRICKS[name]
     assert trick.name == name
     assert trick.phase in PHASES
-    assert trick.on_cases is not None or trick.on_scene is not None
+    assert trick.on_cases or trick.on_scene or trick.refiner
+    assert not (trick.on_scene and trick.refiner)
     assert trick.family in FAMILIES | {""}
     assert folder_of(name) == trick.phase.replace("-", "")
     help = TRICKS.entries[name].help
