@@ -69,10 +69,15 @@ def _images(plan: Plan) -> Iterator[str]:
 
 def _spacing(plan: Plan) -> Iterator[str]:
     """To which spacing images are resampled, why, and how."""
-    if plan.training.resampling.keep:
-        yield f"Spacing: each image keeps its own; sizes are planned for {by(plan.spacing)} {plan.facts.unit}."
-        return
     median = tuple(plan.facts.spacing[axis] for axis in plan.axes)
+    if plan.training.resampling.keep:
+        factor = by(new / old for new, old in zip(plan.spacing, median, strict=True))
+        own = "each image keeps its own" if plan.spacing == median else f"that of each image, times {factor}"
+        yield (
+            f"Spacing: {own}; the median is {by(plan.spacing)} {plan.facts.unit} then, and a median image has "
+            f"{by(plan.size)} voxels."
+        )
+        return
     how = "the median of each axis"
     if any(new > 1.001 * old for new, old in zip(plan.spacing, median, strict=True)):
         how = f"coarser than the median of each axis ({by(median)}), for a CPU in the time that is given"

@@ -129,10 +129,20 @@ def spacing_of(scene: Scene, plan: Plan) -> Spacing:
 
 
 def target_of(plan: Plan, configuration: Configuration, spacing: Spacing) -> Spacing:
-    """To which spacing a case goes: a network of planes leaves the first axis of a volume alone."""
-    if plan.training.resampling.keep:
-        return spacing
-    return (*spacing[: len(spacing) - configuration.n_axes], *configuration.spacing)
+    """To which spacing a case goes: a network of planes leaves the first axis of a volume alone.
+
+    Where a plan keeps spacings, all cases are made coarser or finer by one factor an axis: the configuration's spacing
+    over the median of the data. Of a case of median spacing that is the configuration's spacing, to the last bit.
+    """
+    lead = len(spacing) - configuration.n_axes
+    if not plan.training.resampling.keep:
+        return (*spacing[:lead], *configuration.spacing)
+    median = (plan.facts.spacing[axis] for axis in plan.axes[lead:])
+    kept = (
+        mm if old == new else mm / old * new
+        for mm, old, new in zip(spacing[lead:], median, configuration.spacing, strict=True)
+    )
+    return (*spacing[:lead], *kept)
 
 
 def _check(scene: Scene, plan: Plan, *, labels: bool) -> None:

@@ -153,7 +153,8 @@ class Resampling:
         image, labels, logits: labels are resampled class by class; 0 takes the nearest.
         anisotropy: ratio of spacings beyond which the coarse axis is resampled by itself, with order `across`; None
             treats all axes alike.
-        keep: every case keeps its own spacing: nothing is resampled.
+        keep: cases have no common spacing: that of each is changed by the same factor, which brings the median of the
+            data to what is planned. Where that is the median itself, nothing is resampled.
     """
 
     image: int

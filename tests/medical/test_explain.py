@@ -9,7 +9,7 @@ from planned import GOLDEN, fingerprint
 
 from hyperseg.core.words import thousands
 from hyperseg.medical.explain import by, explain, table
-from hyperseg.medical.plan import Plan, make_plan
+from hyperseg.medical.plan import Plan, at_spacing, make_plan
 from hyperseg.medical.training import Preset
 
 
@@ -65,6 +65,15 @@ def test_scales_spacing_and_axes_are_told() -> None:
     assert "Resampling" not in text(make_plan(pixels))
     stacks = replace(seen, unit="px")
     assert "slices are taken to be as near" in text(make_plan(stacks))
+
+
+def test_that_images_have_no_common_spacing_is_told() -> None:
+    """Whether sizes change, and by which factors."""
+    plan = make_plan(fingerprint("Heart"))
+    apart = replace(plan, training=replace(plan.training, resampling=replace(plan.training.resampling, keep=True)))
+    assert "Spacing: each image keeps its own; the median is 1.37 x 1.25 x 1.25 mm then" in text(apart)
+    coarse = text(at_spacing(apart, (1.37, 2.5, 5.0)))
+    assert "that of each image, times 1 x 2 x 4; the median is 1.37 x 2.5 x 5 mm then, and a median image" in coarse
 
 
 def test_a_class_that_is_nowhere_is_told() -> None:

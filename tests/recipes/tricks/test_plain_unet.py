@@ -17,8 +17,8 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.fingerprint import fingerprint_of
 from hyperseg.medical.patches import StoredCase, draw_batch, store
-from hyperseg.medical.plan import Plan, make_plan
-from hyperseg.medical.prepare import prepare
+from hyperseg.medical.plan import Plan, at_spacing, make_plan
+from hyperseg.medical.prepare import prepare, target_of
 from hyperseg.recipes.segment.choosing import CaseDice, choose_parts
 from hyperseg.recipes.segment.learning import learn, start_net
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method
@@ -92,31 +92,84 @@ def test_a_largest_piece_is_never_chosen() -> None:
     assert choose_parts(cases, "where better") != ()
 
 
-@pytest.mark.parametrize("of", ["3d", "2d"])
-def test_without_resampling_every_case_keeps_its_grid(of: str) -> None:
-    """Of whatever spacing; the answer has the case's grid either way."""
-    full = make_plan(fingerprint("Hippocampus"))
-    plan = replace(full, configurations=tuple(map(small, full.configurations)))
+GRIDS = [((2.0, 1.5, 0.5), (0, 1, 2)), ((1.0, 0.8, 4.0), (2, 0, 1))]  # median, and the plan's order of axes
+
+
+def volume(size: tuple[int, ...], spacing: tuple[float, ...], classes: tuple[str, ...]) -> Scene:
     rng = np.random.default_rng(0)
-    method, again = case_method(BASELINE), case_method(BASELINE, tricks=["resampling"])
-    for size, spacing in (((12, 13, 14), (1.0, 1.0, 1.0)), ((12, 13, 14), (2.0, 1.5, 0.5))):
-        labels = rng.integers(0, 3, size).astype(np.int16)
-        cube = rng.normal(size=(*size, 1)).astype(np.float32) + 9
-        scene = Scene(cube, labels, classes=plan.facts.classes, grid=Grid(spacing, "mm"))
-        bare, back = method.planned(plan), again.planned(plan)
-        one = bare.configuration(of)
+    cube = rng.normal(size=(*size, 1)).astype(np.float32) + 9
+    return Scene(cube, rng.integers(0, 3, size).astype(np.int16), classes=classes, grid=Grid(spacing, "mm"))
+
+
+def plan_around(median: tuple[float, ...], factor: tuple[float, ...]) -> Plan:
+    """Of three volumes with this median, planned for a spacing that is so many times as large, in its own order."""
+    spacings = tuple(tuple(mm * by for mm in median) for by in (0.5, 1.0, 3.0))
+    seen = replace(fingerprint("Hippocampus"), spacings=spacings, sizes=((60, 64, 68),) * 3)
+    full = make_plan(seen)
+    full = at_spacing(full, tuple(median[axis] * by for axis, by in zip(full.axes, factor, strict=True)))
+    return replace(full, configurations=tuple(map(small, full.configurations)))
+
+
+@pytest.mark.parametrize("factor", [(1.0, 1.0, 1.0), (1.0, 2.0, 2.0), (1.3, 0.7, 1.9)])
+@pytest.mark.parametrize(("median", "axes"), GRIDS)
+@pytest.mark.parametrize("of", ["3d", "2d"])
+def test_without_resampling_all_spacings_change_by_the_same_factor(
+    of: str, median: tuple[float, ...], axes: tuple[int, ...], factor: tuple[float, ...]
+) -> None:
+    """Axis by axis: a case of whatever spacing has as many voxels as before, over the factor; planes keep an axis."""
+    plan = case_method(BASELINE).planned(plan_around(median, factor))
+    assert plan.axes == axes
+    one, size = plan.configuration(of), (12, 13, 14)
+    for by in (0.37, 1.0, 2.6):
+        spacing = (median[0] * by, median[1], median[2] / by)
+        made = prepare(volume(size, spacing, plan.facts.classes), plan, one, labels=True)
+        target = []
+        for place, axis in enumerate(axes):
+            changed = of == "3d" or place > 0
+            target.append(spacing[axis] * (factor[place] if changed else 1.0))
+            expected = size[axis] * spacing[axis] / target[-1]
+            assert abs(made.image.shape[1 + place] - expected) <= 0.5 + 1e-9
+        np.testing.assert_allclose(target_of(plan, one, made.back.spacing), target, rtol=1e-12)
+
+
+@pytest.mark.parametrize("of", ["3d", "2d"])
+@pytest.mark.parametrize("factor", [(1.0, 1.0, 1.0), (1.3, 0.7, 1.9)])
+def test_of_equal_spacings_the_baseline_has_the_planned_grid(of: str, factor: tuple[float, ...]) -> None:
+    """And the same bytes with and without the trick."""
+    median = (0.3, 0.7, 0.1)
+    plan = plan_around(median, factor)
+    scene, one = volume((12, 13, 14), median, plan.facts.classes), plan.configuration(of)
+    bare, back = (case_method(BASELINE, tricks=tricks).planned(plan) for tricks in ((), ("resampling",)))
+    full, without, with_it = (prepare(scene, each, one, labels=True) for each in (plan, bare, back))
+    assert full.back == without.back == with_it.back
+    assert full.labels is not None
+    assert without.labels is not None
+    assert full.labels.tobytes() == without.labels.tobytes()
+    assert without.image.tobytes() == with_it.image.tobytes()
+
+
+@pytest.mark.parametrize("of", ["3d", "2d"])
+def test_where_the_median_is_planned_every_case_keeps_its_grid(of: str) -> None:
+    """Bit by bit; its values go from 0 to 1, and the answer has the case's grid with or without the trick."""
+    plan = plan_around((1.0, 1.0, 1.0), (1.0, 1.0, 1.0))
+    method, size = case_method(BASELINE), (12, 13, 14)
+    bare, back = method.planned(plan), case_method(BASELINE, tricks=["resampling"]).planned(plan)
+    one = bare.configuration(of)
+    for spacing in ((1.0, 1.0, 1.0), (2.0, 1.5, 0.3)):
+        scene = volume(size, spacing, plan.facts.classes)
         made = prepare(scene, bare, one, labels=True)
         assert made.image.shape[1:] == size
         assert made.labels is not None
-        assert np.array_equal(made.labels, labels)
+        assert np.array_equal(made.labels, scene.labels)
         assert (made.image.min(), made.image.max()) == (0.0, 1.0)
         resampled = prepare(scene, back, one, labels=True)
         assert (resampled.image.shape == made.image.shape) == (set(spacing) == {1.0})
         net = method.build(one, 3).eval()
-        found = predict_case(
-            scene, bare, {of: [net]}, [of], mirror=False, device="cpu", method=method, seed=0
-        )  # fmt: skip
-        assert found.shape == size
+        for each in (bare, back):
+            found = predict_case(
+                scene, each, {of: [net]}, [of], mirror=False, device="cpu", method=method, seed=0
+            )  # fmt: skip
+            assert found.shape == size
 
 
 def stored(root: Path, *, empty: bool = False) -> StoredCase:

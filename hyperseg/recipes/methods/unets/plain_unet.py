@@ -37,19 +37,20 @@ class PlainSettings:
 def plain(plan: Plan, chosen: Any = None) -> Plan:
     """The plan without what tricks bring back, one by one; of a plain plan the same plan.
 
-    Left out are: resampling (each case keeps its own spacing; sizes stay those that were planned), rules for
-    intensities (each image is brought to 0..1), every random change of patches, patches around foreground voxels,
-    instance norm (batch norm instead), losses at coarser levels, mirror images in prediction, largest pieces alone, and
-    cascades, which would read two grids that are one. Patches, widths, strides, batches (two patches at least) and the
-    course of the training are the plan's.
+    Left out are: a common spacing (the spacing of each case is changed by the same factor, so that the median is the
+    planned one), rules for intensities (each image is brought to 0..1), every random change of patches, patches around
+    foreground voxels, instance norm (batch norm instead), losses at coarser levels, mirror images in prediction,
+    largest pieces alone, and cascades. Patches, widths, strides, batches (two patches at least) and the course of the
+    training are the plan's. Images whose files tell no spacing have a common one: their grid is the plan's.
 
     Source: the baseline of Zhang et al., arXiv 2209.10307, as of its published code: a U-Net with batch norm, trained
     by cross-entropy on images scaled to 0..1, without augmentation.
     Differs: its networks have a fixed shape (2-D: ResNet-50 as encoder; 3-D: 64 to 512 maps, max pooling) and fixed
     inputs (256 x 256; 96^3 at 1 mm, with CT clipped to -124..276); pictures are scaled by the mean and deviation of
-    ImageNet. Ours is nnU-Net's planned network, so that there is a baseline of any data set. Its optimiser is Adam
-    (2-D) or SGD (3-D) for 200 epochs; ours is that of the method `unet`. Here the last weights count; there the best on
-    validation cases. Windows are blended with Gaussian weights, there all alike.
+    ImageNet. Every picture becomes 256 x 256 there, whatever its size; here all are made smaller by the same factor,
+    where the plan has too little time for all pixels. Ours is nnU-Net's planned network, so that there is a baseline of
+    any data set. Its optimiser is Adam (2-D) or SGD (3-D) for 200 epochs; ours is that of the method `unet`. Here the
+    last weights count; there the best on validation cases. Windows are blended with Gaussian weights, there all alike.
     """
     from hyperseg.medical.plan import Normalisation
     from hyperseg.medical.training import unchanged
@@ -63,7 +64,7 @@ def plain(plan: Plan, chosen: Any = None) -> Plan:
             training,
             loss=replace(training.loss, supervised=False, forced=0.0),
             augmentation=unchanged(training.augmentation),
-            resampling=replace(training.resampling, keep=True),
+            resampling=replace(training.resampling, keep=plan.facts.unit != "px"),
             inference=replace(training.inference, mirror=False, keep_largest="never"),
         ),
     )

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def on_cases(on: OnCases, chosen: None) -> OnCases:
-    """Images are resampled to the plan's spacing, with its splines, and answers back.
+    """Images of every spacing are resampled to the plan's, with its splines, and answers back.
+
+    Without it the baseline changes all spacings by the same factor. Images of the same spacing are the same with and
+    without the trick; where files tell no spacing it is refused, as the plan has it already.
 
     Source: the "ReSam" of arXiv 2209.10307, which takes a common spacing; which one is nnU-Net's rule.
     """
