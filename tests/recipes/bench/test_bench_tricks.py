@@ -115,6 +115,17 @@ def test_where_nothing_helps_it_is_said_and_nothing_is_combined() -> None:
     assert combined([]) is None
 
 
+def test_cells_that_only_measure_the_noise_are_in_no_mean() -> None:
+    """Of a scene the baseline alone has a second seed."""
+    cells = by_row(cells_of("baseline", 0, seeds=2) + cells_of("a", 0.1, seeds=1))
+    result = judge([Row("a", ("a",))], None, cells, shared=False)
+    baseline, row = result.rows
+    assert row.gain is not None
+    assert row.score - baseline.score == pytest.approx(row.gain.mean) == pytest.approx(0.1)
+    assert (result.cells, row.gain.n, result.noise.pairs) == (5, 5, 5)
+    assert row.line == result.noise.line(5)
+
+
 def test_folds_that_share_cases_need_more_evidence() -> None:
     cells = by_row(cells_of("baseline", 0) + cells_of("a", 0.02, 0.02))
     rows = [Row("a", ("a",))]

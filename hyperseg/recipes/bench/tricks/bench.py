@@ -16,6 +16,7 @@ from hyperseg.recipes.bench.folder import at_work
 from hyperseg.recipes.bench.rows import append_line, read_lines
 from hyperseg.recipes.bench.tricks.folder import FILES, FOLDERS, Begun, write_tricks
 from hyperseg.recipes.bench.tricks.judging import Result, by_row, judge
+from hyperseg.recipes.bench.tricks.on_scene import SceneSource
 from hyperseg.recipes.bench.tricks.ordering import Order, check_order
 from hyperseg.recipes.bench.tricks.pace import cost_of
 from hyperseg.recipes.bench.tricks.preparing import Prepared, with_stored
@@ -125,10 +126,11 @@ def _lead(order: Order, begun: Begun) -> tuple[str, ...]:
 
 
 def _fits(made: Prepared, row: Row) -> None:
-    if made.on_scene:
-        made.source.check(row, made.source.task(0))  # type: ignore[union-attr]
-    else:
-        made.source.of(row)  # type: ignore[union-attr]
+    match made.source:
+        case SceneSource() as source:
+            source.check(row, source.task(0))
+        case source:
+            source.check(row)
 
 
 def _paced(order: Order, rows: Sequence[Row], each: Each) -> TricksSettings:

@@ -51,7 +51,7 @@ class Result:
         rows: baseline; what helps, the best first; what harms, the worst last; what is not told apart from noise, by
             the alphabet; all that helped.
         noise: of the baseline.
-        cells: of the baseline's mean.
+        cells: of a row's mean.
     """
 
     rows: tuple[Judged, ...]
@@ -100,12 +100,14 @@ def judge(rows: Sequence[Row], together: Row | None, cells: Cells, *, shared: bo
         return _judged(row, verdict or _verdict(gain, p, line), gain, p, line, cells.get(row.key, {}))
 
     found = [judged(row) for row in rows if cells.get(row.key)]
+    compared = {at: cell for at, cell in plain.items() if any(at in cells.get(row.key, {}) for row in rows)} or plain
+    first = _judged(PLAIN, "baseline", None, None, None, compared)  # without cells that only measure the noise
     told = sorted(
         (row for row in found if row.verdict in ("helps", "harms")), key=lambda row: (-_mean(row), row.row.key)
     )
     quiet = sorted((row for row in found if row.verdict == "noise"), key=lambda row: row.row.key)
     last = [judged(together, "together")] if together is not None and cells.get(together.key) else []
-    return Result((judged(PLAIN, "baseline"), *told, *quiet, *last), noise, len(plain))
+    return Result((first, *told, *quiet, *last), noise, len(compared))
 
 
 def _gain(mine: Mapping[tuple[int, int], Cell], plain: Mapping[tuple[int, int], Cell], ratio: float) -> Gain | None:

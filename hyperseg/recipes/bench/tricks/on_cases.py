@@ -19,6 +19,7 @@ from hyperseg.engine.device import choose_precision
 from hyperseg.io.cases import CaseFolder, read_case
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
+from hyperseg.medical.validity.whole import check_plan_values
 from hyperseg.recipes.bench.tricks.pace import RowPace
 from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row, Task
 from hyperseg.recipes.segment.choosing import class_means, dice
@@ -67,15 +68,15 @@ class CaseSource:
         return CaseBench(self)
 
     def of(self, row: Row) -> tuple[CaseMethod, Plan]:
-        """Method and plan of a row.
-
-        Raises:
-            SettingError: tricks that do not fit.
-        """
+        """Method and plan of a row."""
         method = chosen_method(self.method, self.settings, row.tricks)
-        plan = method.planned(self.plan)
+        return method, method.planned(self.plan)
+
+    def check(self, row: Row) -> None:
+        """Raise SettingError where a row's tricks do not fit the method or the plan."""
+        method, plan = self.of(row)
+        check_plan_values(plan)
         method.on.check(plan, method.settings)
-        return method, plan
 
 
 def preparation_of(plan: Plan, configuration: str) -> str:

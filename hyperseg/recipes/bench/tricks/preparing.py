@@ -19,7 +19,6 @@ from hyperseg.engine.progress import counted_progress
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.formats import is_data
 from hyperseg.medical.plan import Plan
-from hyperseg.medical.validity.whole import check_plan_values
 from hyperseg.recipes.bench.tricks.folder import CACHE, NETWORKS, Begun
 from hyperseg.recipes.bench.tricks.on_cases import CaseSource, preparation_of
 from hyperseg.recipes.bench.tricks.on_scene import SceneSource
@@ -131,8 +130,8 @@ def prepare_folder(
     source = CaseSource(
         folder, plan, name, method.name, method.settings, parts, {}, root / NETWORKS, device, settings.seed, mirror
     )  # fmt: skip
-    source.of(PLAIN)
-    rows, left_out = chosen_rows(asked, lambda tricks: check_plan_values(source.of(Row("", tricks))[1]))
+    source.check(PLAIN)
+    rows, left_out = chosen_rows(asked, lambda tricks: source.check(Row("", tricks)))
     data = {"name": target.resolve().name, "cases": prints_of(folder, quiet=quiet)}
     lead = (
         f"{counted(len(folder.cases), 'case')} in {settings.folds} folds; the baseline is {method.name}, network "
