@@ -51,10 +51,11 @@ class SceneSource:
 
     def check(self, row: Row, task: OnTask) -> None:
         """Raise SettingError where a row's tricks do not fit the method or the scene."""
-        method = tricked_method(METHODS[self.settings.method], row.tricks)
-        method.check(task, self.settings.method_settings)
-        for place, (refiner, chosen) in enumerate(self.settings.chain):
-            refiner.check(task, chosen, method, self.settings.method_settings, place)
+        settings = replace(self.settings, tricks=row.tricks)
+        method = settings.chosen
+        method.check(task, settings.method_settings)
+        for place, (refiner, chosen) in enumerate(settings.chain):
+            refiner.check(task, chosen, method, settings.method_settings, place)
 
 
 @dataclass
@@ -86,7 +87,8 @@ class SceneBench:
                 training_s = found.step.training_s
                 made = found if row == PLAIN else made
             began = time.monotonic()
-            links = refine(found, method, settings.method_settings, settings.chain, on, runtime)
+            chain = replace(settings, tricks=row.tricks).chain  # tricks may be refiners too
+            links = refine(found, method, settings.method_settings, chain, on, runtime)
             final = links[-1].step.map if links else found.step.map
             mapping_s = found.step.seconds - (found.step.training_s or 0.0) + time.monotonic() - began
             told = _scores(found.step.map, final, on)
