@@ -285,6 +285,7 @@ class Case:
         lean = {"steps": 4, "min_steps": 4, "epochs": 1, "batch": 8, "least_edges": 1, "pool_batch": 4, "forced": True}
         changes = [
             {leaf.path: lean[leaf.name] for leaf in leaves(part) if leaf.name in lean and not leaf.within}
+            | {leaf.path: 8 for leaf in leaves(part) if (leaf.name, leaf.value) == ("width", 0)}  # else planned
             for _, part in found.parts
         ]
         return found.with_parts(changes).with_(dict(self.changes))
