@@ -33,8 +33,10 @@ class GanAugmentation:
 def on_cases(on: OnCases, chosen: GanAugmentation) -> OnCases:
     """A conditional GAN learns from the fold's training patches first, see `gan.label_to_image`.
 
-    Short trainings make coarse images: after 20 steps on ultrasound (`busi_subset`), lesions darker than what is around
-    them, in even speckle, without the layers of tissue.
+    Short trainings make coarse images. Of ultrasound (`busi_subset`), after 20 steps: lesions darker than what is
+    around them, in even speckle, without the layers of tissue. After 300 steps the values of made images have a
+    standard deviation of 0.59, those of real ones of 0.95, and labels can be told from the texture of what was made.
+    No gain is to be expected of a GAN trained so shortly.
 
     Source: the "GANAug" of arXiv 2209.10307, p 0.2, the image synthesised and its label kept as there in 3-D.
     Differs: so in 2-D too, where the source makes a new pair; the GAN is the project's, and trained within the run. No
