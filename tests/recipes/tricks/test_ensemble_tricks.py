@@ -179,13 +179,17 @@ def test_every_member_is_seen_in_every_view(name: str) -> None:
 
 def test_each_member_begins_by_itself_with_a_seed_of_its_own(tmp_path: Path) -> None:
     begun: list[Beginning] = []
+    changed: list[Beginning] = []
 
-    def begin(beginning: Beginning, settings: Any) -> Any:
+    def begin(beginning: Beginning, settings: Any) -> None:
         begun.append(beginning)
-        i = len(begun)
-        return lambda x, y: (x + i, y)
 
-    on = on_cases(replace(case_method().on, begin=begin), Ensemble(2), vote=False)
+    def change_by(beginning: Beginning, settings: Any) -> Any:
+        assert len(begun) == 2
+        changed.append(beginning)
+        return lambda x, y: (x + 1, y)
+
+    on = on_cases(replace(case_method().on, begin=begin, change=change_by), Ensemble(2), vote=False)
     method = replace(case_method(), on=on)
     net, plan = built(method), small()
     one = plan.configurations[0]
@@ -193,6 +197,7 @@ def test_each_member_begins_by_itself_with_a_seed_of_its_own(tmp_path: Path) -> 
     assert [b.net for b in begun] == [*net.members]
     assert [b.runtime.seed for b in begun] == [7, member_seed(7, 1)]
     assert len({b.runtime.checkpoint("restoring") for b in begun}) == 2
+    assert [b.runtime.seed for b in changed] == [7], "batches are the same for all: what changes them is made once"
     x, y = batch(0)
     assert change is not None
     assert torch.equal(change(x, y)[0], x + 1)

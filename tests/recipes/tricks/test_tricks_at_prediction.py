@@ -104,7 +104,7 @@ def test_what_does_not_fit_the_run_is_refused_before_anything_is_read(run: Segme
     sides = replace(run.plan, facts=replace(run.plan.facts, classes=("left", "right")))
     (run.root / "plan.json").unlink()
     asymmetric = write_run(run.root, sides, replace(run.record, classes=("left", "right")))
-    with pytest.raises(SettingError, match="--trick tta, with the method once: .* flips are no symmetry"):
+    with pytest.raises(SettingError, match=r"--trick tta, with the method once: .* flips are no symmetry"):
         predicted(asymmetric, tmp_path / "out", "tta")
     with pytest.raises(SettingError, match="flips are no symmetry"):
         segment.evaluate(asymmetric, out=tmp_path / "out", tricks=["tta"], device="cpu", quiet=True)

@@ -58,7 +58,8 @@ class CaseMethod:
 
     def begin(self, beginning: Beginning) -> Change | None:
         """What is done before the first step of a fold; gives what is done to every batch, or None."""
-        return self.on.begin(beginning, self.settings)
+        self.on.begin(beginning, self.settings)
+        return self.on.change(beginning, self.settings)
 
     def check_ready(self, configuration: Configuration, n_classes: int) -> None:
         """Raises what would stop the training of a configuration's network at its first step."""
