@@ -203,6 +203,15 @@ def test_each_member_begins_by_itself_with_a_seed_of_its_own(tmp_path: Path) -> 
     assert torch.equal(change(x, y)[0], x + 1)
 
 
+def test_what_a_network_has_to_be_its_members_have_to_be() -> None:
+    """Weights for one of them are looked for in it, not in the ensemble."""
+    one = small().configurations[0]
+    for method in ("unet", "bridged-unet"):
+        case_method(method, tricks=["self-supervised", "ensemble-vote"]).check_ready(one, 3)
+    with pytest.raises(SettingError, match=r"--trick self-supervised, .*its network \(MaskDenoiser\)"):
+        case_method("feed-forward", tricks=["self-supervised", "ensemble-vote"]).check_ready(one, 3)
+
+
 def test_moving_averages_of_members_are_one_of_all_of_them() -> None:
     def lesson(net: Any, *given: Any) -> Any:
         phases, _ = case_method().on.lesson(net, *given)

@@ -47,6 +47,10 @@ def on_cases(on: OnCases, chosen: Ensemble, *, vote: bool) -> OnCases:
 
         begun(on, beginning, settings)
 
+    def ready(net: Any, settings: Any) -> None:
+        if on.ready is not None:
+            on.ready(net.members[0], settings)
+
     def change(ask: Any, networks: Any, mirror: bool) -> Any:
         from hyperseg.recipes.tricks.inference.members import answers
 
@@ -55,7 +59,7 @@ def on_cases(on: OnCases, chosen: Ensemble, *, vote: bool) -> OnCases:
     def looks(settings: Any, axes: int, mirror: bool) -> int:
         return chosen.members * on.looks(settings, axes, mirror)
 
-    return replace(with_score(on, change, looks), build=build, lesson=lesson, begin=begin)
+    return replace(with_score(on, change, looks), build=build, lesson=lesson, begin=begin, ready=ready)
 
 
 def on_scene(method: Method, chosen: Ensemble, *, vote: bool) -> Method:
