@@ -170,12 +170,15 @@ def train(
 def predict(
     run: str | Path | SegmentRun, images: str | Path, *, out: str | Path, device: str = "auto",
     mirror: bool | None = None, folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False,
-    uncertainty: bool = False, settings: Mapping[str, Any] | None = None, overwrite: bool = False, quiet: bool = False,
+    uncertainty: bool = False, settings: Mapping[str, Any] | None = None, tricks: Sequence[str] = (),
+    overwrite: bool = False, quiet: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file), each on its own grid; see `predict_images`.
 
     Args:
         settings: of the run's method that a prediction may change, by name: {"samples": 25}.
+        tricks: that change predictions alone, more than the run has, as they are spelled: "tta:views=flips"; of one
+            that it has the settings.
 
     Returns:
         the files written, NAME.nii.gz, NAME.png or NAME.npy in `out`.
@@ -183,23 +186,26 @@ def predict(
     return predict_images(
         run.root if isinstance(run, SegmentRun) else Path(run), Path(images), out=Path(out), device=device,
         mirror=mirror, folds=folds, region_first=region_first, overlays=overlays, uncertainty=uncertainty,
-        settings=settings, overwrite=overwrite, quiet=quiet,
+        settings=settings, tricks=tricks, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 
 def evaluate(
     run: str | Path | SegmentRun, data: str | Path | None = None, *, out: str | Path,
-    settings: Mapping[str, Any] | None = None, curve: Sequence[int] = CURVE, device: str = "auto",
-    mirror: bool | None = None, folds: Sequence[int] | None = None, overwrite: bool = False, quiet: bool = False,
+    settings: Mapping[str, Any] | None = None, tricks: Sequence[str] = (), curve: Sequence[int] = CURVE,
+    device: str = "auto", mirror: bool | None = None, folds: Sequence[int] | None = None, overwrite: bool = False,
+    quiet: bool = False,
 ) -> Evaluation:  # fmt: skip
     """How good and how honest the networks of a run are, and those of methods beside it; see `evaluate_run`.
 
     Args:
         data: a labelled folder; left out, the run's own images, each by the fold that never saw it.
+        tricks: as of `predict`; the methods beside it get them too.
     """
     return evaluate_run(
         run.root if isinstance(run, SegmentRun) else Path(run), None if data is None else Path(data), out=Path(out),
-        settings=settings, curve=curve, device=device, mirror=mirror, folds=folds, overwrite=overwrite, quiet=quiet,
+        settings=settings, tricks=tricks, curve=curve, device=device, mirror=mirror, folds=folds,
+        overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 

@@ -22,7 +22,8 @@ def tricks(name: str | None, as_json: bool) -> None:
     """List what may make a network better, phase by phase of the work; of NAME tell everything.
 
     A trick is switched on by --trick NAME, which may be given several times, or --trick NAME:SETTING=VALUE, by
-    `hyperseg classify` and `hyperseg segment train`. Whether one helps on your data `hyperseg bench tricks` tells.
+    `hyperseg classify` and `hyperseg segment train`; one that changes predictions alone by `hyperseg segment predict`
+    and `evaluate` too. Whether one helps on your data `hyperseg bench tricks` tells.
 
     \b
     Examples:

@@ -9,7 +9,7 @@ import click
 
 from hyperseg.cli.device import device_option
 from hyperseg.cli.reading import overwrite_option
-from hyperseg.cli.segment.methods import MethodsCommand, changes_of
+from hyperseg.cli.segment.methods import MethodsCommand, changes_of, more_tricks
 from hyperseg.core import SettingError
 
 if TYPE_CHECKING:
@@ -53,11 +53,12 @@ class Calls(click.ParamType):
     "--set", "sets", multiple=True, metavar="NAME=VALUE",
     help="A setting of the run's method that prediction may change: --set draw.samples=25.",
 )  # fmt: skip
+@more_tricks
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def evaluate(
     run: Path, data: Path | None, out: Path, curve: tuple[int, ...], device: str, mirror: bool | None,
-    folds: str | None, sets: tuple[str, ...], overwrite: bool, quiet: bool, **given: Any,
+    folds: str | None, sets: tuple[str, ...], tricks: tuple[str, ...], overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Tell how good and how honest RUN is, made by `segment train`, and what is trained beside it.
 
@@ -69,12 +70,13 @@ def evaluate(
     AUROC (is it in doubt where it is wrong, by what `predict --uncertainty` writes, and by 1 - confidence?), network
     calls and seconds of an image. Methods that draw masks are also told by their samples: distance from the truth,
     diversity, Dice by number of samples, by network calls (--curve) and by every rule of fusion.
-    Drawing anew takes time: --curve none leaves it out.
+    Drawing anew takes time: --curve none leaves it out. --trick adds what changes predictions alone to all of them.
 
     \b
     Examples:
       hyperseg segment evaluate photos-run --out photos-evaluation
       hyperseg segment evaluate photos-run photos-test --out tested --samples 25 --curve 1,2,5,10,50
+      hyperseg segment evaluate photos-run --out with-tta --trick tta
     """
     from rich.console import Console
 
@@ -84,8 +86,8 @@ def evaluate(
 
     settings = changes_of(read_run(run).method, given, sets, drawn=True)
     found = segment.evaluate(
-        run, data, out=out, settings=settings, curve=curve, device=device, mirror=mirror, folds=parse_folds(folds),
-        overwrite=overwrite, quiet=quiet,
+        run, data, out=out, settings=settings, tricks=tricks, curve=curve, device=device, mirror=mirror,
+        folds=parse_folds(folds), overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     show(found, Console(highlight=False))
     click.echo(f"written to {out}; look at {out / 'report.html'}")
@@ -101,7 +103,7 @@ def show(found: Evaluation, console: Console) -> None:
     from hyperseg.recipes.segment.reporting.evaluation_page import heads, rows, verdicts
 
     images = counted(len(found.networks[0].worths), "image")
-    plain(console, f"{found.root} on {images} of {found.data}: {found.how}")
+    plain(console, f"{found.root} on {images} of {found.data}: {found.asked}")
     table = Table(box=None, header_style="bold", pad_edge=False)
     for head in heads(found):
         table.add_column(Text(head), justify="left" if head == "network" else "right", no_wrap=True)

@@ -14,6 +14,12 @@ from hyperseg.core.words import listed
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method, methods_on_cases
 
+more_tricks = click.option(
+    "--trick", "tricks", multiple=True, metavar="NAME[:SETTING=VALUE]",
+    help="One more trick that changes predictions alone (hyperseg tricks tells which do), or other settings of one "
+    "that the run has; may be given several times.  [default: the run's own]",
+)  # fmt: skip
+
 
 class MethodsCommand(GroupedCommand):
     """A command with the options of all methods that take folders; `drawn`: those that a prediction may change."""

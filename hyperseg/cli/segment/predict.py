@@ -9,7 +9,7 @@ import click
 
 from hyperseg.cli.device import device_option
 from hyperseg.cli.reading import overwrite_option
-from hyperseg.cli.segment.methods import MethodsCommand, changes_of
+from hyperseg.cli.segment.methods import MethodsCommand, changes_of, more_tricks
 
 
 @click.command(cls=MethodsCommand, drawn=True)
@@ -34,6 +34,7 @@ from hyperseg.cli.segment.methods import MethodsCommand, changes_of
     "--set", "sets", multiple=True, metavar="NAME=VALUE",
     help="A setting of the run's method that prediction may change: --set draw.samples=25.",
 )  # fmt: skip
+@more_tricks
 @click.option("--overlays", is_flag=True, help="Also draw middle slices with the classes over them: DIR/overlays.")
 @click.option(
     "--uncertainty", is_flag=True,
@@ -43,7 +44,8 @@ from hyperseg.cli.segment.methods import MethodsCommand, changes_of
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def predict(
     run: Path, images: Path, out: Path, device: str, mirror: bool | None, folds: str | None, region_first: bool,
-    sets: tuple[str, ...], overlays: bool, uncertainty: bool, overwrite: bool, quiet: bool, **given: Any,
+    sets: tuple[str, ...], tricks: tuple[str, ...], overlays: bool, uncertainty: bool,
+    overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Predict IMAGES (a file, a folder, or a data set's images without labels) with RUN, made by `segment train`.
 
@@ -59,6 +61,9 @@ def predict(
     Of a run whose method draws several masks, they are fused; --samples, --calls and others change how, and what they
     say is the same each time: noise follows from the run's seed, the number of a mask and the image's size.
 
+    --trick adds what changes predictions alone, such as tta, to a run that was trained without it; of a trick that the
+    run has it gives the settings. All other tricks are of segment train.
+
     --uncertainty tells how far the masks disagree (mutual information over ln K); of other methods the entropy of the
     probabilities over ln K. It holds the probabilities of a whole image in memory.
 
@@ -67,6 +72,7 @@ def predict(
       hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
       hyperseg segment predict photos-run new_photos --out predicted --no-mirror --overlays
       hyperseg segment predict drawn-run new_photos --out predicted --samples 25 --fusion staple --uncertainty
+      hyperseg segment predict photos-run new_photos --out predicted --trick tta --trick small-areas:20
     """
     from hyperseg.recipes.segment.folder import read_run
     from hyperseg.recipes.segment.predicting import parse_folds, predict_images
@@ -74,7 +80,7 @@ def predict(
     settings = changes_of(read_run(run).method, given, sets, drawn=True)
     written = predict_images(
         run, images, out=out, device=device, mirror=mirror, folds=parse_folds(folds), region_first=region_first,
-        overlays=overlays, uncertainty=uncertainty, settings=settings, overwrite=overwrite, quiet=quiet,
+        overlays=overlays, uncertainty=uncertainty, settings=settings, tricks=tricks, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     for path in written:
         click.echo(path)

@@ -10,19 +10,25 @@ from hyperseg.core.sections import Figure, Section
 from hyperseg.core.words import percent
 from hyperseg.metrics.ensembles import error_auroc
 
+TITLE = "How far the answers disagree"
 KEPT = 0.9  # of the right validation pixels: "I do not know" is said of the others
 AGREED = 0.05  # of the largest disagreement, below which answers nearly agree
+ROUNDING = 1e-6  # a disagreement that answers of one kind can have
 
 
 def doubt_section(map: SegmentationMap, scene: Scene, split: Split) -> Section:
     """The picture of the disagreement, and how a map fares that says "I do not know" where it is large.
 
-    Where that does not pay on test pixels a caution stands in place of the pixels that would be left open.
+    Where that does not pay on test pixels a caution stands in place of the pixels that would be left open. Where
+    answers agree everywhere there is no more than a caution.
     """
     from hyperseg.report.doubt import disagreement_figure, scale_end
 
     disagreement, labels = map.disagreement, map.labels()
     assert disagreement is not None
+    if disagreement.max() <= ROUNDING:
+        told = "All answers of the method are the same in every pixel: no random number changes them, so one would do."
+        return Section(TITLE, cautions=(told,), numbers={"disagreement": {"largest": float(disagreement.max())}})
     assert scene.labels is not None
     right = labels == scene.labels
     said = [
@@ -51,9 +57,7 @@ def doubt_section(map: SegmentationMap, scene: Scene, split: Split) -> Section:
         f"the largest there could be{'; at 98 % of the pixels answers nearly agree' if end < AGREED else ''}."
     )
     figure = Figure(disagreement_figure(disagreement, unknown, valid=scene.valid), caption)
-    return Section(
-        "How far the answers disagree", (*said, *silence), cautions, (figure,), numbers={"disagreement": numbers}
-    )
+    return Section(TITLE, (*said, *silence), cautions, (figure,), numbers={"disagreement": numbers})
 
 
 def _silence(

@@ -23,6 +23,7 @@ from hyperseg.recipes.segment.prediction.cost import Cost
 from hyperseg.recipes.segment.prediction.fitting import Planned, needed, planned_image, warn_of_learnt
 from hyperseg.recipes.segment.prediction.one_case import Share, Work, predict_case
 from hyperseg.recipes.segment.sliding import check_inference
+from hyperseg.recipes.tricks.words import added_words, with_tricks
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ UNCERTAINTY = "uncertainty"
 def predict_images(
     root: Path, images: Path, *, out: Path, device: str = "auto", mirror: bool | None = None,
     folds: Sequence[int] | None = None, region_first: bool = False, overlays: bool = False, uncertainty: bool = False,
-    overwrite: bool = False, settings: Mapping[str, Any] | None = None, quiet: bool = False, cost: Cost | None = None,
+    overwrite: bool = False, settings: Mapping[str, Any] | None = None, tricks: Sequence[str] = (),
+    quiet: bool = False, cost: Cost | None = None,
 ) -> list[Path]:  # fmt: skip
     """Predict every image of a folder (or one file) with what a run chose, on the image's own grid and with its header.
 
@@ -53,6 +55,7 @@ def predict_images(
         uncertainty: also OUT/uncertainty/NAME.*: `Answer.doubt` of each pixel; below the overlays too.
         overwrite: replace files that are there.
         settings: of the run's method, by name, that are to be others than in training; see `CaseMethod.drawing`.
+        tricks: more than the run has, that change predictions alone, as they are spelled.
         cost: what it costs is added.
 
     Returns:
@@ -60,7 +63,8 @@ def predict_images(
 
     Raises:
         RunError: no run, or a network of it that is not there or damaged.
-        SettingError: a setting that the method has not, or that a prediction cannot change; or uncertainty of a region.
+        SettingError: a setting that the method has not, or that a prediction cannot change; a trick that it cannot
+            add; or uncertainty of a region.
         DataFileError, SceneError: an image that cannot be read or does not fit the run, or a file that exists.
     """
     if uncertainty and region_first:
@@ -68,7 +72,7 @@ def predict_images(
             "--uncertainty is told of whole images, --region-first looks at parts: leave one of them out."
         )
     run = read_run(root)
-    method = run.method.drawing(settings or {})
+    method = run.method.drawing(settings or {}, tricks)
     method.on.check(run.plan, method.settings)
     chosen, asked, mirror = run.chosen, mirror, run.record.mirrored if mirror is None else mirror
     look = _look(run, chosen) if region_first else ""
@@ -88,7 +92,10 @@ def predict_images(
     with working("Loading networks", quiet=quiet):
         networks = {name: [net.to(where) for net in load_networks(run, name, them)] for name, them in wanted.items()}
     n = sum(len(networks[name]) for name in chosen)
-    say(f"{counted(len(planned), 'image')}, {counted(n, 'network')} of {listed(chosen)}, on {where}", quiet=quiet)
+    how = f" {with_tricks(method.tricks)}" if method.tricks else ""
+    say(f"{counted(len(planned), 'image')}, {counted(n, 'network')} of {listed(chosen)}{how}, on {where}", quiet=quiet)
+    if told := added_words(run.record.tricks, method.tricks):
+        say(told, quiet=quiet)
     if told := _numbers(run, cases):
         say(told, quiet=quiet)
     warn_of_learnt(run, cases)

@@ -58,6 +58,25 @@ def spelled_tricks(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(respelt(trick.name, chosen) for trick, chosen in parse_tricks(texts))
 
 
+def added_tricks(had: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    """Those of a method that is trained already, and more for its predictions; one that it has gets its new settings.
+
+    Raises:
+        SettingError: as `parse_tricks`; or one that would have to be there in training.
+    """
+    asked = parse_tricks(more)
+    for trick, chosen in asked:
+        if trick.trains:
+            spelled = respelt(trick.name, chosen)
+            raise SettingError(
+                f"{OPTION} {spelled}: networks learn with it, those of this run are trained already. Train others: "
+                f"hyperseg segment train ... {OPTION} {spelled}."
+            )
+    new = {trick.name for trick, _ in asked}
+    kept = [respelt(trick.name, chosen) for trick, chosen in parse_tricks(had) if trick.name not in new]
+    return spelled_tricks([*kept, *(respelt(trick.name, chosen) for trick, chosen in asked)])
+
+
 def tricked_cases(on: OnCases, tricks: Iterable[str], method: str) -> OnCases:
     """What a method does with cases, with tricks.
 

@@ -48,13 +48,23 @@ def with_loss(on: OnCases, change: Callable[[Any], Any]) -> OnCases:
     return replace(on, loss=lambda settings: change(before(settings)))
 
 
-def with_begin(on: OnCases, begin: Callable[[Beginning], Change | None]) -> OnCases:
-    """Something more before the first step, and to every batch."""
+def with_begin(on: OnCases, begin: Callable[[Beginning], None]) -> OnCases:
+    """Something more is done to the network before the first step."""
 
-    def both(beginning: Beginning, settings: Any) -> Change | None:
-        return joined(on.begin(beginning, settings), begin(beginning))
+    def both(beginning: Beginning, settings: Any) -> None:
+        on.begin(beginning, settings)
+        begin(beginning)
 
     return replace(on, begin=both)
+
+
+def with_change(on: OnCases, change: Callable[[Beginning], Change | None]) -> OnCases:
+    """Something more is done to every batch; what that takes is made before the first step."""
+
+    def both(beginning: Beginning, settings: Any) -> Change | None:
+        return joined(on.change(beginning, settings), change(beginning))
+
+    return replace(on, change=both)
 
 
 def with_ready(on: OnCases, ready: Callable[[Any], None]) -> OnCases:

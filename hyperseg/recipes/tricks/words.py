@@ -20,6 +20,12 @@ def with_tricks(spelled: Sequence[str]) -> str:
     return f"with the trick{'s' * (len(spelled) > 1)} {listed(spelled)}" if spelled else "without tricks"
 
 
+def added_words(trained: Sequence[str], now: Sequence[str]) -> str:
+    """What a prediction has that its training had not, in a sentence; "" where there is nothing."""
+    new = [one for one in now if one not in trained]
+    return f"Training was without {listed(new)}, and so is what cross-validation told." if new else ""
+
+
 @dataclass(frozen=True)
 class Described:
     """A trick as a user is told of it.

@@ -179,13 +179,17 @@ def test_every_member_is_seen_in_every_view(name: str) -> None:
 
 def test_each_member_begins_by_itself_with_a_seed_of_its_own(tmp_path: Path) -> None:
     begun: list[Beginning] = []
+    changed: list[Beginning] = []
 
-    def begin(beginning: Beginning, settings: Any) -> Any:
+    def begin(beginning: Beginning, settings: Any) -> None:
         begun.append(beginning)
-        i = len(begun)
-        return lambda x, y: (x + i, y)
 
-    on = on_cases(replace(case_method().on, begin=begin), Ensemble(2), vote=False)
+    def change_by(beginning: Beginning, settings: Any) -> Any:
+        assert len(begun) == 2
+        changed.append(beginning)
+        return lambda x, y: (x + 1, y)
+
+    on = on_cases(replace(case_method().on, begin=begin, change=change_by), Ensemble(2), vote=False)
     method = replace(case_method(), on=on)
     net, plan = built(method), small()
     one = plan.configurations[0]
@@ -193,9 +197,19 @@ def test_each_member_begins_by_itself_with_a_seed_of_its_own(tmp_path: Path) -> 
     assert [b.net for b in begun] == [*net.members]
     assert [b.runtime.seed for b in begun] == [7, member_seed(7, 1)]
     assert len({b.runtime.checkpoint("restoring") for b in begun}) == 2
+    assert [b.runtime.seed for b in changed] == [7], "batches are the same for all: what changes them is made once"
     x, y = batch(0)
     assert change is not None
     assert torch.equal(change(x, y)[0], x + 1)
+
+
+def test_what_a_network_has_to_be_its_members_have_to_be() -> None:
+    """Weights for one of them are looked for in it, not in the ensemble."""
+    one = small().configurations[0]
+    for method in ("unet", "bridged-unet"):
+        case_method(method, tricks=["self-supervised", "ensemble-vote"]).check_ready(one, 3)
+    with pytest.raises(SettingError, match=r"--trick self-supervised, .*its network \(MaskDenoiser\)"):
+        case_method("feed-forward", tricks=["self-supervised", "ensemble-vote"]).check_ready(one, 3)
 
 
 def test_moving_averages_of_members_are_one_of_all_of_them() -> None:

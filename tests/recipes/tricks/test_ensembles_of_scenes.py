@@ -18,6 +18,7 @@ from hyperseg.core.settings import changed
 from hyperseg.core.task import Task
 from hyperseg.data.splits import make_split
 from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.run.doubt import doubt_section
 from hyperseg.recipes.tricks.choosing import tricked_method
 from hyperseg.recipes.tricks.inference.ensemble_scene import EnsembleModel
 from hyperseg.simulated.scenes import toy_scene
@@ -86,6 +87,16 @@ def test_the_first_member_is_the_model_of_the_run_without_the_trick() -> None:
     section = model.section(toy().scene, toy().split, QUIET)
     assert section is not None
     assert "2 models of other seeds" in section.sentences[0]
+
+
+def test_members_that_no_seed_changes_are_told() -> None:
+    method = tricked_method(METHODS["lda"], ["ensemble-average"])
+    same = method.fit(toy(), method.settings(), QUIET)
+    _, apart = ensemble("rf", "ensemble-average")
+    told = [doubt_section(one.map(toy().scene, QUIET), toy().scene, toy().split) for one in (same, apart)]
+    warned = ["no random number changes them" in " ".join(section.cautions) for section in told]
+    assert warned == [True, False]
+    assert told[0].figures == ()
 
 
 def test_the_same_seed_is_the_same_map_and_another_one_another() -> None:

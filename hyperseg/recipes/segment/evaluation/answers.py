@@ -33,7 +33,7 @@ def answered(
         scene: (*S, C) as `read_case` gives it.
         work: networks, and how they are asked.
         chosen: configurations that predict; of several nothing is compared.
-        largest: classes whose largest piece alone is kept, but for single samples.
+        largest: classes whose largest piece alone is kept, after tricks of whole cases; not of single samples.
         curve: network calls of a mask for which masks are drawn anew; () draws nothing anew.
         tell: called `masks_of` times on the way.
     """
@@ -45,11 +45,11 @@ def answered(
     ((case,), _), (name,) = work.prepared(scene, chosen), chosen
     samples = [sample.cpu() for sample in _told(work.samples(name, case), tell)]
     found = from_fused(work.method.fused(samples), case.back)
-    labels = keep_largest(found.labels, largest)
+    labels = keep_largest(work.method.finished(found.labels), largest)
     seconds = time.perf_counter() - began
 
     def classes(fused: Fused) -> Labels:
-        return keep_largest(restore(fused.scores, case.back), largest)
+        return keep_largest(work.method.finished(restore(fused.scores, case.back)), largest)
 
     def again(what: str, value: Any) -> list[Tensor]:
         other = replace(work, method=work.method.drawing({what: value}))

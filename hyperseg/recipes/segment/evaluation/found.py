@@ -8,6 +8,7 @@ from typing import Any
 
 from hyperseg.metrics.overlap import RULE
 from hyperseg.recipes.segment.evaluation.figures import Figures
+from hyperseg.recipes.tricks.words import with_tricks
 from hyperseg.report.segment.slices import Slice
 
 
@@ -25,6 +26,7 @@ class Evaluation:
         slices: of all images by the run's own networks.
         doubt: what is shown as doubt in them.
         notes: what to know, a sentence each.
+        tricks: that all of them answer with, as they are spelled.
     """
 
     root: Path
@@ -36,6 +38,12 @@ class Evaluation:
     slices: tuple[Slice, ...] = ()
     doubt: str = "entropy"
     notes: tuple[str, ...] = ()
+    tricks: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """Which networks answered which image, and with which tricks, in words."""
+        return f"{self.how}, {with_tricks(self.tricks)}" if self.tricks else self.how
 
     def to_json(self) -> dict[str, Any]:
         """metrics.json. Of each network under its name:
@@ -48,6 +56,6 @@ class Evaluation:
         """
         return {
             "run": str(self.root), "data": str(self.data), "how": self.how, "unit": self.unit, "rule": RULE,
-            "classes": list(self.classes), "notes": list(self.notes), "n_images": len(self.networks[0].worths),
-            "networks": {one.name: one.to_json() for one in self.networks},
+            "tricks": list(self.tricks), "classes": list(self.classes), "notes": list(self.notes),
+            "n_images": len(self.networks[0].worths), "networks": {one.name: one.to_json() for one in self.networks},
         }  # fmt: skip

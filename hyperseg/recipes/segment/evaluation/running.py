@@ -32,6 +32,7 @@ from hyperseg.recipes.segment.prediction.one_case import Work
 from hyperseg.recipes.segment.reporting.evaluation_page import evaluation_figure, write_evaluation_page
 from hyperseg.recipes.segment.reporting.examples import mean_of
 from hyperseg.recipes.segment.sliding import check_inference
+from hyperseg.recipes.tricks.words import added_words
 from hyperseg.report.segment.slices import Slice, slice_of_scene
 
 METRICS, PICTURE, PAGE = "metrics.json", "evaluation.png", "report.html"
@@ -40,8 +41,8 @@ CURVE = (1, 2, 5)  # network calls of a mask
 
 def evaluate_run(
     root: Path, data: Path | None, *, out: Path, settings: Mapping[str, Any] | None = None,
-    curve: Sequence[int] = CURVE, device: str = "auto", mirror: bool | None = None, folds: Sequence[int] | None = None,
-    overwrite: bool = False, quiet: bool = False,
+    tricks: Sequence[str] = (), curve: Sequence[int] = CURVE, device: str = "auto", mirror: bool | None = None,
+    folds: Sequence[int] | None = None, overwrite: bool = False, quiet: bool = False,
 ) -> Evaluation:  # fmt: skip
     """Score the networks of a run and those trained beside it, and write metrics.json, evaluation.png and report.html.
 
@@ -51,6 +52,7 @@ def evaluate_run(
             test images these); None for the images of the run, each answered by the networks of its fold.
         out: folder; made where it is not there.
         settings: of methods that draw, by name, where they are to be others than in training: {"samples": 25}.
+        tricks: more than the run has, for it and those beside it, that change predictions alone, as they are spelled.
         curve: network calls of a mask for which masks are drawn anew; () draws nothing anew.
         device: see `choose_device`.
         mirror: average over mirror images too; None does what cross-validation did.
@@ -60,13 +62,13 @@ def evaluate_run(
 
     Raises:
         RunError: no run, a network that is not there, or images of the run that are gone.
-        SettingError: a setting that no method of the run has, or a value it cannot have.
+        SettingError: a setting that no method of the run has, a value it cannot have, or a trick it cannot be given.
         DataFileError, LabelError, SceneError: images or labels that are missing, or do not fit the run.
     """
     run = read_run(root)
     there = folds_of(run, folds)
     every, missing = _with_beside(run, there)
-    methods = _methods(every, settings or {}, curve)
+    methods = _methods(every, settings or {}, curve, tricks)
     check_inference(run.plan.training.inference)
     targets = [out / name for name in (METRICS, PICTURE, PAGE)]
     read = Path(run.record.folder) if data is None else data
@@ -85,9 +87,11 @@ def evaluate_run(
         seen = slices.append if one is run else None
         found.append(_figures(one, method, images, curve, str(where), mirror, seen=seen, quiet=quiet))
     doubt, unit = list(found[0].auroc)[-1], found[0].scored.unit
-    notes = (*images.notes, *missing, *about_pairs(run))
+    told = filter(None, [added_words(run.record.tricks, methods[0].tricks)])
+    notes = (*told, *images.notes, *missing, *about_pairs(run))
     evaluation = Evaluation(
-        root, images.folder.root, images.how, run.record.classes, unit, tuple(found), tuple(slices), doubt, notes
+        root, images.folder.root, images.how, run.record.classes, unit, tuple(found), tuple(slices), doubt, notes,
+        methods[0].tricks,
     )  # fmt: skip
     write_json(targets[0], evaluation.to_json())
     picture = evaluation_figure(evaluation)
@@ -118,16 +122,16 @@ def _with_beside(run: SegmentRun, folds: Sequence[int]) -> tuple[list[SegmentRun
 
 
 def _methods(
-    every: Sequence[SegmentRun], settings: Mapping[str, Any], curve: Sequence[int]
+    every: Sequence[SegmentRun], settings: Mapping[str, Any], curve: Sequence[int], tricks: Sequence[str]
 ) -> list[CaseMethod]:  # fmt: skip
-    """Methods with other settings of drawing; those that do not draw have none of them.
+    """Methods with other settings of drawing, those that do not draw have none of them; and with more tricks.
 
     Raises:
-        SettingError: no method of the run draws, or a setting or a value that it cannot have.
+        SettingError: no method of the run draws, or a setting or a value that it cannot have, or a trick.
     """
     found = []
     for one in every:
-        method = one.method.drawing(settings) if one.method.changeable else one.method
+        method = one.method.drawing(settings if one.method.changeable else {}, tricks)
         for asked in (method, *(method.drawing({"calls": n}) for n in curve if method.changeable)):
             asked.on.check(one.plan, asked.settings)
         found.append(method)

@@ -15,7 +15,7 @@ from hyperseg.core.parts import Beginning, Change, Method, OnCases
 from hyperseg.core.settings import Leaf, changed, find_leaf, leaves, parsed, to_json, with_also
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.recipes.methods import METHODS, ON_FOLDERS
-from hyperseg.recipes.tricks.choosing import spelled_tricks, tricked_cases
+from hyperseg.recipes.tricks.choosing import added_tricks, spelled_tricks, tricked_cases
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +58,8 @@ class CaseMethod:
 
     def begin(self, beginning: Beginning) -> Change | None:
         """What is done before the first step of a fold; gives what is done to every batch, or None."""
-        return self.on.begin(beginning, self.settings)
+        self.on.begin(beginning, self.settings)
+        return self.on.change(beginning, self.settings)
 
     def check_ready(self, configuration: Configuration, n_classes: int) -> None:
         """Raises what would stop the training of a configuration's network at its first step."""
@@ -104,16 +105,17 @@ class CaseMethod:
             typed[leaf.path] = parsed(value, leaf.hint, name) if isinstance(value, str) else value
         return replace(self, settings=changed(self.settings, with_also(self.settings, typed)))
 
-    def drawing(self, changes: Mapping[str, Any]) -> CaseMethod:
-        """`with_` for a prediction: settings that decide what is trained stay as they are.
+    def drawing(self, changes: Mapping[str, Any], tricks: Iterable[str] = ()) -> CaseMethod:
+        """`with_` for a prediction: settings that decide what is trained stay as they are, tricks are added.
 
         Raises:
-            SettingError: a setting that a prediction cannot change.
+            SettingError: a setting that a prediction cannot change, or a trick that it cannot add.
         """
         for name in changes:
             if (leaf := self._leaf(name)) not in self.changeable:
                 raise SettingError(f"{leaf.path} of {self.name} was decided by training: it cannot be changed now.")
-        return self.with_(changes)
+        tricked = chosen_method(self.name, self.settings, added_tricks(self.tricks, tricks)) if tricks else self
+        return tricked.with_(changes)
 
     @property
     def leaves(self) -> list[Leaf]:

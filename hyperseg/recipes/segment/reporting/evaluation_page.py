@@ -103,7 +103,7 @@ def write_evaluation_page(target: Path, found: Evaluation, figure: bytes) -> Non
     ]  # fmt: skip
     lead = (
         f"{listed(one.name for one in found.networks)} of {found.root} on {counted(len(first.worths), 'image')} of "
-        f"{found.data}: {found.how}.",
+        f"{found.data}: {found.asked}.",
     )
     write_page(
         target, sections(found, figure), title=f"Evaluation of {found.root.resolve().name}", lead=lead, tiles=tiles

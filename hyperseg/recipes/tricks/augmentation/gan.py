@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hyperseg.core.parts import Beginning, Change, OnCases, Trick
 from hyperseg.core.settings import option, settings
-from hyperseg.recipes.tricks.slots import with_begin
+from hyperseg.recipes.tricks.slots import with_change
 
 if TYPE_CHECKING:
     from hyperseg.gan.label_to_image import LabelToImage, Told
@@ -43,10 +43,10 @@ def on_cases(on: OnCases, chosen: GanAugmentation) -> OnCases:
     scene has it: there a generator of cubes is a method of its own.
     """
 
-    def begin(beginning: Beginning) -> Change:
+    def change(beginning: Beginning) -> Change:
         return made_by(trained_generator(beginning, chosen), chosen.p)
 
-    return with_begin(on, begin)
+    return with_change(on, change)
 
 
 def made_by(generator: LabelToImage, p: float) -> Change:

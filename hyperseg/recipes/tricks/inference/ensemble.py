@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from hyperseg.core.parts import Beginning, Change, Method, Model, OnCases, Saved, Trick
+from hyperseg.core.parts import Beginning, Method, Model, OnCases, Saved, Trick
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
 from hyperseg.core.task import Task
@@ -42,10 +42,14 @@ def on_cases(on: OnCases, chosen: Ensemble, *, vote: bool) -> OnCases:
 
         return lessons(on, *given)
 
-    def begin(beginning: Beginning, settings: Any) -> Change | None:
+    def begin(beginning: Beginning, settings: Any) -> None:
         from hyperseg.recipes.tricks.inference.members import begun
 
-        return begun(on, beginning, settings)
+        begun(on, beginning, settings)
+
+    def ready(net: Any, settings: Any) -> None:
+        if on.ready is not None:
+            on.ready(net.members[0], settings)
 
     def change(ask: Any, networks: Any, mirror: bool) -> Any:
         from hyperseg.recipes.tricks.inference.members import answers
@@ -55,13 +59,13 @@ def on_cases(on: OnCases, chosen: Ensemble, *, vote: bool) -> OnCases:
     def looks(settings: Any, axes: int, mirror: bool) -> int:
         return chosen.members * on.looks(settings, axes, mirror)
 
-    return replace(with_score(on, change, looks), build=build, lesson=lesson, begin=begin)
+    return replace(with_score(on, change, looks), build=build, lesson=lesson, begin=begin, ready=ready)
 
 
 def on_scene(method: Method, chosen: Ensemble, *, vote: bool) -> Method:
     """The method fitted with several seeds, the first of them the run's own; its maps tell how far members disagree.
 
-    Members of a method that no seed changes are all alike: the map is that of one of them, and they disagree nowhere.
+    Members of a method that no seed changes are all alike: the map is that of one of them, and the report warns of it.
     What is measured beside the method stays a single model.
 
     Source, Differs: as `on_cases`; on scenes the members have batches of their own too.

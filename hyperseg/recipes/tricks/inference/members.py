@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from hyperseg.core import SettingError
-from hyperseg.core.parts import Beginning, Change, OnCases
+from hyperseg.core.parts import Beginning, OnCases
 from hyperseg.dpm.masks.fusion import fuse
 from hyperseg.engine import Ema
 from hyperseg.recipes.tricks.inference.seeds import member_runtime
@@ -29,14 +29,11 @@ class Members(nn.Module):
         self.members = nn.ModuleList(members)
 
 
-def begun(on: OnCases, beginning: Beginning, chosen: Any) -> Change | None:
-    """What is done before the first step, for each network by itself; batches are changed as the first says."""
+def begun(on: OnCases, beginning: Beginning, chosen: Any) -> None:
+    """What is done before the first step, for each network by itself."""
     members = beginning.net.members
-    changes = [
+    for i, net in enumerate(members):
         on.begin(replace(beginning, net=net, runtime=member_runtime(beginning.runtime, i, len(members))), chosen)
-        for i, net in enumerate(members)
-    ]
-    return changes[0]
 
 
 def lessons(
