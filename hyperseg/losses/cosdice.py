@@ -59,8 +59,8 @@ class CosDice:
 
     q: float = option(
         1.7,
-        "Power of the cosine, above 1: the higher, the sooner steps become short near the optimum, and the slower is "
-        "the start. 1.7 is that of a public re-implementation; the paper's is not known to us.",
+        "Power of the cosine, above 1: the higher, the sooner steps become short near the optimum. 1.7 is that of a "
+        "public re-implementation; the paper's is not known to us.",
     )
     smooth: float = option(
         1.0,

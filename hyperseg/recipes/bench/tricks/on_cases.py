@@ -94,6 +94,13 @@ class CaseBench:
     source: CaseSource
     held: dict[str, Scene] = field(default_factory=dict)
     bytes: int = 0
+    made: dict[str, tuple[CaseMethod, Plan]] = field(default_factory=dict)
+
+    def of(self, row: Row) -> tuple[CaseMethod, Plan]:
+        """Method and plan of a row, made once."""
+        if row.key not in self.made:
+            self.made[row.key] = self.source.of(row)
+        return self.made[row.key]
 
     def make(self, task: Task) -> list[Cell]:
         """Train a network, or take the baseline's, and score every row of the task with it."""
@@ -133,7 +140,7 @@ class CaseBench:
         file = self.source.networks / f"fold{task.fold}-seed{task.seed}.safetensors"
         note = file.with_suffix(".json")
         if note.exists():  # written last
-            method, plan = self.source.of(PLAIN)
+            method, plan = self.of(PLAIN)
             net = start_net(method, plan, plan.configuration(self.source.configuration), self._runtime(task.seed))
             net.load_state_dict(load_file(file))
             return net.eval(), float(json.loads(note.read_text(encoding="utf-8"))["seconds"])
@@ -145,7 +152,7 @@ class CaseBench:
 
     def _learnt(self, row: Row, fold: int, seed: int, steps: int) -> tuple[nn.Module, float]:
         source = self.source
-        method, plan = source.of(row)
+        method, plan = self.of(row)
         configuration, runtime = plan.configuration(source.configuration), self._runtime(seed)
         stored = source.stored[preparation_of(plan, source.configuration)]
         cases = [case for name, case in stored.items() if name not in source.folds[fold]]
@@ -161,7 +168,7 @@ class CaseBench:
     def _dice(self, row: Row, net: nn.Module, name: str, seed: int) -> tuple[float, ...]:
         """Dice of every foreground class of a held-out case."""
         source, scene = self.source, self._scene(name)
-        method, plan = source.of(row)
+        method, plan = self.of(row)
         chosen = [source.configuration]
         found = predict_case(
             scene, plan, {chosen[0]: [net]}, chosen, mirror=source.mirror, device=source.device, method=method,
