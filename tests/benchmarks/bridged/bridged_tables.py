@@ -39,8 +39,8 @@ def tables(lines: Sequence[Line]) -> str:
 def _told(name: str, lines: Sequence[Line], level: float) -> str:
     (learnt, tested), (empty, empty_tested) = lines[0]["images"], lines[0]["empty"]
     return (
-        f"- `{name}`, {SETS[name].told}: {learnt} images are learnt from ({empty} empty), {tested} scored ({empty_tested} "
-        f"empty), {len({line['seed'] for line in lines})} seeds; steps until Dice {100 * level:.1f}."
+        f"- `{name}`, {SETS[name].told}: {learnt} images are learnt from ({empty} empty), {tested} scored "
+        f"({empty_tested} empty), {len({line['seed'] for line in lines})} seeds; steps until Dice {100 * level:.1f}."
     )
 
 
