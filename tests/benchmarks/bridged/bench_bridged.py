@@ -101,13 +101,13 @@ def work(asked: argparse.Namespace) -> None:
 
 
 def write_picture(file: Path, drawn: bytes) -> None:
-    """A PNG with few colours: a small file."""
+    """A PNG of 256 colours: a small file."""
     import io
 
     from PIL import Image
 
     with Image.open(io.BytesIO(drawn)) as picture:
-        picture.convert("RGB").quantize(64).save(file, optimize=True)
+        picture.convert("RGB").quantize(256, method=2).save(file, optimize=True)
 
 
 def main() -> None:
