@@ -28,6 +28,8 @@ from bridged_rows import DEFAULT, LOSSES, NETS, RATES, REFERENCE, Training, fit
 from bridged_sets import CHOOSING, SETS, Images, read_set
 from bridged_tables import curves_figure, tables
 
+from hyperseg.report.slopes import slopes_figure
+
 CHOSEN_ON, CHOOSING_SEEDS = "cup", (CHOOSING, CHOOSING + 1, CHOOSING + 2)
 
 
@@ -98,16 +100,14 @@ def work(asked: argparse.Namespace) -> None:
         print(*cell, f"| Dice {100 * final(line):.1f} | {line['seconds']:.1f} s", flush=True)
 
 
-def write_gradient(file: Path) -> None:
-    """The figure of gradients, with few colours: a small file."""
+def write_picture(file: Path, drawn: bytes) -> None:
+    """A PNG of 256 colours: a small file."""
     import io
 
     from PIL import Image
 
-    from hyperseg.report.slopes import slopes_figure
-
-    with Image.open(io.BytesIO(slopes_figure())) as picture:
-        picture.convert("RGB").quantize(64).save(file, optimize=True)
+    with Image.open(io.BytesIO(drawn)) as picture:
+        picture.convert("RGB").quantize(256, method=2).save(file, optimize=True)
 
 
 def main() -> None:
@@ -126,12 +126,12 @@ def main() -> None:
     parser.add_argument("--gradient", type=Path, help="write the figure of gradients there, train nothing")
     asked = parser.parse_args()
     if asked.gradient is not None:
-        write_gradient(asked.gradient)
+        write_picture(asked.gradient, slopes_figure())
     elif asked.tables:
         lines = read_lines(asked.out)
         print(tables(lines))
         if asked.figure is not None:
-            asked.figure.write_bytes(curves_figure(lines))
+            write_picture(asked.figure, curves_figure(lines))
     elif asked.data is None or not Path(asked.data).is_dir():
         raise SystemExit("no data: set HYPERSEG_DATA, or give --data, a folder with medical/busi_subset and the like.")
     else:

@@ -31,18 +31,16 @@ def tables(lines: Sequence[Line]) -> str:
     levels = {name: level_of(some) for name, some in by_set.items() if some}
     of = measures(levels)
     found = [_rates([line for line in lines if line["seed"] >= CHOOSING])]
-    for name, some in by_set.items():
-        if some:
-            found.append(f"{_told(name, some, levels[name])}\n\n{_main(some, levels[name])}")
-    found += [_others(reported, levels), _paired(grid, of, _LOSS_PAIRS), _paired(grid, of, _NET_PAIRS)]
+    found += ["\n".join(_told(name, by_set[name], level) for name, level in levels.items())]
+    found += [_main(by_set, levels), _others(reported, levels), _paired(grid, of, {**_LOSS_PAIRS, **_NET_PAIRS})]
     return "\n\n".join(table for table in found if table)
 
 
 def _told(name: str, lines: Sequence[Line], level: float) -> str:
     (learnt, tested), (empty, empty_tested) = lines[0]["images"], lines[0]["empty"]
     return (
-        f"**{SETS[name].told}**: {learnt} images are learnt from ({empty} empty), {tested} scored ({empty_tested} "
-        f"empty), {len({line['seed'] for line in lines})} seeds; steps until Dice {100 * level:.1f}."
+        f"- `{name}`, {SETS[name].told}: {learnt} images are learnt from ({empty} empty), {tested} scored "
+        f"({empty_tested} empty), {len({line['seed'] for line in lines})} seeds; steps until Dice {100 * level:.1f}."
     )
 
 
@@ -55,19 +53,19 @@ def _rates(lines: Sequence[Line]) -> str:
     return _table(["optimiser", "loss", "rate: final Dice on seeds that choose"], rows)
 
 
-def _main(lines: Sequence[Line], level: float) -> str:
+def _main(by_set: Mapping[str, Sequence[Line]], levels: Mapping[str, float]) -> str:
     rows = []
-    for net in NETS:
-        some = {loss: [line for line in lines if (line["net"], line["loss"]) == (net, loss)] for loss in LOSSES}
-        if not all(some.values()):
-            continue
-        cells = [net, f"{some[LOSSES[0]][0]['parameters'] / 1e3:.0f} k"]
-        for measure, digits in ((final, 1), (None, 0), (spread, 2), (jumps, 2)):
-            for of in some.values():
-                cells.append(_steps(of, level) if measure is None else _mean([100 * measure(x) for x in of], digits))
-        rows.append(cells)
-    headings = [f"{what}, {loss}" for what in ("final", "steps", "spread", "jumps") for loss in LOSSES]
-    return _table(["network", "weights", *headings], rows)
+    for name, level in levels.items():
+        for net in NETS:
+            at = {loss: [x for x in by_set[name] if (x["net"], x["loss"]) == (net, loss)] for loss in LOSSES}
+            if not all(at.values()):
+                continue
+            weights = f"{at[LOSSES[0]][0]['parameters'] / 1e3:.0f} k"
+            steps = [_steps(of, level) for of in at.values()]
+            shares = [_mean([100 * measure(x) for x in of], 1) for measure in (final, spread) for of in at.values()]
+            rows.append([name, net, weights, *shares[:2], *steps, *shares[2:]])
+    headings = [f"{what}, {loss}" for what in ("final", "steps", "spread") for loss in LOSSES]
+    return _table(["set", "network", "weights", *headings], rows)
 
 
 def _others(lines: Sequence[Line], levels: Mapping[str, float]) -> str:
@@ -115,7 +113,8 @@ _MIXED = {name for name in BRIDGED if len(set(name.split(",")[0].split("/"))) ==
 Pairs = Mapping[str, tuple[Callable[[Line], bool], Callable[[Line], bool]]]
 _LOSS_PAIRS: Pairs = {
     "cosdice less dice, all networks": (_loss("cosdice"), _loss("dice")),
-    **{f"cosdice less dice, {net}": (_loss("cosdice", net), _loss("dice", net)) for net in NETS},
+    "cosdice less dice, bridged": (_loss("cosdice", *BRIDGED), _loss("dice", *BRIDGED)),
+    "cosdice less dice, single": (_loss("cosdice", DEPTH, PARAMETERS), _loss("dice", DEPTH, PARAMETERS)),
 }
 _NET_PAIRS: Pairs = {
     "bridged (all) less single of equal parameters": (_net(*BRIDGED), _net(PARAMETERS)),
