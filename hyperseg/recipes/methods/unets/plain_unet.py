@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hyperseg.core import SettingError
-from hyperseg.core.parts import Method
+from hyperseg.core.parts import Method, NoSettings
 from hyperseg.core.settings import settings
 from hyperseg.losses import PLAIN
 from hyperseg.recipes.methods.unet import UNET
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from hyperseg.medical.plan import Plan
 
 FEWEST = 2  # patches in a batch: batch norm of one would be instance norm
-
-
-@settings
-class NoSettings:
-    """Of scenes there are none: it takes folders."""
 
 
 @settings
