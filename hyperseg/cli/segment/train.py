@@ -74,7 +74,10 @@ class Fold(click.ParamType):
     help="How long every network is trained; the steps that fit in are found by a few of them. Preparing cases and "
     f"predicting those of the fold comes on top.  [default: {MINUTES:g}, or as the run was begun]",
 )  # fmt: skip
-@click.option("--steps", type=click.IntRange(1), help="Exactly so many steps instead.")
+@click.option(
+    "--steps", type=click.IntRange(1),
+    help="Exactly so many steps instead; the plan is then one for a card of 8 GB, however long a CPU takes for it.",
+)  # fmt: skip
 @click.option(
     "--mirror/--no-mirror", default=None,
     help="Cross-validation averages over mirror images (4 times the work for pictures, 8 for volumes), and so does "

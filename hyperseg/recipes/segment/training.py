@@ -137,7 +137,7 @@ def train_cases(
         if beside:
             others = listed(method.name for method in beside)
             say(
-                f"{others} is trained beside it afterwards, for as many steps: --alone leaves that out",
+                f"beside it, afterwards and for as many steps, training of {others}; --alone leaves that out",
                 quiet=runtime.quiet,
             )
         cases = Cases(folder, record.prints, root / CACHE, stay=bool(beside))
