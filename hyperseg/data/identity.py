@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
 from typing import Any
@@ -17,8 +18,9 @@ SAMPLED_PX = 20000
 
 
 def identity_of(scene: Scene) -> dict[str, Any]:
-    """What a scene is known again by, as JSON.
+    """What a scene is known again by, as JSON: the same after it was written and read.
 
+    Values that are not finite are empty whatever `nodata` says, and have no JSON: such a `nodata` is None here.
     All values of a cube of up to 512 MiB count. Of a larger one stretches of rows do, about 20 000 pixels, and size and
     time of its file, so that a changed file is another scene whatever changed in it.
     """
@@ -28,7 +30,7 @@ def identity_of(scene: Scene) -> dict[str, Any]:
         "name": scene.name,
         "shape": list(scene.cube.shape),
         "dtype": np.dtype(scene.cube.dtype).name,
-        "nodata": scene.nodata,
+        "nodata": scene.nodata if scene.nodata is not None and math.isfinite(scene.nodata) else None,
         "known": zlib.crc32(facts),
     }
     cube, checksum = scene.cube, 0

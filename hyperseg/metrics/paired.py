@@ -30,7 +30,7 @@ class Gain:
         sd: standard deviation of one difference.
         standard_error: of the mean, corrected.
         half: of the width of the 95 % interval of the mean, corrected.
-        p: two-sided; 1.0 where all differences are zero.
+        p: two-sided; see `corrected_t_test` where all differences are equal.
     """
 
     n: int
@@ -66,6 +66,9 @@ def corrected_t_test(differences: ArrayLike, *, ratio: float = 0.0) -> Gain:
     Folds share most of what is learnt from, so that their differences are no independent measurements and their spread
     is too small. The variance of the mean is therefore sd^2 (1/n + ratio), with n - 1 degrees of freedom.
 
+    Where all differences are equal their spread says nothing (scores may be coarse), and t would be infinite. p is then
+    that of the sign test, 2 / 2^n: how often n differences have one sign by chance; 1 where all are zero.
+
     Args:
         differences: (n) change minus baseline, a number for each cell.
         ratio: cases tested on over cases learnt from; 0 is the plain paired t-test.
@@ -90,7 +93,7 @@ def corrected_t_test(differences: ArrayLike, *, ratio: float = 0.0) -> Gain:
     if error:
         p = 2 * float(stdtr(n - 1, -abs(mean) / error))
     else:
-        p = 0.0 if mean else 1.0
+        p = min(2 * 0.5**n, 1.0) if mean else 1.0
     return Gain(n, mean, sd, error, _quantile(n - 1) * error, p)
 
 

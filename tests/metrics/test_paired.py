@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -29,11 +29,16 @@ def test_the_correction_is_that_of_nadeau_and_bengio() -> None:
     assert found.p > corrected_t_test(differences).p
 
 
-def test_no_difference_is_no_evidence_and_always_the_same_one_is() -> None:
+def test_of_equal_differences_only_their_sign_is_evidence() -> None:
+    """As often as n fair coins all show one side: the sign test, brute force over all throws."""
     none = corrected_t_test(np.zeros(6), ratio=0.25)
     assert (none.mean, none.half, none.p) == (0.0, 0.0, 1.0)
     same = corrected_t_test([0.1] * 6, ratio=0.25)
-    assert (same.mean, same.sd, same.p) == (0.1, 0.0, 0.0)
+    assert (same.mean, same.sd) == (0.1, 0.0)
+    for n in (2, 3, 6):
+        throws = [sum(throw) for throw in product((-1, 1), repeat=n)]
+        expected = sum(abs(total) == n for total in throws) / len(throws)
+        assert corrected_t_test([0.1] * n).p == corrected_t_test([-5.0] * n, ratio=0.5).p == expected
 
 
 def test_a_change_of_the_unit_changes_no_p() -> None:

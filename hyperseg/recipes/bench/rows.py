@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import RunError
+from hyperseg.core import RunError, SettingError
 from hyperseg.core.words import one_line
 from hyperseg.io.write.files import unwritable
 
@@ -119,7 +119,7 @@ def read_lines(folder: Path, parse: Callable[[dict[str, Any]], Cell]) -> list[Ce
 
     Args:
         folder: of the benchmark.
-        parse: JSON -> a cell; raises ValueError, TypeError or KeyError for what is none.
+        parse: JSON -> a cell; raises ValueError, TypeError, KeyError or SettingError for what is none.
 
     Raises:
         RunError: a line that is whole, but damaged.
@@ -136,7 +136,7 @@ def read_lines(folder: Path, parse: Callable[[dict[str, Any]], Cell]) -> list[Ce
     for number, line in enumerate(filter(None, whole.split(b"\n")), 1):
         try:
             found.append(parse(json.loads(line)))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, SettingError) as error:
             raise RunError(
                 f"{file}: line {number} is damaged ({one_line(str(error), 80)}). Remove the line; --resume "
                 "makes the cell again."

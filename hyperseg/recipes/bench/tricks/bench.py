@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hyperseg.core import Scene, SettingError
+from hyperseg.core import LabelError, Scene, SettingError
 from hyperseg.core.settings import changed, to_json
 from hyperseg.core.words import counted, duration
 from hyperseg.engine.progress import counted_progress, say
@@ -85,25 +85,26 @@ def _worked_off(order: Order) -> TricksBenched:
     for line in made.left_out:
         say(line, quiet=order.quiet)
     write_tricks(root, begun, finished=False)
-    source = made.source if made.on_scene else with_stored(made, made.rows, root, quiet=order.quiet)
-    rows = (PLAIN, *made.rows)
-    with workers(source, order.jobs) as each:
+    made, rows = with_stored(made, made.rows, root, quiet=order.quiet), (PLAIN, *made.rows)
+    with workers(made.source, order.jobs) as each:
         if order.minutes is not None:
             begun = replace(begun, settings=_paced(order, rows, each))
             write_tricks(root, begun, finished=False)
         _make(order, begun, rows, each)
-        result = _judged(order, begun, None)
-        together = combined((row.row, row.gain.mean) for row in result.of("helps") if row.gain is not None)
-        if together is not None:
-            try:
-                _fits(made, together)
-            except SettingError as why:
-                say(f"all that helped do not go together: {why}", quiet=order.quiet)
-                together = None
-        if together is not None:
-            say(f"all that helped: {together.key}", quiet=order.quiet)
+    result = _judged(order, begun, None)
+    together = combined((row.row, row.gain.mean) for row in result.of("helps") if row.gain is not None)
+    if together is not None:
+        try:
+            _fits(made, together)
+            made = with_stored(made, (together,), root, quiet=order.quiet)  # maybe as no single row is
+        except (LabelError, SettingError) as why:
+            say(f"all that helped do not go together: {why}", quiet=order.quiet)
+            together = None
+    if together is not None:
+        say(f"all that helped: {together.key}", quiet=order.quiet)
+        with workers(made.source, order.jobs) as each:  # new processes, which know what was prepared last
             _make(order, begun, (together,), each)
-            result = _judged(order, begun, together)
+        result = _judged(order, begun, together)
     found = {**begun.found, "seconds": begun.found["seconds"] + time.monotonic() - began}
     begun = replace(begun, found=found)
     cells = _wanted(read_lines(root, read_cell), order)

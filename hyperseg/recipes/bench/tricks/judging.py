@@ -11,7 +11,7 @@ from typing import Literal
 from hyperseg.metrics.paired import LEVEL, Gain, Noise, corrected_t_test, holm, noise_of
 from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row
 
-Verdict = Literal["baseline", "helps", "harms", "noise", "together"]
+Verdict = Literal["baseline", "helps", "harms", "noise", "same", "together"]
 Cells = Mapping[str, Mapping[tuple[int, int], Cell]]
 """By row and by (fold, seed)."""
 
@@ -23,7 +23,8 @@ class Judged:
     Attributes:
         row: which.
         verdict: "helps" and "harms": the mean difference to the baseline exceeds the noise line, and its corrected p is
-            below 0.05; "noise": one of both is not so; "together": all that helped, chosen by the same cells.
+            below 0.05; "noise": one of both is not so; "same": every cell has the score of the baseline; "together":
+            all that helped, chosen by the same cells.
         score: mean of the cells.
         gain: paired differences to the baseline; None of the baseline itself and of rows with fewer than two pairs.
         p: of the gain, by Holm's correction over all single tricks; of "together" as it is.
@@ -49,7 +50,7 @@ class Result:
 
     Attributes:
         rows: baseline; what helps, the best first; what harms, the worst last; what is not told apart from noise, by
-            the alphabet; all that helped.
+            the alphabet; what changes nothing, by the alphabet; all that helped.
         noise: of the baseline.
         cells: of a row's mean.
     """
@@ -105,7 +106,8 @@ def judge(rows: Sequence[Row], together: Row | None, cells: Cells, *, shared: bo
     told = sorted(
         (row for row in found if row.verdict in ("helps", "harms")), key=lambda row: (-_mean(row), row.row.key)
     )
-    quiet = sorted((row for row in found if row.verdict == "noise"), key=lambda row: row.row.key)
+    by_key = sorted(found, key=lambda row: row.row.key)
+    quiet = [row for verdict in ("noise", "same") for row in by_key if row.verdict == verdict]
     last = [judged(together, "together")] if together is not None and cells.get(together.key) else []
     return Result((first, *told, *quiet, *last), noise, len(compared))
 
@@ -118,6 +120,8 @@ def _gain(mine: Mapping[tuple[int, int], Cell], plain: Mapping[tuple[int, int], 
 
 
 def _verdict(gain: Gain | None, p: float | None, line: float | None) -> Verdict:
+    if gain is not None and gain.mean == gain.sd == 0:
+        return "same"
     if gain is None or p is None or line is None or not abs(gain.mean) > line or not p < LEVEL:
         return "noise"
     return "helps" if gain.mean > 0 else "harms"

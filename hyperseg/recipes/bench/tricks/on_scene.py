@@ -20,12 +20,12 @@ from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.blas import one_blas_thread
 from hyperseg.recipes.run.classify import draw_split
 from hyperseg.recipes.run.inputs import Masks
-from hyperseg.recipes.run.settings import RunSettings
+from hyperseg.recipes.run.settings import LARGEST_SEED, RunSettings
 from hyperseg.recipes.run.steps import Made, make_map, refine
 from hyperseg.recipes.tricks.choosing import tricked_method
 
 OA, AA, BARE = "OA", "AA", "OA before refiners"
-AGAIN = 1_000_003  # between the seeds of two trainings on one split
+AGAIN = 1_000_003  # between the seeds of two trainings on one split, which go round
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,8 @@ class SceneBench:
         """The maps of all rows of the task; the baseline is trained once for those that train nothing."""
         source, settings, cells = self.source, self.source.settings, []
         on = source.task(task.fold)
-        runtime = Runtime(
-            settings.seed + task.fold + AGAIN * task.seed, source.device, choose_precision(source.device), quiet=True
-        )  # fmt: skip
+        seed = (settings.seed + task.fold + AGAIN * task.seed) % (LARGEST_SEED + 1)
+        runtime = Runtime(seed, source.device, choose_precision(source.device), quiet=True)
         base: Method = METHODS[settings.method]
         made: Made | None = None
         for row in task.rows:

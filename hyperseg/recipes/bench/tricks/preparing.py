@@ -165,14 +165,15 @@ def taken(folder: CaseFolder, n: int, seed: int) -> CaseFolder:
     return replace(folder, cases=tuple(case for case in folder.cases if case.name in kept))
 
 
-def with_stored(made: Prepared, rows: Sequence[Row], root: Path, *, quiet: bool) -> CaseSource:
-    """The source with cases prepared for these rows, each way of preparing done once.
+def with_stored(made: Prepared, rows: Sequence[Row], root: Path, *, quiet: bool) -> Prepared:
+    """The same with cases of a folder prepared for these rows too, each way of preparing done once.
 
     Raises:
         LabelError: a class that is in no case that a fold learns from.
     """
     source = made.source
-    assert isinstance(source, CaseSource)
+    if isinstance(source, SceneSource):
+        return made
     stored = dict(source.stored)
     for row in (PLAIN, *rows):
         _, plan = source.of(row)
@@ -186,7 +187,7 @@ def with_stored(made: Prepared, rows: Sequence[Row], root: Path, *, quiet: bool)
             )  # fmt: skip
         for fold, part in enumerate(source.folds):
             check_classes(stored[key], part, plan.facts.classes, fold)
-    return replace(source, stored=stored)
+    return replace(made, source=replace(source, stored=stored))
 
 
 def prepare_scene(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hyperseg.core import HypersegError
+from hyperseg.core import HypersegError, SettingError
+from hyperseg.core.settings import converted, from_json
 from hyperseg.recipes.tricks import TRICKS
 from hyperseg.recipes.tricks.choosing import parse_trick, parse_tricks, spelled_tricks
 
 BASELINE, COMBINED = "baseline", "all that helped"
 ALL = "all"
 PLUS = " + "
+OF_SCORES = float | None
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,15 @@ class Task:
 
 
 def read_cell(data: dict[str, Any]) -> Cell:
-    """A cell from its JSON."""
-    return Cell(**data)
+    """A cell from its JSON.
+
+    Raises:
+        SettingError: other names or types than those of `Cell`, or numbers that no cell has.
+    """
+    cell = from_json(Cell, data, "the cell")
+    if min(cell.fold, cell.seed, cell.steps, cell.learnt - 1, cell.tested) < 0:
+        raise SettingError("fold, seed, steps and tested are whole numbers from 0, learnt is one from 1.")
+    return replace(cell, scores={name: converted(value, OF_SCORES, name) for name, value in cell.scores.items()})
 
 
 def check_spelling(asked: Sequence[str]) -> tuple[str, ...]:

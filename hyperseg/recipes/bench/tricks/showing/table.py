@@ -12,7 +12,8 @@ from hyperseg.recipes.bench.tricks.judging import Judged, Result
 from hyperseg.recipes.bench.tricks.rows import COMBINED
 
 WORDS = {
-    "baseline": "", "helps": "helps", "harms": "harms", "noise": "not told apart from noise", "together": COMBINED,
+    "baseline": "", "helps": "helps", "harms": "harms", "noise": "not told apart from noise",
+    "same": "changes nothing here", "together": COMBINED,
 }  # fmt: skip
 
 
@@ -43,16 +44,18 @@ OF_SCENE = Measure("OA", 2, " points", "split")
 
 def verdicts(result: Result, measure: Measure) -> list[str]:
     """What the benchmark says, the most important first."""
-    helps, harms, quiet = result.of("helps"), result.of("harms"), result.of("noise")
+    helps, harms, quiet, same = (result.of(verdict) for verdict in ("helps", "harms", "noise", "same"))
     told = []
     if helps:
         told.append(f"Helps: {_with_gains(helps, measure)}.")
-    elif harms or quiet:
+    elif harms or quiet or same:
         told.append("No trick helps: no gain is above the noise line with a p below 0.05.")
     if harms:
         told.append(f"Harms: {_with_gains(harms, measure)}.")
     if quiet:
         told.append(f"Not told apart from noise, by the alphabet and not ranked: {listed(r.row.key for r in quiet)}.")
+    if same:
+        told.append(f"Changes nothing here: {listed(r.row.key for r in same)}. Every cell has the baseline's score.")
     told += [_together(row, measure) for row in result.of("together")]
     if len(helps) == 1:
         told.append("One trick alone helps: there is nothing to put together.")
