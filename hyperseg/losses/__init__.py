@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hyperseg.core.errors import SettingError
-from hyperseg.core.parts import Entry, Parts, read_settings, spelling_of, split_spelling
+from hyperseg.core.parts import Entry, Parts, read_settings, respelt, spelling_of, split_spelling
 
 if TYPE_CHECKING:
     from hyperseg.losses.loss import Loss
@@ -43,3 +43,13 @@ def parse_loss(text: str) -> Loss:
     except SettingError as why:
         raise SettingError(f"the loss {text!r}: {why} It is spelled {spelling_of(name, kind)}.") from None
     return found
+
+
+def respelt_loss(text: str) -> str:
+    """The loss as it is always spelled, "cosdice" for "Cosdice:q=1.7"; without settings it is not imported.
+
+    Raises:
+        SettingError: see `parse_loss`.
+    """
+    name, words = split_spelling(text)
+    return name if name in LOSSES and not words.strip(", ") else respelt(name, parse_loss(text))

@@ -61,18 +61,20 @@ class CosDice:
         1.7,
         "Power of the cosine, above 1: the higher, the sooner steps become short near the optimum. 1.7 is that of a "
         "public re-implementation; the paper's is not known to us.",
+        high=10,
     )
     smooth: float = option(
         1.0,
         "Added to both sides of the Dice fraction, in pixels: an empty answer to an empty mask is right. 1 is that of "
         "a public re-implementation (another one has 0.001); it matters for masks of a few pixels.",
         above=0,
+        high=1e6,
     )
 
     def __post_init__(self) -> None:
         if self.q <= 1:
             raise SettingError(
-                f"q is {self.q:g}: give more than 1, as 1.7. At 1 or below the gradient is largest at a perfect "
+                f"q is {self.q}: give more than 1, as 1.7. At 1 or below the gradient is largest at a perfect "
                 "overlap, so that steps do not become shorter near the optimum, which this loss is for."
             )
 

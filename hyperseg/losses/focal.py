@@ -24,7 +24,7 @@ class Focal:
     Source: Lin et al., arXiv 1708.02002, equation 5; both alphas as arXiv 2209.10307, "CBL: Focal".
     """
 
-    gamma: float = option(2.0, "How much less a pixel counts that is sure; 0 is cross-entropy.", low=0, high=100)
+    gamma: float = option(2.0, "How much less a pixel counts that is sure; 0 is cross-entropy.", low=0, high=10)
     alpha_background: float = option(ALPHA_BACKGROUND, "Weight of pixels of the background.", low=0, high=1e3)
     alpha: float = option(0.75, "Weight of pixels of every other class.", above=0, high=1e3)
 

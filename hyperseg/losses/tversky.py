@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from hyperseg.losses.loss import Sums, Terms
 
+LEAST = 1e-3  # of the larger weight: with less the fraction is 1, whatever the scores
+
 
 @settings
 class Tversky:
@@ -29,8 +31,11 @@ class Tversky:
     smooth: float = option(1e-7, "Added to both sides of the fraction.", above=0, high=1e3)
 
     def __post_init__(self) -> None:
-        if self.fn_weight == self.fp_weight == 0:
-            raise SettingError("fn_weight and fp_weight are both 0: no mistake would count. Give one of them a weight.")
+        if max(self.fn_weight, self.fp_weight) < LEAST:
+            raise SettingError(
+                f"fn_weight is {self.fn_weight} and fp_weight {self.fp_weight}: no mistake would count. Give one of "
+                f"them {LEAST} or more."
+            )
 
     def __call__(self, logits: Tensor, labels: Tensor, sums: Sums) -> Terms:
         from hyperseg.losses.overlap import overlap

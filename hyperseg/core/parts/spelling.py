@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -11,16 +12,15 @@ from hyperseg.core.settings import from_json, hints_of, parsed
 
 def split_spelling(text: str) -> tuple[str, str]:
     """The name, in small letters, and the words of the settings, of "name:0.3,cap=50"."""
-    name, _, rest = text.strip().partition(":")
-    name, _, more = name.partition(",")
-    return name.strip().lower(), f"{rest},{more}"
+    name, *words = re.split("[:,]", text.strip(), maxsplit=1)
+    return name.strip().lower(), "".join(words)
 
 
 def read_settings(cls: Any, words: str, name: str) -> Any:
     """Settings of a class spelled as "0.3,cap=50"; the first one may stand without its name: it is the main one.
 
-    What follows a text after a comma and has no "=" belongs to that text: "file=one, two.txt" is one setting. A text
-    may hold "=" and ":" where its name is given.
+    A text goes on after a comma until another setting is named: "file=a,,b/c=d.txt" is one setting. Where its name is
+    not given its beginning, up to the first comma, has no "=".
 
     Raises:
         SettingError: an unknown setting (the nearest one is told), one given twice, a value of another type or outside
@@ -31,11 +31,11 @@ def read_settings(cls: Any, words: str, name: str) -> Any:
     last = ""
     for part in words.split(","):
         word = part.strip()
-        if not word:
-            continue
         key, equals, value = (w.strip() for w in word.partition("="))
-        if not equals and hints.get(last) is str:
+        if hints.get(last) is str and not (equals and key in hints):
             given[last] += f",{part}"
+            continue
+        if not word:
             continue
         if not equals and not given and hints:
             key, value = next(iter(hints)), key

@@ -14,12 +14,12 @@ from hyperseg.losses import parse_loss
 from hyperseg.recipes.methods.network import check_memory, prepared
 from hyperseg.recipes.training.settings import (
     NOISE,
-    check_loss,
     check_odd_window,
     flips_option,
     groups_option,
     loss_option,
     planned_window_option,
+    respell_loss,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class UnetSettings:
 
     def __post_init__(self) -> None:
         check_odd_window(self.window)
-        check_loss(self.loss)
+        respell_loss(self)
 
 
 def plan_of(task: Task, chosen: UnetSettings) -> tuple[Any, Preprocess, Any]:
@@ -132,7 +132,7 @@ class CaseSettings:
     loss: str = loss_option()
 
     def __post_init__(self) -> None:
-        check_loss(self.loss)
+        respell_loss(self)
 
 
 def build_for_cases(configuration: Any, n_classes: int, chosen: CaseSettings) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from hyperseg.core import UNLABELLED, LabelError, SettingError, SplitError
+from hyperseg.core.sides import mirrored_pair
 from hyperseg.core.words import counted, listed
 from hyperseg.data.cases import folds
 from hyperseg.io.cases import Case, CaseFolder
@@ -63,12 +64,14 @@ def check_schedule(training: Training) -> None:
 
 
 def warn_of_mirrors(plan: Plan, asked: bool | None) -> None:
-    """Say that mirror images were asked for though the plan's networks see none in training."""
+    """Say that mirror images were asked for though networks see none in training, or classes are each other's."""
     if asked and not plan.training.augmentation.mirror:
         log.warning(
             "--mirror: answers are averaged over mirror images, but this plan trains without them: its networks have "
             "not learnt mirror images, and answers may become worse."
         )
+    if asked and (pair := mirrored_pair(plan.facts.classes)):
+        log.warning("--mirror: a mirror image of %s looks like %s, so that one may be taken for the other.", *pair)
 
 
 def chosen_folds(folder: CaseFolder, n: int, seed: int) -> tuple[tuple[str, ...], ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 from hyperseg.data.augment import SpectralNoise
-from hyperseg.losses import LOSSES, PLAIN, parse_loss
+from hyperseg.losses import LOSSES, PLAIN, parse_loss, respelt_loss
 
 NOISE = SpectralNoise(noise=0.3)
 
@@ -22,10 +22,13 @@ def loss_option(default: str = LOSSES.default) -> str:
     return found
 
 
-def check_loss(text: str) -> None:
-    """Raise for a loss that there is not; one without settings is known by its name, and needs no torch for that."""
-    if text not in LOSSES:
-        parse_loss(text)
+def respell_loss(settings: Any) -> None:
+    """Settings that are being made keep their `loss` as it is always spelled: equal losses are equal texts.
+
+    Raises:
+        SettingError: there is no such loss. One without settings is known by its name, and needs no torch for that.
+    """
+    object.__setattr__(settings, "loss", respelt_loss(settings.loss))
 
 
 @settings
@@ -66,6 +69,7 @@ class TrainSettings:
     )
 
     def __post_init__(self) -> None:
+        respell_loss(self)
         if self.loss == PLAIN:
             return
         if self.label_smoothing:

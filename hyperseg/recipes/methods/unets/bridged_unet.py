@@ -17,7 +17,7 @@ from hyperseg.core.task import Task
 from hyperseg.medical.bridged.settings import BridgeSettings
 from hyperseg.recipes.methods.unet import UNET, CaseSettings, UnetSettings, check, fit, lesson_on_cases, load
 from hyperseg.recipes.methods.unets.wide_unet import WIDE_UNET, WideCaseSettings, WideSettings
-from hyperseg.recipes.training.settings import check_loss, loss_option
+from hyperseg.recipes.training.settings import loss_option, respell_loss
 
 if TYPE_CHECKING:
     from hyperseg.core.runtime import Runtime
@@ -44,7 +44,7 @@ class BridgedCaseSettings:
     loss: str = loss_option()
 
     def __post_init__(self) -> None:
-        check_loss(self.loss)
+        respell_loss(self)
 
 
 def bridged(spec: UNetSpec, chosen: BridgeSettings) -> UNetSpec:

@@ -10,7 +10,7 @@ from hyperseg.core.parts import Method, NoSettings
 from hyperseg.core.settings import settings
 from hyperseg.losses import PLAIN
 from hyperseg.recipes.methods.unet import UNET
-from hyperseg.recipes.training.settings import check_loss, loss_option
+from hyperseg.recipes.training.settings import loss_option, respell_loss
 
 if TYPE_CHECKING:
     from hyperseg.medical.configuration import Configuration
@@ -26,7 +26,7 @@ class PlainSettings:
     loss: str = loss_option(PLAIN)
 
     def __post_init__(self) -> None:
-        check_loss(self.loss)
+        respell_loss(self)
 
 
 def plain(plan: Plan, chosen: Any = None) -> Plan:

@@ -11,7 +11,7 @@ from hyperseg.core.settings import option, settings
 from hyperseg.core.task import Task
 from hyperseg.medical.bridged.settings import BridgeSettings
 from hyperseg.recipes.methods.unet import UNET, UnetSettings, check, fit, load
-from hyperseg.recipes.training.settings import check_loss, loss_option
+from hyperseg.recipes.training.settings import loss_option, respell_loss
 
 if TYPE_CHECKING:
     from hyperseg.core.runtime import Runtime
@@ -38,7 +38,7 @@ class WideCaseSettings:
     loss: str = loss_option()
 
     def __post_init__(self) -> None:
-        check_loss(self.loss)
+        respell_loss(self)
 
 
 def widened(spec: UNetSpec, chosen: BridgeSettings) -> UNetSpec:

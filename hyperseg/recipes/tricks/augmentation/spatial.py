@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from hyperseg.core import SettingError
 from hyperseg.core.parts import OnCases, Trick
 from hyperseg.core.settings import option, settings
+from hyperseg.core.sides import mirrored_pair
 from hyperseg.recipes.tricks.slots import with_plan
 
 if TYPE_CHECKING:
@@ -23,8 +25,9 @@ class SpatialAugmentation:
 
     p: float = option(0.5, "Probability of a shift, of another size and of a turn of a patch.", above=0, high=1)
     mirror: Literal["auto", "always", "never"] = option(
-        "auto", "Mirror images, and of volumes quarter turns; auto: not of volumes in millimetres, as in a body front "
-        "and back, left and right are not alike, and short trainings cannot tell them by shape alone.",
+        "auto", "Mirror images, and of volumes quarter turns; auto: not where classes are left and right of the same "
+        "thing (always is refused there), and not of volumes in millimetres, as in a body front and back, left and "
+        "right are not alike, and short trainings cannot tell them by shape alone.",
     )  # fmt: skip
 
 
@@ -65,9 +68,19 @@ def _changed(plan: Plan, chosen: SpatialAugmentation) -> Augmentation:
 
 
 def _mirrored(plan: Plan, mirror: Literal["auto", "always", "never"]) -> bool:
-    """Whether either side may be the other: as short trainings decide it for a plan."""
-    if mirror != "auto":
-        return mirror == "always"
+    """Whether either side may be the other: not where classes say which it is, else as short trainings decide it.
+
+    Raises:
+        SettingError: it is asked for always, and one class is the mirror image of another.
+    """
+    if mirror == "never":
+        return False
+    if pair := mirrored_pair(plan.facts.classes):
+        if mirror == "always":
+            raise SettingError(f"a mirror image of {pair[0]} looks like {pair[1]}: give mirror=auto or mirror=never.")
+        return False
+    if mirror == "always":
+        return True
     from hyperseg.recipes.segment.narrowing import unmirrored
 
     allowed = replace(plan.training.augmentation, mirror=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, OnCases, Trick
 from hyperseg.core.settings import changed, option, settings
+from hyperseg.core.sides import mirrored_pair
 from hyperseg.recipes.tricks.slots import with_score, with_settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from hyperseg.recipes.segment.sliding import Score
 
 log = logging.getLogger(__name__)
-LEFT_OR_RIGHT = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])", re.IGNORECASE)
 
 
 @settings
@@ -93,17 +92,11 @@ def mean_over(score: Score, x: Tensor, views: Sequence[View]) -> Tensor:
 
 def check_sides(classes: Sequence[str]) -> None:
     """Refuse (SettingError) classes of which one is the other's mirror image, as "left kidney" and "right kidney"."""
-    sides: dict[str, dict[str, str]] = {}
-    for name in classes:
-        for word in LEFT_OR_RIGHT.finditer(name):
-            rest = f"{name[: word.start()]}|{name[word.end() :]}".lower()
-            sides.setdefault(rest, {})[word.group()[0].lower()] = name
-    for pair in sides.values():
-        if len(pair) == 2:
-            raise SettingError(
-                f"a mirror image of {pair['l']} looks like {pair['r']}: flips are no symmetry of these classes. "
-                "Give tta:views=turns, or leave it out."
-            )
+    if pair := mirrored_pair(classes):
+        raise SettingError(
+            f"a mirror image of {pair[0]} looks like {pair[1]}: flips are no symmetry of these classes. "
+            "Give tta:views=turns, or leave it out."
+        )
 
 
 def check_turned(on: OnCases, one: Configuration, plan: Plan, chosen: Any) -> None:
