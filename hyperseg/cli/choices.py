@@ -12,7 +12,7 @@ from hyperseg.core.words import did_you_mean
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.settings import spelled
 
-NONE = "none"  # no refiner, no baseline
+NONE = "none"  # no refiner, no baseline, no trick
 
 
 class OfScenes(Collection[str]):
@@ -69,4 +69,11 @@ def asked_baselines(given: tuple[str, ...]) -> tuple[str, ...] | None:
     """What was asked for; None where nothing was."""
     if NONE in given and len(given) > 1:
         raise SettingError(f"--baseline {NONE} stands alone, got {', '.join(given)}.")
+    return () if NONE in given else given or None
+
+
+def asked_tricks(given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """What was asked for; None where nothing was."""
+    if NONE in given and len(given) > 1:
+        raise SettingError(f"--trick {NONE} stands alone, got {', '.join(given)}.")
     return () if NONE in given else given or None

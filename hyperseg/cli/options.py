@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from hyperseg.cli.choices import NONE, Choice, OfScenes
+from hyperseg.cli.choices import NONE, Choice, OfScenes, asked_tricks
 from hyperseg.core import SettingError
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.core.words import did_you_mean, listed
@@ -153,6 +153,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     earlier, settings = last(args, "from"), RunSettings()
     if earlier is not None:
         settings = RunSettings.from_json(load_record(Path(earlier))["settings"])
+    tricks = asked_tricks(words_of(args, "trick"))
     method, refine = last(args, "method"), words_of(args, "refine")
     if NONE in refine and len(refine) > 1:
         raise SettingError(f"--refine {NONE} stands alone, got {', '.join(refine)}.")
@@ -162,6 +163,8 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     split = last(args, "split")
     if split is not None:
         known["split"] = split
+    if tricks is not None:
+        known["tricks"] = tricks
     if refine:
         known["refine"] = tuple(checked(REFINERS, "refine", n, NONE) for n in refine if n != NONE)
     if not known:

@@ -55,16 +55,18 @@ def exchanged(
 ) -> NDArray[np.float32]:  # fmt: skip
     """(*S, K) probabilities in which, where the class changes, those of both classes change places.
 
-    The new class is the most probable one then, by the smallest step where they were equal.
+    The new class is the most probable one then: by the smallest step where it would be as probable as another.
     """
     at = np.flatnonzero(before != after)
     old, new = before.ravel()[at], after.ravel()[at]
     found = np.array(probs, order="C")
     rows = found.reshape(-1, found.shape[-1])
     high, low = rows[at, old], rows[at, new]
-    tied = high == low
-    rows[at, old] = np.where(tied, np.nextafter(low, np.float32(0)), low)
-    rows[at, new] = np.where(tied, np.nextafter(high, np.float32(1)), high)
+    rows[at, old], rows[at, new] = low, high
+    tied = (rows[at] == high[:, None]).sum(1) > 1
+    above, below = np.nextafter(high, np.float32(1)), np.nextafter(low, np.float32(0))
+    rows[at, new] = np.where(tied, above, high)  # where it is 1 already, below tells them apart
+    rows[at, old] = np.where(tied & (low == high), below, low)
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from hyperseg.regions.sieve import sieved
+from hyperseg.regions.sieve import exchanged, sieved
 
 
 def test_by_hand() -> None:
@@ -87,3 +87,17 @@ def test_sizes_may_be_areas() -> None:
     rows = np.array([[2.0], [1.0], [1.0]])
     assert (sieved(labels, 2, rows) == [[0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]).all()
     assert (sieved(labels, 2, np.ones((3, 1))) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "probs", [(0.4, 0.4, 0.2), (0.4, 0.2, 0.4), (0.5, 0.3, 0.2), (1 / 3, 1 / 3, 1 / 3), (1.0, 0.0, 0.0)]
+)
+@pytest.mark.parametrize("after", [1, 2])
+def test_the_new_class_is_the_most_probable_one_also_beside_a_third(probs: tuple[float, ...], after: int) -> None:
+    given = np.array([probs], np.float32)
+    found = exchanged(given, np.array([0], np.int16), np.array([after], np.int16))
+    assert found[0].argmax() == after
+    assert (found[0] == found[0].max()).sum() == 1
+    expected = given[0].copy()
+    expected[[0, after]] = expected[[after, 0]]
+    np.testing.assert_allclose(found[0], expected, atol=1e-7)

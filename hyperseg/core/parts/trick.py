@@ -29,6 +29,7 @@ class Trick:
             sense on images and volumes. Raises SettingError for a method that has no place for it.
         on_scene: (method, settings of the trick) -> method; None where it makes no sense on a scene, or is a refiner.
         settings: their class; a user spells them after the name, "oversampling:share=0.5".
+        of_cases: names of those that do not count on a scene, where they are refused.
         family: of tricks that do the same thing in different ways one alone can be chosen; "" for none.
         trains: False where prediction alone is changed: networks that were trained without it serve.
         refiner: settings of the trick -> (refiner, its settings) that the chain of a scene ends with; None for none.
@@ -39,6 +40,7 @@ class Trick:
     on_cases: Callable[[OnCases, Any], OnCases] | None = None
     on_scene: Callable[[Method, Any], Method] | None = None
     settings: type = NoSettings
+    of_cases: tuple[str, ...] = ()
     family: str = ""
     trains: bool = True
     refiner: Callable[[Any], tuple[Refiner, Any]] | None = None

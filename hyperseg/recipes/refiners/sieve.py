@@ -21,19 +21,29 @@ if TYPE_CHECKING:
     from hyperseg.core.runtime import Runtime
 
 HECTARE_M2 = 1e4
+PIXELS = 10
 
 
 @settings
 class SieveSettings:
     """What is too small."""
 
-    pixels: int = option(10, "Pieces of fewer pixels get the class around them; 1 keeps all.", low=1)
+    pixels: int = option(PIXELS, "Pieces of fewer pixels get the class around them.", low=2)
     hectares: float = option(0.0, "Pieces of less ground do, where pixels have a size; 0 is by pixels.", low=0)
+
+    def __post_init__(self) -> None:
+        check_one_limit(self)
 
     @property
     def told(self) -> str:
         """The limit in words."""
         return f"{self.hectares:g} hectares" if self.hectares else counted(self.pixels, "pixel")
+
+
+def check_one_limit(chosen: Any) -> None:
+    """Raise (SettingError) where both are given, of which one alone counts; `chosen` has `pixels` and `hectares`."""
+    if chosen.hectares and chosen.pixels != PIXELS:
+        raise SettingError(f"hectares={chosen.hectares:g} and pixels={chosen.pixels} are two limits: give one of them.")
 
 
 @dataclass(frozen=True)

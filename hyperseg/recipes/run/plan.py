@@ -19,7 +19,7 @@ def plan(tasks: Sequence[Task], settings: RunSettings, device: str) -> str:
         thousands(int(part.sum())) for part in (scene.labelled(), split.train, split.val, split.test)
     )
     chain = " + ".join([method.step_name, *(refiner.name for refiner, _ in settings.chain)])
-    beside = [part.step_name for role, part, _ in fitted_parts(settings) if role == "twin"]
+    beside = [part.title or part.step_name for role, part, _ in fitted_parts(settings) if role == "twin"]
     beside = [*(" + ".join((name, *refiners)) for name, refiners in settings.beside), *beside]
     if settings.tricks:
         chain += f" {with_tricks(settings.tricks)}"

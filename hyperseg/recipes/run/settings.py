@@ -124,8 +124,13 @@ class RunSettings:
 
     @property
     def beside(self) -> tuple[tuple[str, Chain], ...]:
-        """(method, refiners) of every baseline that is not what the run makes anyway."""
+        """(method, refiners) of every baseline that is not what the run makes anyway.
+
+        With tricks that change the method it is another one than the baseline of its name.
+        """
         found = [tuple(text.split(" + ")) for text in dict.fromkeys(self.baselines)]
+        if tricked(self.chosen):
+            return tuple((method, tuple(chain)) for method, *chain in found)
         mine = (self.method, *(refiner.name for refiner, _ in self.chain))
         return tuple((method, tuple(chain)) for method, *chain in found if (method, *chain) != mine[: 1 + len(chain)])
 
@@ -201,6 +206,11 @@ class RunSettings:
                 f"the settings of a classification run cannot be read ({error}): they are those of another "
                 "version of hyperseg, or were edited."
             ) from error
+
+
+def tricked(method: Method) -> bool:
+    """Whether tricks make it another one than the method of the table."""
+    return method.name in METHODS and method.fit is not METHODS[method.name].fit
 
 
 def spelled(baseline: str) -> str:

@@ -14,10 +14,12 @@ from hyperseg.core.parts import Context, Fitted, Method, Model, Refiner
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.sections import Section
 from hyperseg.core.task import Task
+from hyperseg.core.words import listed
 from hyperseg.engine.progress import working
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.doubt import doubt_section
-from hyperseg.recipes.run.settings import RunSettings
+from hyperseg.recipes.run.settings import RunSettings, tricked
+from hyperseg.recipes.tricks.choosing import parse_trick
 
 Chain = Sequence[tuple[Refiner, Any]]
 
@@ -70,32 +72,50 @@ class Outcome:
 
 def run_repeat(task: Task, settings: RunSettings, runtime: Runtime) -> Outcome:
     """Fit and map everything the settings name, on one split."""
-    method, parts, made = settings.chosen, {}, {}
-    for role, part, chosen in fitted_parts(settings):
+    parts, made, where = {}, {}, {}
+    fitted = fitted_parts(settings)
+    _, method, _ = fitted[-1]
+    for role, part, chosen in fitted:
+        apart = role == "baseline" and settings.tricks  # files of a training of the same method have other names
+        where[part.step_name] = runtime.within("baseline", "baseline") if apart else runtime
         parts[part.step_name] = part, chosen
-        made[part.step_name] = make_map(part, chosen, task, runtime, role=role)
+        made[part.step_name] = make_map(part, chosen, task, where[part.step_name], role=role)
     base = made[method.step_name]
     steps = [m.step for m in made.values()]
     beside: list[tuple[str, Sequence[str], Role]] = [
         *((METHODS[name].step_name, refiners, "baseline") for name, refiners in settings.beside),
-        *((of, refiners, "control" if of == method.step_name else made[of].step.role)
+        *((method.step_name, refiners, "control") if of == settings.chosen.step_name else (of, refiners, "twin")
           for of, refiners in method.controls(settings.refine or ())),
     ]  # fmt: skip
     for of, refiners, role in beside:
-        found = refine(made[of], *parts[of], [settings.refiner(name) for name in refiners], task, runtime, role=role)
+        found = refine(made[of], *parts[of], [settings.refiner(name) for name in refiners], task, where[of], role=role)
         steps += [link.step for link in found]
     links = refine(base, method, settings.method_settings, settings.chain, task, runtime)
     return Outcome((*steps, *(link.step for link in links)), base, tuple(links))
 
 
 def fitted_parts(settings: RunSettings) -> list[tuple[Role, Method, Any]]:
-    """(role, method, its settings) of everything that is fitted: baselines, what is beside the method, the method."""
+    """(role, method, its settings) of everything that is fitted: baselines, what is beside the method, the method.
+
+    Where a baseline is the same method without tricks, it has the same settings, and the step of the one with them is
+    called by them: "cnn3d with tta".
+    """
     method, chosen = settings.chosen, settings.method_settings
-    beside = method.beside(chosen)
-    there = {method.name, *(part.name for part, _ in beside)}
-    baselines = [METHODS[name] for name in dict.fromkeys(name for name, _ in settings.beside) if name not in there]
-    found: list[tuple[Role, Method, Any]] = [("baseline", b, b.settings()) for b in baselines]
-    return [*found, *(("twin", part, of) for part, of in beside), ("network", method, chosen)]
+    own: list[tuple[Role, Method, Any]] = [
+        *(("twin", p, of) for p, of in method.beside(chosen)),
+        ("network", method, chosen),
+    ]
+    there = {part.step_name for _, part, _ in own if not tricked(part)}
+    every = [METHODS[name] for name in dict.fromkeys(name for name, _ in settings.beside)]
+    baselines = [part for part in every if part.step_name not in there]
+    plain = {part.step_name for part in baselines}
+    names = listed(spelled for spelled in settings.tricks if parse_trick(spelled)[0].on_scene)
+    own = [
+        (role, replace(part, step=f"{part.step_name} with {names}") if part.step_name in plain else part, of)
+        for role, part, of in own
+    ]
+    same = {part.name: of for _, part, of in own}
+    return [*(("baseline", b, same.get(b.name, b.settings())) for b in baselines), *own]
 
 
 def make_map(method: Method, chosen: Any, task: Task, runtime: Runtime, *, role: Role = "network") -> Made:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, OnCases, Refiner, Trick, read_settings, respelt, spelling_of, split_spelling
+from hyperseg.core.words import listed
 from hyperseg.recipes.tricks import TRICKS
 
 Chosen = tuple[Trick, Any]
@@ -100,12 +101,16 @@ def tricked_cases(on: OnCases, tricks: Iterable[str], method: str) -> OnCases:
 def tricked_method(method: Method, tricks: Iterable[str]) -> Method:
     """A method of scenes, with tricks; those that are refiners come after it, see `with_refiners`.
 
+    What is measured beside it has the same tricks, and says in its title which it cannot have.
+
     Raises:
         SettingError: as `parse_tricks`; or one that makes no sense there.
     """
-    name = method.name
-    for trick, chosen in parse_tricks(tricks):
+    name, plain = method.name, method
+    found = parse_tricks(tricks)
+    for trick, chosen in found:
         with _told(trick, name):
+            _check_counting(trick, chosen)
             if trick.on_scene is None and trick.refiner is None:
                 raise SettingError("it is of images and volumes, not of scenes.")
             if trick.on_scene is None:
@@ -113,7 +118,32 @@ def tricked_method(method: Method, tricks: Iterable[str]) -> Method:
             improved = trick.on_scene(method, chosen)
         check = improved.check if improved.check is method.check else _telling(improved.check, trick, name)
         method = replace(improved, check=check)
-    return method
+    if method is plain:
+        return plain
+    return replace(
+        method, beside=lambda settings: tuple((_with_these(part, found), of) for part, of in plain.beside(settings))
+    )
+
+
+def _check_counting(trick: Trick, chosen: Any) -> None:
+    """Raise for settings that are given and do not count on a scene."""
+    given = [f.name for f in fields(chosen) if f.name in trick.of_cases and getattr(chosen, f.name) != f.default]
+    if given:
+        raise SettingError(f"on a scene {listed(given)} does not count: leave {listed(given)} out.")
+
+
+def _with_these(method: Method, tricks: Iterable[Chosen]) -> Method:
+    """A method with those of the tricks that it can have; its title says which it lacks."""
+    lacking = []
+    for trick, chosen in tricks:
+        spelled = respelt(trick.name, chosen)
+        try:
+            method = tricked_method(method, [spelled])
+        except SettingError:
+            lacking.append(spelled)
+    if not lacking:
+        return method
+    return replace(method, title=f"{method.title or method.step_name} without {listed(lacking)}")
 
 
 def with_refiners(chain: Chain, tricks: Iterable[str]) -> Chain:

@@ -162,5 +162,5 @@ def with_changed(method: Method, changes: Mapping[str, Any]) -> Method:
     given = method.settings()
     for name in changes:
         if find_leaf(given, name) is None:
-            raise SettingError(f"it has no setting {name}, which the trick would change: choose another method.")
+            raise SettingError(f"{method.name} has no setting {name}, which it would change: choose another method.")
     return with_settings(method, lambda chosen: changed(chosen, changes))

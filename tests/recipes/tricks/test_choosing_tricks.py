@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import pytest
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Entry, Trick
+from hyperseg.core.settings import find_leaf
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.settings import RunSettings
+from hyperseg.recipes.run.steps import fitted_parts
 from hyperseg.recipes.segment.methods.chosen import case_method
 from hyperseg.recipes.tricks import TRICKS
 from hyperseg.recipes.tricks.choosing import parse_trick, parse_tricks, spelled_tricks, tricked_method
@@ -85,3 +88,49 @@ def test_in_words() -> None:
     assert with_tricks(()) == "without tricks"
     assert with_tricks(("tta",)) == "with the trick tta"
     assert with_tricks(("oversampling:share=0.5", "tta")) == "with the tricks oversampling:share=0.5 and tta"
+
+
+@pytest.mark.parametrize("name", [name for name in TRICKS if TRICKS[name].on_scene])
+def test_what_does_not_count_on_a_scene_is_refused_there(name: str) -> None:
+    """Settings that count make a trick do something else there."""
+    trick = TRICKS[name]
+    given = {"share": "0.5", "rule": "foreground", "p": "0.25", "views": "flips"}
+    assert set(trick.of_cases) <= given.keys() & {f.name for f in fields(trick.settings)}
+    for setting in trick.of_cases:
+        with pytest.raises(SettingError, match=f"on a scene {setting} does not count: leave {setting} out"):
+            RunSettings(method="cnn3d", tricks=(f"{name}:{setting}={given[setting]}",))
+
+
+def test_what_is_measured_beside_a_method_has_its_tricks() -> None:
+    method = tricked_method(METHODS["bridged-unet"], ["tta", "patching:edge=33"])
+    twins = method.beside(method.settings())
+    assert [part.step_name for part, _ in twins] == ["unet", "wide-unet"]
+    for part, chosen in twins:
+        seen: list[Any] = []
+        noted = tricked_method(
+            replace(METHODS[part.name], fit=lambda *given, seen=seen: seen.append(given[1])), ["tta"]
+        )
+        noted.fit(None, chosen, None)
+        assert part.title == ""
+        assert part.fit is not METHODS[part.name].fit
+        assert find_leaf(seen[0], "flips").value is True
+
+
+def test_what_a_twin_cannot_have_is_in_its_title() -> None:
+    lda = METHODS["lda"]
+    method = replace(METHODS["cnn3d"], beside=lambda settings: ((lda, lda.settings()),))
+    ((part, _),) = tricked_method(method, ["ensemble-average", "tta", "small-areas"]).beside(method.settings())
+    assert part.title == "lda without tta"
+    assert part.fit is not lda.fit
+
+
+def test_a_method_is_measured_without_its_tricks_where_it_is_a_baseline() -> None:
+    run = RunSettings(method="cnn3d", tricks=("tta", "small-areas"), baselines=("cnn3d + trees", "lda"))
+    assert [name for name, _ in run.beside] == ["cnn3d", "lda"]
+    assert [(role, m.step_name) for role, m, _ in fitted_parts(run)] == [
+        ("baseline", "cnn3d"), ("baseline", "lda"), ("network", "cnn3d with tta"),
+    ]  # fmt: skip
+    plain = replace(run, tricks=("small-areas",), refine=("trees",))
+    assert plain.beside == (("lda", ()),)  # what comes after it is no other method
+    twins = RunSettings(method="bridged-unet", tricks=("tta",), baselines=("unet",))
+    assert [m.step_name for _, m, _ in fitted_parts(twins)] == ["unet", "unet with tta", "wide-unet", "bridged-unet"]

@@ -18,7 +18,7 @@ from hyperseg.backbone import seeded
 from hyperseg.core import SettingError, Split
 from hyperseg.core.parts import OnCases
 from hyperseg.core.runtime import Runtime
-from hyperseg.core.settings import changed
+from hyperseg.core.settings import changed, leaves
 from hyperseg.core.task import Task
 from hyperseg.losses import LOSSES, parse_loss
 from hyperseg.losses.loss import Sums, Terms, at_levels
@@ -42,6 +42,10 @@ SPELLED = {
     "weighted-ce": "background=0.1", "ohem": "share=0.5",
 }  # fmt: skip
 UNET: OnCases = METHODS["unet"].on_cases
+WITH_LOSS = [
+    name for name in METHODS
+    if "scene" in METHODS[name].takes and "loss" in {leaf.rule.shown for leaf in leaves(METHODS[name].settings())}
+]  # fmt: skip
 STEPS = 20
 TINY = {"train.epochs": 1, "train.min_steps": STEPS, "train.batch": 8, "window": 1}
 
@@ -260,13 +264,39 @@ def test_a_trick_on_a_scene_is_the_same_training_as_its_loss(task: Task) -> None
     assert not all(map(torch.equal, here, other))
 
 
+@pytest.mark.parametrize("method", WITH_LOSS)
+def test_every_method_of_scenes_that_has_the_option_has_the_tricks(method: str) -> None:
+    """With their defaults, whatever the path of the setting is."""
+    assert {"cnn3d", "unet", "bridged-unet", "wide-unet"} <= set(WITH_LOSS)
+    for trick in LOSS_TRICKS:
+        if TRICKS[trick].on_scene is None:
+            continue
+        seen: list[Any] = []
+        noting = replace(METHODS[method], fit=lambda task, settings, runtime, seen=seen: seen.append(settings))
+        given = noting.settings()
+        tricked_method(noting, [trick]).fit(None, given, None)
+        (found,) = seen
+        told = {leaf.rule.shown: leaf.value for leaf in leaves(found)}
+        assert told["loss"] == LOSS_TRICKS[trick]
+        before, after = (
+            {k: v for k, v in leaf_values(one).items() if not k.endswith("loss")} for one in (given, found)
+        )
+        assert before == after
+
+
+def leaf_values(of: Any) -> dict[str, Any]:
+    return {leaf.path: leaf.value for leaf in leaves(of)}
+
+
 @pytest.mark.parametrize(
     ("method", "trick", "more", "said"),
     [
         ("svm", "focal-loss", {}, "with the method svm: it has no loss of class scores that can be chosen"),
         ("gan", "dice-loss", {}, "it has no loss of class scores"),
-        ("unet", "dice-loss", {}, "it has no loss of class scores"),
-        ("cnn3d", "weighted-ce", {}, "no class of a scene is background"),
+        ("cnn3d", "weighted-ce", {}, "it is of images and volumes, not of scenes"),
+        ("unet", "weighted-ce", {}, "it is of images and volumes, not of scenes"),
+        ("unet", "focal-loss:alpha_background=0.1", {}, "no class of a scene is background"),
+        ("bridged-unet", "ohem", {"unet.loss": "dice"}, "--loss names another one"),
         ("cnn3d", "focal-loss:alpha_background=0.1", {}, "no class of a scene is background"),
         ("cnn3d", "deep-supervision", {}, "it is of images and volumes, not of scenes"),
         ("cnn3d", "instance-norm", {}, "it is of images and volumes, not of scenes"),
@@ -278,7 +308,7 @@ def test_a_trick_on_a_scene_is_the_same_training_as_its_loss(task: Task) -> None
 def test_refused_on_a_scene(task: Task, method: str, trick: str, more: dict[str, Any], said: str) -> None:
     def asked() -> None:
         run = RunSettings(method=method, tricks=(trick,))
-        run.chosen.check(task, changed(run.method_settings, TINY | more if more else {}))
+        run.chosen.check(task, changed(run.method_settings, TINY | more if more and method == "cnn3d" else more))
 
     with pytest.raises(SettingError, match=f"--trick {trick.split(':')[0]}, .*{said}"):
         asked()

@@ -53,8 +53,10 @@ def on_cases(on: OnCases, chosen: PixelAugmentation) -> OnCases:
 
 
 def on_scene(method: Method, chosen: PixelAugmentation) -> Method:
-    """Spectra of a patch get a common factor and a common shift at random; the probability does not count there."""
+    """Spectra of a patch get a common factor and a common shift at random; no probability can be given there."""
     return with_changed(method, {"noise.gain": SPREAD, "noise.offset": SPREAD})
 
 
-PIXEL_AUGMENTATION = Trick("pixel-augmentation", "augmentation", on_cases, on_scene, PixelAugmentation)
+PIXEL_AUGMENTATION = Trick(
+    "pixel-augmentation", "augmentation", on_cases, on_scene, PixelAugmentation, of_cases=("p",)
+)  # fmt: skip

@@ -66,7 +66,7 @@ def on_scene(method: Method, chosen: Ensemble, *, vote: bool) -> Method:
     """The method fitted with several seeds, the first of them the run's own; its maps tell how far members disagree.
 
     Members of a method that no seed changes are all alike: the map is that of one of them, and the report warns of it.
-    What is measured beside the method stays a single model.
+    What is measured beside the method is an ensemble too.
 
     Source, Differs: as `on_cases`; on scenes the members have batches of their own too.
     """

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, OnCases, Trick
-from hyperseg.core.settings import changed, option, settings
+from hyperseg.core.settings import option, settings
 from hyperseg.core.sides import mirrored_pair
-from hyperseg.recipes.tricks.slots import with_score, with_settings
+from hyperseg.recipes.tricks.slots import with_changed, with_score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,9 +130,7 @@ def _try_turned(on: OnCases, one: Configuration, plan: Plan, chosen: Any, device
 
 def on_scene(method: Method, chosen: Views) -> Method:
     """The mean over the eight symmetries of the square; of a volume over its eight mirror images."""
-    if chosen.views != "both":
-        raise SettingError("a scene is seen in all its symmetries, flipped and turned: leave views out.")
-    return with_settings(method, lambda given: changed(given, {"flips": True}))
+    return with_changed(method, {"flips": True})
 
 
-TTA = Trick("tta", "inference", on_cases, on_scene, Views, trains=False)
+TTA = Trick("tta", "inference", on_cases, on_scene, Views, of_cases=("views",), trains=False)

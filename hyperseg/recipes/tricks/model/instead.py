@@ -7,11 +7,11 @@ from typing import Any
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, OnCases, Trick, respelt
-from hyperseg.core.settings import changed, find_leaf
+from hyperseg.core.settings import Leaf, changed, leaves
 from hyperseg.losses import LOSSES
 from hyperseg.recipes.tricks.slots import with_loss, with_settings
 
-SCENE_LOSS = "train.loss"  # setting of methods of scenes whose loss can be chosen
+OPTION = "loss"  # of the command line: the setting of methods of scenes whose loss can be chosen
 
 
 def loss_trick(name: str, loss: type) -> Trick:
@@ -30,21 +30,27 @@ def loss_trick(name: str, loss: type) -> Trick:
         return replace(with_loss(on, lambda before: chosen), check=check)
 
     def on_scene(method: Method, chosen: Any) -> Method:
-        usual = find_leaf(method.settings(), SCENE_LOSS)
+        usual = _loss_of(method.settings())
         if usual is None:
             raise SettingError("it has no loss of class scores that can be chosen.")
-        spelled = respelt(loss_name, chosen)
-        changed(method.settings(), {SCENE_LOSS: spelled})  # raises for a loss that makes no sense on a scene
+        path, spelled = usual.path, respelt(loss_name, chosen)
+        changed(method.settings(), {path: spelled})  # raises for a loss that makes no sense on a scene
 
         def change(given: Any) -> Any:
-            leaf = find_leaf(given, SCENE_LOSS)
+            leaf = _loss_of(given)
             assert leaf is not None
             _check_free(leaf.value, usual.value, spelled)
-            return changed(given, {SCENE_LOSS: spelled})
+            return changed(given, {path: spelled})
 
         return with_settings(method, change)
 
-    return Trick(name, "model", on_cases, on_scene, loss, family="loss")
+    always = getattr(loss(), "needs_background", False)  # which no class of a scene is
+    return Trick(name, "model", on_cases, None if always else on_scene, loss, family="loss")
+
+
+def _loss_of(given: Any) -> Leaf | None:
+    """The setting that `--loss` is, by whatever path."""
+    return next((leaf for leaf in leaves(given) if leaf.rule.shown == OPTION), None)
 
 
 def _check_free(given: Any, usual: Any, chosen: Any) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hyperseg.core import SettingError
 from hyperseg.core.parts import OnCases, Refiner, Trick
 from hyperseg.core.settings import option, settings
-from hyperseg.recipes.refiners.sieve import SIEVE, SieveSettings
+from hyperseg.recipes.refiners.sieve import PIXELS, SIEVE, SieveSettings, check_one_limit
 from hyperseg.recipes.tricks.slots import with_finish
 
 
@@ -18,8 +18,11 @@ from hyperseg.recipes.tricks.slots import with_finish
 class SmallAreas:
     """What is too small."""
 
-    pixels: int = option(10, "Pieces of fewer pixels go, of volumes those of fewer voxels; 1 keeps all.", low=1)
+    pixels: int = option(PIXELS, "Pieces of fewer pixels go, of volumes those of fewer voxels.", low=2)
     hectares: float = option(0.0, "On scenes: pieces of less ground go; 0 is by pixels.", low=0)
+
+    def __post_init__(self) -> None:
+        check_one_limit(self)
 
 
 def on_cases(on: OnCases, chosen: SmallAreas) -> OnCases:

@@ -43,8 +43,8 @@ def on_cases(on: OnCases, chosen: NormalisationRule) -> OnCases:
 
 
 def on_scene(method: Method, chosen: NormalisationRule) -> Method:
-    """Within-class whitening of spectra; the rule does not count there."""
+    """Within-class whitening of spectra; no rule can be given there."""
     return with_changed(method, {"whiten": True})
 
 
-NORMALISATION = Trick("normalisation", "pre-processing", on_cases, on_scene, NormalisationRule)
+NORMALISATION = Trick("normalisation", "pre-processing", on_cases, on_scene, NormalisationRule, of_cases=("rule",))

@@ -37,8 +37,8 @@ def on_cases(on: OnCases, chosen: Oversampling) -> OnCases:
 
 
 def on_scene(method: Method, chosen: Oversampling) -> Method:
-    """Classes are drawn with equal probability, not pixels; the share does not count there."""
+    """Classes are drawn with equal probability, not pixels; no share can be given there."""
     return with_changed(method, {"balanced": True})
 
 
-OVERSAMPLING = Trick("oversampling", "pre-processing", on_cases, on_scene, Oversampling)
+OVERSAMPLING = Trick("oversampling", "pre-processing", on_cases, on_scene, Oversampling, of_cases=("share",))
