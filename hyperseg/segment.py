@@ -157,7 +157,10 @@ def train(
     if plan is not None or begun(root, resume=resume) is None:
         made = chosen.planned(made)
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
-    order = Order(budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts, method=chosen, alone=alone)
+    order = Order(
+        budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts, method=chosen, alone=alone,
+        plan_given=plan is not None,
+    )  # fmt: skip
     try:
         run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)
     except KeyboardInterrupt as stop:

@@ -72,6 +72,12 @@ def test_a_plan_is_a_file(toys: Path, tmp_path: Path) -> None:
         segment.write_plan(plan, tmp_path / "plan.json")
 
 
+def test_a_page_says_where_the_plan_was_given(trained: segment.SegmentRun) -> None:
+    """It may have been made with tricks."""
+    page = (trained.root / "report.html").read_text(encoding="utf-8")
+    assert "without tricks, on a plan that was given." in page
+
+
 def test_from_a_folder_to_scores(
     toys: Path, trained: segment.SegmentRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,11 @@ class Runtime:
         stem = self.checkpoints
         return None if stem is None else stem.with_name(f"{stem.name}-{name}.pt")
 
+    def goes_on(self, name: str) -> bool:
+        """Whether the training called `name` was interrupted, and continues from the state that it left."""
+        file = self.checkpoint(name)
+        return file is not None and file.exists()
+
     def within(self, tag: str, name: str) -> Runtime:
         """The same for work inside this one: its bars say `tag`, its files have `name` in theirs."""
         stem = self.checkpoints

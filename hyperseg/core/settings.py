@@ -19,6 +19,8 @@ from hyperseg.core.words import did_you_mean, listed
 S = TypeVar("S")
 LARGEST = 2**63  # of a whole number: what arrays can hold
 RULE = "rule"  # key of a field's `Rule` among its metadata
+LATER = "later"  # key among the metadata of a field that earlier versions did not have
+ADDED = {LATER: True}  # metadata of it: with its default, which never changes, it is left out of JSON
 SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -157,9 +159,13 @@ def _described(hint: Any) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """Settings or specs as JSON: dataclasses become mappings, tuples lists."""
+    """Settings or specs as JSON: dataclasses become mappings, tuples lists.
+
+    A field that is `ADDED` is left out while it has its default: files, and checksums of them, stay what they were.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        every = ((f, getattr(value, f.name)) for f in fields(value))
+        return {f.name: to_json(one) for f, one in every if LATER not in f.metadata or one != f.default}
     return [to_json(v) for v in value] if isinstance(value, list | tuple) else value
 
 

@@ -6,8 +6,10 @@ Source: of `V2` the published code of nnU-Net's second version (state of July 20
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from hyperseg.core.settings import ADDED
 
 Preset = Literal["v2", "msd2018"]
 
@@ -67,7 +69,7 @@ class Loss:
     smooth: float
     supervised: bool
     forced: float
-    each: bool = False
+    each: bool = field(default=False, metadata=ADDED)
 
 
 @dataclass(frozen=True)
@@ -134,10 +136,10 @@ class Augmentation:
     low_resolution: Change | None = None
     gamma_inverted: Change | None = None
     elastic: tuple[Elastic, Elastic] | None = None
-    equalisation: Change | None = None
-    noise_within: float | None = None
-    shift: Change | None = None
-    quarter_turns: bool = False
+    equalisation: Change | None = field(default=None, metadata=ADDED)
+    noise_within: float | None = field(default=None, metadata=ADDED)
+    shift: Change | None = field(default=None, metadata=ADDED)
+    quarter_turns: bool = field(default=False, metadata=ADDED)
 
     @property
     def still(self) -> bool:
@@ -162,7 +164,7 @@ class Resampling:
     logits: int
     anisotropy: float | None
     across: int
-    keep: bool = False
+    keep: bool = field(default=False, metadata=ADDED)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Beginning:
         batch: number, from 0 -> (images, classes) as `OnCases.lesson` gets them, of training cases of the fold only;
             other patches than those of the training that follows.
         runtime: seed, device, progress, and where unfinished work is kept.
+        goes_on: the training was interrupted: `net` gets all its weights from the state that it left, afterwards.
     """
 
     net: Any
@@ -35,6 +36,7 @@ class Beginning:
     steps: int
     batch: Callable[[int], tuple[Any, Any]]
     runtime: Runtime
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,7 @@ def train_fold(
 
 def has_begun(folder: Path) -> bool:
     """Whether the training in a fold's folder was interrupted, and goes on from what it has learnt."""
-    state = Runtime(checkpoints=folder / UNFINISHED).checkpoint("net")
-    return state is not None and state.exists()
+    return Runtime(checkpoints=folder / UNFINISHED).goes_on("net")
 
 
 def _steps(budget: Budget, plan: Plan, note: Path) -> int | None:

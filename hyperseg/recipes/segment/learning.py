@@ -76,7 +76,8 @@ def learn(
     def made(number: int) -> tuple[Tensor, Tensor]:
         return make(sent(batches(BEFORE + number), torch.device(runtime.device)))
 
-    change = method.begin(Beginning(net, plan, configuration, steps, made, runtime))
+    goes_on = runtime.goes_on("net")
+    change = method.begin(Beginning(net, plan, configuration, steps, made, runtime, goes_on))
     phases, averages = method.lesson(net, plan, configuration, steps)
     predicts = averages["net"].module if averages else net
     history = train(

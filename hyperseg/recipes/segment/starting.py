@@ -31,7 +31,7 @@ from hyperseg.recipes.tricks.words import with_tricks
 
 log = logging.getLogger(__name__)
 
-CACHE, BUDGET, REPORT = "cache", "budget", "report.html"
+CACHE, BUDGET, PLAN_GIVEN, REPORT = "cache", "budget", "plan_given", "report.html"
 LONG_MINUTES = 60.0  # of a network: with so many a cascade is trained too
 COARSE_STEPS = 200  # that a training of so many minutes should have at least: large images are made coarser for it
 NARROW_STEPS = 500  # for so many batches become smaller and networks narrower

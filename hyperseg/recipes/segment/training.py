@@ -31,7 +31,7 @@ from hyperseg.recipes.segment.planning import refuse_faults
 from hyperseg.recipes.segment.resuming.files import prints_of
 from hyperseg.recipes.segment.resuming.ready import check_ready
 from hyperseg.recipes.segment.resuming.standing import budgets_of, check_standing
-from hyperseg.recipes.segment.starting import BUDGET, CACHE, recommended, refuse_existing, start
+from hyperseg.recipes.segment.starting import BUDGET, CACHE, PLAN_GIVEN, recommended, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class Order:
         watts: of the machine at work, for the estimate of energy where the machine does not tell; None assumes some.
         method: what is trained, with its settings.
         alone: nothing is trained beside it.
+        plan_given: by a user, who may have changed it, or have made it with tricks.
     """
 
     budget: Budget
@@ -64,6 +65,7 @@ class Order:
     watts: float | None = None
     method: CaseMethod = field(default_factory=case_method)
     alone: bool = False
+    plan_given: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def train_cases(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
         mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), spacing=folder.spacing,
         targets=folder.targets, prints=prints_of(folder, quiet=runtime.quiet), method=order.method.name,
-        settings=order.method.record, tricks=order.method.tricks, found={BUDGET: asdict(order.budget)},
+        settings=order.method.record, tricks=order.method.tricks,
+        found={BUDGET: asdict(order.budget)} | ({PLAN_GIVEN: True} if order.plan_given else {}),
     )  # fmt: skip
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     if order.mirror not in (None, run.record.mirrored):

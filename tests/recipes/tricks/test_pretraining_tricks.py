@@ -127,18 +127,24 @@ def test_an_interrupted_restoring_ends_with_the_same_bytes(
     assert same(weights(root), weights(whole))
 
 
+@pytest.mark.parametrize("others", [(), ("ensemble-average:2",)])
 def test_a_training_that_goes_on_is_not_begun_again(
-    plan: Plan, folder: CaseFolder, whole: Path, tmp_path: Path
+    plan: Plan, folder: CaseFolder, whole: Path, tmp_path: Path, others: tuple[str, ...]
 ) -> None:
-    """It was stopped within the training itself: the same bytes, and no step of restoring."""
-    root, seen = tmp_path / "run", []
+    """It was stopped within the training itself: the same bytes, and no step of restoring.
+
+    What restoring left is removed: a member of an ensemble has no unfinished training of its own.
+    """
+    root, seen, chosen = tmp_path / "run", [], order(4, "self-supervised", *others)
     with pytest.raises(KeyboardInterrupt):
-        train_cases(folder, plan, root, order(4, "self-supervised"), stopped_at(2, "fold 0"))
+        train_cases(folder, plan, root, chosen, stopped_at(2, "fold 0"))
+    for file in fold_folder(root, "2d", 0).glob("*restore.pt"):
+        file.unlink()
     runtime = replace(QUIET, on_step=lambda title, done: seen.append(title))
-    train_cases(folder, plan, root, order(4, "self-supervised"), runtime, resume=True)
+    train_cases(folder, plan, root, chosen, runtime, resume=True)
     assert seen
     assert not any("restoring" in title for title in seen)
-    assert same(weights(root), weights(whole))
+    assert others or same(weights(root), weights(whole))
 
 
 def test_a_network_without_one_encoder_is_refused_before_cases_are_prepared(
@@ -170,16 +176,19 @@ def test_given_weights_are_those_of_the_file(plan: Plan, plain: Path, tmp_path: 
         assert torch.equal(value, given[name] if name.startswith(ENCODER) else before[name])
 
 
-def test_a_run_begins_with_given_weights(plan: Plan, folder: CaseFolder, plain: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("others", [(), ("ensemble-vote:2",)])
+def test_a_run_begins_with_given_weights(
+    plan: Plan, folder: CaseFolder, plain: Path, tmp_path: Path, others: tuple[str, ...]
+) -> None:
     """It ends elsewhere than without; the file is needed to begin, not to go on or to be read again."""
     source = tmp_path / "a=b:c, d.safetensors"
     shutil.copy(plain, source)
-    chosen = order(4, f"given-weights:file={source}")
+    chosen = order(4, f"given-weights:file={source}", *others)
     with pytest.raises(KeyboardInterrupt):
         train_cases(folder, plan, tmp_path / "run", chosen, stopped_at(2, "fold 0"))
     source.unlink()
     run = train_cases(folder, plan, tmp_path / "run", chosen, QUIET, resume=True)
-    assert run.method.tricks == (f"given-weights:file={source}",)
+    assert run.method.tricks[0] == f"given-weights:file={source}"
     assert not same(weights(tmp_path / "run"), load_file(plain))
     with pytest.raises(RunError, match="does not exist"):
         train_cases(folder, plan, tmp_path / "other", chosen, QUIET)

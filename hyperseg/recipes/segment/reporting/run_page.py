@@ -21,7 +21,7 @@ from hyperseg.recipes.segment.methods.beside import about_folds, dice_rows, of_m
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.reporting.examples import chosen, mean_of, named, read_examples
 from hyperseg.recipes.segment.resuming.history import read_history
-from hyperseg.recipes.segment.starting import REPORT
+from hyperseg.recipes.segment.starting import PLAN_GIVEN, REPORT
 from hyperseg.recipes.tricks.words import with_tricks
 from hyperseg.report.page import write_page
 from hyperseg.report.segment.curves import Curve, dice_figure, learning_figure
@@ -59,7 +59,7 @@ def write_run_page(run: SegmentRun) -> Path:
     lead = (
         f"Networks for {record.folder}: {counted(sum(map(len, record.folds)), 'case')} in "
         f"{counted(len(record.folds), 'fold')}, classes {listed(record.classes[1:], most=8)}, by {record.method} "
-        f"{with_tricks(record.tricks)}.",
+        f"{with_tricks(record.tricks)}{', on a plan that was given' if record.found.get(PLAN_GIVEN) else ''}.",
         f"Figures below are of {best}: each case was predicted by the network of the fold that never saw it."
         if row else "No network has been trained yet.",
     )  # fmt: skip

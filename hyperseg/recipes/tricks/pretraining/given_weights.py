@@ -32,11 +32,9 @@ def on_cases(on: OnCases, chosen: GivenWeights) -> OnCases:
         tensors_for(encoder_of(net), chosen.file)
 
     def begin(beginning: Beginning) -> None:
-        begun = beginning.runtime.checkpoint("net")
-        if begun is not None and begun.exists():  # its state holds all weights
-            return
-        encoder = encoder_of(beginning.net)
-        encoder.load_state_dict(tensors_for(encoder, chosen.file))
+        if not beginning.goes_on:
+            encoder = encoder_of(beginning.net)
+            encoder.load_state_dict(tensors_for(encoder, chosen.file))
 
     return with_begin(with_ready(on, ready), begin)
 

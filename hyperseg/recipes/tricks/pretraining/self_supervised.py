@@ -72,10 +72,9 @@ def restore(beginning: Beginning, chosen: SelfSupervised) -> None:
     from hyperseg.engine.one_cycle import one_cycle, step_generator, train
     from hyperseg.medical.changes.restoring import Disturbance, Restorer, disturbed, restoring_loss
 
-    runtime = beginning.runtime
-    begun = runtime.checkpoint("net")
-    if begun is not None and begun.exists():  # its state holds all weights
+    if beginning.goes_on:
         return
+    runtime = beginning.runtime
     with seeded(runtime.seed):
         restorer = Restorer(*parts_of(beginning.net)).to(runtime.device)
     steps = max(1, round(chosen.share * beginning.steps))
