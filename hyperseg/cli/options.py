@@ -153,17 +153,15 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     earlier, settings = last(args, "from"), RunSettings()
     if earlier is not None:
         settings = RunSettings.from_json(load_record(Path(earlier))["settings"])
-    tricks = asked_tricks(words_of(args, "trick"))
     method, refine = last(args, "method"), words_of(args, "refine")
     if NONE in refine and len(refine) > 1:
         raise SettingError(f"--refine {NONE} stands alone, got {', '.join(refine)}.")
     known: dict[str, Any] = {}
     if method is not None and method != settings.method:  # an earlier run's refiners were chosen for its method
         known = {"method": checked(OfScenes(), "method", method), "method_settings": None, "refine": None}
-    split = last(args, "split")
-    if split is not None:
+    if (split := last(args, "split")) is not None:
         known["split"] = split
-    if tricks is not None:
+    if (tricks := asked_tricks(words_of(args, "trick"))) is not None:
         known["tricks"] = tricks
     if refine:
         known["refine"] = tuple(checked(REFINERS, "refine", n, NONE) for n in refine if n != NONE)
