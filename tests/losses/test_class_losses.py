@@ -229,6 +229,8 @@ def test_monai_says_the_same_of_focal() -> None:
         ("ohem:0", "share is at most 1 and above 0, got 0"),
         ("ohem:share=1.5", "share is at most 1 and above 0, got 1.5"),
         ("tversky:fn_weight=0,fp_weight=0", "no mistake would count"),
+        ("tversky:fn_weight=1e-9,fp_weight=0", "fn_weight is 1e-09 .* no mistake would count"),
+        ("focal:gamma=100", "gamma is 0 or more and at most 10, got 100"),
         ("dice:smooth=0", "smooth is at most 1000 and above 0"),
         ("focal:gamma=-1", "gamma is 0 or more"),
         ("focal:beta=1", "focal has no setting named beta"),

@@ -223,3 +223,22 @@ def test_it_is_spelled_with_its_power() -> None:
     assert parse_loss("cosdice:q=2") == parse_loss("cosdice:2") == CosDice(q=2)
     with pytest.raises(SettingError, match=r"cosdice:q=0\.9.*largest at a perfect overlap"):
         parse_loss("cosdice:q=0.9")
+    with pytest.raises(SettingError, match=r"q is 0\.99999999: give more than 1"):
+        CosDice(q=0.99999999)
+
+
+@pytest.mark.parametrize("text", ["cosdice:q=11", "cosdice:smooth=1e7"])
+def test_what_would_train_nothing_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="at most"):
+        parse_loss(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["cosdice:q=10", "cosdice:smooth=1e6", "focal:gamma=10", "tversky:fn_weight=0.001,fp_weight=0"]
+)
+def test_the_largest_and_smallest_settings_still_have_a_gradient(text: str) -> None:
+    labels = (torch.arange(64).view(1, 8, 8) % 3 == 0).long()
+    logits = torch.zeros(1, 2, 8, 8, requires_grad=True)
+    torch.stack([*parse_loss(text)(logits, labels, Sums()).values()]).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() > 0

@@ -121,6 +121,24 @@ def test_one_loss_alone(name: str, volumes: Plan) -> None:
         on.check(volumes, changed(UNET.settings(), {"loss": LOSS_TRICKS[other]}))
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("Cosdice", "cosdice"), ("cosdice:q=1.70", "cosdice"), ("cosdice:2", "cosdice:q=2"), (" dice: ", "dice")],
+)
+def test_a_loss_is_kept_as_it_is_always_spelled(given: str, kept: str) -> None:
+    for cls in (TrainSettings, METHODS["unet"].settings, *(
+        METHODS[name].on_cases.settings for name in ("unet", "plain-unet", "wide-unet", "bridged-unet")
+    )):  # fmt: skip
+        assert cls(loss=given) == cls(loss=kept)
+        assert cls(loss=given).loss == kept
+
+
+def test_a_loss_of_the_same_settings_is_the_one_of_the_trick() -> None:
+    method = tricked_method(METHODS["cnn3d"], ["focal-loss"])
+    with pytest.raises(SettingError, match="the method has it already"):
+        method.check(None, changed(METHODS["cnn3d"].settings(), {"train.loss": "focal:gamma=2"}))
+
+
 @pytest.mark.parametrize("name", ["feed-forward", "medsegdiff"])
 def test_methods_that_minimise_something_else_have_no_such_trick(name: str) -> None:
     with pytest.raises(SettingError, match="minimises no loss of class scores"):

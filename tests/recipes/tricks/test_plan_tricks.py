@@ -166,6 +166,17 @@ def test_sides_of_a_body_stay_apart_as_short_trainings_keep_them() -> None:
     assert not planned(PLANS["Heart"], "spatial-augmentation").training.inference.mirror
 
 
+def test_sides_that_classes_name_are_not_mirrored() -> None:
+    plan = PLANS["pictures"]
+    facts = replace(plan.facts, classes=("background", "leftKidney", "kidney right"), counts=(9, 5, 5))
+    sided = replace(plan, facts=facts)
+    for asked in ("auto", "never"):
+        augmentation = planned(sided, f"spatial-augmentation:mirror={asked}").training.augmentation
+        assert not augmentation.mirror
+    with pytest.raises(SettingError, match="leftKidney looks like kidney right: give mirror=auto"):
+        planned(sided, "spatial-augmentation:mirror=always")
+
+
 @pytest.mark.parametrize("task", PLANS)
 @pytest.mark.parametrize("edge", [0, 32, 50, 96])
 def test_a_network_is_planned_for_its_patch(task: str, edge: int) -> None:

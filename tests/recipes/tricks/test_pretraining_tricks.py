@@ -217,7 +217,16 @@ def test_weights_that_do_not_fit_are_refused_before_cases_are_prepared(
 
 
 @pytest.mark.parametrize(
-    "file", ["w.safetensors", "C:/a=b/w.safetensors", "a, b,c.safetensors", "runs:2/x.safetensors"]
+    "file",
+    [
+        "w.safetensors",
+        "C:/a=b/w.safetensors",
+        "a, b,c.safetensors",
+        "runs:2/x.safetensors",
+        "/a,,b/w",
+        "/a/b,c=d/w",
+        "x,",
+    ],
 )
 def test_any_path_can_be_spelled(file: str) -> None:
     chosen = GivenWeights(file)
