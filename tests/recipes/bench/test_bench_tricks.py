@@ -112,7 +112,10 @@ def test_gains_beyond_the_noise_are_ranked_and_the_rest_is_not() -> None:
 
 def test_where_nothing_helps_it_is_said_and_nothing_is_combined() -> None:
     result = judge([Row("zero", ("zero",))], None, by_row(cells_of("baseline", 0) + cells_of("zero", 0)), shared=True)
-    assert verdicts(result, OF_CASES)[0] == "No trick helps: no gain is above the noise line with a p below 0.05."
+    assert (
+        verdicts(result, OF_CASES)[0]
+        == "No trick is shown to help: no gain is above the noise line with a p below 0.05."
+    )
     assert combined([]) is None
 
 

@@ -49,7 +49,7 @@ def verdicts(result: Result, measure: Measure) -> list[str]:
     if helps:
         told.append(f"Helps: {_with_gains(helps, measure)}.")
     elif harms or quiet or same:
-        told.append("No trick helps: no gain is above the noise line with a p below 0.05.")
+        told.append("No trick is shown to help: no gain is above the noise line with a p below 0.05.")
     if harms:
         told.append(f"Harms: {_with_gains(harms, measure)}.")
     if quiet:
