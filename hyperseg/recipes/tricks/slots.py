@@ -14,13 +14,19 @@ from hyperseg.core.parts import Beginning, Change, Method, Model, OnCases
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import changed, find_leaf
 from hyperseg.core.task import Task
+from hyperseg.recipes.methods import WITHOUT_TRICKS
 
 Answers = Callable[[Callable[[Any, bool], Any], Any, bool], Any]
 LEAST = float(np.finfo(np.float32).tiny)  # the least probability that has a logarithm
+ALREADY = f"--method {WITHOUT_TRICKS} begins without"
 
 
-def with_plan(on: OnCases, change: Callable[[Any], Any]) -> OnCases:
+def with_plan(on: OnCases, change: Callable[[Any], Any], *, why: str = ALREADY) -> OnCases:
     """Another plan for new runs.
+
+    Args:
+        change: plan -> plan.
+        why: ends the message where the plan has the trick already: what to do, or how that comes.
 
     Raises (when a run begins):
         SettingError: the plan stays as it is: the method has the trick already.
@@ -30,7 +36,7 @@ def with_plan(on: OnCases, change: Callable[[Any], Any]) -> OnCases:
         before = on.plan(planned, settings)
         after = change(before)
         if after == before:
-            raise SettingError("the plan has it already.")
+            raise SettingError(f"the plan has it already ({why}).")
         return after
 
     return replace(on, plan=plan)

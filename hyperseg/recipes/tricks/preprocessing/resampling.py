@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hyperseg.core.parts import OnCases, Trick
-from hyperseg.recipes.tricks.slots import with_plan
+from hyperseg.recipes.tricks.slots import ALREADY, with_plan
 
 if TYPE_CHECKING:
     from hyperseg.medical.plan import Plan
@@ -24,7 +24,7 @@ def on_cases(on: OnCases, chosen: None) -> OnCases:
     def change(plan: Plan) -> Plan:
         return replace(plan, training=replace(plan.training, resampling=replace(plan.training.resampling, keep=False)))
 
-    return with_plan(on, change)
+    return with_plan(on, change, why=f"{ALREADY}, where files tell their spacing; images without one have one grid")
 
 
 RESAMPLING = Trick("resampling", "pre-processing", on_cases)
