@@ -19,12 +19,13 @@ from hyperseg.core import SceneError, SettingError
 from hyperseg.core.tiles import Layout, PerAxis, per_axis
 
 # the symmetries of the square as maps of offsets: (dy, dx) -> matrix @ (dy, dx)
+# on the CPU whichever device is the default when this is imported: shapes may be tried on none
 SQUARE = torch.tensor(
     [[[1, 0], [0, 1]], [[0, 1], [-1, 0]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]],
-     [[1, 0], [0, -1]], [[0, 1], [1, 0]], [[-1, 0], [0, 1]], [[0, -1], [-1, 0]]]
+     [[1, 0], [0, -1]], [[0, 1], [1, 0]], [[-1, 0], [0, 1]], [[0, -1], [-1, 0]]], device="cpu",
 )  # fmt: skip
 # those of a box are reflections: where slices lie further apart than rows, a turned patch would be of another body
-BOX = torch.diag_embed(torch.tensor(list(product((1, -1), repeat=3))))
+BOX = torch.diag_embed(torch.tensor(list(product((1, -1), repeat=3)), device="cpu"))
 
 
 class PatchSource:

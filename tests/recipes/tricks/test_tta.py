@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import runpy
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperseg.core import SettingError
+from hyperseg.data import patches
 from hyperseg.engine.blend import mirrors, seen, seen_back, view
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan, make_plan
@@ -165,6 +167,12 @@ def test_a_plan_that_trains_without_mirror_images_is_told(caplog: pytest.LogCapt
         assert not caplog.records
         check(planned("tumour", mirror=False), "flips")
     assert "trains without" in caplog.text
+
+
+def test_what_is_imported_while_shapes_are_tried_has_values() -> None:
+    with torch.device("meta"):
+        found = runpy.run_path(str(patches.__file__))
+    assert {found[name].device.type for name in ("SQUARE", "BOX")} == {"cpu"}
 
 
 class OneShape(Ramp):
