@@ -150,7 +150,8 @@ def test_a_plan_that_was_written_before_reads_as_it_was() -> None:
         assert not preset.augmentation.still
     plan = PLANS["Heart"]
     data = json.loads(json.dumps(to_json(plan)))
-    assert "each" not in data["training"]["loss"] and "keep" not in data["training"]["resampling"]
+    assert "each" not in data["training"]["loss"]
+    assert "keep" not in data["training"]["resampling"]
     assert not {"equalisation", "noise_within", "shift", "quarter_turns"} & set(data["training"]["augmentation"])
     assert from_json(Plan, data) == plan
 
