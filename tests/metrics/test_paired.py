@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import t, ttest_rel
 
 from hyperseg.core import SettingError
-from hyperseg.metrics.paired import corrected_t_test, holm, noise_of
+from hyperseg.metrics.gains import corrected_t_test, holm, noise_of
 
 
 def test_without_a_correction_it_is_the_paired_t_test() -> None:

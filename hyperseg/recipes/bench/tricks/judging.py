@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from hyperseg.metrics.paired import LEVEL, Gain, Noise, corrected_t_test, holm, noise_of
+from hyperseg.metrics.gains import LEVEL, Gain, Noise, corrected_t_test, holm, noise_of
 from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row
 
 Verdict = Literal["baseline", "helps", "harms", "noise", "same", "together"]
