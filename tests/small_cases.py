@@ -27,10 +27,22 @@ SIDE, BATCH, CHANNELS = 16, 3, 1
 
 
 def boxes(root: Path) -> CaseFolder:
-    """Six images with a bright box in noise."""
-    for i in range(6):
-        labels = np.zeros((20, 22), np.uint8)
-        labels[3 + i % 2 : 12 + i % 3, 4:13] = 1
+    """Six images with a bright box in noise, the box half as wide as the image."""
+    return written(root, (20, 22), 6, lambda i: (slice(3 + i % 2, 12 + i % 3), slice(4, 13)))
+
+
+def corner_boxes(root: Path, shape: tuple[int, ...], n: int) -> CaseFolder:
+    """Images or volumes with a bright box in noise, the box near the first corner."""
+    return written(root, shape, n, lambda i: tuple(slice(2 + i % 2, 8 + i % 3) for _ in shape))
+
+
+def written(
+    root: Path, shape: tuple[int, ...], n: int, box: Callable[[int], tuple[slice, ...]]
+) -> CaseFolder:  # fmt: skip
+    """So many images with a bright box in noise, the place of the box by the number of the image."""
+    for i in range(n):
+        labels = np.zeros(shape, np.uint8)
+        labels[box(i)] = 1
         image = np.random.default_rng(i).normal(0, 0.3, labels.shape) + 2.0 * labels
         for kind, array in (("images", image.astype(np.float32)), ("labels", labels)):
             (root / kind).mkdir(parents=True, exist_ok=True)
@@ -47,6 +59,20 @@ def tiny_plan(folder: CaseFolder, widths: tuple[int, ...] = (4, 6)) -> Plan:
         return replace(one, backbone=spec, patch=(SIDE,) * one.n_axes, batch=BATCH, supervision=(1.0,))
 
     plan = plan_cases(folder)
+    return replace(plan, configurations=tuple(map(smaller, plan.configurations)))
+
+
+def two_levels(plan: Plan, supervision: tuple[float, ...] | None = None) -> Plan:
+    """Networks of two levels for patches of 8 pixels a side, with these weights or the first of the plan's."""
+
+    def smaller(one: Configuration) -> Configuration:
+        body = one.backbone
+        spec = replace(
+            body, widths=(8, 16), strides=body.strides[:2], kernels=body.kernels[:2], depths=body.depths[:2],
+        )  # fmt: skip
+        weights = one.supervision[:1] if supervision is None else supervision
+        return replace(one, backbone=spec, patch=(8,) * one.n_axes, batch=2, supervision=weights)
+
     return replace(plan, configurations=tuple(map(smaller, plan.configurations)))
 
 

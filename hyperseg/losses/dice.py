@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from hyperseg.core.settings import settings
+from hyperseg.losses.ce import cross_entropy
 from hyperseg.losses.loss import Sums, Terms
-
-UNLABELLED = -1  # of this kind voxels count in neither term
 
 
 class DiceAndCrossEntropy(NamedTuple):
@@ -73,8 +71,7 @@ def dice_and_cross_entropy(
     """
     logs = torch.log_softmax(logits.float(), 1)
     dice = -soft_dice(logs, labels, batch=batch, smooth=smooth, first=first).dsc.mean()
-    summed = F.nll_loss(logs, labels, ignore_index=UNLABELLED, reduction="sum")
-    return DiceAndCrossEntropy(dice, summed / (labels >= 0).sum().clamp(min=1))
+    return DiceAndCrossEntropy(dice, cross_entropy(logs, labels))
 
 
 @settings

@@ -63,15 +63,16 @@ def check_schedule(training: Training) -> None:
         raise SettingError("the plan's optimiser is adam: give schedule.plateau, as preset msd2018 does.")
 
 
-def warn_of_mirrors(plan: Plan, asked: bool | None) -> None:
+def warn_of_mirrors(plan: Plan, asked: bool | None, *, option: str = "--mirror") -> None:
     """Say that mirror images were asked for though networks see none in training, or classes are each other's."""
     if asked and not plan.training.augmentation.mirror:
         log.warning(
-            "--mirror: answers are averaged over mirror images, but this plan trains without them: its networks have "
-            "not learnt mirror images, and answers may become worse."
+            "%s: answers are averaged over mirror images, but this plan trains without them: its networks have "
+            "not learnt mirror images, and answers may become worse.",
+            option,
         )
     if asked and (pair := mirrored_pair(plan.facts.classes)):
-        log.warning("--mirror: a mirror image of %s looks like %s, so that one may be taken for the other.", *pair)
+        log.warning("%s: a mirror image of %s looks like %s, so that one may be taken for the other.", option, *pair)
 
 
 def chosen_folds(folder: CaseFolder, n: int, seed: int) -> tuple[tuple[str, ...], ...]:

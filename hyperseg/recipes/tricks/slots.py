@@ -125,12 +125,12 @@ def with_finish(on: OnCases, change: Callable[[NDArray[np.int16]], NDArray[np.in
     return replace(on, finish=lambda classes, settings: change(on.finish(classes, settings)))
 
 
-def with_check(on: OnCases, check: Callable[[Any], None]) -> OnCases:
-    """Something more has to hold for a plan: `check` raises SettingError."""
+def with_check(on: OnCases, check: Callable[[Any, Any], None]) -> OnCases:
+    """Something more has to hold for plan and settings: `check` raises SettingError."""
 
     def both(plan: Any, settings: Any) -> None:
         on.check(plan, settings)
-        check(plan)
+        check(plan, settings)
 
     return replace(on, check=both)
 

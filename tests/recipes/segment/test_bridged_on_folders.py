@@ -6,14 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from small_cases import corner_boxes, two_levels
 
 from hyperseg.backbone import seeded
 from hyperseg.core import SettingError
 from hyperseg.core.runtime import Runtime
-from hyperseg.io.cases import CaseFolder, open_cases
+from hyperseg.io.cases import CaseFolder
 from hyperseg.losses.loss import Sums, at_levels
 from hyperseg.medical.bridged.controls import n_parameters
 from hyperseg.medical.bridged.network import BridgedUNet
@@ -32,39 +32,14 @@ METHOD = "bridged-unet"
 MODEL = {"act_first": "elu", "bridge": "add", "auxiliary": True}
 
 
-def folder_of(root: Path, shape: tuple[int, ...]) -> CaseFolder:
-    """Five images with a bright box in noise."""
-    for i in range(5):
-        labels = np.zeros(shape, np.uint8)
-        labels[tuple(slice(2 + i % 2, 8 + i % 3) for _ in shape)] = 1
-        image = np.random.default_rng(i).normal(0, 0.3, shape) + 2.0 * labels
-        for kind, array in (("images", image.astype(np.float32)), ("labels", labels)):
-            (root / kind).mkdir(parents=True, exist_ok=True)
-            np.save(root / kind / f"c{i}.npy", array)
-    return open_cases(root)
-
-
-def small(plan: Plan) -> Plan:
-    """Networks of two levels for patches of 8 pixels a side."""
-
-    def smaller(one: Configuration) -> Configuration:
-        body = one.backbone
-        spec = replace(
-            body, widths=(8, 16), strides=body.strides[:2], kernels=body.kernels[:2], depths=body.depths[:2],
-        )  # fmt: skip
-        return replace(one, backbone=spec, patch=(8,) * one.n_axes, batch=2, supervision=(1.0,))
-
-    return replace(plan, configurations=tuple(map(smaller, plan.configurations)))
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> CaseFolder:
-    return folder_of(tmp_path_factory.mktemp("pictures"), (12, 14))
+    return corner_boxes(tmp_path_factory.mktemp("pictures"), (12, 14), 5)
 
 
 @pytest.fixture(scope="module")
 def plan(pictures: CaseFolder) -> Plan:
-    return small(plan_cases(pictures))
+    return two_levels(plan_cases(pictures), (1.0,))
 
 
 def built(method: CaseMethod, one: Configuration) -> torch.nn.Module:
@@ -94,9 +69,9 @@ def test_it_is_measured_beside_single_networks_of_equal_depth_and_of_equal_size(
 
 
 def test_volumes_are_learnt_alone(tmp_path: Path) -> None:
-    volumes = folder_of(tmp_path / "volumes", (9, 12, 10))
+    volumes = corner_boxes(tmp_path / "volumes", (9, 12, 10), 5)
     order = Order(Budget(steps=1), ("3d",), 0, method=case_method(METHOD), alone=True)
-    run = train_cases(volumes, small(plan_cases(volumes)), tmp_path / "run", order, QUIET)
+    run = train_cases(volumes, two_levels(plan_cases(volumes), (1.0,)), tmp_path / "run", order, QUIET)
     assert run.record.trained == {"3d": [0]}
     assert run.beside == {}
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_cases import corner_boxes, two_levels
 
 from hyperseg.backbone import seeded
 from hyperseg.core import RunError, SettingError
@@ -21,8 +22,7 @@ from hyperseg.core.words import listed, thousands
 from hyperseg.dpm.masks.codes import MaskCode
 from hyperseg.dpm.masks.learning import noisiest_place
 from hyperseg.dpm.masks.settings import FeedForwardSettings
-from hyperseg.io.cases import CaseFolder, open_cases
-from hyperseg.medical.configuration import Configuration
+from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.methods import METHODS, ON_FOLDERS
 from hyperseg.recipes.segment.fold import Budget
@@ -43,39 +43,14 @@ FEW = {"samples": "2", "calls": "2"}
 CPU = torch.device("cpu")
 
 
-def folder_of(root: Path, shape: tuple[int, ...]) -> CaseFolder:
-    """Six images with a bright box in noise."""
-    for i in range(6):
-        labels = np.zeros(shape, np.uint8)
-        labels[tuple(slice(2 + i % 2, 8 + i % 3) for _ in shape)] = 1
-        image = np.random.default_rng(i).normal(0, 0.3, shape) + 2.0 * labels
-        for kind, array in (("images", image.astype(np.float32)), ("labels", labels)):
-            (root / kind).mkdir(parents=True, exist_ok=True)
-            np.save(root / kind / f"c{i}.npy", array)
-    return open_cases(root)
-
-
-def small(plan: Plan) -> Plan:
-    """Networks of a few channels, for patches of 8 pixels a side."""
-
-    def smaller(one: Configuration) -> Configuration:
-        body = one.backbone
-        spec = replace(
-            body, widths=(8, 16), strides=body.strides[:2], kernels=body.kernels[:2], depths=body.depths[:2],
-        )  # fmt: skip
-        return replace(one, backbone=spec, patch=(8,) * one.n_axes, batch=2, supervision=one.supervision[:1])
-
-    return replace(plan, configurations=tuple(map(smaller, plan.configurations)))
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> CaseFolder:
-    return folder_of(tmp_path_factory.mktemp("pictures"), (12, 14))
+    return corner_boxes(tmp_path_factory.mktemp("pictures"), (12, 14), 6)
 
 
 @pytest.fixture(scope="module")
 def plan(pictures: CaseFolder) -> Plan:
-    return small(plan_cases(pictures))
+    return two_levels(plan_cases(pictures))
 
 
 def order(steps: int = 3, **more: str) -> Order:
@@ -201,8 +176,8 @@ def test_the_twin_answers_what_its_network_says_of_a_blank_mask(drawn: SegmentRu
 
 
 def test_volumes_are_learnt_and_predicted_by_volumes_and_by_planes(tmp_path: Path) -> None:
-    volumes = folder_of(tmp_path / "volumes", (9, 12, 10))
-    made = small(plan_cases(volumes))
+    volumes = corner_boxes(tmp_path / "volumes", (9, 12, 10), 6)
+    made = two_levels(plan_cases(volumes))
     asked = replace(order(2), configurations=("2d", "3d"), alone=True)
     run = train_cases(volumes, made, tmp_path / "run", asked, QUIET)
     assert run.record.trained == {"2d": [0], "3d": [0]}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, OnCases, Trick
 from hyperseg.core.settings import option, settings
 from hyperseg.core.sides import mirrored_pair
-from hyperseg.recipes.tricks.slots import with_changed, with_score
+from hyperseg.recipes.tricks.slots import with_changed, with_check, with_score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from hyperseg.medical.configuration import Configuration
     from hyperseg.medical.plan import Plan
     from hyperseg.recipes.segment.sliding import Score
-
-log = logging.getLogger(__name__)
 
 
 @settings
@@ -51,19 +47,16 @@ def on_cases(on: OnCases, chosen: Views) -> OnCases:
         return len(views_of(axes, chosen.views, mirror=mirror)) * on.looks(settings, axes, False)
 
     def check(plan: Plan, settings: Any) -> None:
-        on.check(plan, settings)
+        from hyperseg.recipes.segment.checks import warn_of_mirrors
+
         if chosen.views != "turns":
             check_sides(plan.facts.classes)
-            if not plan.training.augmentation.mirror:
-                log.warning(
-                    "--trick tta: answers are averaged over mirror images, but this plan trains without them: its "
-                    "networks have not learnt mirror images, and answers may become worse."
-                )
+            warn_of_mirrors(plan, True, option="--trick tta")
         if chosen.views != "flips":
             for one in plan.configurations:
                 check_turned(on, one, plan, settings)
 
-    return replace(with_score(on, change, looks), check=check)
+    return with_check(with_score(on, change, looks), check)
 
 
 def views_of(axes: int, which: str, *, mirror: bool = False) -> list[View]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, OnCases, Trick, respelt
 from hyperseg.core.settings import Leaf, changed, leaves
 from hyperseg.losses import LOSSES
-from hyperseg.recipes.tricks.slots import with_loss, with_settings
+from hyperseg.recipes.tricks.slots import with_check, with_loss, with_settings
 
 OPTION = "loss"  # of the command line: the setting of methods of scenes whose loss can be chosen
 
@@ -23,11 +22,10 @@ def loss_trick(name: str, loss: type) -> Trick:
         own = on.loss
 
         def check(plan: Any, settings: Any) -> None:
-            on.check(plan, settings)
             assert own is not None  # `with_loss`
             _check_free(own(settings), own(on.settings()), chosen)
 
-        return replace(with_loss(on, lambda before: chosen), check=check)
+        return with_check(with_loss(on, lambda before: chosen), check)
 
     def on_scene(method: Method, chosen: Any) -> Method:
         usual = _loss_of(method.settings())
