@@ -34,9 +34,9 @@ PACKAGE = Path(hyperseg.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     "core",
-    "backbone losses metrics io",
+    "backbone losses metrics boxes io",
     "engine data report simulated",
-    "hsi gan crf regions dpm medical zoo",
+    "hsi gan crf regions dpm medical contrast detection zoo",
     "recipes",
     "cli",
 )

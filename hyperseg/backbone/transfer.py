@@ -70,7 +70,7 @@ def encoder_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         RunError: no such file, no safetensors file, or no encoder in it.
     """
     source = Path(path)
-    tensors, metadata = _opened(source)
+    tensors, metadata = opened(source)
     if metadata.get("format") == FORMAT:
         return tensors
     own = {name.removeprefix(WITHIN): t for name, t in tensors.items() if name.startswith(WITHIN)}
@@ -88,17 +88,26 @@ def check_encoder(source: str | os.PathLike[str], encoder: nn.Module, tensors: M
     Raises:
         RunError: names, shapes or types differ; what was found and what was expected is told of the first of them.
     """
-    faults = list(_faults(encoder.state_dict(), dict(tensors), most=SHOWN))
+    check_tensors(source, encoder.state_dict(), tensors)
+
+
+def check_tensors(source: str | os.PathLike[str], wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Both have the same names, shapes and types.
+
+    Raises:
+        RunError: what was found and what was expected is told of the first differences.
+    """
+    faults = list(_faults(dict(wanted), dict(given), most=SHOWN))
     if faults:
         more = f"; and {counted(len(faults) - SHOWN, 'other difference')}" if len(faults) > SHOWN else ""
         raise RunError(
-            f"{source} does not fit the encoder that is to be trained: {'; '.join(faults[:SHOWN])}{more}. Give the "
+            f"{source} does not fit the network that is to be trained: {'; '.join(faults[:SHOWN])}{more}. Give the "
             "weights of a network of the same plan, or train by the plan that they were trained by (--plan)."
         )
 
 
 def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    tensors, metadata = _opened(source)
+    tensors, metadata = opened(source)
     if metadata.get("format") != FORMAT:
         raise RunError(
             f"{source} is not an encoder of this package (format {metadata.get('format')!r}, "
@@ -107,7 +116,8 @@ def _read(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def _opened(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def opened(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file and its metadata; RunError for what is none."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -29,6 +29,12 @@ COMMANDS = {
     "suggest": ("hyperseg.cli.suggest", "suggest", "Tell which fields to label next."),
     "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
     "segment": ("hyperseg.cli.segment", "segment", "Images and volumes: check, plan, train, predict, score."),
+    "detect": ("hyperseg.cli.detect", "detect", "Objects as boxes: train on few labels, predict, score."),
+    "pretrain": (
+        "hyperseg.cli.pretrain",
+        "pretrain",
+        "Learn from images without labels; the weights go on from there.",
+    ),
     "tricks": ("hyperseg.cli.known.tricks", "tricks", "List what may make a network better, phase by phase."),
     "bench": ("hyperseg.cli.bench", "bench", "Repeat a comparison of methods: samplers of diffusion models."),
     "datasets": ("hyperseg.cli.known.datasets", "datasets", "List, describe and fetch public scenes."),

@@ -15,7 +15,8 @@ TRICKS = Parts(
             "the network first learns to restore disturbed patches, without labels",
         ),
         "given-weights": Entry(
-            f"{_HERE}.pretraining.given_weights:GIVEN_WEIGHTS", "the encoder begins with the weights of a file"
+            f"{_HERE}.pretraining.given_weights:GIVEN_WEIGHTS",
+            "the network begins with the weights of a file, as hyperseg pretrain writes it",
         ),
         "patching": Entry(f"{_HERE}.preprocessing.patching:PATCHING", "training patches of another size"),
         "oversampling": Entry(
@@ -39,6 +40,7 @@ TRICKS = Parts(
         "gan-augmentation": Entry(
             f"{_HERE}.augmentation.gan:GAN_AUGMENTATION", "a share of the images is made by a GAN from their labels"
         ),
+        "mixup": Entry(f"{_HERE}.augmentation.mixup:MIXUP", "images are mixed in pairs, and so are their losses"),
         "deep-supervision": Entry(
             f"{_HERE}.model.deep_supervision:DEEP_SUPERVISION", "the loss is taken at every level of the decoder"
         ),

@@ -1,0 +1,1 @@
+"""Boxes on a grid of voxels: anchors, overlap, codes, matching, suppression; n axes, vectorised."""

@@ -1,0 +1,1 @@
+"""Contrastive learning without labels: global and local losses, their pairs, views and heads."""

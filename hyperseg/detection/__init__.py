@@ -1,0 +1,1 @@
+"""Detection of objects as boxes, from few labels: FocalMix and its supervised twin."""

@@ -1,0 +1,1 @@
+"""Detection of boxes: runs, prediction, scores."""
