@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hyperseg.backbone import BackboneSpec, ConvSpec, seeded
-from hyperseg.backbone.pretrained import save_pretrained
+from hyperseg.backbone.pretrained import load_pretrained, read_pretrained, save_pretrained
 from hyperseg.contrast.collapse import Watcher, spread
 from hyperseg.contrast.global_loss import collapse_value, global_loss
 from hyperseg.contrast.heads import GlobalHead, LocalHead
@@ -64,6 +64,11 @@ class Plan:
     crop: float = 100 / 192
     most: float = 100 / 192
     mix: float = 0.2
+    turn: float = 15.0
+    zoom: float = 1.05
+    shift: float = 0.0
+    brightness: float = 0.1
+    contrast: float = 0.2
 
 
 def network(plan: Plan, n_classes: int, seed: int) -> UNet:
@@ -131,16 +136,21 @@ def learn_local(net: UNet, stacks: Sequence[Stack], plan: Plan, seed: int) -> di
     return told(values, regions.of(found))
 
 
-def pretrain(path: Path, stacks: Sequence[Stack], row: Row, plan: Plan, n_classes: int, seed: int) -> dict[str, object]:
-    """Stages 1 and 2 into a file of weights, and what is known of them."""
+def pretrain(
+    path: Path, stacks: Sequence[Stack], row: Row, plan: Plan, n_classes: int, seed: int, *, first: Path | None = None
+) -> None:
+    """Stage 1 into a file of weights; or stage 2, from the file of stage 1 on."""
     assert row.pairs is not None
-    net, began = network(plan, n_classes, seed), time.process_time()
-    found: dict[str, object] = {"global": learn_global(net, stacks, row.pairs, plan, seed)}
-    if row.local:
+    net, began, found = network(plan, n_classes, seed), time.process_time(), {}
+    if first is None:
+        found["global"], spent = learn_global(net, stacks, row.pairs, plan, seed), 0.0
+    else:
+        given = read_pretrained(first)
+        load_pretrained(given, net)
+        found, spent = {"global": given.about["global"]}, given.about["seconds"]
         found["local"] = learn_local(net, stacks, plan, seed)
-    found["seconds"] = round(time.process_time() - began, 1)
-    save_pretrained(path, net, parts_of(plan, row.local), {"row": row._asdict(), "plan": asdict(plan), **found})
-    return found
+    found["seconds"] = round(spent + time.process_time() - began, 1)
+    save_pretrained(path, net, parts_of(plan, first is not None), {"plan": asdict(plan), **found})
 
 
 def tune(net: UNet, stacks: Sequence[Stack], plan: Plan, seed: int, *, mixup: bool, n_classes: int) -> None:
@@ -149,15 +159,18 @@ def tune(net: UNet, stacks: Sequence[Stack], plan: Plan, seed: int, *, mixup: bo
     labels = torch.cat([one.labels for one in stacks]).long()
     optimiser = torch.optim.Adam(net.parameters(), lr=plan.lr)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    mixes = np.random.default_rng((seed, 1))  # of its own: batches stay what they are without
     net.train()
     for step in range(plan.tuning):
         at_rate(optimiser, plan.lr, step, plan.tuning)
         chosen = torch.from_numpy(rng.integers(len(images), size=plan.batch))
-        x, y = moved(images[chosen], functional.one_hot(labels[chosen], n_classes).movedim(-1, 1).float(), generator)
-        x = shaded(x, generator, brightness=0.1, contrast=0.2)
+        x, y = moved(
+            images[chosen], functional.one_hot(labels[chosen], n_classes).movedim(-1, 1).float(), generator, plan
+        )
+        x = shaded(x, generator, brightness=plan.brightness, contrast=plan.contrast)
         if mixup:
-            share = torch.from_numpy(rng.beta(plan.mix, plan.mix, size=(plan.batch, 1, 1, 1)).astype(np.float32))
-            other = torch.from_numpy(rng.permutation(plan.batch))
+            share = torch.from_numpy(mixes.beta(plan.mix, plan.mix, size=(plan.batch, 1, 1, 1)).astype(np.float32))
+            other = torch.from_numpy(mixes.permutation(plan.batch))
             x, y = share * x + (1 - share) * x[other], share * y + (1 - share) * y[other]
         u = net(last(x)).softmax(1)
         dsc = (2 * (u * y).sum((2, 3)) + 1e-10) / (u.sum((2, 3)) + y.sum((2, 3)) + 1e-10)
@@ -180,15 +193,14 @@ def score(net: UNet, stacks: Sequence[Stack], n_classes: int) -> list[list[float
     return found
 
 
-def moved(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Each image turned by up to 15 degrees, scaled by 0.95 to 1.05, half of them mirrored left to right."""
+def moved(x: Tensor, y: Tensor, generator: torch.Generator, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Each image turned, scaled and shifted by up to the plan's amounts, either way."""
     n = len(x)
-    angle = (torch.rand(n, generator=generator) * 2 - 1) * math.radians(15)
-    scale = 0.95 + 0.1 * torch.rand(n, generator=generator)
-    flip = 1 - 2 * torch.randint(2, (n,), generator=generator)
-    cos, sin, zero = scale * angle.cos(), scale * angle.sin(), torch.zeros(n)
-    theta = torch.stack((torch.stack((cos * flip, -sin, zero), 1), torch.stack((sin * flip, cos, zero), 1)), 1)
-    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    angle, grow, *shift = torch.rand((4, n), generator=generator).mul_(2).sub_(1)
+    angle, scale = angle * math.radians(plan.turn), torch.exp(grow * math.log(plan.zoom))
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    rows = (torch.stack((cos, -sin, shift[0] * plan.shift), 1), torch.stack((sin, cos, shift[1] * plan.shift), 1))
+    grid = functional.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
     turned = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
     return turned, functional.grid_sample(y, grid, mode="nearest", padding_mode="border", align_corners=False)
 
