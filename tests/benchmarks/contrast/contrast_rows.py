@@ -60,15 +60,16 @@ class Plan:
     tuning: int = 300
     batch: int = 8
     lr: float = 1e-3
+    tuning_lr: float = 5e-3
     temperature: float = 0.1
     crop: float = 100 / 192
     most: float = 100 / 192
     mix: float = 0.2
-    turn: float = 15.0
-    zoom: float = 1.05
-    shift: float = 0.0
-    brightness: float = 0.1
-    contrast: float = 0.2
+    turn: float = 30.0
+    zoom: float = 1.25
+    shift: float = 0.2
+    brightness: float = 0.2
+    contrast: float = 0.4
 
 
 def network(plan: Plan, n_classes: int, seed: int) -> UNet:
@@ -157,12 +158,12 @@ def tune(net: UNet, stacks: Sequence[Stack], plan: Plan, seed: int, *, mixup: bo
     """Stage 3, in place: soft Dice of all classes, background too, over each image."""
     images = torch.cat([one.images for one in stacks])[:, None]
     labels = torch.cat([one.labels for one in stacks]).long()
-    optimiser = torch.optim.Adam(net.parameters(), lr=plan.lr)
+    optimiser = torch.optim.Adam(net.parameters(), lr=plan.tuning_lr)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mixes = np.random.default_rng((seed, 1))  # of its own: batches stay what they are without
     net.train()
     for step in range(plan.tuning):
-        at_rate(optimiser, plan.lr, step, plan.tuning)
+        at_rate(optimiser, plan.tuning_lr, step, plan.tuning)
         chosen = torch.from_numpy(rng.integers(len(images), size=plan.batch))
         x, y = moved(
             images[chosen], functional.one_hot(labels[chosen], n_classes).movedim(-1, 1).float(), generator, plan
