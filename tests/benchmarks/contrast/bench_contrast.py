@@ -49,7 +49,12 @@ class Cell(NamedTuple):
 
 def cells(asked: argparse.Namespace) -> Iterator[Cell]:
     """The most important first: whole draws of hearts with few labels."""
-    stages = [("acdc", (1, 2), [*BOTH]), ("acdc", (8,), [*BOTH]), ("hippocampus", (1, 2, 8), [*FEW])]
+    stages = [
+        ("acdc", (1, 2), [*BOTH]),
+        ("acdc", (8,), [*BOTH]),
+        ("hippocampus", (1,), [*FEW]),
+        ("hippocampus", (2, 8), [*FEW]),
+    ]
     for name, numbers, rows in stages:
         for seed in asked.draws if name in asked.sets else ():
             for n in numbers:

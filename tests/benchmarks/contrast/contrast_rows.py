@@ -60,7 +60,7 @@ class Plan:
     tuning: int = 300
     batch: int = 8
     lr: float = 1e-3
-    tuning_lr: float = 5e-3
+    tuning_lr: float = 1e-2
     temperature: float = 0.1
     crop: float = 100 / 192
     most: float = 100 / 192
