@@ -51,6 +51,7 @@ def draw_froc(axes: Axes, curves: Mapping[str, Sequence[Curve]]) -> None:
     if not curves or not all(len(of_seeds) for of_seeds in curves.values()):
         raise SettingError(f"a chart of FROC needs detectors with a curve each, got {dict.fromkeys(curves)}.")
     rates = np.geomspace(RATES[0], RATES[-1], POINTS)
+    rates[:: (POINTS - 1) // (len(RATES) - 1)] = RATES  # exactly: curves are steps
     for i, (name, of_seeds) in enumerate(curves.items()):
         colour = LINE_COLOURS[i % len(LINE_COLOURS)]
         values, marked = (np.array([[c.at(r) for r in at] for c in of_seeds]) for at in (rates, RATES))
