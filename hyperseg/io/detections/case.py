@@ -111,8 +111,8 @@ class BoxFolder:
         """
         if self.boxes == 0:
             raise DataFileError(
-                f"{self.root}: {counted(len(self.cases), 'labelled case')} without any object; boxes to learn from were "
-                "expected. Add some, or see `hyperseg detect train --help`."
+                f"{self.root}: {counted(len(self.cases), 'labelled case')} without any object; boxes to learn from "
+                "were expected. Add some, or see `hyperseg detect train --help`."
             )
         if unlabelled and not self.unlabelled:
             raise DataFileError(

@@ -24,6 +24,7 @@ from hyperseg.io.detections.placed import NoPlaceError, box_in
 from hyperseg.io.detections.table import FILES
 from hyperseg.io.paths import split_key
 
+__all__ = ["BoxCase", "BoxFolder", "open_boxes", "open_images", "read_image"]
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 FORMS = {
@@ -37,7 +38,7 @@ FORMS = {
 
 def open_boxes(
     path: str | Path, *, boxes: Path | None = None, spacing: tuple[float, ...] = (), labelled: int | None = None,
-    seed: int = 0, progress: Progress | None = None,
+    seed: int = 0, looked_at: bool = True, progress: Progress | None = None,
 ) -> BoxFolder:  # fmt: skip
     """The data set in a folder: images, and boxes from a table or from masks.
 
@@ -51,6 +52,7 @@ def open_boxes(
         boxes: a table elsewhere; masks and the folder's own table are not looked at then.
         spacing: millimetres per axis of arrays and pictures whose files do not say them.
         labelled, seed: draw so many labelled cases, see `BoxFolder.labelled`.
+        looked_at: False reads neither table nor masks: all images are unlabelled, to be predicted say.
         progress: told how many masks of how many are read.
 
     Raises:
@@ -64,7 +66,9 @@ def open_boxes(
     if faults := [*images.faults, *faults]:
         refuse(root, [fault.removeprefix(f"{root}/") for fault in faults])
     file = boxes or next((root / name for name in FILES if (root / name).is_file()), None)
-    if file is not None:
+    if not looked_at:
+        cases, told = found, "boxes were not looked at: all images are unlabelled"
+    elif file is not None:
         cases, told = _from_table(file, found)
     else:
         cases, told = _from_masks(root, images, found, progress)
