@@ -108,6 +108,14 @@ def test_a_folder_of_volumes_is_a_truth_and_its_millimetres_count(hyperseg: Hype
         assert made["cpm_interval"] is None
 
 
+def test_stated_millimetres_and_a_figure(hyperseg: Hyperseg, files: Path) -> None:
+    answer = hyperseg("detect", "score", "found", "truth.csv", "--spacing", "4,1", "--figure", "froc.png")
+    assert answer.code == 0, answer.err
+    assert "in voxels" not in answer.out
+    assert "written to froc.png" in answer.out
+    assert (files / "froc.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_what_cannot_be_scored_is_told(hyperseg: Hyperseg, files: Path) -> None:
     assert "boxes of a have no score" in hyperseg("detect", "score", "truth.csv", "truth.csv").error
     assert "does not exist" in hyperseg("detect", "score", "found", "nowhere.csv").error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,17 @@ def test_real_nodules_are_pasted_into_real_volumes(hyperseg: Hyperseg, tmp_path:
     assert found.boxes > 2  # the background's own, and pasted ones
     image, _ = read_image(found.cases[0])
     assert image.max() <= 255
+
+
+def test_without_nibabel_arrays_are_written_with_the_same_boxes(
+    hyperseg: Hyperseg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    answer = hyperseg("detect", "simulate", "made", "--n", "2", "--labelled", "1", "--side", "24")
+    assert answer.code == 0, answer.err
+    assert "nibabel is not installed" in answer.out
+    (case,) = open_boxes(tmp_path / "made").cases
+    assert case.images[0].name == "scan_001.npy"
+    assert case.spacing == (1, 1, 1)
+    assert case.boxes is not None
+    assert np.array_equal(case.boxes, nodules(1, shape=(24,) * 3, seed=0).boxes[0])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.reading import Lengths
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,10 @@ OVERLAPS = (0.1, 0.3, 0.5)  # of which average precision is shown
     help="True boxes of the volumes in the folder TRUE, where they are not its boxes.csv.",
 )  # fmt: skip
 @click.option("--all", "absent", is_flag=True, help="Volumes that FOUND does not name count too: nothing found there.")
+@click.option(
+    "--spacing", type=Lengths(), default=(), metavar="Z,Y,X",
+    help="Millimetres per voxel where neither the volumes nor the tables say them, in the order of the arrays' axes.",
+)  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the draws for the interval of the CPM.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of tables.")
 @click.option(
@@ -34,10 +39,13 @@ OVERLAPS = (0.1, 0.3, 0.5)  # of which average precision is shown
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write everything to FILE (JSON).",
 )
+@click.option(
+    "--figure", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Also draw the FROC curve (PNG)."
+)
 @overwrite_option
 def score(
-    found: Path, truth: Path, boxes: Path | None, absent: bool, seed: int, as_json: bool, out: Path | None,
-    overwrite: bool,
+    found: Path, truth: Path, boxes: Path | None, absent: bool, spacing: tuple[float, ...], seed: int, as_json: bool,
+    out: Path | None, figure: Path | None, overwrite: bool,
 ) -> None:  # fmt: skip
     """Score the boxes of FOUND against those of TRUE: FROC, CPM, mAP, and hits in each volume.
 
@@ -51,28 +59,34 @@ def score(
 
     \b
     Examples:
-      hyperseg detect score found nodules/truth.csv
+      hyperseg detect score found nodules/truth.csv --figure froc.png
       hyperseg detect score found/boxes.csv nodules --json
       hyperseg detect score found scans --boxes annotations.csv --out scores.json
     """
     from rich.console import Console
 
     from hyperseg.io.write.files import as_json as in_json
-    from hyperseg.io.write.files import write_json
+    from hyperseg.io.write.files import replacing, write_json
     from hyperseg.io.write.targets import check_targets
     from hyperseg.recipes.detection.scoring import score_boxes
 
-    if out is not None:
-        check_targets([out], inputs=[found, truth], overwrite=overwrite)
-    made = score_boxes(found, truth, boxes=boxes, absent=absent, seed=seed)
+    targets = [path for path in (out, figure) if path is not None]
+    check_targets(targets, inputs=[found, truth], overwrite=overwrite)
+    made = score_boxes(found, truth, boxes=boxes, spacing=spacing, absent=absent, seed=seed)
     if as_json:
         click.echo(in_json(made.to_json()), nl=False)
     else:
         show(made, Console(highlight=False))
     if out is not None:
         write_json(out, made.to_json())
-        if not as_json:
-            click.echo(f"written to {out}")
+    if figure is not None:
+        from hyperseg.report.froc import froc_figure
+
+        picture = froc_figure({found.name: [made.froc.curve]})
+        with replacing(figure) as temporary:
+            temporary.write_bytes(picture)
+    for path in targets if not as_json else ():
+        click.echo(f"written to {path}")
 
 
 def show(made: BoxScores, console: Console) -> None:

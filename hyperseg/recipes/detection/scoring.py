@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hyperseg.core.words import counted, nearest, some
 from hyperseg.io.detections.case import BoxCase
 from hyperseg.io.detections.folder import open_boxes
 from hyperseg.io.detections.table import Found, read_boxes
-from hyperseg.metrics.froc import Curve, Froc, Marks, Truth, cpm_interval, froc
+from hyperseg.metrics.froc import Curve, Froc, Marks, Truth, cpm_interval, froc, hits
 from hyperseg.metrics.precision import OVERLAPS, average_precision
 
 RATE = 1.0  # false positives per scan of the threshold at which hits of a case are counted
@@ -88,7 +88,7 @@ def score_boxes(
         found: a .csv or .json file with scores, or a folder that holds boxes.csv or boxes.json.
         truth: such a file in voxels, or a folder as `open_boxes` reads it.
         boxes: the file of true boxes of such a folder.
-        spacing: of its volumes, where their files do not say it.
+        spacing: millimetres per axis, where neither files nor tables say them.
         absent: volumes that `found` does not name are scored too: nothing was found in them.
         seed: of the draws for the interval.
 
@@ -138,7 +138,7 @@ def _truth(truth: Path, boxes: Path | None, spacing: tuple[float, ...]) -> dict[
         return {case.name: _as_found(case) for case in folder.cases}
     if boxes is not None:
         raise DataFileError(f"{truth}: is no folder; --boxes names the true boxes of a folder of volumes.")
-    return {each.case: each for each in read_boxes(truth)}
+    return {each.case: replace(each, spacing=each.spacing or spacing) for each in read_boxes(truth)}
 
 
 def _as_found(case: BoxCase) -> Found:
@@ -197,14 +197,10 @@ def _threshold(curve: Curve) -> float:
 
 
 def _of_case(marks: Marks, truth: Truth, spacing: Sequence[float], threshold: float) -> CaseScore:
-    """Counts at a threshold, read off the curve of this volume alone.
-
-    An object that nothing can hit is laid far away beside the true ones, as a curve without any object is none.
-    """
-    n, many = len(spacing), len(truth.boxes)
-    kept = marks.scores >= threshold
-    far = np.concatenate([np.full(n, -1e9), np.full(n, -1e9) + 1])
-    alone = Truth(np.concatenate([truth.boxes, far[None]]), truth.excluded)
-    curve = froc([Marks(marks.boxes[kept], marks.scores[kept])], [alone], spacings=[spacing]).curve
-    hits = round(float(curve.sensitivities[-1]) * (many + 1))
-    return CaseScore(many, hits, round(float(curve.rates[-1])), int(kept.sum()))
+    """Counts at a threshold: objects that some box hits, and boxes that hit neither an object nor an excluded one."""
+    boxes = marks.boxes[marks.scores >= threshold]
+    near = hits(boxes, truth.boxes, spacing)
+    beside = near.any(1)
+    if truth.excluded is not None:
+        beside |= hits(boxes, truth.excluded, spacing).any(1)
+    return CaseScore(len(truth.boxes), int(near.any(0).sum()), int((~beside).sum()), len(boxes))
