@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core.files import make_folder
-from hyperseg.io.detections.folder import BoxCase
+from hyperseg.io.detections.case import BoxCase
 from hyperseg.io.paths import split_key
 from hyperseg.io.write import replacing
 from hyperseg.recipes.detection.images.volume import Volume, open_volume

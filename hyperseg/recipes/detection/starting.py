@@ -15,7 +15,7 @@ from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import sweep
 from hyperseg.core.settings import to_json
 from hyperseg.core.words import counted
-from hyperseg.io.detections.folder import BoxCase, BoxFolder
+from hyperseg.io.detections.case import BoxCase, BoxFolder
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.resample import resampled_size
 from hyperseg.recipes.detection.folder import (
@@ -105,10 +105,7 @@ def divided(folder: BoxFolder, order: Order, seed: int) -> tuple[Division, Cases
         SettingError: too few cases, or a method that learns from unlabelled ones and there are none.
     """
     known = {case.name: case for case in (*folder.cases, *folder.unlabelled)}
-    division = divide(
-        [case.name for case in folder.cases], [case.name for case in folder.unlabelled], labelled=order.labelled,
-        test=order.test, seed=seed,
-    )  # fmt: skip
+    division = divide(folder.cases, folder.unlabelled, labelled=order.labelled, test=order.test, seed=seed)
     parts = (division.labelled, division.unlabelled, division.held_out)
     return division, Cases(*(tuple(known[name] for name in part) for part in parts))
 
@@ -138,7 +135,7 @@ def planned(cases: Cases, order: Order, device: str, channels: int) -> tuple[Det
         if target and len(case.spacing) and not alike(case.spacing, target):
             size = resampled_size(size, tuple(case.spacing), target)
         factors = np.asarray(size, np.float64) / np.asarray(case.shape, np.float64)
-        boxes.append(_boxes(case) * np.tile(factors, 2))
+        boxes.append(boxes_of(case) * np.tile(factors, 2))
         sizes.append(size)
     every = np.concatenate(boxes)
     settings = settings_of(order.method, plan_network(every, device, len(boxes)), order.changes)

@@ -6,19 +6,20 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import to_json
-from hyperseg.core.words import counted, duration, listed, number
+from hyperseg.core.words import counted, duration
 from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import counted_progress, say, working
-from hyperseg.io.detections.folder import BoxFolder
+from hyperseg.io.detections.case import BoxFolder
+from hyperseg.io.detections.table import write_boxes
 from hyperseg.io.write import write_json
 from hyperseg.recipes.detection.folder import (
     BESIDE,
     CACHE,
+    FOUND,
     METRICS,
     UNFINISHED,
     DetectRun,
@@ -27,6 +28,8 @@ from hyperseg.recipes.detection.folder import (
     write_run,
     write_weights,
 )
+from hyperseg.metrics.froc import Truth
+from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.learning import Pool, curves_of, learn, start_net, steps_in
 from hyperseg.recipes.detection.preparing import opened, prepare, prints_of
 from hyperseg.recipes.detection.reporting.run_page import write_run_page
@@ -35,14 +38,14 @@ from hyperseg.recipes.detection.starting import (
     Cases,
     Order,
     as_begun,
+    boxes_of,
     check_unlabelled,
     divided,
     planned,
     refuse_existing,
     start,
 )
-from hyperseg.recipes.detection.trying import Tried, try_detector
-from hyperseg.recipes.detection.writing import write_found
+from hyperseg.recipes.detection.trying import Tried, found_in, try_detector
 
 
 def train_detectors(
@@ -70,10 +73,10 @@ def train_detectors(
     refuse_existing(root, resume=resume, overwrite=overwrite)
     order = as_begun(root, order, resume=resume)
     division, cases = divided(folder, order, runtime.seed)
-    say(f"{folder.root}: {folder.rule}", quiet=runtime.quiet)
+    for sentence in (folder.rule, *folder.remarks):
+        say(f"{folder.root}: {sentence}", quiet=runtime.quiet)
     say(f"{division.told()} (seed {runtime.seed})", quiet=runtime.quiet)
-    channels = opened(cases.labelled[0], ()).shape[0]
-    settings, plan = planned(cases, order, runtime.device, channels)
+    settings, plan = planned(cases, order, runtime.device, folder.channels)
     check_unlabelled(division, settings)
     with counted_progress(f"Checksums of {folder.root}", unit="cases", quiet=runtime.quiet) as progress:
         prints = prints_of(cases.every, progress)
@@ -86,9 +89,12 @@ def train_detectors(
     lock = take(root)
     try:
         run = _train(run, cases, runtime, alone=order.alone)
-        tried = _tried(run, cases, runtime)
-        write_scores(run, tried)
-        write_run_page(run, tried, cases.held_out)
+        held_out = [
+            opened(case, plan.spacing, channels=plan.spec.channels, axes=plan.spec.n_axes) for case in cases.held_out
+        ]
+        tried = _tried(run, cases, held_out, runtime)
+        run = _scored(run, tried, held_out)
+        write_run_page(run, tried, held_out)
         shutil.rmtree(root / CACHE, ignore_errors=True)
     finally:
         lock.release()
@@ -171,15 +177,11 @@ def _learnt(run: DetectRun, pool: Pool, runtime: Runtime) -> DetectRun:
     return run
 
 
-def _tried(run: DetectRun, cases: Cases, runtime: Runtime) -> dict[str, Tried]:
-    """Of each detector that is trained, by name, what it is worth on the held-out cases; none where none are."""
-    if not cases.held_out:
+def _tried(run: DetectRun, cases: Cases, volumes: Sequence[Volume], runtime: Runtime) -> dict[str, Tried]:
+    """What each trained detector is worth on the held-out cases, by name; nothing where they hold no object."""
+    truth = [Truth(boxes_of(case), case.excluded) for case in cases.held_out]
+    if not any(len(one.boxes) for one in truth):
         return {}
-    plan = run.record.plan
-    volumes = [
-        (opened(case, plan.spacing, channels=plan.spec.channels, axes=plan.spec.n_axes), case.boxes)
-        for case in cases.held_out
-    ]
     found = {}
     for one in (run, *run.beside.values()):
         if not one.trained:
@@ -187,15 +189,14 @@ def _tried(run: DetectRun, cases: Cases, runtime: Runtime) -> dict[str, Tried]:
         title = f"Finding in held-out cases, {one.record.method}"
         with counted_progress(title, unit="cases", quiet=runtime.quiet) as progress:
             found[one.record.method] = try_detector(
-                load_network(one), plan, volumes, device=runtime.device, progress=progress
+                load_network(one), run.record.plan, volumes, truth, device=runtime.device, progress=progress
             )
     return found
 
 
-def write_scores(run: DetectRun, tried: dict[str, Tried]) -> None:
-    """Write metrics.json and the boxes that the run's own detector found in held-out cases."""
-    scores: dict[str, Any] = {name: one.numbers() for name, one in tried.items()}
-    record = run.record
+def _scored(run: DetectRun, tried: dict[str, Tried], volumes: Sequence[Volume]) -> DetectRun:
+    """Note the scores in run.json, and write metrics.json and the boxes that were found in held-out cases."""
+    record, scores = run.record, {name: one.numbers() for name, one in tried.items()}
     write_json(
         run.root / METRICS,
         {
@@ -205,17 +206,9 @@ def write_scores(run: DetectRun, tried: dict[str, Tried]) -> None:
         },
     )  # fmt: skip
     if record.method in tried:
-        write_found(run, tried[record.method].found)
-
-
-def compared(tried: dict[str, Tried]) -> list[str]:
-    """Sentences: what each detector is worth, and whether the method beats its twin."""
-    told = [
-        f"{name}: CPM {number(one.froc.cpm, 3)}, mAP {number(one.precision, 3)} on "
-        f"{counted(len(one.truth), 'held-out case')}"
-        for name, one in tried.items()
-    ]
-    return [listed(told)] if told else []
+        found = tried[record.method].found
+        write_boxes(run.root / FOUND, [found_in(volume, found[volume.name]) for volume in volumes])
+    return write_run(run.root, replace(record, found={**record.found, "scores": scores}))
 
 
 def _versions() -> dict[str, str]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hyperseg.detection.finding import Lazy, find
 from hyperseg.detection.network import Detector
-from hyperseg.metrics.froc import Froc, Marks, Truth, froc
-from hyperseg.metrics.precision import mean_average_precision
+from hyperseg.io.detections.table import Found
+from hyperseg.metrics.froc import Froc, Marks, Truth, cpm_interval, froc
+from hyperseg.metrics.precision import OVERLAPS, mean_average_precision
 from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.planning import Plan
 
-Boxes = NDArray[np.float64]
 THRESHOLD, MOST = 0.01, 100  # least score of a box that is looked at, and boxes of a case, for scores
 SUPPRESS = 0.1  # IoU from which of two boxes only the better is kept
-OVERLAPS = (0.1, 0.3, 0.5)  # IoU of a hit for mAP: small boxes hardly ever have more
 
 
 @dataclass(frozen=True)
@@ -29,20 +27,22 @@ class Tried:
     Attributes:
         found, truth: by case.
         froc: by the rule of LUNA16.
-        precision: mean average precision over `OVERLAPS`.
+        interval: of CPM, for other scans of this kind.
+        precision: mean average precision over IoU of 0.1 to 0.5.
     """
 
     found: dict[str, Marks]
     truth: dict[str, Truth]
     froc: Froc
+    interval: tuple[float, float]
     precision: float
 
     def numbers(self) -> dict[str, Any]:
         """JSON for metrics.json."""
         return {
-            "cpm": self.froc.cpm, "false_positives_per_scan": list(self.froc.rates),
+            "cpm": self.froc.cpm, "cpm_interval": list(self.interval), "false_positives_per_scan": list(self.froc.rates),
             "sensitivities": list(self.froc.sensitivities), "map": self.precision, "map_overlaps": list(OVERLAPS),
-            "cases": len(self.truth), "objects": sum(len(one.boxes) for one in self.truth.values()),
+            "cases": self.froc.scans, "objects": self.froc.objects,
         }  # fmt: skip
 
 
@@ -65,29 +65,28 @@ def find_in(
 
 
 def try_detector(
-    net: Detector, plan: Plan, cases: Sequence[tuple[Volume, Boxes]], *, device: str,
+    net: Detector, plan: Plan, volumes: Sequence[Volume], truth: Sequence[Truth], *, device: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tried:  # fmt: skip
-    """Find objects in held-out cases, and score them.
-
-    Args:
-        cases: volumes with their boxes, in voxels of the file.
-    """
+    """Find objects in held-out volumes, and score them against what is there, in voxels of the file."""
     net = net.to(device).eval()
-    found: dict[str, Marks] = {}
-    for i, (volume, _) in enumerate(cases):
-        found[volume.name] = find_in(net, volume, plan, device=device)
+    found: list[Marks] = []
+    for volume in volumes:
+        found.append(find_in(net, volume, plan, device=device))
         if progress is not None:
-            progress(i + 1, len(cases))
-    truth = {volume.name: Truth(boxes) for volume, boxes in cases}
-    return scored(found, truth, {volume.name: volume.spacing for volume, _ in cases})
+            progress(len(found), len(volumes))
+    units = [volume.spacing for volume in volumes]
+    names = [volume.name for volume in volumes]
+    return Tried(
+        dict(zip(names, found, strict=True)), dict(zip(names, truth, strict=True)),
+        froc(found, truth, spacings=units), cpm_interval(found, truth, seed=0, spacings=units),
+        mean_average_precision(found, truth),
+    )  # fmt: skip
 
 
-def scored(
-    found: Mapping[str, Marks], truth: Mapping[str, Truth], spacings: Mapping[str, Sequence[float]]
-) -> Tried:  # fmt: skip
-    """Scores of what was found against what is there, case by case."""
-    marks, truths = [found[name] for name in truth], list(truth.values())
-    curve = froc(marks, truths, spacing=[spacings[name] for name in truth])
-    precision = mean_average_precision(marks, truths, overlaps=OVERLAPS)
-    return Tried(dict(found), dict(truth), curve, precision)
+def found_in(volume: Volume, marks: Marks) -> Found:
+    """What was found in a volume, with the place that its file states, for a table of boxes."""
+    return Found(
+        volume.name, np.asarray(marks.boxes, np.float64), np.asarray(marks.scores, np.float64),
+        volume.spacing if volume.stated else (), volume.affine,
+    )  # fmt: skip
