@@ -1,10 +1,10 @@
 """Objects as boxes from Python: a function for each command of `hyperseg detect`.
 
-    from hyperseg import detect
+from hyperseg import detect
 
-    run = detect.train("nodules", "nodules-run", labelled=5, minutes=5)
-    found = detect.predict(run, "NEW", out="found").found
-    print(detect.score("found", "NEW").froc.cpm)
+run = detect.train("nodules", "nodules-run", labelled=5, minutes=5)
+found = detect.predict(run, "NEW", out="found").found
+print(detect.score("found", "NEW").froc.cpm)
 """
 
 from __future__ import annotations
@@ -66,11 +66,12 @@ def train(
     if minutes is not None and steps is not None:
         raise SettingError("minutes and steps contradict each other: give one of them.")
     if method not in METHODS:
-        raise SettingError(f"method {method!r} is unknown: {listed(METHODS, last='or')}.{did_you_mean(method, METHODS)}")
+        raise SettingError(
+            f"method {method!r} is unknown: {listed(METHODS, last='or')}.{did_you_mean(method, METHODS)}"
+        )
     where, root = choose_device(device), Path(out)
     opened = with_pool(
-        open_boxes(folder, boxes=None if boxes is None else Path(boxes), spacing=tuple(spacing)), unlabelled,
-        spacing,
+        open_boxes(folder, boxes=None if boxes is None else Path(boxes), spacing=tuple(spacing)), unlabelled, spacing
     )
     order = Order(method, settings or {}, minutes, steps, labelled, test, alone)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)

@@ -117,4 +117,3 @@ def _lesson(net: Detector, settings: DetectSettings, steps: int) -> Any:
 
 def _without_warm_up(settings: DetectSettings) -> DetectSettings:
     return changed(settings, {"focalmix.warm_up": 0.0})
-

@@ -75,7 +75,7 @@ def plan_network(boxes: Floats, device: str, n_labelled: int) -> DetectorSetting
     """
     if not len(boxes):
         raise LabelError(
-            f"none of {counted(n_labelled, 'labelled case')} has a box: nothing to learn from. Give more labelled cases."
+            f"none of {counted(n_labelled, 'labelled case')} has a box: nothing to learn from. Label more cases."
         )
     n = boxes.shape[1] // 2
     sides = np.exp(np.log(np.maximum(boxes[:, n:] - boxes[:, :n], 1e-3)).mean(1))

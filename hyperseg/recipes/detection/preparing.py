@@ -32,7 +32,7 @@ def prepare(
     cases: Sequence[BoxCase], target: Sequence[float], folder: Path, *, channels: int, axes: int, with_boxes: bool,
     progress: Progress,
 ) -> list[Prepared]:  # fmt: skip
-    """Volumes of cases as memory maps of files in `folder`, 16 bits a value; boxes of the unlabelled are left behind."""
+    """Volumes of cases as memory maps of files in `folder`, 16 bits a value; boxes of unlabelled ones stay behind."""
     make_folder(folder)
     found = []
     for i, case in enumerate(cases):

@@ -155,7 +155,10 @@ def start(root: Path, record: Record, *, resume: bool, overwrite: bool) -> Detec
     if overwrite and (root / RECORD).exists():
         for name in (CACHE, BESIDE):
             shutil.rmtree(root / name, ignore_errors=True)
-        for file in (*root.glob(f"{UNFINISHED}-*"), *(root / name for name in (RECORD, WEIGHTS, METRICS, FOUND, REPORT))):
+        for file in (
+            *root.glob(f"{UNFINISHED}-*"),
+            *(root / name for name in (RECORD, WEIGHTS, METRICS, FOUND, REPORT)),
+        ):
             file.unlink(missing_ok=True)
     run = write_run(root, record)
     sweep(root)
@@ -201,6 +204,7 @@ def _told(what: str, begun: Record, now: Record) -> str:
     return f"other {what}"
 
 
-def _boxes(case: BoxCase) -> NDArray[np.float64]:
+def boxes_of(case: BoxCase) -> NDArray[np.float64]:
+    """The boxes (M, 2n) of a case in voxels of its file; none where it has none."""
     axes = len(case.shape)
     return np.zeros((0, 2 * axes)) if case.boxes is None else np.asarray(case.boxes, np.float64).reshape(-1, 2 * axes)

@@ -16,6 +16,7 @@ from hyperseg.engine.progress import counted_progress, say, working
 from hyperseg.io.detections.case import BoxFolder
 from hyperseg.io.detections.table import write_boxes
 from hyperseg.io.write import write_json
+from hyperseg.metrics.froc import Truth
 from hyperseg.recipes.detection.folder import (
     BESIDE,
     CACHE,
@@ -28,7 +29,6 @@ from hyperseg.recipes.detection.folder import (
     write_run,
     write_weights,
 )
-from hyperseg.metrics.froc import Truth
 from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.learning import Pool, curves_of, learn, start_net, steps_in
 from hyperseg.recipes.detection.preparing import opened, prepare, prints_of
@@ -182,7 +182,7 @@ def _tried(run: DetectRun, cases: Cases, volumes: Sequence[Volume], runtime: Run
     truth = [Truth(boxes_of(case), case.excluded) for case in cases.held_out]
     if not any(len(one.boxes) for one in truth):
         return {}
-    found = {}
+    found: dict[str, Tried] = {}
     for one in (run, *run.beside.values()):
         if not one.trained:
             continue

@@ -40,7 +40,8 @@ class Tried:
     def numbers(self) -> dict[str, Any]:
         """JSON for metrics.json."""
         return {
-            "cpm": self.froc.cpm, "cpm_interval": list(self.interval), "false_positives_per_scan": list(self.froc.rates),
+            "cpm": self.froc.cpm, "cpm_interval": list(self.interval),
+            "false_positives_per_scan": list(self.froc.rates),
             "sensitivities": list(self.froc.sensitivities), "map": self.precision, "map_overlaps": list(OVERLAPS),
             "cases": self.froc.scans, "objects": self.froc.objects,
         }  # fmt: skip

@@ -8,11 +8,11 @@ from pathlib import Path
 from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.settings import to_json
 from hyperseg.core.words import counted, duration, listed, number, percent
-from hyperseg.recipes.detection.folder import REPORT, DetectRun
+from hyperseg.recipes.detection.folder import REPORT, DetectRun, Record
 from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.reporting.curves import froc_figure, loss_figure
-from hyperseg.recipes.detection.reporting.views import LEGEND, views_figure, views_of
 from hyperseg.recipes.detection.reporting.sentences import HEADS, cautions, rows, verdict
+from hyperseg.recipes.detection.reporting.views import LEGEND, views_figure, views_of
 from hyperseg.recipes.detection.trying import Tried
 from hyperseg.report.page import write_page
 
@@ -91,7 +91,7 @@ def _cases(own: Tried, volumes: Sequence[Volume]) -> Section:
 
 
 def _training(run: DetectRun) -> Section:
-    every = {one.record.method: one.record for one in (run, *run.beside.values())}
+    every: dict[str, Record] = {one.record.method: one.record for one in (run, *run.beside.values())}
     histories = {name: record.found["history"] for name, record in every.items() if "history" in record.found}
     lines = []
     for name, record in every.items():

@@ -40,9 +40,9 @@ class View:
 
     name: str
     image: NDArray[Any]
-    true: NDArray[np.float64]
-    found: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    true: NDArray[np.floating]
+    found: NDArray[np.floating]
+    scores: NDArray[np.floating]
     aspect: float = 1.0
 
 
