@@ -18,7 +18,7 @@ from hyperseg.io.cases.names import NUMBERED, stem_of
 from hyperseg.io.cases.read import read_image as decoded
 from hyperseg.io.detections.case import BoxCase, BoxFolder
 from hyperseg.io.detections.columns import Row, Table, read_table, refuse
-from hyperseg.io.detections.listed import Images, images_in, looked_at, one_image
+from hyperseg.io.detections.listed import Images, after_headers, images_in, one_image
 from hyperseg.io.detections.masks import boxes_of_masks
 from hyperseg.io.detections.placed import NoPlaceError, box_in
 from hyperseg.io.detections.table import FILES
@@ -62,7 +62,7 @@ def open_boxes(
     """
     root = Path(path)
     images = images_in(root, spacing)
-    found, faults, remarks = looked_at(images.cases)
+    found, faults, remarks = after_headers(images.cases)
     if faults := [*images.faults, *faults]:
         refuse(root, [fault.removeprefix(f"{root}/") for fault in faults])
     file = boxes or next((root / name for name in FILES if (root / name).is_file()), None)
@@ -90,7 +90,7 @@ def open_images(path: str | Path, *, spacing: tuple[float, ...] = ()) -> tuple[B
     place = Path(path)
     file, key = split_key(place)
     images = one_image(place, spacing) if file.is_file() or key else images_in(place, spacing)
-    found, faults, _ = looked_at(images.cases)
+    found, faults, _ = after_headers(images.cases)
     if faults := [*images.faults, *faults]:
         refuse(place, faults) if len(faults) > 1 else _raise(faults[0])
     return tuple(found)

@@ -81,7 +81,7 @@ def one_image(file: Path, spacing: tuple[float, ...]) -> Images:
     return Images(tuple(case if case.spacing else replace(case, spacing=spacing) for case in cases))
 
 
-def looked_at(cases: Sequence[Case]) -> tuple[list[BoxCase], list[str], list[str]]:
+def after_headers(cases: Sequence[Case]) -> tuple[list[BoxCase], list[str], list[str]]:
     """Cases without boxes, after their headers; faults, and remarks.
 
     Raises:
