@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import floor, log2
+from math import ceil, floor, log2
 
 import numpy as np
 import torch
@@ -26,8 +26,9 @@ SMALL, LARGE = 10, 90  # percentiles of the boxes' sizes
 FINE, COARSE = 3.0, 12.0  # voxels of a small box: below, the first stage has stride 1; from here on 4
 WIDE = 4.0  # times as large as a small box is a large one: then a third level is read
 CONTEXT = 2.0  # a patch is so many times as long as a large box, at least
+ROUNDED = 0.25  # of a cell that a patch may be shorter than that
 OVERLAPS = (0.25, 0.5)  # least and most of windows: half of it should be as long as a large box
-CELLS = 3  # of the coarsest map along each axis of a patch, at least
+CELLS = 2  # of the coarsest map along each axis of a patch, at least
 
 
 @dataclass(frozen=True)
@@ -64,25 +65,29 @@ class Plan:
         )
 
 
-def plan_network(boxes: Floats, device: str, n_labelled: int) -> DetectorSettings:
-    """Settings of the network for boxes (M, 2n) in voxels of the grid.
+def plan_network(boxes: Floats, sizes: Sequence[Sequence[int]], device: str) -> DetectorSettings:
+    """Settings of the network for boxes (M, 2n) in voxels of the grid, and images of those sizes.
 
     The stride of the first stage follows from small boxes, the levels that are read from the range of sizes, the number
-    of channels from the device.
+    of channels from the device; small images have fewer stages.
 
     Raises:
         LabelError: there is no box.
     """
     if not len(boxes):
         raise LabelError(
-            f"none of {counted(n_labelled, 'labelled case')} has a box: nothing to learn from. Label more cases."
+            f"none of {counted(len(sizes), 'labelled case')} has a box: nothing to learn from. Label more cases."
         )
     n = boxes.shape[1] // 2
     sides = np.exp(np.log(np.maximum(boxes[:, n:] - boxes[:, :n], 1e-3)).mean(1))
     small, large = np.percentile(sides, (SMALL, LARGE))
     stem = 1 if small < FINE else 2 if small < COARSE else 4
     levels = (0, 1, 2) if large > WIDE * small else (0, 1)
-    return DetectorSettings(widths=WIDTHS[kind_of(device)], stem=stem, levels=levels)
+    widths = WIDTHS[kind_of(device)]
+    side = float(np.exp(np.log(np.median(np.asarray(sizes, np.float64), axis=0)).mean()))
+    while len(widths) > levels[-1] + 1 and CELLS * stem * 2 ** (len(widths) - 1) > side:
+        widths = widths[:-1]
+    return DetectorSettings(widths=widths, stem=stem, levels=levels)
 
 
 def make_plan(
@@ -142,7 +147,7 @@ def planned_patch(
     edge = middle * (voxels / middle.prod()) ** (1 / len(middle))
     edge = np.minimum(np.maximum(edge, CONTEXT * large), volume)
     edge = np.array([min(edge[[kind == own for kind in alike]]) for own in alike])
-    return tuple(int(max(round(e / c), CELLS) * c) for e, c in zip(edge, cell, strict=True))
+    return tuple(int(max(ceil(e / c - ROUNDED), CELLS) * c) for e, c in zip(edge, cell, strict=True))
 
 
 def check_patch(patch: Sequence[int], spec: DetectorSpec, alike: Sequence[int]) -> None:

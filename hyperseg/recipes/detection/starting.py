@@ -138,7 +138,7 @@ def planned(cases: Cases, order: Order, device: str, channels: int) -> tuple[Det
         boxes.append(boxes_of(case) * np.tile(factors, 2))
         sizes.append(size)
     every = np.concatenate(boxes)
-    settings = settings_of(order.method, plan_network(every, device, len(boxes)), order.changes)
+    settings = settings_of(order.method, plan_network(every, sizes, device), order.changes)
     return settings, make_plan(settings, every, sizes, target, channels=channels, device=device)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -58,8 +59,8 @@ def divide(
         seed: of the draw.
 
     Raises:
-        SettingError: too few cases with boxes, or more labelled ones asked for than there are.
-        LabelError: no object is left to learn from.
+        SettingError: too few cases with boxes or objects, or more labelled ones asked for than there are.
+        LabelError: there is no object.
     """
     if not 0 <= test < 1:
         raise SettingError(f"--test {test:g}: a share of 0 or more and below 1 was expected, 0.2 for a fifth.")
@@ -69,10 +70,11 @@ def divide(
     names = {case.name for case in held_out}
     rest = [case for case in order if case.name not in names]
     many = counted(len(order), "case")
-    if not rest:
+    if not rest or len(held_out) < n_test or (n_test and not any(map(_holds, held_out))):
+        n = sum(map(_holds, order))
         raise SettingError(
-            f"{many} with boxes, and {len(held_out)} are held out to score detectors: none is left to learn from. "
-            "Give boxes of more cases, or hold none out (--test 0)."
+            f"{many} with boxes, an object in {n} of them: {n_test} are to be held out to score detectors, and on both "
+            "sides there must be an object. Give boxes of more cases, or hold none out (--test 0)."
         )
     if labelled is not None and not 1 <= labelled <= len(rest):
         raise SettingError(
@@ -83,10 +85,7 @@ def divide(
     if not any(map(_holds, chosen)):
         one = next(filter(_holds, rest), None)
         if one is None:
-            raise LabelError(
-                f"none of the {counted(len(rest), 'case')} with boxes that are not held out has an object: nothing to "
-                "learn from. Give cases with objects."
-            )
+            raise LabelError(f"none of {many} has an object: nothing to learn from. Give cases with objects.")
         chosen = [*chosen[:-1], one]
     taken, groups = {case.name for case in chosen}, {case.group or case.name for case in held_out}
     others = sorted([case.name for case in rest if case.name not in taken])
@@ -107,13 +106,17 @@ def _drawn(cases: Sequence[BoxCase], seed: int) -> list[BoxCase]:
 
 
 def _held_out(order: Sequence[BoxCase], least: int) -> list[BoxCase]:
-    """The first cases of the order, whole groups, so many at least and one with an object among them."""
+    """The first cases of the order, whole groups, so many at least and with an object; the others keep one too."""
     found: list[BoxCase] = []
-    for case in order if least else ():
-        same = bool(found) and (found[-1].group or found[-1].name) == (case.group or case.name)
-        if len(found) >= least and any(map(_holds, found)) and not same:
+    left = list(order)
+    for _, same in groupby(order, key=lambda case: case.group or case.name):
+        group = list(same)
+        rest = [case for case in left if case not in group]
+        if len(found) >= least and (any(map(_holds, found)) or not least):
             break
-        found.append(case)
+        if any(map(_holds, group)) and not any(map(_holds, rest)):
+            continue
+        found, left = [*found, *group], rest
     return found
 
 

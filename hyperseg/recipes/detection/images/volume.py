@@ -75,18 +75,19 @@ class Volume:
 
         Only the part of the file that is needed is read, so that memory is bounded by the window.
         """
-        parts = [neighbours(old, new, LINEAR) for old, new in zip(self.own_size, self.size, strict=True)]
-        taken = [tuple(p[a:b] for p in part) for part, a, b in zip(parts, lo, hi, strict=True)]
-        region = tuple(slice(int(low.min()), int(high.max()) + 1) for low, high, _ in taken)
-        values = scaled(np.moveaxis(np.asarray(self.array[region]), -1, 0), self.scale)
-        found = torch.from_numpy(values)
-        for axis, (low, high, share) in enumerate(taken, start=1):
-            if self.size[axis - 1] == self.own_size[axis - 1]:
+        axes = list(zip(self.own_size, self.size, lo, hi, strict=True))
+        taken = [tuple(part[a:b] for part in neighbours(old, new, LINEAR)) for old, new, a, b in axes]
+        region = tuple(
+            slice(a, b) if old == new else slice(int(low[0]), int(high[-1]) + 1)
+            for (old, new, a, b), (low, high, _) in zip(axes, taken, strict=True)
+        )
+        found = torch.from_numpy(scaled(np.moveaxis(np.asarray(self.array[region]), -1, 0), self.scale))
+        for axis, ((old, new, _, _), (low, high, share)) in enumerate(zip(axes, taken, strict=True), start=1):
+            if old == new:
                 continue
-            start = int(low.min())
             weights = torch.from_numpy(share.copy()).view(-1, *(1,) * (found.ndim - axis - 1))
-            first = found.index_select(axis, torch.from_numpy(low - start))
-            found = first.lerp_(found.index_select(axis, torch.from_numpy(high - start)), weights)
+            first, second = (torch.from_numpy(at - low[0]) for at in (low, high))
+            found = found.index_select(axis, first).lerp_(found.index_select(axis, second), weights)
         return found.numpy()
 
     def to_grid(self, boxes: NDArray[Any]) -> NDArray[np.float64]:

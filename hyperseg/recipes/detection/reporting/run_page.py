@@ -66,7 +66,7 @@ def _scores(run: DetectRun, tried: Mapping[str, Tried]) -> Section:
     png = froc_figure({name: one.froc for name, one in tried.items()})
     told = "FROC curves of the held-out cases; points are what CPM is the mean of."
     caption = (
-        "Held-out cases; the interval is of other scans of this kind (bootstrap over scans), not of other trainings. "
+        "Held-out cases; 95 %: an interval of CPM for other scans of this kind (bootstrap over scans), not for other trainings. "
         "Last columns: share of the objects that is found at so many false positives per scan."
     )
     table = Table(caption, HEADS, tuple(rows(scores)), marked=0)

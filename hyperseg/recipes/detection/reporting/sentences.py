@@ -13,14 +13,14 @@ Scores = Mapping[str, Mapping[str, Any]]
 FEW = 10  # held-out objects: fewer say little
 SHORT = 10.0  # minutes
 SAME = 5e-4  # of CPM
-HEADS = ("detector", "CPM", "95 % interval", "mAP", "1/8", "1/4", "1/2", "1", "2", "4", "8")
+HEADS = ("detector", "CPM", "95 %", "mAP", "1/8", "1/4", "1/2", "1", "2", "4", "8")
 
 
 def rows(scores: Scores) -> list[tuple[str, ...]]:
     """A row for each detector, its cells in words, see `HEADS`."""
     return [
         (
-            name, number(one["cpm"], 3), " to ".join(number(end, 2) for end in one["cpm_interval"]),
+            name, number(one["cpm"], 3), "-".join(number(end, 2) for end in one["cpm_interval"]),
             number(one["map"], 3), *(number(value, 2) for value in one["sensitivities"]),
         )
         for name, one in scores.items()
