@@ -163,6 +163,29 @@ def cpm_interval(
     return float(low), float(high)
 
 
+def hits(
+    marks: NDArray[np.floating], objects: NDArray[np.floating], spacing: Sequence[float] | None = None
+) -> NDArray[np.bool_]:
+    """(N, 2n) and (M, 2n) -> (N, M) which mark's centre is nearer to that of which object than the object's radius.
+
+    The radius is half of the mean length of the object's box: in mm with a spacing (n), in voxels without.
+
+    Raises:
+        SettingError: boxes of other axes than each other or the spacing.
+    """
+    if not len(marks) or not len(objects):
+        return np.zeros((len(marks), len(objects)), bool)
+    n = objects.shape[1] // 2
+    if marks.shape[1] != 2 * n or (spacing is not None and len(spacing) != n):
+        given = "" if spacing is None else f" and a spacing of {len(spacing)}"
+        raise SettingError(f"boxes of {n} axes were compared with boxes of {marks.shape[1] // 2} axes{given}.")
+    unit = np.ones(n) if spacing is None else np.asarray(spacing, np.float64)
+    a, b = ((boxes[:, :n] + boxes[:, n:]) / 2 * unit for boxes in (marks, objects))
+    radius = ((objects[:, n:] - objects[:, :n]) * unit).mean(1) / 2
+    square = sum((a[:, None, k] - b[None, :, k]) ** 2 for k in range(n))
+    return np.asarray(square < radius**2)
+
+
 @dataclass(frozen=True)
 class _Events:
     """What happens as the threshold falls, best score first: an object is found, or a false positive passes.
@@ -203,29 +226,12 @@ def _events(found: Sequence[Marks], truth: Sequence[Truth], spacings: Spacings |
 def _told(marks: Marks, truth: Truth, spacing: Sequence[float] | None) -> tuple[Floats, Floats]:
     """(M) the best score on every object, -inf without any, and the scores of false positives."""
     scores = np.asarray(marks.scores, np.float64)
-    near = _near(marks.boxes, truth.boxes, spacing)
+    near = hits(marks.boxes, truth.boxes, spacing)
     best = np.where(near, scores[:, None], -np.inf).max(0, initial=-np.inf)
     beside = near.any(1)
     if truth.excluded is not None:
-        beside |= _near(marks.boxes, truth.excluded, spacing).any(1)
+        beside |= hits(marks.boxes, truth.excluded, spacing).any(1)
     return best, scores[~beside]
-
-
-def _near(
-    marks: NDArray[np.floating], objects: NDArray[np.floating], spacing: Sequence[float] | None
-) -> NDArray[np.bool_]:
-    """(N, M) whose centre lies within whose radius."""
-    if not len(marks) or not len(objects):
-        return np.zeros((len(marks), len(objects)), bool)
-    n = objects.shape[1] // 2
-    if marks.shape[1] != 2 * n or (spacing is not None and len(spacing) != n):
-        given = "" if spacing is None else f" and a spacing of {len(spacing)}"
-        raise SettingError(f"boxes of {n} axes were compared with boxes of {marks.shape[1] // 2} axes{given}.")
-    unit = np.ones(n) if spacing is None else np.asarray(spacing, np.float64)
-    a, b = ((boxes[:, :n] + boxes[:, n:]) / 2 * unit for boxes in (marks, objects))
-    radius = ((objects[:, n:] - objects[:, :n]) * unit).mean(1) / 2
-    square = sum((a[:, None, k] - b[None, :, k]) ** 2 for k in range(n))
-    return np.asarray(square < radius**2)
 
 
 def _curve(events: _Events, times: Floats) -> Curve:
