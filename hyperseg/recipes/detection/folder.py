@@ -36,7 +36,7 @@ WEIGHTS, METRICS, FOUND, REPORT, BESIDE = (
     "weights.safetensors", "metrics.json", "held-out.csv", "report.html", "beside"
 )  # fmt: skip
 CACHE, UNFINISHED = "cache", "unfinished"
-KIND, FORMAT = "detect", 1
+KIND, FORMAT, ABOUT = "detect", 1, "about"
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ def write_weights(run: DetectRun, tensors: Mapping[str, Tensor]) -> Path:
     """Write a trained network, whole or not at all."""
     from safetensors.torch import save
 
-    metadata = {"kind": KIND, "method": run.record.method, "plan": seal(run.record.plan)}
+    about = {"kind": KIND, "method": run.record.method, "plan": seal(run.record.plan)}
+    metadata = {ABOUT: json.dumps(about)}  # one key: several have no order of their own, and bytes would differ
     content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
     with replacing(run.root / WEIGHTS) as temporary:
         temporary.write_bytes(content)
@@ -163,11 +164,11 @@ def load_network(run: DetectRun) -> Detector:
         raise RunError(f"{run.root}: its training has not ended. Go on by hyperseg detect train ... --resume.")
     try:
         with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
+            about = json.loads((opened.metadata() or {}).get(ABOUT, "{}"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Train again.") from error
-    if metadata.get("kind") != KIND or metadata.get("plan") != seal(run.record.plan):
+    if about.get("kind") != KIND or about.get("plan") != seal(run.record.plan):
         raise RunError(f"{file}: was trained with another plan than {run.root / RECORD} has. Train again.")
     with seeded(0):  # the values are replaced below
         net = Detector(run.record.plan.spec)

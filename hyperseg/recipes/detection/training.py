@@ -26,6 +26,7 @@ from hyperseg.recipes.detection.folder import (
     DetectRun,
     Record,
     load_network,
+    read_run,
     write_run,
     write_weights,
 )
@@ -98,7 +99,7 @@ def train_detectors(
         shutil.rmtree(root / CACHE, ignore_errors=True)
     finally:
         lock.release()
-    return run
+    return read_run(root)
 
 
 def _train(run: DetectRun, cases: Cases, runtime: Runtime, *, alone: bool) -> DetectRun:

@@ -1,4 +1,4 @@
-"""FROC curves of several detectors, and how they learnt."""
+"""How detectors learnt."""
 
 from __future__ import annotations
 
@@ -7,34 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg.metrics.froc import RATES, Froc
-from hyperseg.report.charts import LINE_COLOURS, QUIET, blank, png, tidy
+from hyperseg.report.charts import LINE_COLOURS, blank, png, tidy
 
-SMOOTH = 25
-
-
-def froc_figure(curves: Mapping[str, Froc]) -> bytes:
-    """Sensitivity against false positives per scan, a line for each detector; a PNG file."""
-    figure = blank(7.2, 3.8)
-    axes = figure.subplots()
-    low, high = RATES[0] / 1.3, RATES[-1] * 1.3
-    for i, (name, froc) in enumerate(curves.items()):
-        colour, points = LINE_COLOURS[i % len(LINE_COLOURS)], froc.curve
-        rates = np.unique(np.concatenate([points.rates[(points.rates > low) & (points.rates < high)], [low, high]]))
-        axes.plot(
-            rates, [points.at(rate) for rate in rates], color=colour, linewidth=1.8, label=f"{name}, CPM {froc.cpm:.3f}"
-        )
-        axes.plot(froc.rates, froc.sensitivities, color=colour, linestyle="none", marker="o", markersize=4.5)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(RATES, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
-    axes.set_xlim(low, high)
-    axes.set_ylim(0, 1.02)
-    axes.grid(color=QUIET, alpha=0.2)
-    axes.set_xlabel("false positives per scan", fontsize=10)
-    axes.set_ylabel("share of the objects that is found", fontsize=10)
-    tidy(axes)
-    axes.legend(fontsize=9, frameon=False, loc="best")
-    return png(figure)
+SMOOTH = 25  # of so many values that are drawn each is the mean of
 
 
 def loss_figure(histories: Mapping[str, Mapping[str, Any]]) -> bytes:

@@ -10,14 +10,19 @@ from hyperseg.core.settings import to_json
 from hyperseg.core.words import counted, duration, listed, number, percent
 from hyperseg.recipes.detection.folder import REPORT, DetectRun, Record
 from hyperseg.recipes.detection.images.volume import Volume
-from hyperseg.recipes.detection.reporting.curves import froc_figure, loss_figure
+from hyperseg.recipes.detection.reporting.curves import loss_figure
 from hyperseg.recipes.detection.reporting.sentences import HEADS, cautions, rows, verdict
-from hyperseg.recipes.detection.reporting.views import LEGEND, views_figure, views_of
+from hyperseg.recipes.detection.reporting.views import view
 from hyperseg.recipes.detection.trying import Tried
+from hyperseg.report.froc import CAPTION, froc_figure
 from hyperseg.report.page import write_page
 
 SHOWN = 5  # held-out cases that are drawn
 LEAST = 0.1  # score of what is drawn
+DRAWN = (
+    f"What was found with a score of {LEAST:g} or more, and what is there; a hit is one by the rule above. Numbers are "
+    "scores."
+)
 RULE = (
     "A box finds an object if its centre is nearer to the object's than half of the object's mean size (the rule of "
     "LUNA16). CPM is the mean of the shares that are found at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per scan; "
@@ -63,21 +68,21 @@ def _scores(run: DetectRun, tried: Mapping[str, Tried]) -> Section:
     if not scores:
         return Section("How good it is", cautions=cautions(run, scores))
     sentences = tuple(filter(None, (verdict(scores), RULE)))
-    png = froc_figure({name: one.froc for name, one in tried.items()})
-    told = "FROC curves of the held-out cases; points are what CPM is the mean of."
+    png = froc_figure({name: [one.froc.curve] for name, one in tried.items()})
     caption = (
-        "Held-out cases; 95 %: an interval of CPM for other scans of this kind (bootstrap over scans), not for other trainings. "
-        "Last columns: share of the objects that is found at so many false positives per scan."
+        "Held-out cases; 95 %: an interval of CPM for other scans of this kind (bootstrap over scans), not for other "
+        "trainings. Last columns: share of the objects that is found at so many false positives per scan."
     )
     table = Table(caption, HEADS, tuple(rows(scores)), marked=0)
-    return Section("How good it is", sentences, cautions(run, scores), (Figure(png, told),), (table,))
+    return Section("How good it is", sentences, cautions(run, scores), (Figure(png, CAPTION),), (table,))
 
 
 def _cases(own: Tried, volumes: Sequence[Volume]) -> Section:
     """Slices of some cases, and a line for each."""
-    shown = volumes[:SHOWN]
-    views = [views_of(v, own.found[v.name], own.truth[v.name].boxes, least=LEAST) for v in shown]
-    caption = f"{LEGEND} Only scores of {LEAST:g} or more are drawn; slices go through objects and the best boxes."
+    figures = [
+        Figure(view(volume, own.found[volume.name], own.truth[volume.name].boxes, least=LEAST), caption)
+        for volume, caption in zip(volumes[:SHOWN], (DRAWN, *[""] * SHOWN), strict=False)
+    ]
     lines = []
     for volume in volumes:
         marks, true = own.found[volume.name], own.truth[volume.name].boxes
@@ -87,7 +92,7 @@ def _cases(own: Tried, volumes: Sequence[Volume]) -> Section:
         f"Objects, boxes with a score of {LEAST:g} or more, and the best score, of every held-out case.",
         ("case", "objects", "boxes", "best score"), tuple(lines),
     )  # fmt: skip
-    return Section("Held-out cases", figures=(Figure(views_figure(views), caption),), tables=(table,))
+    return Section("Held-out cases", figures=tuple(figures), tables=(table,))
 
 
 def _training(run: DetectRun) -> Section:
