@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from small_detector import TINY, detector
@@ -72,7 +74,7 @@ def test_planned_anchors_span_the_boxes() -> None:
     means = [shape[0] for shape in shapes]
     assert means[0] == pytest.approx(float(sides[:, 0].log().quantile(0.1).exp()), rel=1e-3)
     assert means[-1] == pytest.approx(float(sides[:, 0].log().quantile(0.9).exp()), rel=1e-3)
-    ratios = [b / a for a, b in zip(means, means[1:], strict=False)]
+    ratios = [b / a for a, b in pairwise(means)]
     assert ratios == pytest.approx([ratios[0]] * 3, rel=1e-3)
 
 

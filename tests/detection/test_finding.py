@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
-
 from small_detector import cubes, detector
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,9 +58,10 @@ def test_every_anchor_is_answered_for_by_one_tile(shape: tuple[int, ...], overla
 def test_tiles_find_what_the_whole_finds(shape: tuple[int, ...]) -> None:
     """Of a network that looks no farther than a cell, box for box."""
     volume = np.random.default_rng(0).normal(0.5, 1, (1, *shape)).astype(np.float32)
-    whole = find([Bright()], volume, SPEC, patch=(32, 32, 32), threshold=0.05)
+    how: Any = {"threshold": 0.05, "most": 10**6, "per_tile": 10**6}
+    whole = find([Bright()], volume, SPEC, patch=(32, 32, 32), **how)
     for overlap in (0.0, 0.5, 0.75):
-        tiled = find([Bright()], volume, SPEC, patch=(8, 12, 8), threshold=0.05, overlap=overlap)
+        tiled = find([Bright()], volume, SPEC, patch=(8, 12, 8), overlap=overlap, **how)
         np.testing.assert_allclose(tiled.boxes, whole.boxes, atol=1e-4)
         np.testing.assert_allclose(tiled.scores, whole.scores, atol=1e-6)
     assert (np.diff(whole.scores) <= 0).all()
@@ -70,7 +71,7 @@ def test_tiles_find_what_the_whole_finds(shape: tuple[int, ...]) -> None:
 def test_an_object_on_the_border_of_tiles_is_found_once() -> None:
     volume = np.zeros((1, 32, 32, 32), np.float32)
     volume[0, 14:18, 14:18, 14:18] = 2
-    found = find([Bright()], volume, SPEC, patch=(16, 16, 16), overlap=0.0, threshold=0.5)
+    found = find([Bright()], volume, SPEC, patch=(16, 16, 16), overlap=0.0, threshold=0.5, suppress=0.01)
     np.testing.assert_allclose(found.boxes, [[13, 13, 13, 17, 17, 17]], atol=2.1)
 
 

@@ -167,7 +167,7 @@ def test_training_repeats_itself(teacher: str) -> None:
 
 
 def test_training_finds_what_is_bright() -> None:
-    net, _ = trained("ema", steps=120)
+    net, _ = trained("ema", steps=80)
     for volume, boxes in cubes(3, n_axes=2, seed=2):
         found = find([net], volume, net.spec, patch=(24, 24))
         true = (boxes[:, :2] + boxes[:, 2:]) / 2

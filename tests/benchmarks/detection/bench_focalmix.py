@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,7 @@ def measure(row: str, labels: int, seed: int, asked: argparse.Namespace) -> dict
     line = {
         "row": row, "labels": labels, "seed": seed, "change": asked.change, "steps": asked.steps, "train_s": seconds,
         "cpm": result.cpm, "sensitivities": list(result.sensitivities), "objects": result.objects,
-        "curve": [[float(rate), float(share)] for rate, share in points(result)],
+        "curve": points(result),
     }  # fmt: skip
     part = file.with_suffix(f".part{asked.seeds[0]}")
     part.write_text(json.dumps(line) + "\n")
@@ -100,10 +99,11 @@ def measure(row: str, labels: int, seed: int, asked: argparse.Namespace) -> dict
     return line
 
 
-def points(result: Froc) -> Iterator[tuple[float, float]]:
-    """Operating points up to 8 false positives per scan."""
+def points(result: Froc) -> list[list[float]]:
+    """Rate, sensitivity and threshold of the operating points that a curve up to 8 false positives per scan needs."""
     curve = result.curve
-    return ((r, s) for r, s in zip(curve.rates, curve.sensitivities, strict=True) if r <= 8)
+    some = zip(curve.rates, curve.sensitivities, np.minimum(curve.thresholds, 2), strict=True)
+    return [[round(float(value), 5) for value in point] for point in some if point[0] <= 9]
 
 
 def main() -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hyperseg.metrics.comparison import sign_test
+from hyperseg.metrics.froc import Curve
+
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 Line = dict[str, Any]
-
-
-def sign_test(differences: list[float]) -> tuple[int, int, float]:
-    """How many are above 0, how many below, and the two-sided p that as many have one sign by chance; ties left out."""
-    above, below = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-    n, most = above + below, max(above, below)
-    p = min(2 * sum(comb(n, k) for k in range(most, n + 1)) / 2**n, 1.0) if n else 1.0
-    return above, below, p
 
 
 def by_labels(lines: list[Line]) -> dict[int, dict[str, dict[int, Line]]]:
@@ -63,8 +57,8 @@ def against(own: dict[int, Line], other: dict[int, Line]) -> tuple[str, str]:
     if not shared:
         return "–", "–"
     differences = [own[seed]["cpm"] - other[seed]["cpm"] for seed in shared]
-    above, below, p = sign_test(differences)
-    return f"{np.mean(differences):+.3f} ({above}:{below})", f"{p:.2g}"
+    found = sign_test(differences)
+    return f"{np.mean(differences):+.3f} ({found.wins}:{found.losses})", f"{found.p_value:.2g}"
 
 
 def figure(lines: list[Line], rows: list[str], path: Path) -> None:
@@ -74,26 +68,15 @@ def figure(lines: list[Line], rows: list[str], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    from hyperseg.report.froc import draw_froc
+
     every = by_labels(lines)
-    shown, axes = plt.subplots(1, len(every), figsize=(4.2 * len(every), 3.6), sharey=True, squeeze=False)
-    grid = np.geomspace(1 / 8, 8, 97)
+    shown, axes = plt.subplots(1, len(every), figsize=(5.2 * len(every), 4.2), sharey=True, squeeze=False)
     for axis, (labels, found) in zip(axes[0], sorted(every.items()), strict=True):
-        for row in (row for row in rows if row in found):
-            curves = [np.interp(grid, *_steps(line["curve"])) for line in found[row].values()]
-            axis.plot(grid, np.mean(curves, axis=0), label=row)
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(RATES, [f"1/{round(1 / r)}" if r < 1 else f"{r:g}" for r in RATES])
-        axis.set_title(f"{labels} labelled volumes")
-        axis.set_xlabel("false positives per scan")
-        axis.grid(alpha=0.3)
-    axes[0][0].set_ylabel("sensitivity")
-    axes[0][0].legend(fontsize=8)
+        curves = {
+            row: [Curve(*np.array(line["curve"]).T) for line in found[row].values()] for row in rows if row in found
+        }
+        draw_froc(axis, curves)
+        axis.set_title(f"{labels} labelled volumes", fontsize=10, loc="left")
     shown.tight_layout()
-    shown.savefig(path, dpi=110)
-
-
-def _steps(curve: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
-    """The best sensitivity at each rate."""
-    rates, shares = np.array(curve).T
-    last = np.append(rates[1:] != rates[:-1], True)
-    return rates[last], shares[last]
+    shown.savefig(path, dpi=90)
