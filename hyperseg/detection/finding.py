@@ -20,7 +20,6 @@ from hyperseg.core.words import counted
 from hyperseg.detection.network import DetectorSpec, flat
 
 Floats = NDArray[np.float32]
-PER_TILE = 256  # candidates of a tile that are decoded
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ def find(
     threshold: float = 0.01,
     most: int = 100,
     suppress: float = 0.1,
+    per_tile: int = 256,
     device: torch.device | str = "cpu",
     done: Callable[[int, int], None] = lambda done, of: None,
 ) -> Objects:
@@ -77,6 +77,7 @@ def find(
         overlap: share of a tile's side that the next tile has too, below 1. Half of it should be as long as an object.
         threshold: least probability of an object.
         most: objects of the volume, at most.
+        per_tile: candidates of a tile that are decoded, the most likely first.
         suppress: boxes that overlap a better one by more than that (intersection over union) are left out.
         done: called after each tile with tiles done and all tiles.
 
@@ -103,10 +104,9 @@ def find(
     scores: list[Tensor] = []
     for number, window in enumerate(windows):
         image = torch.from_numpy(read(source, window.start, sides, spec.channels)).to(device)
-        own, sure = _of_tile(networks, image[None], anchors, window, threshold, source.shape)
-        kept = suppressed(own, sure, overlap=suppress, most=most)
-        boxes.append(own[kept].cpu())
-        scores.append(sure[kept].cpu())
+        own, sure = _of_tile(networks, image[None], anchors, window, (threshold, per_tile), source.shape)
+        boxes.append(own.cpu())
+        scores.append(sure.cpu())
         done(number + 1, len(windows))
     every, sure = torch.cat(boxes), torch.cat(scores)
     kept = suppressed(every, sure, overlap=suppress, most=most)
@@ -146,10 +146,11 @@ def read(source: Lazy, start: Sequence[int], sides: Sequence[int], channels: int
 
 @torch.no_grad()
 def _of_tile(
-    networks: Sequence[nn.Module], image: Tensor, anchors: Tensor, window: Window, threshold: float,
+    networks: Sequence[nn.Module], image: Tensor, anchors: Tensor, window: Window, least: tuple[float, int],
     shape: Sequence[int],
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Boxes in the volume and scores of the best candidates of a tile."""
+    """Boxes in the volume and scores of the candidates of a tile; `least` is a probability and how many at most."""
+    threshold, most = least
     said = [flat(net(image)) for net in networks]
     probs = torch.stack([logits[0].float().sigmoid() for logits, _ in said]).mean(0)
     codes = torch.stack([code[0].float() for _, code in said]).mean(0)
@@ -157,7 +158,7 @@ def _of_tile(
     middle = centres(anchors) + start
     own = ((middle >= probs.new_tensor(window.low)) & (middle < probs.new_tensor(window.high))).all(1)
     candidates = (own & (probs >= threshold)).nonzero()[:, 0]
-    best = candidates[probs[candidates].topk(min(PER_TILE, len(candidates))).indices]
+    best = candidates[probs[candidates].topk(min(most, len(candidates))).indices]
     boxes = clipped(decode(codes[best], anchors[best]) + start.repeat(2), shape)
     real = volumes(boxes) > 0
     return boxes[real], probs[best][real]

@@ -8,7 +8,7 @@ tells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -95,6 +95,14 @@ def nodules(
     Raises:
         SettingError: no volume, too few voxels along an axis, or real pieces that do not fit.
     """
+    made = list(one_by_one(n, shape=shape, seed=seed, real=real, difficulty=difficulty))
+    return Simulated(tuple(volume for volume, _ in made), tuple(boxes for _, boxes in made))
+
+
+def one_by_one(
+    n: int, *, shape: Sequence[int], seed: int, real: Real | None = None, difficulty: Difficulty | None = None
+) -> Iterator[tuple[NDArray[np.float32], Floats]]:
+    """As `nodules`, one volume and its boxes in memory at a time; what cannot be drawn is refused at once."""
     size, hard = tuple(int(k) for k in shape), difficulty or Difficulty()
     least = int(np.ceil(hard.sizes[1] * ROUND)) + 4
     if n < 1 or seed < 0 or len(size) not in (2, 3) or (real is None and min(size) < least):
@@ -104,12 +112,16 @@ def nodules(
         )
     if real is not None:
         real = usable(real, size)
-    made = []
+    return _each(n, size, hard, seed, real)
+
+
+def _each(
+    n: int, size: tuple[int, ...], hard: Difficulty, seed: int, real: Real | None
+) -> Iterator[tuple[NDArray[np.float32], Floats]]:
     for number in range(n):
         rng = np.random.default_rng([seed, number])
         many = 0 if rng.random() < hard.empty else int(rng.integers(1, hard.most + 1))
-        made.append(drawn(size, many, hard, rng) if real is None else pasted(real, size, many, rng))
-    return Simulated(tuple(volume for volume, _ in made), tuple(boxes for _, boxes in made))
+        yield drawn(size, many, hard, rng) if real is None else pasted(real, size, many, rng)
 
 
 def drawn(

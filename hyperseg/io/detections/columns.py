@@ -79,8 +79,11 @@ def refuse(path: Path, faults: Sequence[str]) -> NoReturn:
     """Raise (LabelError) what is wrong with a file, a line each, the first ones of many."""
     if len(faults) == 1:
         raise LabelError(f"{path}: {faults[0]}")
+    told = [
+        f"({k}) {fault}" for k, fault in enumerate(faults[:MOST], start=1)
+    ]  # one can tell them apart in one line too
     more = [f"and {len(faults) - MOST} more"] if len(faults) > MOST else []
-    raise LabelError("\n  ".join([f"{path}: {len(faults)} faults:", *faults[:MOST], *more]))
+    raise LabelError("\n  ".join([f"{path}: {len(faults)} faults:", *told, *more]))
 
 
 def read_table(path: Path) -> Table:

@@ -40,7 +40,7 @@ def box_in(
     assert first is not None
     assert second is not None
     if len(first) != n:
-        raise NoPlaceError(f"a box of {len(first)} axes in an image of {_size(shape)}; write a column for each axis.")
+        raise NoPlaceError(f"a box of {len(first)} axes in an image {_size(shape)}; write a column for each axis.")
     if form == "voxels":
         box = np.concatenate([first, second])
         if _outside(box, shape):
