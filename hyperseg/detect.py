@@ -23,12 +23,15 @@ from hyperseg.recipes.detection.folder import DetectRun, read_run
 from hyperseg.recipes.detection.images.dividing import TEST
 from hyperseg.recipes.detection.pooling import with_pool
 from hyperseg.recipes.detection.predicting import MOST, THRESHOLD, Predicted, predict_boxes
+from hyperseg.recipes.detection.scoring import BoxScores, score_boxes
 from hyperseg.recipes.detection.settings import FOCALMIX, METHODS
 from hyperseg.recipes.detection.starting import Order
 from hyperseg.recipes.detection.training import train_detectors
 from hyperseg.recipes.run.folder import Interrupted
 
-__all__ = ["BoxFolder", "DetectRun", "Predicted", "open_boxes", "predict", "read_run", "train"]
+__all__ = [
+    "BoxFolder", "BoxScores", "DetectRun", "Predicted", "open_boxes", "predict", "read_run", "score", "train",
+]  # fmt: skip
 
 
 def train(
@@ -93,3 +96,10 @@ def predict(
         run.root if isinstance(run, DetectRun) else Path(run), Path(images), out=Path(out), threshold=threshold,
         most=most, overlays=overlays, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
+
+
+def score(
+    found: str | Path, truth: str | Path, *, boxes: str | Path | None = None, spacing: Sequence[float] = ()
+) -> BoxScores:  # fmt: skip
+    """FROC, CPM and average precision of found boxes against true ones; see `score_boxes`."""
+    return score_boxes(Path(found), Path(truth), boxes=None if boxes is None else Path(boxes), spacing=tuple(spacing))
