@@ -21,7 +21,7 @@ MOST, THRESHOLD = 100, 0.1  # checked against the recipe by a test
 )  # fmt: skip
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), default=THRESHOLD, show_default=True,
-    help="Least score of a box, 0 to 1. To score what is found, ask for 0.01: FROC curves need weak boxes too.",
+    help="Least score of a box, 0 to 1. To score what is found, ask for 0: FROC curves need weak boxes too.",
 )  # fmt: skip
 @click.option("--most", type=click.IntRange(1), default=MOST, show_default=True, help="Boxes of an image, at most.")
 @click.option("--overlays", is_flag=True, help="Also draw slices with the boxes over them: DIR/overlays/NAME.png.")

@@ -12,7 +12,7 @@ Method = Literal["focalmix", "supervised"]
 FOCALMIX: Method = "focalmix"
 SUPERVISED: Method = "supervised"
 METHODS: tuple[Method, ...] = (FOCALMIX, SUPERVISED)
-TWIN = ABLATION["twin"]
+TWIN = next(iter(ABLATION.values()))  # its first row
 """What makes the supervised twin of the settings of FocalMix."""
 
 

@@ -16,7 +16,7 @@ from hyperseg.metrics.precision import OVERLAPS, mean_average_precision
 from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.planning import Plan
 
-THRESHOLD, MOST = 0.01, 100  # least score of a box that is looked at, and boxes of a case, for scores
+THRESHOLD, MOST = 0.0, 100  # least score of a box, and boxes of a case, for scores: curves need weak boxes too
 SUPPRESS = 0.1  # IoU from which of two boxes only the better is kept
 
 

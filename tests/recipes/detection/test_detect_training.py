@@ -155,7 +155,7 @@ def test_minutes_become_steps(folder: Path, tmp_path: Path) -> None:
 
 
 def test_predictions_are_those_of_the_run_and_scored(run: detect.DetectRun, folder: Path, tmp_path: Path) -> None:
-    found = detect.predict(run.root, folder, out=tmp_path / "found", threshold=0.01, overlays=True, quiet=True)
+    found = detect.predict(run.root, folder, out=tmp_path / "found", threshold=0.0, overlays=True, quiet=True)
     assert len(found.found) == N + WITHOUT
     held_out = {one.case: one for one in read_boxes(run.root / "held-out.csv")}
     for name, one in held_out.items():
@@ -166,7 +166,7 @@ def test_predictions_are_those_of_the_run_and_scored(run: detect.DetectRun, fold
     assert list(again) == sorted(again)
     assert len(list((tmp_path / "found" / "overlays").glob("*.png"))) == N + WITHOUT
     moved = shutil.copytree(run.root, tmp_path / "moved")
-    other = detect.predict(moved, folder / "c0.npy", out=tmp_path / "other", threshold=0.01, quiet=True)
+    other = detect.predict(moved, folder / "c0.npy", out=tmp_path / "other", threshold=0.0, quiet=True)
     assert np.array_equal(other.found["c0"].boxes, found.found["c0"].boxes)
     twin = detect.predict(run.root / "beside" / "supervised", folder / "c0.npy", out=tmp_path / "twin", quiet=True)
     assert list(twin.found) == ["c0"]
