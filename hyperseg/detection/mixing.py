@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+_LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
 class Mixed(NamedTuple):

@@ -69,6 +69,7 @@ def test_tables_say_the_same_and_the_worst_volume_comes_first(hyperseg: Hyperseg
     counts = [line.split() for line in lines if line[:2] in ("a ", "b ", "c ")]
     assert counts == [["a", "2", "1", "1", "1"], ["b", "1", "1", "0", "0"], ["c", "0", "0", "0", "0"]]
     assert "distances are in voxels" in answer.out
+    assert "the list ends at 0.33 false positives per volume" in answer.out
 
 
 def test_volumes_that_one_side_does_not_name_are_left_out_and_told(hyperseg: Hyperseg, files: Path) -> None:

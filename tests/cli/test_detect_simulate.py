@@ -20,7 +20,7 @@ def test_what_is_written_opens_with_the_boxes_that_were_drawn(hyperseg: Hyperseg
     answer = hyperseg("detect", "simulate", "made", "--n", "4", "--labelled", "2", "--side", "32", "--seed", "3")
     assert answer.code == 0, answer.err
     assert "boxes.csv" in answer.out
-    assert "next:  hyperseg detect train made --labelled 2" in answer.out
+    assert "next:  hyperseg detect train made\n" in answer.out
     found = open_boxes(tmp_path / "made")
     drawn = nodules(4, shape=(32,) * 3, seed=3)
     assert [case.name for case in found.cases] == ["scan_001", "scan_002"]

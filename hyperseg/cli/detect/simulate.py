@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+FEW = 10  # labelled volumes from which 5 can be learnt from while others are held out
+
 
 @click.command()
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
@@ -44,4 +46,5 @@ def simulate(out: Path, n: int, labelled: int, side: int, seed: int, real: Path 
     click.echo(f"{EVERY}: all {counted(every, 'box', 'boxes')}, for scores alone")
     if made.ending == ".npy":
         click.echo('nibabel is not installed, so these are arrays; for NIfTI files: pip install "hyperseg[medical]"')
-    click.echo(f"next:  hyperseg detect train {out} --labelled {min(5, made.labelled)}")
+    few = " --labelled 5" if made.labelled >= FEW else ""
+    click.echo(f"next:  hyperseg detect train {out}{few}")

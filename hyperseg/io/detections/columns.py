@@ -86,8 +86,12 @@ def refuse(path: Path, faults: Sequence[str]) -> NoReturn:
     raise LabelError("\n  ".join([f"{path}: {len(faults)} faults:", *told, *more]))
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, faults: list[str] | None = None) -> Table:
     """Rows of a .csv, .tsv or .json file of boxes.
+
+    Args:
+        path: the file.
+        faults: a list that takes what is wrong with rows, which are left out then, in place of an error.
 
     Raises:
         DataFileError: unreadable, of another format, or without columns of boxes.
@@ -102,20 +106,22 @@ def read_table(path: Path) -> Table:
     name = next((key for key in CASE if key in keys), None)
     form, names = _form(path, keys, needed=name is None and "cases" not in keys)
     rows: list[Row] = []
-    faults: list[str] = []
+    wrong: list[str] = []
     for where, entry in given.rows:
         case = _name(str(entry.get(name, ""))) if name else ""
         if not case:
             if any(_filled(entry, key) for pair in names for key in pair):
-                faults.append(f"{where}: has a box, but no name of a volume.")
+                wrong.append(f"{where}: has a box, but no name of a volume.")
             continue
         try:
             rows.append(_row(case, where, entry, form, names))
         except ValueError as error:
-            faults.append(f"{where}, {case}: {error}")
-    faults += _contradictions(rows, scored="score" in keys)
-    if faults:
-        refuse(path, faults)
+            wrong.append(f"{where}, {case}: {error}")
+    wrong += _contradictions(rows, scored="score" in keys)
+    if faults is not None:
+        faults += wrong
+    elif wrong:
+        refuse(path, wrong)
     return Table(path, form, len(names), tuple(rows), tuple(map(_name, looked)), "score" in keys)
 
 

@@ -123,10 +123,10 @@ def _from_table(file: Path, cases: Sequence[BoxCase]) -> tuple[list[BoxCase], st
     """
     if not file.is_file():
         raise DataFileError(f"{file}: does not exist; a .csv or .json file of boxes was expected.")
-    table = read_table(file)
+    faults: list[str] = []
+    table = read_table(file, faults)
     names = _names(cases)
     rows: dict[str, list[Row]] = defaultdict(list)
-    faults = []
     for name in table.cases:
         if name not in names:
             where = next((f"{row.where}, {name}" for row in table.rows if row.case == name), name)

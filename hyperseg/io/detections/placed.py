@@ -46,13 +46,13 @@ def box_in(
         if _outside(box, shape):
             raise NoPlaceError(_told(box, shape))
         return np.concatenate([np.maximum(first, 0), np.minimum(second, shape)])
+    if form in ("itk", "world") and (affine is None or n != len(ITK_WORLD)):
+        raise NoPlaceError("is stated in world coordinates, and the file has no place in a world (no NIfTI affine).")
     if len(spacing) != n:
         raise NoPlaceError("is stated in millimetres, and nothing says how large voxels are: give --spacing.")
     space = np.array(spacing, np.float64)
-    if form == "mm":
+    if affine is None or form == "mm":
         centre = first / space
-    elif affine is None:
-        raise NoPlaceError("is stated in world coordinates, and the file has no place in a world (no NIfTI affine).")
     else:
         centre = _in_voxels(first * (ITK_WORLD if form == "itk" else 1.0), affine)
     if ((centre < 0) | (centre > shape)).any():

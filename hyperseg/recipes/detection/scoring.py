@@ -117,6 +117,12 @@ def score_boxes(
     if len(notes) > 4:
         notes = [*notes[:3], f"and {len(notes) - 3} more such remarks"]
     curve = froc(told, there, spacings=spacings)
+    last = float(curve.curve.rates[-1])
+    if last < curve.rates[-1] and curve.curve.sensitivities[-1] < 1:
+        notes.append(
+            f"the list ends at {last:.2g} false positives per volume; with weaker boxes (`hyperseg detect predict "
+            "--threshold 0.01`) more objects may be hit at higher rates"
+        )
     interval = cpm_interval(told, there, seed=seed, spacings=spacings) if len(names) > 1 else None
     precisions = {overlap: average_precision(told, there, overlap=overlap) for overlap in OVERLAPS}
     threshold = _threshold(curve.curve)
