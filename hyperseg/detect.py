@@ -19,6 +19,7 @@ from hyperseg.core.words import did_you_mean, listed
 from hyperseg.engine.device import choose_device, choose_precision
 from hyperseg.io.detections.case import BoxFolder
 from hyperseg.io.detections.folder import open_boxes
+from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.detection.folder import DetectRun, read_run
 from hyperseg.recipes.detection.images.dividing import TEST
 from hyperseg.recipes.detection.pooling import with_pool
@@ -59,7 +60,8 @@ def train(
         seed: of division, weights and batches.
         device: see `choose_device`.
         alone: leave out the twin.
-        resume: go on with the run that is there; what is trained already stays.
+        resume: go on with the run that is there; what is trained already stays. Boxes, further images and spacing are
+            those of the run where none are given.
         overwrite: remove the run that is there.
         quiet: no progress.
 
@@ -73,6 +75,10 @@ def train(
             f"method {method!r} is unknown: {listed(METHODS, last='or')}.{did_you_mean(method, METHODS)}"
         )
     where, root = choose_device(device), Path(out)
+    if resume and (root / RECORD).is_file():
+        record = read_run(root).record
+        boxes, unlabelled = boxes or record.boxes or None, unlabelled or record.pool or None
+        spacing = spacing or record.spacing
     opened = with_pool(
         open_boxes(folder, boxes=None if boxes is None else Path(boxes), spacing=tuple(spacing)), unlabelled, spacing
     )

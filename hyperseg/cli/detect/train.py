@@ -49,7 +49,11 @@ class TrainCommand(GroupedCommand):
     help="Share of the cases with boxes that is never learnt from, at least two cases; 0 holds nothing out.",
 )  # fmt: skip
 @click.option("--method", type=Choice(METHODS), default=FOCALMIX, show_default=True, help="What is trained.")
-@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="Any setting listed below: --set views=2.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="NAME=VALUE",
+    help="Any setting listed below: --set views=2. Widths, stem, levels, anchors, patch and batch follow from boxes "
+    "and device where they are not set.",
+)  # fmt: skip
 @click.option("--alone", is_flag=True, help="Leave out the supervised twin.")
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True),
