@@ -174,6 +174,37 @@ def test_predictions_are_those_of_the_run_and_scored(run: detect.DetectRun, fold
         detect.predict(run, folder, out=tmp_path / "found", quiet=True)
 
 
+def test_volumes_of_other_voxels_are_resampled_and_boxes_come_back(tmp_path: Path) -> None:
+    """Boxes are in voxels and in the world of each file, whatever grid was looked at."""
+    nibabel = pytest.importorskip("nibabel")
+    rng, found, affine = np.random.default_rng(0), [], np.diag([-2.0, 1.0, 1.0, 1.0])
+    (tmp_path / "data").mkdir()
+    for i in range(4):
+        image, boxes = volume(rng)
+        thick = i == 3
+        mine = np.diag([-4.0, 1.0, 1.0, 1.0]) if thick else affine
+        nibabel.save(nibabel.Nifti1Image(image[::2] if thick else image, mine), tmp_path / "data" / f"c{i}.nii.gz")
+        found.append(Found(f"c{i}", boxes * ([0.5, 1, 1, 0.5, 1, 1] if thick else 1)))
+    write_boxes(tmp_path / "data" / "boxes.csv", found)
+    done = trained(
+        tmp_path / "data", tmp_path / "run", labelled=None, test=0, steps=1, method="supervised",
+        settings={**TINY, "training.patch": (8, 16, 16)},
+    )  # fmt: skip
+    assert done.record.plan.spacing == (2.0, 1.0, 1.0)
+    assert len(done.record.division.labelled) == 4
+    assert "is not known" in (done.root / "report.html").read_text()
+    told = detect.predict(done, tmp_path / "data" / "c3.nii.gz", out=tmp_path / "f", threshold=0, quiet=True)
+    boxes = told.found["c3"].boxes
+    assert len(boxes) == 100
+    assert boxes.min() >= 0
+    assert (boxes.max(0) <= np.tile([12, 24, 24], 2)).all()
+    assert boxes[:, 1].max() > 12
+    entry = json.loads((tmp_path / "f" / "boxes.json").read_text())["boxes"][0]
+    centre = (np.array(entry["lo"]) + entry["hi"]) / 2
+    assert np.allclose(entry["world_mm"], (centre - 0.5) * [-4, 1, 1], atol=0.01)
+    assert np.allclose(entry["centre_mm"], centre * [4, 1, 1], atol=0.01)
+
+
 def test_images_of_another_kind_are_refused_before_any_work(run: detect.DetectRun, tmp_path: Path) -> None:
     for array, told in ((np.zeros((30, 30, 30, 2)), "has 2 channels"), (np.zeros((30, 30)), "has 2 axes")):
         np.save(tmp_path / "x.npy", array)
