@@ -11,7 +11,7 @@ from hyperseg.recipes.detection.folder import DetectRun
 Scores = Mapping[str, Mapping[str, Any]]
 """Of each detector, by name, `Tried.numbers`; the run's own first."""
 FEW = 10  # held-out objects: fewer say little
-SHORT = 10.0  # minutes
+SHORT = 500  # steps
 SAME = 5e-4  # of CPM
 HEADS = ("detector", "CPM", "95 %", "mAP", "1/8", "1/4", "1/2", "1", "2", "4", "8")
 
@@ -39,6 +39,8 @@ def verdict(scores: Scores) -> str:
     ahead, behind = (name, other) if gap > 0 else (other, name)
     low, high = (scores[each]["cpm_interval"] for each in (behind, ahead))
     sure = "the intervals are apart" if high[0] > low[1] else "the intervals overlap: other cases may turn it round"
+    if one["objects"] < FEW:
+        sure = "so few objects tell nothing about other cases"
     return (
         f"{ahead} is ahead of {behind} in CPM, {number(scores[ahead]['cpm'], 3)} against "
         f"{number(scores[behind]['cpm'], 3)}, on {many}; {sure}."
@@ -54,6 +56,6 @@ def cautions(run: DetectRun, scores: Scores) -> tuple[str, ...]:
     if objects < FEW:
         found.append(f"Only {counted(objects, 'object')} in the held-out cases: the numbers are rough.")
     found.append("One training with one seed: how much the numbers vary from seed to seed was not measured.")
-    if run.record.budget.get("minutes", SHORT) < SHORT:
-        found.append("A short training: a longer one may change who is ahead.")
+    if run.record.steps < SHORT:
+        found.append(f"A short training of {counted(run.record.steps, 'step')}: a longer one may change who is ahead.")
     return tuple(found)
