@@ -65,8 +65,8 @@ def lesson(
 class FocalMixLoss:
     """Batch -> loss terms, by name; their sum is minimised.
 
-    The score loss is divided by the sum of the targets of the batch, at least 1: of hard targets that is the usual
-    count of positives. Box codes have an L1 loss at the positives of labelled patches, where the patch itself is the
+    The score loss is divided by the sum of the targets, at least 1: of hard targets that is the usual count of
+    positives. Box codes have an L1 loss at the positives of labelled patches, where the patch itself is the
     larger part of a mixture.
 
     Attributes:
@@ -155,10 +155,10 @@ class FocalMixLoss:
         else:
             y = labels.positive.float() if targets is None else targets
             every = soft_focal(logits, y, alpha0=chosen.alpha0, alpha1=chosen.alpha1, gamma=chosen.gamma)
-            count = y.sum().clamp(min=1)
-            terms["scores"] = every[:n].sum() / count
+            halves = chosen.normaliser == "halves"
+            terms["scores"] = every[:n].sum() / (y[:n] if halves else y).sum().clamp(min=1)
             if len(logits) > n:
-                terms["unlabelled"] = chosen.weight * every[n:].sum() / count
+                terms["unlabelled"] = chosen.weight * every[n:].sum() / (y[n:] if halves else y).sum().clamp(min=1)
         off = (codes[:n] - labels.codes).abs().mean(-1)[labels.positive].sum()
         terms["boxes"] = chosen.boxes * off / labels.positive.sum().clamp(min=1)
         return terms

@@ -13,6 +13,7 @@ from hyperseg.core.settings import option, settings
 
 Classification = Literal["bce", "focal"]
 Teacher = Literal["self", "ema"]
+Normaliser = Literal["halves", "batch"]
 Norm = Literal["group", "instance", "batch"]
 
 
@@ -89,6 +90,11 @@ class FocalMixSettings:
         "Predicted targets from here on are objects that are mixed; no box is learnt from them. Ours.",
         above=0,
         high=1,
+    )
+    normaliser: Normaliser = option(
+        "halves",
+        "What the focal loss is divided by: the sum of the targets, of labelled and unlabelled patches each by its own "
+        "(halves), or one sum of all (batch), by which many faint targets make labels count less. Ours.",
     )
     weight: float = option(1.0, "Weight of the loss of volumes without labels.", low=0, high=100)
     boxes: float = option(1.0, "Weight of the L1 loss of box codes, of labelled objects alone. Ours.", low=0, high=100)
