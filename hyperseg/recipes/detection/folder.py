@@ -1,0 +1,185 @@
+"""The folder of a run of detectors: the record, the weights, and what came of it.
+
+RUN/run.json               plan, settings, who was learnt from, and what was found
+RUN/weights.safetensors
+RUN/metrics.json           FROC, CPM and mAP of the held-out cases, of all detectors
+RUN/held-out.csv           what was found in them
+RUN/report.html
+RUN/beside/supervised/     a run of its own: the supervised twin
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hyperseg.core import RunError, SettingError
+from hyperseg.core.files import make_folder
+from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.words import one_line
+from hyperseg.io.write import replacing, write_json
+from hyperseg.io.write.targets import RECORD
+from hyperseg.recipes.detection.images.dividing import Division
+from hyperseg.recipes.detection.planning import Plan
+from hyperseg.recipes.detection.settings import DetectSettings, Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hyperseg.detection.network import Detector
+
+WEIGHTS, METRICS, FOUND, REPORT, BESIDE = (
+    "weights.safetensors", "metrics.json", "held-out.csv", "report.html", "beside"
+)  # fmt: skip
+CACHE, UNFINISHED = "cache", "unfinished"
+KIND, FORMAT, ABOUT = "detect", 1, "about"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run was made from, and what came of it: run.json.
+
+    Attributes:
+        folder, boxes, pool: the data set, the file of boxes and the folder of further unlabelled images, as they were
+            named; "" where none was.
+        method: what is trained.
+        seed: of division, weights and batches.
+        division: who was learnt from, and who was held out.
+        plan, settings: of network and training.
+        budget: "minutes" or "steps", as asked for; steps: of the training, 0 until they are known.
+        prints: a checksum of each case.
+        spacing: millimetres per axis of files that say none, as they were stated.
+        versions: of Python and libraries.
+        found: history and costs of the training, and scores of the held-out cases, JSON.
+    """
+
+    folder: str
+    boxes: str
+    pool: str
+    method: Method
+    seed: int
+    division: Division
+    plan: Plan
+    settings: DetectSettings
+    budget: dict[str, float]
+    steps: int = 0
+    prints: dict[str, str] = field(default_factory=dict)
+    spacing: tuple[float, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DetectRun:
+    """A run that was read: its folder and record."""
+
+    root: Path
+    record: Record
+
+    @property
+    def trained(self) -> bool:
+        """Whether its weights are there."""
+        return (self.root / WEIGHTS).is_file()
+
+    @property
+    def beside(self) -> dict[str, DetectRun]:
+        """Runs of methods that were trained beside it, by name."""
+        files = sorted((self.root / BESIDE).glob(f"*/{RECORD}"))
+        return {file.parent.name: read_run(file.parent) for file in files}
+
+
+def write_run(root: Path, record: Record) -> DetectRun:
+    """Write the record, whole or not at all.
+
+    Raises:
+        DataFileError: the folder cannot be written.
+        RunError: it holds a run of another kind.
+    """
+    make_folder(root)
+    if (root / RECORD).exists():
+        _raw(root)
+    write_json(root / RECORD, {"kind": KIND, "format": FORMAT, **to_json(record)})
+    return DetectRun(root, record)
+
+
+def read_run(root: Path) -> DetectRun:
+    """The run in a folder.
+
+    Raises:
+        RunError: no folder, no run of `hyperseg detect train`, or one that is damaged.
+    """
+    data = _raw(root)
+    try:
+        record = from_json(Record, {k: v for k, v in data.items() if k not in ("kind", "format")}, "the record")
+    except SettingError as error:
+        raise RunError(f"{root}: damaged: {error}") from error
+    return DetectRun(root, record)
+
+
+def _raw(root: Path) -> dict[str, Any]:
+    file = root / RECORD
+    if not file.is_file():
+        what = "is no run" if root.is_dir() else "is not a folder" if root.exists() else "does not exist"
+        raise RunError(f"{root}: {what}; a folder made by hyperseg detect train was expected.")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Train again.") from error
+    if not isinstance(data, dict) or data.get("kind") != KIND:
+        raise RunError(f"{root}: is no run of hyperseg detect train.")
+    if data.get("format") != FORMAT:
+        raise RunError(f"{file}: has format {data.get('format')}, this version reads {FORMAT}. Train again.")
+    return data
+
+
+def write_weights(run: DetectRun, tensors: Mapping[str, Tensor]) -> Path:
+    """Write a trained network, whole or not at all."""
+    from safetensors.torch import save
+
+    about = {"kind": KIND, "method": run.record.method, "plan": seal(run.record.plan)}
+    metadata = {ABOUT: json.dumps(about)}  # one key: several have no order of their own, and bytes would differ
+    content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
+    with replacing(run.root / WEIGHTS) as temporary:
+        temporary.write_bytes(content)
+    return run.root / WEIGHTS
+
+
+def load_network(run: DetectRun) -> Detector:
+    """The trained network, in evaluation mode on the CPU.
+
+    Raises:
+        RunError: it is not there, is damaged, or was trained with another plan.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from hyperseg.backbone.conv import seeded
+    from hyperseg.detection.network import Detector
+
+    file = run.root / WEIGHTS
+    if not file.is_file():
+        raise RunError(f"{run.root}: its training has not ended. Go on by hyperseg detect train ... --resume.")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            about = json.loads((opened.metadata() or {}).get(ABOUT, "{}"))
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Train again.") from error
+    if about.get("kind") != KIND or about.get("plan") != seal(run.record.plan):
+        raise RunError(f"{file}: was trained with another plan than {run.root / RECORD} has. Train again.")
+    with seeded(0):  # the values are replaced below
+        net = Detector(run.record.plan.spec)
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(f"{file}: fits no network of the plan ({one_line(str(error), 160)}). Train again.") from error
+    return net.eval()
+
+
+def seal(plan: Plan) -> str:
+    """A checksum (SHA-256) of the plan that weights belong to."""
+    as_read = to_json(from_json(Plan, to_json(plan)))  # 1 and 1.0 are one number
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()

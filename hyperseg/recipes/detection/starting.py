@@ -1,0 +1,210 @@
+"""How a training of detectors begins: the folder, who is learnt from, the plan, and whether a run may go on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import RunError, SettingError
+from hyperseg.core.files import sweep
+from hyperseg.core.settings import to_json
+from hyperseg.core.words import counted
+from hyperseg.io.detections.case import BoxCase, BoxFolder
+from hyperseg.io.write.targets import RECORD
+from hyperseg.medical.resample import resampled_size
+from hyperseg.recipes.detection.folder import (
+    BESIDE,
+    CACHE,
+    FOUND,
+    METRICS,
+    REPORT,
+    UNFINISHED,
+    WEIGHTS,
+    DetectRun,
+    Record,
+    read_run,
+    write_run,
+)
+from hyperseg.recipes.detection.images.dividing import TEST, Division, divide
+from hyperseg.recipes.detection.images.volume import alike
+from hyperseg.recipes.detection.planning import Plan, make_plan, plan_network
+from hyperseg.recipes.detection.settings import FOCALMIX, DetectSettings, Method, settings_of
+
+MINUTES = 10.0  # where nobody says
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained, and on what.
+
+    Attributes:
+        method: and `changes` of its settings, by name.
+        minutes, steps: how long; at most one of them. Where neither is given, `MINUTES`, or as the run was begun.
+        labelled: cases that are learnt from with boxes; all by default.
+        test: share of the cases with boxes that is held out.
+        alone: nothing is trained beside it.
+    """
+
+    method: Method = FOCALMIX
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    minutes: float | None = None
+    steps: int | None = None
+    labelled: int | None = None
+    test: float = TEST
+    alone: bool = False
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """As the record keeps it."""
+        if self.steps is not None:
+            return {"steps": self.steps}
+        return {"minutes": MINUTES if self.minutes is None else self.minutes}
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases of a run, by what is done with them."""
+
+    labelled: tuple[BoxCase, ...]
+    unlabelled: tuple[BoxCase, ...]
+    held_out: tuple[BoxCase, ...]
+
+    @property
+    def every(self) -> tuple[BoxCase, ...]:
+        """All of them."""
+        return (*self.labelled, *self.unlabelled, *self.held_out)
+
+
+def refuse_existing(root: Path, *, resume: bool, overwrite: bool) -> None:
+    """Nothing that is there is written over unless it is a run, and the user says so.
+
+    Raises:
+        RunError: the folder holds something.
+        SettingError: both wishes at once.
+    """
+    if resume and overwrite:
+        raise SettingError("--resume goes on with a run, --overwrite removes it: give one of them.")
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return
+    if not resume and not overwrite:
+        more = " --resume goes on with it," if (root / RECORD).exists() else ""
+        raise RunError(f"{root}: is there already;{more} --overwrite replaces a run, --out takes another folder.")
+    read_run(root)  # nothing but a run goes on, or is ever removed
+
+
+def divided(folder: BoxFolder, order: Order, seed: int) -> tuple[Division, Cases]:
+    """Who is learnt from with boxes, who without, and who is held out.
+
+    Raises:
+        SettingError: too few cases, or a method that learns from unlabelled ones and there are none.
+    """
+    known = {case.name: case for case in (*folder.cases, *folder.unlabelled)}
+    division = divide(folder.cases, folder.unlabelled, labelled=order.labelled, test=order.test, seed=seed)
+    parts = (division.labelled, division.unlabelled, division.held_out)
+    return division, Cases(*(tuple(known[name] for name in part) for part in parts))
+
+
+def check_unlabelled(division: Division, settings: DetectSettings) -> None:
+    """Who learns from images without boxes has some."""
+    if settings.focalmix.unlabelled and not division.unlabelled:
+        raise SettingError(
+            f"{FOCALMIX} learns from images without boxes too, and there are none: all {len(division.labelled)} cases "
+            "that are not held out are labelled. Give some (--unlabelled DIR), let fewer be labelled (--labelled N), "
+            "or learn from labels alone (--method supervised)."
+        )
+
+
+def common_spacing(cases: Sequence[BoxCase]) -> tuple[float, ...]:
+    """The median spacing of cases that say theirs, in mm per axis; () where none does."""
+    known = [case.spacing for case in cases if len(case.spacing)]
+    return tuple(float(f"{mm:.4g}") for mm in np.median(known, axis=0)) if known else ()
+
+
+def planned(cases: Cases, order: Order, device: str, channels: int) -> tuple[DetectSettings, Plan]:
+    """Settings and plan, from the labelled cases alone but for the spacing, which all that are learnt from decide."""
+    target = common_spacing((*cases.labelled, *cases.unlabelled))
+    boxes, sizes = [], []
+    for case in cases.labelled:
+        size = tuple(case.shape)
+        if target and len(case.spacing) and not alike(case.spacing, target):
+            size = resampled_size(size, tuple(case.spacing), target)
+        factors = np.asarray(size, np.float64) / np.asarray(case.shape, np.float64)
+        boxes.append(boxes_of(case) * np.tile(factors, 2))
+        sizes.append(size)
+    every = np.concatenate(boxes)
+    settings = settings_of(order.method, plan_network(every, sizes, device), order.changes)
+    return settings, make_plan(settings, every, sizes, target, channels=channels, device=device)
+
+
+def start(root: Path, record: Record, *, resume: bool, overwrite: bool) -> DetectRun:
+    """The run's folder with its record; `refuse_existing` has let it pass. A run that goes on keeps its own record.
+
+    Raises:
+        RunError: the run that would go on is another one.
+    """
+    if resume and (root / RECORD).exists():
+        run = read_run(root)
+        check_same(root, run.record, record)
+        return run
+    if overwrite and (root / RECORD).exists():
+        for name in (CACHE, BESIDE):
+            shutil.rmtree(root / name, ignore_errors=True)
+        for file in (
+            *root.glob(f"{UNFINISHED}-*"),
+            *(root / name for name in (RECORD, WEIGHTS, METRICS, FOUND, REPORT)),
+        ):
+            file.unlink(missing_ok=True)
+    run = write_run(root, record)
+    sweep(root)
+    return run
+
+
+def check_same(root: Path, begun: Record, now: Record) -> None:
+    """Refuse a run that was begun with something else, by its name."""
+    remedy = "Resume with the same data and options, or train into another folder."
+    for name in sorted({*begun.prints, *now.prints}):
+        if begun.prints.get(name) != now.prints.get(name):
+            what = "is new" if name not in begun.prints else "is gone" if name not in now.prints else "has other values"
+            raise RunError(f"{root}: case {name} {what} since this run was begun. {remedy}")
+    for what in ("method", "seed", "division", "settings", "plan"):
+        if to_json(getattr(begun, what)) != to_json(getattr(now, what)):
+            raise RunError(f"{root}: was begun with {_told(what, begun, now)}. {remedy}")
+
+
+def as_begun(root: Path, order: Order, *, resume: bool) -> Order:
+    """The order with the budget of the run that goes on, where none is given.
+
+    Raises:
+        RunError: another budget than it was begun with, whose steps are fixed already.
+    """
+    if not (resume and (root / RECORD).exists()):
+        return order
+    budget = read_run(root).record.budget
+    asked = order.budget
+    if (order.minutes is not None or order.steps is not None) and asked != budget:
+        told = " ".join(f"--{name} {value:g}" for name, value in budget.items())
+        raise RunError(f"{root}: was begun with {told}. Resume so, or train into another folder.")
+    return replace(order, minutes=budget.get("minutes"), steps=int(budget["steps"]) if "steps" in budget else None)
+
+
+def _told(what: str, begun: Record, now: Record) -> str:
+    if what in ("method", "seed"):
+        return f"{what} {getattr(begun, what)}, not {getattr(now, what)}"
+    if what == "division":
+        return (
+            f"{counted(len(begun.division.labelled), 'labelled case')} and {len(begun.division.held_out)} held out, "
+            f"not {len(now.division.labelled)} and {len(now.division.held_out)}, or others of them"
+        )
+    return f"other {what}"
+
+
+def boxes_of(case: BoxCase) -> NDArray[np.float64]:
+    """The boxes (M, 2n) of a case in voxels of its file; none where it has none."""
+    axes = len(case.shape)
+    return np.zeros((0, 2 * axes)) if case.boxes is None else np.asarray(case.boxes, np.float64).reshape(-1, 2 * axes)

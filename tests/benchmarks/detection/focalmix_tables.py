@@ -1,0 +1,82 @@
+"""Tables and the FROC figure of `bench_focalmix.py`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyperseg.metrics.comparison import sign_test
+from hyperseg.metrics.froc import Curve
+
+RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
+Line = dict[str, Any]
+
+
+def by_labels(lines: list[Line]) -> dict[int, dict[str, dict[int, Line]]]:
+    """labels -> row -> seed -> line, of lines without changed settings."""
+    found: dict[int, dict[str, dict[int, Line]]] = defaultdict(lambda: defaultdict(dict))
+    for line in lines:
+        name = line["row"] + "".join(f" {k}={v}" for k, v in sorted(line["change"].items()))
+        found[line["labels"]][name][line["seed"]] = line
+    return found
+
+
+def tables(lines: list[Line], rows: list[str]) -> str:
+    """One table for each number of labels; every row against the twin and against the row above, seed by seed."""
+    text = []
+    for labels, every in sorted(by_labels(lines).items()):
+        order = [row for row in rows if row in every] + sorted(set(every) - set(rows))
+        text += [
+            "", f"**{labels} labelled volumes**", "",
+            "| row | seeds | CPM | by seed | at 1/8, 1, 8 | against the twin | p | against the row above | p | s |",
+            "|---|---:|---:|---|---|---|---:|---|---:|---:|",
+        ]  # fmt: skip
+        for number, row in enumerate(order):
+            own = every[row]
+            values = [own[seed]["cpm"] for seed in sorted(own)]
+            sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
+            shares = np.mean([line["sensitivities"] for line in own.values()], axis=0)
+            read = ", ".join(f"{shares[RATES.index(rate)]:.2f}" for rate in (0.125, 1, 8))
+            seconds = np.mean([line["train_s"] for line in own.values()])
+            twin = against(own, every.get(rows[0], {})) if row != rows[0] else ("–", "–")
+            above = against(own, every[order[number - 1]]) if number > 1 else ("–", "–")
+            seeds = " ".join(f"{value:.2f}" for value in values)
+            text.append(
+                f"| {row} | {len(values)} | {np.mean(values):.3f} ± {sd:.3f} | {seeds} | {read} | "
+                f"{' | '.join(twin)} | {' | '.join(above)} | {seconds:.0f} |"
+            )
+    return "\n".join(text).strip()
+
+
+def against(own: dict[int, Line], other: dict[int, Line]) -> tuple[str, str]:
+    """Mean difference with how many seeds are for and against it, and the p of the sign test."""
+    shared = sorted(set(own) & set(other))
+    if not shared:
+        return "–", "–"
+    differences = [own[seed]["cpm"] - other[seed]["cpm"] for seed in shared]
+    found = sign_test(differences)
+    return f"{np.mean(differences):+.3f} ({found.wins}:{found.losses})", f"{found.p_value:.2g}"
+
+
+def figure(lines: list[Line], rows: list[str], path: Path) -> None:
+    """FROC curves, the mean over seeds, a panel for each number of labels."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from hyperseg.report.froc import draw_froc
+
+    every = by_labels(lines)
+    shown, axes = plt.subplots(1, len(every), figsize=(5.2 * len(every), 4.2), sharey=True, squeeze=False)
+    for axis, (labels, found) in zip(axes[0], sorted(every.items()), strict=True):
+        curves = {
+            row: [Curve(*np.array(line["curve"]).T) for line in found[row].values()] for row in rows if row in found
+        }
+        draw_froc(axis, curves)
+        axis.set_title(f"{labels} labelled volumes", fontsize=10, loc="left")
+    shown.tight_layout()
+    shown.savefig(path, dpi=90)
