@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "given-weights"
 
+
 @settings
 class GivenWeights:
     """Where they are."""
