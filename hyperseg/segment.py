@@ -46,8 +46,8 @@ ALL = "all"  # networks of a plan
 
 __all__ = [
     "CaseFolder", "Evaluation", "Plan", "Scored", "SegmentRun", "Survey", "check", "evaluate", "explain", "make_plan",
-    "open_cases", "plan", "predict", "pretrain", "read_case", "read_plan", "read_run", "score", "table", "take_fingerprint",
-    "train", "write_plan",
+    "open_cases", "plan", "predict", "pretrain", "read_case", "read_plan", "read_run", "score", "table",
+    "take_fingerprint", "train", "write_plan",
 ]  # fmt: skip
 
 

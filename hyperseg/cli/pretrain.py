@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,13 @@ RUN, OF_FOLDERS = "The run", "Of folders"
 
 def parts() -> list[tuple[str, Any]]:
     """What is told of how folders and scenes are learnt from."""
-    from hyperseg.recipes.pretraining.scene_settings import SceneContrast
     from hyperseg.recipes.pretraining.settings import FolderContrast
 
-    return [(FOLDERS, FolderContrast()), (SCENES, SceneContrast())]
+    found: list[tuple[str, Any]] = [(FOLDERS, FolderContrast())]
+    if find_spec("hyperseg.recipes.pretraining.scene_settings"):
+        scenes = import_module("hyperseg.recipes.pretraining.scene_settings")
+        found.append((SCENES, scenes.SceneContrast()))
+    return found
 
 
 class PretrainCommand(GroupedCommand):
@@ -139,7 +144,7 @@ def is_folder(sources: Sequence[str]) -> bool:
     folders = [source for source in sources if Path(source).is_dir() and not is_data(Path(source))]
     if folders and len(sources) > 1:
         raise SettingError(
-            f"{folders[0]} is a folder of images, and {len(sources)} sources are given: give one folder, or scenes alone."
+            f"{folders[0]} is a folder of images, and {len(sources)} sources are given: give one folder, or scenes."
         )
     return bool(folders)
 

@@ -22,6 +22,8 @@ from hyperseg.io.write import replacing
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.networks import build_unet
 from hyperseg.medical.plan import Plan
+from hyperseg.recipes.pretraining.batches import batches_of
+from hyperseg.recipes.pretraining.choosing import cases_of, pairs_of
 from hyperseg.recipes.pretraining.settings import FolderContrast
 from hyperseg.recipes.pretraining.slices import Slices, prepare_slices
 from hyperseg.recipes.pretraining.stages import (
@@ -30,7 +32,6 @@ from hyperseg.recipes.pretraining.stages import (
     LOCAL,
     TERM,
     Stage,
-    batches_of,
     copied,
     finest_level,
     global_stage,
@@ -38,13 +39,11 @@ from hyperseg.recipes.pretraining.stages import (
     local_stage,
     time_steps,
 )
+from hyperseg.recipes.pretraining.telling import NAME, about_of
 from hyperseg.recipes.pretraining.unfinished import BETWEEN, CACHE, STATE, Unfinished
-from hyperseg.recipes.segment.checks import check_plan, chosen_folds
+from hyperseg.recipes.segment.checks import check_plan
 
 log = logging.getLogger(__name__)
-
-NAME = "2d"  # the configuration that is learnt
-METHOD = "global and local contrast of slices (Chaitanya et al. 2020)"
 
 
 @dataclass(frozen=True)
@@ -120,54 +119,6 @@ def pretrain_folder(
     return out
 
 
-def cases_of(folder: CaseFolder, plan: Plan, fold: int | None, seed: int) -> list[Case]:
-    """The cases that may be looked at, in the order of their names.
-
-    Cases without a label are; those of a test set, which have one that is for scores, are not.
-
-    Raises:
-        SettingError: a fold that there is not, or a single image.
-    """
-    held: tuple[str, ...] = ()
-    if fold is not None:
-        parts = chosen_folds(folder, plan.training.inference.folds, seed)
-        if not 0 <= fold < len(parts):
-            raise SettingError(f"fold {fold} is unknown: there are {len(parts)}, numbered from 0.")
-        held = parts[fold]
-    free = [case for case in folder.unlabelled if case.label is None]
-    found = sorted([*(c for c in folder.cases if c.name not in held), *free], key=lambda case: case.name)
-    if kept := len(folder.unlabelled) - len(free):
-        log.info("%s: %s held back for scores: not looked at.", folder.root, counted(kept, "case is", "cases are"))
-    if not found:
-        raise SettingError(f"{folder.root}: there is no image to learn from.")
-    return found
-
-
-def pairs_of(chosen: FolderContrast, axes: int, n_cases: int) -> Pairs:
-    """The strategy that "auto" stands for, or the one that was asked for.
-
-    Raises:
-        SettingError: one that makes no sense there.
-    """
-    if axes == 2:
-        if chosen.pairs not in ("auto", "gr"):
-            raise SettingError(
-                f"--pairs {chosen.pairs}: partitions are slices at one height of several volumes; these are pictures, "
-                "which have none. Take --pairs gr."
-            )
-        if n_cases < 2:
-            raise SettingError("a single picture has nothing to be compared with: give more.")
-        return "gr"
-    if chosen.pairs == "gd" and n_cases < 2:
-        raise SettingError("--pairs gd compares volumes, and there is one: take --pairs gd-, or give more volumes.")
-    asked: Any = chosen.pairs
-    auto: Pairs = "gd" if n_cases > 1 else "gd-"
-    found: Pairs = auto if asked == "auto" else asked
-    if found != "gr":
-        replace(chosen, pairs=found)  # says whether the batch has room for it
-    return found
-
-
 def _prepared(
     folder: CaseFolder, cases: Sequence[Case], plan: Plan, configuration: Configuration, pairs: Pairs,
     chosen: FolderContrast, there: Unfinished, *, quiet: bool,
@@ -222,7 +173,7 @@ def _run(work: Work, there: Unfinished, begun: dict[str, Any], folder: CaseFolde
         parts += [
             f"decoder.merges.{level}" for level in range(work.finest, len(work.configuration.backbone.widths) - 1)
         ]
-    about = about_of(work, folder, begun, steps)
+    about = about_of(folder, begun, stages=work.stages, pairs=work.pairs, steps=steps)
     if first is not None:
         _draw(net, work, there, first, {name: (curves[name], values[name]) for name in curves})
     save_pretrained(there.out, net, parts, about)
@@ -291,15 +242,3 @@ def _draw(net: Any, work: Work, there: Unfinished, first: Any, losses: Any) -> N
         )
     with replacing(there.picture) as temporary:
         temporary.write_bytes(figure(first, after, losses))
-
-
-def about_of(work: Work, folder: CaseFolder, begun: dict[str, Any], steps: dict[str, int]) -> dict[str, Any]:
-    """What the file says of itself."""
-    from hyperseg.recipes.run.outputs import versions
-
-    return {
-        "made": "+".join(work.stages), "pairs": work.pairs, "steps": steps, "seed": work.runtime.seed,
-        "from": folder.root.resolve().name, "cases": begun["cases"], "fold": begun["fold"], "kind": "folder",
-        "plan": begun["plan"], "configuration": work.configuration.name, "network": {}, "method": METHOD,
-        "settings": begun["settings"], "versions": versions(),
-    }  # fmt: skip

@@ -120,7 +120,8 @@ def cloud(axes: Any, seen: Seen, when: str) -> None:
         axes.legend(fontsize=8, frameon=False, loc="best", handletextpad=0.1)
     title = f"slices {when}"
     if seen.alike is not None:
-        title += f": nearest of another patient\nat the same height {percent(100 * seen.alike)} (chance {percent(100 * seen.chance)})"
+        alike, chance = percent(100 * seen.alike), percent(100 * seen.chance)
+        title += f": nearest of another patient\nat the same height {alike} (chance {chance})"
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("first principal component of features", fontsize=9)
     axes.set_ylabel("second", fontsize=9)

@@ -47,6 +47,12 @@ class FolderContrast:
         low=1,
         high=9,
     )
+    field: float = option(
+        0.3, "Deviation of smooth fields of brightness in views of the local stage (ours); 0 for none.", low=0, high=10
+    )
+    noise: float = option(
+        0.1, "Deviation of noise in views of the local stage (ours), of scaled values; 0 for none.", low=0, high=10
+    )
 
     def __post_init__(self) -> None:
         if self.pairs in ("gd-", "gd") and self.batch < self.parts * (2 if self.pairs == "gd" else 1):

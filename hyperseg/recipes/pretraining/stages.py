@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from statistics import median
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +21,7 @@ from hyperseg.contrast.collapse import Watcher
 from hyperseg.contrast.global_loss import collapse_value, global_loss
 from hyperseg.contrast.heads import GlobalHead, LocalHead
 from hyperseg.contrast.local_loss import local_collapse_value, local_loss
-from hyperseg.contrast.pairs import Pairs, views, volumes_of
-from hyperseg.contrast.partitions import draw_slices
+from hyperseg.contrast.pairs import Pairs, views
 from hyperseg.contrast.regions import BEHIND, QUARTERS, Regions
 from hyperseg.contrast.views import view
 from hyperseg.core import SettingError
@@ -30,8 +29,9 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.engine.fit import fit
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
 from hyperseg.engine.training import History
+from hyperseg.recipes.pretraining.batches import Batch
+from hyperseg.recipes.pretraining.fields import disturbed
 from hyperseg.recipes.pretraining.settings import FolderContrast
-from hyperseg.recipes.pretraining.slices import Slices
 
 GLOBAL, LOCAL, TERM = "global", "local", "contrast"
 DECAY = 1e-4
@@ -39,21 +39,6 @@ TIMED = 4  # steps; the first is not counted
 FEWEST_STEPS = 10
 LOOKS = 10  # of a stage, whether it has collapsed
 Numbers = NDArray[np.int64]
-
-
-class Batch(NamedTuple):
-    """Slices of a step; what is no tensor stays on the host.
-
-    Attributes:
-        images: (n, C, *patch).
-        volume, partition: (n,) of each.
-        number: of the step.
-    """
-
-    images: Tensor
-    volume: Numbers
-    partition: Numbers
-    number: int
 
 
 @dataclass(frozen=True)
@@ -73,29 +58,6 @@ class Stage:
     weights: Sequence[nn.Parameter]
     loss: Callable[[Batch], Mapping[str, Tensor]]
     watcher: Watcher
-
-
-def batches_of(slices: Slices, pairs: Pairs, chosen: FolderContrast, seed: int) -> Callable[[int], Batch]:
-    """What is drawn in a step, a pure function of (seed, step).
-
-    With gr slices of any volumes, each once; else as many volumes as the batch has room for, of each a slice of every
-    partition.
-    """
-    every = [(v, s) for v, n in enumerate(slices.counts) for s in range(n)]
-
-    def draw(step: int) -> Batch:
-        rng = np.random.default_rng([seed, step])
-        if pairs == "gr":
-            order = rng.choice(len(every), min(chosen.batch, len(every)), replace=False)
-            drawn = [(*every[i], 0) for i in order]
-        else:
-            n = min(max(chosen.batch // chosen.parts, volumes_of(pairs)), len(slices.counts))
-            drawn = [tuple(one) for one in draw_slices(slices.counts, chosen.parts, n, rng)]
-        images = np.stack([slices.read(v, s) for v, s, _ in drawn])
-        volume, _, partition = (np.array(column, np.int64) for column in zip(*drawn, strict=True))
-        return Batch(torch.from_numpy(images), volume, partition, step)
-
-    return draw
 
 
 class Embedding(nn.Module):
@@ -164,6 +126,7 @@ def local_stage(net: Any, spec: BackboneSpec, finest: int, chosen: FolderContras
         net: with `encoder` and `decoder`, whose levels down to `finest` are trained in place.
 
     Source: Chaitanya et al. 2020, sections 3.2 and 4.
+    Differs: views differ in smooth fields of brightness and in noise too, see `fields.disturbed`.
     """
     encoder, decoder = net.encoder, net.decoder
     device = next(encoder.parameters()).device
@@ -175,7 +138,8 @@ def local_stage(net: Any, spec: BackboneSpec, finest: int, chosen: FolderContras
 
     def loss(batch: Batch) -> Mapping[str, Tensor]:
         generator = step_generator(seed, batch.number)
-        both = torch.cat([view(batch.images, generator, use="local", clip=None) for _ in range(2)])
+        two = [view(batch.images, generator, use="local", clip=None) for _ in range(2)]
+        both = disturbed(torch.cat(two), generator, field=chosen.field, noise=chosen.noise)
         encoder.eval()
         with torch.no_grad():
             pyramid = encoder(both)

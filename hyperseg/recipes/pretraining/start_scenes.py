@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,7 @@ def pretrain_scenes(
         chosen: `SceneContrast`.
         seed, device, pictures, resume, overwrite, quiet: as of `start.pretrain`.
     """
-    from hyperseg.recipes.pretraining.scene import pretrain_scene
-
+    learn: Callable[..., Path] = import_module("hyperseg.recipes.pretraining.scene").pretrain_scene
     there = Unfinished(out)
     there.check(list(map(Path, names)), resume=resume, overwrite=overwrite)
     where = choose_device(device)
@@ -39,7 +39,7 @@ def pretrain_scenes(
     there.begin({"settings": to_json(chosen), "seed": seed, "scenes": list(names)}, resume=resume)
     lock = take(there.root)
     try:
-        found = pretrain_scene(
+        found = learn(
             scenes, chosen, replace(runtime, checkpoints=there.root / STATE), out, pictures=pictures
         )  # fmt: skip
     except KeyboardInterrupt as stop:

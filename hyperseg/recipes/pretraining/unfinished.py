@@ -71,8 +71,8 @@ class Unfinished:
         check_targets([self.out, self.picture], inputs=inputs, overwrite=overwrite)
         if not resume and not overwrite and (self.root / BEGUN).exists():
             raise RunError(
-                f"{self.root}: holds what an interrupted pre-training has learnt; --resume goes on with it, --overwrite "
-                "begins anew."
+                f"{self.root}: holds what an interrupted pre-training has learnt; --resume goes on with it, "
+                "--overwrite begins anew."
             )
 
     def begin(self, what: Mapping[str, Any], *, resume: bool) -> dict[str, Any]:

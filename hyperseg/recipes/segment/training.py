@@ -140,7 +140,8 @@ def train_cases(
     )  # fmt: skip
     if begun(root, resume=resume) is None and (seen := seen_by(order.method.tricks, parts, folder.root)):
         record.found[SEEN] = seen
-        log.warning("%s", about_seen(seen, which))
+        if told := about_seen(seen, which):
+            log.warning("%s", told)
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     if order.mirror not in (None, run.record.mirrored):
         was = "with" if run.record.mirrored else "without"

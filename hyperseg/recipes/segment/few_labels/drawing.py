@@ -76,8 +76,8 @@ def warn_of_lacking(
             found |= seen[name]
         if missing := [classes[k] for k in range(1, len(classes)) if k not in found]:
             log.warning(
-                "fold %d: the %s that were drawn to learn from hold no %s: it cannot be learnt from them. Another --seed "
-                "draws others, a larger --labelled more.",
+                "fold %d: what was drawn to learn from, %s, has no %s: it cannot be learnt from there. Another "
+                "--seed draws others, a larger --labelled more.",
                 fold, counted(len(labelled[fold]), "case"), listed(missing, last="or"),
             )  # fmt: skip
 

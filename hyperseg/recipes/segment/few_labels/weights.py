@@ -118,6 +118,6 @@ def about_seen(seen: dict[str, list[str]], trained: Collection[int]) -> str:
     every = sorted({name for names in here.values() for name in names})
     return (
         f"Transductive: images of {counted(len(every), 'held-out case')} ({some(every, 3)}) were seen without labels "
-        "when the weights were learnt. Dice of new patients may be lower; hyperseg pretrain --fold leaves the images of "
-        "a fold out."
+        "when the weights were learnt. Dice of new patients may be lower; hyperseg pretrain --fold leaves the images "
+        "of a fold out."
     )

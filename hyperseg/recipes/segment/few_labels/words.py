@@ -20,8 +20,8 @@ def about_labels(run: SegmentRun) -> tuple[str, ...]:
         n, left = len(record.labelled[0]), mean_left(record.labelled, record.folds)
         names = "; ".join(f"fold {fold}: {', '.join(record.labelled[fold])}" for fold in sorted(trained)[:5])
         found.append(
-            f"Each fold learns from {counted(n, 'labelled case')} alone, drawn by the seed; {left} more training cases of "
-            f"a fold stay unused.{f' Drawn were, {names}.' if names and n <= 8 else ''}"
+            f"Each fold learns from {counted(n, 'labelled case')} alone, drawn by the seed; {left} more training cases "
+            f"of a fold stay unused.{f' Drawn were, {names}.' if names and n <= 8 else ''}"
         )
     if told := about_seen(record.found.get(SEEN) or {}, trained):
         found.append(told)
