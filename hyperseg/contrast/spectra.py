@@ -23,7 +23,9 @@ class SpectralViews:
         low=0,
     )  # fmt: skip
     noise: float = option(0.3, "Spread of white noise per value.", low=0)
-    dropout: float = option(0.1, "Share of the bands that are lost, drawn per patch: they become the mean.", low=0, below=1)
+    dropout: float = option(
+        0.1, "Share of the bands that are lost, drawn per patch: they become the mean.", low=0, below=1
+    )
     mixing: float = option(
         0.3, "Largest share of a pixel that is the mean of the 3x3 pixels around it (adjacency), drawn per patch.",
         low=0, high=1,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from hyperseg.backbone.blocks import ResidualBlock
 from hyperseg.backbone.conv import BATCH_NORMS, Conv
 from hyperseg.backbone.pretrained import Pretrained, load_pretrained
 from hyperseg.core import RunError, SettingError
-from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.settings import from_json, required, settings, to_json
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.hsi.networks import NetworkSpec, SpectralSpatialNet
 
@@ -30,14 +30,14 @@ WEIGHT, MEAN = "collapse.0.conv.layer.weight", "collapse.0.finish.norm.running_m
 AGREES = ("stage", "width", "blocks")  # of two networks, for weights to move between them
 
 
-@dataclass(frozen=True)
+@settings
 class Reads:
-    """What the network of a weights file reads: raw bands, some of them kept, minus `mean`, over `std`."""
+    """What the network of a weights file reads: raw bands, some of them, standardised."""
 
-    n_bands: int
-    keep: tuple[int, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    n_bands: int = required("Of the raw cube.", low=1)
+    keep: tuple[int, ...] = required("Indices of those in use, ascending.", low=0)
+    mean: tuple[float, ...] = required("Of each of these, taken off first.")
+    std: tuple[float, ...] = required("Of each of these, what is left is divided by it.", above=0)
 
 
 def parts_of(net: nn.Module) -> tuple[str, ...]:
@@ -120,7 +120,8 @@ def normalised(net: nn.Module) -> Iterator[tuple[Conv, nn.BatchNorm2d]]:
 def _rescale(conv: Conv, norm: nn.BatchNorm2d, length: Tensor) -> None:
     """Weights of every output channel of this length, statistics behind them to match: the same function."""
     weight: Tensor = conv.layer.weight  # type: ignore[assignment]
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     own = weight.flatten(1).norm(dim=1)
     factor = torch.where(own > 0, length / own, torch.ones_like(own))
     weight.mul_(factor.view(-1, *[1] * (weight.ndim - 1)))
@@ -136,8 +137,7 @@ def _agreed(given: Pretrained, spec: NetworkSpec, preprocess: Preprocess) -> Rea
         )
     try:
         theirs = from_json(NetworkSpec, given.about["network"]["spec"])
-        reads = Reads(**{name: value if name == "n_bands" else tuple(value)
-                         for name, value in given.about["network"]["reads"].items()})  # fmt: skip
+        reads = from_json(Reads, given.about["network"]["reads"])
     except (KeyError, TypeError, SettingError) as error:
         raise RunError(f"{given.source} does not say what its network reads ({error}): write it again.") from error
     differ = [(f"{reads.n_bands} bands", f"{preprocess.n_bands}")] if reads.n_bands != preprocess.n_bands else []
@@ -148,8 +148,8 @@ def _agreed(given: Pretrained, spec: NetworkSpec, preprocess: Preprocess) -> Rea
     if differ:
         what = ", ".join(f"{one} (this network: {own})" for one, own in differ)
         raise RunError(
-            f"{given.source} was learnt with {what}. A block is 4 pixels of --window. Pre-train on this sensor with the "
-            "same window, or classify with the window that the file has."
+            f"{given.source} was learnt with {what}. A block is 4 pixels of --window. Pre-train on this sensor with "
+            "the same window, or classify with the window that the file has."
         )
     return reads
 
