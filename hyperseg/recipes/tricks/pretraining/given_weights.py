@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Beginning, OnCases, Trick, read_settings, respelt, split_spelling
 from hyperseg.core.settings import required, settings
+from hyperseg.recipes.tricks.pretraining.given_scene_weights import on_scene
 from hyperseg.recipes.tricks.slots import with_begin, with_ready
 
 if TYPE_CHECKING:
@@ -93,4 +94,4 @@ def file_of(tricks: Iterable[str]) -> str | None:
     return None
 
 
-GIVEN_WEIGHTS = Trick(NAME, "pre-training", on_cases, settings=GivenWeights)
+GIVEN_WEIGHTS = Trick(NAME, "pre-training", on_cases, on_scene=on_scene, settings=GivenWeights)
