@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +22,10 @@ RUN, OF_FOLDERS = "The run", "Of folders"
 
 def parts() -> list[tuple[str, Any]]:
     """What is told of how folders and scenes are learnt from."""
+    from hyperseg.recipes.pretraining.scene_settings import SceneContrast
     from hyperseg.recipes.pretraining.settings import FolderContrast
 
-    found: list[tuple[str, Any]] = [(FOLDERS, FolderContrast())]
-    if find_spec("hyperseg.recipes.pretraining.scene_settings"):
-        scenes = import_module("hyperseg.recipes.pretraining.scene_settings")
-        found.append((SCENES, scenes.SceneContrast()))
-    return found
+    return [(FOLDERS, FolderContrast()), (SCENES, SceneContrast())]
 
 
 class PretrainCommand(GroupedCommand):

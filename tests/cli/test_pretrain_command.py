@@ -93,3 +93,20 @@ def test_help_teaches(hyperseg: Hyperseg) -> None:
     assert answer.code == 0
     for words in ("--labelled 2", "temperature=0.1", "--pairs", "--fold N", "hyperseg classify"):
         assert words in answer.out
+
+
+def test_a_scene_goes_the_same_way(hyperseg: Hyperseg, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    classes = np.kron(rng.integers(0, 3, (4, 4)), np.ones((6, 6), int))
+    spectra = rng.normal(0, 1, (3, 12))
+    np.save(tmp_path / "cube.npy", (spectra[classes] + rng.normal(0, 0.3, (24, 24, 12)) + 8).astype(np.float32))
+    out = tmp_path / "w.safetensors"
+    words = (str(tmp_path / "cube.npy"), "--axes", "rows,columns,bands", "--steps", "2", "--set", "batch=8")
+    answer = hyperseg("pretrain", *words, "--set", "superpixel_px=4", "--out", str(out), "--device", "cpu")
+    assert answer.code == 0, answer.err
+    assert "learnt from 1 scene without labels" in answer.out
+    assert "go on: hyperseg classify" in answer.out
+    assert read_pretrained(out).about["kind"] == "scene"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cube.npy", "w.png", "w.safetensors"]
+    refused = hyperseg("pretrain", *words, "--minutes", "3", "--out", str(tmp_path / "v.safetensors"))
+    assert "--minutes is no option of scenes: it belongs to folders" in refused.err

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hyperseg.core import Scene
 from hyperseg.core.lock import take
@@ -16,9 +15,14 @@ from hyperseg.engine.device import choose_device, choose_precision
 from hyperseg.recipes.pretraining.unfinished import STATE, Unfinished
 from hyperseg.recipes.run.folder import Interrupted
 
+if TYPE_CHECKING:
+    from hyperseg.recipes.pretraining.scene_settings import SceneContrast
+
+MADE = "made"  # what is done, until it has its place
+
 
 def pretrain_scenes(
-    names: Sequence[str], open_one: Callable[[str], Scene], out: Path, chosen: Any, *, seed: int, device: str,
+    names: Sequence[str], open_one: Callable[[str], Scene], out: Path, chosen: SceneContrast, *, seed: int, device: str,
     pictures: bool, resume: bool, overwrite: bool, quiet: bool,
 ) -> Path:  # fmt: skip
     """Learn weights from the spectra of scenes of one sensor, without labels.
@@ -27,10 +31,11 @@ def pretrain_scenes(
         names: of data sets, or files.
         open_one: name -> scene.
         out: the file of weights.
-        chosen: `SceneContrast`.
+        chosen: how.
         seed, device, pictures, resume, overwrite, quiet: as of `start.pretrain`.
     """
-    learn: Callable[..., Path] = import_module("hyperseg.recipes.pretraining.scene").pretrain_scene
+    from hyperseg.recipes.pretraining.scene import pretrain_scene
+
     there = Unfinished(out)
     there.check(list(map(Path, names)), resume=resume, overwrite=overwrite)
     where = choose_device(device)
@@ -39,12 +44,15 @@ def pretrain_scenes(
     there.begin({"settings": to_json(chosen), "seed": seed, "scenes": list(names)}, resume=resume)
     lock = take(there.root)
     try:
-        found = learn(
-            scenes, chosen, replace(runtime, checkpoints=there.root / STATE), out, pictures=pictures
+        made = pretrain_scene(
+            scenes, chosen, replace(runtime, checkpoints=there.root / STATE), there.root / MADE, pictures=pictures
         )  # fmt: skip
     except KeyboardInterrupt as stop:
         raise Interrupted(out) from stop
     finally:
         lock.release()
+    for picture in made.parent.glob("*.png"):
+        picture.replace(there.picture)
+    made.replace(out)
     there.end()
-    return found
+    return out
