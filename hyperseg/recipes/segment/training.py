@@ -138,7 +138,7 @@ def train_cases(
         settings=order.method.record, tricks=order.method.tricks, labelled=labelled,
         found={BUDGET: asdict(order.budget)} | ({PLAN_GIVEN: True} if order.plan_given else {}),
     )  # fmt: skip
-    if begun(root, resume=resume) is None and (seen := seen_by(order.method.tricks, parts, folder.root)):
+    if begun(root, resume=resume) is None and (seen := seen_by(order.method.tricks, parts, folder.root, plan)):
         record.found[SEEN] = seen
         if told := about_seen(seen, which):
             log.warning("%s", told)

@@ -86,4 +86,5 @@ def mean_left(labelled: Sequence[Names], folds: Sequence[Names]) -> str:
     """How many training cases of a fold stay unused, on average, in words."""
     every = sum(map(len, folds))
     left = [every - len(held) - len(names) for held, names in zip(folds, labelled, strict=True)]
-    return number(sum(left) / len(left), 0 if len(set(left)) == 1 else 1)
+    mean = number(sum(left) / len(left), 0 if len(set(left)) == 1 else 1)
+    return mean if len(set(left)) == 1 else f"on average {mean}"

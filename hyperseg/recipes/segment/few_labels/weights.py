@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg.core import RunError, SettingError
-from hyperseg.core.settings import from_json
+from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import counted, listed, some
 from hyperseg.engine.progress import say
 from hyperseg.io.cases import CaseFolder
@@ -89,13 +89,15 @@ def plan_within(file: Path, folder: CaseFolder) -> tuple[Plan, str] | None:
     return plan, name
 
 
-def seen_by(tricks: Iterable[str], folds: Sequence[Collection[str]], root: Path) -> dict[str, list[str]]:
+def seen_by(
+    tricks: Iterable[str], folds: Sequence[Collection[str]], root: Path, plan: Plan
+) -> dict[str, list[str]]:  # fmt: skip
     """Held-out cases, by fold, whose images were learnt from without labels by the weights that a method begins with.
 
     Args:
         tricks: as they are spelled.
         folds: names that each fold holds out.
-        root: the folder; weights of another folder of that name count too, those of other names do not.
+        root, plan: of the run; weights count whose folder has the same name, or whose plan is the same.
 
     Raises:
         RunError: the file of weights cannot be read.
@@ -104,7 +106,7 @@ def seen_by(tricks: Iterable[str], folds: Sequence[Collection[str]], root: Path)
     if file is None:
         return {}
     told = about(Path(file))
-    if told.get("from") != root.resolve().name:
+    if told.get("from") != root.resolve().name and told.get("plan") != to_json(plan):
         return {}
     names = set(told.get("cases", ()))
     return {str(fold): found for fold, held in enumerate(folds) if (found := sorted(names & set(held)))}

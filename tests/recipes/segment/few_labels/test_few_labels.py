@@ -150,7 +150,7 @@ def test_the_plan_of_the_weights_is_the_plan_of_the_run(folder: CaseFolder, plan
     assert made.plan == plan
     assert made.record.tricks == (f"given-weights:file={file}",)
     seen = made.record.found["seen_without_labels"]
-    assert seen == seen_by(made.record.tricks, made.record.folds, folder.root)
+    assert seen == seen_by(made.record.tricks, made.record.folds, folder.root, plan)
     page = (made.root / "report.html").read_text(encoding="utf-8")
     assert ("Transductive: images of" in page) == ("0" in seen)
     file.unlink()
@@ -161,12 +161,14 @@ def test_the_plan_of_the_weights_is_the_plan_of_the_run(folder: CaseFolder, plan
 def test_what_was_seen_is_told_by_fold(folder: CaseFolder, plan: Plan, tmp_path: Path) -> None:
     file = pretrained(folder, plan, tmp_path / "w.safetensors")
     tricks, folds = (f"given-weights:file={file}",), (("c0", "c5"), ("c4",), ("c1", "c2"))
-    seen = seen_by(tricks, folds, folder.root)
+    other = tiny_plan(folder, (5, 6))
+    seen = seen_by(tricks, folds, folder.root, other)
     assert seen == {"0": ["c0"], "2": ["c1", "c2"]}
     assert about_seen(seen, [1]) == ""
     assert about_seen(seen, [0, 1, 2]).startswith("Transductive: images of 3 held-out cases (c0, c1, c2)")
-    assert seen_by(tricks, folds, tmp_path / "elsewhere") == {}
-    assert seen_by((), folds, folder.root) == {}
+    assert seen_by(tricks, folds, tmp_path / "elsewhere", other) == {}
+    assert seen_by(tricks, folds, tmp_path / "elsewhere", plan) == seen  # a copy
+    assert seen_by((), folds, folder.root, plan) == {}
 
 
 def test_weights_of_something_else_are_refused(folder: CaseFolder, plan: Plan, tmp_path: Path) -> None:
