@@ -72,8 +72,13 @@ def asked_baselines(given: tuple[str, ...]) -> tuple[str, ...] | None:
     return () if NONE in given else given or None
 
 
-def asked_tricks(given: tuple[str, ...]) -> tuple[str, ...] | None:
-    """What was asked for; None where nothing was."""
+def asked_tricks(given: tuple[str, ...], weights: str | None = None) -> tuple[str, ...] | None:
+    """What was asked for; None where nothing was. `weights`, a file, is another spelling of a trick."""
     if NONE in given and len(given) > 1:
         raise SettingError(f"--trick {NONE} stands alone, got {', '.join(given)}.")
-    return () if NONE in given else given or None
+    plain = () if NONE in given else given
+    if weights is not None:
+        from hyperseg.recipes.tricks.pretraining.given_weights import spelled
+
+        return (*plain, spelled(weights))
+    return plain if given else None

@@ -11,7 +11,7 @@ import click
 from hyperseg.cli.choices import NONE, Baseline, Choice, OfScenes, asked_baselines, asked_tricks
 from hyperseg.cli.device import device_option
 from hyperseg.cli.options import PartsCommand, chosen_settings, in_group
-from hyperseg.cli.reading import LABELS, cube_options, group_options, vector_options
+from hyperseg.cli.reading import LABELS, cube_options, group_options, vector_options, weights_option
 from hyperseg.cli.several import said_after, talks
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.recipes.refiners import REFINERS, USUAL
@@ -47,6 +47,7 @@ labels, parts, run = (partial(in_group, title) for title in (LABELS, "Parts", "T
     help="Something that may make the method better, see hyperseg tricks; repeatable, in place of those of --from.  "
     "[default: none]",
 )
+@weights_option
 @parts(
     "--refine",
     multiple=True,
@@ -110,7 +111,7 @@ def classify(
     from hyperseg.recipes.run.inputs import open_inputs
 
     plain = {"split": split, "baselines": asked_baselines(baselines), "repeats": repeats, "seed": seed}
-    plain |= {"sure": given.pop("sure"), "tricks": asked_tricks(tricks)}
+    plain |= {"sure": given.pop("sure"), "tricks": asked_tricks(tricks, given.pop("weights"))}
     settings = chosen_settings(context.meta["base"], given, sets, plain)
     with_labels = f" with {given['labels']}" if given.get("labels") else ""
     with said_after(SLOW_S, f"Reading {scene or record or 'nothing'}{with_labels}", quiet=quiet or not talks()):

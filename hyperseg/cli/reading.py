@@ -22,6 +22,11 @@ Command = Callable[..., Any]
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace files that are there already; never what is read."
 )
+weights_option = in_group(
+    "Parts", "--weights", metavar="FILE",
+    help="Begin with what was learnt without labels, as hyperseg pretrain SCENE writes it; short for "
+    "--trick given-weights:file=FILE.",
+)  # fmt: skip
 
 
 def group_options(command: Command) -> Command:

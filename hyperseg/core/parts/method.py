@@ -16,6 +16,8 @@ from hyperseg.core.split import Split
 from hyperseg.core.task import Task
 
 Chain = tuple[str, ...]
+Begin = Callable[[Any, Any], str]
+"""(network, preprocessing) before the first step -> a sentence for the report; the network is changed in place."""
 Kind = Literal["scene", "images", "volumes"]
 
 
@@ -80,6 +82,8 @@ class Method:
         unlabelled: whether it also learns from pixels without labels, which `--pool` can narrow.
         trains_on: whether a refiner may train its network further.
         disagrees: whether its maps tell how far its answers disagree.
+        begins: `Begin` -> the same method, which does that to its fresh network; `check` does it to one that is thrown
+            away, and raises what it raises. None where it has no single network that could begin with something.
         on_cases: what it does with a folder of images or volumes, or None.
     """
 
@@ -99,6 +103,7 @@ class Method:
     unlabelled: bool = False
     trains_on: bool = False
     disagrees: bool = False
+    begins: Callable[[Begin], Method] | None = None
     on_cases: OnCases | None = None
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hyperseg.core import Scene, SceneError, Split
-from hyperseg.core.parts import Method, Saved
+from hyperseg.core.parts import Begin, Method, Saved
 from hyperseg.core.sections import Section
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.core.task import Task
@@ -42,6 +42,7 @@ def network_method(
     read: Callable[[dict[str, Any]], Any],
     prepare: Callable[[Task, Any], Preprocess] | None = None,
     tell: Callable[[NetworkModel, Scene, Split, Runtime], Section | None] | None = None,
+    begin: Begin | None = None,
     **more: Any,
 ) -> Method:
     """A method that trains one network on the labels alone.
@@ -54,6 +55,7 @@ def network_method(
         read: JSON of a spec -> spec.
         prepare: (task, settings) -> preprocessing, fitted on training pixels; by default bands are standardised.
         tell: what the report shows of the model beside its training.
+        begin: what is done to the fresh network; see `Method.begins`.
         more: further fields of `Method`.
     """
     step = more.get("step") or name
@@ -61,7 +63,11 @@ def network_method(
 
     def check(task: Task, chosen: Any) -> None:
         check_memory(task)
-        _ = build(describe(task, prepare(task, chosen), chosen), 0).margin
+        preprocess = prepare(task, chosen)
+        network = build(describe(task, preprocess, chosen), 0)
+        _ = network.margin
+        if begin is not None:
+            begin(network, preprocess)
 
     def fit(task: Task, chosen: Any, runtime: Runtime) -> NetworkModel:
         from hyperseg.recipes.training.model import NetworkModel
@@ -70,11 +76,12 @@ def network_method(
         preprocess = prepare(task, chosen)
         spec = describe(task, preprocess, chosen)
         network = build(spec, runtime.seed)
+        begun = "" if begin is None else begin(network, preprocess)
         history = fit_network(task, network, preprocess, chosen.train, runtime, name=step)
         on_scene = centred(task, network, preprocess, chosen.train, runtime)
         flips = getattr(chosen, "flips", False)
         return NetworkModel(
-            step, network, spec, preprocess, task.n_classes, history, flips, tell=tell, centred=on_scene
+            step, network, spec, preprocess, task.n_classes, history, flips, tell=tell, centred=on_scene, begun=begun
         )
 
     def load(saved: Saved) -> NetworkModel:
@@ -83,7 +90,13 @@ def network_method(
         spec = read(saved.record["spec"])
         return load_network(saved, spec, build(spec, 0))
 
-    return Method(name, settings, fit, load, check, trains_on=True, **more)
+    def begins(with_this: Begin) -> Method:
+        return network_method(
+            name, settings, describe=describe, build=build, read=read, prepare=prepare, tell=tell, begin=with_this,
+            **more,
+        )  # fmt: skip
+
+    return Method(name, settings, fit, load, check, trains_on=True, begins=begins, **more)
 
 
 def standardised(task: Task, settings: Any = None) -> Preprocess:

@@ -45,6 +45,7 @@ class NetworkModel:
         beside: further modules that belong to it, by name, e.g. a generator.
         tell: what the report shows of it: (model, scene, split, runtime) -> section, or None.
         centred: its batch norms have the means of the whole scene it was trained in.
+        begun: a sentence about weights that it did not begin at random; "" where it did.
     """
 
     name: str
@@ -57,6 +58,7 @@ class NetworkModel:
     beside: Mapping[str, nn.Module] = field(default_factory=dict)
     tell: Callable[[NetworkModel, Scene, Split, Runtime], Section | None] | None = None
     centred: bool = False
+    begun: str = ""
 
     @property
     def margin_px(self) -> int:
@@ -136,15 +138,18 @@ class NetworkModel:
             "n_classes": self.n_classes,
             "flips": self.flips,
             "centred": self.centred,
+            **({"begun": self.begun} if self.begun else {}),
         }
         return Saved(record, arrays)
 
     def section(self, scene: Scene, split: Split, runtime: Runtime) -> Section | None:
         found = None if self.tell is None else self.tell(self, scene, split, runtime)
-        if not self.centred:
+        sentences = tuple(filter(None, (self.begun, CENTRED if self.centred else "")))
+        if not sentences:
             return found
         found = found or Section("The network")
-        return replace(found, sentences=(CENTRED, *found.sentences), numbers={"centred": True} | found.numbers)
+        numbers = {"centred": True} if self.centred else {}
+        return replace(found, sentences=(*sentences, *found.sentences), numbers=numbers | found.numbers)
 
 
 def load_network(
@@ -156,7 +161,8 @@ def load_network(
     record = saved.record
     return NetworkModel(
         record["name"], network, spec, Preprocess.from_arrays(saved.within("preprocess")), int(record["n_classes"]),
-        flips=bool(record["flips"]), centred=bool(record.get("centred", False)), beside=beside or {},
+        flips=bool(record["flips"]), centred=bool(record.get("centred", False)), begun=str(record.get("begun", "")),
+        beside=beside or {},
     )  # fmt: skip
 
 

@@ -1,0 +1,234 @@
+"""Pre-training on scenes, and methods that begin with what was learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from running import Hyperseg, Quick, Run
+from torch import nn
+
+from hyperseg.backbone.pretrained import Pretrained, read_pretrained, save_pretrained
+from hyperseg.core import HypersegError, RunError, Scene, SceneError, SettingError
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import changed
+from hyperseg.data.preprocess import Preprocess, fit_preprocess
+from hyperseg.engine.forward import channels_first
+from hyperseg.hsi.carried import carry_over, normalised, on_standardised, parts_of
+from hyperseg.hsi.networks import HybridSpec, NetworkSpec, SpectralSpatialNet, build_network
+from hyperseg.recipes.pretraining.scene import pretrain_scene
+from hyperseg.recipes.pretraining.scene_settings import SceneContrast
+from hyperseg.recipes.run.load import load_run
+from hyperseg.simulated.scenes import toy_scene
+
+SETTINGS = changed(SceneContrast(), {"steps": 6, "batch": 16, "window": 5, "superpixel_px": 6.0, "local_batch": 2})
+Learnt = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
+    """A weights file of scenes, by default of the toy scene; made once for equal arguments."""
+    made: dict[str, Path] = {}
+
+    def learnt(*scenes: Scene, seed: int = 0, **changes: Any) -> Path:
+        key = f"{[id(s) for s in scenes]} {seed} {changes}"
+        if key not in made:
+            out = tmp_path_factory.mktemp("learnt")
+            found = scenes or (toy_scene(shape=(24, 21), n_bands=16),)
+            runtime = Runtime(seed, quiet=True)
+            made[key] = pretrain_scene(found, changed(SETTINGS, changes), runtime, out, pictures=False)
+        return made[key]
+
+    return learnt
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"pairs": "gr"}, {"pairs": "gd-", "partitions": "strata"}, {"pairs": "gd"}, {"local": True, "whiten": False}],
+    ids=lambda changes: "-".join(map(str, changes)),
+)
+def test_something_is_learnt_by_every_kind_of_pairs(learnt: Learnt, changes: dict[str, Any]) -> None:
+    given = read_pretrained(learnt(**changes))
+    assert given.parts == ("collapse", "spatial")
+    assert given.about["kind"] == "scene"
+    assert given.about["cases"] == ["simulated-toy"]
+    assert given.about["made"] == ("global+local" if "local" in changes else "global")
+    assert given.about["pairs"] == changes.get("pairs", "gd-")
+    fresh = build_network(NetworkSpec(16, 2, "none", blocks=1), seed=0).state_dict()
+    assert all(torch.isfinite(t).all() for t in given.tensors.values())
+    moved = [n for n, t in given.tensors.items() if t.ndim > 1 and not torch.equal(t, fresh[n])]
+    assert len(moved) == 4
+
+
+def same(one: Path, other: Path) -> bool:
+    """Equal to the last bit; the order of the file's entries is not settled."""
+    a, b = read_pretrained(one), read_pretrained(other)
+    equal = a.tensors.keys() == b.tensors.keys() and all(torch.equal(t, b.tensors[n]) for n, t in a.tensors.items())
+    return equal and a.about == b.about
+
+
+def test_the_same_seed_gives_the_same_weights_and_labels_are_not_looked_at(learnt: Learnt, toy: Scene) -> None:
+    assert same(learnt(), learnt(toy.with_(labels=None, classes=(), colours=())))
+    assert not same(learnt(), learnt(seed=1))
+
+
+def test_several_scenes_of_a_sensor_are_several_volumes(learnt: Learnt, toy: Scene) -> None:
+    other = toy_scene(shape=(15, 13), n_bands=16, seed=3).with_(name="other")
+    given = read_pretrained(learnt(toy, other, pairs="gd", partitions="strata"))
+    assert given.about["cases"] == ["simulated-toy", "other"]
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(learnt: Learnt, toy: Scene, tmp_path: Path) -> None:
+    def stop(text: str, done: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    runtime = Runtime(0, quiet=True, checkpoints=tmp_path / "unfinished")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_scene([toy], SETTINGS, replace(runtime, on_step=stop), tmp_path, pictures=False)
+    assert runtime.goes_on("contrast")
+    again = pretrain_scene([toy], SETTINGS, runtime, tmp_path, pictures=False)
+    assert same(again, learnt())
+
+
+def test_pictures_are_drawn_where_they_are_asked_for(toy: Scene, tmp_path: Path) -> None:
+    pretrain_scene([toy], changed(SETTINGS, {"steps": 2}), Runtime(quiet=True), tmp_path, pictures=True)
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+def test_scenes_that_do_not_go_together_are_refused(toy: Scene, tmp_path: Path) -> None:
+    other = toy_scene(shape=(12, 12), n_bands=9).with_(name="other")
+    with pytest.raises(SceneError, match="other: 9 bands, but simulated-toy has 16"):
+        pretrain_scene([toy, other], SETTINGS, Runtime(quiet=True), tmp_path, pictures=False)
+    with pytest.raises(SceneError, match="needs a scene, got none"):
+        pretrain_scene([], SETTINGS, Runtime(quiet=True), tmp_path, pictures=False)
+
+
+def features(net: nn.Module, preprocess: Preprocess, raw: np.ndarray) -> torch.Tensor:
+    """Of all pixels that have a whole window."""
+    net.eval()
+    with torch.no_grad():
+        return net.features(channels_first(torch.from_numpy(preprocess(raw))[None], "depth"))  # type: ignore[operator]
+
+
+def weights_of(net: SpectralSpatialNet, preprocess: Preprocess, path: Path) -> Pretrained:
+    kept, network = on_standardised(net, preprocess)
+    save_pretrained(path, kept, parts_of(net), {"kind": "scene", "network": network})
+    return read_pretrained(path)
+
+
+def trained(spec: NetworkSpec, seed: int) -> SpectralSpatialNet:
+    """Weights and statistics of no particular values."""
+    net = build_network(spec, seed=seed)
+    assert isinstance(net, SpectralSpatialNet)
+    generator = torch.Generator().manual_seed(seed)
+    for conv, norm in normalised(net):
+        conv.layer.weight.data.mul_(torch.rand(len(conv.layer.weight), 1, 1, 1, generator=generator) + 0.5)
+        norm.running_mean.normal_(generator=generator)  # type: ignore[union-attr]
+        norm.running_var.uniform_(0.5, 2, generator=generator)  # type: ignore[union-attr]
+    return net
+
+
+def test_the_function_is_carried_over_to_another_whitening(toy: Scene, tmp_path: Path) -> None:
+    """Features of raw spectra are the same; weights are as long as fresh ones."""
+    raw = np.asarray(toy.cube, np.float32)
+    spectra, spec = raw.reshape(-1, 16), NetworkSpec(16, 3, "none", blocks=1, width=8)
+    made_on = fit_preprocess(spectra, whiten_within=np.arange(len(spectra)) // 2)
+    some = np.random.default_rng(0).choice(len(spectra), 60, replace=False)
+    assert toy.labels is not None
+    used_on = fit_preprocess(spectra[some], whiten_within=toy.labels.reshape(-1)[some])
+    source = trained(spec, 1)
+    given = weights_of(source, made_on, tmp_path / "weights.safetensors")
+    target, fresh = (build_network(spec, seed=2) for _ in range(2))
+    carry_over(given, target, used_on)
+    torch.testing.assert_close(
+        features(target, used_on, raw), features(source, made_on, raw), rtol=1e-3, atol=1e-3
+    )  # fmt: skip
+    assert torch.equal(target.state_dict()["head.score.layer.weight"], fresh.state_dict()["head.score.layer.weight"])
+    for (conv, _), (before, _) in zip(normalised(target), normalised(fresh), strict=True):
+        own, new = (c.layer.weight.detach().flatten(1).norm(dim=1) for c in (conv, before))
+        torch.testing.assert_close(own, new.mean().expand_as(own))
+
+
+def test_bands_that_one_of_them_lacks_change_nothing(toy: Scene, tmp_path: Path) -> None:
+    """A band is constant on the training pixels, another one was bad in pre-training."""
+    raw = np.asarray(toy.cube, np.float32).copy()
+    raw[..., 4] = 1.0
+    spectra, spec = raw.reshape(-1, 16), NetworkSpec(15, 3, "none", blocks=1, width=8)
+    other = spectra.copy()
+    other[:, 4] += 1e-3 * np.arange(len(spectra))
+    made_on = fit_preprocess(other, good_bands=np.arange(16) != 9)
+    used_on = fit_preprocess(spectra)
+    source, target = trained(spec, 1), build_network(spec, seed=2)
+    carry_over(weights_of(source, made_on, tmp_path / "w.safetensors"), target, used_on)
+    flat = replace(made_on, mean=np.where(np.flatnonzero(made_on.keep) == 4, 1.0, made_on.mean).astype(np.float32))
+    torch.testing.assert_close(features(target, used_on, raw), features(source, flat, raw), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "how", "words"),
+    [
+        (NetworkSpec(16, 3, "none", blocks=2), {}, r"blocks 1 \(this network: 2\).*same window"),
+        (NetworkSpec(16, 3, "none", blocks=1, width=8), {}, r"width 64 \(this network: 8\)"),
+        (NetworkSpec(12, 3, "none", blocks=1), {"bands": 12}, r"16 bands \(this network: 12\)"),
+        (NetworkSpec(8, 3, "none", blocks=1), {"averaged": 2}, "reads 8 averages of 16"),
+        (NetworkSpec(16, 3, "short", blocks=1), {}, "one convolution over the whole spectrum"),
+        (HybridSpec(16, 3), {}, "one convolution over the whole spectrum"),
+    ],
+)
+def test_networks_that_cannot_agree_are_refused(
+    learnt: Learnt, toy: Scene, spec: Any, how: dict[str, int], words: str
+) -> None:
+    spectra = np.asarray(toy.cube).reshape(-1, 16)[:, : how.get("bands", 16)]
+    preprocess = fit_preprocess(spectra, averaged=how.get("averaged", 1))
+    with pytest.raises((RunError, SettingError), match=words):
+        carry_over(read_pretrained(learnt()), build_network(spec, seed=0), preprocess)
+
+
+def test_a_run_begins_with_the_weights_and_maps_again_without_them(
+    learnt: Learnt, quick: Quick, run: Run, toy: Scene, tmp_path: Path
+) -> None:
+    file = tmp_path / "given.safetensors"
+    file.write_bytes(learnt().read_bytes())
+    settings = quick(steps=20, changes={"cnn3d.window": 5}, tricks=(f"given-weights:file={file}",))
+    plain = run(toy, quick(steps=20, changes={"cnn3d.window": 5}), tmp_path / "plain")
+    root = run(toy, settings, tmp_path / "run")
+    file.unlink()
+    model = load_run(root).model
+    probs = model.map(toy, Runtime(quiet=True)).probs
+    assert probs.shape == (*toy.shape, 3)
+    assert not np.array_equal(probs, load_run(plain).model.map(toy, Runtime(quiet=True)).probs)
+    text = (root / "report.html").read_text(encoding="utf-8")
+    assert "test pixels were seen, their labels were not (transductive)" in text
+    assert "transductive" not in (plain / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_command_line_spells_the_trick(
+    hyperseg: Hyperseg, files: tuple[str, ...], learnt: Learnt, tmp_path: Path
+) -> None:
+    words = ("classify", *files, "--split", "random_per_class:8", "--window", "5", "--epochs", "1", "--repeats=1",
+             "--refine", "none", "--baseline", "none", "--quiet", "--no-pictures")  # fmt: skip
+    done = hyperseg(*words, "--weights", learnt(), "--out", "run")
+    assert done.code == 0, done.err
+    assert f"given-weights:file={learnt()}" in (tmp_path / "run" / "run.json").read_text(encoding="utf-8")
+    assert "--weights FILE" in hyperseg("classify", "--help").out
+    no_window = [word for word in words if word not in ("--window", "5", "--epochs", "1")]
+    refused = hyperseg(*no_window, "--weights", learnt(), "--method", "svm", "--out", "other")
+    assert refused.code == 2
+    assert "no single network" in refused.err
+    missing = hyperseg(*words, "--weights", "nowhere.safetensors", "--out", "third")
+    assert missing.code == 2
+    assert "nowhere.safetensors does not exist" in missing.err
+
+
+def test_weights_of_folders_are_refused(toy: Scene, tmp_path: Path) -> None:
+    net = build_network(NetworkSpec(16, 3, "none", blocks=1), seed=0)
+    save_pretrained(tmp_path / "w.safetensors", net, ("collapse",), {"kind": "folder"})
+    preprocess = fit_preprocess(np.asarray(toy.cube).reshape(-1, 16))
+    with pytest.raises(HypersegError, match=r"was not learnt on scenes: .* hyperseg pretrain SCENE"):
+        carry_over(read_pretrained(tmp_path / "w.safetensors"), net, preprocess)
