@@ -1,0 +1,115 @@
+"""Settings of the detector and of what it learns from: the supervised twin, FocalMix, and every step between. No torch.
+
+Where a default comes from is said in its help. What this was written from is a second-hand account of the paper, which
+has no public code: "our reading" is a value that we remember or chose, not one that was read there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from hyperseg.core import SettingError
+from hyperseg.core.settings import option, settings
+
+Classification = Literal["bce", "focal"]
+Teacher = Literal["self", "ema"]
+Norm = Literal["group", "instance", "batch"]
+
+
+@settings
+class DetectorSettings:
+    """What the network of the detector is; defaults are ours, for a few cores."""
+
+    widths: tuple[int, ...] = option((16, 32, 64), "Channels of the stages, from fine to coarse.", low=2)
+    depth: int = option(1, "Convolutions of a stage.", low=1)
+    stem: int = option(2, "Stride of the first stage; of every other one it is 2.", low=1, high=8)
+    levels: tuple[int, ...] = option((0, 1), "Levels of the pyramid that are read, 0 is the finest.", low=0)
+    anchors: tuple[float, ...] = option(
+        (),
+        "Sides of the anchors in voxels, of all levels, from small to large; empty plans them from the training boxes. "
+        "They have one side for all axes that may be exchanged, so that rotations keep the set as it is.",
+        above=0,
+    )
+    per_level: int = option(2, "Anchors at a place of a level, where they are planned.", low=1, high=32)
+    head_width: int = option(32, "Channels of the head, which all levels share.", low=2)
+    head_depth: int = option(1, "Convolutions of the head before scores and boxes, each.", low=1)
+    norm: Norm = option(
+        "group",
+        "Normalisation. Targets are predicted in evaluation mode; with batch norm they still drift with what the "
+        "network has seen.",
+    )
+    prior: float = option(0.01, "Probability of an object that the network starts from (focal loss).", above=0, below=1)
+
+    def __post_init__(self) -> None:
+        if not self.levels or list(self.levels) != sorted(set(self.levels)) or self.levels[-1] >= len(self.widths):
+            raise SettingError(
+                f"levels {self.levels}: give some of 0..{len(self.widths) - 1}, each once and from fine to coarse."
+            )
+        if len(self.anchors) % len(self.levels) or list(self.anchors) != sorted(self.anchors):
+            raise SettingError(
+                f"anchors {self.anchors}: give as many for each of the {len(self.levels)} levels, from small to large."
+            )
+
+
+@settings
+class FocalMixSettings:
+    """What a step learns from. The defaults are all of FocalMix; `ABLATION` has the steps that lead to it."""
+
+    classification: Classification = option(
+        "focal",
+        "Loss of the scores: focal, of soft targets over all anchors, or bce, cross-entropy of objects and hard "
+        "negatives (the recipe of the supervised detector in MONAI: 64 anchors of an image, 0.3 of them positive).",
+    )
+    alpha0: float = option(0.05, "Focal weight of a target of 0. Our reading.", low=0, high=1e3)
+    alpha1: float = option(0.95, "Focal weight of a target of 1. Our reading.", above=0, high=1e3)
+    gamma: float = option(2.0, "How much less counts what is predicted well; 0: nothing. Our reading.", low=0, high=10)
+    unlabelled: bool = option(True, "Learn from predicted targets of volumes without labels.")
+    views: int = option(
+        4, "K, flips and rotations that a predicted target is the mean of. Our reading.", low=1, high=48
+    )
+    temperature: float = option(
+        0.7, "T of the sharpening of predicted targets; 1 leaves them. Our reading.", above=0, high=1
+    )
+    image_mixup: bool = option(True, "Mix whole patches, and their targets with them.")
+    object_mixup: bool = option(True, "Mix objects with each other, in their boxes; targets stay.")
+    eta: float = option(
+        0.2, "Both parameters of the Beta distribution that shares are drawn from. Our reading.", above=0
+    )
+    teacher: Teacher = option(
+        "self", "Who predicts the targets: the network as it is (self) or the average of its weights (ema)."
+    )
+    warm_up: float = option(
+        0.3,
+        "Share of the steps that learn from labels alone, before anything is predicted or mixed. Ours.",
+        low=0,
+        high=1,
+    )
+    confident: float = option(
+        0.5,
+        "Predicted targets from here on are objects that are mixed; no box is learnt from them. Ours.",
+        above=0,
+        high=1,
+    )
+    weight: float = option(1.0, "Weight of the loss of volumes without labels.", low=0, high=100)
+    boxes: float = option(1.0, "Weight of the L1 loss of box codes, of labelled objects alone. Ours.", low=0, high=100)
+    turned: bool = option(True, "Turn and mirror labelled patches at random; the same for every row of a comparison.")
+    average: float = option(
+        0.98, "Decay of the moving average of the weights, which is what is kept. Ours.", low=0, below=1
+    )
+
+    def __post_init__(self) -> None:
+        if self.classification == "bce" and (self.unlabelled or self.image_mixup):
+            raise SettingError(
+                "classification=bce chooses hard negatives of hard targets; predicted targets and mixed patches are "
+                "soft. Use classification=focal, or unlabelled=false and image_mixup=false."
+            )
+
+
+ABLATION: dict[str, dict[str, Any]] = {
+    "twin": {"classification": "bce", "unlabelled": False, "image_mixup": False, "object_mixup": False},
+    "+ soft focal": {"unlabelled": False, "image_mixup": False, "object_mixup": False},
+    "+ target prediction": {"image_mixup": False, "object_mixup": False},
+    "+ image MixUp": {"object_mixup": False},
+    "+ object MixUp": {},
+}
+"""From the supervised twin to FocalMix, row by row: what differs from the defaults of `FocalMixSettings`."""
