@@ -7,7 +7,7 @@ that no target covers keeps its very bits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,18 @@ class Implant:
         row, column: of its first pixel.
         fill: (h, w) share of each pixel that it covers, above 0 and at most 1.
         gain: factor on the target's spectrum: how it is lit.
+        decoy: (C,) spectrum of something else that is mixed in the same way and is no target; None for targets.
     """
 
     row: int
     column: int
     fill: Float64
     gain: float = 1.0
+    decoy: NDArray[Any] | None = None
+
+    def spectrum(self, target: Float64) -> Float64:
+        """(C,) what covers its pixels, lit."""
+        return self.gain * np.asarray(target if self.decoy is None else self.decoy, np.float64)
 
     @property
     def most(self) -> float:
@@ -96,8 +102,18 @@ def draw_implants(
     return tuple(found)
 
 
+def with_decoys(implants: Sequence[Implant], spectra: NDArray[Any]) -> tuple[Implant, ...]:
+    """The same implants, the last of them decoys: as many as there are rows in the (m, C) `spectra` of other things.
+
+    Whoever finds all that differs from its surroundings finds decoys too.
+    """
+    first = len(implants) - min(len(spectra), len(implants))
+    others = zip(implants[first:], spectra, strict=False)
+    return (*implants[:first], *(replace(implant, decoy=one) for implant, one in others))
+
+
 def mixed(spectra: ArrayLike, target: ArrayLike, fill: ArrayLike) -> NDArray[Any]:
-    """(..., C) spectra of which (...) shares are covered by the (C,) target.
+    """(..., C) spectra of which (...) shares are covered by the target, (C,) or one for each.
 
     Where the share is 0 the values are the given ones, bit for bit; where it is 1 they are the target's. Whole numbers
     become float32, or float64 where float32 cannot hold them.
@@ -117,8 +133,8 @@ class ImplantedCube:
 
     Attributes:
         cube: (H, W, C), lazy or not.
-        implants: the targets; none overlaps another.
-        target: (C,) spectrum in the cube's units.
+        implants: targets and decoys; none overlaps another.
+        target: (C,) spectrum of the targets in the cube's units.
     """
 
     cube: Cube
@@ -151,7 +167,7 @@ class ImplantedCube:
             if r0 < r1 and c0 < c1:
                 at_place = slice(r0 - top, r1 - top), slice(c0 - left, c1 - left)
                 share = implant.fill[r0 - r : r1 - r, c0 - c : c1 - c]
-                out[at_place] = mixed(out[at_place], implant.gain * self.target, share)
+                out[at_place] = mixed(out[at_place], implant.spectrum(self.target), share)
         return np.asarray(out[..., bands])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
