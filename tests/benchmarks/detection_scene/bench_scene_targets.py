@@ -1,7 +1,8 @@
 """Targets smaller than a few pixels, implanted in scenes: detectors beside ACE and the matched filter.
 
 python tests/benchmarks/detection_scene/bench_scene_targets.py SCENE (--class NAME | --spectrum FILE | --truth FILE
-[--object K ...]) [--rows plain ace focalmix] [--repeats 5]
+[--object K ...]) [--fill 0.05 0.6] [--rows plain ace focalmix]
+[--repeats 5]
 
 With --truth the target is the mean of the pixels of object K (connected pixels of the mask, from 0), all other objects
 are sought in the scene as it is. Prints the rows of docs/benchmarks.md, "Small targets in scenes".
@@ -23,7 +24,7 @@ from hyperseg.recipes.detection.scene.positions import read_places
 from hyperseg.recipes.detection.scene.settings import SceneTargetSettings
 from hyperseg.recipes.detection.scene.spectrum import target_from_class, target_from_file, target_from_pixels
 from hyperseg.recipes.detection.scene.study import make_ready, searched, study
-from hyperseg.recipes.detection.scene.summary import against_truth, best_filter, by_share, cautions, rows_of
+from hyperseg.recipes.detection.scene.summary import against_truth, best_filter, by_share, cautions, cells_of, rows_of
 from hyperseg.recipes.run.blas import one_blas_thread
 
 
@@ -37,11 +38,14 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=["ace", "plain"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=SceneTargetSettings().steps)
+    parser.add_argument("--fill", type=float, nargs=2, default=(0.05, 0.6), metavar=("FROM", "TO"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     scene = open_scene(given.scene, need_labels=given.label is not None)
     truth = None if given.truth is None else read_places(given.truth, scene)
-    settings = SceneTargetSettings(repeats=given.repeats, steps=given.steps)
+    settings = SceneTargetSettings(
+        repeats=given.repeats, steps=given.steps, fill_from=given.fill[0], fill_to=given.fill[1]
+    )
     if truth is None:
         target = target_from_class(given.label, scene) if given.label else target_from_file(given.spectrum, scene)
         run(scene, target, settings, given.rows, None)
@@ -65,17 +69,13 @@ def run(scene, target, settings, rows, truth) -> None:  # type: ignore[no-untype
     print("| method | mean | " + " | ".join(f"{r:g}" for r in RATES) + " | against the best filter |")
     print("|---" * (3 + len(RATES)) + "|")
     for row in rows_of(done):
-        against = row["against_best_filter"]
-        last = f"{against['mean']:+.3f}, {against['won']}/{len(n)} won, p {against['p']:.2g}"
-        spread = "" if row["sd"] is None else f" ± {row['sd']:.3f}"
-        print(
-            f"| {row['method']} | {row['mean']:.3f}{spread} | "
-            + " | ".join(f"{100 * v:.0f}" for v in row["found_at"].values())
-            + f" | {'–' if row['method'] == best_filter(done) else last} |"
-        )
+        print("| " + " | ".join(cells_of(row, best=best_filter(done))) + " |")
     for name in (done.mapped, best_filter(done)):
         found = by_share(done, name, rate=settings.false_alarms)
-        print(f"{name}: " + ", ".join(f"{s['from']:g}-{s['to']:g}: {100 * s['found']:.0f} % of {s['targets']}" for s in found))
+        print(
+            f"{name}: "
+            + ", ".join(f"{s['from']:g}-{s['to']:g}: {100 * s['found']:.0f} % of {s['targets']}" for s in found)
+        )
     print(cautions(done))
     if truth is not None:
         told = against_truth(searched(done, Runtime(quiet=True), rows), truth, target.known, ready.area_px)

@@ -81,7 +81,7 @@ class Background:
         return self._by(self._package[1], spectra)
 
     def signed_ace(self, spectra: ArrayLike) -> Float32:
-        """(..., C) raw spectra -> (...) ACE with the sign of the matched filter: what is opposite to the target is low."""
+        """(..., C) raw spectra -> (...) ACE with the sign of the matched filter: the opposite of the target is low."""
         return self.ace(spectra) * np.sign(self.matched(spectra))
 
     def channels(self, spectra: ArrayLike, *, with_ace: bool) -> Float32:

@@ -66,7 +66,9 @@ def merged(several: Iterable[Candidates]) -> Candidates:
     return ranked(np.concatenate([c.boxes for c in each]), np.concatenate([c.scores for c in each]))
 
 
-def peaks(score: NDArray[np.floating], valid: NDArray[np.bool_] | None = None, *, most: int | None = None) -> Candidates:
+def peaks(
+    score: NDArray[np.floating], valid: NDArray[np.bool_] | None = None, *, most: int | None = None
+) -> Candidates:
     """Local maxima of an (H, W) score map: pixels that none of their 8 neighbours exceeds; boxes of one pixel."""
     values = np.where(np.isfinite(score), score, -np.inf)
     if valid is not None:
@@ -110,21 +112,31 @@ class Found:
 
 
 def compared(
-    found: Candidates, targets: ArrayLike, *, area_px: float, excluded: ArrayLike = (), near_px: float = NEAR_PX
+    found: Candidates,
+    targets: ArrayLike,
+    *,
+    area_px: float,
+    excluded: NDArray[np.bool_] | None = None,
+    near_px: float = NEAR_PX,
 ) -> Found:
     """Candidates against true boxes, by the rule that LUNA16 has, with a distance of our own.
 
     A candidate hits every target whose box, grown by `near_px` on all sides, holds its centre; a target is found at its
-    best candidate. Further candidates on a target, and those on `excluded` boxes, are no false alarms.
+    best candidate. Further candidates on a target, and those on `excluded` pixels or beside them, are no
+    false alarms.
 
     Args:
-        targets, excluded: (m, 4), (e, 4) boxes.
+        targets: (m, 4) boxes.
+        excluded: (H, W) bool, pixels where something else is known to be; or None.
         area_px: pixels in which candidates were sought.
     """
-    true, other = (np.asarray(b, np.float64).reshape(-1, 4) for b in (targets, excluded))
-    on = _inside(found.centres, true, near_px)
+    on = _inside(found.centres, np.asarray(targets, np.float64).reshape(-1, 4), near_px)
     at = np.where(on, found.scores[:, None], -np.inf).max(0, initial=-np.inf)
-    free = ~on.any(1) & ~_inside(found.centres, other, near_px).any(1)
+    free = np.asarray(~on.any(1), bool)
+    if excluded is not None and len(free):
+        beside = ndimage.binary_dilation(excluded, np.ones((3, 3)))
+        rows, columns = np.clip(np.floor(found.centres).astype(int), 0, np.array(excluded.shape) - 1).T
+        free &= ~beside[rows, columns]
     return Found(at, found.scores[free], area_px)
 
 
@@ -141,4 +153,4 @@ def pooled(several: Iterable[Found]) -> Found:
 def _inside(centres: Float64, boxes: Float64, near_px: float) -> NDArray[np.bool_]:
     """(n, m) whether each box, grown, holds each centre."""
     c = centres[:, None]
-    return ((c >= boxes[None, :, :2] - near_px) & (c <= boxes[None, :, 2:] + near_px)).all(-1)
+    return np.asarray(((c >= boxes[None, :, :2] - near_px) & (c <= boxes[None, :, 2:] + near_px)).all(-1))

@@ -46,7 +46,9 @@ class Ground:
     free: Mask
 
 
-def read_ground(scene: Scene, parts: Parts, part: int, background: Background, known: Mask | None, *, seed: int) -> list[Ground]:
+def read_ground(
+    scene: Scene, parts: Parts, part: int, background: Background, known: Mask | None, *, seed: int
+) -> list[Ground]:
     """Blocks of a part, at most `BLOCKS` of them; what holds no data or a known target has the background's mean."""
     windows = parts.windows(part)
     if len(windows) > BLOCKS:
@@ -84,8 +86,9 @@ def crop_of(
     implants = with_decoys(implants, others)
     channels = ground.channels[at].copy()
     if implants:
-        places = [np.indices(i.fill.shape).reshape(2, -1) + [[i.row], [i.column]] for i in implants]
-        rows, columns = np.concatenate(places, axis=1)
+        within = [np.indices(i.fill.shape).reshape(2, -1) for i in implants]
+        rows = np.concatenate([r + i.row for (r, _), i in zip(within, implants, strict=True)])
+        columns = np.concatenate([c + i.column for (_, c), i in zip(within, implants, strict=True)])
         cover = np.concatenate([np.tile(i.spectrum(background.target), (i.fill.size, 1)) for i in implants])
         fills = np.concatenate([i.fill.ravel() for i in implants])
         made = mixed(ground.raw[at][rows, columns], cover, fills)
@@ -119,11 +122,11 @@ def train_detector(
     phases, averages = lesson(net, focal, steps=settings.steps, lr=settings.lr)
     sides = np.min([g.free.shape for g in (*ground, *unlabelled)], axis=0)
     side = tuple(int(min(s, CROP)) // STRIDE * STRIDE for s in sides)
-    none = not focal.unlabelled
-    draw = _batches(ground, () if none else unlabelled, background, settings, (side[0], side[1]), n_channels, runtime.seed)
+    others = unlabelled if focal.unlabelled else ()
+    draw = _batches(ground, others, background, settings, (side[0], side[1]), n_channels, runtime.seed)
     train(
-        phases, draw, settings.steps, modules={NETWORK: net}, averages=averages, runtime=replace(runtime, precision="fp32"),
-        name=name, title=name,
+        phases, draw, settings.steps, modules={NETWORK: net}, averages=averages, name=name, title=name,
+        runtime=replace(runtime, precision="fp32"),
     )  # fmt: skip
     return net.eval()
 
@@ -134,7 +137,9 @@ def _batches(
 ) -> Callable[[int], Batch]:  # fmt: skip
     def draw(step: int) -> Batch:
         rng = np.random.default_rng([seed, step])
-        crops = [crop_of(ground[i], background, settings, side, rng) for i in rng.integers(len(ground), size=settings.crops)]
+        crops = [
+            crop_of(ground[i], background, settings, side, rng) for i in rng.integers(len(ground), size=settings.crops)
+        ]
         own = int(rng.integers(2**62))
         others = [
             crop_of(unlabelled[i], background, settings, side, rng, plain=True)[0][:n_channels]

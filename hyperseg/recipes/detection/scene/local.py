@@ -60,7 +60,5 @@ def fit_local(scene: Scene, background: Background) -> LocalBackground:
 
 def ring_mean(values: NDArray[np.float64]) -> Float64:
     """(h, w, C') mean of the pixels around each one: a square of 21 pixels without the inner square of 5."""
-    outer, inner = (
-        ndimage.uniform_filter(values, (side, side, 1), mode="mirror") * side**2 for side in (OUTER, INNER)
-    )
+    outer, inner = (ndimage.uniform_filter(values, (side, side, 1), mode="mirror") * side**2 for side in (OUTER, INNER))
     return np.asarray((outer - inner) / (OUTER**2 - INNER**2))

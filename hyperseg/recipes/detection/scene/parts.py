@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +38,8 @@ class Parts:
         """The blocks of a part."""
         return [
             (slice(a, b), slice(c, d))
-            for i, (a, b) in enumerate(zip(self.rows, self.rows[1:], strict=False))
-            for j, (c, d) in enumerate(zip(self.columns, self.columns[1:], strict=False))
+            for i, (a, b) in enumerate(pairwise(self.rows))
+            for j, (c, d) in enumerate(pairwise(self.columns))
             if (i + j) % N_PARTS == part
         ]
 

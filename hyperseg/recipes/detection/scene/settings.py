@@ -41,8 +41,10 @@ class SceneTargetSettings:
         48, "Whitened components that a detector reads, those in which the target stands out most.", low=1,
         shown="components",
     )  # fmt: skip
-    crops: int = option(8, "Windows of a training step.", low=1)
-    taught: float = option(4.0, "Targets implanted in a window of the training, on average, and as many decoys.", above=0)
+    crops: int = option(6, "Windows of a training step.", low=1)
+    taught: float = option(
+        4.0, "Targets implanted in a window of the training, on average, and as many decoys.", above=0
+    )
     width: int = option(24, "Features of the detector's layers.", low=4)
     lr: float = option(3e-3, "Largest learning rate.", above=0)
 

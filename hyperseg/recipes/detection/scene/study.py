@@ -1,11 +1,13 @@
-"""What is found of implanted targets: by classical filters and by detectors, the same targets for all, repeat by repeat."""
+"""What is found of implanted targets, the same for all: by classical filters and by detectors, repeat by repeat."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SceneError
 from hyperseg.core.runtime import Runtime
@@ -34,7 +36,8 @@ class Ready:
     """A scene and a target, ready to be searched.
 
     Attributes:
-        free: (H, W) bool, pixels with data where nothing known lies: targets are implanted and counted there.
+        free: (H, W) bool, pixels with data where no known target lies, nor one of the truth: targets are implanted and
+            counted there. Nothing that is learned knows of the truth.
     """
 
     scene: Scene
@@ -88,7 +91,9 @@ class Studied:
         return [t.found[row].mean for t in self.trials]
 
 
-def make_ready(scene: Scene, target: Target, settings: SceneTargetSettings, *, seed: int, truth: Mask | None = None) -> Ready:
+def make_ready(
+    scene: Scene, target: Target, settings: SceneTargetSettings, *, seed: int, truth: Mask | None = None
+) -> Ready:
     """Cut the scene in parts and learn its background.
 
     Raises:
@@ -133,7 +138,7 @@ def study(ready: Ready, rows: Sequence[Detectors], runtime: Runtime) -> Studied:
     more with all its repeats averaged, as it maps the scene.
     """
     grounds = [
-        read_ground(ready.scene, ready.parts, part, ready.background, ~ready.free, seed=runtime.seed)
+        read_ground(ready.scene, ready.parts, part, ready.background, ready.target.known, seed=runtime.seed)
         for part in range(N_PARTS)
     ]
     trials: list[Trial] = []
@@ -170,20 +175,15 @@ def searched(studied: Studied, runtime: Runtime, rows: Sequence[Detectors]) -> d
 
 def counted_in(ready: Ready, trial: Trial, found: Candidates) -> Found:
     """Candidates against the targets of a trial; those on pixels that are known to be something are left out."""
-    at = np.argwhere(~ready.free & (True if ready.scene.valid is None else ready.scene.valid))
-    return compared(found, boxes_of(trial.targets), area_px=ready.area_px, excluded=np.hstack([at, at + 1]))
+    return compared(found, boxes_of(trial.targets), area_px=ready.area_px, excluded=~ready.free)
 
 
 def _trained(grounds: list[list[Ground]], ready: Ready, row: Detectors, runtime: Runtime, seed: int) -> list[Detector]:
     nets = []
     for part, own in enumerate(grounds):
         there = Runtime(seed=2 * seed + part, device=runtime.device, tag=runtime.tag, quiet=runtime.quiet)
-        nets.append(
-            train_detector(
-                own, grounds[(part + 1) % N_PARTS], ready.background, row, ready.settings, there,
-                name=f"{ROWS[row]}, part {part + 1}",
-            )  # fmt: skip
-        )
+        other, name = grounds[(part + 1) % N_PARTS], f"{ROWS[row]}, part {part + 1}"
+        nets.append(train_detector(own, other, ready.background, row, ready.settings, there, name=name))
     return nets
 
 
@@ -192,7 +192,7 @@ def _by(ready: Ready, scene: Scene, networks: Networks, row: Detectors, runtime:
     return detected(networks, volume, ready.parts, device=runtime.device, valid=scene.valid)
 
 
-def _others(ready: Ready, rng: np.random.Generator, n: int) -> np.ndarray:
+def _others(ready: Ready, rng: np.random.Generator, n: int) -> NDArray[Any]:
     """(n, C) spectra of pixels from all over the scene, for decoys."""
     where = np.flatnonzero(ready.free)
     mask = np.zeros(ready.scene.shape, bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def by_share(studied: Studied, row: str, *, rate: float) -> list[dict[str, Any]]
     found = together.at > together.threshold(rate)
     shares = np.concatenate([[i.most for i in t.targets] for t in studied.trials])
     out = []
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in pairwise(BINS):
         inside = (shares >= low) & (shares < high)
         if n := int(inside.sum()):
             out.append({"from": low, "to": high, "targets": n, "found": float(found[inside].mean())})
@@ -54,16 +55,14 @@ def rows_of(studied: Studied) -> list[dict[str, Any]]:
     out = []
     for name in studied.trials[0].found:
         means = studied.means(name)
-        wins, losses, p = sign_test(means, reference)
-        out.append(
-            {
-                "method": name, "mean": float(np.mean(means)), "sd": float(np.std(means, ddof=1)) if means[1:] else None,
-                "repeats": means, "against_best_filter": {
-                    "mean": float(np.mean(means) - np.mean(reference)), "won": wins, "lost": losses, "p": p,
-                },
-                "found_at": {f"{rate:g}": studied.together(name).sensitivity(rate) for rate in RATES},
-            }
-        )  # fmt: skip
+        won, lost, p = sign_test(means, reference)
+        better = float(np.mean(means) - np.mean(reference))
+        row = {
+            "method": name, "mean": float(np.mean(means)), "sd": float(np.std(means, ddof=1)) if means[1:] else None,
+            "repeats": means, "against_best_filter": {"mean": better, "won": won, "lost": lost, "p": p},
+            "found_at": {f"{rate:g}": studied.together(name).sensitivity(rate) for rate in RATES},
+        }  # fmt: skip
+        out.append(row)
     return out
 
 
@@ -80,22 +79,20 @@ def summary(studied: Studied, *, listed: int, threshold: float, truth: dict[str,
         "truth": truth, "cautions": cautions(studied),
         "words": {
             "found_at": f"share of the targets found at so many false alarms in 10,000 pixels; {RULE}",
-            "mean": "mean of these; of each repeat in `repeats`", "contrast": "standard deviations of the background that "
-            "a pixel full of the target stands out by", "channels_hold": "share of its square in a detector's channels",
+            "mean": "mean of these; of each repeat in `repeats`",
+            "contrast": "standard deviations of the background that a pixel full of the target stands out by",
+            "channels_hold": "share of its square in a detector's channels",
             "row, column": "counted from 0; a box ends before hi",
         },
     }  # fmt: skip
 
 
 def against_truth(candidates: dict[str, Candidates], truth: Mask, known: Mask | None, area_px: int) -> dict[str, Any]:
-    """Candidates of the scene as it is against true objects, connected pixels being one; those given as the target are
-    left out."""
+    """Candidates of the scene as it is against true objects of connected pixels; the target's own do not count."""
     asked = truth if known is None else truth & ~known
     boxes, sizes = objects_of(asked)
-    at = np.argwhere(known) if known is not None else np.zeros((0, 2))
-    excluded = np.hstack([at, at + 1])
     found = {
-        name: compared(c, boxes, area_px=area_px, excluded=excluded) for name, c in candidates.items()
+        name: compared(c, boxes, area_px=area_px, excluded=known) for name, c in candidates.items()
     }  # fmt: skip
     return {
         "objects": len(boxes), "pixels": sizes.tolist(),
@@ -135,9 +132,9 @@ def words(studied: Studied) -> list[str]:
     shares = by_share(studied, studied.mapped, rate=rate)
     per = rate * ready.area_px / 1e4
     out = [
-        f"{n} targets with a share of {ready.settings.fill_from:g} to {ready.settings.fill_to:g} in their fullest pixel "
-        f"were implanted in {len(studied.trials)} repeats, with as many decoys of other spectra. Each counts on the part "
-        "of the scene that the detector has not learned on.",
+        f"{n} targets with a share of {ready.settings.fill_from:g} to {ready.settings.fill_to:g} in their fullest "
+        f"pixel were implanted in {len(studied.trials)} repeats, with as many decoys of other spectra. Each counts "
+        "on the part of the scene that the detector has not learned on.",
         f"At {rate:g} false alarms in 10,000 pixels ({per:.1f} in this scene) the list finds "
         + ", ".join(f"{100 * s['found']:.0f} % of those with {s['from']:g} to {s['to']:g}" for s in shares)
         + ".",
@@ -153,23 +150,24 @@ def words(studied: Studied) -> list[str]:
     return out
 
 
+def cells_of(row: dict[str, Any], *, best: str) -> tuple[str, ...]:
+    """A method's numbers as the cells of a table."""
+    against, n = row["against_best_filter"], len(row["repeats"])
+    spread = "" if row["sd"] is None else f" ± {row['sd']:.3f}"
+    versus = f"{against['mean']:+.3f}, {against['won']}/{n} won, p {against['p']:.2g}"
+    found = (f"{100 * value:.0f}" for value in row["found_at"].values())
+    return row["method"], f"{row['mean']:.3f}{spread}", *found, "–" if row["method"] == best else versus
+
+
 def section(studied: Studied) -> Section:
     """The page's table of methods."""
     rows = rows_of(studied)
-    cells = tuple(
-        (
-            row["method"], f"{row['mean']:.3f}" + (f" ± {row['sd']:.3f}" if row["sd"] is not None else ""),
-            *(f"{100 * value:.0f}" for value in row["found_at"].values()),
-            "–" if row["method"] == best_filter(studied) else
-            f"{row['against_best_filter']['mean']:+.3f}, {row['against_best_filter']['won']}/{len(studied.trials)} won, "
-            f"p {row['against_best_filter']['p']:.2g}",
-        )
-        for row in rows
-    )  # fmt: skip
+    best = best_filter(studied)
+    cells = tuple(cells_of(row, best=best) for row in rows)
     table = Table(
-        f"Share of the implanted targets found, in percent, at so many false alarms in 10,000 pixels, and its mean over "
-        f"these six rates with the spread over repeats. {RULE} The last column is paired by repeat, sign test; five "
-        "repeats cannot give a p below 0.06.",
+        f"Share of the implanted targets found, in percent, at so many false alarms in 10,000 pixels, and its mean "
+        f"over these six rates with the spread over repeats. {RULE} The last column is paired by repeat, sign test; "
+        "five repeats cannot give a p below 0.06.",
         ("method", "mean", *(f"{rate:g}" for rate in RATES), "against the best filter"), cells,
         marked=[row["method"] for row in rows].index(studied.mapped),
     )  # fmt: skip
