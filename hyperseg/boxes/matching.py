@@ -18,22 +18,26 @@ AT_ONCE = 2**21  # distances in memory at a time
 ROUNDING = 1e-6  # of an overlap: equal ones stay equal to their mean
 
 
-def match(anchors_per_level: Sequence[Tensor], boxes: Tensor, *, candidates: int = 4) -> Tensor:
+def match(anchors_per_level: Sequence[Tensor], boxes: Tensor, *, candidates: int = 4, every: bool = True) -> Tensor:
     """The box that every anchor learns to find.
 
     For every box, the anchors of the `candidates` nearest cells of every level are looked at. An anchor is positive if
     its overlap (IoU) is at least the mean of theirs plus their standard deviation (of the sample, n - 1), and if its
     centre lies inside the box. An anchor that would be positive for two boxes takes that of larger overlap, the earlier
-    one if they are equal. A box in which no cell has its centre is found by no anchor.
+    one if they are equal.
 
-    Differs: cells that are just as near as the last candidate are candidates too, so that mirrored boxes have mirrored
-    anchors; a centre on the border is outside, for the same reason. Cells are counted where the paper counts anchors
-    (it has one to a cell); of anchors of one level the first tells how many share a centre.
+    Differs: the rule leaves some boxes without an anchor: small ones that hold no centre of a cell, and ones that lie
+    evenly between cells, as whole voxels often do (the overlaps of their candidates take two values, and neither is
+    as large as mean plus deviation). With `every` such a box has its candidates of largest overlap. Cells that are just
+    as near as the last candidate are candidates too, so that mirrored boxes have mirrored anchors; a centre on the
+    border is outside, for the same reason. Cells are counted where the paper counts anchors (it has one to a cell); the
+    first anchor of a level tells how many share a centre.
 
     Args:
         anchors_per_level: of every level (N_l, 2n), as `Anchors.boxes` gives them.
         boxes: (M, 2n), on the same device.
         candidates: cells of a level, at least 1.
+        every: False is the paper's rule alone.
 
     Returns:
         (sum of N_l) int64, the index of the box, -1 for none.
@@ -58,6 +62,8 @@ def match(anchors_per_level: Sequence[Tensor], boxes: Tensor, *, candidates: int
     middle = centres(anchors)
     good = overlap >= _threshold(overlap, owner, len(boxes))[owner] - ROUNDING
     good &= ((middle > lo) & (middle < hi)).all(1)
+    if every:
+        good |= _lonely(overlap, owner, good, len(boxes))
     return _best(owner[good], anchor[good], overlap[good], n, len(boxes))
 
 
@@ -86,6 +92,12 @@ def _threshold(overlap: Tensor, owner: Tensor, n: int) -> Tensor:
     mean = zero.index_add(0, owner, values) / count.clamp(min=1)
     squares = zero.index_add(0, owner, (values - mean[owner]).square())
     return mean + (squares / (count - 1).clamp(min=1)).sqrt()
+
+
+def _lonely(overlap: Tensor, owner: Tensor, good: Tensor, n: int) -> Tensor:
+    """(P) bool: the candidates of largest overlap of boxes that have no good one."""
+    most, served = (overlap.new_zeros(n).scatter_reduce(0, owner, v, "amax") for v in (overlap, good.to(overlap.dtype)))
+    return (served[owner] == 0) & (overlap > 0) & (overlap >= most[owner] - ROUNDING)
 
 
 def _best(owner: Tensor, anchor: Tensor, overlap: Tensor, n: int, none: int) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from hyperseg.boxes.overlap import iou
 
-AT_ONCE = 512  # boxes that are decided together
+AT_ONCE = 512  # boxes that are decided together; 512 x 512 numbers still fit into the cache of a core
+PIECE = 2**14  # boxes that a GPU compares them with at once
 
 
 def suppressed(boxes: Tensor, scores: Tensor, *, overlap: float, most: int | None = None) -> Tensor:
@@ -55,5 +56,5 @@ def _stay(over: Tensor) -> Tensor:
 
 def _hit(kept: Tensor, others: Tensor, overlap: float) -> Tensor:
     """(M) bool: which of the others overlap one that is kept; in pieces of bounded memory."""
-    pieces = others.split(8 * AT_ONCE)
+    pieces = others.split(AT_ONCE if others.device.type == "cpu" else PIECE)
     return torch.cat([(iou(kept, piece) > overlap).any(0) for piece in pieces])

@@ -58,9 +58,27 @@ def literal(levels: list[Tensor], boxes: Tensor, candidates: int, per_cell: int)
 @pytest.mark.parametrize("candidates", [1, 4, 9])
 def test_matching_is_the_paper_s_algorithm(n: int, candidates: int) -> None:
     levels, boxes = ANCHORS[n].boxes((SIDE,) * n), boxes_at_random(20, n, seed=candidates)
-    found = match(levels, boxes, candidates=candidates)
+    found = match(levels, boxes, candidates=candidates, every=False)
     assert torch.equal(found, literal(levels, boxes, candidates, ANCHORS[n].per_cell))
     assert candidates == 1 or len(found.unique()) > 10  # most boxes have anchors; of two candidates none is that good
+
+
+@AXES
+def test_every_box_has_an_anchor(n: int) -> None:
+    """One that the paper's rule leaves alone has the anchors of largest overlap there are; the others keep theirs."""
+    levels, generator = ANCHORS[n].boxes((SIDE,) * n), torch.Generator().manual_seed(n)
+    lonely = 0
+    for size in (2, 3, 4, 8, 14, 20):
+        lo = torch.randint(0, SIDE - size, (6, n), generator=generator).float()
+        for box in torch.cat([lo, lo + size], 1)[:, None]:
+            plain, found = match(levels, box, every=False), match(levels, box)
+            if (plain == 0).any():
+                assert torch.equal(found, plain)
+                continue
+            lonely += 1
+            overlap = iou(torch.cat(levels), box)[:, 0]
+            assert torch.equal(found == 0, overlap >= overlap.max() - 1e-6)
+    assert 0 < lonely < 36
 
 
 def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
