@@ -23,7 +23,7 @@ from hyperseg.recipes.detection.scene.candidates import RATES
 from hyperseg.recipes.detection.scene.positions import read_places
 from hyperseg.recipes.detection.scene.settings import SceneTargetSettings
 from hyperseg.recipes.detection.scene.spectrum import target_from_class, target_from_file, target_from_pixels
-from hyperseg.recipes.detection.scene.study import make_ready, searched, study
+from hyperseg.recipes.detection.scene.study import Trial, make_ready, searched, study
 from hyperseg.recipes.detection.scene.summary import against_truth, best_filter, by_share, cautions, cells_of, rows_of
 from hyperseg.recipes.run.blas import one_blas_thread
 
@@ -55,11 +55,15 @@ def main() -> None:
         run(scene, target_from_pixels(numbers == k + 1, scene, words=f"object {k}"), settings, given.rows, truth)
 
 
+def tell(repeat: int, trial: Trial) -> None:
+    print(f"repeat {repeat + 1}: " + ", ".join(f"{name} {found.mean:.3f}" for name, found in trial.found.items()))
+
+
 def run(scene, target, settings, rows, truth) -> None:  # type: ignore[no-untyped-def]
     began = time.perf_counter()
     ready = make_ready(scene, target, settings, seed=0, truth=truth)
     with one_blas_thread():
-        done = study(ready, rows, Runtime(quiet=True))
+        done = study(ready, rows, Runtime(quiet=True), tell)
     n = [len(t.targets) for t in done.trials]
     print(
         f"\n{scene.name}, {target.words}: {ready.area_px} px, {ready.background.whitening.n_used} bands, contrast "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,11 +131,17 @@ def implanted(ready: Ready, seed: int) -> Trial:
     return Trial(ready.scene.with_(cube=cube), targets)
 
 
-def study(ready: Ready, rows: Sequence[Detectors], runtime: Runtime) -> Studied:
+def study(
+    ready: Ready, rows: Sequence[Detectors], runtime: Runtime,
+    told: Callable[[int, Trial], None] = lambda repeat, trial: None,
+) -> Studied:  # fmt: skip
     """Train every detector on either part in every repeat, and count what all methods find.
 
     Of a detector that learned on one part, only what it finds on the other counts. The first of `rows` is counted once
     more with all its repeats averaged, as it maps the scene.
+
+    Args:
+        told: called after every repeat with its number, from 0, and what was found in it.
     """
     grounds = [
         read_ground(ready.scene, ready.parts, part, ready.background, ready.target.known, seed=runtime.seed)
@@ -155,6 +161,7 @@ def study(ready: Ready, rows: Sequence[Detectors], runtime: Runtime) -> Studied:
                 networks[row][part].append(net)
             trial.found[ROWS[row]] = counted_in(ready, trial, _by(ready, trial.scene, [[n] for n in own], row, runtime))
     mapped = ROWS[rows[0]]
+        told(repeat, trial)
     if len(trials) > 1:
         mapped = MEAN.format(len(trials), mapped)
         for trial in trials:
