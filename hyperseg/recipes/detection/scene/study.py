@@ -160,8 +160,8 @@ def study(
             for part, net in enumerate(own):
                 networks[row][part].append(net)
             trial.found[ROWS[row]] = counted_in(ready, trial, _by(ready, trial.scene, [[n] for n in own], row, runtime))
-    mapped = ROWS[rows[0]]
         told(repeat, trial)
+    mapped = ROWS[rows[0]]
     if len(trials) > 1:
         mapped = MEAN.format(len(trials), mapped)
         for trial in trials:
