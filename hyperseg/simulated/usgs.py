@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, SettingError
+from hyperseg.core.words import did_you_mean, listed
 from hyperseg.simulated.spectra import ClassSpectra
 
 Float64 = NDArray[np.float64]
@@ -87,6 +88,21 @@ def usgs_spectra(
         residual_std=(_RESIDUAL * own).astype(np.float32),
         source=f"reflectance spectra of the USGS Spectral Library 7 ({file.name}), invented variability",
     )
+
+
+def library_spectrum(file_or_folder: str | Path, name: str) -> tuple[Float64, Float64]:
+    """(W,) wavelengths in nm and (W,) reflectance 0 to 1 of one material of the library, where it was measured.
+
+    Raises:
+        DataFileError: the file is absent or is not the expected one.
+        SettingError: it has no material of that name.
+    """
+    file = _find(Path(file_or_folder))
+    names, nm, spectra = _load(file)
+    if name not in names:
+        raise SettingError(f"{file} has no material called {name}.{did_you_mean(name, names)} It has {listed(names)}.")
+    measured = np.isfinite(spectra[names.index(name)])
+    return nm[measured], spectra[names.index(name)][measured]
 
 
 def _find(given: Path) -> Path:
