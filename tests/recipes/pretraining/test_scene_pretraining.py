@@ -230,5 +230,5 @@ def test_weights_of_folders_are_refused(toy: Scene, tmp_path: Path) -> None:
     net = build_network(NetworkSpec(16, 3, "none", blocks=1), seed=0)
     save_pretrained(tmp_path / "w.safetensors", net, ("collapse",), {"kind": "folder"})
     preprocess = fit_preprocess(np.asarray(toy.cube).reshape(-1, 16))
-    with pytest.raises(HypersegError, match="was not learnt on scenes: .* hyperseg pretrain SCENE"):
+    with pytest.raises(HypersegError, match=r"was not learnt on scenes: .* hyperseg pretrain SCENE"):
         carry_over(read_pretrained(tmp_path / "w.safetensors"), net, preprocess)
