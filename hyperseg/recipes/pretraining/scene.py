@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
-from hyperseg import __version__
 from hyperseg.backbone import ConvSpec, seeded
 from hyperseg.backbone.pretrained import save_pretrained
 from hyperseg.contrast.collapse import Watcher
@@ -25,6 +23,7 @@ from hyperseg.contrast.pairs import views
 from hyperseg.core import Scene, SceneError
 from hyperseg.core.files import replaced
 from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import to_json
 from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine.one_cycle import one_cycle, train
@@ -143,12 +142,14 @@ def about(
     scenes: Sequence[Scene], chosen: SceneContrast, runtime: Runtime, network: dict[str, Any], pool: Pool
 ) -> dict[str, Any]:
     """What the weights file says of itself."""
+    from hyperseg.recipes.run.outputs import versions
+
     names = [scene.name for scene in scenes]
     return {
         "made": "global+local" if chosen.local else "global", "pairs": chosen.pairs, "partitions": pool.title,
         "steps": chosen.steps, "seed": runtime.seed, "from": names[0], "cases": names, "kind": "scene",
         "network": network, "method": METHODS.default,
-        "versions": {"hyperseg": __version__, "torch": torch.__version__, "python": sys.version.split()[0]},
+        "settings": to_json(chosen), "versions": versions(),
     }  # fmt: skip
 
 

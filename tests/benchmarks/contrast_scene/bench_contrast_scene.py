@@ -104,7 +104,7 @@ def table(out: Path, of: str) -> Iterator[str]:
             for row in rows if len(both[row]) > 1
         }  # fmt: skip
         corrected = dict(zip(tested, holm([g.p for g in tested.values()]), strict=True))
-        for row in (PLAIN, *tested):
+        for row in (PLAIN, *tested) if seeds else ():
             shown = seeds if row == PLAIN else both[row]
             means = [np.mean([mine[row, s][k] for s in shown]) for k in (of, of.replace("OA", "AA"))]
             line = f"| {labels} | {row} | {len(shown)} | {means[0]:.1f} | {means[1]:.1f} |"
