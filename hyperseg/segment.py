@@ -26,9 +26,11 @@ from hyperseg.io.write.targets import check_targets
 from hyperseg.medical.explain import explain, table
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.medical.training import Preset
+from hyperseg.recipes.pretraining.start import pretrain
 from hyperseg.recipes.run.folder import Interrupted
 from hyperseg.recipes.segment.evaluation.found import Evaluation
 from hyperseg.recipes.segment.evaluation.running import CURVE, evaluate_run
+from hyperseg.recipes.segment.few_labels.weights import plan_of_weights, with_weights
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import SegmentRun, read_run
 from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, read_folder, read_plan, take_fingerprint
@@ -44,8 +46,8 @@ ALL = "all"  # networks of a plan
 
 __all__ = [
     "CaseFolder", "Evaluation", "Plan", "Scored", "SegmentRun", "Survey", "check", "evaluate", "explain", "make_plan",
-    "open_cases", "plan", "predict", "read_case", "read_plan", "read_run", "score", "table", "take_fingerprint",
-    "train", "write_plan",
+    "open_cases", "plan", "predict", "pretrain", "read_case", "read_plan", "read_run", "score", "table",
+    "take_fingerprint", "train", "write_plan",
 ]  # fmt: skip
 
 
@@ -104,8 +106,9 @@ def train(
     plan: Plan | str | Path | None = None, networks: Sequence[str] = (), fold: int | None = None,
     mirror: bool | None = None, spacing: tuple[float, ...] = (), watts: float | None = None, seed: int = 0,
     device: str = "auto", target: str | Sequence[str] = (), method: str | None = None,
-    settings: Mapping[str, Any] | None = None, tricks: Sequence[str] = (), alone: bool = False,
-    resume: bool = False, overwrite: bool = False, quiet: bool = False,
+    settings: Mapping[str, Any] | None = None, tricks: Sequence[str] = (), weights: str | Path | None = None,
+    labelled: int | None = None, alone: bool = False, resume: bool = False, overwrite: bool = False,
+    quiet: bool = False,
 ) -> SegmentRun:  # fmt: skip
     """Train the planned networks by cross-validation into the folder `out`, and write its page, report.html.
 
@@ -129,6 +132,9 @@ def train(
         settings: of the method, by name: {"draw.samples": 25}; the end of a name is enough.
         tricks: of `recipes.tricks.TRICKS`, as they are spelled: "oversampling:share=0.5"; left out, none, or those that
             the run was begun with.
+        weights: a file of `pretrain`: networks begin with them; its plan and network are taken where none are given.
+        labelled: so many labelled cases are drawn for each fold, of different patients where it can be, and the other
+            training cases are not used; left out, all are, or as the run was begun.
         alone: leave out what is trained beside the method.
         resume: go on with the run that is there; what is trained already stays.
         overwrite: remove the run that is there.
@@ -145,11 +151,13 @@ def train(
     budget, as_begun = Budget(minutes, steps), minutes is None and steps is None
     if as_begun:
         budget = budget_of(root, otherwise=Budget(MINUTES), resume=resume)
-    chosen = begun_method(root, method, settings or {}, tricks, resume=resume)
+    chosen = begun_method(root, method, settings or {}, with_weights(tricks, weights), resume=resume)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     cases = _opened(folder, spacing, target, begun(root, resume=resume), quiet=quiet)
     say(f"{cases.root}: {cases.layout}; {cases.rule}", quiet=quiet)
+    if made is None and weights is not None and begun(root, resume=resume) is None:
+        made, networks = plan_of_weights(Path(weights), cases, networks, quiet=quiet)
     if made is None:
         bar = counted_progress(f"Looking at {cases.root}", unit="cases", quiet=quiet)
         with pointing_to_check(cases.root), bar as progress:
@@ -159,7 +167,7 @@ def train(
     asked = tuple(one.name for one in made.configurations) if ALL in networks else tuple(networks)
     order = Order(
         budget, asked, fold, mirror=mirror, as_begun=as_begun, watts=watts, method=chosen, alone=alone,
-        plan_given=plan is not None,
+        plan_given=plan is not None, labelled=labelled,
     )  # fmt: skip
     try:
         run = train_cases(cases, made, root, order, runtime, resume=resume, overwrite=overwrite)

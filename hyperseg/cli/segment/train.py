@@ -67,6 +67,16 @@ class Fold(click.ParamType):
     help="Something that may make the method better, see hyperseg tricks; may be given several times.  [default: none, "
     "or as the run was begun]",
 )  # fmt: skip
+@click.option(
+    "--weights", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Begin with weights that hyperseg pretrain learnt without labels; plan and network are those of FILE where no "
+    "--plan and --config are given.",
+)  # fmt: skip
+@click.option(
+    "--labelled", type=click.IntRange(1), metavar="N",
+    help="Learn from N labelled cases alone in each fold, drawn by --seed, of different patients where it can be; the "
+    "rest of its training cases is not used.  [default: all, or as the run was begun]",
+)  # fmt: skip
 @click.option("--alone", is_flag=True, help="Leave out what is trained beside the method, to compare it with.")
 @click.option("--fold", type=Fold(), metavar="N|all", help="Train this fold only, numbered from 0.  [default: all]")
 @click.option(
@@ -93,9 +103,10 @@ class Fold(click.ParamType):
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
     folder: Path, out: Path | None, plan_file: Path | None, configurations: tuple[str, ...], method: str | None,
-    sets: tuple[str, ...], tricks: tuple[str, ...], alone: bool, fold: int | None, minutes: float | None,
-    steps: int | None, mirror: bool | None, seed: int, device: str, watts: float | None, spacing: tuple[float, ...],
-    target: tuple[str, ...], resume: bool, overwrite: bool, quiet: bool, **given: Any,
+    sets: tuple[str, ...], tricks: tuple[str, ...], weights: Path | None, labelled: int | None, alone: bool,
+    fold: int | None, minutes: float | None, steps: int | None, mirror: bool | None, seed: int, device: str,
+    watts: float | None, spacing: tuple[float, ...], target: tuple[str, ...], resume: bool, overwrite: bool,
+    quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Train networks on the images or volumes in DIR.
 
@@ -118,22 +129,24 @@ def train(
       hyperseg segment train Task04_Hippocampus --config 2d --config 3d --resume
       hyperseg segment train fundus --target cup
       hyperseg segment train photos --method medsegdiff --samples 25 --set draw.calls=10
+      hyperseg segment train DIR --weights DIR-pretrained.safetensors --labelled 2
     """
     from rich.console import Console
 
     from hyperseg import segment
+    from hyperseg.recipes.segment.few_labels.weights import with_weights
     from hyperseg.recipes.segment.starting import begun_method
 
     if minutes is not None and steps is not None:
         raise SettingError("--minutes and --steps contradict each other: give one of them.")
     root = Path(f"{folder.resolve().name}-run") if out is None else out
-    chosen = begun_method(root, method, {}, tricks, resume=resume)
+    chosen = begun_method(root, method, {}, with_weights(tricks, weights), resume=resume)
     run = segment.train(
         folder, root, minutes=minutes, steps=steps,
         plan=plan_file, networks=tuple(name for name in configurations if name != AUTO), fold=fold, mirror=mirror,
         spacing=spacing, target=target, watts=watts, seed=seed, device=device, method=method,
-        settings=changes_of(chosen, given, sets), tricks=tricks, alone=alone, resume=resume, overwrite=overwrite,
-        quiet=quiet,
+        settings=changes_of(chosen, given, sets), tricks=tricks, weights=weights, labelled=labelled, alone=alone,
+        resume=resume, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     show(run, Console(highlight=False))
 

@@ -24,6 +24,7 @@ from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.costs.spent import used
+from hyperseg.recipes.segment.few_labels.drawing import learnt_from
 from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, seal, trained_folds, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
 from hyperseg.recipes.segment.learning import ON_THE_WAY, learn, planned_steps, start_net, steps_in
@@ -52,7 +53,7 @@ def train_fold(
     run: SegmentRun, folder: CaseFolder, configuration: Configuration, fold: int, stored: Mapping[str, StoredCase],
     budget: Budget, runtime: Runtime, *, mirror: bool = False,
 ) -> None:  # fmt: skip
-    """Train on all cases but the fold's, and write weights and history.
+    """Train on all cases but the fold's, or on those drawn for it, and write weights and history.
 
     Args:
         stored: prepared cases; for the second network of a cascade with the first one's answers.
@@ -61,7 +62,8 @@ def train_fold(
     Under `Ctrl-C` the state stays in the fold's folder, and the next call goes on with it.
     """
     held_out = run.record.folds[fold]
-    train = [case for name, case in stored.items() if name not in held_out]
+    drawn = run.record.labelled
+    train = [case for name, case in stored.items() if learnt_from(name, held_out, drawn, fold)]
     validation = [stored[name] for name in held_out]
     here = fold_folder(run.root, configuration.name, fold)
     make_folder(here)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import DataFileError, RunError, SettingError
 from hyperseg.core.files import make_folder
-from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.settings import ADDED, from_json, to_json
 from hyperseg.core.words import listed, one_line, runs
 from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.targets import RECORD
@@ -58,6 +58,7 @@ class Record:
         targets: what is learnt, as it was asked for, where that is not every class.
         prints: a checksum of each case, see `resuming.files`; none in runs of earlier versions.
         method, settings, tricks: what was trained, its settings as JSON, and tricks as they are spelled.
+        labelled: for each fold the only cases that it learns from; none where all but those it holds out are.
         found: further numbers for who reads it: Dice by cross-validation, seconds, memory.
     """
 
@@ -78,6 +79,7 @@ class Record:
     method: str = ON_FOLDERS
     settings: dict[str, Any] = field(default_factory=dict)
     tricks: tuple[str, ...] = ()
+    labelled: tuple[tuple[str, ...], ...] = field(default=(), metadata=ADDED)
     found: dict[str, Any] = field(default_factory=dict)
 
 

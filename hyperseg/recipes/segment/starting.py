@@ -183,7 +183,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
         _check_method(root, run.method, SegmentRun(root, plan, record).method)
         _check_same(root, run.record, record, ("classes", "codes", "channels", "seed", "spacing"))
         check_prints(root, run.record.prints, record.prints)  # before folds: it names the case
-        _check_same(root, run.record, record, ("folds",))
+        _check_same(root, run.record, record, ("folds", "labelled"))
         return run
     if (root / RECORD).exists():
         names = [c.name for c in read_run(root).plan.configurations]

@@ -20,6 +20,8 @@ from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import INDEX, cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan, chosen_folds, warn_of_mirrors
 from hyperseg.recipes.segment.costs.record import compared, expect, note_preparing
+from hyperseg.recipes.segment.few_labels.drawing import draw_labelled, warn_of_lacking
+from hyperseg.recipes.segment.few_labels.weights import SEEN, about_seen, seen_by
 from hyperseg.recipes.segment.fold import Budget, train_fold
 from hyperseg.recipes.segment.folder import BESIDE, Record, SegmentRun, named_folds, trained_folds, write_run
 from hyperseg.recipes.segment.held_out.first import answer_first
@@ -31,7 +33,7 @@ from hyperseg.recipes.segment.planning import refuse_faults
 from hyperseg.recipes.segment.resuming.files import prints_of
 from hyperseg.recipes.segment.resuming.ready import check_ready
 from hyperseg.recipes.segment.resuming.standing import budgets_of, check_standing
-from hyperseg.recipes.segment.starting import BUDGET, CACHE, PLAN_GIVEN, recommended, refuse_existing, start
+from hyperseg.recipes.segment.starting import BUDGET, CACHE, PLAN_GIVEN, begun, recommended, refuse_existing, start
 from hyperseg.recipes.segment.summing import summed
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class Order:
         method: what is trained, with its settings.
         alone: nothing is trained beside it.
         plan_given: by a user, who may have changed it, or have made it with tricks.
+        labelled: so many labelled cases are drawn for each fold, and no other one is learnt from; None takes all, or
+            as many as a run was begun with.
     """
 
     budget: Budget
@@ -66,6 +70,7 @@ class Order:
     method: CaseMethod = field(default_factory=case_method)
     alone: bool = False
     plan_given: bool = False
+    labelled: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,14 +125,23 @@ def train_cases(
     parts = chosen_folds(folder, plan.training.inference.folds, runtime.seed)
     work = work_of(plan, names, order.fold, len(parts))
     check_ready({root: order.method} | {root / BESIDE / one.name: one for one in beside}, plan, work)
-    check_labels(folder, parts, sorted({fold for _, which in work for fold in which}), plan.facts.classes)
+    labelled = _labelled(folder, root, parts, order.labelled, runtime.seed, resume=resume)
+    which = sorted({fold for _, folds in work for fold in folds})
+    if labelled:
+        warn_of_lacking(folder, labelled, which, plan.facts.classes)
+    else:
+        check_labels(folder, parts, which, plan.facts.classes)
     record = Record(
         str(folder.root), folder.classes, folder.codes, folder.channels, runtime.seed, parts,
         mirrored=mirrored(plan, runtime, order.mirror), versions=_versions(), spacing=folder.spacing,
         targets=folder.targets, prints=prints_of(folder, quiet=runtime.quiet), method=order.method.name,
-        settings=order.method.record, tricks=order.method.tricks,
+        settings=order.method.record, tricks=order.method.tricks, labelled=labelled,
         found={BUDGET: asdict(order.budget)} | ({PLAN_GIVEN: True} if order.plan_given else {}),
     )  # fmt: skip
+    if begun(root, resume=resume) is None and (seen := seen_by(order.method.tricks, parts, folder.root, plan)):
+        record.found[SEEN] = seen
+        if told := about_seen(seen, which):
+            log.warning("%s", told)
     run = start(root, plan, record, resume=resume, overwrite=overwrite)
     if order.mirror not in (None, run.record.mirrored):
         was = "with" if run.record.mirrored else "without"
@@ -153,6 +167,16 @@ def train_cases(
     finally:
         lock.release()
     return run
+
+
+def _labelled(
+    folder: CaseFolder, root: Path, parts: Sequence[tuple[str, ...]], n: int | None, seed: int, *, resume: bool
+) -> tuple[tuple[str, ...], ...]:  # fmt: skip
+    """The cases that each fold learns from where only some are; of a run that goes on its own."""
+    run = begun(root, resume=resume)
+    if n is None:
+        return () if run is None else run.record.labelled
+    return draw_labelled(folder.cases, parts, n, seed)
 
 
 def _train(
@@ -209,7 +233,7 @@ def _train_configuration(
     with counted_progress(title, unit="cases", quiet=runtime.quiet) as progress, metered(runtime.device) as usage:
         stored = cache_cases(folder, run.plan, configuration, where, cases.prints, progress=progress)
     note_preparing(run, configuration.name, usage)
-    for fold in missing:
+    for fold in missing if not run.record.labelled else ():
         check_classes(stored, run.record.folds[fold], run.plan.facts.classes, fold)
     mirror = run.record.mirrored
     after = [one.name for one in run.plan.configurations if one.after == configuration.name]

@@ -110,5 +110,5 @@ def test_a_network_learns_from_mixed_images(tmp_path: Path) -> None:
 
 
 def test_a_method_without_a_loss_of_class_scores_is_refused() -> None:
-    with pytest.raises(SettingError, match="--trick mixup, with the method medsegdiff: .*class scores"):
+    with pytest.raises(SettingError, match=r"--trick mixup, with the method medsegdiff: .*class scores"):
         case_method("medsegdiff", tricks=["mixup"])

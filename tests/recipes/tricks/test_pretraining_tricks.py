@@ -209,7 +209,7 @@ def test_weights_that_do_not_fit_are_refused_before_cases_are_prepared(
     assert "stages.0.blocks.0.conv.layer.weight has shape (4, 1, 3, 3), expected (5, 1, 3, 3)" in wide
     assert "expected (5,)" in wide
     assert "other difference" in wide
-    assert "missing stages.2" in refused(plain, tiny_plan(folder, (4, 6, 8)))
+    assert "missing encoder.stages.2" in refused(plain, tiny_plan(folder, (4, 6, 8)))
     (tmp_path / "text.safetensors").write_text("no weights")
     assert "is not a whole safetensors file" in refused(tmp_path / "text.safetensors")
     save_file({"head.weight": torch.zeros(2)}, tmp_path / "head.safetensors")

@@ -10,6 +10,8 @@ from hyperseg.core import RunError
 from hyperseg.core.words import number
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.configuration import Configuration
+from hyperseg.recipes.segment.few_labels.weights import SEEN
+from hyperseg.recipes.segment.few_labels.words import about_labels
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.folder import BESIDE, SegmentRun, named_folds, remedy, trained_folds
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
@@ -28,7 +30,7 @@ def started_beside(run: SegmentRun, method: CaseMethod) -> SegmentRun:
     root = run.root / BESIDE / method.name
     record = replace(
         run.record, method=method.name, settings=method.record, tricks=method.tricks, trained={}, chosen=(), largest=(),
-        found={},
+        found={key: value for key, value in run.record.found.items() if key == SEEN},
     )  # fmt: skip
     try:
         found = start(root, run.plan, record, resume=(root / RECORD).exists(), overwrite=False)
@@ -62,8 +64,9 @@ def dice_rows(run: SegmentRun) -> dict[str, Any]:
 
 
 def about_folds(run: SegmentRun) -> tuple[str, ...]:
-    """A sentence for each method beside: the same folds, or which are missing and Dice of both on those they share."""
-    return tuple(sentence for other in run.beside.values() for sentence in _about_folds(run, other))
+    """What was learnt from; for each method beside: the same folds, or which are missing and Dice of both on others."""
+    beside = (sentence for other in run.beside.values() for sentence in _about_folds(run, other))
+    return (*about_labels(run), *beside)
 
 
 def _about_folds(run: SegmentRun, other: SegmentRun) -> Iterator[str]:

@@ -59,8 +59,8 @@ def on_cases(on: OnCases, chosen: Mixup) -> OnCases:
 
     Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, also a row of Chaitanya et al.,
     NeurIPS 2020.
-    Differs: losses are mixed, not labels, which is the same for cross-entropy and another thing for Dice. The default of
-    eta is our reconstruction.
+    Differs: losses are mixed, not labels, which is the same for cross-entropy and another thing for Dice. The default
+    of eta is our reconstruction.
     """
     if on.loss is None:
         raise SettingError("the method minimises no loss of class scores, of which two could be mixed.")
