@@ -31,12 +31,13 @@ from hyperseg.engine.training import History
 from hyperseg.hsi.carried import on_standardised, parts_of
 from hyperseg.hsi.networks import NetworkSpec, SpectralSpatialNet, build_network
 from hyperseg.recipes.methods import METHODS
-from hyperseg.recipes.pretraining.draws import Draws
+from hyperseg.recipes.pretraining.alike.draws import Draws
+from hyperseg.recipes.pretraining.alike.strata import Pool, fit_scenes, pool_of
 from hyperseg.recipes.pretraining.scene_settings import SceneContrast
-from hyperseg.recipes.pretraining.strata import Pool, fit_scenes, pool_of
 
 WEIGHTS, CURVE = "weights.safetensors", "curve.png"
 NAME = "contrast"  # of the unfinished work
+FIRST = "collapse.0.conv.layer"  # the convolution that reads bands
 MAP_SIDE = 13  # of the feature map on which regions are told apart
 
 
@@ -63,6 +64,7 @@ class Whitened(nn.Module):
 
     def __init__(self, components: Tensor) -> None:
         super().__init__()
+        self.matrix: Tensor
         self.register_buffer("matrix", components, persistent=False)
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -162,7 +164,7 @@ def learn(
     It learns on whitened ones: the whitening is folded into its first layer, which is far less work than whitening the
     views, and gives the same numbers.
     """
-    layer = net.collapse[0].conv.layer
+    layer: Any = net.get_submodule(FIRST)
     if preprocess.components is not None:
         register_parametrization(layer, "weight", Whitened(torch.from_numpy(preprocess.components)))
     with seeded(runtime.seed):
