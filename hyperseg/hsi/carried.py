@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from hyperseg.hsi.networks import NetworkSpec, SpectralSpatialNet
 
 PARTS = ("collapse", "spatial")
 WEIGHT, MEAN = "collapse.0.conv.layer.weight", "collapse.0.finish.norm.running_mean"
-AGREES = ("stage", "width", "blocks")  # of two networks, for weights to move between them
+FREE = ("n_features", "n_classes", "dropout", "initial_scale")  # in which two networks may differ
 
 
 @settings
@@ -142,8 +142,8 @@ def _agreed(given: Pretrained, spec: NetworkSpec, preprocess: Preprocess) -> Rea
         raise RunError(f"{given.source} does not say what its network reads ({error}): write it again.") from error
     differ = [(f"{reads.n_bands} bands", f"{preprocess.n_bands}")] if reads.n_bands != preprocess.n_bands else []
     differ += [
-        (f"{name} {getattr(theirs, name)}", str(getattr(spec, name)))
-        for name in AGREES if getattr(theirs, name) != getattr(spec, name)
+        (f"{f.name} {getattr(theirs, f.name)}", str(getattr(spec, f.name)))
+        for f in fields(spec) if f.name not in FREE and getattr(theirs, f.name) != getattr(spec, f.name)
     ]  # fmt: skip
     if differ:
         what = ", ".join(f"{one} (this network: {own})" for one, own in differ)

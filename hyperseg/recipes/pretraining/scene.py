@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization, remove_parametrizations
 
-from hyperseg import __version__
 from hyperseg.backbone import ConvSpec, seeded
 from hyperseg.backbone.pretrained import save_pretrained
 from hyperseg.contrast.collapse import Watcher
@@ -24,6 +23,7 @@ from hyperseg.contrast.pairs import views
 from hyperseg.core import Scene, SceneError
 from hyperseg.core.files import replaced
 from hyperseg.core.runtime import Runtime
+from hyperseg.core.settings import to_json
 from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine.one_cycle import one_cycle, train
@@ -31,12 +31,13 @@ from hyperseg.engine.training import History
 from hyperseg.hsi.carried import on_standardised, parts_of
 from hyperseg.hsi.networks import NetworkSpec, SpectralSpatialNet, build_network
 from hyperseg.recipes.methods import METHODS
-from hyperseg.recipes.pretraining.draws import Draws
+from hyperseg.recipes.pretraining.alike.draws import Draws
+from hyperseg.recipes.pretraining.alike.strata import Pool, fit_scenes, pool_of
 from hyperseg.recipes.pretraining.scene_settings import SceneContrast
-from hyperseg.recipes.pretraining.strata import Pool, fit_scenes, pool_of
 
 WEIGHTS, CURVE = "weights.safetensors", "curve.png"
 NAME = "contrast"  # of the unfinished work
+FIRST = "collapse.0.conv.layer"  # the convolution that reads bands
 MAP_SIDE = 13  # of the feature map on which regions are told apart
 
 
@@ -56,6 +57,19 @@ class Batch(NamedTuple):
     pixels: Tensor
     indices: Tensor
     wide: Tensor | None
+
+
+class Whitened(nn.Module):
+    """Weights over whitened bands -> the same function's over standardised ones."""
+
+    def __init__(self, components: Tensor) -> None:
+        super().__init__()
+        self.matrix: Tensor
+        self.register_buffer("matrix", components, persistent=False)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """(out, P, 1, 1) -> (out, L, 1, 1)."""
+        return (weight.flatten(1) @ self.matrix)[:, :, None, None]
 
 
 class Learner(nn.Module):
@@ -100,7 +114,7 @@ def pretrain_scene(
     assert isinstance(net, SpectralSpatialNet)
     history = learn(net, scenes, preprocess, pool, draws, chosen, runtime)
     out.mkdir(parents=True, exist_ok=True)
-    kept, network = on_standardised(net, preprocess)
+    kept, network = on_standardised(net, replace(preprocess, components=None))
     save_pretrained(out / WEIGHTS, kept, parts_of(net), about(scenes, chosen, runtime, network, pool))
     if pictures:
         from hyperseg.report.charts import training_figure
@@ -130,12 +144,14 @@ def about(
     scenes: Sequence[Scene], chosen: SceneContrast, runtime: Runtime, network: dict[str, Any], pool: Pool
 ) -> dict[str, Any]:
     """What the weights file says of itself."""
+    from hyperseg.recipes.run.outputs import versions
+
     names = [scene.name for scene in scenes]
     return {
         "made": "global+local" if chosen.local else "global", "pairs": chosen.pairs, "partitions": pool.title,
         "steps": chosen.steps, "seed": runtime.seed, "from": names[0], "cases": names, "kind": "scene",
         "network": network, "method": METHODS.default,
-        "versions": {"hyperseg": __version__, "torch": torch.__version__, "python": sys.version.split()[0]},
+        "settings": to_json(chosen), "versions": versions(),
     }  # fmt: skip
 
 
@@ -143,7 +159,14 @@ def learn(
     net: SpectralSpatialNet, scenes: Sequence[Scene], preprocess: Preprocess, pool: Pool, draws: Draws,
     chosen: SceneContrast, runtime: Runtime,
 ) -> History:  # fmt: skip
-    """Train `net` in place."""
+    """Train `net` in place; it reads standardised bands afterwards.
+
+    It learns on whitened ones: the whitening is folded into its first layer, which is far less work than whitening the
+    views, and gives the same numbers.
+    """
+    layer: Any = net.get_submodule(FIRST)
+    if preprocess.components is not None:
+        register_parametrization(layer, "weight", Whitened(torch.from_numpy(preprocess.components)))
     with seeded(runtime.seed):
         learner = Learner(net, local=chosen.local).to(runtime.device)
     draw, make = batches(net.margin, scenes, preprocess, pool, draws, chosen, runtime)
@@ -174,6 +197,8 @@ def learn(
     if sentence := watcher.told():
         logging.getLogger("hyperseg").warning(sentence)
     net.to("cpu")
+    if preprocess.components is not None:
+        remove_parametrizations(layer, "weight")
     return history
 
 
@@ -183,14 +208,13 @@ def batches(
 ) -> tuple[Callable[[int], Draw], Callable[[Draw], Batch]]:  # fmt: skip
     """What the host draws in a step, and what the device makes of it.
 
-    Views change standardised bands, on which losing one means something; whitening comes after them.
+    Views change standardised bands, on which losing one means something.
     """
     device, bands = runtime.device, replace(preprocess, components=None)
     cubes = [scene.features(bands) for scene in scenes]
     source = PatchSource(cubes, radius=margin, device=device)
     wide = PatchSource(cubes, radius=margin + MAP_SIDE // 2, device=device) if chosen.local else None
     dark = torch.from_numpy(bands(np.zeros(scenes[0].n_bands, np.float32))).to(device)
-    matrix = None if preprocess.components is None else torch.from_numpy(preprocess.components).to(device)
     how, count = views(chosen.pairs), chosen.local_batch * chosen.local
 
     def draw(step: int) -> Draw:
@@ -203,11 +227,6 @@ def batches(
         arrays = (pool.places[found.pixel], turns, indices, pool.places[more], last)
         return Draw(*map(torch.from_numpy, arrays))
 
-    def features(patches: Tensor) -> Tensor:
-        if matrix is None:
-            return patches
-        return torch.tensordot(matrix, patches, dims=([1], [2])).movedim(0, 2)
-
     def make(drawn: Draw) -> Batch:
         seen = [source.gather(drawn.places, turns) for turns in drawn.turns]
         kept = seen[: how.original]
@@ -215,8 +234,8 @@ def batches(
         both = None
         if wide is not None:  # intensities alone: places have to stay
             windows = wide.gather(drawn.wide, drawn.wide_turns)
-            both = features(torch.cat([chosen.views(windows, dark) for _ in range(2)]))
-        return Batch(features(made), drawn.indices, both)
+            both = torch.cat([chosen.views(windows, dark) for _ in range(2)])
+        return Batch(made, drawn.indices, both)
 
     return draw, make
 

@@ -9,9 +9,8 @@ import pytest
 
 from hyperseg.core import Scene, SceneError, SettingError
 from hyperseg.core.settings import changed
-from hyperseg.recipes.pretraining.draws import Draws
-from hyperseg.recipes.pretraining.scene_settings import SceneContrast
-from hyperseg.recipes.pretraining.strata import (
+from hyperseg.recipes.pretraining.alike.draws import Draws
+from hyperseg.recipes.pretraining.alike.strata import (
     Pool,
     fit_scenes,
     ndvi,
@@ -21,6 +20,7 @@ from hyperseg.recipes.pretraining.strata import (
     strata_of,
     superpixels,
 )
+from hyperseg.recipes.pretraining.scene_settings import SceneContrast
 from hyperseg.simulated.scenes import toy_scene
 
 

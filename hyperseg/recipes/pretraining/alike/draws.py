@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import SceneError, SettingError
+from hyperseg.recipes.pretraining.alike.strata import Pool
 from hyperseg.recipes.pretraining.scene_settings import SceneContrast
-from hyperseg.recipes.pretraining.strata import Pool
 
 Ints = NDArray[np.int64]
 
