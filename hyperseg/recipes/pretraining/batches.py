@@ -1,4 +1,4 @@
-"""The slices of a step of contrastive pre-training."""
+"""The slices of a step of contrastive pre-training, and changes of them that norms do not undo by themselves."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from hyperseg.contrast.pairs import Pairs, volumes_of
 from hyperseg.contrast.partitions import draw_slices
 from hyperseg.recipes.pretraining.settings import FolderContrast
 from hyperseg.recipes.pretraining.slices import Slices
 
+COARSE = 4  # points along a side, between which a field is smooth
 Numbers = NDArray[np.int64]
 
 
@@ -54,3 +56,26 @@ def batches_of(slices: Slices, pairs: Pairs, chosen: FolderContrast, seed: int) 
         return Batch(torch.from_numpy(images), volume, partition, step)
 
     return draw
+
+
+def disturbed(images: Tensor, generator: torch.Generator, *, field: float, noise: float) -> Tensor:
+    """Each image times one smooth field and plus another, and with noise: no place is moved.
+
+    Brightness and contrast of a whole image are undone by the first instance norm of a network: two views that differ
+    in these alone are one for it. A coil's uneven field in a scanner, or a lamp beside a specimen, is not undone.
+
+    Args:
+        images: (B, C, h, w), scaled values.
+        generator: on the CPU; each image has its own fields and noise.
+        field: deviation of the logarithm of the factor, and of what is added.
+        noise: deviation.
+
+    Source: ours; none of it is in Chaitanya et al. 2020, whose networks have batch norms.
+    """
+    n, size = len(images), list(images.shape[2:])
+    coarse = torch.randn((n, 2, COARSE, COARSE), generator=generator).mul_(field).to(images)
+    smooth = F.interpolate(coarse, size, mode="bicubic", align_corners=True)
+    found = images * smooth[:, :1].exp() + smooth[:, 1:]
+    if noise:
+        found = found + noise * torch.randn(images.shape, generator=generator).to(images)
+    return found

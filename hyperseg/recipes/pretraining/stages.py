@@ -29,8 +29,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.engine.fit import fit
 from hyperseg.engine.one_cycle import one_cycle, step_generator, train
 from hyperseg.engine.training import History
-from hyperseg.recipes.pretraining.batches import Batch
-from hyperseg.recipes.pretraining.fields import disturbed
+from hyperseg.recipes.pretraining.batches import Batch, disturbed
 from hyperseg.recipes.pretraining.settings import FolderContrast
 
 GLOBAL, LOCAL, TERM = "global", "local", "contrast"
@@ -126,7 +125,7 @@ def local_stage(net: Any, spec: BackboneSpec, finest: int, chosen: FolderContras
         net: with `encoder` and `decoder`, whose levels down to `finest` are trained in place.
 
     Source: Chaitanya et al. 2020, sections 3.2 and 4.
-    Differs: views differ in smooth fields of brightness and in noise too, see `fields.disturbed`.
+    Differs: views differ in smooth fields of brightness and in noise too, see `batches.disturbed`.
     """
     encoder, decoder = net.encoder, net.decoder
     device = next(encoder.parameters()).device

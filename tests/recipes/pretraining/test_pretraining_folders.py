@@ -20,9 +20,8 @@ from hyperseg.core.settings import from_json
 from hyperseg.io.cases import CaseFolder, open_cases
 from hyperseg.medical.networks import build_unet
 from hyperseg.medical.plan import Plan
-from hyperseg.recipes.pretraining.batches import Batch
+from hyperseg.recipes.pretraining.batches import Batch, disturbed
 from hyperseg.recipes.pretraining.choosing import cases_of, pairs_of
-from hyperseg.recipes.pretraining.fields import disturbed
 from hyperseg.recipes.pretraining.folder import pretrain_folder
 from hyperseg.recipes.pretraining.picture import Seen
 from hyperseg.recipes.pretraining.settings import FolderContrast
