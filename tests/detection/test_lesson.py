@@ -92,6 +92,15 @@ def test_the_warm_up_learns_from_labels_alone() -> None:
     assert "unlabelled" in loss_of(net)(replace_step(given, 10))
 
 
+def test_faint_targets_do_not_make_labels_count_less() -> None:
+    """Unless all targets are counted together: most anchors are background, and their targets are many and small."""
+    given, net = batch(50), detector()
+    plain = {"image_mixup": False, "object_mixup": False}
+    alone = loss_of(net, unlabelled=False, **plain)(given)["scores"]
+    torch.testing.assert_close(loss_of(net, normaliser="halves", **plain)(given)["scores"], alone)
+    assert loss_of(net, normaliser="batch", **plain)(given)["scores"] < alone
+
+
 def test_a_step_is_a_function_of_its_batch() -> None:
     net = detector()
     first, second, other = (loss_of(net)(given) for given in (batch(50), batch(50), batch(50)._replace(seed=6)))
