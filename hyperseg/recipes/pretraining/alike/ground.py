@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ COMPONENTS = 12  # of MNF, in which superpixels are grown
 STATISTICS_PX = 60_000  # pixels that say how spectra are spread, about
 STARTS = 3  # of k-means, of which the best is kept
 Ints = NDArray[np.int64]
+Value = TypeVar("Value", bound=np.generic)
 
 
 def valid_of(scene: Scene) -> NDArray[np.bool_]:
@@ -105,7 +107,7 @@ def _masked(scene: Scene, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask
 
 
-def _per_scene(scenes: Sequence[Scene], values: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+def _per_scene(scenes: Sequence[Scene], values: NDArray[Value]) -> list[NDArray[Value]]:
     """(N,) values of all valid pixels -> those of every scene."""
     counts = [int(valid_of(scene).sum()) for scene in scenes]
     return np.split(values, np.cumsum(counts)[:-1])
