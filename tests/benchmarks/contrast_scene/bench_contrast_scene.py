@@ -89,9 +89,10 @@ def read(out: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
 
 
 def table(out: Path, of: str) -> Iterator[str]:
-    """Markdown: of every number of labels the rows, and what they gain on `none`; p after Holm over these rows."""
+    """Markdown: of every number of labels the rows, mean and spread over splits, and what they gain on `none`; p after
+    Holm over these rows but the other seed."""
     cells = read(out)
-    rows = [row for row in dict.fromkeys(row for row, _, _ in cells) if row not in (PLAIN, AGAIN)]
+    rows = [row for row in dict.fromkeys(row for row, _, _ in cells) if row != PLAIN]
     yield f"| labels | row | splits | {of} | AA{of.removeprefix('OA')} | gain | ± 95 % | p | p (Holm) | noise line |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for labels, split in LABELS.items():
@@ -103,17 +104,20 @@ def table(out: Path, of: str) -> Iterator[str]:
             row: corrected_t_test([mine[row, s][of] - mine[PLAIN, s][of] for s in both[row]])
             for row in rows if len(both[row]) > 1
         }  # fmt: skip
-        corrected = dict(zip(tested, holm([g.p for g in tested.values()]), strict=True))
+        judged = [row for row in tested if row != AGAIN]
+        corrected = dict(zip(judged, holm([tested[row].p for row in judged]), strict=True))
         for row in (PLAIN, *tested) if seeds else ():
             shown = seeds if row == PLAIN else both[row]
-            means = [np.mean([mine[row, s][k] for s in shown]) for k in (of, of.replace("OA", "AA"))]
-            line = f"| {labels} | {row} | {len(shown)} | {means[0]:.1f} | {means[1]:.1f} |"
+            both_of = [[mine[row, s][k] for s in shown] for k in (of, of.replace("OA", "AA"))]
+            told = [f"{np.mean(x):.1f} ± {np.std(x, ddof=1):.1f}" if len(x) > 1 else f"{x[0]:.1f}" for x in both_of]
+            line = f"| {labels} | {row} | {len(shown)} | {told[0]} | {told[1]} |"
             if row == PLAIN:
                 yield f"{line} – | – | – | – | – |"
                 continue
             g = tested[row]
+            after = f"{corrected[row]:.3f}" if row in corrected else "–"
             noise = f"{noise_of(twice).line(g.n):.1f}" if twice else "–"
-            yield f"{line} {g.mean:+.1f} | {g.half:.1f} | {g.p:.3f} | {corrected[row]:.3f} | {noise} |"
+            yield f"{line} {g.mean:+.1f} | {g.half:.1f} | {g.p:.3f} | {after} | {noise} |"
 
 
 def main() -> None:
