@@ -79,7 +79,7 @@ def pretrain(
     are labelled, and may not help at all: train without it too.
 
     SCENE is a hyperspectral scene, as hyperseg classify takes it; several of one sensor are learnt from together. Where
-    this was measured (docs/benchmarks.md) it did not help: the network alone became worse, the refined map no better.
+    this was measured (Indian Pines, docs/benchmarks.md) it did not help: maps were as good without it.
 
     \b
     Examples:
