@@ -60,8 +60,8 @@ def carry_over(given: Pretrained, net: nn.Module, preprocess: Preprocess) -> Non
 
     A band that the file does not know gets no weight. Weights before batch norms are made as long as the fresh ones
     were, batch statistics with them: that changes no output, and a step of the training that follows turns them as far
-    as it would turn fresh ones. Ours. To solve for weights that compute the same from other features did worse
-    (docs/benchmarks.md): it brings back directions that the whitening within classes takes away.
+    as it would turn fresh ones. Ours. To solve for weights that compute the same from other features was no better
+    (docs/benchmarks.md).
 
     Args:
         given: `about` has "network" as `network_of` made it.
