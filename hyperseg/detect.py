@@ -1,10 +1,12 @@
-"""Objects as boxes from Python: a function for each command of `hyperseg detect`.
+"""Objects as boxes from Python: a function for each command of `hyperseg detect` about images and volumes.
 
-from hyperseg import detect
+    from hyperseg import detect
 
-run = detect.train("nodules", "nodules-run", labelled=5, minutes=5)
-found = detect.predict(run, "NEW", out="found").found
-print(detect.score("found", "NEW").froc.cpm)
+    run = detect.train("nodules", "nodules-run", labelled=5, minutes=5)
+    found = detect.predict(run, "NEW", out="found", threshold=0).found
+    print(detect.score("found", "NEW").froc.cpm)
+
+Where a folder is asked for, it is named; `open_boxes` tells what is understood of it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import did_you_mean, listed
 from hyperseg.engine.device import choose_device, choose_precision
 from hyperseg.io.detections.case import BoxFolder
-from hyperseg.io.detections.folder import open_boxes
+from hyperseg.io.detections.folder import open_boxes, read_image
 from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.detection.folder import DetectRun, read_run
 from hyperseg.recipes.detection.images.dividing import TEST
@@ -29,9 +31,12 @@ from hyperseg.recipes.detection.settings import FOCALMIX, METHODS
 from hyperseg.recipes.detection.starting import Order
 from hyperseg.recipes.detection.training import train_detectors
 from hyperseg.recipes.run.folder import Interrupted
+from hyperseg.simulated.nodule_folder import write_nodules as simulate
+from hyperseg.simulated.nodules import Difficulty
 
 __all__ = [
-    "BoxFolder", "BoxScores", "DetectRun", "Predicted", "open_boxes", "predict", "read_run", "score", "train",
+    "BoxFolder", "BoxScores", "DetectRun", "Difficulty", "Predicted", "open_boxes", "predict", "read_image", "read_run",
+    "score", "simulate", "train",
 ]  # fmt: skip
 
 
