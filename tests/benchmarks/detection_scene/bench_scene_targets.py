@@ -4,8 +4,8 @@ python tests/benchmarks/detection_scene/bench_scene_targets.py SCENE (--class NA
 [--object K ...]) [--fill 0.05 0.6] [--rows plain ace focalmix] [--repeats 5] [--steps 150] [--out FILE.jsonl]
 
 With --truth the target is the mean of the pixels of object K (connected pixels of the mask, from 0), all other objects
-are sought in the scene as it is. Prints the rows of docs/benchmarks.md, "Small targets in scenes". --out gains a line after
-every repeat: a run that is stopped loses nothing of those before.
+are sought in the scene as it is. Prints the rows of docs/benchmarks.md, "Small targets in scenes". --out gains a line
+after every repeat: a run that is stopped loses nothing of those before.
 """
 
 from __future__ import annotations
@@ -24,10 +24,20 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.io.open import open_scene
 from hyperseg.recipes.detection.scene.candidates import RATES
 from hyperseg.recipes.detection.scene.positions import read_places
+from hyperseg.recipes.detection.scene.search import filtered
 from hyperseg.recipes.detection.scene.settings import SceneTargetSettings
 from hyperseg.recipes.detection.scene.spectrum import target_from_class, target_from_file, target_from_pixels
 from hyperseg.recipes.detection.scene.study import Trial, make_ready, searched, study
-from hyperseg.recipes.detection.scene.summary import against_truth, best_filter, by_share, cautions, cells_of, rows_of
+from hyperseg.recipes.detection.scene.summary import (
+    against_truth,
+    best_filter,
+    by_share,
+    cautions,
+    cells_of,
+    compared_with,
+    made_by,
+    rows_of,
+)
 from hyperseg.recipes.run.blas import one_blas_thread
 
 
@@ -96,7 +106,8 @@ def run(scene, target, settings, rows, truth, out) -> None:  # type: ignore[no-u
     print("|---" * (3 + len(RATES)) + "|")
     for row in rows_of(done):
         print("| " + " | ".join(cells_of(row, best=best_filter(done))) + " |")
-    for name in (done.mapped, best_filter(done)):
+    print(made_by(done))
+    for name in compared_with(done):
         found = by_share(done, name, rate=settings.false_alarms)
         print(
             f"{name}: "
@@ -104,7 +115,8 @@ def run(scene, target, settings, rows, truth, out) -> None:  # type: ignore[no-u
         )
     print(cautions(done))
     if truth is not None:
-        told = against_truth(searched(done, Runtime(quiet=True), rows), truth, target.known, ready.area_px)
+        scores = filtered(scene, ready.background, ready.local)
+        told = against_truth(searched(done, scores, Runtime(quiet=True)), truth, target.known, ready.area_px)
         print(f"objects of {told['pixels']} px; false alarms before each is found")
         for name, values in told["methods"].items():
             print(f"| {name} | {values['false_alarms_before']} |")
