@@ -71,6 +71,12 @@ class FocalMixSettings:
     temperature: float = option(
         0.7, "T of the sharpening of predicted targets; 1 leaves them. Our reading.", above=0, high=1
     )
+    doubtful: tuple[float, float] = option(
+        (0.5, 0.5),
+        "Predicted targets between these two are in doubt and carry no loss; two equal numbers: none are. Ours.",
+        low=0,
+        high=1,
+    )
     image_mixup: bool = option(True, "Mix whole patches, and their targets with them.")
     object_mixup: bool = option(True, "Mix objects with each other, in their boxes; targets stay.")
     eta: float = option(
@@ -98,12 +104,21 @@ class FocalMixSettings:
     )
     weight: float = option(1.0, "Weight of the loss of volumes without labels.", low=0, high=100)
     boxes: float = option(1.0, "Weight of the L1 loss of box codes, of labelled objects alone. Ours.", low=0, high=100)
-    turned: bool = option(True, "Turn and mirror labelled patches at random; the same for every row of a comparison.")
+    turned: bool = option(True, "Turn and mirror patches at random; the same for every row of a comparison.")
+    shaken: float = option(
+        0.0,
+        "How much contrast and brightness of patches change at random and how much noise is added, as a share of their "
+        "own spread; targets are predicted before. The same for every row of a comparison. Ours.",
+        low=0,
+        below=1,
+    )
     average: float = option(
         0.98, "Decay of the moving average of the weights, which is what is kept. Ours.", low=0, below=1
     )
 
     def __post_init__(self) -> None:
+        if len(self.doubtful) != 2 or self.doubtful[0] > self.doubtful[1]:
+            raise SettingError(f"doubtful {self.doubtful}: give two numbers from 0 to 1, the smaller one first.")
         if self.classification == "bce" and (self.unlabelled or self.image_mixup):
             raise SettingError(
                 "classification=bce chooses hard negatives of hard targets; predicted targets and mixed patches are "
