@@ -101,6 +101,44 @@ def test_faint_targets_do_not_make_labels_count_less() -> None:
     assert loss_of(net, normaliser="batch", **plain)(given)["scores"] < alone
 
 
+def test_targets_in_doubt_carry_no_loss() -> None:
+    """A network at the start doubts everything; a band that holds all of its targets leaves labels alone."""
+    given, net = batch(50), detector()
+    plain = {"image_mixup": False, "object_mixup": False}
+    without, every = loss_of(net, doubtful=(0.0, 1.0), **plain)(given), loss_of(net, **plain)(given)
+    assert without["unlabelled"] == 0
+    assert every["unlabelled"] > 0
+    assert torch.equal(without["scores"], every["scores"])
+    assert torch.equal(loss_of(net, doubtful=(1.0, 1.0), **plain)(given)["unlabelled"], every["unlabelled"])
+    mixed = loss_of(net, doubtful=(0.0, 1.0), object_mixup=False)(given)
+    assert mixed["unlabelled"] > 0  # by the share of labelled partners
+
+
+@pytest.mark.parametrize("bounds", [(0.5,), (0.6, 0.4), (0.1, 0.2, 0.3), (-0.1, 0.5), (0.1, 1.5)])
+def test_bounds_of_doubt_are_two_numbers_in_order(bounds: tuple[float, ...]) -> None:
+    with pytest.raises(SettingError, match="doubtful"):
+        changed(FocalMixSettings(), {"doubtful": bounds})
+
+
+def test_targets_are_predicted_before_patches_are_shaken() -> None:
+    """The teacher sees the patches of the batch, turned and no more."""
+    given, net = batch(50), detector()
+    assert given.unlabelled is not None
+    seen: list[Tensor] = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, x: Tensor) -> Answer:
+            seen.append(x)
+            answer: Answer = net(x)
+            return answer
+
+    chosen = changed(FocalMixSettings(), {"shaken": 0.5, "image_mixup": False, "object_mixup": False})
+    FocalMixLoss(net, chosen, teacher=Watched(), warm=0)(given)
+    assert len(seen) == chosen.views
+    for x in seen:
+        assert torch.equal(x.flatten(1).sort().values, given.unlabelled.flatten(1).sort().values)
+
+
 def test_a_step_is_a_function_of_its_batch() -> None:
     net = detector()
     first, second, other = (loss_of(net)(given) for given in (batch(50), batch(50), batch(50)._replace(seed=6)))

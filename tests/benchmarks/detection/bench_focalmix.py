@@ -34,7 +34,7 @@ from hyperseg.engine.one_cycle import train
 from hyperseg.metrics.froc import Froc, Marks, Truth, froc
 from hyperseg.simulated.nodules import Difficulty, nodules
 
-SIDE, PATCH, UNLABELLED, TESTED, MOST_LABELLED = 48, 32, 50, 30, 25
+SIDE, PATCH, UNLABELLED, TESTED, MOST_LABELLED = 48, 32, 50, 60, 25
 HARD = Difficulty(sizes=(4.0, 12.0), most=3)
 COUNTS = (4, 4)  # labelled and unlabelled patches of a batch
 NETWORK_SETTINGS = DetectorSettings(widths=(8, 16, 32), head_width=16, levels=(1,), per_level=2)
