@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hyperseg.metrics.comparison import sign_test
-from hyperseg.metrics.gains import corrected_t_test
 from hyperseg.metrics.froc import Curve
+from hyperseg.metrics.gains import corrected_t_test
 
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 Line = dict[str, Any]
@@ -64,10 +64,7 @@ def against(own: dict[int, Line], other: dict[int, Line]) -> tuple[str, str]:
         return "–", "–"
     differences = [own[seed]["cpm"] - other[seed]["cpm"] for seed in shared]
     found, gain = sign_test(differences), corrected_t_test(differences)
-    return (
-        f"{gain.mean:+.3f} ± {gain.half:.3f} ({found.wins}:{found.losses})",
-        f"{found.p_value:.2g}, {gain.p:.2g}",
-    )
+    return (f"{gain.mean:+.3f} ± {gain.half:.3f} ({found.wins}:{found.losses})", f"{found.p_value:.2g}, {gain.p:.2g}")
 
 
 def figure(lines: list[Line], rows: list[str], path: Path) -> None:
