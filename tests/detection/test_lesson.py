@@ -18,7 +18,7 @@ from hyperseg.detection.finding import find
 from hyperseg.detection.lesson import NETWORK, FocalMixLoss, lesson, turned
 from hyperseg.detection.negatives import chosen
 from hyperseg.detection.network import Answer, Detector, flat
-from hyperseg.detection.settings import ABLATION, FocalMixSettings
+from hyperseg.detection.settings import ABLATION, PAPER, FocalMixSettings
 from hyperseg.detection.symmetries import symmetries
 from hyperseg.engine.one_cycle import train
 from hyperseg.losses.soft_focal import soft_focal
@@ -61,7 +61,7 @@ def test_boxes_are_never_learnt_without_labels(row: str) -> None:
 def test_nothing_is_learnt_through_predicted_targets() -> None:
     """The gradient is that of the same loss with the targets as given numbers."""
     net, given = detector(), batch(20)
-    settings = {"image_mixup": False, "object_mixup": False, "turned": False, "normaliser": "batch"}
+    settings = {**PAPER, "image_mixup": False, "object_mixup": False, "turned": False, "normaliser": "batch"}
     loss = loss_of(net, **settings)
     group = symmetries((16, 16, 16), net.anchors, stride=net.spec.stride)
     assert given.unlabelled is not None
@@ -105,7 +105,8 @@ def test_targets_in_doubt_carry_no_loss() -> None:
     """A network at the start doubts everything; a band that holds all of its targets leaves labels alone."""
     given, net = batch(50), detector()
     plain = {"image_mixup": False, "object_mixup": False}
-    without, every = loss_of(net, doubtful=(0.0, 1.0), **plain)(given), loss_of(net, **plain)(given)
+    without = loss_of(net, doubtful=(0.0, 1.0), **plain)(given)
+    every = loss_of(net, doubtful=(0.5, 0.5), **plain)(given)
     assert without["unlabelled"] == 0
     assert every["unlabelled"] > 0
     assert torch.equal(without["scores"], every["scores"])
@@ -194,6 +195,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         FocalMixSettings(classification="bce")
     for row in ABLATION.values():
         changed(FocalMixSettings(), row)
+    changed(FocalMixSettings(), PAPER)
 
 
 def trained(teacher: str, *, steps: int) -> tuple[Detector, list[float]]:
