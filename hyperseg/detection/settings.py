@@ -73,7 +73,7 @@ class FocalMixSettings:
         0.4, "T of the sharpening of predicted targets; 1 leaves them. Measured; our reading: 0.7.", above=0, high=1
     )
     doubtful: tuple[float, float] = option(
-        (0.1, 0.5),
+        (0.02, 0.5),
         "Predicted targets between these two are in doubt and carry no loss; two equal numbers: none are, as in the "
         "paper. Ours, measured.",
         low=0,
