@@ -76,6 +76,8 @@ class FocalMixLoss:
 
     Source: Wang et al., "FocalMix", CVPR 2020 (read second-hand).
     Differs: stages, normaliser, what object MixUp takes for objects without labels, and ATSS are our reconstruction.
+        Anchors in doubt carry no loss: a faint object whose target is pulled to 0 would be learnt as background. The
+        teacher may be the average, and patches may be shaken after targets were predicted, labelled ones too.
     """
 
     net: Detector
