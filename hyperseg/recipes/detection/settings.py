@@ -33,7 +33,7 @@ class DetectSettings:
     """Everything that may be changed by --set."""
 
     detector: DetectorSettings = option(DetectorSettings(), "The network.")
-    focalmix: FocalMixSettings = option(FocalMixSettings(), "What a step learns from.")
+    focalmix: FocalMixSettings = option(FocalMixSettings(shaken=0.3), "What a step learns from.")
     training: TrainingSettings = option(TrainingSettings(), "Patches and optimiser.")
 
 
