@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Sequence
@@ -70,6 +71,13 @@ class Plan:
     shift: float = 0.2
     brightness: float = 0.2
     contrast: float = 0.4
+    carried: float = 1.0  # share of the rate of fine-tuning that carried weights get
+    frozen: float = 0.0  # share of the steps of fine-tuning that carried weights wait
+
+    def learning(self) -> dict[str, object]:
+        """What weights learnt without labels depend on."""
+        names = "widths parts volumes steps local_steps lr temperature crop most"
+        return json.loads(json.dumps({name: getattr(self, name) for name in names.split()}))
 
 
 def network(plan: Plan, n_classes: int, seed: int) -> UNet:
@@ -154,16 +162,27 @@ def pretrain(
     save_pretrained(path, net, parts_of(plan, first is not None), {"plan": asdict(plan), **found})
 
 
-def tune(net: UNet, stacks: Sequence[Stack], plan: Plan, seed: int, *, mixup: bool, n_classes: int) -> None:
-    """Stage 3, in place: soft Dice of all classes, background too, over each image."""
+def tune(
+    net: UNet, stacks: Sequence[Stack], plan: Plan, seed: int, *, mixup: bool, n_classes: int,
+    carried: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Stage 3, in place: soft Dice of all classes, background too, over each image; `carried` names what was given."""
     images = torch.cat([one.images for one in stacks])[:, None]
     labels = torch.cat([one.labels for one in stacks]).long()
-    optimiser = torch.optim.Adam(net.parameters(), lr=plan.tuning_lr)
+    given = [net.get_submodule(name) for name in carried]
+    old = [weight for module in given for weight in module.parameters()]
+    kept = {id(weight) for weight in old}
+    groups = [{"params": [weight for weight in net.parameters() if id(weight) not in kept]}]
+    groups += [{"params": old, "share": plan.carried}] if old else []
+    optimiser = torch.optim.Adam(groups, lr=plan.tuning_lr)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mixes = np.random.default_rng((seed, 1))  # of its own: batches stay what they are without
     net.train()
     for step in range(plan.tuning):
         at_rate(optimiser, plan.tuning_lr, step, plan.tuning)
+        for module in given if plan.frozen else ():
+            moves = step >= plan.frozen * plan.tuning
+            module.train(moves).requires_grad_(moves)
         chosen = torch.from_numpy(rng.integers(len(images), size=plan.batch))
         x, y = moved(
             images[chosen], functional.one_hot(labels[chosen], n_classes).movedim(-1, 1).float(), generator, plan
@@ -219,7 +238,7 @@ def indices(drawn: Sequence[Drawn]) -> tuple[Tensor, Tensor, Tensor]:
 
 def at_rate(optimiser: torch.optim.Optimizer, lr: float, step: int, steps: int) -> None:
     for group in optimiser.param_groups:
-        group["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
+        group["lr"] = group.get("share", 1.0) * lr * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
