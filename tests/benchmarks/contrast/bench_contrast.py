@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from contrast_rows import ROWS, Plan, Row, network, pretrain, score, tune
+from contrast_plan import ROWS, Plan, Row
+from contrast_rows import network, pretrain, score, tune
 from contrast_sets import SETS, Draw, Stack, draw, read_stacks
 from contrast_tables import gains_figure, tables
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from contrast_plan import Plan, Row
 from contrast_sets import Stack
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,56 +27,6 @@ from hyperseg.contrast.views import cropped, shaded
 from hyperseg.medical.networks import UNet
 
 LEVEL = 2  # of the decoder that the local loss reads: a quarter of the input
-
-
-class Row(NamedTuple):
-    """What a fine-tuning begins with, and whether it mixes images."""
-
-    pairs: Pairs | None
-    local: bool = False
-    mixup: bool = False
-
-
-ROWS = {
-    "random": Row(None),
-    "G^R": Row("gr"),
-    "G^{D-}": Row("gd-"),
-    "G^D": Row("gd"),
-    "G^D + L^R": Row("gd", local=True),
-    "random + Mixup": Row(None, mixup=True),
-    "G^D + L^R + Mixup": Row("gd", local=True, mixup=True),
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sizes and steps; the defaults were chosen on draws that are not reported."""
-
-    widths: tuple[int, ...] = (8, 16, 32, 64, 64)
-    parts: int = 4
-    volumes: int = 3
-    steps: int = 400
-    local_steps: int = 200
-    tuning: int = 300
-    batch: int = 8
-    lr: float = 1e-3
-    tuning_lr: float = 1e-2
-    temperature: float = 0.1
-    crop: float = 100 / 192
-    most: float = 100 / 192
-    mix: float = 0.2
-    turn: float = 30.0
-    zoom: float = 1.25
-    shift: float = 0.2
-    brightness: float = 0.2
-    contrast: float = 0.4
-    carried: float = 1.0  # share of the rate of fine-tuning that carried weights get
-    frozen: float = 0.0  # share of the steps of fine-tuning that carried weights wait
-
-    def learning(self) -> dict[str, object]:
-        """What weights learnt without labels depend on."""
-        names = "widths parts volumes steps local_steps lr temperature crop most"
-        return json.loads(json.dumps({name: getattr(self, name) for name in names.split()}))
 
 
 def network(plan: Plan, n_classes: int, seed: int) -> UNet:

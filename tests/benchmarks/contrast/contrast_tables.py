@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contrast_rows import ROWS
+from contrast_plan import ROWS
 from contrast_sets import SETS
 
 from hyperseg.metrics.gains import Gain, corrected_t_test, holm, noise_of
