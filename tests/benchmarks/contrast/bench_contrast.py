@@ -37,7 +37,7 @@ BOTH = {**ROWS, AGAIN: Row(None)}
 FEW = ("random", "G^R", "G^D", "G^D + L^R", AGAIN)
 PLANS = {"acdc": Plan(), "hippocampus": Plan()}
 DRAWS = (0, 1, 2, 3, 4)
-OWN: dict[str, dict[str, float]] = {}  # what differs in the fine-tuning of a row with --own
+OWN = {"G^R": {"tuning_lr": 5e-3}}  # what these rows fine-tune better with on draws 100 and 101; see --own
 
 
 class Cell(NamedTuple):
@@ -57,10 +57,11 @@ def cells(asked: argparse.Namespace) -> Iterator[Cell]:
         ("hippocampus", (1,), [*FEW]),
         ("hippocampus", (2, 8), [*FEW]),
     ]
-    for name, numbers, rows in stages:
+    for name, numbers, every in stages:
+        rows = [row for row in every if row in (asked.rows or every) and (row in OWN or not asked.own)]
         for seed in asked.draws if name in asked.sets else ():
             for n in sorted(set(numbers) & set(asked.labelled)):
-                yield from (Cell(name, seed, n, row) for row in rows if row in (asked.rows or rows))
+                yield from (Cell(name, seed, n, row) for row in rows)
 
 
 def fit(cell: Cell, stacks: list[Stack], of: Draw, folder: Path, plan: Plan) -> dict[str, object]:
@@ -97,7 +98,7 @@ def check_learnt(about: dict[str, object], plan: Plan, source: object) -> None:
 
 def work(asked: argparse.Namespace, plans: dict[str, Plan]) -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
-    lines, began = asked.out / f"{asked.lines}.jsonl", time.monotonic()
+    lines, began = file_of(asked), time.monotonic()
     there = {Cell(*(line[key] for key in Cell._fields)) for line in read_lines(lines)}
     stacks = cache(lambda name: read_stacks(name, asked.data))
     for cell in cells(asked):
@@ -113,6 +114,18 @@ def work(asked: argparse.Namespace, plans: dict[str, Plan]) -> None:
             file.write(json.dumps({**cell._asdict(), **found}) + "\n")
         minutes = (time.monotonic() - began) / 60
         print(f"{minutes:6.1f} min", *cell, f"Dice {mean_of(found['dice']):.1f}", flush=True)
+
+
+def file_of(asked: argparse.Namespace) -> Path:
+    return Path(asked.out) / f"{'own' if asked.own else asked.lines}.jsonl"
+
+
+def told(asked: argparse.Namespace) -> list[dict]:
+    """Lines for tables; with --own those of `own.jsonl` beside the lines of all other rows."""
+    lines = read_lines(asked.out / f"{asked.lines}.jsonl")
+    if not asked.own:
+        return lines
+    return [line for line in lines if line["row"] not in OWN] + read_lines(file_of(asked))
 
 
 def mean_of(dice: object) -> float:
@@ -131,15 +144,15 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=[*BOTH], help="these alone")
     parser.add_argument("--draws", nargs="+", type=int, default=[*DRAWS], help="from 100 on: draws that choose")
     parser.add_argument("--labelled", nargs="+", type=int, default=[1, 2, 8], help="volumes with labels")
-    parser.add_argument("--lines", default="cells", help="name of the file of lines, for another --plan or --own")
-    parser.add_argument("--own", action="store_true", help="each row fine-tunes as it does best on draws 100 and 101")
+    parser.add_argument("--lines", default="cells", help="name of the file of lines, for another --plan")
+    parser.add_argument("--own", action="store_true", help="rows with a rate of their own, into own.jsonl")
     parser.add_argument("--minutes", type=float, help="begin no cell after so many")
     parser.add_argument("--plan", type=json.loads, default={}, help='settings that differ, JSON: {"steps": 800}')
     parser.add_argument("--tables", action="store_true", help="print tables of what lies in --out, train nothing")
     parser.add_argument("--figure", type=Path, help="write the figure of gains there, train nothing")
     asked = parser.parse_args()
     if asked.tables or asked.figure is not None:
-        lines = read_lines(asked.out / f"{asked.lines}.jsonl")
+        lines = told(asked)
         if asked.figure is not None:
             gains_figure(lines, asked.figure)
         else:

@@ -53,21 +53,22 @@ def table(lines: Sequence[Line], name: str, labelled: int) -> str:
     plural = "volume" if labelled == 1 else "volumes"
     text = [
         f"**{name}, {labelled} labelled {plural}**", "",
-        "| beginning | draws | Dice | gain | ± 95 % | better in | p (Holm) |", "|---|---:|---:|---:|---:|---:|---:|",
+        "| beginning | draws | Dice | gain | ± 95 % | better in | p | Holm |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     for row in shown:
         values = list(rows[row].values())
         spread = np.std(values, ddof=1) if len(values) > 1 else float("nan")
-        told = "– | – | – | –"
+        told = "– | – | – | – | –"
         if (gain := gains.get(row)) is not None:
             against = TWINS.get(row, FIRST) or FIRST
             shared = set(rows[row]) & set(rows[against])
             better = sum(rows[row][d] > rows[against][d] for d in shared)
-            told = f"{gain.mean:+.1f} | {gain.half:.1f} | {better} of {gain.n} | {corrected[row]:.3f}"
+            told = f"{gain.mean:+.1f} | {gain.half:.1f} | {better} of {gain.n} | {gain.p:.2f} | {corrected[row]:.2f}"
         text.append(f"| {row} | {len(values)} | {np.mean(values):.1f} ± {spread:.1f} | {told} |")
     again = rows.get("random, another seed", {})
     shared = sorted(set(again) & set(rows[FIRST]))
-    if shared:
+    if len(shared) > 1:
         noise = noise_of([[rows[FIRST][d], again[d]] for d in shared])
         text += ["", f"Noise line of {len(shared)} draws: {noise.line(len(shared)):.1f} points."]
     return "\n".join(text)
