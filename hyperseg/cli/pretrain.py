@@ -78,7 +78,8 @@ def pretrain(
     with --local levels of its decoder too, and the plan; FILE.png shows what was learnt. It helps most where few images
     are labelled, and may not help at all: train without it too.
 
-    SCENE is a hyperspectral scene, as hyperseg classify takes it; several of one sensor are learnt from together.
+    SCENE is a hyperspectral scene, as hyperseg classify takes it; several of one sensor are learnt from together. Where
+    this was measured (docs/benchmarks.md) it did not help: the network alone became worse, the refined map no better.
 
     \b
     Examples:

@@ -1,22 +1,19 @@
-"""Weights learnt on one preprocessing carried over to another: the function stays, not the numbers.
+"""Weights learnt without labels taken up by the network of a scene, whose bands are whitened by its own classes.
 
-Pre-training has no labels, and whitens bands by something else than the classes of training pixels. So what is kept on
-disk reads standardised bands, and what takes it up solves for the weights that compute the same from its own features.
+Both whitenings are symmetric, so that a band stays a band, and a weight over it means nearly the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hyperseg.backbone import ConvBlock, absorb_linear
+from hyperseg.backbone import ConvBlock
 from hyperseg.backbone.blocks import ResidualBlock
 from hyperseg.backbone.conv import BATCH_NORMS, Conv
 from hyperseg.backbone.pretrained import Pretrained, load_pretrained
@@ -26,18 +23,16 @@ from hyperseg.data.preprocess import Preprocess
 from hyperseg.hsi.networks import NetworkSpec, SpectralSpatialNet
 
 PARTS = ("collapse", "spatial")
-WEIGHT, MEAN = "collapse.0.conv.layer.weight", "collapse.0.finish.norm.running_mean"
+WEIGHT = "collapse.0.conv.layer.weight"
 FREE = ("n_features", "n_classes", "dropout", "initial_scale")  # in which two networks may differ
 
 
 @settings
 class Reads:
-    """What the network of a weights file reads: raw bands, some of them, standardised."""
+    """What the network of a weights file reads: some of the bands."""
 
     n_bands: int = required("Of the raw cube.", low=1)
     keep: tuple[int, ...] = required("Indices of those in use, ascending.", low=0)
-    mean: tuple[float, ...] = required("Of each of these, taken off first.")
-    std: tuple[float, ...] = required("Of each of these, what is left is divided by it.", above=0)
 
 
 def parts_of(net: nn.Module) -> tuple[str, ...]:
@@ -54,26 +49,22 @@ def parts_of(net: nn.Module) -> tuple[str, ...]:
     return PARTS if net.spatial is not None else PARTS[:1]
 
 
-def on_standardised(net: SpectralSpatialNet, preprocess: Preprocess) -> tuple[SpectralSpatialNet, dict[str, Any]]:
-    """A copy of the network that reads standardised bands, and JSON of what has to be known to take it up."""
-    copy = deepcopy(net)
-    if preprocess.components is not None:
-        absorb_linear(copy.collapse[0], torch.from_numpy(preprocess.components))
+def network_of(net: SpectralSpatialNet, preprocess: Preprocess) -> dict[str, Any]:
+    """JSON of what has to be known of a network to take up its weights."""
     keep = tuple(np.flatnonzero(preprocess.keep).tolist())
-    mean, std = (tuple(map(float, values)) for values in (preprocess.mean, preprocess.std))
-    reads = Reads(preprocess.n_bands, keep, mean, std)
-    return copy, {"spec": to_json(net.spec), "reads": to_json(reads)}
+    return {"spec": to_json(net.spec), "reads": to_json(Reads(preprocess.n_bands, keep))}
 
 
 def carry_over(given: Pretrained, net: nn.Module, preprocess: Preprocess) -> None:
-    """Give a fresh network, in place, the function of a weights file; its head stays as it is.
+    """Give a fresh network, in place, the weights of a file; its head stays as it is.
 
-    With raw spectra that vary in the same bands it computes the same features, up to rounding. Weights before batch
-    norms are then made as long as the fresh ones were, batch statistics with them: that changes no output, and a step
-    of the training that follows turns them as far as it would turn fresh ones. Ours.
+    A band that the file does not know gets no weight. Weights before batch norms are made as long as the fresh ones
+    were, batch statistics with them: that changes no output, and a step of the training that follows turns them as far
+    as it would turn fresh ones. Ours. To solve for weights that compute the same from other features did worse
+    (docs/benchmarks.md): it brings back directions that the whitening within classes takes away.
 
     Args:
-        given: as `on_standardised` made it.
+        given: `about` has "network" as `network_of` made it.
         net: fresh; built for `preprocess`.
         preprocess: raw spectra -> what it reads.
 
@@ -84,23 +75,21 @@ def carry_over(given: Pretrained, net: nn.Module, preprocess: Preprocess) -> Non
     parts_of(net)
     assert isinstance(net, SpectralSpatialNet)
     reads = _agreed(given, net.spec, preprocess)
-    fresh = [(conv, lengths(conv)) for conv, _ in normalised(net)]
-    raw = _square(preprocess, given)
+    fresh = [lengths(conv) for conv, _ in normalised(net)]
     keep = np.flatnonzero(preprocess.keep)
-    both = np.intersect1d(keep, reads.keep)  # a band that one of them dropped is constant there, and tells nothing
-    ours, theirs = np.searchsorted(keep, both), np.searchsorted(reads.keep, both)
-    weight = given.tensors[WEIGHT].double().numpy()[:, :, 0, 0]
-    per_raw = np.zeros((len(weight), len(keep)))
-    per_raw[:, ours] = weight[:, theirs] / np.asarray(reads.std)[theirs]
-    shift = np.zeros(len(keep))
-    shift[ours] = np.asarray(reads.mean)[theirs] - preprocess.mean[ours]
-    solved = np.linalg.solve(raw.T, per_raw.T).T  # solved @ raw == per_raw
-    tensors = dict(given.tensors)
-    tensors[WEIGHT] = torch.from_numpy(solved).float()[:, :, None, None]
-    tensors[MEAN] = tensors[MEAN] + torch.from_numpy(per_raw @ shift).float()
-    load_pretrained(replace(given, tensors=tensors), net)
-    for (conv, norm), (_, before) in zip(normalised(net), fresh, strict=True):
-        _rescale(conv, norm, before)
+    if net.spec.n_features != len(keep):
+        raise RunError(
+            f"{given.source} was learnt on single bands, this network reads {net.spec.n_features} averages of "
+            f"{len(keep)}: leave averaged out, or train without these weights."
+        )
+    both = np.intersect1d(keep, reads.keep)
+    ours, theirs = (torch.from_numpy(np.searchsorted(of, both)) for of in (keep, reads.keep))
+    weight = given.tensors[WEIGHT]
+    own = weight.new_zeros(len(weight), len(keep), 1, 1)
+    own[:, ours] = weight[:, theirs]
+    load_pretrained(replace(given, tensors={**given.tensors, WEIGHT: own}), net)
+    for (conv, norm), length in zip(normalised(net), fresh, strict=True):
+        _rescale(conv, norm, length)
 
 
 def lengths(conv: Conv) -> Tensor:
@@ -152,16 +141,3 @@ def _agreed(given: Pretrained, spec: NetworkSpec, preprocess: Preprocess) -> Rea
             "the same window, or classify with the window that the file has."
         )
     return reads
-
-
-def _square(preprocess: Preprocess, given: Pretrained) -> NDArray[np.float64]:
-    """(C', C') the linear part of the preprocessing, from raw bands that are kept to features."""
-    matrix = np.diag(1 / preprocess.std.astype(np.float64))
-    if preprocess.components is not None:
-        matrix = preprocess.components.astype(np.float64) @ matrix
-    if len(matrix) != len(preprocess.mean):
-        raise RunError(
-            f"{given.source} was learnt on single bands, this network reads {len(matrix)} averages of "
-            f"{len(preprocess.mean)}: leave averaged out, or train without these weights."
-        )
-    return matrix

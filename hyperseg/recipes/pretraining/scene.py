@@ -28,11 +28,12 @@ from hyperseg.data.patches import PatchSource
 from hyperseg.data.preprocess import Preprocess
 from hyperseg.engine.one_cycle import one_cycle, train
 from hyperseg.engine.training import History
-from hyperseg.hsi.carried import on_standardised, parts_of
+from hyperseg.hsi.carried import network_of, parts_of
 from hyperseg.hsi.networks import NetworkSpec, SpectralSpatialNet, build_network
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.pretraining.alike.draws import Draws
-from hyperseg.recipes.pretraining.alike.strata import Pool, fit_scenes, pool_of
+from hyperseg.recipes.pretraining.alike.ground import fit_scenes, numbered
+from hyperseg.recipes.pretraining.alike.strata import Pool, places_of, pool_of
 from hyperseg.recipes.pretraining.scene_settings import SceneContrast
 
 WEIGHTS, CURVE = "weights.safetensors", "curve.png"
@@ -106,16 +107,18 @@ def pretrain_scene(
         SettingError: settings that do not fit them.
     """
     check_scenes(scenes)
-    pool = pool_of(scenes, chosen)
+    places_of(scenes)
+    superpixel = numbered(scenes, chosen.superpixel_px)
+    preprocess = fit_scenes(scenes, superpixel, whiten=chosen.whiten)
+    pool = pool_of(scenes, superpixel, preprocess, chosen)
     draws = Draws(pool, chosen)
-    preprocess = fit_scenes(scenes, whiten=chosen.whiten)
     spec = NetworkSpec(preprocess.n_out, 2, "none", blocks=chosen.window // 4)
     net = build_network(spec, seed=runtime.seed)
     assert isinstance(net, SpectralSpatialNet)
     history = learn(net, scenes, preprocess, pool, draws, chosen, runtime)
     out.mkdir(parents=True, exist_ok=True)
-    kept, network = on_standardised(net, replace(preprocess, components=None))
-    save_pretrained(out / WEIGHTS, kept, parts_of(net), about(scenes, chosen, runtime, network, pool))
+    told = about(scenes, chosen, runtime, network_of(net, preprocess), pool)
+    save_pretrained(out / WEIGHTS, net, parts_of(net), told)
     if pictures:
         from hyperseg.report.charts import training_figure
 
@@ -159,10 +162,10 @@ def learn(
     net: SpectralSpatialNet, scenes: Sequence[Scene], preprocess: Preprocess, pool: Pool, draws: Draws,
     chosen: SceneContrast, runtime: Runtime,
 ) -> History:  # fmt: skip
-    """Train `net` in place; it reads standardised bands afterwards.
+    """Train `net` in place on whitened bands.
 
-    It learns on whitened ones: the whitening is folded into its first layer, which is far less work than whitening the
-    views, and gives the same numbers.
+    While it learns, the whitening is folded into its first layer, which is far less work than whitening the views, and
+    gives the same numbers.
     """
     layer: Any = net.get_submodule(FIRST)
     if preprocess.components is not None:
@@ -198,7 +201,7 @@ def learn(
         logging.getLogger("hyperseg").warning(sentence)
     net.to("cpu")
     if preprocess.components is not None:
-        remove_parametrizations(layer, "weight")
+        remove_parametrizations(layer, "weight", leave_parametrized=False)
     return history
 
 
@@ -220,7 +223,7 @@ def batches(
     def draw(step: int) -> Draw:
         rng = np.random.default_rng([runtime.seed, step])
         found = draws(rng)
-        indices = np.stack([found.pixel, found.volume, pool.partition[found.pixel]])
+        indices = np.stack([np.arange(len(found.pixel)), found.volume, pool.partition[found.pixel]])
         turns = rng.integers(0, source.orientations, (how.number, len(found.pixel)))
         more = rng.integers(0, len(pool.places), count)
         last = rng.integers(0, source.orientations, count)

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/contrast_scene/bench_contrast_scene.py --out /tmp/scenes-bench --first 60 --splits 10
 
-Weights are learnt once for even and once for odd splits, from all pixels and no labels. Whatever is finished lies in
---out and is not done again; --table prints what is there. Other rows: --row 'NAME={"pairs":"gd","views.gain":0.3}'.
+Weights are learnt --learnt times, from all pixels and no labels, and splits take them in turn. Whatever is finished
+lies in --out and is not done again; --table prints what is there. Other rows: --row 'NAME={"steps":100}'.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ PLAIN, AGAIN, CLASSICAL = "none", "none, another seed", BASELINE
 ROWS: dict[str, dict[str, Any]] = {
     "gr": {"pairs": "gr"},
     "gd- strata": {"pairs": "gd-", "partitions": "strata"},
-    "gd- superpixels": {"pairs": "gd-", "partitions": "superpixels"},
-    "gd- strata + local": {"pairs": "gd-", "partitions": "strata", "local": True},
+    "gd clusters": {},
+    "gd clusters + local": {"local": True},
 }
 OTHER_SEED = 1_000_003
 CELLS, TREES = "cells.jsonl", REFINERS.default
 
 
-def weights_for(scene: Scene, row: Mapping[str, Any], name: str, seed: int, out: Path, steps: int) -> Path:
+def weights_for(scene: Scene, row: Mapping[str, Any], name: str, seed: int, out: Path) -> Path:
     """The weights file of a row; made where it is not there."""
     from hyperseg.recipes.pretraining.scene import WEIGHTS, pretrain_scene
 
     folder = out / f"{name.replace(' ', '_')}-{seed}"
     if not (folder / WEIGHTS).exists():
         began = time.monotonic()
-        settings = changed(SceneContrast(), {"steps": steps, **row})
+        settings = changed(SceneContrast(), row)
         runtime = Runtime(seed, quiet=True, checkpoints=out / "unfinished")
         pretrain_scene([scene], settings, runtime, folder, pictures=True)
         for file in out.glob("unfinished-*"):
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", help="of those known, and of --row; by default all")
     parser.add_argument("--row", nargs="+", default=[], help="NAME=JSON of changed settings of the pre-training")
     parser.add_argument("--train", type=json.loads, default={}, help="JSON of changed settings of the method, all rows")
-    parser.add_argument("--steps", type=int, default=600, help="of the training without labels")
+    parser.add_argument("--learnt", type=int, default=2, help="trainings without labels of a row")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def main() -> None:
                     continue
                 weights = None
                 if row in known:
-                    weights = weights_for(scene, known[row], row, seed % 2, options.out, options.steps)
+                    weights = weights_for(scene, known[row], row, seed % options.learnt, options.out)
                 found = cell(scene, split, seed, row, weights, options.train)
                 with (options.out / CELLS).open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"row": row, "split": split, "seed": seed, **found}) + "\n")

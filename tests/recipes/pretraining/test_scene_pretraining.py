@@ -19,14 +19,16 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import changed
 from hyperseg.data.preprocess import Preprocess, fit_preprocess
 from hyperseg.engine.forward import channels_first
-from hyperseg.hsi.carried import carry_over, normalised, on_standardised, parts_of
+from hyperseg.hsi.carried import WEIGHT, carry_over, network_of, normalised, parts_of
 from hyperseg.hsi.networks import HybridSpec, NetworkSpec, SpectralSpatialNet, build_network
 from hyperseg.recipes.pretraining.scene import pretrain_scene
 from hyperseg.recipes.pretraining.scene_settings import SceneContrast
 from hyperseg.recipes.run.load import load_run
 from hyperseg.simulated.scenes import toy_scene
 
-SETTINGS = changed(SceneContrast(), {"steps": 6, "batch": 16, "window": 5, "superpixel_px": 6.0, "local_batch": 2})
+SETTINGS = changed(
+    SceneContrast(), {"steps": 6, "batch": 16, "window": 5, "superpixel_px": 6.0, "local_batch": 2, "clusters": 8}
+)
 Learnt = Callable[..., Path]
 
 
@@ -49,7 +51,13 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"pairs": "gr"}, {"pairs": "gd-", "partitions": "strata"}, {"pairs": "gd"}, {"local": True, "whiten": False}],
+    [
+        {"pairs": "gr"},
+        {"pairs": "gd-", "partitions": "strata"},
+        {"partitions": "superpixels"},
+        {},
+        {"local": True, "whiten": False},
+    ],
     ids=lambda changes: "-".join(map(str, changes)),
 )
 def test_something_is_learnt_by_every_kind_of_pairs(learnt: Learnt, changes: dict[str, Any]) -> None:
@@ -58,7 +66,7 @@ def test_something_is_learnt_by_every_kind_of_pairs(learnt: Learnt, changes: dic
     assert given.about["kind"] == "scene"
     assert given.about["cases"] == ["simulated-toy"]
     assert given.about["made"] == ("global+local" if "local" in changes else "global")
-    assert given.about["pairs"] == changes.get("pairs", "gd-")
+    assert given.about["pairs"] == changes.get("pairs", "gd")
     fresh = build_network(NetworkSpec(16, 2, "none", blocks=1), seed=0).state_dict()
     assert all(torch.isfinite(t).all() for t in given.tensors.values())
     moved = [n for n, t in given.tensors.items() if t.ndim > 1 and not torch.equal(t, fresh[n])]
@@ -117,8 +125,7 @@ def features(net: nn.Module, preprocess: Preprocess, raw: np.ndarray) -> torch.T
 
 
 def weights_of(net: SpectralSpatialNet, preprocess: Preprocess, path: Path) -> Pretrained:
-    kept, network = on_standardised(net, preprocess)
-    save_pretrained(path, kept, parts_of(net), {"kind": "scene", "network": network})
+    save_pretrained(path, net, parts_of(net), {"kind": "scene", "network": network_of(net, preprocess)})
     return read_pretrained(path)
 
 
@@ -134,20 +141,16 @@ def trained(spec: NetworkSpec, seed: int) -> SpectralSpatialNet:
     return net
 
 
-def test_the_function_is_carried_over_to_another_whitening(toy: Scene, tmp_path: Path) -> None:
-    """Features of raw spectra are the same; weights are as long as fresh ones."""
+def test_weights_are_carried_over_as_long_as_fresh_ones(toy: Scene, tmp_path: Path) -> None:
+    """On the same features they compute the same."""
     raw = np.asarray(toy.cube, np.float32)
     spectra, spec = raw.reshape(-1, 16), NetworkSpec(16, 3, "none", blocks=1, width=8)
-    made_on = fit_preprocess(spectra, whiten_within=np.arange(len(spectra)) // 2)
-    some = np.random.default_rng(0).choice(len(spectra), 60, replace=False)
-    assert toy.labels is not None
-    used_on = fit_preprocess(spectra[some], whiten_within=toy.labels.reshape(-1)[some])
+    preprocess = fit_preprocess(spectra, whiten_within=np.arange(len(spectra)) // 2)
     source = trained(spec, 1)
-    given = weights_of(source, made_on, tmp_path / "weights.safetensors")
     target, fresh = (build_network(spec, seed=2) for _ in range(2))
-    carry_over(given, target, used_on)
+    carry_over(weights_of(source, preprocess, tmp_path / "weights.safetensors"), target, preprocess)
     torch.testing.assert_close(
-        features(target, used_on, raw), features(source, made_on, raw), rtol=1e-3, atol=1e-3
+        features(target, preprocess, raw), features(source, preprocess, raw), rtol=1e-3, atol=1e-3
     )  # fmt: skip
     assert torch.equal(target.state_dict()["head.score.layer.weight"], fresh.state_dict()["head.score.layer.weight"])
     for (conv, _), (before, _) in zip(normalised(target), normalised(fresh), strict=True):
@@ -155,19 +158,27 @@ def test_the_function_is_carried_over_to_another_whitening(toy: Scene, tmp_path:
         torch.testing.assert_close(own, new.mean().expand_as(own))
 
 
-def test_bands_that_one_of_them_lacks_change_nothing(toy: Scene, tmp_path: Path) -> None:
+def test_what_is_learnt_reads_whitened_bands(learnt: Learnt, toy: Scene) -> None:
+    """While it learns, weights times whitening read standardised bands: the file has the weights alone."""
+    fresh = build_network(NetworkSpec(16, 2, "none", blocks=1), seed=0).state_dict()[WEIGHT]
+    given = read_pretrained(learnt(lr=1e-9)).tensors[WEIGHT]
+    torch.testing.assert_close(given, fresh, rtol=0, atol=1e-6)
+
+
+def test_a_band_that_the_file_does_not_know_gets_no_weight(toy: Scene, tmp_path: Path) -> None:
     """A band is constant on the training pixels, another one was bad in pre-training."""
-    raw = np.asarray(toy.cube, np.float32).copy()
-    raw[..., 4] = 1.0
-    spectra, spec = raw.reshape(-1, 16), NetworkSpec(15, 3, "none", blocks=1, width=8)
-    other = spectra.copy()
-    other[:, 4] += 1e-3 * np.arange(len(spectra))
-    made_on = fit_preprocess(other, good_bands=np.arange(16) != 9)
+    spectra = np.asarray(toy.cube, np.float32).reshape(-1, 16).copy()
+    made_on = fit_preprocess(spectra, good_bands=np.arange(16) != 9)
+    spectra[:, 4] = 1.0
     used_on = fit_preprocess(spectra)
+    spec = NetworkSpec(15, 3, "none", blocks=1, width=8)
     source, target = trained(spec, 1), build_network(spec, seed=2)
     carry_over(weights_of(source, made_on, tmp_path / "w.safetensors"), target, used_on)
-    flat = replace(made_on, mean=np.where(np.flatnonzero(made_on.keep) == 4, 1.0, made_on.mean).astype(np.float32))
-    torch.testing.assert_close(features(target, used_on, raw), features(source, flat, raw), rtol=1e-3, atol=1e-3)
+    found, given = (net.state_dict()[WEIGHT][:, :, 0, 0] for net in (target, source))
+    assert (found[:, 8] == 0).all()  # band 9, as band 4 is left out
+    shared = np.arange(15) != 8
+    ratio = found[:, shared] / given[:, np.arange(15) != 4]  # what is left of both is bands 0 to 15 but 4 and 9
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
 
 
 @pytest.mark.parametrize(

@@ -10,22 +10,21 @@ import pytest
 from hyperseg.core import Scene, SceneError, SettingError
 from hyperseg.core.settings import changed
 from hyperseg.recipes.pretraining.alike.draws import Draws
-from hyperseg.recipes.pretraining.alike.strata import (
-    Pool,
-    fit_scenes,
-    ndvi,
-    ndvi_bands,
-    neighbours,
-    pool_of,
-    strata_of,
-    superpixels,
-)
+from hyperseg.recipes.pretraining.alike.ground import clusters_of, fit_scenes, numbered, superpixels
+from hyperseg.recipes.pretraining.alike.strata import Pool, ndvi, ndvi_bands, places_of, pool_of, strata_of
 from hyperseg.recipes.pretraining.scene_settings import SceneContrast
 from hyperseg.simulated.scenes import toy_scene
 
 
 def contrast(**changes: Any) -> SceneContrast:
     return changed(SceneContrast(), {"batch": 16, "superpixel_px": 6.0, "strata": 4, **changes})
+
+
+def pooled(scenes: list[Scene], **changes: Any) -> Pool:
+    """The pool of scenes, with small superpixels and few clusters."""
+    chosen = contrast(**{"clusters": 8, **changes})
+    number = numbered(scenes, chosen.superpixel_px)
+    return pool_of(scenes, number, fit_scenes(scenes, number, whiten=True), chosen)
 
 
 def with_holes(scene: Scene) -> Scene:
@@ -65,46 +64,66 @@ def test_superpixels_are_connected_and_leave_out_what_is_not_there(toy: Scene) -
     assert all(ndimage.label(found == k)[1] == 1 for k in range(found.max() + 1))
 
 
-def test_whitening_makes_differences_of_neighbours_alike_in_all_directions() -> None:
-    """Noise of very different spread in each band, over smooth ground: afterwards it is nearly white."""
+def test_superpixels_of_several_scenes_have_their_own_numbers(toy: Scene) -> None:
+    scene = with_holes(toy)
+    found = numbered([scene, toy.with_(valid=np.zeros(toy.shape, bool)), toy], 6.0)
+    first, second = np.split(found, [int(scene.valid.sum())])
+    assert np.array_equal(first, superpixels(scene, 6.0)[scene.valid])
+    assert np.array_equal(second, superpixels(toy, 6.0).reshape(-1) + first.max() + 1)
+
+
+def test_whitening_makes_differences_within_superpixels_alike_in_all_directions() -> None:
+    """Noise of very different spread in each band, over two kinds of ground: afterwards it is nearly white."""
     rng = np.random.default_rng(0)
     spread = np.geomspace(0.1, 1, 10)
-    scene = Scene(np.outer(np.repeat([1.0, 3.0], 900), np.ones(10)).reshape(60, 30, 10)
-                  + spread * rng.standard_normal((60, 30, 10)))  # fmt: skip
-    plain, white = (fit_scenes([scene], whiten=w) for w in (False, True))
-    pairs = neighbours(scene, 1000, rng)
-    before, after = (np.linalg.eigvalsh(np.cov(np.subtract(*p(pairs.swapaxes(0, 1))).T)) for p in (plain, white))
+    ground = np.outer(np.repeat([1.0, 3.0], 900), np.ones(10)).reshape(60, 30, 10)
+    scene = Scene(ground + spread * rng.standard_normal((60, 30, 10)))
+    number = np.repeat(np.arange(150), 12)
+    plain, white = (fit_scenes([scene], number, whiten=w) for w in (False, True))
+    noise = scene.with_(cube=scene.cube - ground).cube.reshape(-1, 10)
+    before, after = (np.linalg.eigvalsh(np.cov((p(noise) - p(np.zeros((1, 10)))).T)) for p in (plain, white))
     assert before[-1] / before[0] > 25
     assert after[-1] / after[0] < 6  # shrunk towards the identity, as within classes
     assert white.n_out == plain.n_out == 10
 
 
-def test_neighbours_are_valid_and_one_step_apart(toy: Scene) -> None:
-    scene = with_holes(toy).with_(cube=np.indices(toy.shape).transpose(1, 2, 0).astype(np.float32), wavelengths_nm=None)
-    pairs = neighbours(scene, 200, np.random.default_rng(0))
-    assert pairs.shape == (200, 2, 2)
-    assert (np.abs(pairs[:, 1] - pairs[:, 0]).sum(1) == 1).all()
-    assert scene.valid[tuple(pairs.reshape(-1, 2).astype(int).T)].all()
+def test_clusters_put_ground_that_looks_alike_together_wherever_it_lies() -> None:
+    """Stripes of three spectra, each of them twice and in another scene once more."""
+    kinds = np.array([0, 1, 2, 0, 1, 2])
+    spectra = np.eye(3)[:, [0, 1, 2, 0]] * 5.0
+    rng = np.random.default_rng(0)
+
+    def striped(kinds: np.ndarray) -> Scene:
+        return Scene(np.repeat(spectra[kinds], 4, 0)[:, None] + 0.1 * rng.standard_normal((4 * len(kinds), 3, 4)))
+
+    scenes = [striped(kinds), striped(np.array([2]))]
+    stripe = np.repeat(np.arange(7), 12)
+    found = clusters_of(scenes, stripe, fit_scenes(scenes, stripe, whiten=False), 3)
+    of = found[::12]
+    assert np.array_equal(found, np.repeat(of, 12))
+    assert np.array_equal(of[:3], of[3:6])
+    assert of[6] == of[2]
+    assert len(set(of)) == 3
 
 
-@pytest.mark.parametrize("partitions", ["strata", "superpixels"])
+@pytest.mark.parametrize("partitions", ["strata", "superpixels", "clusters"])
 def test_the_pool_is_all_valid_pixels_of_all_scenes(toy: Scene, partitions: str) -> None:
     scenes = [with_holes(toy), toy_scene(shape=(12, 15), n_bands=16, seed=1)]
-    pool = pool_of(scenes, contrast(partitions=partitions))
+    pool = pooled(scenes, partitions=partitions)
     assert len(pool.places) == scenes[0].valid.sum() + 180
     assert len({tuple(p) for p in pool.places}) == len(pool.places)
     shared = set(pool.partition[pool.places[:, 0] == 0]) & set(pool.partition[pool.places[:, 0] == 1])
-    assert bool(shared) == (partitions == "strata")  # strata are the same everywhere, a superpixel is somewhere
+    assert bool(shared) == (partitions != "superpixels")  # the others are the same everywhere
 
 
 def test_labels_are_not_looked_at(toy: Scene) -> None:
     bare = toy.with_(labels=None, classes=(), colours=())
-    one, other = (pool_of([s], contrast()) for s in (toy, bare))
+    one, other = (pooled([s]) for s in (toy, bare))
     assert np.array_equal(one.partition, other.partition)
-    assert all(
-        np.array_equal(a, b)
-        for a, b in zip(*(fit_scenes([s], whiten=True).to_arrays().values() for s in (toy, bare)), strict=True)
-    )
+    number = numbered([toy], 6.0)
+    assert np.array_equal(number, numbered([bare], 6.0))
+    both = zip(*(fit_scenes([s], number, whiten=True).to_arrays().values() for s in (toy, bare)), strict=True)
+    assert all(np.array_equal(a, b) for a, b in both)
 
 
 def pool(*partition: int, scene: tuple[int, ...] | None = None) -> Pool:
@@ -125,7 +144,7 @@ def test_every_partition_is_drawn_as_often() -> None:
 def test_two_pixels_of_one_superpixel_are_two_volumes() -> None:
     """Superpixels of one pixel have no second one."""
     of = pool(*np.repeat(np.arange(20), 3), 20, 21)
-    drawn = Draws(of, contrast(pairs="gd"))(np.random.default_rng(0))
+    drawn = Draws(of, contrast(pairs="gd", partitions="superpixels"))(np.random.default_rng(0))
     assert drawn.volume.tolist() == [0] * 8 + [1] * 8
     first, second = drawn.pixel[:8], drawn.pixel[8:]
     assert (of.partition[first] == of.partition[second]).all()
@@ -144,10 +163,12 @@ def test_strata_are_paired_across_scenes() -> None:
 
 def test_what_cannot_be_compared_is_refused(toy: Scene) -> None:
     with pytest.raises(SettingError, match="two scenes, and one is given: give more scenes"):
-        Draws(pool_of([toy], contrast(partitions="strata")), contrast(pairs="gd", partitions="strata"))
+        Draws(pooled([toy], partitions="strata"), contrast(pairs="gd", partitions="strata"))
     with pytest.raises(SceneError, match="two partitions or more"):
         Draws(pool(0, 0, 0), contrast(pairs="gd-"))
     with pytest.raises(SceneError, match="valid pixels, found 0"):
-        pool_of([toy.with_(valid=np.zeros(toy.shape, bool))], contrast())
+        places_of([toy.with_(valid=np.zeros(toy.shape, bool))])
+    with pytest.raises(SceneError, match="superpixels cannot be sorted into 1000 clusters"):
+        pooled([toy], clusters=1000)
     with pytest.raises(SettingError, match="even number"):
         contrast(batch=17)

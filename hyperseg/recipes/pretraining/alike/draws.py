@@ -30,8 +30,8 @@ class Draws:
     """Draws pixels, every partition as often as the others.
 
     gr draws single pixels. gd- draws partitions, and a pixel of each. gd draws partitions, and two pixels of each: of
-    two scenes where partitions are strata, which are the same for all scenes; two pixels of one superpixel where they
-    are superpixels, which then count as two volumes. The latter is ours: what is one piece of ground is one thing.
+    two scenes where partitions are strata, which are the same for all scenes; any two where they are superpixels or
+    clusters, which then count as two volumes. The latter is ours: what is one piece of ground is one thing.
 
     Raises:
         SettingError: strata of a single scene for gd.
@@ -45,7 +45,7 @@ class Draws:
         if chosen.pairs == "gd" and strata and len(np.unique(scene)) < 2:
             raise SettingError(
                 "pairs gd with strata compare two scenes, and one is given: give more scenes of the sensor, or take "
-                "superpixels."
+                "clusters."
             )
         # cells pixels are drawn from: (partition, scene) where scenes are volumes, else partitions
         key = pool.partition * (scene.max() + 1) + scene if strata and chosen.pairs == "gd" else pool.partition

@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 
 def on_scene(method: Method, chosen: Any) -> Method:
-    """All of the network but its head begins with the function of the file, which `hyperseg pretrain SCENE` writes.
+    """All of the network but its head begins with the weights of the file, which `hyperseg pretrain SCENE` writes.
 
-    Bands are whitened by other statistics than those that the weights were learnt with: weights of the first layer are
-    solved for, so that the features of a raw spectrum are the same. The file is read when a training begins; a saved
-    run maps without it.
+    The file is read when a training begins; a saved run maps without it.
 
     Args:
         chosen: has `file`.
