@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARK, TRUTH, KNOWN, OTHER = "#ff3b30", "#35e0ff", "#ffe14d", "#7f7f7f"
+MARK, TRUTH, KNOWN, OTHER = "#ff3b30", "#35e0ff", "#7dff4d", "#7f7f7f"
 PICTURE_PX = 900
 NUMBERED = 30  # candidates whose rank is written beside them, at most
 ROOM = 0.035  # of the picture's longer side: a number that is nearer to another one is left out
@@ -51,8 +52,9 @@ def draw_targets(
     shown = right.imshow(small, cmap="inferno", vmin=0, vmax=max(top, 1e-6), interpolation="nearest")
     right.set_facecolor("#808080")
     figure.colorbar(shown, ax=right, shrink=0.85)
-    right.set_title(title, fontsize=9.5, loc="left", parse_math=False)
-    outlined = [(mask, colour) for mask, colour in ((known, KNOWN), (truth, TRUTH)) if mask is not None and mask.any()]
+    right.set_title(f"{title}: what made the list", fontsize=9.5, loc="left", parse_math=False)
+    asked = None if truth is None else truth if known is None else truth & ~known
+    outlined = [(mask, colour) for mask, colour in ((asked, TRUTH), (known, KNOWN)) if mask is not None and mask.any()]
     at = (found.centres - 0.5) / step
     for axes in (left, right):
         axes.set_xticks([])
@@ -63,7 +65,7 @@ def draw_targets(
             at[:, 1], at[:, 0], "o", mfc="none", mec=MARK, ms=8, mew=1.2 if axes is left else 0.7, linestyle="none"
         )
     _number(left, at, ROOM * max(rows, columns))
-    _explain(figure, truth=truth is not None and truth.any(), known=known is not None and known.any())
+    _explain(figure, [colour for _, colour in outlined])
     return png(figure)
 
 
@@ -83,7 +85,7 @@ def draw_expected(shares: dict[str, list[dict[str, Any]]], *, rate: float) -> by
     axes.set_ylabel(f"targets found (%) at {rate:g}\nfalse alarms in 10,000 pixels", fontsize=9)
     axes.set_ylim(-2, 102)
     tidy(axes)
-    legend = axes.legend(fontsize=8, frameon=True, edgecolor="none", framealpha=0.85, loc="upper left")
+    legend = figure.legend(fontsize=8.5, frameon=False, loc="outside upper left", ncols=2)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return png(figure)
@@ -113,20 +115,18 @@ def _number(axes: Axes, at: NDArray[np.float64], room: float) -> None:
             )  # fmt: skip
 
 
-def _explain(figure: Figure, *, truth: bool, known: bool) -> None:
+def _explain(figure: Figure, outlined: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
-    said: list[Line2D] = [Line2D([], [], marker="o", mfc="none", mec=MARK, ls="none", label="candidate")]
-    if known:
-        said.append(Line2D([], [], color=KNOWN, label="pixels that the target's spectrum was taken from"))
-    if truth:
-        said.append(Line2D([], [], color=TRUTH, label="known to be targets"))
+    meant = {KNOWN: "pixels that the target's spectrum was taken from", TRUTH: "other pixels known to be targets"}
+    said = [Line2D([], [], marker="o", mfc="none", mec=MARK, ls="none", label="candidate")]
+    said += [Line2D([], [], color=colour, label=meant[colour]) for colour in outlined]
     figure.legend(
         handles=said,
         loc="outside lower left",
         ncols=3,
         fontsize=8.5,
         frameon=True,
-        facecolor="#d9d9d9",
+        facecolor="#cfcfcf",
         edgecolor="none",
     )

@@ -87,6 +87,7 @@ def find_targets(
     threshold = together.threshold(settings.false_alarms)
     every = candidates[done.mapped]
     found = every.only(every.scores > threshold)
+    names: tuple[str, ...]
     if done.mapped in FILTERS:
         made, maps, names = scores[..., FILTERS.index(done.mapped)], scores, FILTERS
     else:

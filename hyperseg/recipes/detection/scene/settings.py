@@ -16,7 +16,8 @@ ROWS: dict[Detectors, str] = {
 }
 """The detectors there are, and what tables call them."""
 Asked = Literal["auto", "plain", "ace", "focalmix"]
-AUTO, TRAINED = "auto", "ace"  # the best method makes the list; the detector that is trained where none is named
+AUTO = "auto"  # the best method makes the list
+TRAINED: Detectors = "ace"  # where no detector is named
 
 
 @settings

@@ -14,6 +14,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.data.preprocess import gather_spectra
 from hyperseg.detection.network import Detector
+from hyperseg.engine.progress import counted_progress
 from hyperseg.recipes.detection.scene.background import Background, Float32, fit_background
 from hyperseg.recipes.detection.scene.candidates import Candidates, Found, compared, pooled
 from hyperseg.recipes.detection.scene.learn import Ground, read_ground, train_detector
@@ -157,21 +158,22 @@ def study(
     networks: dict[Detectors, Networks] = {row: [[] for _ in range(N_PARTS)] for row in rows}
     for repeat in range(ready.settings.repeats):
         seed = 1000 * runtime.seed + repeat
-        words = f"repeat {repeat + 1} of {ready.settings.repeats}"
+        here = runtime.within(f"repeat {repeat + 1} of {ready.settings.repeats}", str(repeat))
         trial = implanted(ready, seed)
         trials.append(trial)
         for name, found in filter_candidates(filtered(trial.scene, ready.background, ready.local)).items():
             trial.found[name] = counted_in(ready, trial, found)
         for row in rows:
-            own = _trained(grounds, ready, row, runtime.within(words, str(repeat)), seed)
+            own = _trained(grounds, ready, row, here, seed)
             for part, net in enumerate(own):
                 networks[row][part].append(net)
-            trial.found[ROWS[row]] = counted_in(ready, trial, _by(ready, trial.scene, [[n] for n in own], row, runtime))
+            trial.found[ROWS[row]] = counted_in(ready, trial, _by(ready, trial.scene, [[n] for n in own], row, here))
         told(repeat, trial)
     names = {row: ROWS[row] if len(trials) == 1 else MEAN.format(len(trials), ROWS[row]) for row in rows}
-    for trial in trials if len(trials) > 1 else ():
+    for i, trial in enumerate(trials if len(trials) > 1 else ()):
+        here = runtime.within(f"all networks on repeat {i + 1} of {len(trials)}", str(i))
         for row, name in names.items():
-            trial.found[name] = counted_in(ready, trial, _by(ready, trial.scene, networks[row], row, runtime))
+            trial.found[name] = counted_in(ready, trial, _by(ready, trial.scene, networks[row], row, here))
     done = Studied(ready, trials, networks, names, names[rows[0]], auto)
     return replace(done, mapped=best_of(done, [*FILTERS, *names.values()])) if auto else done
 
@@ -189,8 +191,9 @@ def searched(studied: Studied, scores: Float32, runtime: Runtime) -> dict[str, C
     """
     ready = studied.ready
     found = filter_candidates(scores)
+    here = runtime.within("the scene as it is", "scene")
     for row, name in studied.names.items():
-        found[name] = _by(ready, ready.scene, studied.networks[row], row, runtime)
+        found[name] = _by(ready, ready.scene, studied.networks[row], row, here)
     return found
 
 
@@ -210,7 +213,8 @@ def _trained(grounds: list[list[Ground]], ready: Ready, row: Detectors, runtime:
 
 def _by(ready: Ready, scene: Scene, networks: Networks, row: Detectors, runtime: Runtime) -> Candidates:
     volume = channels_of(scene, ready.background, with_ace=row != "plain")
-    return detected(networks, volume, ready.parts, device=runtime.device, valid=scene.valid)
+    with counted_progress(runtime.label(f"{ROWS[row]}, searching"), unit="tiles", quiet=runtime.quiet) as show:
+        return detected(networks, volume, ready.parts, device=runtime.device, valid=scene.valid, done=show)
 
 
 def _others(ready: Ready, rng: np.random.Generator, n: int) -> NDArray[Any]:
