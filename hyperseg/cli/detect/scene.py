@@ -132,9 +132,10 @@ def _tell(done: Any) -> None:
         click.echo(f"Expect:     {sentence}")
     if numbers["truth"] is not None:
         sizes = ", ".join(map(str, numbers["truth"]["pixels"][:12]))
+        asked = "the object" if numbers["truth"]["objects"] == 1 else "each of the objects"
         for name, told in numbers["truth"]["methods"].items():
             before = ", ".join("not found" if k is None else str(k) for k in told["false_alarms_before"][:12])
-            click.echo(f"Truth:      {name}: false alarms before the objects of {sizes} px: {before}")
+            click.echo(f"Truth:      {name}: false alarms before {asked} of {sizes} px: {before}")
     for caution in numbers["cautions"]:
         click.echo(f"Caution:    {caution}")
     click.echo(f"Listed:     {numbers['listed']} candidates. {done.made_by}")
