@@ -25,7 +25,7 @@ from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.detection.folder import DetectRun, read_run
 from hyperseg.recipes.detection.images.dividing import TEST
 from hyperseg.recipes.detection.pooling import with_pool
-from hyperseg.recipes.detection.predicting import MOST, THRESHOLD, Predicted, predict_boxes
+from hyperseg.recipes.detection.predicting import MOST, Predicted, predict_boxes
 from hyperseg.recipes.detection.scoring import BoxScores, score_boxes
 from hyperseg.recipes.detection.settings import FOCALMIX, METHODS
 from hyperseg.recipes.detection.starting import Order
@@ -99,8 +99,8 @@ def train(
 
 
 def predict(
-    run: str | Path | DetectRun, images: str | Path, *, out: str | Path, threshold: float = THRESHOLD, most: int = MOST,
-    overlays: bool = False, device: str = "auto", overwrite: bool = False, quiet: bool = False,
+    run: str | Path | DetectRun, images: str | Path, *, out: str | Path, threshold: float | None = None,
+    most: int = MOST, overlays: bool = False, device: str = "auto", overwrite: bool = False, quiet: bool = False,
 ) -> Predicted:  # fmt: skip
     """Find objects in every image of a folder (or one file), into boxes.csv and boxes.json; see `predict_boxes`."""
     return predict_boxes(

@@ -140,4 +140,11 @@ def show(run: DetectRun, console: Console) -> None:
     for sentence in filter(None, (verdict(scores), *cautions(run, scores))):
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"written to {run.root}; look at {run.root / REPORT}", markup=False, soft_wrap=True)
+    usual = scores.get(run.record.method, {}).get("threshold")
+    if usual is not None:
+        console.print(
+            f"a box counts from a score of {usual:.3g}, with which {run.record.method} has one false positive per "
+            "held-out scan or fewer; detect predict takes it",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
     console.print(f"find in new images: hyperseg detect predict {run.root} IMAGES", markup=False, soft_wrap=True)

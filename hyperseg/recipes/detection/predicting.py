@@ -23,7 +23,7 @@ from hyperseg.recipes.detection.preparing import opened
 from hyperseg.recipes.detection.trying import find_in, found_in
 
 CSV, JSON, OVERLAYS = "boxes.csv", "boxes.json", "overlays"
-THRESHOLD, MOST = 0.1, 100  # usual least score of a box that is written, and boxes of an image
+THRESHOLD, MOST = 0.1, 100  # least score of a box where a run has no own, and boxes of an image
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Predicted:
 
 
 def predict_boxes(
-    root: Path, images: Path, *, out: Path, threshold: float = THRESHOLD, most: int = MOST, overlays: bool = False,
+    root: Path, images: Path, *, out: Path, threshold: float | None = None, most: int = MOST, overlays: bool = False,
     device: str = "auto", overwrite: bool = False, quiet: bool = False,
 ) -> Predicted:  # fmt: skip
     """Find objects in every image of a folder (or one file), and write OUT/boxes.csv and OUT/boxes.json.
@@ -47,7 +47,8 @@ def predict_boxes(
         root: of `hyperseg detect train`.
         images: a file, a folder of images, or one with boxes, which are not looked at.
         out: folder; made where it is not there.
-        threshold, most: least score, and most boxes of an image.
+        threshold: least score; None is `usual_threshold` of the run.
+        most: boxes of an image.
         overlays: also OUT/overlays/NAME.png: slices with the boxes over them.
         device: see `choose_device`.
         overwrite: replace files that are there.
@@ -59,6 +60,8 @@ def predict_boxes(
     """
     run = read_run(root)
     net = load_network(run)
+    usual, why = usual_threshold(run)
+    least, told = (usual, f" ({why})") if threshold is None else (threshold, "")
     listed = _listed(run, images)
     check_images(run, listed)
     pictures = [out / OVERLAYS / f"{one.name}.png" for one in listed] if overlays else []
@@ -76,7 +79,7 @@ def predict_boxes(
             volume = opened(one, plan.spacing, channels=plan.spec.channels, axes=plan.spec.n_axes)
         title = f"Finding in {one.name} ({i + 1} of {len(listed)})"
         with counted_progress(title, unit="windows", quiet=quiet) as progress:
-            marks = find_in(net, volume, plan, device=str(where), threshold=threshold, most=most, done=progress)
+            marks = find_in(net, volume, plan, device=str(where), threshold=least, most=most, done=progress)
         found[one.name] = marks
         rows.append(found_in(volume, marks))
         if overlays:
@@ -85,11 +88,19 @@ def predict_boxes(
         write_boxes(target, rows)
     n = sum(len(marks.boxes) for marks in found.values())
     say(
-        f"{counted(n, 'box', 'boxes')} with a score of {threshold:g} or more in {counted(len(listed), 'image')} "
+        f"{counted(n, 'box', 'boxes')} with a score of {least:.3g} or more{told} in {counted(len(listed), 'image')} "
         f"({duration(time.perf_counter() - began)})",
         quiet=quiet,
     )
     return Predicted(found, (*targets, *pictures))
+
+
+def usual_threshold(run: DetectRun) -> tuple[float, str]:
+    """The score from which a box of this run counts where nobody says, and where that comes from."""
+    scores = (run.record.found.get("scores") or {}).get(run.record.method, {})
+    if "threshold" in scores:
+        return scores["threshold"], "one false positive per scan on the held-out cases; --threshold sets it"
+    return THRESHOLD, "nothing was held out to find it by; --threshold sets it"
 
 
 def check_images(run: DetectRun, images: Sequence[BoxCase]) -> None:
