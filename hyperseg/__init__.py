@@ -25,7 +25,6 @@ _PUBLIC = {  # module -> what is public of it
     "hyperseg.data.leak": "leak",
     "hyperseg.data.splits": "SPLITS make_split",
     "hyperseg.engine": "fit predict_scene",
-    "hyperseg.io.formats": "FORMATS",
     "hyperseg.io.open": "open_scene",
     "hyperseg.io.write": "write_map",
     "hyperseg.recipes.mapping.apply": "apply_run",
