@@ -5,7 +5,7 @@
     scene = open_scene("indian-pines")                      # or open_scene("cube.hdr", labels="labels.tif")
     folder, metrics = classify(scene, RunSettings(repeats=1))
 
-Folders of images and volumes: `from hyperseg import segment`, see `hyperseg.segment`.
+Folders of images and volumes: `from hyperseg import segment`, see `hyperseg.segment`; boxes: `hyperseg.detect`.
 
 Names are imported when they are first used, so `import hyperseg` is instant.
 """
@@ -25,7 +25,6 @@ _PUBLIC = {  # module -> what is public of it
     "hyperseg.data.leak": "leak",
     "hyperseg.data.splits": "SPLITS make_split",
     "hyperseg.engine": "fit predict_scene",
-    "hyperseg.io.formats": "FORMATS",
     "hyperseg.io.open": "open_scene",
     "hyperseg.io.write": "write_map",
     "hyperseg.recipes.mapping.apply": "apply_run",
@@ -38,7 +37,7 @@ _PUBLIC = {  # module -> what is public of it
     "hyperseg.simulated.volumes": "write_toy_volumes",
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names.split()}
-_HOME["segment"] = "hyperseg.segment"  # a module, with a function for each command
+_HOME |= {name: f"hyperseg.{name}" for name in ("detect", "segment")}  # modules, with a function for each command
 
 __all__ = sorted(_HOME)
 

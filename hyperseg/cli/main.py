@@ -86,6 +86,7 @@ def group(context: click.Context) -> None:
     Your own scene:           hyperseg classify scene.hdr --labels fields.gpkg --class-column crop
     Another scene, same run:  hyperseg map runs/scene other.hdr
     Volumes, many images:     hyperseg segment train FOLDER, see hyperseg segment --help
+    Objects as boxes:         hyperseg detect train FOLDER, see hyperseg detect --help
 
     -v after any command shows the traceback of an error. Exit codes: 0 done, 1 a bug of hyperseg, 2 something about
     the input, the files or the machine, 130 interrupted.

@@ -110,7 +110,8 @@ def pretrain(
         segment.pretrain(
             sources[0], file, settings=chosen, plan=plan_file, fold=fold, spacing=spacing, target=target, **common
         )  # fmt: skip
-        more = f"hyperseg segment train {sources[0]} --weights {file} --labelled 2"
+        own = "" if fold is None else f" --fold {fold}"
+        more = f"hyperseg segment train {sources[0]} --weights {file} --labelled 2{own}"
     else:
         from hyperseg.io.cube_options import CubeOptions
         from hyperseg.io.open import open_scene

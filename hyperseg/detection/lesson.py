@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hyperseg.boxes.codes import encode
 from hyperseg.boxes.matching import match
 from hyperseg.detection.batch import Batch
-from hyperseg.detection.mixing import mix_images, mix_objects
+from hyperseg.detection.mixing import mix_images, mix_objects, shaken
 from hyperseg.detection.negatives import hard_negative_loss
 from hyperseg.detection.network import Detector, flat, flat_maps
 from hyperseg.detection.settings import FocalMixSettings
@@ -76,6 +76,8 @@ class FocalMixLoss:
 
     Source: Wang et al., "FocalMix", CVPR 2020 (read second-hand).
     Differs: stages, normaliser, what object MixUp takes for objects without labels, and ATSS are our reconstruction.
+        Anchors in doubt carry no loss: a faint object whose target is pulled to 0 would be learnt as background. The
+        teacher may be the average, and patches may be shaken after targets were predicted, labelled ones too.
     """
 
     net: Detector
@@ -90,23 +92,26 @@ class FocalMixLoss:
             batch.images.shape[2:], self.net.anchors, stride=self.net.spec.stride, alike=self.net.spec.alike
         )
         images, boxes = turned(batch, group, rng) if chosen.turned else (batch.images, batch.boxes)
+        labels = self.assigned(images, boxes)
+        images = shaken(images, chosen.shaken, rng)
         if batch.step < self.warm:
-            return self._terms(images, self.assigned(images, boxes), None, rng)
-        labels, targets = self.assigned(images, boxes), None
-        objects = list(boxes)
+            return self._terms(images, labels, None, None, rng)
+        every, objects = labels.positive.float(), list(boxes)
+        counted = torch.ones_like(every)
         if chosen.unlabelled and batch.unlabelled is not None:
-            said = self.predict(batch.unlabelled, group, rng)
+            others = each_turned(batch.unlabelled, group, rng) if chosen.turned else batch.unlabelled
+            said = self.predict(others, group, rng)
             targets = flat_maps(said.targets)
-            images = torch.cat((images, batch.unlabelled))
+            images = torch.cat((images, shaken(others, chosen.shaken, rng)))
+            every, counted = torch.cat((every, targets)), torch.cat((counted, self._sure(targets)))
             if chosen.object_mixup:
                 objects += self._believed(said, targets, images.shape[2:])
-        every = labels.positive.float()
-        every = every if targets is None else torch.cat((every, targets))
         if chosen.image_mixup:
-            images, every, *_ = mix_images(images, every, eta=chosen.eta, rng=rng)
+            images, every, share, partner = mix_images(images, every, eta=chosen.eta, rng=rng)
+            counted = torch.lerp(counted[partner], counted, share.to(counted)[:, None])
         if chosen.object_mixup:
             images = mix_objects(images, objects, eta=chosen.eta, rng=rng)
-        return self._terms(images, labels, every, rng)
+        return self._terms(images, labels, every, counted, rng)
 
     def assigned(self, images: Tensor, boxes: list[Tensor]) -> Assigned:
         """Objects and codes of the anchors of labelled patches, by ATSS."""
@@ -129,6 +134,11 @@ class FocalMixLoss:
                 teacher, images, views, self.net.spec.sizes, temperature=self.settings.temperature
             )  # fmt: skip
 
+    def _sure(self, targets: Tensor) -> Tensor:
+        """1 where a predicted target counts, 0 where it is in doubt."""
+        low, high = self.settings.doubtful
+        return 1 - ((targets > low) & (targets < high)).float()
+
     def _believed(self, said: Predicted, targets: Tensor, shape: torch.Size) -> list[Tensor]:
         codes = torch.cat([code.movedim(2, -1).flatten(1, -2) for code in said.codes], dim=1)
         anchors = torch.cat(self._anchors(said.targets[0], tuple(shape)))
@@ -143,9 +153,12 @@ class FocalMixLoss:
         return self.known[key]
 
     def _terms(
-        self, images: Tensor, labels: Assigned, targets: Tensor | None, rng: np.random.Generator
+        self, images: Tensor, labels: Assigned, targets: Tensor | None, counted: Tensor | None, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """Scores of all patches against `targets` (None: the labels), boxes of the first ones, which are labelled."""
+        """Scores of all patches against `targets` (None: the labels), boxes of the first ones, which are labelled.
+
+        `counted` has the weight of every anchor; None: all are 1.
+        """
         chosen, n = self.settings, len(labels.positive)
         logits, codes = flat(self.net(images))
         logits, codes = logits.float(), codes.float()
@@ -155,6 +168,8 @@ class FocalMixLoss:
         else:
             y = labels.positive.float() if targets is None else targets
             every = soft_focal(logits, y, alpha0=chosen.alpha0, alpha1=chosen.alpha1, gamma=chosen.gamma)
+            if counted is not None:
+                every, y = every * counted, y * counted
             halves = chosen.normaliser == "halves"
             terms["scores"] = every[:n].sum() / (y[:n] if halves else y).sum().clamp(min=1)
             if len(logits) > n:
@@ -170,3 +185,9 @@ def turned(batch: Batch, group: tuple[Symmetry, ...], rng: np.random.Generator) 
     shape = batch.images.shape[2:]
     images = torch.stack([turn.image(image) for turn, image in zip(own, batch.images, strict=True)])
     return images, [turn.boxes(boxes, shape) for turn, boxes in zip(own, batch.boxes, strict=True)]
+
+
+def each_turned(images: Tensor, group: tuple[Symmetry, ...], rng: np.random.Generator) -> Tensor:
+    """Every patch without labels turned and mirrored by a symmetry of its own."""
+    turns = drawn(group, len(images), rng)
+    return torch.stack([turn.image(image) for turn, image in zip(turns, images, strict=True)])

@@ -30,8 +30,10 @@ def planted(tmp_path):
 def test_a_planted_target_comes_first_and_all_files_stand(hyperseg, planted, tmp_path):
     answer = hyperseg("detect", "scene", "s.tif", "--spectrum", "target.txt", "--truth", "truth.csv", *TINY)
     assert answer.code == 0, answer.err
-    assert "Truth:      ACE: false alarms before each of 1 objects: 0" in answer.out
+    assert "Truth:      ACE: false alarms before the object of 2 px: 0" in answer.out
     assert "Expect:" in answer.out
+    assert "List and map made by" in answer.out
+    assert "of 5 methods measured on the implanted targets" in answer.out
     out = tmp_path / "s-targets"
     numbers = json.loads((out / "targets.json").read_text())
     assert numbers["truth"]["methods"]["matched filter"]["false_alarms_before"] == [0]

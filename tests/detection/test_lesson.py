@@ -18,7 +18,7 @@ from hyperseg.detection.finding import find
 from hyperseg.detection.lesson import NETWORK, FocalMixLoss, lesson, turned
 from hyperseg.detection.negatives import chosen
 from hyperseg.detection.network import Answer, Detector, flat
-from hyperseg.detection.settings import ABLATION, FocalMixSettings
+from hyperseg.detection.settings import ABLATION, PAPER, FocalMixSettings
 from hyperseg.detection.symmetries import symmetries
 from hyperseg.engine.one_cycle import train
 from hyperseg.losses.soft_focal import soft_focal
@@ -61,7 +61,7 @@ def test_boxes_are_never_learnt_without_labels(row: str) -> None:
 def test_nothing_is_learnt_through_predicted_targets() -> None:
     """The gradient is that of the same loss with the targets as given numbers."""
     net, given = detector(), batch(20)
-    settings = {"image_mixup": False, "object_mixup": False, "turned": False, "normaliser": "batch"}
+    settings = {**PAPER, "image_mixup": False, "object_mixup": False, "turned": False, "normaliser": "batch"}
     loss = loss_of(net, **settings)
     group = symmetries((16, 16, 16), net.anchors, stride=net.spec.stride)
     assert given.unlabelled is not None
@@ -99,6 +99,45 @@ def test_faint_targets_do_not_make_labels_count_less() -> None:
     alone = loss_of(net, unlabelled=False, **plain)(given)["scores"]
     torch.testing.assert_close(loss_of(net, normaliser="halves", **plain)(given)["scores"], alone)
     assert loss_of(net, normaliser="batch", **plain)(given)["scores"] < alone
+
+
+def test_targets_in_doubt_carry_no_loss() -> None:
+    """A network at the start doubts everything; a band that holds all of its targets leaves labels alone."""
+    given, net = batch(50), detector()
+    plain = {"image_mixup": False, "object_mixup": False}
+    without = loss_of(net, doubtful=(0.0, 1.0), **plain)(given)
+    every = loss_of(net, doubtful=(0.5, 0.5), **plain)(given)
+    assert without["unlabelled"] == 0
+    assert every["unlabelled"] > 0
+    assert torch.equal(without["scores"], every["scores"])
+    assert torch.equal(loss_of(net, doubtful=(1.0, 1.0), **plain)(given)["unlabelled"], every["unlabelled"])
+    mixed = loss_of(net, doubtful=(0.0, 1.0), object_mixup=False)(given)
+    assert mixed["unlabelled"] > 0  # by the share of labelled partners
+
+
+@pytest.mark.parametrize("bounds", [(0.5,), (0.6, 0.4), (0.1, 0.2, 0.3), (-0.1, 0.5), (0.1, 1.5)])
+def test_bounds_of_doubt_are_two_numbers_in_order(bounds: tuple[float, ...]) -> None:
+    with pytest.raises(SettingError, match="doubtful"):
+        changed(FocalMixSettings(), {"doubtful": bounds})
+
+
+def test_targets_are_predicted_before_patches_are_shaken() -> None:
+    """The teacher sees the patches of the batch, turned and no more."""
+    given, net = batch(50), detector()
+    assert given.unlabelled is not None
+    seen: list[Tensor] = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, x: Tensor) -> Answer:
+            seen.append(x)
+            answer: Answer = net(x)
+            return answer
+
+    chosen = changed(FocalMixSettings(), {"shaken": 0.5, "image_mixup": False, "object_mixup": False})
+    FocalMixLoss(net, chosen, teacher=Watched(), warm=0)(given)
+    assert len(seen) == chosen.views
+    for x in seen:
+        assert torch.equal(x.flatten(1).sort().values, given.unlabelled.flatten(1).sort().values)
 
 
 def test_a_step_is_a_function_of_its_batch() -> None:
@@ -156,6 +195,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         FocalMixSettings(classification="bce")
     for row in ABLATION.values():
         changed(FocalMixSettings(), row)
+    changed(FocalMixSettings(), PAPER)
 
 
 def trained(teacher: str, *, steps: int) -> tuple[Detector, list[float]]:

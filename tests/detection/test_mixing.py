@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperseg.detection.mixing import mix_images, mix_objects, mixed, shares, voxels
+from hyperseg.detection.mixing import mix_images, mix_objects, mixed, shaken, shares, voxels
 
 ETAS = st.floats(0.05, 5)
 
@@ -116,3 +116,22 @@ def test_a_voxel_is_inside_from_its_lower_bound_on() -> None:
     images, _ = batch()
     assert voxels((0.5, 1, 2, 3, 4.5, 20), images) == (slice(1, 3), slice(1, 5), slice(2, 12))
     assert voxels((0.5, 1, 2, 0.9, 4, 6), images) == ()
+
+
+def test_shaking_by_nothing_is_the_identity() -> None:
+    images = torch.randn(3, 1, 8, 8)
+    assert shaken(images, 0.0, np.random.default_rng(0)) is images
+
+
+@pytest.mark.parametrize("n_axes", [2, 3])
+def test_shaking_is_of_each_patch_in_its_own_spread(n_axes: int) -> None:
+    """It goes along with any change of contrast and brightness of the patch, and stays within its bounds."""
+    images = torch.randn(4, 1, *(24,) * n_axes, dtype=torch.float64)
+    ours = shaken(images, 0.3, np.random.default_rng(1))
+    torch.testing.assert_close(shaken(7 * images - 3, 0.3, np.random.default_rng(1)), 7 * ours - 3)
+    axes = tuple(range(1, images.ndim))
+    spread = images.std(axes)
+    assert ((ours.mean(axes) - images.mean(axes)).abs() <= 0.33 * spread).all()
+    assert (ours.std(axes) <= 1.4 * spread).all()
+    assert (ours.std(axes) >= 0.65 * spread).all()
+    assert len(set((ours.std(axes) / spread).tolist())) == 4

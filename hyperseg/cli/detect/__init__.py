@@ -22,6 +22,6 @@ def detect() -> None:
     \b
     Something to try it on:   hyperseg detect simulate nodules
     Train on few labels:      hyperseg detect train nodules --labelled 5
-    Find them elsewhere:      hyperseg detect predict nodules-run NEW
-    How good is it:           hyperseg detect score found nodules/boxes.csv
+    Find them elsewhere:      hyperseg detect predict nodules-run NEW --out found --threshold 0
+    How good is it:           hyperseg detect score found NEW/truth.csv
     """

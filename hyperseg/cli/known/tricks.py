@@ -69,7 +69,7 @@ def _tell(one: Described) -> None:
     for where, text in one.texts:
         click.echo(click.style(f"\nof {where}", bold=True))
         for paragraph in re.split(r"\n\s*\n|\n(?=[A-Z]\w+(?: \([^)]*\))?:)", text):
-            if not paragraph.startswith("Raises"):
+            if not paragraph.startswith(("Args", "Raises")):
                 _print(paragraph, indent=2)
 
 

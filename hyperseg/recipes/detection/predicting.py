@@ -19,11 +19,11 @@ from hyperseg.io.write.targets import check_targets
 from hyperseg.metrics.froc import Marks
 from hyperseg.recipes.detection.folder import DetectRun, load_network, read_run
 from hyperseg.recipes.detection.images.volume import Volume, check_fit
-from hyperseg.recipes.detection.preparing import opened
+from hyperseg.recipes.detection.preparing import look_at, opened, say_remarks
 from hyperseg.recipes.detection.trying import find_in, found_in
 
 CSV, JSON, OVERLAYS = "boxes.csv", "boxes.json", "overlays"
-THRESHOLD, MOST = 0.1, 100  # usual least score of a box that is written, and boxes of an image
+THRESHOLD, MOST = 0.1, 100  # least score of a box where a run has no own, and boxes of an image
 
 
 @dataclass(frozen=True)
@@ -35,36 +35,43 @@ class Predicted:
 
 
 def predict_boxes(
-    root: Path, images: Path, *, out: Path, threshold: float = THRESHOLD, most: int = MOST, overlays: bool = False,
-    device: str = "auto", overwrite: bool = False, quiet: bool = False,
+    root: Path, images: Path, *, out: Path, threshold: float | None = None, most: int = MOST, overlays: bool = False,
+    spacing: Sequence[float] = (), device: str = "auto", overwrite: bool = False, quiet: bool = False,
 ) -> Predicted:  # fmt: skip
     """Find objects in every image of a folder (or one file), and write OUT/boxes.csv and OUT/boxes.json.
 
-    All is checked before the first image is looked through: the run, channels and axes of every image, files that are
-    there. Images are read window by window where their format allows it.
+    All is checked before the first image is looked through: the run, channels, axes and values of every image, files
+    that are there. Images are read window by window where their format allows it.
 
     Args:
         root: of `hyperseg detect train`.
         images: a file, a folder of images, or one with boxes, which are not looked at.
         out: folder; made where it is not there.
-        threshold, most: least score, and most boxes of an image.
+        threshold: least score; None is `usual_threshold` of the run.
+        most: boxes of an image.
         overlays: also OUT/overlays/NAME.png: slices with the boxes over them.
+        spacing: millimetres per axis of images that do not say theirs; those that the run was given by default.
         device: see `choose_device`.
         overwrite: replace files that are there.
         quiet: no progress.
 
     Raises:
         RunError: no run, or its training has not ended.
-        DataFileError: an image that cannot be read or does not fit the run, or a file that exists.
+        DataFileError: an image that cannot be read, does not fit the run or shows nothing, or a file that exists.
     """
     run = read_run(root)
     net = load_network(run)
-    listed = _listed(run, images)
+    usual, why = usual_threshold(run)
+    least, told = (usual, f" ({why})") if threshold is None else (threshold, "")
+    listed = _listed(run, images, tuple(spacing))
     check_images(run, listed)
     pictures = [out / OVERLAYS / f"{one.name}.png" for one in listed] if overlays else []
     targets = [out / CSV, out / JSON]
     check_targets([*targets, *pictures], inputs=[root, images], overwrite=overwrite)
     where = choose_device(device)
+    with counted_progress(f"Looking at {images}", unit="images", quiet=quiet) as progress:
+        remarks = look_at(listed, run.record.plan, progress)
+    say_remarks(remarks, quiet=quiet)
     make_folder(out)
     if overlays:
         make_folder(out / OVERLAYS)
@@ -76,7 +83,7 @@ def predict_boxes(
             volume = opened(one, plan.spacing, channels=plan.spec.channels, axes=plan.spec.n_axes)
         title = f"Finding in {one.name} ({i + 1} of {len(listed)})"
         with counted_progress(title, unit="windows", quiet=quiet) as progress:
-            marks = find_in(net, volume, plan, device=str(where), threshold=threshold, most=most, done=progress)
+            marks = find_in(net, volume, plan, device=str(where), threshold=least, most=most, done=progress)
         found[one.name] = marks
         rows.append(found_in(volume, marks))
         if overlays:
@@ -85,11 +92,19 @@ def predict_boxes(
         write_boxes(target, rows)
     n = sum(len(marks.boxes) for marks in found.values())
     say(
-        f"{counted(n, 'box', 'boxes')} with a score of {threshold:g} or more in {counted(len(listed), 'image')} "
+        f"{counted(n, 'box', 'boxes')} with a score of {least:.3g} or more{told} in {counted(len(listed), 'image')} "
         f"({duration(time.perf_counter() - began)})",
         quiet=quiet,
     )
     return Predicted(found, (*targets, *pictures))
+
+
+def usual_threshold(run: DetectRun) -> tuple[float, str]:
+    """The score from which a box of this run counts where nobody says, and where that comes from."""
+    scores = (run.record.found.get("scores") or {}).get(run.record.method, {})
+    if "threshold" in scores:
+        return scores["threshold"], "one false positive per scan on the held-out cases; --threshold sets it"
+    return THRESHOLD, "nothing was held out to find it by; --threshold sets it"
 
 
 def check_images(run: DetectRun, images: Sequence[BoxCase]) -> None:
@@ -105,12 +120,14 @@ def check_images(run: DetectRun, images: Sequence[BoxCase]) -> None:
         )  # fmt: skip
 
 
-def _listed(run: DetectRun, images: Path) -> list[BoxCase]:
-    """The images by name; those that do not say their spacing have the one that the run remembers."""
+def _listed(run: DetectRun, images: Path, spacing: tuple[float, ...]) -> list[BoxCase]:
+    """The images by name; those that do not say their spacing have the given one, or the one that the run remembers."""
     try:
-        found = open_images(images, spacing=run.record.spacing)
-    except SettingError:  # all of them say it
-        found = open_images(images)
+        found = open_images(images, spacing=spacing or run.record.spacing)
+    except SettingError:
+        if spacing:
+            raise
+        found = open_images(images)  # all of them say it
     return sorted(found, key=lambda case: case.name)
 
 

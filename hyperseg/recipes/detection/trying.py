@@ -17,6 +17,7 @@ from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.planning import Plan
 
 THRESHOLD, MOST = 0.0, 100  # least score of a box, and boxes of a case, for scores: curves need weak boxes too
+ALARMS = 1.0  # false positives per scan at the score from which a box usually counts
 SUPPRESS = 0.1  # IoU from which of two boxes only the better is kept
 
 
@@ -37,6 +38,19 @@ class Tried:
     interval: tuple[float, float]
     precision: float
 
+    @property
+    def threshold(self) -> float:
+        """The score from which a box usually counts: the lowest with at most one false positive per scan here.
+
+        Scores are no probabilities: after few steps all of them may be low.
+        """
+        curve = self.froc.curve
+        within = curve.thresholds[(curve.rates <= ALARMS) & np.isfinite(curve.thresholds)]
+        if len(within):
+            return float(within.min())
+        best = [float(marks.scores.max()) for marks in self.found.values() if len(marks.scores)]
+        return max(best, default=0.0)
+
     def numbers(self) -> dict[str, Any]:
         """JSON for metrics.json."""
         return {
@@ -44,6 +58,7 @@ class Tried:
             "false_positives_per_scan": list(self.froc.rates),
             "sensitivities": list(self.froc.sensitivities), "map": self.precision, "map_overlaps": list(OVERLAPS),
             "cases": self.froc.scans, "objects": self.froc.objects,
+            "threshold": self.threshold,
         }  # fmt: skip
 
 

@@ -4,12 +4,12 @@
     ... bench_contrast.py --tables          # of all that lies in --out
     ... bench_contrast.py --figure docs/contrast-acdc.png
 
-Needs HYPERSEG_DATA. --out is a folder: `cells.jsonl`, a line for every fine-tuning, and the weights that were learnt
-without labels, a file for each draw and strategy. What is there is not done again: a benchmark that was stopped goes
-on, and --minutes stops it before the next cell. A draw divides patients (all volumes of a patient are on one
-side): some are tested, of all others the volumes are learnt from without labels, and 1, 2 or 8 of these volumes have
-labels. All rows of a draw have the same labelled volumes, initial weights of what is not carried over, batches and
-steps.
+Needs HYPERSEG_DATA. --out is a folder: `cells.jsonl`, a line for every fine-tuning (--lines: another name), and the
+weights that were learnt without labels, a file for each draw and strategy. What is there is not done again: a benchmark
+that was stopped goes on, and --minutes stops it before the next cell. A draw divides patients (all volumes of a patient
+are on one side): some are tested, of all others the volumes are learnt from without labels, and 1, 2 or 8 of these
+volumes have labels. All rows of a draw have the same labelled volumes, initial weights of what is not carried over,
+batches and steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from contrast_rows import ROWS, Plan, Row, network, pretrain, score, tune
+from contrast_plan import ROWS, Plan, Row
+from contrast_rows import network, pretrain, score, tune
 from contrast_sets import SETS, Draw, Stack, draw, read_stacks
 from contrast_tables import gains_figure, tables
 
@@ -36,6 +37,7 @@ BOTH = {**ROWS, AGAIN: Row(None)}
 FEW = ("random", "G^R", "G^D", "G^D + L^R", AGAIN)
 PLANS = {"acdc": Plan(), "hippocampus": Plan()}
 DRAWS = (0, 1, 2, 3, 4)
+OWN = {"G^R": {"tuning_lr": 5e-3}}  # what these rows fine-tune better with on draws 100 and 101; see --own
 
 
 class Cell(NamedTuple):
@@ -55,15 +57,16 @@ def cells(asked: argparse.Namespace) -> Iterator[Cell]:
         ("hippocampus", (1,), [*FEW]),
         ("hippocampus", (2, 8), [*FEW]),
     ]
-    for name, numbers, rows in stages:
+    for name, numbers, every in stages:
+        rows = [row for row in every if row in (asked.rows or every) and (row in OWN or not asked.own)]
         for seed in asked.draws if name in asked.sets else ():
-            for n in numbers:
-                yield from (Cell(name, seed, n, row) for row in rows if row in (asked.rows or rows))
+            for n in sorted(set(numbers) & set(asked.labelled)):
+                yield from (Cell(name, seed, n, row) for row in rows)
 
 
 def fit(cell: Cell, stacks: list[Stack], of: Draw, folder: Path, plan: Plan) -> dict[str, object]:
     """A cell's line; weights that are learnt without labels are made where they are not there yet."""
-    row, n_classes, found = BOTH[cell.row], SETS[cell.set].n_classes, {}
+    row, n_classes, found, carried = BOTH[cell.row], SETS[cell.set].n_classes, {}, []
     seed = cell.draw + (1000 if cell.row == AGAIN else 0)
     net = network(plan, n_classes, seed)
     if row.pairs is not None:
@@ -75,19 +78,27 @@ def fit(cell: Cell, stacks: list[Stack], of: Draw, folder: Path, plan: Plan) -> 
         if row.local and not second.is_file():
             pretrain(second, learnt, row, plan, n_classes, cell.draw, first=first)
         given = read_pretrained(second if row.local else first)
+        check_learnt(given.about["plan"], plan, given.source)
         load_pretrained(given, net)
+        carried = list(given.parts)
         found = {key: given.about[key] for key in ("global", "local", "seconds") if key in given.about}
     began = time.process_time()
     labelled = [stacks[i] for i in of.labelled[: cell.labelled]]
-    tune(net, labelled, plan, seed, mixup=row.mixup, n_classes=n_classes)
+    tune(net, labelled, plan, seed, mixup=row.mixup, n_classes=n_classes, carried=carried)
     spent = time.process_time() - began
     dice = score(net, [stacks[i] for i in of.tested], n_classes)
     return {"dice": dice, "tuned_s": round(spent, 1), "learnt": found}
 
 
+def check_learnt(about: dict[str, object], plan: Plan, source: object) -> None:
+    """Raise SystemExit where weights were learnt without labels by another plan."""
+    if any(about[name] != value for name, value in plan.learning().items()):
+        raise SystemExit(f"{source} was learnt by another plan: give another --out.")
+
+
 def work(asked: argparse.Namespace, plans: dict[str, Plan]) -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
-    lines, began = asked.out / "cells.jsonl", time.monotonic()
+    lines, began = file_of(asked), time.monotonic()
     there = {Cell(*(line[key] for key in Cell._fields)) for line in read_lines(lines)}
     stacks = cache(lambda name: read_stacks(name, asked.data))
     for cell in cells(asked):
@@ -97,11 +108,24 @@ def work(asked: argparse.Namespace, plans: dict[str, Plan]) -> None:
             print("stopped: the time that was asked for is over; the same command goes on.", flush=True)
             return
         every = stacks(cell.set)
-        found = fit(cell, every, draw(every, SETS[cell.set].tested, cell.draw), asked.out, plans[cell.set])
+        plan = replace(plans[cell.set], **(OWN.get(cell.row, {}) if asked.own else {}))
+        found = fit(cell, every, draw(every, SETS[cell.set].tested, cell.draw), asked.out, plan)
         with lines.open("a") as file:
             file.write(json.dumps({**cell._asdict(), **found}) + "\n")
         minutes = (time.monotonic() - began) / 60
         print(f"{minutes:6.1f} min", *cell, f"Dice {mean_of(found['dice']):.1f}", flush=True)
+
+
+def file_of(asked: argparse.Namespace) -> Path:
+    return Path(asked.out) / f"{'own' if asked.own else asked.lines}.jsonl"
+
+
+def told(asked: argparse.Namespace) -> list[dict]:
+    """Lines for tables; with --own those of `own.jsonl` beside the lines of all other rows."""
+    lines = read_lines(asked.out / f"{asked.lines}.jsonl")
+    if not asked.own:
+        return lines
+    return [line for line in lines if line["row"] not in OWN] + read_lines(file_of(asked))
 
 
 def mean_of(dice: object) -> float:
@@ -119,13 +143,16 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=[*SETS], choices=[*SETS])
     parser.add_argument("--rows", nargs="+", choices=[*BOTH], help="these alone")
     parser.add_argument("--draws", nargs="+", type=int, default=[*DRAWS], help="from 100 on: draws that choose")
+    parser.add_argument("--labelled", nargs="+", type=int, default=[1, 2, 8], help="volumes with labels")
+    parser.add_argument("--lines", default="cells", help="name of the file of lines, for another --plan")
+    parser.add_argument("--own", action="store_true", help="rows with a rate of their own, into own.jsonl")
     parser.add_argument("--minutes", type=float, help="begin no cell after so many")
     parser.add_argument("--plan", type=json.loads, default={}, help='settings that differ, JSON: {"steps": 800}')
     parser.add_argument("--tables", action="store_true", help="print tables of what lies in --out, train nothing")
     parser.add_argument("--figure", type=Path, help="write the figure of gains there, train nothing")
     asked = parser.parse_args()
     if asked.tables or asked.figure is not None:
-        lines = read_lines(asked.out / "cells.jsonl")
+        lines = told(asked)
         if asked.figure is not None:
             gains_figure(lines, asked.figure)
         else:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from contrast_plan import Plan, Row
 from contrast_sets import Stack
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,49 +27,6 @@ from hyperseg.contrast.views import cropped, shaded
 from hyperseg.medical.networks import UNet
 
 LEVEL = 2  # of the decoder that the local loss reads: a quarter of the input
-
-
-class Row(NamedTuple):
-    """What a fine-tuning begins with, and whether it mixes images."""
-
-    pairs: Pairs | None
-    local: bool = False
-    mixup: bool = False
-
-
-ROWS = {
-    "random": Row(None),
-    "G^R": Row("gr"),
-    "G^{D-}": Row("gd-"),
-    "G^D": Row("gd"),
-    "G^D + L^R": Row("gd", local=True),
-    "random + Mixup": Row(None, mixup=True),
-    "G^D + L^R + Mixup": Row("gd", local=True, mixup=True),
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sizes and steps; the defaults were chosen on draws that are not reported."""
-
-    widths: tuple[int, ...] = (8, 16, 32, 64, 64)
-    parts: int = 4
-    volumes: int = 3
-    steps: int = 400
-    local_steps: int = 200
-    tuning: int = 300
-    batch: int = 8
-    lr: float = 1e-3
-    tuning_lr: float = 1e-2
-    temperature: float = 0.1
-    crop: float = 100 / 192
-    most: float = 100 / 192
-    mix: float = 0.2
-    turn: float = 30.0
-    zoom: float = 1.25
-    shift: float = 0.2
-    brightness: float = 0.2
-    contrast: float = 0.4
 
 
 def network(plan: Plan, n_classes: int, seed: int) -> UNet:
@@ -154,16 +111,27 @@ def pretrain(
     save_pretrained(path, net, parts_of(plan, first is not None), {"plan": asdict(plan), **found})
 
 
-def tune(net: UNet, stacks: Sequence[Stack], plan: Plan, seed: int, *, mixup: bool, n_classes: int) -> None:
-    """Stage 3, in place: soft Dice of all classes, background too, over each image."""
+def tune(
+    net: UNet, stacks: Sequence[Stack], plan: Plan, seed: int, *, mixup: bool, n_classes: int,
+    carried: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Stage 3, in place: soft Dice of all classes, background too, over each image; `carried` names what was given."""
     images = torch.cat([one.images for one in stacks])[:, None]
     labels = torch.cat([one.labels for one in stacks]).long()
-    optimiser = torch.optim.Adam(net.parameters(), lr=plan.tuning_lr)
+    given = [net.get_submodule(name) for name in carried]
+    old = [weight for module in given for weight in module.parameters()]
+    kept = {id(weight) for weight in old}
+    groups = [{"params": [weight for weight in net.parameters() if id(weight) not in kept]}]
+    groups += [{"params": old, "share": plan.carried}] if old else []
+    optimiser = torch.optim.Adam(groups, lr=plan.tuning_lr)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mixes = np.random.default_rng((seed, 1))  # of its own: batches stay what they are without
     net.train()
     for step in range(plan.tuning):
         at_rate(optimiser, plan.tuning_lr, step, plan.tuning)
+        for module in given if plan.frozen else ():
+            moves = step >= plan.frozen * plan.tuning
+            module.train(moves).requires_grad_(moves)
         chosen = torch.from_numpy(rng.integers(len(images), size=plan.batch))
         x, y = moved(
             images[chosen], functional.one_hot(labels[chosen], n_classes).movedim(-1, 1).float(), generator, plan
@@ -219,7 +187,7 @@ def indices(drawn: Sequence[Drawn]) -> tuple[Tensor, Tensor, Tensor]:
 
 def at_rate(optimiser: torch.optim.Optimizer, lr: float, step: int, steps: int) -> None:
     for group in optimiser.param_groups:
-        group["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
+        group["lr"] = group.get("share", 1.0) * lr * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

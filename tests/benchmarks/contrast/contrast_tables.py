@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contrast_rows import ROWS
+from contrast_plan import ROWS
 from contrast_sets import SETS
 
 from hyperseg.metrics.gains import Gain, corrected_t_test, holm, noise_of
@@ -16,6 +17,7 @@ from hyperseg.metrics.gains import Gain, corrected_t_test, holm, noise_of
 Line = dict[str, Any]
 FIRST = "random"
 TWINS = {"random": None, "G^D + L^R + Mixup": "random + Mixup"}  # what a row is compared with; others with `FIRST`
+LEAST = 3  # draws of a row that is shown
 PATIENTS = {"acdc": 15, "hippocampus": 260}
 
 
@@ -33,12 +35,21 @@ def by_row(lines: Sequence[Line], name: str, labelled: int) -> dict[str, dict[in
     return dict(found)
 
 
-def gain_of(rows: dict[str, dict[int, float]], row: str, against: str, ratio: float) -> Gain | None:
+def gains_by_draw(rows: dict[str, dict[int, float]], row: str, against: str) -> list[float]:
     """Over draws that both have."""
     shared = sorted(set(rows.get(row, {})) & set(rows.get(against, {})))
-    if len(shared) < 2:
-        return None
-    return corrected_t_test([rows[row][d] - rows[against][d] for d in shared], ratio=ratio)
+    return [rows[row][d] - rows[against][d] for d in shared]
+
+
+def gain_of(rows: dict[str, dict[int, float]], row: str, against: str, ratio: float) -> Gain | None:
+    gains = gains_by_draw(rows, row, against)
+    return corrected_t_test(gains, ratio=ratio) if len(gains) > 1 else None
+
+
+def noise_line(rows: dict[str, dict[int, float]]) -> float | None:
+    """Of two seeds of `FIRST`, for the mean of as many draws; None of too few draws."""
+    gains = gains_by_draw(rows, "random, another seed", FIRST)
+    return noise_of([[gain, 0.0] for gain in gains]).line(len(gains)) if len(gains) >= LEAST else None
 
 
 def table(lines: Sequence[Line], name: str, labelled: int) -> str:
@@ -46,30 +57,27 @@ def table(lines: Sequence[Line], name: str, labelled: int) -> str:
     if FIRST not in rows:
         return ""
     ratio = SETS[name].tested / (PATIENTS[name] - SETS[name].tested)
-    shown = [row for row in ROWS if row in rows]
+    shown = [row for row in ROWS if len(rows.get(row, {})) >= LEAST]
     gains = {row: gain_of(rows, row, TWINS.get(row, FIRST) or FIRST, ratio) for row in shown if row != FIRST}
     known = [row for row, gain in gains.items() if gain is not None]
     corrected = dict(zip(known, holm([gains[row].p for row in known]), strict=True))  # type: ignore[union-attr]
     plural = "volume" if labelled == 1 else "volumes"
     text = [
         f"**{name}, {labelled} labelled {plural}**", "",
-        "| beginning | draws | Dice | gain | ± 95 % | better in | p (Holm) |", "|---|---:|---:|---:|---:|---:|---:|",
+        "| beginning | draws | Dice | gain | ± 95 % | better in | p | Holm |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     for row in shown:
         values = list(rows[row].values())
         spread = np.std(values, ddof=1) if len(values) > 1 else float("nan")
-        told = "– | – | – | –"
+        told = "– | – | – | – | –"
         if (gain := gains.get(row)) is not None:
-            against = TWINS.get(row, FIRST) or FIRST
-            shared = set(rows[row]) & set(rows[against])
-            better = sum(rows[row][d] > rows[against][d] for d in shared)
-            told = f"{gain.mean:+.1f} | {gain.half:.1f} | {better} of {gain.n} | {corrected[row]:.3f}"
+            better = sum(g > 0 for g in gains_by_draw(rows, row, TWINS.get(row, FIRST) or FIRST))
+            told = f"{gain.mean:+.1f} | {gain.half:.1f} | {better} of {gain.n} | {gain.p:.2f} | {corrected[row]:.2f}"
         text.append(f"| {row} | {len(values)} | {np.mean(values):.1f} ± {spread:.1f} | {told} |")
-    again = rows.get("random, another seed", {})
-    shared = sorted(set(again) & set(rows[FIRST]))
-    if shared:
-        noise = noise_of([[rows[FIRST][d], again[d]] for d in shared])
-        text += ["", f"Noise line of {len(shared)} draws: {noise.line(len(shared)):.1f} points."]
+    line = noise_line(rows)
+    if line is not None:
+        text += ["", f"Noise line: {line:.1f} points."]
     return "\n".join(text)
 
 
@@ -102,23 +110,26 @@ def learnt(lines: Sequence[Line]) -> str:
 
 
 def gains_figure(lines: Sequence[Line], path: Path) -> None:
-    """Gain over random weights by draw, for 1, 2 and 8 labelled volumes of hearts."""
+    """Gain over random weights by draw, for 1, 2 and 8 labelled volumes of hearts, and the noise line in grey."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3), dpi=110, layout="constrained")
-    axes = figure.subplots(1, 3, sharey=True)
+    figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True, sharex=True)
+    places = {row: i for i, row in enumerate(row for row in ROWS if row != FIRST)}
     for ax, n in zip(axes, (1, 2, 8), strict=True):
         rows = by_row(lines, "acdc", n)
-        shown = [row for row in ROWS if row in rows and row != FIRST]
+        line = noise_line(rows)
+        if line is not None:
+            ax.axhspan(-line, line, color="0.9", lw=0)
         ax.axhline(0, color="0.5", lw=0.8)
-        for place, row in enumerate(shown):
-            against = TWINS.get(row, FIRST) or FIRST
-            both = sorted(set(rows[row]) & set(rows[against]))
-            gains = [rows[row][d] - rows[against][d] for d in both]
-            ax.plot([place] * len(gains), gains, "o", ms=4, color="C0", alpha=0.6)
-            ax.plot([place - 0.25, place + 0.25], [np.mean(gains)] * 2, color="C1", lw=2)
-        ax.set_xticks(range(len(shown)), shown, rotation=60, ha="right", fontsize=7)
-        ax.set_title(f"{n} labelled", fontsize=9)
+        for row, place in places.items():
+            gains = gains_by_draw(rows, row, TWINS.get(row, FIRST) or FIRST)
+            if len(gains) >= LEAST:
+                ax.plot([place] * len(gains), gains, "o", ms=4, color="C0", alpha=0.6)
+                ax.plot([place - 0.25, place + 0.25], [np.mean(gains)] * 2, color="C1", lw=2)
+        names = [re.sub(r"[GL]\^(\{.*?\}|\w)", r"$\g<0>$", row) for row in places]
+        ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
+        ax.set_title(f"{n} labelled volume{'s' if n > 1 else ''}", fontsize=9)
     axes[0].set_ylabel("Dice gained, points", fontsize=8)
     FigureCanvasAgg(figure).print_png(str(path))

@@ -10,6 +10,7 @@ import numpy as np
 
 from hyperseg.metrics.comparison import sign_test
 from hyperseg.metrics.froc import Curve
+from hyperseg.metrics.gains import corrected_t_test
 
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 Line = dict[str, Any]
@@ -25,14 +26,19 @@ def by_labels(lines: list[Line]) -> dict[int, dict[str, dict[int, Line]]]:
 
 
 def tables(lines: list[Line], rows: list[str]) -> str:
-    """One table for each number of labels; every row against the twin and against the row above, seed by seed."""
+    """One table for each number of labels; every row against the twin and against the row above, seed by seed.
+
+    A difference is its mean with the half width of its 95 % interval, then how many seeds are for and against it, the p
+    of the sign test, and that of the t-test (`metrics.gains`; a seed has volumes of its own, so nothing is corrected).
+    """
     text = []
     for labels, every in sorted(by_labels(lines).items()):
         order = [row for row in rows if row in every] + sorted(set(every) - set(rows))
+        seeds = sorted({seed for own in every.values() for seed in own})
         text += [
-            "", f"**{labels} labelled volumes**", "",
-            "| row | seeds | CPM | by seed | at 1/8, 1, 8 | against the twin | p | against the row above | p | s |",
-            "|---|---:|---:|---|---|---|---:|---|---:|---:|",
+            "", f"**{labels} labelled volumes, seeds {', '.join(map(str, seeds))}**", "",
+            "| row | CPM | by seed | at 1/8, 1, 8 | against the twin | p | against the row above | p | s |",
+            "|---|---:|---|---|---|---:|---|---:|---:|",
         ]  # fmt: skip
         for number, row in enumerate(order):
             own = every[row]
@@ -45,20 +51,20 @@ def tables(lines: list[Line], rows: list[str]) -> str:
             above = against(own, every[order[number - 1]]) if number > 1 else ("–", "–")
             seeds = " ".join(f"{value:.2f}" for value in values)
             text.append(
-                f"| {row} | {len(values)} | {np.mean(values):.3f} ± {sd:.3f} | {seeds} | {read} | "
+                f"| {row} | {np.mean(values):.3f} ± {sd:.3f} | {seeds} | {read} | "
                 f"{' | '.join(twin)} | {' | '.join(above)} | {seconds:.0f} |"
             )
     return "\n".join(text).strip()
 
 
 def against(own: dict[int, Line], other: dict[int, Line]) -> tuple[str, str]:
-    """Mean difference with how many seeds are for and against it, and the p of the sign test."""
+    """Mean difference, its interval, how many seeds are for and against it; p of the sign test and of the t-test."""
     shared = sorted(set(own) & set(other))
-    if not shared:
+    if len(shared) < 2:
         return "–", "–"
     differences = [own[seed]["cpm"] - other[seed]["cpm"] for seed in shared]
-    found = sign_test(differences)
-    return f"{np.mean(differences):+.3f} ({found.wins}:{found.losses})", f"{found.p_value:.2g}"
+    found, gain = sign_test(differences), corrected_t_test(differences)
+    return (f"{gain.mean:+.3f} ± {gain.half:.3f} ({found.wins}:{found.losses})", f"{found.p_value:.2g}, {gain.p:.2g}")
 
 
 def figure(lines: list[Line], rows: list[str], path: Path) -> None:

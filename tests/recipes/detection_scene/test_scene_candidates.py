@@ -72,7 +72,7 @@ def test_parts_share_no_pixel_and_leave_none_out() -> None:
                 count[part][window] += 1
         assert (count.sum(0) == 1).all()
         assert (count.sum((1, 2)) > 0.3 * np.prod(shape)).all()
-        middle = np.stack(np.indices(shape), -1).reshape(-1, 2) + 0.5
+        middle = np.moveaxis(np.indices(shape), 0, -1).reshape(-1, 2).astype(np.float64) + 0.5
         np.testing.assert_array_equal(parts.of(middle).reshape(shape), count[1])
 
 

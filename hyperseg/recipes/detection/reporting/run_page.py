@@ -18,11 +18,6 @@ from hyperseg.report.froc import CAPTION, froc_figure
 from hyperseg.report.page import write_page
 
 SHOWN = 5  # held-out cases that are drawn
-LEAST = 0.1  # score of what is drawn
-DRAWN = (
-    f"What was found with a score of {LEAST:g} or more, and what is there; a hit is one by the rule above. Numbers are "
-    "scores."
-)
 RULE = (
     "A box finds an object if its centre is nearer to the object's than half of the object's mean size (the rule of "
     "LUNA16). CPM is the mean of the shares that are found at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per scan; "
@@ -79,17 +74,22 @@ def _scores(run: DetectRun, tried: Mapping[str, Tried]) -> Section:
 
 def _cases(own: Tried, volumes: Sequence[Volume]) -> Section:
     """Slices of some cases, and a line for each."""
+    least = own.threshold
+    drawn = (
+        f"What was found with a score of {number(least, 3)} or more, and what is there; a hit is one by the rule "
+        "above. From that score on there is at most one false positive per scan. Numbers are scores."
+    )
     figures = [
-        Figure(view(volume, own.found[volume.name], own.truth[volume.name].boxes, least=LEAST), caption)
-        for volume, caption in zip(volumes[:SHOWN], (DRAWN, *[""] * SHOWN), strict=False)
+        Figure(view(volume, own.found[volume.name], own.truth[volume.name].boxes, least=least), caption)
+        for volume, caption in zip(volumes[:SHOWN], (drawn, *[""] * SHOWN), strict=False)
     ]
     lines = []
     for volume in volumes:
         marks, true = own.found[volume.name], own.truth[volume.name].boxes
         best = number(float(marks.scores[0]), 2) if len(marks.scores) else ""
-        lines.append((volume.name, str(len(true)), str(int((marks.scores >= LEAST).sum())), best))
+        lines.append((volume.name, str(len(true)), str(int((marks.scores >= least).sum())), best))
     table = Table(
-        f"Objects, boxes with a score of {LEAST:g} or more, and the best score, of every held-out case.",
+        f"Objects, boxes with a score of {number(least, 3)} or more, and the best score, of every held-out case.",
         ("case", "objects", "boxes", "best score"), tuple(lines),
     )  # fmt: skip
     return Section("Held-out cases", figures=tuple(figures), tables=(table,))

@@ -111,6 +111,22 @@ class Found:
         return float(np.mean([self.sensitivity(rate) for rate in RATES]))
 
 
+def pixels_of(box: ArrayLike, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Pixels whose middle a box (4) holds; at least one, inside of a scene of this shape."""
+    ends, size = np.asarray(box, np.float64), np.array(shape)
+    low = np.clip(np.floor(ends[:2] + 0.5).astype(int), 0, size - 1)
+    high = np.maximum(np.ceil(ends[2:] - 0.5).astype(int), low + 1)
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+
+def painted(found: Candidates, valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(H, W) map of candidates: the best score of those whose box holds a pixel, 0 without, NaN off `valid`."""
+    out = np.zeros(valid.shape, np.float32)
+    for box, score in zip(found.boxes[::-1], found.scores[::-1], strict=True):  # the best one last
+        out[pixels_of(box, valid.shape)] = score
+    return np.where(valid, out, np.float32(np.nan))
+
+
 def compared(
     found: Candidates,
     targets: ArrayLike,

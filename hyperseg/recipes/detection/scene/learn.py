@@ -81,10 +81,10 @@ def crop_of(
     at = tuple(slice(a, a + s) for a, s in zip(start, side, strict=True))
     targets, decoys = (0, 0) if plain else rng.poisson(settings.taught, 2).tolist()
     implants = draw_implants(ground.free[at], targets + decoys, rng=rng, apart_px=2, **settings.drawn)
-    others = ground.raw[ground.free]
-    if len(others):
-        others = others[rng.integers(len(others), size=max(len(implants) - targets, 0))]
-    implants = with_decoys(implants, others)
+    free = np.flatnonzero(ground.free)
+    if len(free):
+        free = free[rng.integers(len(free), size=max(len(implants) - targets, 0))]
+    implants = with_decoys(implants, ground.raw.reshape(-1, ground.raw.shape[-1])[free])
     channels = ground.channels[at].copy()
     if implants:
         within = [np.indices(i.fill.shape).reshape(2, -1) for i in implants]

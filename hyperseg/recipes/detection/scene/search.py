@@ -70,13 +70,15 @@ def detected(
     Args:
         networks: of each part those that learned on it; several are averaged.
         valid: (H, W) bool; a candidate elsewhere is none.
+        done: told how many tiles are done, of how many.
     """
     found = []
     shape = volume.shape if isinstance(volume, Lazy) else volume.shape[1:]
     for part, nets in enumerate(networks):
         objects = find(
             nets, volume, nets[0].spec, patch=(TILE, TILE), overlap=0.5, threshold=THRESHOLD,
-            most=2 * most_of(int(np.prod(shape))), suppress=0.1, device=device, done=done,
+            most=2 * most_of(int(np.prod(shape))), suppress=0.1, device=device,
+            done=_onward(done, part, len(networks)),
         )  # fmt: skip
         found.append(ranked(objects.boxes, objects.scores).within(parts, (part + 1) % N_PARTS))
     every = merged(found)
@@ -89,3 +91,8 @@ def detected(
 def most_of(pixels: int) -> int:
     """Candidates of a scene of so many pixels that are looked at, at most."""
     return max(pixels // 40, 50)
+
+
+def _onward(done: Callable[[int, int], None], before: int, of: int) -> Callable[[int, int], None]:
+    """Tells of one part's tiles as of those of all parts, `before` of which are done."""
+    return lambda tiles, each: done(before * each + tiles, of * each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from hyperseg.core import SettingError
@@ -14,6 +15,9 @@ ROWS: dict[Detectors, str] = {
     "focalmix": "FocalMix + ACE channel",
 }
 """The detectors there are, and what tables call them."""
+Asked = Literal["auto", "plain", "ace", "focalmix"]
+AUTO = "auto"  # the best method makes the list
+TRAINED: Detectors = "ace"  # where no detector is named
 
 
 @settings
@@ -58,3 +62,16 @@ class SceneTargetSettings:
         return {
             "fill": (self.fill_from, self.fill_to), "extent_px": self.extent, "brightness": self.brightness,
         }  # fmt: skip
+
+
+def trained_rows(asked: Sequence[Asked]) -> tuple[tuple[Detectors, ...], bool]:
+    """Which detectors to train, and whether the best of all methods makes the list or else the first of these.
+
+    Raises:
+        SettingError: none is asked for, one twice, or one that is not known.
+    """
+    if not asked or len(set(asked)) < len(asked) or not set(asked) <= {AUTO, *ROWS}:
+        given = ", ".join(asked) or "none"
+        raise SettingError(f"name each detector once, of {', '.join((AUTO, *ROWS))}; got {given}.")
+    rows = tuple(row for row in asked if row != "auto")
+    return rows or (TRAINED,), AUTO in asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.data.preprocess import gather_spectra
 from hyperseg.detection.network import Detector
-from hyperseg.recipes.detection.scene.background import Background, fit_background
+from hyperseg.engine.progress import counted_progress
+from hyperseg.recipes.detection.scene.background import Background, Float32, fit_background
 from hyperseg.recipes.detection.scene.candidates import Candidates, Found, compared, pooled
 from hyperseg.recipes.detection.scene.learn import Ground, read_ground, train_detector
 from hyperseg.recipes.detection.scene.local import LocalBackground, fit_local
 from hyperseg.recipes.detection.scene.parts import N_PARTS, Parts, parts_of
 from hyperseg.recipes.detection.scene.positions import Mask
-from hyperseg.recipes.detection.scene.search import channels_of, detected, filter_candidates, filtered
+from hyperseg.recipes.detection.scene.search import FILTERS, channels_of, detected, filter_candidates, filtered
 from hyperseg.recipes.detection.scene.settings import ROWS, Detectors, SceneTargetSettings
 from hyperseg.recipes.detection.scene.spectrum import Target
 from hyperseg.simulated.targets import Implant, ImplantedCube, boxes_of, draw_implants, with_decoys
@@ -74,13 +75,17 @@ class Studied:
 
     Attributes:
         networks: of each detector all that were trained, by part.
-        mapped: name of the row whose detectors, averaged, map the scene.
+        names: of each detector what its networks are called when they search together.
+        mapped: name of the method that searches the scene as it is.
+        chosen: it is the best of all on the implanted targets, not one that was asked for.
     """
 
     ready: Ready
     trials: list[Trial]
     networks: dict[Detectors, Networks]
+    names: dict[Detectors, str]
     mapped: str
+    chosen: bool = False
 
     def together(self, row: str) -> Found:
         """A row's finds of all repeats."""
@@ -133,14 +138,16 @@ def implanted(ready: Ready, seed: int) -> Trial:
 
 def study(
     ready: Ready, rows: Sequence[Detectors], runtime: Runtime,
-    told: Callable[[int, Trial], None] = lambda repeat, trial: None,
+    told: Callable[[int, Trial], None] = lambda repeat, trial: None, *, auto: bool = False,
 ) -> Studied:  # fmt: skip
     """Train every detector on either part in every repeat, and count what all methods find.
 
-    Of a detector that learned on one part, only what it finds on the other counts. The first of `rows` is counted once
-    more with all its repeats averaged, as it maps the scene.
+    Of a detector that learned on one part, only what it finds on the other counts. Each is counted once more with its
+    networks of all repeats averaged, as they search the scene.
 
     Args:
+        auto: the method with the highest mean sensitivity searches the scene, be it a filter or a detector; otherwise
+            the first of `rows` does.
         told: called after every repeat with its number, from 0, and what was found in it.
     """
     grounds = [
@@ -151,32 +158,42 @@ def study(
     networks: dict[Detectors, Networks] = {row: [[] for _ in range(N_PARTS)] for row in rows}
     for repeat in range(ready.settings.repeats):
         seed = 1000 * runtime.seed + repeat
+        here = runtime.within(f"repeat {repeat + 1} of {ready.settings.repeats}", str(repeat))
         trial = implanted(ready, seed)
         trials.append(trial)
         for name, found in filter_candidates(filtered(trial.scene, ready.background, ready.local)).items():
             trial.found[name] = counted_in(ready, trial, found)
         for row in rows:
-            own = _trained(grounds, ready, row, runtime.within(f"repeat {repeat + 1}", str(repeat)), seed)
+            own = _trained(grounds, ready, row, here, seed)
             for part, net in enumerate(own):
                 networks[row][part].append(net)
-            trial.found[ROWS[row]] = counted_in(ready, trial, _by(ready, trial.scene, [[n] for n in own], row, runtime))
+            trial.found[ROWS[row]] = counted_in(ready, trial, _by(ready, trial.scene, [[n] for n in own], row, here))
         told(repeat, trial)
-    mapped = ROWS[rows[0]]
-    if len(trials) > 1:
-        mapped = MEAN.format(len(trials), mapped)
-        for trial in trials:
-            found = _by(ready, trial.scene, networks[rows[0]], rows[0], runtime)
-            trial.found[mapped] = counted_in(ready, trial, found)
-    return Studied(ready, trials, networks, mapped)
+    names = {row: ROWS[row] if len(trials) == 1 else MEAN.format(len(trials), ROWS[row]) for row in rows}
+    for i, trial in enumerate(trials if len(trials) > 1 else ()):
+        here = runtime.within(f"all networks on repeat {i + 1} of {len(trials)}", str(i))
+        for row, name in names.items():
+            trial.found[name] = counted_in(ready, trial, _by(ready, trial.scene, networks[row], row, here))
+    done = Studied(ready, trials, networks, names, names[rows[0]], auto)
+    return replace(done, mapped=best_of(done, [*FILTERS, *names.values()])) if auto else done
 
 
-def searched(studied: Studied, runtime: Runtime, rows: Sequence[Detectors]) -> dict[str, Candidates]:
-    """Candidates of the scene as it is: of the filters, and of each row's detectors, averaged."""
+def best_of(studied: Studied, names: Sequence[str]) -> str:
+    """The method that finds most of the implanted targets, by its mean sensitivity; of equal ones the first."""
+    return max(names, key=lambda name: float(np.mean(studied.means(name))))
+
+
+def searched(studied: Studied, scores: Float32, runtime: Runtime) -> dict[str, Candidates]:
+    """Candidates of the scene as it is: of the filters, and of each row's detectors, averaged.
+
+    Args:
+        scores: (H, W, F) of the filters on the scene.
+    """
     ready = studied.ready
-    found = filter_candidates(filtered(ready.scene, ready.background, ready.local))
-    for row in rows:
-        name = studied.mapped if row == rows[0] else ROWS[row]
-        found[name] = _by(ready, ready.scene, studied.networks[row], row, runtime)
+    found = filter_candidates(scores)
+    here = runtime.within("the scene as it is", "scene")
+    for row, name in studied.names.items():
+        found[name] = _by(ready, ready.scene, studied.networks[row], row, here)
     return found
 
 
@@ -196,7 +213,8 @@ def _trained(grounds: list[list[Ground]], ready: Ready, row: Detectors, runtime:
 
 def _by(ready: Ready, scene: Scene, networks: Networks, row: Detectors, runtime: Runtime) -> Candidates:
     volume = channels_of(scene, ready.background, with_ace=row != "plain")
-    return detected(networks, volume, ready.parts, device=runtime.device, valid=scene.valid)
+    with counted_progress(runtime.label(f"{ROWS[row]}, searching"), unit="tiles", quiet=runtime.quiet) as show:
+        return detected(networks, volume, ready.parts, device=runtime.device, valid=scene.valid, done=show)
 
 
 def _others(ready: Ready, rng: np.random.Generator, n: int) -> NDArray[Any]:

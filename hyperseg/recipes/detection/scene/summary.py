@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core.sections import Section, Table
+from hyperseg.core.words import counted
+from hyperseg.metrics.comparison import sign_test
 from hyperseg.recipes.detection.scene.background import background_cautions
 from hyperseg.recipes.detection.scene.candidates import RATES, Candidates, Found, compared
 from hyperseg.recipes.detection.scene.positions import Mask, objects_of
 from hyperseg.recipes.detection.scene.search import FILTERS
-from hyperseg.recipes.detection.scene.study import Studied
+from hyperseg.recipes.detection.scene.study import Studied, best_of
 
 BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 RULE = (
@@ -24,16 +26,13 @@ CLOSE = 0.02  # of mean sensitivity, below which two methods find as much
 
 def best_filter(studied: Studied) -> str:
     """The classical filter that finds most of these very targets."""
-    return max(FILTERS, key=lambda name: float(np.mean(studied.means(name))))
+    return best_of(studied, FILTERS)
 
 
-def sign_test(a: list[float], b: list[float]) -> tuple[int, int, float]:
-    """How often a is above b, and below, and the two-sided p of the sign test; ties are left out."""
-    from scipy.stats import binomtest
-
-    difference = np.asarray(a) - np.asarray(b)
-    wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
-    return wins, losses, float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+def compared_with(studied: Studied) -> tuple[str, str]:
+    """Two methods to show together: the one that made the list, and the best of the other kind."""
+    others = list(studied.names.values()) if studied.mapped in FILTERS else FILTERS
+    return studied.mapped, best_of(studied, others)
 
 
 def by_share(studied: Studied, row: str, *, rate: float) -> list[dict[str, Any]]:
@@ -42,10 +41,12 @@ def by_share(studied: Studied, row: str, *, rate: float) -> list[dict[str, Any]]
     found = together.at > together.threshold(rate)
     shares = np.concatenate([[i.most for i in t.targets] for t in studied.trials])
     out = []
+    settings = studied.ready.settings
     for low, high in pairwise(BINS):
-        inside = (shares >= low) & (shares < high)
+        inside = (shares >= low) & ((shares < high) | (high == BINS[-1]))
         if n := int(inside.sum()):
-            out.append({"from": low, "to": high, "targets": n, "found": float(found[inside].mean())})
+            ends = {"from": max(low, settings.fill_from), "to": min(high, settings.fill_to)}
+            out.append({**ends, "targets": n, "found": float(found[inside].mean())})
     return out
 
 
@@ -55,11 +56,13 @@ def rows_of(studied: Studied) -> list[dict[str, Any]]:
     out = []
     for name in studied.trials[0].found:
         means = studied.means(name)
-        won, lost, p = sign_test(means, reference)
+        signs = sign_test([a - b for a, b in zip(means, reference, strict=True)])
         better = float(np.mean(means) - np.mean(reference))
         row = {
             "method": name, "mean": float(np.mean(means)), "sd": float(np.std(means, ddof=1)) if means[1:] else None,
-            "repeats": means, "against_best_filter": {"mean": better, "won": won, "lost": lost, "p": p},
+            "repeats": means, "against_best_filter": {
+                "mean": better, "won": signs.wins, "lost": signs.losses, "p": signs.p_value,
+            },
             "found_at": {f"{rate:g}": studied.together(name).sensitivity(rate) for rate in RATES},
         }  # fmt: skip
         out.append(row)
@@ -73,9 +76,10 @@ def summary(studied: Studied, *, listed: int, threshold: float, truth: dict[str,
         "scene": ready.scene.name, "target": ready.target.words, "pixels": ready.area_px,
         "bands": ready.background.whitening.n_used, "contrast": ready.background.contrast,
         "channels_hold": ready.background.held, "targets_each_repeat": [len(t.targets) for t in studied.trials],
-        "mapped_by": studied.mapped, "best_filter": best_filter(studied), "methods": rows_of(studied),
+        "mapped_by": studied.mapped, "chosen_by": "the implanted targets" if studied.chosen else "what was asked for",
+        "best_filter": best_filter(studied), "methods": rows_of(studied),
         "false_alarms": rate, "threshold": threshold if np.isfinite(threshold) else None, "listed": listed,
-        "found_by_share": {name: by_share(studied, name, rate=rate) for name in (studied.mapped, best_filter(studied))},
+        "found_by_share": {name: by_share(studied, name, rate=rate) for name in compared_with(studied)},
         "truth": truth, "cautions": cautions(studied),
         "words": {
             "found_at": f"share of the targets found at so many false alarms in 10,000 pixels; {RULE}",
@@ -119,10 +123,23 @@ def cautions(studied: Studied) -> list[str]:
     best = best_filter(studied)
     if rows[studied.mapped] < rows[best] - CLOSE:
         out.append(
-            f"On these implanted targets the filter ({best}) finds more than the detector that made the list: use the "
-            "columns ace and matched_filter, or scores.tif."
+            f"On these implanted targets {best}, which needs no training, finds more than {studied.mapped}, which was "
+            "asked for and made the list. --detector auto lets the best one make it."
         )
     return out
+
+
+def made_by(studied: Studied) -> str:
+    """Which method made the list, and why."""
+    if not studied.chosen:
+        return f"List and map made by {studied.mapped}, as asked for."
+    asked = [*FILTERS, *studied.names.values()]
+    second = best_of(studied, [name for name in asked if name != studied.mapped])
+    mine, its = (100 * float(np.mean(studied.means(name))) for name in (studied.mapped, second))
+    return (
+        f"List and map made by {studied.mapped}: of {len(asked)} methods measured on the implanted targets it finds "
+        f"most ({mine:.0f} % on average; next: {second}, {its:.0f} %)."
+    )
 
 
 def words(studied: Studied) -> list[str]:
@@ -131,16 +148,19 @@ def words(studied: Studied) -> list[str]:
     n = sum(len(t.targets) for t in studied.trials)
     shares = by_share(studied, studied.mapped, rate=rate)
     per = rate * ready.area_px / 1e4
+    learned = " Each counts on the part of the scene that the detector has not learned on."
     out = [
         f"{n} targets with a share of {ready.settings.fill_from:g} to {ready.settings.fill_to:g} in their fullest "
-        f"pixel were implanted in {len(studied.trials)} repeats, with as many decoys of other spectra. Each counts "
-        "on the part of the scene that the detector has not learned on.",
+        f"pixel were implanted in {counted(len(studied.trials), 'repeat')}, with as many decoys of other spectra."
+        + ("" if studied.mapped in FILTERS else learned),
         f"At {rate:g} false alarms in 10,000 pixels ({per:.1f} in this scene) the list finds "
         + ", ".join(f"{100 * s['found']:.0f} % of those with {s['from']:g} to {s['to']:g}" for s in shares)
         + ".",
         "That holds for targets of this spectrum as they were drawn: mixed linearly, with the scene's own noise, up to "
         f"{ready.settings.extent} px wide. Real ones vary more.",
     ]
+    if studied.chosen:
+        out.append("The method was chosen on these very targets, which makes its numbers a little too good.")
     half = next((s["from"] for s in shares if s["found"] >= 0.5), None)
     out.append(
         "Half of the targets are found at no share that was tried."
@@ -164,10 +184,11 @@ def section(studied: Studied) -> Section:
     rows = rows_of(studied)
     best = best_filter(studied)
     cells = tuple(cells_of(row, best=best) for row in rows)
+    repeats = len(studied.trials)
     table = Table(
         f"Share of the implanted targets found, in percent, at so many false alarms in 10,000 pixels, and its mean "
         f"over these six rates with the spread over repeats. {RULE} The last column is paired by repeat, sign test; "
-        "five repeats cannot give a p below 0.06.",
+        f"with {counted(repeats, 'repeat')} it cannot give a p below {2.0 ** (1 - repeats):.2g}.",
         ("method", "mean", *(f"{rate:g}" for rate in RATES), "against the best filter"), cells,
         marked=[row["method"] for row in rows].index(studied.mapped),
     )  # fmt: skip
