@@ -54,10 +54,10 @@ def mix_images(images: Tensor, targets: Tensor, *, eta: float, rng: np.random.Ge
 
 
 def shaken(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    """Contrast times 1 +- s, brightness +- s and noise of at most s, in the standard deviation of each patch.
+    """Contrast times 1 +- s, brightness +- s and noise of at most s, in the standard deviation of each channel.
 
     Args:
-        images: (B, C, *S); channels of a patch change alike, but for the noise.
+        images: (B, C, *S); channels of a patch change alike, each in its own spread, but for the noise.
         strength: s; 0 changes nothing.
 
     Differs: not of the paper; targets are predicted before it, so that a patch is learnt as it was seen undisturbed.
@@ -66,7 +66,7 @@ def shaken(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
         return images
     drawn = torch.from_numpy(rng.uniform(-strength, strength, (3, len(images)))).to(images)
     contrast, brightness, amount = drawn.view(3, -1, *(1,) * (images.ndim - 1))
-    axes = tuple(range(1, images.ndim))
+    axes = tuple(range(2, images.ndim))
     middle, spread = images.mean(axes, keepdim=True), images.std(axes, keepdim=True)
     noise = torch.from_numpy(rng.standard_normal(tuple(images.shape), np.float32)).to(images)
     return middle + (images - middle) * (1 + contrast) + spread * (brightness + amount.abs() * noise)

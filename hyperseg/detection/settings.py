@@ -113,7 +113,8 @@ class FocalMixSettings:
     shaken: float = option(
         0.0,
         "How much contrast and brightness of patches change at random and how much noise is added, as a share of their "
-        "own spread; targets are predicted before. The same for every row of a comparison. Ours.",
+        "own spread; targets are predicted before. The same for every row of a comparison. Ours; of 0 and 0.3 the "
+        "latter measured better, for the twin too.",
         low=0,
         below=1,
     )

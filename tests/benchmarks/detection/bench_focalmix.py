@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from focalmix_tables import figure, tables
+from focalmix_tables import STEPS, figure, tables, told
 
 from hyperseg.backbone import seeded
 from hyperseg.core.runtime import Runtime
@@ -83,8 +83,8 @@ def scored(net: Detector, spec: DetectorSpec, seed: int) -> Froc:
 
 def measure(row: str, labels: int, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     """The line of a training, from its file where there is one."""
-    told = "".join(f" {key}={value}" for key, value in sorted(asked.change.items()))
-    file = asked.out / f"{labels} {row}{told} {seed}.json".replace(" ", "_").replace("/", "-")
+    other = told(asked.change, asked.steps)
+    file = asked.out / f"{labels} {row}{other} {seed}.json".replace(" ", "_").replace("/", "-")
     if file.is_file():
         return dict(json.loads(file.read_text()))
     net, spec, seconds = fit(row, labels, seed, asked.steps, asked.change)
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=[*ABLATION], choices=[*ABLATION])
     parser.add_argument("--labels", type=int, nargs="+", default=[5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--change", type=json.loads, default={}, help='settings of all rows, as {"teacher": "ema"}')
     parser.add_argument("--out", type=Path, default=Path("bench_focalmix"))
     parser.add_argument("--tables", action="store_true", help="print tables of what lies in --out, train nothing")

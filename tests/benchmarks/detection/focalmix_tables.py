@@ -12,17 +12,24 @@ from hyperseg.metrics.comparison import sign_test
 from hyperseg.metrics.froc import Curve
 from hyperseg.metrics.gains import corrected_t_test
 
+STEPS = 1000  # of all rows; a row that took others says so
 RATES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 Line = dict[str, Any]
 
 
 def by_labels(lines: list[Line]) -> dict[int, dict[str, dict[int, Line]]]:
-    """labels -> row -> seed -> line, of lines without changed settings."""
+    """labels -> row and what is changed in it -> seed -> line."""
     found: dict[int, dict[str, dict[int, Line]]] = defaultdict(lambda: defaultdict(dict))
     for line in lines:
-        name = line["row"] + "".join(f" {k}={v}" for k, v in sorted(line["change"].items()))
+        name = line["row"] + told(line["change"], line["steps"])
         found[line["labels"]][name][line["seed"]] = line
     return found
+
+
+def told(change: dict[str, Any], steps: int) -> str:
+    """What is not as in all other rows."""
+    other = {} if steps == STEPS else {"steps": steps}
+    return "".join(f" {key}={value}" for key, value in sorted({**change, **other}.items()))
 
 
 def tables(lines: list[Line], rows: list[str]) -> str:
@@ -68,7 +75,10 @@ def against(own: dict[int, Line], other: dict[int, Line]) -> tuple[str, str]:
 
 
 def figure(lines: list[Line], rows: list[str], path: Path) -> None:
-    """FROC curves, the mean over seeds, a panel for each number of labels."""
+    """FROC curves, the mean over seeds, a panel for each number of labels.
+
+    No spread is drawn: seeds differ by their volumes far more than rows do, and all rows have the same seeds.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -77,12 +87,19 @@ def figure(lines: list[Line], rows: list[str], path: Path) -> None:
     from hyperseg.report.froc import draw_froc
 
     every = by_labels(lines)
+    shared = [row for row in rows if all(row in found for found in every.values())]  # so that colours agree
     shown, axes = plt.subplots(1, len(every), figsize=(5.2 * len(every), 4.2), sharey=True, squeeze=False)
     for axis, (labels, found) in zip(axes[0], sorted(every.items()), strict=True):
-        curves = {
-            row: [Curve(*np.array(line["curve"]).T) for line in found[row].values()] for row in rows if row in found
-        }
-        draw_froc(axis, curves)
+        draw_froc(axis, {row: [mean_curve([*found[row].values()])] for row in shared})
+        axis.set_ylim(0.3, 1)
         axis.set_title(f"{labels} labelled volumes", fontsize=10, loc="left")
     shown.tight_layout()
     shown.savefig(path, dpi=90)
+
+
+def mean_curve(lines: list[Line]) -> Curve:
+    """The mean share found at every rate."""
+    curves = [Curve(*np.array(line["curve"]).T) for line in lines]
+    rates = np.unique(np.concatenate((RATES, np.geomspace(RATES[0], RATES[-1], 200))))
+    shares = np.mean([[curve.at(float(rate)) for rate in rates] for curve in curves], axis=0)
+    return Curve(rates, shares, np.zeros_like(rates))
