@@ -209,7 +209,7 @@ def test_what_cannot_be_learnt_is_refused(volumes: CaseFolder, plan: Plan, tmp_p
     assert [pairs_of(FolderContrast(), *given) for given in ((3, 2), (3, 1), (2, 9))] == ["gd", "gd-", "gr"]
     for changes in ({"levels": 2}, {"field": 0.0}, {"noise": 0.2}):
         with pytest.raises(SettingError, match="changes nothing without --local: leave it out"):
-            FolderContrast(**changes)  # type: ignore[arg-type]
+            FolderContrast(**changes)
     with pytest.raises(SettingError, match="parts 3 changes nothing with pairs gr"):
         pairs_of(FolderContrast(parts=3), 2, 5)
     with pytest.raises(SettingError, match="8 positions a side"):
