@@ -41,7 +41,7 @@ def save_pretrained(
     from safetensors.torch import save_file
 
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors_of(net, parts).items()}
-    told = {"format": FORMAT, "parts": json.dumps(list(parts)), "about": json.dumps(dict(about))}
+    told = {FORMAT: json.dumps({"parts": list(parts), "about": dict(about)})}  # several keys have no order: other bytes
     with replaced(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=told)
 
@@ -56,10 +56,11 @@ def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
 
     source = Path(path)
     tensors, metadata = opened(source)
-    if metadata.get("format") == FORMAT:
+    if FORMAT in metadata:
         try:
-            parts, about = json.loads(metadata["parts"]), json.loads(metadata["about"])
-        except (KeyError, json.JSONDecodeError) as error:
+            told = json.loads(metadata[FORMAT])
+            parts, about = told["parts"], told["about"]
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise RunError(f"{source} does not say what it holds ({error}): write it again.") from error
         return Pretrained(source, tuple(parts), tensors, about)
     encoder = {WITHIN + name: t for name, t in encoder_tensors(source).items()}

@@ -125,7 +125,7 @@ def opened(source: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise RunError(f"{source} does not exist: give a file of weights, as save_encoder writes them.") from error
+        raise RunError(f"{source} does not exist: give a file of weights, as hyperseg pretrain writes it.") from error
     except (SafetensorError, OSError) as error:
         raise RunError(f"{source} is not a whole safetensors file ({error}): write it again.") from error
     return tensors, metadata

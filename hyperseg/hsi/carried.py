@@ -129,15 +129,16 @@ def _agreed(given: Pretrained, spec: NetworkSpec, preprocess: Preprocess) -> Rea
         reads = from_json(Reads, given.about["network"]["reads"])
     except (KeyError, TypeError, SettingError) as error:
         raise RunError(f"{given.source} does not say what its network reads ({error}): write it again.") from error
-    differ = [(f"{reads.n_bands} bands", f"{preprocess.n_bands}")] if reads.n_bands != preprocess.n_bands else []
-    differ += [
-        (f"{f.name} {getattr(theirs, f.name)}", str(getattr(spec, f.name)))
-        for f in fields(spec) if f.name not in FREE and getattr(theirs, f.name) != getattr(spec, f.name)
-    ]  # fmt: skip
-    if differ:
-        what = ", ".join(f"{one} (this network: {own})" for one, own in differ)
+    if reads.n_bands != preprocess.n_bands:
         raise RunError(
-            f"{given.source} was learnt with {what}. A block is 4 pixels of --window. Pre-train on this sensor with "
-            "the same window, or classify with the window that the file has."
+            f"{given.source} was learnt with {reads.n_bands} bands (this scene: {preprocess.n_bands}). Pre-train on "
+            "scenes of this sensor, or classify without these weights."
+        )
+    names = [f.name for f in fields(spec) if f.name not in FREE and getattr(theirs, f.name) != getattr(spec, f.name)]
+    if names:
+        what = ", ".join(f"{n} {getattr(theirs, n)} (this network: {getattr(spec, n)})" for n in names)
+        wanted = f"--window {4 * theirs.blocks + 1}" if names == ["blocks"] else "the settings that the file has"
+        raise RunError(
+            f"{given.source} was learnt with {what}. Classify with {wanted}, or pre-train with those of this network."
         )
     return reads

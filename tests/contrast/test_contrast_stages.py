@@ -28,6 +28,15 @@ def net(seed: int = 0) -> UNet:
         return UNet(SPEC, 3)
 
 
+def test_a_file_of_weights_has_the_same_bytes_each_time(tmp_path: Path) -> None:
+    network, path, found = net(), tmp_path / "w.safetensors", set()
+    for _ in range(8):
+        save_pretrained(path, network, ["encoder"], {"kind": "folder", "cases": ["a"]})
+        found.add(path.read_bytes())
+    assert len(found) == 1
+    assert read_pretrained(path).about == {"kind": "folder", "cases": ["a"]}
+
+
 def learn_global(network: UNet, steps: int) -> list[float]:
     with seeded(1):
         head = GlobalHead(8, hidden=16, out=8)

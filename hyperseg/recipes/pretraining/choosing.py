@@ -54,6 +54,7 @@ def pairs_of(chosen: FolderContrast, axes: int, n_cases: int) -> Pairs:
             )
         if n_cases < 2:
             raise SettingError("a single picture has nothing to be compared with: give more.")
+        replace(chosen, pairs="gr")  # refuses what counts for volumes alone
         return "gr"
     if chosen.pairs == "gd" and n_cases < 2:
         raise SettingError("--pairs gd compares volumes, and there is one: take --pairs gd-, or give more volumes.")

@@ -12,7 +12,6 @@ from hyperseg.backbone import seeded
 from hyperseg.backbone.pretrained import load_pretrained, read_pretrained, save_pretrained
 from hyperseg.contrast.pairs import Pairs
 from hyperseg.core import SettingError
-from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import to_json
 from hyperseg.core.words import counted, duration, percent
@@ -42,6 +41,7 @@ from hyperseg.recipes.pretraining.stages import (
 from hyperseg.recipes.pretraining.telling import NAME, about_of
 from hyperseg.recipes.pretraining.unfinished import BETWEEN, CACHE, STATE, Unfinished
 from hyperseg.recipes.segment.checks import check_plan
+from hyperseg.recipes.segment.resuming.files import image_prints
 
 log = logging.getLogger(__name__)
 
@@ -102,19 +102,15 @@ def pretrain_folder(
     pairs = pairs_of(chosen, len(plan.axes), len(cases))
     finest = finest_level(configuration.backbone, configuration.patch, chosen.levels) if chosen.local else None
     what = {
-        "settings": to_json(chosen), "seed": runtime.seed, "fold": fold, "cases": [case.name for case in cases],
-        "plan": to_json(plan),
+        "settings": to_json(chosen), "seed": runtime.seed, "fold": fold, "plan": to_json(plan),
+        "images": image_prints(folder, cases, quiet=runtime.quiet),
     }  # fmt: skip
-    begun = there.begin(what, resume=resume)
-    lock = take(there.root)
-    try:
+    with there.begin(what, resume=resume) as begun:
         slices = _prepared(folder, cases, plan, configuration, pairs, chosen, there, quiet=runtime.quiet)
         work = Work(
             plan, configuration, slices, pairs, chosen, finest, replace(runtime, checkpoints=there.root / STATE)
         )
         _run(work, there, begun, folder, pictures=pictures)
-    finally:
-        lock.release()
     there.end()
     return out
 

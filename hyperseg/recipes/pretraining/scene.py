@@ -32,7 +32,7 @@ from hyperseg.hsi.carried import network_of, parts_of
 from hyperseg.hsi.networks import NetworkSpec, SpectralSpatialNet, build_network
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.pretraining.alike.draws import Draws
-from hyperseg.recipes.pretraining.alike.ground import fit_scenes, numbered
+from hyperseg.recipes.pretraining.alike.ground import fit_scenes, looked_at, numbered
 from hyperseg.recipes.pretraining.alike.strata import Pool, places_of, pool_of
 from hyperseg.recipes.pretraining.scene_settings import SceneContrast
 
@@ -107,6 +107,7 @@ def pretrain_scene(
         SettingError: settings that do not fit them.
     """
     check_scenes(scenes)
+    scenes = looked_at(scenes)
     places_of(scenes)
     superpixel = numbered(scenes, chosen.superpixel_px)
     preprocess = fit_scenes(scenes, superpixel, whiten=chosen.whiten)
@@ -223,7 +224,7 @@ def batches(
     def draw(step: int) -> Draw:
         rng = np.random.default_rng([runtime.seed, step])
         found = draws(rng)
-        indices = np.stack([np.arange(len(found.pixel)), found.volume, pool.partition[found.pixel]])
+        indices = found.indices(pool.partition)
         turns = rng.integers(0, source.orientations, (how.number, len(found.pixel)))
         more = rng.integers(0, len(pool.places), count)
         last = rng.integers(0, source.orientations, count)

@@ -7,6 +7,7 @@ from typing import Literal
 from hyperseg.contrast.spectra import SpectralViews
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
+from hyperseg.recipes.pretraining.settings import refuse_idle
 from hyperseg.recipes.training.settings import check_window, window_option
 
 ScenePairs = Literal["gr", "gd-", "gd"]
@@ -52,3 +53,10 @@ class SceneContrast:
         check_window(self.window)
         if self.batch % 2:
             raise SettingError(f"batch is an even number of pixels, got {self.batch}.")
+        refuse_idle(self, {"local_batch": not self.local}, "without --local")
+        if self.pairs == "gr":
+            named = ("partitions", "strata", "clusters")
+            refuse_idle(self, dict.fromkeys(named, True), "with pairs gr, which know no partitions")
+        others = {name: name != self.partitions for name in ("strata", "clusters")}
+        grown = self.whiten or (self.pairs != "gr" and self.partitions != "strata")
+        refuse_idle(self, others | {"superpixel_px": not grown}, f"where partitions are {self.partitions}")

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal
 
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 
 MINUTES = 20.0
+
+
+def refuse_idle(of: Any, idle: Mapping[str, bool], why: str) -> None:
+    """Raise SettingError where a setting was given that cannot count.
+
+    Args:
+        of: settings.
+        idle: name -> whether it does not count.
+        why: to end a sentence.
+    """
+    for f in fields(of):
+        value = getattr(of, f.name)
+        if idle.get(f.name) and value != f.default:
+            raise SettingError(f"{f.name} {value} changes nothing {why}: leave it out.")
 
 
 @settings
@@ -55,6 +71,8 @@ class FolderContrast:
     )
 
     def __post_init__(self) -> None:
+        refuse_idle(self, dict.fromkeys(("levels", "field", "noise"), not self.local), "without --local")
+        refuse_idle(self, {"parts": self.pairs == "gr"}, "with pairs gr, which know no partitions")
         if self.pairs in ("gd-", "gd") and self.batch < self.parts * (2 if self.pairs == "gd" else 1):
             least = self.parts * (2 if self.pairs == "gd" else 1)
             raise SettingError(

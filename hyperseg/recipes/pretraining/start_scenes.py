@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperseg.core import Scene
-from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import to_json
+from hyperseg.data.identity import identity_of
 from hyperseg.engine.device import choose_device, choose_precision
 from hyperseg.recipes.pretraining.unfinished import STATE, Unfinished
 from hyperseg.recipes.run.folder import Interrupted
@@ -34,25 +34,26 @@ def pretrain_scenes(
         chosen: how.
         seed, device, pictures, resume, overwrite, quiet: as of `start.pretrain`.
     """
-    from hyperseg.recipes.pretraining.scene import pretrain_scene
+    from hyperseg.recipes.pretraining.alike.ground import looked_at
+    from hyperseg.recipes.pretraining.scene import check_scenes, pretrain_scene
 
     there = Unfinished(out)
     there.check(list(map(Path, names)), resume=resume, overwrite=overwrite)
     where = choose_device(device)
     runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     scenes = [open_one(name) for name in names]
-    there.begin({"settings": to_json(chosen), "seed": seed, "scenes": list(names)}, resume=resume)
-    lock = take(there.root)
+    check_scenes(scenes)
+    scenes = looked_at(scenes)
+    what = {"settings": to_json(chosen), "seed": seed, "scenes": [identity_of(scene) for scene in scenes]}
     try:
-        made = pretrain_scene(
-            scenes, chosen, replace(runtime, checkpoints=there.root / STATE), there.root / MADE, pictures=pictures
-        )  # fmt: skip
+        with there.begin(what, resume=resume):
+            made = pretrain_scene(
+                scenes, chosen, replace(runtime, checkpoints=there.root / STATE), there.root / MADE, pictures=pictures
+            )  # fmt: skip
+            for picture in made.parent.glob("*.png"):
+                picture.replace(there.picture)
+            made.replace(out)
     except KeyboardInterrupt as stop:
         raise Interrupted(out) from stop
-    finally:
-        lock.release()
-    for picture in made.parent.glob("*.png"):
-        picture.replace(there.picture)
-    made.replace(out)
     there.end()
     return out

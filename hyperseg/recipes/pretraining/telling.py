@@ -21,14 +21,15 @@ def about_of(
 
     Args:
         folder: whose images were seen.
-        begun: as `Unfinished.begin` gives it: settings, seed, fold, cases and plan.
+        begun: as `Unfinished.begin` gives it: settings, seed, fold, images and plan.
         stages, pairs, steps: what was done.
     """
     from hyperseg.recipes.run.outputs import versions
 
     return {
         "made": "+".join(stages), "pairs": pairs, "steps": dict(steps), "seed": begun["seed"],
-        "from": folder.root.resolve().name, "cases": begun["cases"], "fold": begun["fold"], "kind": "folder",
+        "from": folder.root.resolve().name, "cases": list(begun["images"]), "prints": begun["images"],
+        "fold": begun["fold"], "kind": "folder",
         "plan": begun["plan"], "configuration": NAME, "network": {}, "method": METHOD, "settings": begun["settings"],
         "versions": versions(),
     }  # fmt: skip

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperseg.core import RunError, SettingError
+from hyperseg.core import HypersegError, RunError, SettingError
 from hyperseg.core.files import make_folder
+from hyperseg.core.lock import LOCK, take
 from hyperseg.core.settings import from_json
 from hyperseg.io.write import write_json
 from hyperseg.io.write.targets import check_targets
@@ -34,6 +36,11 @@ class Unfinished:
     @property
     def picture(self) -> Path:
         return self.out.with_suffix(".png")
+
+    @property
+    def learnt(self) -> bool:
+        """Whether steps were made that one could go on from."""
+        return (self.root / BETWEEN).exists() or any(self.root.glob(f"{STATE}-*"))
 
     @property
     def begun(self) -> dict[str, Any] | None:
@@ -69,29 +76,47 @@ class Unfinished:
         if self.out.suffix != SUFFIX:
             raise SettingError(f"--out {self.out}: weights are a {SUFFIX} file; give it that ending.")
         check_targets([self.out, self.picture], inputs=inputs, overwrite=overwrite)
-        if not resume and not overwrite and (self.root / BEGUN).exists():
+        if not resume and not overwrite and self.learnt:
             raise RunError(
                 f"{self.root}: holds what an interrupted pre-training has learnt; --resume goes on with it, "
                 "--overwrite begins anew."
             )
 
-    def begin(self, what: Mapping[str, Any], *, resume: bool) -> dict[str, Any]:
-        """Note what is begun; of work that goes on, what was noted.
+    @contextmanager
+    def begin(self, what: Mapping[str, Any], *, resume: bool) -> Iterator[dict[str, Any]]:
+        """Note what is begun; of work that goes on, what was noted. While it lasts no other process is let in.
+
+        What is refused before anything is learnt leaves nothing behind, so that it can be mended and typed again.
 
         Raises:
-            RunError: other work than this would go on.
+            RunError: other work than this would go on, or another process is at work.
         """
+        make_folder(self.root)
+        lock = take(self.root)
+        try:
+            yield self._noted(what, resume=resume)
+        except HypersegError:
+            if not self.learnt:
+                self.end()
+            raise
+        finally:
+            lock.release()
+
+    def _noted(self, what: Mapping[str, Any], *, resume: bool) -> dict[str, Any]:
         before = self.begun if resume else None
         if before is None:
-            shutil.rmtree(self.root, ignore_errors=True)
-            make_folder(self.root)
+            for path in self.root.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
             write_json(self.root / BEGUN, dict(what))
             return dict(what)
         for name, value in json.loads(json.dumps(dict(what))).items():
-            if before.get(name) != value:
+            if (was := before.get(name)) != value:
                 raise RunError(
-                    f"{self.root}: was begun with other {name}. Resume with the same images and options, or begin anew "
-                    "by --overwrite."
+                    f"{self.root}: was begun with other {name}{_where(was, value)}. Resume with the same images "
+                    "and options, or begin anew by --overwrite."
                 )
         return before
 
@@ -100,3 +125,10 @@ class Unfinished:
 
     def end(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _where(was: Any, now: Any) -> str:
+    """The first entry in which two mappings differ."""
+    if not isinstance(was, dict) or not isinstance(now, dict):
+        return ""
+    return f" ({next(name for name in sorted({*was, *now}) if was.get(name) != now.get(name))})"

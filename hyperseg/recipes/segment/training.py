@@ -138,7 +138,8 @@ def train_cases(
         settings=order.method.record, tricks=order.method.tricks, labelled=labelled,
         found={BUDGET: asdict(order.budget)} | ({PLAN_GIVEN: True} if order.plan_given else {}),
     )  # fmt: skip
-    if begun(root, resume=resume) is None and (seen := seen_by(order.method.tricks, parts, folder.root, plan)):
+    fresh = begun(root, resume=resume) is None
+    if fresh and (seen := seen_by(order.method.tricks, parts, folder, quiet=runtime.quiet)):
         record.found[SEEN] = seen
         if told := about_seen(seen, which):
             log.warning("%s", told)

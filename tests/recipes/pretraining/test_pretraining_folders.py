@@ -124,10 +124,19 @@ def test_labels_never_reach_the_learning(plan: Plan, learnt: Path, tmp_path: Pat
         np.save(file, np.load(file)[::-1])
     out = pretrain_folder(folder, plan, SHORT, QUIET, tmp_path / "o.safetensors", pictures=False)
     assert same(load_file(out), load_file(learnt))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_folder(
+            folder, plan, SHORT, stopped_at(2, "global contrast"), tmp_path / "p.safetensors", pictures=False
+        )
+    image = np.load(tmp_path / "volumes" / "images" / "c2.npy")
+    np.save(tmp_path / "volumes" / "images" / "c2.npy", image + 1)
+    with pytest.raises(RunError, match=r"begun with other images \(c2\)"):
+        pretrain_folder(folder, plan, SHORT, QUIET, tmp_path / "p.safetensors", pictures=False, resume=True)
+    np.save(tmp_path / "volumes" / "images" / "c2.npy", image)
     (tmp_path / "volumes" / "labels" / "c3.npy").unlink()
     fewer = open_cases(tmp_path / "volumes")
     assert [case.name for case in fewer.unlabelled] == ["c3"]
-    again = pretrain_folder(fewer, plan, SHORT, QUIET, tmp_path / "p.safetensors", pictures=False)
+    again = pretrain_folder(fewer, plan, SHORT, QUIET, tmp_path / "p.safetensors", pictures=False, resume=True)
     assert same(load_file(again), load_file(learnt))
 
 
@@ -190,6 +199,7 @@ def test_a_fine_tuned_network_begins_elsewhere(volumes: CaseFolder, plan: Plan, 
 def test_what_cannot_be_learnt_is_refused(volumes: CaseFolder, plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"c0: has 9 slices, .* 12 partitions.*--set parts=9"):
         pretrain_folder(volumes, plan, replace(SHORT, parts=12, batch=24), QUIET, tmp_path / "w.safetensors")
+    assert not list(tmp_path.iterdir())  # so that it can be mended and typed again
     with pytest.raises(SettingError, match="there is one: take --pairs gd-"):
         pairs_of(FolderContrast(pairs="gd"), 3, 1)
     with pytest.raises(SettingError, match="need 8 slices in a step"):
@@ -197,6 +207,11 @@ def test_what_cannot_be_learnt_is_refused(volumes: CaseFolder, plan: Plan, tmp_p
     with pytest.raises(SettingError, match="these are pictures"):
         pairs_of(FolderContrast(pairs="gd"), 2, 5)
     assert [pairs_of(FolderContrast(), *given) for given in ((3, 2), (3, 1), (2, 9))] == ["gd", "gd-", "gr"]
+    for changes in ({"levels": 2}, {"field": 0.0}, {"noise": 0.2}):
+        with pytest.raises(SettingError, match="changes nothing without --local: leave it out"):
+            FolderContrast(**changes)
+    with pytest.raises(SettingError, match="parts 3 changes nothing with pairs gr"):
+        pairs_of(FolderContrast(parts=3), 2, 5)
     with pytest.raises(SettingError, match="8 positions a side"):
         finest_level(plan.configuration("2d").backbone, (4, 4), 3)
 

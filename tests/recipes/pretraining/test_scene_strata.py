@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from hyperseg.contrast.pairs import masks, views
 from hyperseg.core import Scene, SceneError, SettingError
 from hyperseg.core.settings import changed
 from hyperseg.recipes.pretraining.alike.draws import Draws
@@ -17,12 +19,14 @@ from hyperseg.simulated.scenes import toy_scene
 
 
 def contrast(**changes: Any) -> SceneContrast:
-    return changed(SceneContrast(), {"batch": 16, "superpixel_px": 6.0, "strata": 4, **changes})
+    few = {"strata": 4} if changes.get("partitions") == "strata" else {}
+    return changed(SceneContrast(), {"batch": 16, "superpixel_px": 6.0, **few, **changes})
 
 
 def pooled(scenes: list[Scene], **changes: Any) -> Pool:
     """The pool of scenes, with small superpixels and few clusters."""
-    chosen = contrast(**{"clusters": 8, **changes})
+    few = {} if changes.get("partitions", "clusters") != "clusters" else {"clusters": 8}
+    chosen = contrast(**few | changes)
     number = numbered(scenes, chosen.superpixel_px)
     return pool_of(scenes, number, fit_scenes(scenes, number, whiten=True), chosen)
 
@@ -159,6 +163,20 @@ def test_strata_are_paired_across_scenes() -> None:
     first, second = drawn.pixel[:8], drawn.pixel[8:]
     assert (of.partition[first] == of.partition[second]).all()
     assert (of.places[first, 0] != of.places[second, 0]).all()
+
+
+@pytest.mark.parametrize("pairs", ["gr", "gd-", "gd"])
+@pytest.mark.parametrize("partitions", ["strata", "superpixels"])
+def test_every_batch_can_be_compared_though_pixels_come_twice(pairs: Any, partitions: str) -> None:
+    of = pool(*[0, 0, 1, 1, 2, 2, 2, 3, 3] * 2, scene=(*[0] * 9, *[1] * 9))
+    counting = {} if pairs == "gr" else {"partitions": partitions}
+    draws, twice = Draws(of, contrast(pairs=pairs, **counting)), 0
+    for step in range(200):
+        drawn = draws(np.random.default_rng([0, step]))
+        twice += len(set(drawn.pixel)) < len(drawn.pixel)
+        every = torch.from_numpy(drawn.indices(of.partition)).repeat(1, views(pairs).number)
+        masks(*every, pairs=pairs)  # refuses views that have no partner
+    assert (twice > 0) == (pairs != "gr")
 
 
 def test_what_cannot_be_compared_is_refused(toy: Scene) -> None:

@@ -25,6 +25,14 @@ class Drawn(NamedTuple):
     pixel: Ints
     volume: Ints
 
+    def indices(self, partition: Ints) -> Ints:
+        """(3, B) image, volume and partition; what is drawn twice is two images.
+
+        Args:
+            partition: (N,) of the pixels in the pool.
+        """
+        return np.stack([np.arange(len(self.pixel)), self.volume, partition[self.pixel]])
+
 
 class Draws:
     """Draws pixels, every partition as often as the others.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SceneError
 from hyperseg.data.preprocess import Preprocess, fit_preprocess, gather_spectra, row_blocks
+from hyperseg.io.look.valid import find_valid
 from hyperseg.regions.mnf import fit_mnf
 from hyperseg.regions.ward import grow_tree, sums_by
 
@@ -20,8 +21,18 @@ Ints = NDArray[np.int64]
 Value = TypeVar("Value", bound=np.generic)
 
 
+def looked_at(scenes: Sequence[Scene]) -> list[Scene]:
+    """Scenes that know which of their pixels hold data: those that were opened without a look at all pixels do not."""
+    return [s if s.valid is not None else s.with_(valid=_all_if_none(find_valid(s), s)) for s in scenes]
+
+
+def _all_if_none(valid: NDArray[np.bool_] | None, scene: Scene) -> NDArray[np.bool_]:
+    return np.ones(scene.shape, bool) if valid is None else valid
+
+
 def valid_of(scene: Scene) -> NDArray[np.bool_]:
-    return np.ones(scene.shape, bool) if scene.valid is None else scene.valid
+    """(H, W) of a scene that was looked at."""
+    return _all_if_none(scene.valid, scene)
 
 
 def superpixels(scene: Scene, size_px: float) -> Ints:

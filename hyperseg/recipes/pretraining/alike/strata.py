@@ -57,6 +57,8 @@ def pool_of(scenes: Sequence[Scene], superpixel: NDArray[np.int64], bands: Prepr
         SceneError: no valid pixel, or fewer superpixels than clusters.
     """
     places = places_of(scenes)
+    if chosen.pairs == "gr":
+        return Pool(places, np.zeros(len(places), np.int64), "no partitions")
     if chosen.partitions == "superpixels":
         return Pool(places, superpixel, f"{superpixel.max() + 1} superpixels")
     if chosen.partitions == "clusters":

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg.core import RunError, SettingError
-from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.settings import from_json
 from hyperseg.core.words import counted, listed, some
 from hyperseg.engine.progress import say
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.plan import Plan
+from hyperseg.recipes.segment.resuming.files import image_prints
 from hyperseg.recipes.tricks.pretraining.given_weights import file_of, spelled
 
 SEEN = "seen_without_labels"  # key among what was found: names of held-out cases by fold
@@ -90,14 +91,15 @@ def plan_within(file: Path, folder: CaseFolder) -> tuple[Plan, str] | None:
 
 
 def seen_by(
-    tricks: Iterable[str], folds: Sequence[Collection[str]], root: Path, plan: Plan
+    tricks: Iterable[str], folds: Sequence[Collection[str]], folder: CaseFolder, *, quiet: bool
 ) -> dict[str, list[str]]:  # fmt: skip
     """Held-out cases, by fold, whose images were learnt from without labels by the weights that a method begins with.
 
     Args:
         tricks: as they are spelled.
         folds: names that each fold holds out.
-        root, plan: of the run; weights count whose folder has the same name, or whose plan is the same.
+        folder: of the run; images are known again by what they hold, whatever they are called.
+        quiet: no progress.
 
     Raises:
         RunError: the file of weights cannot be read.
@@ -105,10 +107,11 @@ def seen_by(
     file = file_of(tricks)
     if file is None:
         return {}
-    told = about(Path(file))
-    if told.get("from") != root.resolve().name and told.get("plan") != to_json(plan):
+    learnt = set(about(Path(file)).get("prints", {}).values())
+    if not learnt:
         return {}
-    names = set(told.get("cases", ()))
+    prints = image_prints(folder, folder.cases, quiet=quiet)
+    names = {name for name, one in prints.items() if one in learnt}
     return {str(fold): found for fold, held in enumerate(folds) if (found := sorted(names & set(held)))}
 
 

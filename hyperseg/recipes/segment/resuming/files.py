@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 from hyperseg.core import RunError
 from hyperseg.engine.progress import counted_progress
-from hyperseg.io.cases import CaseFolder
+from hyperseg.io.cases import Case, CaseFolder
 from hyperseg.io.paths import split_key
 
 SIZE = 8  # bytes of a checksum
@@ -34,6 +34,23 @@ def prints_of(folder: CaseFolder, *, quiet: bool) -> dict[str, str]:
                 made.update((key or "").encode())
             found[case.name] = made.hexdigest()
             progress(len(found), len(folder.cases))
+    return found
+
+
+def image_prints(folder: CaseFolder, cases: Iterable[Case], *, quiet: bool) -> dict[str, str]:
+    """A checksum of the images of each case, labelled or not: a copy has the same, wherever it lies.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digest, found, listed = cache(_digest), dict[str, str](), list(cases)
+    with counted_progress(f"Checksums of images of {folder.root}", unit="cases", quiet=quiet) as progress:
+        for case in listed:
+            made = hashlib.blake2b(digest_size=SIZE)
+            for file, key in map(split_key, case.images):
+                made.update(digest(file) + (key or "").encode())
+            found[case.name] = made.hexdigest()
+            progress(len(found), len(listed))
     return found
 
 

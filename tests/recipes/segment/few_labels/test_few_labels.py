@@ -24,6 +24,7 @@ from hyperseg.recipes.segment.few_labels.drawing import draw_labelled
 from hyperseg.recipes.segment.few_labels.weights import about_seen, plan_within, seen_by
 from hyperseg.recipes.segment.folder import Record, SegmentRun, fold_folder, read_run
 from hyperseg.recipes.segment.reporting.run_page import write_run_page
+from hyperseg.recipes.segment.resuming.files import image_prints
 from hyperseg.recipes.segment.training import Order, train_cases
 
 
@@ -134,8 +135,10 @@ def test_a_class_that_none_of_them_has_is_told(plan: Plan, tmp_path: Path, caplo
 def pretrained(folder: CaseFolder, planned: Plan, at: Path, **more: object) -> Path:
     """A file of weights as `hyperseg pretrain` writes it."""
     one = planned.configurations[0]
+    seen = folder.cases[:3]
     about = {
-        "from": folder.root.name, "cases": [case.name for case in folder.cases[:3]], "kind": "folder",
+        "from": folder.root.name, "cases": [case.name for case in seen], "kind": "folder",
+        "prints": image_prints(folder, seen, quiet=True),
         "plan": to_json(planned), "configuration": one.name,
     } | more  # fmt: skip
     save_pretrained(at, build_unet(one, len(planned.facts.classes)), ["encoder", "decoder.merges.0"], about)
@@ -150,7 +153,7 @@ def test_the_plan_of_the_weights_is_the_plan_of_the_run(folder: CaseFolder, plan
     assert made.plan == plan
     assert made.record.tricks == (f"given-weights:file={file}",)
     seen = made.record.found["seen_without_labels"]
-    assert seen == seen_by(made.record.tricks, made.record.folds, folder.root, plan)
+    assert seen == seen_by(made.record.tricks, made.record.folds, folder, quiet=True)
     page = (made.root / "report.html").read_text(encoding="utf-8")
     assert ("Transductive: images of" in page) == ("0" in seen)
     file.unlink()
@@ -161,14 +164,17 @@ def test_the_plan_of_the_weights_is_the_plan_of_the_run(folder: CaseFolder, plan
 def test_what_was_seen_is_told_by_fold(folder: CaseFolder, plan: Plan, tmp_path: Path) -> None:
     file = pretrained(folder, plan, tmp_path / "w.safetensors")
     tricks, folds = (f"given-weights:file={file}",), (("c0", "c5"), ("c4",), ("c1", "c2"))
-    other = tiny_plan(folder, (5, 6))
-    seen = seen_by(tricks, folds, folder.root, other)
+    seen = seen_by(tricks, folds, folder, quiet=True)
     assert seen == {"0": ["c0"], "2": ["c1", "c2"]}
     assert about_seen(seen, [1]) == ""
     assert about_seen(seen, [0, 1, 2]).startswith("Transductive: images of 3 held-out cases (c0, c1, c2)")
-    assert seen_by(tricks, folds, tmp_path / "elsewhere", other) == {}
-    assert seen_by(tricks, folds, tmp_path / "elsewhere", plan) == seen  # a copy
-    assert seen_by((), folds, folder.root, plan) == {}
+    assert seen_by((), folds, folder, quiet=True) == {}
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(folder.root, copy)
+    assert seen_by(tricks, folds, open_cases(copy), quiet=True) == seen
+    (one,) = next(case for case in open_cases(copy).cases if case.name == "c1").images
+    np.save(one, np.load(one)[::-1])
+    assert seen_by(tricks, folds, open_cases(copy), quiet=True) == {"0": ["c0"], "2": ["c2"]}
 
 
 def test_weights_of_something_else_are_refused(folder: CaseFolder, plan: Plan, tmp_path: Path) -> None:
