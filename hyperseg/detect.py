@@ -1,4 +1,4 @@
-"""Objects as boxes from Python: a function for each command of `hyperseg detect` about images and volumes.
+"""Objects as boxes from Python: train, predict, score and simulate, as the commands of `hyperseg detect`.
 
     from hyperseg import detect
 
@@ -6,7 +6,8 @@
     found = detect.predict(run, "NEW", out="found", threshold=0).found
     print(detect.score("found", "NEW").froc.cpm)
 
-Where a folder is asked for, it is named; `open_boxes` tells what is understood of it.
+Where a folder is asked for, it is named; `open_boxes` tells what is understood of it. `hyperseg detect scene`, targets
+in a hyperspectral scene, is `hyperseg.recipes.detection.scene.run.find_targets`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ from hyperseg.io.detections.case import BoxFolder
 from hyperseg.io.detections.folder import open_boxes, read_image
 from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.detection.folder import DetectRun, read_run
-from hyperseg.recipes.detection.images.dividing import TEST
 from hyperseg.recipes.detection.pooling import with_pool
 from hyperseg.recipes.detection.predicting import MOST, THRESHOLD, Predicted, predict_boxes
-from hyperseg.recipes.detection.scoring import BoxScores, score_boxes
+from hyperseg.recipes.detection.scoring import SEED, BoxScores, score_boxes
 from hyperseg.recipes.detection.settings import FOCALMIX, METHODS
 from hyperseg.recipes.detection.starting import Order
 from hyperseg.recipes.detection.training import train_detectors
@@ -42,7 +42,7 @@ __all__ = [
 
 def train(
     folder: str | Path, out: str | Path, *, boxes: str | Path | None = None, labelled: int | None = None,
-    unlabelled: str | Path | None = None, test: float = TEST, method: str = FOCALMIX,
+    unlabelled: str | Path | None = None, test: float | None = None, method: str = FOCALMIX,
     settings: Mapping[str, Any] | None = None, minutes: float | None = None, steps: int | None = None,
     spacing: Sequence[float] = (), seed: int = 0, device: str = "auto", alone: bool = False, resume: bool = False,
     overwrite: bool = False, quiet: bool = False,
@@ -55,7 +55,7 @@ def train(
         boxes: the file of boxes, where it is not in the folder.
         labelled: cases that are learnt from with their boxes; all that are not held out by default.
         unlabelled: a folder of further images without boxes; "none": those of `folder` that have none are left out too.
-        test: share of the cases with boxes that is held out, at least two; 0 holds nothing out.
+        test: share of the cases with boxes that is held out, at least two; a fifth by default, 0 holds nothing out.
         method: "focalmix", or "supervised", which looks at no image without boxes.
         settings: by name: {"focalmix.views": 2}; the end of a name is enough.
         minutes: of the training of the method; 10 where neither is given, or as the run was begun. The twin takes as
@@ -65,8 +65,8 @@ def train(
         seed: of division, weights and batches.
         device: see `choose_device`.
         alone: leave out the twin.
-        resume: go on with the run that is there; what is trained already stays. Boxes, further images and spacing are
-            those of the run where none are given.
+        resume: go on with the run that is there; what is trained already stays. Boxes, further images, spacing,
+            `labelled` and `test` are those of the run where none are given.
         overwrite: remove the run that is there.
         quiet: no progress.
 
@@ -100,17 +100,22 @@ def train(
 
 def predict(
     run: str | Path | DetectRun, images: str | Path, *, out: str | Path, threshold: float = THRESHOLD, most: int = MOST,
-    overlays: bool = False, device: str = "auto", overwrite: bool = False, quiet: bool = False,
+    overlays: bool = False, spacing: Sequence[float] = (), device: str = "auto", overwrite: bool = False,
+    quiet: bool = False,
 ) -> Predicted:  # fmt: skip
     """Find objects in every image of a folder (or one file), into boxes.csv and boxes.json; see `predict_boxes`."""
     return predict_boxes(
         run.root if isinstance(run, DetectRun) else Path(run), Path(images), out=Path(out), threshold=threshold,
-        most=most, overlays=overlays, device=device, overwrite=overwrite, quiet=quiet,
+        most=most, overlays=overlays, spacing=spacing, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
 
 
 def score(
-    found: str | Path, truth: str | Path, *, boxes: str | Path | None = None, spacing: Sequence[float] = ()
+    found: str | Path, truth: str | Path, *, boxes: str | Path | None = None, spacing: Sequence[float] = (),
+    absent: bool = False, seed: int = SEED,
 ) -> BoxScores:  # fmt: skip
     """FROC, CPM and average precision of found boxes against true ones; see `score_boxes`."""
-    return score_boxes(Path(found), Path(truth), boxes=None if boxes is None else Path(boxes), spacing=tuple(spacing))
+    return score_boxes(
+        Path(found), Path(truth), boxes=None if boxes is None else Path(boxes), spacing=tuple(spacing), absent=absent,
+        seed=seed,
+    )  # fmt: skip

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Literal
+
+from hyperseg.core.errors import SettingError
 
 Precision = Literal["fp32", "bf16"]
 
@@ -52,3 +55,13 @@ class Runtime:
     def label(self, text: str) -> str:
         """The text of a progress bar."""
         return f"{self.tag}: {text}" if self.tag else text
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Refuse a training of so many minutes where that is no length of time; None says nothing.
+
+    Raises:
+        SettingError: NaN, infinity, zero or less.
+    """
+    if minutes is not None and not (isfinite(minutes) and minutes > 0):
+        raise SettingError(f"--minutes {minutes:g}: a number above 0 was expected, as 0.5 or 20.")

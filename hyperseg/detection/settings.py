@@ -43,9 +43,12 @@ class DetectorSettings:
     prior: float = option(0.01, "Probability of an object that the network starts from (focal loss).", above=0, below=1)
 
     def __post_init__(self) -> None:
+        if not self.widths:
+            raise SettingError("widths (): give the channels of one stage at least, as 16,32,64.")
         if not self.levels or list(self.levels) != sorted(set(self.levels)) or self.levels[-1] >= len(self.widths):
             raise SettingError(
-                f"levels {self.levels}: give some of 0..{len(self.widths) - 1}, each once and from fine to coarse."
+                f"levels {self.levels} do not fit widths {self.widths}, whose levels are 0..{len(self.widths) - 1}: "
+                "give some of these, each once and from fine to coarse, or more widths."
             )
         if len(self.anchors) % len(self.levels) or list(self.anchors) != sorted(self.anchors):
             raise SettingError(

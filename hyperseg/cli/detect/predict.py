@@ -8,6 +8,7 @@ import click
 
 from hyperseg.cli.device import device_option
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.reading import spacing_option
 
 MOST, THRESHOLD = 100, 0.1  # checked against the recipe by a test
 
@@ -25,12 +26,13 @@ MOST, THRESHOLD = 100, 0.1  # checked against the recipe by a test
 )  # fmt: skip
 @click.option("--most", type=click.IntRange(1), default=MOST, show_default=True, help="Boxes of an image, at most.")
 @click.option("--overlays", is_flag=True, help="Also draw slices with the boxes over them: DIR/overlays/NAME.png.")
+@spacing_option
 @device_option
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress.")
 def predict(
-    run: Path, images: Path, out: Path | None, threshold: float, most: int, overlays: bool, device: str,
-    overwrite: bool, quiet: bool,
+    run: Path, images: Path, out: Path | None, threshold: float, most: int, overlays: bool,
+    spacing: tuple[float, ...], device: str, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Find objects in IMAGES (a file or a folder) with RUN, made by `detect train`.
 
@@ -38,9 +40,9 @@ def predict(
     file's axes), a score, centre and size in millimetres where the file says how large voxels are, and for NIfTI files
     the centre in the world of the scanner. An image in which nothing is found has a line with its name alone.
 
-    Channels and axes of every image are checked before the first one is looked through. Windows overlap; a volume is
-    read window by window, so that memory does not grow with it beyond the file itself. RUN/beside/supervised is a run
-    too: its twin's boxes.
+    Channels, axes and values of every image are checked before the first one is looked through. Windows overlap; a
+    volume is read window by window, so that memory does not grow with it beyond the file itself. RUN/beside/supervised
+    is a run too: its twin's boxes.
 
     \b
     Examples:
@@ -53,8 +55,8 @@ def predict(
 
     target = Path(f"{images.resolve().name.split('.')[0]}-found") if out is None else out
     written = detect.predict(
-        run, images, out=target, threshold=threshold, most=most, overlays=overlays, device=device, overwrite=overwrite,
-        quiet=quiet,
+        run, images, out=target, threshold=threshold, most=most, overlays=overlays, spacing=spacing, device=device,
+        overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     for path in written.files:
         click.echo(path)

@@ -38,15 +38,17 @@ class TrainCommand(GroupedCommand):
 @click.option(
     "--labelled", type=click.IntRange(1), metavar="N",
     help="Learn from the boxes of N cases only, drawn by the seed; the others count as unlabelled.  [default: all that "
-    "are not held out]",
+    "are not held out, or as the run was begun]",
 )  # fmt: skip
 @click.option(
     "--unlabelled", metavar="DIR2|none",
-    help="Further images without boxes; none leaves out those of DIR that have no boxes too.  [default: those of DIR]",
+    help="Further images without boxes; those with the same bytes as another case are left out. "
+    "none leaves out those of DIR that have no boxes too.  [default: those of DIR]",
 )  # fmt: skip
 @click.option(
-    "--test", type=float, default=TEST, show_default=True, metavar="SHARE",
-    help="Share of the cases with boxes that is never learnt from, at least two cases; 0 holds nothing out.",
+    "--test", type=float, metavar="SHARE",
+    help="Share of the cases with boxes that is never learnt from, at least two cases; 0 holds nothing out.  [default: "
+    f"{TEST:g}, or as the run was begun]",
 )  # fmt: skip
 @click.option("--method", type=Choice(METHODS), default=FOCALMIX, show_default=True, help="What is trained.")
 @click.option(
@@ -69,7 +71,7 @@ class TrainCommand(GroupedCommand):
 @click.option("--overwrite", is_flag=True, help="Remove the run that is there; never anything else.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train(
-    folder: Path, boxes: Path | None, labelled: int | None, unlabelled: str | None, test: float, method: str,
+    folder: Path, boxes: Path | None, labelled: int | None, unlabelled: str | None, test: float | None, method: str,
     sets: tuple[str, ...], alone: bool, minutes: float | None, steps: int | None, out: Path | None, seed: int,
     device: str, spacing: tuple[float, ...], resume: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
@@ -82,8 +84,9 @@ def train(
 
     DIR holds .nii.gz, .npy, .npz or pictures, and boxes.csv or boxes.json with a line for each object, or masks as
     hyperseg segment reads them. A fifth of the cases with boxes is held out, drawn by the seed alone. Each volume's
-    values are cut to its 0.5 and 99.5 percentiles and brought to mean 0 and deviation 1. Volumes whose voxels differ by
-    more than a tenth are resampled to the median, boxes with them.
+    values are cut to its 0.5 and 99.5 percentiles (a background that most voxels share takes no part in these) and
+    brought to mean 0 and deviation 1; what is no finite number counts as the lowest value. Volumes whose voxels differ
+    by more than a tenth are resampled to the median, boxes with them.
 
     Ctrl-C stops between two steps, --resume goes on. On a CPU the same seed gives the same weights, interrupted or not.
 

@@ -53,6 +53,7 @@ class Record:
         budget: "minutes" or "steps", as asked for; steps: of the training, 0 until they are known.
         prints: a checksum of each case.
         spacing: millimetres per axis of files that say none, as they were stated.
+        labelled, test: how many were to be labelled, and the share to be held out; None where nobody said.
         versions: of Python and libraries.
         found: history and costs of the training, and scores of the held-out cases, JSON.
     """
@@ -69,6 +70,8 @@ class Record:
     steps: int = 0
     prints: dict[str, str] = field(default_factory=dict)
     spacing: tuple[float, ...] = ()
+    labelled: int | None = None
+    test: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
 

@@ -32,11 +32,12 @@ POINTS = 500  # of a curve that is kept, at most
 
 @dataclass(frozen=True)
 class Prepared:
-    """A volume as it is learnt from: (C, *S) scaled values on the common grid, and boxes (M, 2n) there."""
+    """A volume as it is learnt from: (C, *S) scaled values on the common grid, boxes (M, 2n) there, and remarks."""
 
     name: str
     image: NDArray[Any]
     boxes: NDArray[np.float32]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

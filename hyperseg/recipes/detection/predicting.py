@@ -19,7 +19,7 @@ from hyperseg.io.write.targets import check_targets
 from hyperseg.metrics.froc import Marks
 from hyperseg.recipes.detection.folder import DetectRun, load_network, read_run
 from hyperseg.recipes.detection.images.volume import Volume, check_fit
-from hyperseg.recipes.detection.preparing import opened
+from hyperseg.recipes.detection.preparing import look_at, opened, say_remarks
 from hyperseg.recipes.detection.trying import find_in, found_in
 
 CSV, JSON, OVERLAYS = "boxes.csv", "boxes.json", "overlays"
@@ -36,12 +36,12 @@ class Predicted:
 
 def predict_boxes(
     root: Path, images: Path, *, out: Path, threshold: float = THRESHOLD, most: int = MOST, overlays: bool = False,
-    device: str = "auto", overwrite: bool = False, quiet: bool = False,
+    spacing: Sequence[float] = (), device: str = "auto", overwrite: bool = False, quiet: bool = False,
 ) -> Predicted:  # fmt: skip
     """Find objects in every image of a folder (or one file), and write OUT/boxes.csv and OUT/boxes.json.
 
-    All is checked before the first image is looked through: the run, channels and axes of every image, files that are
-    there. Images are read window by window where their format allows it.
+    All is checked before the first image is looked through: the run, channels, axes and values of every image, files
+    that are there. Images are read window by window where their format allows it.
 
     Args:
         root: of `hyperseg detect train`.
@@ -49,22 +49,26 @@ def predict_boxes(
         out: folder; made where it is not there.
         threshold, most: least score, and most boxes of an image.
         overlays: also OUT/overlays/NAME.png: slices with the boxes over them.
+        spacing: millimetres per axis of images that do not say theirs; those that the run was given by default.
         device: see `choose_device`.
         overwrite: replace files that are there.
         quiet: no progress.
 
     Raises:
         RunError: no run, or its training has not ended.
-        DataFileError: an image that cannot be read or does not fit the run, or a file that exists.
+        DataFileError: an image that cannot be read, does not fit the run or shows nothing, or a file that exists.
     """
     run = read_run(root)
     net = load_network(run)
-    listed = _listed(run, images)
+    listed = _listed(run, images, tuple(spacing))
     check_images(run, listed)
     pictures = [out / OVERLAYS / f"{one.name}.png" for one in listed] if overlays else []
     targets = [out / CSV, out / JSON]
     check_targets([*targets, *pictures], inputs=[root, images], overwrite=overwrite)
     where = choose_device(device)
+    with counted_progress(f"Looking at {images}", unit="images", quiet=quiet) as progress:
+        remarks = look_at(listed, run.record.plan, progress)
+    say_remarks(remarks, quiet=quiet)
     make_folder(out)
     if overlays:
         make_folder(out / OVERLAYS)
@@ -105,12 +109,14 @@ def check_images(run: DetectRun, images: Sequence[BoxCase]) -> None:
         )  # fmt: skip
 
 
-def _listed(run: DetectRun, images: Path) -> list[BoxCase]:
-    """The images by name; those that do not say their spacing have the one that the run remembers."""
+def _listed(run: DetectRun, images: Path, spacing: tuple[float, ...]) -> list[BoxCase]:
+    """The images by name; those that do not say their spacing have the given one, or the one that the run remembers."""
     try:
-        found = open_images(images, spacing=run.record.spacing)
-    except SettingError:  # all of them say it
-        found = open_images(images)
+        found = open_images(images, spacing=spacing or run.record.spacing)
+    except SettingError:
+        if spacing:
+            raise
+        found = open_images(images)  # all of them say it
     return sorted(found, key=lambda case: case.name)
 
 

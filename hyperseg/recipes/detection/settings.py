@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from hyperseg.core.settings import changed, option, settings
+from hyperseg.core import SettingError
+from hyperseg.core.settings import changed, leaves, option, settings
 from hyperseg.detection.settings import ABLATION, DetectorSettings, FocalMixSettings
 
 Method = Literal["focalmix", "supervised"]
 FOCALMIX: Method = "focalmix"
 SUPERVISED: Method = "supervised"
 METHODS: tuple[Method, ...] = (FOCALMIX, SUPERVISED)
+OF_UNLABELLED = (
+    "focalmix.views", "focalmix.temperature", "focalmix.doubtful", "focalmix.teacher", "focalmix.confident",
+    "focalmix.normaliser", "focalmix.weight",
+)  # fmt: skip
 TWIN = next(iter(ABLATION.values()))  # its first row
 """What makes the supervised twin of the settings of FocalMix."""
 
@@ -41,10 +46,37 @@ def settings_of(method: Method, detector: DetectorSettings, changes: Mapping[str
     """The settings of a method with that network, and then changed.
 
     Raises:
-        SettingError: no such setting, or a value it cannot have.
+        SettingError: no such setting, a value it cannot have, or a change that has no effect beside the others.
     """
     base = DetectSettings(detector=detector)
-    return changed(base if method == FOCALMIX else twin_of(base), changes)
+    base = base if method == FOCALMIX else twin_of(base)
+    chosen = changed(base, changes)
+    before, now = ({leaf.path: leaf.value for leaf in leaves(of)} for of in (base, chosen))
+    for name, why in without_effect(chosen).items():
+        if now[name] != before[name]:
+            raise SettingError(f"{name}={now[name]} would change nothing: {why}. Leave it out, or change that.")
+    return chosen
+
+
+def without_effect(chosen: DetectSettings) -> dict[str, str]:
+    """Settings that nothing looks at beside the others, by path, and why."""
+    one, found = chosen.focalmix, {}
+    if chosen.detector.anchors:
+        found["detector.per_level"] = "it plans anchors, and anchors are given"
+    if not (one.image_mixup or one.object_mixup):
+        found["focalmix.eta"] = "image_mixup and object_mixup are off"
+    if not one.object_mixup:
+        found["focalmix.confident"] = "object_mixup is off"
+    if one.classification == "bce":
+        why = "classification is bce, not focal (--method supervised has bce)"
+        found |= dict.fromkeys(("focalmix.gamma", "focalmix.alpha0", "focalmix.alpha1"), why)
+    if not one.unlabelled:
+        why = "unlabelled is off, nothing is learnt from images without boxes (--method supervised has it off)"
+        found |= dict.fromkeys(OF_UNLABELLED, why)
+        found["training.batch_unlabelled"] = why
+        if not (one.image_mixup or one.object_mixup):
+            found["focalmix.warm_up"] = f"{why}, and nothing is mixed"
+    return found
 
 
 def twin_of(given: DetectSettings) -> DetectSettings:

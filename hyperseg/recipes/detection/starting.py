@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import sweep
+from hyperseg.core.runtime import check_minutes
 from hyperseg.core.settings import to_json
-from hyperseg.core.words import counted
+from hyperseg.core.words import counted, some
 from hyperseg.io.detections.case import BoxCase, BoxFolder
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.resample import resampled_size
@@ -46,8 +47,8 @@ class Order:
     Attributes:
         method: and `changes` of its settings, by name.
         minutes, steps: how long; at most one of them. Where neither is given, `MINUTES`, or as the run was begun.
-        labelled: cases that are learnt from with boxes; all by default.
-        test: share of the cases with boxes that is held out.
+        labelled: cases that are learnt from with boxes; all where nobody says.
+        test: share of the cases with boxes that is held out; `TEST` where nobody says, or both as the run was begun.
         alone: nothing is trained beside it.
     """
 
@@ -56,8 +57,11 @@ class Order:
     minutes: float | None = None
     steps: int | None = None
     labelled: int | None = None
-    test: float = TEST
+    test: float | None = None
     alone: bool = False
+
+    def __post_init__(self) -> None:
+        check_minutes(self.minutes)
 
     @property
     def budget(self) -> dict[str, float]:
@@ -105,9 +109,40 @@ def divided(folder: BoxFolder, order: Order, seed: int) -> tuple[Division, Cases
         SettingError: too few cases, or a method that learns from unlabelled ones and there are none.
     """
     known = {case.name: case for case in (*folder.cases, *folder.unlabelled)}
-    division = divide(folder.cases, folder.unlabelled, labelled=order.labelled, test=order.test, seed=seed)
+    division = divide(
+        folder.cases,
+        folder.unlabelled,
+        labelled=order.labelled,
+        test=TEST if order.test is None else order.test,
+        seed=seed,
+    )
     parts = (division.labelled, division.unlabelled, division.held_out)
     return division, Cases(*(tuple(known[name] for name in part) for part in parts))
+
+
+def without_copies(division: Division, cases: Cases, contents: Mapping[str, bytes]) -> tuple[Division, Cases, str]:
+    """Leave images without boxes out that are other cases under another name, held-out ones above all.
+
+    Args:
+        contents: of every case, what its files hold.
+
+    Returns:
+        both without them, and a sentence about it; "" where there are none.
+    """
+    own_last = sorted(cases.unlabelled, key=lambda case: (len(case.name), case.name), reverse=True)  # kept
+    first = {contents[c.name]: c.name for c in (*own_last, *cases.labelled, *cases.held_out)}
+    same = {c.name: first[contents[c.name]] for c in cases.unlabelled if first[contents[c.name]] != c.name}
+    if not same:
+        return division, cases, ""
+    kept = tuple(case for case in cases.unlabelled if case.name not in same)
+    held = sum(other in division.held_out for other in same.values())
+    left_out = tuple(sorted((*division.left_out, *same)))
+    return (
+        replace(division, unlabelled=tuple(case.name for case in kept), left_out=left_out),
+        replace(cases, unlabelled=kept),
+        f"{counted(len(same), 'image')} without boxes left out, the same bytes as another case ({held} of them as one "
+        f"that is held out): {some((f'{name} is {other}' for name, other in same.items()), 3)}",
+    )
 
 
 def check_unlabelled(division: Division, settings: DetectSettings) -> None:
@@ -178,19 +213,24 @@ def check_same(root: Path, begun: Record, now: Record) -> None:
 
 
 def as_begun(root: Path, order: Order, *, resume: bool) -> Order:
-    """The order with the budget of the run that goes on, where none is given.
+    """The order with budget, labelled cases and share held out of the run that goes on, where none are given.
 
     Raises:
         RunError: another budget than it was begun with, whose steps are fixed already.
     """
     if not (resume and (root / RECORD).exists()):
         return order
-    budget = read_run(root).record.budget
+    begun = read_run(root).record
+    budget = begun.budget
     asked = order.budget
     if (order.minutes is not None or order.steps is not None) and asked != budget:
         told = " ".join(f"--{name} {value:g}" for name, value in budget.items())
         raise RunError(f"{root}: was begun with {told}. Resume so, or train into another folder.")
-    return replace(order, minutes=budget.get("minutes"), steps=int(budget["steps"]) if "steps" in budget else None)
+    return replace(
+        order, minutes=budget.get("minutes"), steps=int(budget["steps"]) if "steps" in budget else None,
+        labelled=begun.labelled if order.labelled is None else order.labelled,
+        test=begun.test if order.test is None else order.test,
+    )  # fmt: skip
 
 
 def _told(what: str, begun: Record, now: Record) -> str:

@@ -32,7 +32,7 @@ from hyperseg.recipes.detection.folder import (
 )
 from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.learning import Pool, curves_of, learn, start_net, steps_in
-from hyperseg.recipes.detection.preparing import opened, prepare, prints_of
+from hyperseg.recipes.detection.preparing import contents_of, look_at, opened, prepare, prints_of, say_remarks
 from hyperseg.recipes.detection.reporting.run_page import write_run_page
 from hyperseg.recipes.detection.settings import FOCALMIX, SUPERVISED, twin_of
 from hyperseg.recipes.detection.starting import (
@@ -45,6 +45,7 @@ from hyperseg.recipes.detection.starting import (
     planned,
     refuse_existing,
     start,
+    without_copies,
 )
 from hyperseg.recipes.detection.trying import Tried, found_in, try_detector
 
@@ -76,14 +77,18 @@ def train_detectors(
     division, cases = divided(folder, order, runtime.seed)
     for sentence in (folder.rule, *folder.remarks):
         say(f"{folder.root}: {sentence}", quiet=runtime.quiet)
+    with counted_progress(f"Checksums of {folder.root}", unit="cases", quiet=runtime.quiet) as progress:
+        contents = contents_of(cases.every, progress)
+    division, cases, copies = without_copies(division, cases, contents)
+    if copies:
+        say(copies, quiet=runtime.quiet)
     say(f"{division.told()} (seed {runtime.seed})", quiet=runtime.quiet)
     settings, plan = planned(cases, order, runtime.device, folder.channels)
     check_unlabelled(division, settings)
-    with counted_progress(f"Checksums of {folder.root}", unit="cases", quiet=runtime.quiet) as progress:
-        prints = prints_of(cases.every, progress)
     record = Record(
         str(folder.root), boxes, pool, order.method, runtime.seed, division, plan, settings, order.budget,
-        steps=order.steps or 0, prints=prints, spacing=tuple(spacing), versions=_versions(),
+        steps=order.steps or 0, prints=prints_of(cases.every, contents), spacing=tuple(spacing),
+        labelled=order.labelled, test=order.test, versions=_versions(),
     )  # fmt: skip
     run = start(root, record, resume=resume, overwrite=overwrite)
     say(f"plan: {plan.told()}", quiet=runtime.quiet)
@@ -109,7 +114,7 @@ def _train(run: DetectRun, cases: Cases, runtime: Runtime, *, alone: bool) -> De
         return run
     pool = _pool(run, cases, runtime)
     if not run.record.steps:
-        run = _timed(run, pool, runtime)
+        run = _timed(run, pool, runtime, twin=twin is not None)
     run = _learnt(run, pool, runtime)
     if twin is not None and not twin.trained:
         say(f"beside it, {SUPERVISED}: the same labels, patches and steps; --alone leaves it out", quiet=runtime.quiet)
@@ -138,10 +143,15 @@ def _pool(run: DetectRun, cases: Cases, runtime: Runtime) -> Pool:
                 with_boxes=name == "labelled", progress=progress,
             )  # fmt: skip
         found.append(ready)
+    with counted_progress("Looking at held-out cases", unit="cases", quiet=runtime.quiet) as progress:
+        remarks = look_at(cases.held_out, plan, progress)
+    say_remarks(
+        [*(remark for ready in found for case in ready for remark in case.remarks), *remarks], quiet=runtime.quiet
+    )
     return Pool(*found)
 
 
-def _timed(run: DetectRun, pool: Pool, runtime: Runtime) -> DetectRun:
+def _timed(run: DetectRun, pool: Pool, runtime: Runtime, *, twin: bool) -> DetectRun:
     """The run with as many steps as its minutes allow; some are tried."""
     record = run.record
     with working("Trying how fast steps are", quiet=runtime.quiet):
@@ -150,7 +160,7 @@ def _timed(run: DetectRun, pool: Pool, runtime: Runtime) -> DetectRun:
         )
     say(
         f"{record.method}: {counted(steps, 'step')} of {seconds:.3g} s, {duration(steps * seconds)} of training "
-        "expected",
+        f"expected{', then at most as long again for its twin' if twin else ''}",
         quiet=runtime.quiet,
     )
     found = {**record.found, "expected_s": steps * seconds}

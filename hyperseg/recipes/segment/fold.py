@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from hyperseg.core.files import make_folder
-from hyperseg.core.runtime import Runtime
+from hyperseg.core.runtime import Runtime, check_minutes
 from hyperseg.core.words import counted, duration
 from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import say
@@ -47,6 +47,9 @@ class Budget:
 
     minutes: float | None = None
     steps: int | None = None
+
+    def __post_init__(self) -> None:
+        check_minutes(self.minutes)
 
 
 def train_fold(

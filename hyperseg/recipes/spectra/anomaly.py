@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import Scene, SceneError, Tile
 from hyperseg.core.files import make_folder
-from hyperseg.core.runtime import Runtime
+from hyperseg.core.runtime import Runtime, check_minutes
 from hyperseg.engine import choose_device, scene_progress
 from hyperseg.engine.progress import say
 from hyperseg.io.write import replacing, write_json
@@ -68,6 +68,7 @@ def learn_and_map(
         SceneError: too few pixels to learn from, no usable band.
         DataFileError: `out` cannot be written, or must not be.
     """
+    check_minutes(minutes)
     named = {"scene": scene.source} | dict(inputs or {})
     check_replaceable(out, overwrite=overwrite)
     _check_files(out, named, overwrite=overwrite)

@@ -115,7 +115,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
         with pytest.raises(KeyboardInterrupt):
             train_detectors(opened, tmp_path / "run", order, runtime, resume=resume)
     assert list((tmp_path / "run" / "beside" / "supervised").glob("unfinished-*"))
-    again = trained(folder, tmp_path / "run", resume=True, steps=None)
+    again = trained(folder, tmp_path / "run", resume=True, steps=None, labelled=None)
     assert weights(again) == weights(run)
     assert not list((tmp_path / "run").rglob("unfinished-*"))
 
@@ -142,7 +142,8 @@ def test_labels_that_are_hidden_never_reach_training(run: detect.DetectRun, tmp_
 
 def test_alone_and_supervised(folder: Path, tmp_path: Path, run: detect.DetectRun) -> None:
     """The twin alone is the twin beside: it looks at the same and learns the same."""
-    alone = trained(folder, tmp_path / "alone", method="supervised")
+    own = {name: value for name, value in TINY.items() if name != "focalmix.views"}  # which it does not look at
+    alone = trained(folder, tmp_path / "alone", method="supervised", settings=own)
     assert alone.beside == {}
     assert weights(alone) == weights(run)[1:]
     assert trained(folder, tmp_path / "mix", alone=True, steps=1).beside == {}
@@ -174,7 +175,9 @@ def test_predictions_are_those_of_the_run_and_scored(run: detect.DetectRun, fold
         detect.predict(run, folder, out=tmp_path / "found", quiet=True)
 
 
-def test_volumes_of_other_voxels_are_resampled_and_boxes_come_back(tmp_path: Path) -> None:
+def test_volumes_of_other_voxels_are_resampled_and_boxes_come_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
     """Boxes are in voxels and in the world of each file, whatever grid was looked at."""
     nibabel = pytest.importorskip("nibabel")
     rng, found, affine = np.random.default_rng(0), [], np.diag([-2.0, 1.0, 1.0, 1.0])
@@ -188,12 +191,19 @@ def test_volumes_of_other_voxels_are_resampled_and_boxes_come_back(tmp_path: Pat
     write_boxes(tmp_path / "data" / "boxes.csv", found)
     done = trained(
         tmp_path / "data", tmp_path / "run", labelled=None, test=0, steps=1, method="supervised",
-        settings={**TINY, "training.patch": (8, 16, 16)},
+        settings={"detector.widths": (4, 8), "detector.head_width": 4, "training.patch": (8, 16, 16)},
     )  # fmt: skip
     assert done.record.plan.spacing == (2.0, 1.0, 1.0)
     assert len(done.record.division.labelled) == 4
     assert "is not known" in (done.root / "report.html").read_text()
     told = detect.predict(done, tmp_path / "data" / "c3.nii.gz", out=tmp_path / "f", threshold=0, quiet=True)
+    np.save(tmp_path / "plain.npy", image)
+    cautions = []
+    for spacing in ((), (4.0, 1.0, 1.0)):
+        out = tmp_path / f"plain{len(spacing)}"
+        detect.predict(done, tmp_path / "plain.npy", out=out, spacing=spacing)
+        cautions.append("--spacing says it" in " ".join(capsys.readouterr().err.split()))
+    assert cautions == [True, False]
     boxes = told.found["c3"].boxes
     assert len(boxes) == 100
     assert boxes.min() >= 0
@@ -213,12 +223,42 @@ def test_images_of_another_kind_are_refused_before_any_work(run: detect.DetectRu
     assert not (tmp_path / "found").exists()
 
 
+def test_held_out_images_under_other_names_are_left_out(
+    run: detect.DetectRun, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """The same bytes as held-out cases, and the folder itself, add nothing to what is learnt from."""
+    part = run.record.division
+    (tmp_path / "more").mkdir()
+    for i, name in enumerate((*part.held_out, part.labelled[0], part.unlabelled[0])):
+        shutil.copy(folder / f"{name}.npy", tmp_path / "more" / f"x{i}.npy")
+    for pool, told in ((tmp_path / "more", "2 of them as one that is held out"), (folder, "9 cases left out")):
+        other = trained(folder, tmp_path / f"run-{pool.name}", unlabelled=pool, alone=True, quiet=False)
+        assert other.record.division.unlabelled == part.unlabelled
+        assert weights(other) == weights(run)[:1]
+        assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_one_image_of_which_nothing_can_be_seen_stops_all_before_any_work(
+    run: detect.DetectRun, folder: Path, tmp_path: Path
+) -> None:  # fmt: skip
+    part = run.record.division
+    for name in (part.held_out[0], part.labelled[0]):
+        data = shutil.copytree(folder, tmp_path / name)
+        np.save(data / f"{name}.npy", np.full((SIDE,) * 3, np.nan, np.float32))
+        with pytest.raises(DataFileError, match=f"{name}.npy: holds no finite number"):
+            trained(data, tmp_path / f"run-{name}")
+        with pytest.raises(DataFileError, match="no finite number"):
+            detect.predict(run, data, out=tmp_path / "found", quiet=True)
+    assert not (tmp_path / "found").exists()
+
+
 def test_what_cannot_be_done_is_said_before_training(folder: Path, run: detect.DetectRun, tmp_path: Path) -> None:
     out = tmp_path / "run"
     faults: tuple[tuple[dict[str, Any], str], ...] = (
         ({"labelled": None, "unlabelled": "none"}, "--method supervised"), ({"labelled": 6}, "1 to 5"),
         ({"method": "focalmax"}, "Did you mean focalmix"), ({"settings": {"veiws": 2}}, "Did you mean views"),
-        ({"minutes": 1.0}, "contradict"),
+        ({"minutes": 1.0}, "contradict"), ({"minutes": float("nan"), "steps": None}, "above 0"),
+        ({"minutes": float("inf"), "steps": None}, "above 0"),
     )  # fmt: skip
     for more, told in faults:
         with pytest.raises(SettingError, match=told):

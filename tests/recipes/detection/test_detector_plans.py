@@ -9,8 +9,9 @@ import pytest
 
 from hyperseg.core import LabelError, SettingError
 from hyperseg.core.settings import changed, from_json, to_json
+from hyperseg.detection.settings import ABLATION, PAPER, DetectorSettings, FocalMixSettings
 from hyperseg.recipes.detection.planning import Plan, make_plan, plan_network
-from hyperseg.recipes.detection.settings import DetectSettings, settings_of, twin_of
+from hyperseg.recipes.detection.settings import DetectSettings, Method, settings_of, twin_of
 
 
 def boxes(*sides: tuple[float, ...]) -> np.ndarray:
@@ -22,6 +23,38 @@ def plan(
 ) -> Plan:  # fmt: skip
     settings = settings_of("focalmix", plan_network(every, [size], "cpu"), changes)
     return make_plan(settings, every, [size], spacing, channels=1, device="cpu")
+
+
+IDLE: tuple[tuple[str, dict[str, object], str], ...] = (
+    ("supervised", {"views": 2}, "unlabelled is off"), ("supervised", {"teacher": "self"}, "unlabelled is off"),
+    ("supervised", {"batch_unlabelled": 3}, "unlabelled is off"), ("supervised", {"gamma": 1.0}, "bce"),
+    ("focalmix", {"unlabelled": False, "temperature": 0.7}, "unlabelled is off"),
+    ("focalmix", {"unlabelled": False, "focalmix.weight": 2.0}, "unlabelled is off"),
+    ("focalmix", {"image_mixup": False, "object_mixup": False, "eta": 0.5}, "mixup are off"),
+    ("focalmix", {"object_mixup": False, "confident": 0.9}, "object_mixup is off"),
+    ("focalmix", {"anchors": (4.0, 8.0), "per_level": 3}, "anchors are given"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "changes", "why"), IDLE)
+def test_what_would_change_nothing_is_refused(method: Method, changes: dict[str, object], why: str) -> None:
+    with pytest.raises(SettingError, match=why):
+        settings_of(method, DetectorSettings(), changes)
+
+
+def test_every_row_of_the_ablation_and_the_paper_can_be_asked_for() -> None:
+    for row in (*ABLATION.values(), PAPER):
+        settings_of("focalmix", DetectorSettings(), row)
+    settings_of(
+        "supervised", DetectorSettings(), {**ABLATION["twin"], "shaken": 0.1, "views": FocalMixSettings().views}
+    )
+
+
+def test_levels_that_widths_do_not_have_are_told_with_both() -> None:
+    with pytest.raises(SettingError, match=r"levels \(0, 1\) do not fit widths \(4,\)"):
+        settings_of("focalmix", DetectorSettings(), {"detector.widths": (4,)})
+    with pytest.raises(SettingError, match=r"widths \(\)"):
+        DetectorSettings(widths=())
 
 
 CUBES = boxes((4, 4, 4), (6, 6, 6), (12, 12, 12))

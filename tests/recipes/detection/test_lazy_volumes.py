@@ -74,6 +74,52 @@ def test_scale() -> None:
     assert (scaled(np.moveaxis(flat, -1, 0), scale_of(flat)) == 0).all()
 
 
+@pytest.mark.parametrize("tissue", [0, 40, 60])
+def test_a_small_bright_object_keeps_its_contrast(tissue: int) -> None:
+    """A cube of 0.2 % of the voxels: on nothing, and in a volume of which all but `tissue` % is masked."""
+    array = np.zeros((32, 32, 32, 1), np.uint8)
+    array[: round(0.32 * tissue)] = 100
+    array[10:14, 10:14, 10:14] = 255
+    seen = scaled(np.moveaxis(array, -1, 0), scale_of(array))[0]
+    levels = np.unique(seen)
+    assert len(levels) == len(np.unique(array))
+    assert np.diff(levels).min() > 1
+    if tissue:
+        return
+    ringing = array + np.random.default_rng(0).normal(0, 1e-5, array.shape)
+    assert np.diff(scaled(np.moveaxis(ringing, -1, 0), scale_of(ringing))[0][10, 10, [9, 10]]) > 1
+
+
+def test_a_small_object_between_the_voxels_that_are_looked_at() -> None:
+    array = np.zeros((2912, 2912, 1), np.uint8)
+    array[1, 1] = 255
+    scale = scale_of(array)
+    assert (scale.low, scale.high) == ((0.0,), (255.0,))
+    assert 0.5 < np.ptp(scaled(np.moveaxis(array[:4, :4], -1, 0), scale)) <= 20
+
+
+def test_an_image_of_which_nothing_can_be_seen_is_refused(tmp_path: Path) -> None:
+    file, array = tmp_path / "x.npy", np.full((8, 8, 8), np.nan, np.float32)
+    np.save(file, array)
+    with pytest.raises(DataFileError, match="no finite number"):
+        open_volume("x", [file])
+    np.save(file, np.where(np.arange(8) < 4, array, 7))
+    with pytest.raises(DataFileError, match="every voxel has the value 7"):
+        open_volume("x", [file])
+    np.save(file, np.where(np.arange(8) < 2, array, np.arange(8)).astype(np.float32))
+    volume = open_volume("x", [file])
+    assert volume.remarks == ("x: 25.0 % of its values are no finite numbers and count as its lowest",)
+    assert (volume.window((0, 0, 0), (8, 8, 2)) == volume.window((0, 0, 0), (8, 8, 8)).min()).all()
+
+
+def test_what_cannot_be_resampled_is_told(file: Path) -> None:
+    (told,) = open_volume("v", [file], target=(2.0, 1.0, 1.0)).remarks
+    assert "2x1x1 mm" in told
+    assert "--spacing" in told
+    assert not open_volume("v", [file], spacing=(1.0, 1.0, 1.0), target=(2.0, 1.0, 1.0)).remarks
+    assert not open_volume("v", [file]).remarks
+
+
 def test_channels_and_axes_are_told_in_one_line(file: Path) -> None:
     with pytest.raises(DataFileError, match=r"v\.npy: has 1 channels, 3 were expected"):
         open_volume("v", [file], channels=3)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg.core import RunError, Scene, SettingError
+from hyperseg.core.runtime import check_minutes
 from hyperseg.core.settings import changed
 from hyperseg.recipes.bench.folder import there
 from hyperseg.recipes.bench.settings import refuse_other
@@ -57,6 +58,7 @@ def check_order(
     named = target.name if isinstance(target, Scene) else Path(str(target)).resolve().name.partition(":")[0]
     root = Path("runs") / f"tricks-{named}" if out is None else Path(out)
     begun = there(root, read_tricks, resume=resume, overwrite=overwrite)
+    check_minutes(minutes)
     settings = changed(TricksSettings() if begun is None else begun.settings, dict(given))
     if begun is not None:
         refuse_other(begun.settings, settings, root)

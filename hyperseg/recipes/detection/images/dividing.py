@@ -24,7 +24,7 @@ class Division:
         labelled: learnt from with their boxes.
         unlabelled: learnt from without; boxes of theirs, where there are any, are not looked at.
         held_out: with boxes, never learnt from: what detectors are scored on.
-        left_out: without boxes, of a group (a patient) that is held out.
+        left_out: without boxes, of a group (a patient) that is held out, or the same bytes as another case.
     """
 
     labelled: tuple[str, ...]
@@ -34,7 +34,7 @@ class Division:
 
     def told(self) -> str:
         """In words."""
-        more = f"; {counted(len(self.left_out), 'case')} of their groups left out" if self.left_out else ""
+        more = f"; {counted(len(self.left_out), 'case')} left out" if self.left_out else ""
         return (
             f"{counted(len(self.labelled), 'case')} with boxes and {len(self.unlabelled)} without are learnt from, "
             f"{len(self.held_out)} with boxes are held out and scored{more}"

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
+from hyperseg.core.words import percent
 from hyperseg.io.cases.decode import decode_image
 from hyperseg.medical.resample import LINEAR, neighbours, resampled_size
 
@@ -19,18 +20,21 @@ Floats = NDArray[np.float32]
 Size = tuple[int, ...]
 Spacing = tuple[float, ...]
 LOW, HIGH = 0.5, 99.5  # percentiles of a volume that its values are cut to
+FAR, NARROW = 0.02, 0.01  # percentiles that far from the ends are taken where the others lie so near, in parts of those
+WIDEST = 20.0  # deviations that a channel reaches over, at most, where objects are few
 LOOKED_AT = 2**21  # voxels of a channel that scale and percentiles are taken from, at most about so many
 ALIKE = 0.1  # of two spacings that differ by no more nothing is resampled
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Per channel: what values are cut to, and then their mean and standard deviation."""
+    """Per channel: what values are cut to, and then their mean and standard deviation; gaps: share of no numbers."""
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    gaps: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Volume:
         affine: (4, 4) from indices to millimetres of the world, where a NIfTI says.
         size: voxels per axis of the grid that windows are read on; edges of voxels stay where they are.
         scale: of the values.
+        remarks: what one should know of it, a line each.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Volume:
     affine: NDArray[np.float64] | None
     size: Size
     scale: Scale
+    remarks: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -114,7 +120,8 @@ def open_volume(
         channels, axes: how many there must be.
 
     Raises:
-        DataFileError: unreadable, channels that do not lie on each other, or other channels or axes than expected.
+        DataFileError: unreadable, channels that do not lie on each other, other channels or axes than expected, or
+            values of which nothing can be learnt: no finite number, or the same everywhere.
     """
     parts = [decode_image(path) for path in images]
     first = parts[0]
@@ -126,11 +133,28 @@ def open_volume(
     n = array.ndim - 1
     stated = bool(own)
     own = own or (1.0,) * n
-    size = tuple(array.shape[:-1])
+    size, remarks = tuple(array.shape[:-1]), []
     if target and stated and not alike(own, target):
         size = resampled_size(size, own, target)
+    if target and not stated:
+        remarks.append(
+            f"{name}: nothing says how large its voxels are, so it is not resampled, and others are, to voxels of "
+            f"{'x'.join(f'{mm:.3g}' for mm in target)} mm; --spacing says it"
+        )
+    scale = scale_of(array)
+    if not any(low < high for low, high in zip(scale.low, scale.high, strict=True)):
+        if not np.isfinite(array).any():
+            raise DataFileError(f"{images[0]}: holds no finite number. Convert it again.")
+        raise DataFileError(
+            f"{images[0]}: every voxel has the value {scale.low[0]:g}: there is nothing to see. Leave it out, or "
+            "convert it again."
+        )
+    if scale.gaps:
+        remarks.append(
+            f"{name}: {percent(100 * scale.gaps)} of its values are no finite numbers and count as its lowest"
+        )
     affine = None if first.place is None or not first.place.stated else first.place.affine
-    return Volume(name, array, own, stated, affine, size, scale_of(array))
+    return Volume(name, array, own, stated, affine, size, scale, tuple(remarks))
 
 
 def check_fit(
@@ -162,19 +186,43 @@ def alike(a: Sequence[float], b: Sequence[float]) -> bool:
 def scale_of(array: NDArray[Any]) -> Scale:
     """Of (*S, C): each channel is cut to its 0.5 and 99.5 percentiles, and brought to mean 0 and deviation 1.
 
+    A value that most voxels share, as the background of a masked volume does, takes no part in the percentiles. Where
+    they meet nevertheless, the channel keeps its whole range: small bright objects are never cut away with the rest.
     Of large arrays voxels are taken at regular steps. CT is treated like any other: its scale is that of each volume,
     not of Hounsfield units.
     """
     step = max(1, int((np.prod(array.shape[:-1]) / LOOKED_AT) ** (1 / (array.ndim - 1))))
     some = np.asarray(array[(slice(None, None, step),) * (array.ndim - 1)], np.float64).reshape(-1, array.shape[-1])
-    low, high = np.zeros(some.shape[1]), np.ones(some.shape[1])
+    known = np.isfinite(some)
+    low, high = np.zeros(some.shape[1]), np.zeros(some.shape[1])
     for c in range(some.shape[1]):
-        finite = some[np.isfinite(some[:, c]), c]
-        if len(finite):
-            low[c], high[c] = np.percentile(finite, (LOW, HIGH))
-    cut = np.clip(np.where(np.isfinite(some), some, low), low, high)
+        low[c], high[c] = cut_of(some[known[:, c], c])
+        if low[c] >= high[c]:  # what was looked at may have missed a small object
+            low[c], high[c] = range_of(array[..., c])
+    cut = np.clip(np.where(known, some, low), low, high)
     mean, std = cut.mean(0), cut.std(0)
-    return Scale(*(tuple(map(float, each)) for each in (low, high, mean, np.where(std > 0, std, 1.0))))
+    std = np.where(high > low, np.maximum(std, (high - low) / WIDEST), 1.0)
+    least, most, middle, spread = (tuple(map(float, each)) for each in (low, high, mean, std))
+    return Scale(least, most, middle, spread, float(1 - known.mean()))
+
+
+def cut_of(values: NDArray[np.float64]) -> tuple[float, float]:
+    """What finite values (N,) of a channel are cut to, see `scale_of`; (0, 0) where there are none."""
+    ends: list[float] = []
+    while len(values) and np.mean(values == (most := float(np.median(values)))) > 0.5:
+        ends.append(most)
+        values = values[values != most]
+    if len(values):
+        far, near, other, last = np.percentile(values, (FAR, LOW, HIGH, 100 - FAR))
+        narrow = other - near < NARROW * (last - far)
+        ends += [far, last] if narrow else [near, other]
+    return (float(min(ends)), float(max(ends))) if ends else (0.0, 0.0)
+
+
+def range_of(channel: NDArray[Any]) -> tuple[float, float]:
+    """The least and the largest finite number of a channel (*S), looked at part by part; (0, 0) where there is none."""
+    ends = [(float(own.min()), float(own.max())) for part in channel if len(own := part[np.isfinite(part)])]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
 
 
 def scaled(values: NDArray[Any], scale: Scale) -> Floats:
