@@ -42,8 +42,8 @@ def predict(
     the centre in the world of the scanner. An image in which nothing is found has a line with its name alone.
 
     Channels, axes and values of every image are checked before the first one is looked through. Windows overlap; a
-    volume is read window by window, so that memory does not grow with it beyond the file itself. RUN/beside/supervised is a
-    run too: its twin's boxes.
+    volume is read window by window, so that memory does not grow with it beyond the file itself. RUN/beside/supervised
+    is a run too: its twin's boxes.
 
     \b
     Examples:

@@ -13,7 +13,10 @@ Method = Literal["focalmix", "supervised"]
 FOCALMIX: Method = "focalmix"
 SUPERVISED: Method = "supervised"
 METHODS: tuple[Method, ...] = (FOCALMIX, SUPERVISED)
-OF_UNLABELLED = ("views", "temperature", "doubtful", "teacher", "confident", "normaliser", "weight")
+OF_UNLABELLED = (
+    "focalmix.views", "focalmix.temperature", "focalmix.doubtful", "focalmix.teacher", "focalmix.confident",
+    "focalmix.normaliser", "focalmix.weight",
+)  # fmt: skip
 TWIN = next(iter(ABLATION.values()))  # its first row
 """What makes the supervised twin of the settings of FocalMix."""
 
@@ -69,7 +72,7 @@ def without_effect(chosen: DetectSettings) -> dict[str, str]:
         found |= dict.fromkeys(("focalmix.gamma", "focalmix.alpha0", "focalmix.alpha1"), why)
     if not one.unlabelled:
         why = "unlabelled is off, nothing is learnt from images without boxes (--method supervised has it off)"
-        found |= dict.fromkeys((f"focalmix.{name}" for name in OF_UNLABELLED), why)
+        found |= dict.fromkeys(OF_UNLABELLED, why)
         found["training.batch_unlabelled"] = why
         if not (one.image_mixup or one.object_mixup):
             found["focalmix.warm_up"] = f"{why}, and nothing is mixed"

@@ -129,7 +129,8 @@ def without_copies(division: Division, cases: Cases, contents: Mapping[str, byte
     Returns:
         both without them, and a sentence about it; "" where there are none.
     """
-    first = {contents[c.name]: c.name for c in (*cases.unlabelled[::-1], *cases.labelled, *cases.held_out)}
+    own_last = sorted(cases.unlabelled, key=lambda case: (len(case.name), case.name), reverse=True)  # kept
+    first = {contents[c.name]: c.name for c in (*own_last, *cases.labelled, *cases.held_out)}
     same = {c.name: first[contents[c.name]] for c in cases.unlabelled if first[contents[c.name]] != c.name}
     if not same:
         return division, cases, ""

@@ -202,7 +202,8 @@ def scale_of(array: NDArray[Any]) -> Scale:
     cut = np.clip(np.where(known, some, low), low, high)
     mean, std = cut.mean(0), cut.std(0)
     std = np.where(high > low, np.maximum(std, (high - low) / WIDEST), 1.0)
-    return Scale(*(tuple(map(float, each)) for each in (low, high, mean, std)), gaps=float(1 - known.mean()))
+    least, most, middle, spread = (tuple(map(float, each)) for each in (low, high, mean, std))
+    return Scale(least, most, middle, spread, float(1 - known.mean()))
 
 
 def cut_of(values: NDArray[np.float64]) -> tuple[float, float]:
