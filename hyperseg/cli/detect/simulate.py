@@ -17,7 +17,14 @@ FEWEST = 3  # labelled volumes of which two can be held out
     "--labelled", type=click.IntRange(1), metavar="N",
     help="Volumes whose boxes boxes.csv tells.  [default: a third of all]",
 )  # fmt: skip
-@click.option("--side", type=click.IntRange(1), default=64, show_default=True, metavar="VOXELS", help="Length of each of the three axes.")
+@click.option(
+    "--side",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    metavar="VOXELS",
+    help="Length of each of the three axes.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same files.")
 @click.option(
     "--real", metavar="FOLDER", type=click.Path(path_type=Path),

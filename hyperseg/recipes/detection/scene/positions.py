@@ -55,7 +55,7 @@ def _of_table(path: Path, scene: Scene) -> Mask:
     heads = {name.casefold(): k for k, name in enumerate(table.head)}
     chosen = next((pair for pair in PLACES if set(pair) <= set(heads)), None)
     if chosen is None:
-        raise DataFileError(f"{path}: {EXPECTED}; it has {some(heads, 8)}.")
+        raise DataFileError(f"{path}: has the columns {some(heads, 8)}. {EXPECTED}.")
     places = np.array([[_number(path, line, cells[heads[name]]) for name in chosen] for line, cells in table.rows])
     places = places.reshape(-1, 2)
     if chosen == ("x", "y"):
