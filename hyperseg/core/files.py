@@ -53,6 +53,25 @@ def replaced(target: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target`, which is not there yet; rename it to `target` on success.
+
+    On any failure, also through Ctrl-C, it is removed. What killed processes left is removed first.
+
+    Raises:
+        OSError: as `replaced`.
+    """
+    sweep(target)
+    temporary = temporary_beside(target)
+    try:
+        temporary.mkdir()
+        yield temporary
+        os.rename(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def temporary_beside(target: Path) -> Path:
     """The name under which this process writes what will be called `target`."""
     return target.with_name(f".{_stem(target)}.{HOST}.{os.getpid()}.tmp{target.suffix}")

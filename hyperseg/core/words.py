@@ -122,8 +122,15 @@ def runs(numbers: Sequence[int]) -> str:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is most alike, from a likeness (0 to 1) of `cutoff` on."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
+    """The known name that is `bare` the same, or else most alike, from a likeness (0 to 1) of `cutoff` on."""
+    names = list(known)
+    same = next((other for other in names if bare(other) == bare(name)), None)
+    return same or next(iter(difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
+
+
+def bare(name: str) -> str:
+    """A name in small letters, without zeros before its numbers: spreadsheets write 1 for 001."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold())
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -34,10 +34,12 @@ class Simulated(NamedTuple):
     Attributes:
         volumes: float32 (*S) each, all of one shape.
         boxes: float64 (M, 2n) each, in voxels, half open, all lower bounds before all upper ones; M may be 0.
+        groups: of each volume the name of its real background; empty where it is drawn. Volumes of one share voxels.
     """
 
     volumes: tuple[NDArray[np.float32], ...]
     boxes: tuple[Floats, ...]
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,14 @@ def nodules(
     Raises:
         SettingError: no volume, too few voxels along an axis, or real pieces that do not fit.
     """
-    made = list(one_by_one(n, shape=shape, seed=seed, real=real, difficulty=difficulty))
-    return Simulated(tuple(volume for volume, _ in made), tuple(boxes for _, boxes in made))
+    volumes, boxes, groups = zip(*one_by_one(n, shape=shape, seed=seed, real=real, difficulty=difficulty), strict=True)
+    return Simulated(volumes, boxes, groups)
 
 
 def one_by_one(
     n: int, *, shape: Sequence[int], seed: int, real: Real | None = None, difficulty: Difficulty | None = None
-) -> Iterator[tuple[NDArray[np.float32], Floats]]:
-    """As `nodules`, one volume and its boxes in memory at a time; what cannot be drawn is refused at once."""
+) -> Iterator[tuple[NDArray[np.float32], Floats, str]]:
+    """As `nodules`, one volume, its boxes and group in memory at a time; what cannot be drawn is refused at once."""
     size, hard = tuple(int(k) for k in shape), difficulty or Difficulty()
     least = int(np.ceil(hard.sizes[1] * ROUND)) + 4
     if n < 1 or seed < 0 or len(size) not in (2, 3) or (real is None and min(size) < least):
@@ -117,11 +119,11 @@ def one_by_one(
 
 def _each(
     n: int, size: tuple[int, ...], hard: Difficulty, seed: int, real: Real | None
-) -> Iterator[tuple[NDArray[np.float32], Floats]]:
+) -> Iterator[tuple[NDArray[np.float32], Floats, str]]:
     for number in range(n):
         rng = np.random.default_rng([seed, number])
         many = 0 if rng.random() < hard.empty else int(rng.integers(1, hard.most + 1))
-        yield drawn(size, many, hard, rng) if real is None else pasted(real, size, many, rng)
+        yield (*drawn(size, many, hard, rng), "") if real is None else pasted(real, size, many, rng)
 
 
 def drawn(

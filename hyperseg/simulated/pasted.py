@@ -28,25 +28,28 @@ class Real:
         masks: bool, of the object in each crop; of several parts the largest is meant.
         backgrounds: (*S) each, at least as large as the volumes that are asked for.
         known: masks of objects that the backgrounds hold already; they are objects of the result too. Empty: none.
+        names: of the backgrounds, to group what is made of one; empty: their numbers.
     """
 
     crops: tuple[NDArray[Any], ...]
     masks: tuple[NDArray[Any], ...]
     backgrounds: tuple[NDArray[Any], ...]
     known: tuple[NDArray[Any], ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def usable(real: Real, shape: tuple[int, ...]) -> Real:
     """What can be pasted: the largest part of each mask, where it is whole (it touches no face of its crop) and at most
-    half as wide as the volume; and backgrounds that are large enough.
+    half as wide as the volume; and backgrounds that are large enough, no more of them than crops: see `pasted`.
 
     Raises:
         SettingError: unlike numbers or shapes of crops and masks, or nothing is left.
     """
-    if len(real.crops) != len(real.masks) or (real.known and len(real.known) != len(real.backgrounds)):
+    many = len(real.backgrounds)
+    if len(real.crops) != len(real.masks) or {len(real.known), len(real.names)} - {0, many}:
         raise SettingError(
-            f"{len(real.crops)} crops, {len(real.masks)} masks, {len(real.backgrounds)} backgrounds and "
-            f"{len(real.known)} masks of them: expected a mask for each."
+            f"{len(real.crops)} crops, {len(real.masks)} masks, {many} backgrounds, {len(real.known)} masks of them and "
+            f"{len(real.names)} names: expected a mask for each."
         )
     pairs = [*zip(real.crops, real.masks, strict=True), *zip(real.backgrounds, real.known, strict=bool(real.known))]
     for image, mask in pairs:
@@ -69,30 +72,38 @@ def usable(real: Real, shape: tuple[int, ...]) -> Real:
     if not crops or not large:
         raise SettingError(
             f"{len(crops)} of {len(real.crops)} crops hold an object that is whole and fits into {shape}, and "
-            f"{len(large)} of {len(real.backgrounds)} backgrounds are as large as that: one of each is needed."
+            f"{len(large)} of {many} backgrounds are as large as that: one of each is needed."
         )
-    known = tuple(real.known[i] for i in large) if real.known else ()
-    return Real(tuple(crops), tuple(masks), tuple(real.backgrounds[i] for i in large), known)
+    large = large[: len(crops)]
+    return Real(
+        tuple(crops), tuple(masks), tuple(real.backgrounds[i] for i in large),
+        tuple(real.known[i] for i in large) if real.known else (),
+        tuple(real.names[i] if real.names else f"background_{i + 1}" for i in large),
+    )  # fmt: skip
 
 
 def pasted(
     real: Real, shape: tuple[int, ...], many: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], Floats]:
-    """A window (*S) float32 of a background with up to `many` crops pasted in, and the boxes of all objects.
+) -> tuple[NDArray[np.float32], Floats, str]:
+    """A window (*S) float32 of a background with up to `many` crops pasted in, the boxes of all objects, and the
+    background's name.
+
+    Volumes of one background share its voxels and objects, so they are a group, and every crop belongs to one
+    background: two groups have nothing in common.
 
     A crop is mirrored by chance, and laid where the background is most like what stood around its object, of some
     places that are free. The voxels of its mask and those around them are the crop's, and a Gaussian edge blends them
     in. An object of the background that the window cuts gives the box of what is left of it.
     """
-    n = len(shape)
-    which = int(rng.integers(len(real.backgrounds)))
+    n, groups = len(shape), len(real.backgrounds)
+    which = int(rng.integers(groups))
     background = real.backgrounds[which]
     corner = [int(rng.integers(have - want + 1)) for have, want in zip(background.shape, shape, strict=True)]
     window = tuple(slice(a, a + k) for a, k in zip(corner, shape, strict=True))
     volume = np.array(background[window], np.float64)
     boxes = _objects(real.known[which][window]) if real.known else []
     for _ in range(many):
-        k = int(rng.integers(len(real.crops)))
+        k = int(rng.choice(np.arange(which, len(real.crops), groups)))
         flip = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in shape)
         crop, mask = real.crops[k][flip].astype(np.float64), real.masks[k][flip]
         box = _bounds(mask)
@@ -110,7 +121,7 @@ def pasted(
         if best is not None:
             _paste(volume, crop, mask, best[1] - box[:n].astype(int))
             boxes.append(np.concatenate([best[1], best[1] + size]).astype(np.float64))
-    return volume.astype(np.float32), np.array(boxes, np.float64).reshape(-1, 2 * n)
+    return volume.astype(np.float32), np.array(boxes, np.float64).reshape(-1, 2 * n), real.names[which]
 
 
 def _paste(volume: Floats, crop: Floats, mask: NDArray[Any], corner: NDArray[Any]) -> None:

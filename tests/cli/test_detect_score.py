@@ -60,6 +60,28 @@ def test_a_perfect_detector_has_1_and_an_empty_list_0(hyperseg: Hyperseg, files:
     assert (best["cpm"], best["map"], none["cpm"], none["map"]) == (1, 1, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("x.json", '{"boxes": []}'), ("x.json", '{"cases": ["a", "b", "c"], "boxes": []}'), ("x.csv", HEAD)],
+)
+def test_a_list_without_any_box_has_0(hyperseg: Hyperseg, files: Path, name: str, text: str) -> None:
+    (files / name).write_text(text)
+    made = json.loads(hyperseg("detect", "score", name, "truth.csv", "--json").out)
+    assert (made["cpm"], made["map"], made["scans"], made["objects"]) == (0, 0, 3, 3)
+    assert (
+        "no object in any" in hyperseg("detect", "score", "found", name).error
+        or "names a" in hyperseg("detect", "score", "found", name).error
+    )
+
+
+def test_a_name_without_its_zeros_is_recognised(hyperseg: Hyperseg, files: Path) -> None:
+    (files / "one.csv").write_text("case,lo_0,lo_1,hi_0,hi_1\n001,0,0,10,10\n011,0,0,10,10\n")
+    (files / "x.csv").write_text(HEAD + "1,0,0,10,10,0.5\n")
+    assert hyperseg("detect", "score", "x.csv", "one.csv").error.endswith("Is 001 meant by 1?")
+    (files / "x.csv").write_text(HEAD + "1,0,0,10,10,0.5\n011,0,0,10,10,0.5\n")
+    assert "left out: 1. Did you mean 001?" in hyperseg("detect", "score", "x.csv", "one.csv").out
+
+
 def test_tables_say_the_same_and_the_worst_volume_comes_first(hyperseg: Hyperseg, files: Path) -> None:
     answer = hyperseg("detect", "score", "found/boxes.csv", "truth.csv")
     assert answer.code == 0, answer.err
@@ -76,7 +98,9 @@ def test_volumes_that_one_side_does_not_name_are_left_out_and_told(hyperseg: Hyp
     (files / "some.csv").write_text(HEAD + "a,0,0,10,10,0.9\nd,0,0,10,10,0.9\n")
     answer = hyperseg("detect", "score", "some.csv", "truth.csv")
     assert "1 volume without known truth left out: d" in answer.out
-    assert "2 volumes not named in some.csv left out: b, c" in answer.out
+    headline = "left out: 2 volumes of truth.csv not named in some.csv, b, c; --all counts them too"
+    assert answer.out.splitlines()[1].startswith(headline)
+    assert json.loads(hyperseg("detect", "score", "some.csv", "truth.csv", "--json").out)["left_out"] == ["b", "c"]
     every = json.loads(hyperseg("detect", "score", "some.csv", "truth.csv", "--all", "--json").out)
     assert (every["scans"], every["objects"]) == (3, 3)
     (files / "other.csv").write_text(HEAD + "a_1,0,0,10,10,0.9\n")
@@ -120,6 +144,7 @@ def test_stated_millimetres_and_a_figure(hyperseg: Hyperseg, files: Path) -> Non
 def test_what_cannot_be_scored_is_told(hyperseg: Hyperseg, files: Path) -> None:
     assert "boxes of a have no score" in hyperseg("detect", "score", "truth.csv", "truth.csv").error
     assert "does not exist" in hyperseg("detect", "score", "found", "nowhere.csv").error
+    assert "'--seed': -1" in hyperseg("detect", "score", "found", "truth.csv", "--seed", "-1").err
     assert "is no folder" in hyperseg("detect", "score", "found", "truth.csv", "--boxes", "truth.csv").error
     (files / "deep.csv").write_text("case,lo_0,lo_1,lo_2,hi_0,hi_1,hi_2\na,0,0,0,1,1,1\n")
     assert "boxes of 3 and of 2 axes" in hyperseg("detect", "score", "found", "deep.csv").error

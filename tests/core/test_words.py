@@ -94,3 +94,10 @@ def test_cells_are_no_formulas() -> None:
     assert [as_cell(t) for t in ("=1+1", "+x", "-x", "@x", "\tx", "x=1", "")] == [
         "'=1+1", "'+x", "'-x", "'@x", "'\tx", "x=1", "",
     ]  # fmt: skip
+
+
+def test_a_name_without_zeros_or_capitals_is_nearer_than_one_that_looks_alike() -> None:
+    assert nearest("scan_1", ["scan_10", "scan_11", "scan_001"]) == "scan_001"
+    assert nearest("1", ["010", "100", "001"]) == "001"
+    assert nearest("Scan_100", ["scan_1", "scan_100"]) == "scan_100"
+    assert nearest("0", ["000"]) == "000"

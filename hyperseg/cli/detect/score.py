@@ -31,7 +31,9 @@ OVERLAPS = (0.1, 0.3, 0.5)  # of which average precision is shown
     "--spacing", type=Lengths(), default=(), metavar="Z,Y,X",
     help="Millimetres per voxel where neither the volumes nor the tables say them, in the order of the arrays' axes.",
 )  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of the draws for the interval of the CPM.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws for the interval of the CPM."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of tables.")
 @click.option(
     "--out",
@@ -95,11 +97,16 @@ def show(made: BoxScores, console: Console) -> None:
     from rich.text import Text
 
     from hyperseg.cli.segment.check import plain
-    from hyperseg.core.words import counted
+    from hyperseg.core.words import counted, some
     from hyperseg.recipes.detection.scoring import RATE, RULE, named
 
     objects, volumes = counted(made.froc.objects, "object"), counted(made.froc.scans, "volume")
     plain(console, f"{made.found} against {made.truth}: {objects} in {volumes}")
+    if made.left_out:
+        plain(
+            console, f"left out: {counted(len(made.left_out), 'volume')} of {made.truth} not named in {made.found}, "
+            f"{some(made.left_out, 3)}; --all counts them too, with nothing found",
+        )  # fmt: skip
     console.print()
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("false positives per volume")

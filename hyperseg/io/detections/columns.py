@@ -24,6 +24,7 @@ from hyperseg.core import DataFileError, LabelError
 from hyperseg.core.words import did_you_mean, one_line, some
 from hyperseg.io.cases.names import stem_of
 from hyperseg.io.detections.entries import TEACHES, WORLD, read_entries
+from hyperseg.io.small_tables import as_number
 
 Floats = NDArray[np.float64]
 Form = Literal["voxels", "mm", "world", "itk"]
@@ -200,7 +201,7 @@ def _contradictions(rows: Iterable[Row], *, scored: bool) -> Iterator[str]:
 
 def _number(entry: Mapping[str, Any], key: str) -> float:
     try:
-        value = float(entry[key])
+        value = as_number(entry[key])
     except (TypeError, ValueError):
         raise ValueError(f"{key} is {one_line(str(entry[key]), 30)!r}; a number was expected.") from None
     if not math.isfinite(value):

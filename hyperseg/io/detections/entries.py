@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg.core import DataFileError
-from hyperseg.core.words import counted, one_line, some
+from hyperseg.core.words import one_line, some
+from hyperseg.io.small_tables import read_cells, read_text
 
 WORLD = ("x_mm", "y_mm", "z_mm")
 TEACHES = (
@@ -38,31 +38,16 @@ def read_entries(path: Path) -> Entries:
 
 
 def _of_csv(path: Path) -> Entries:
-    text = _text(path)
-    lines = text.splitlines()
-    head = lines[0] if lines else ""
-    if not head.strip():
-        raise DataFileError(f"{path}: is empty. {TEACHES}.")
-    between = max(",;\t", key=head.count)
-    reader = csv.reader(lines, delimiter=between)
-    keys = [_key(cell) for cell in next(reader)]
-    if twice := {key for key in keys if key and keys.count(key) > 1}:
+    table = read_cells(path, TEACHES)
+    keys = [_key(cell) for cell in table.head]
+    if twice := {key for key in keys if key and keys.count(key) > 1}:  # center_mm and centre_mm
         raise DataFileError(f"{path}: has two columns {some(sorted(twice), 3)}. Rename one.")
-    rows: list[tuple[str, dict[str, Any]]] = []
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(keys):
-            raise DataFileError(
-                f"{path}: line {reader.line_num} has {counted(len(cells), 'cell')}, the first line {len(keys)}."
-            )
-        rows.append((f"line {reader.line_num}", dict(zip(keys, cells, strict=True))))
-    return Entries(keys, rows)
+    return Entries(keys, [(f"line {line}", dict(zip(keys, cells, strict=True))) for line, cells in table.rows])
 
 
 def _of_json(path: Path) -> Entries:
     try:
-        given = json.loads(_text(path))
+        given = json.loads(read_text(path, TEACHES))
     except ValueError as error:
         raise DataFileError(f"{path}: is no JSON ({one_line(str(error), 80)}).") from error
     looked = given.get("cases", []) if isinstance(given, dict) else []
@@ -91,11 +76,3 @@ def _flat(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _key(text: str) -> str:
     return text.strip().lower().replace("center_mm", "centre_mm")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
-        raise DataFileError(f"{path}: cannot be read ({why}); a .csv or .json file of boxes was expected.") from error

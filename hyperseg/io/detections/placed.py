@@ -93,7 +93,8 @@ def _in_voxels(world: Floats, affine: Floats) -> Floats:
 
 def _outside(box: Floats, shape: Sequence[int]) -> bool:
     n = len(shape)
-    return bool((box[:n] < -ROUNDED_VX).any() or (box[n:] > np.array(shape) + ROUNDED_VX).any())
+    beyond = (box[:n] < -ROUNDED_VX) | (box[n:] > np.array(shape) + ROUNDED_VX)
+    return bool((beyond | (box[:n] >= shape) | (box[n:] <= 0)).any())
 
 
 def _told(box: Floats, shape: Sequence[int]) -> str:

@@ -24,7 +24,7 @@ from hyperseg.io.write.files import write_text
 
 Floats = NDArray[np.float64]
 FILES = ("boxes.csv", "boxes.json")  # of a folder
-DIGITS = 3  # of voxels and millimetres
+DIGITS = 3  # of voxels and millimetres, and of a length below 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def write_boxes(path: Path, found: Iterable[Found]) -> None:
     (JSON: its name among "cases"), so that one can tell it was looked at.
 
     Raises:
-        LabelError: boxes of unlike numbers of axes, a name twice, or not a score for each box.
+        LabelError: boxes of unlike numbers of axes or without a length, a name twice, or not a score for each box.
         DataFileError: another ending, or a place that cannot be written.
     """
     every = list(found)
@@ -123,7 +123,7 @@ def of_table(table: Table) -> tuple[Found, ...]:
 def stacked(rows: Sequence[Row], n: int) -> Floats:
     """(N, 2n) of rows in voxels."""
     flat = [np.concatenate([row.first, row.second]) for row in rows if row.first is not None and row.second is not None]
-    return np.array(flat, np.float64).reshape(-1, 2 * n)
+    return np.array(flat, np.float64).reshape(len(flat), 2 * n)
 
 
 def _spacing(rows: Sequence[Row]) -> tuple[float, ...]:
@@ -176,20 +176,26 @@ def _entries(found: Found) -> list[dict[str, Any]]:
             raise LabelError(f"{found.case}: {len(boxes)} boxes, finite and with a score each, were expected.")
         of = np.asarray(boxes, np.float64)
         n = of.shape[1] // 2
+        if not (of[:, :n] < of[:, n:]).all():
+            raise LabelError(f"{found.case}: boxes whose upper bounds are above their lower ones were expected.")
         columns: dict[str, Floats] = {"lo": of[:, :n], "hi": of[:, n:]}
         if found.spacing:
             columns |= {"centre_mm": centres_mm(of, found.spacing), "size_mm": sizes_mm(of, found.spacing)}
         if found.affine is not None and n == len(WORLD):
             columns["world_mm"] = world_mm(of, found.affine)
         for k in range(len(of)):
-            entry: dict[str, Any] = {key: [_short(value) for value in values[k]] for key, values in columns.items()}
+            lengths = [*(of[k, n:] - of[k, :n]), *columns.get("size_mm", of[:, :0])[k]]
+            digits = DIGITS + max(0, math.ceil(-math.log10(min(lengths))))  # a thin box keeps its length
+            entry: dict[str, Any] = {
+                key: [_short(value, digits) for value in values[k]] for key, values in columns.items()
+            }
             if scores is not None and math.isfinite(scores[k]):
                 entry["score"] = float(f"{scores[k]:.6g}")
             made.append(entry | ({"excluded": True} if excluded else {}))
     return made
 
 
-def _short(value: float) -> float | int:
-    """A number with few digits; whole ones without a point."""
-    short = round(float(value), DIGITS)
+def _short(value: float, digits: int) -> float | int:
+    """A number with few digits behind its point; whole ones without a point."""
+    short = round(float(value), digits)
     return int(short) if short.is_integer() else short

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError, LabelError
 from hyperseg.core.words import clean_name, listed
+from hyperseg.io.small_tables import NUMBER, decoded
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +87,6 @@ def read_points(path: Path, data: bytes) -> Points:
     return Points(crs, shapes, np.array(lines, np.int64), columns)
 
 
-def decoded(data: bytes) -> str:
-    """Text in UTF-8, UTF-16 with a mark, or Latin-1, whichever it is."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
-
-
 def _table(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]]:
     """Heading, rows of as many cells, and their lines in the file."""
     first = next((line for line in text.splitlines() if line.strip()), "")
@@ -124,9 +115,6 @@ def _table(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]
         raise LabelError(f"{path}: has a heading and no line below it; expected a line per point: {EXPECTED}.")
     header = [name or f"column {k + 1}" for k, name in enumerate(header)]
     return [name if header.index(name) == k else f"{name} ({k + 1})" for k, name in enumerate(header)], rows, lines
-
-
-NUMBER = r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?"
 
 
 def _at(plain: Sequence[str], words: Sequence[str]) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hyperseg.core import DataFileError, LabelError
-from hyperseg.core.words import counted, nearest, some
+from hyperseg.core import DataFileError, LabelError, SettingError
+from hyperseg.core.words import counted, did_you_mean, nearest, some
 from hyperseg.io.detections.case import BoxCase
 from hyperseg.io.detections.folder import open_boxes
 from hyperseg.io.detections.table import Found, read_boxes
@@ -43,6 +43,7 @@ class BoxScores:
         precisions: average precision by least overlap.
         threshold: the least score at which there are at most `RATE` false positives per scan.
         cases: at this threshold, by name.
+        left_out: volumes with known truth that `found` does not name and that are not scored.
         notes: what one should know, a line each.
     """
 
@@ -53,6 +54,7 @@ class BoxScores:
     precisions: Mapping[float, float]
     threshold: float
     cases: Mapping[str, CaseScore]
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -71,7 +73,7 @@ class BoxScores:
             "threshold": self.threshold, "threshold_rate": RATE, "rule": RULE,
             "cases": {name: asdict(one) for name, one in self.cases.items()},
             "curve": {"rates": curve.rates, "sensitivities": curve.sensitivities, "thresholds": curve.thresholds},
-            "notes": list(self.notes),
+            "left_out": list(self.left_out), "notes": list(self.notes),
         }  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def score_boxes(
     """Score the boxes of a file against true ones; volumes are paired by name.
 
     Volumes of which the truth is not known are left out; those that `found` does not name too, as nobody looked at
-    them.
+    them. A file that names no volume at all says that nothing was found in any.
 
     Args:
         found: a .csv or .json file with scores, or a folder that holds boxes.csv or boxes.json.
@@ -95,22 +97,24 @@ def score_boxes(
     Raises:
         DataFileError: a file that is missing or unreadable, no volume in both.
         LabelError: boxes that are wrong, without a score, of another number of axes; no true box at all.
+        SettingError: a seed below 0.
     """
+    if seed < 0:
+        raise SettingError(f"seed {seed}: 0 or more was expected.")
     marks = {each.case: each for each in read_boxes(found)}
     notes: list[str] = []
     true = _truth(truth, boxes, spacing)
     names = _paired(found, marks, truth, true, notes, absent=absent)
-    axes = {each.boxes.shape[1] // 2 for each in true.values()} | {
-        marks[name].boxes.shape[1] // 2 for name in names if name in marks and len(marks[name].boxes)
-    }
+    both = [*true.values(), *(marks[name] for name in names if name in marks)]
+    axes = {each.boxes.shape[1] // 2 for each in both} - {0}  # a file without any box has no axes
     if len(axes) > 1:
         raise LabelError(f"{found}: boxes of {max(axes)} and of {min(axes)} axes were to be compared with {truth}.")
-    n = axes.pop()
+    n = axes.pop() if axes else 3
     told, there, spacings = [], [], []
     for name in names:
         mine = marks.get(name, Found(name, np.zeros((0, 2 * n)), np.zeros(0)))
         told.append(_marks(found, mine, n))
-        there.append(Truth(true[name].boxes, true[name].excluded))
+        there.append(Truth(true[name].boxes.reshape(-1, 2 * n), true[name].excluded))
         spacings.append(true[name].spacing or mine.spacing or (1.0,) * n)
         if len(true[name].boxes) and not (true[name].spacing or mine.spacing):
             notes.append(f"{name}: nothing says how large voxels are; distances are in voxels, as if these were cubes")
@@ -121,7 +125,7 @@ def score_boxes(
     if last < curve.rates[-1] and curve.curve.sensitivities[-1] < 1:
         notes.append(
             f"the list ends at {last:.2g} false positives per volume; with weaker boxes (`hyperseg detect predict "
-            "--threshold 0.01`) more objects may be hit at higher rates"
+            "--threshold 0`) more objects may be hit at higher rates"
         )
     interval = cpm_interval(told, there, seed=seed, spacings=spacings) if len(names) > 1 else None
     precisions = {overlap: average_precision(told, there, overlap=overlap) for overlap in OVERLAPS}
@@ -130,7 +134,8 @@ def score_boxes(
         name: _of_case(one, true_one, spacing_mm, threshold)
         for name, one, true_one, spacing_mm in zip(names, told, there, spacings, strict=True)
     }
-    return BoxScores(found, truth, curve, interval, precisions, threshold, cases, tuple(notes))
+    left_out = tuple(name for name in true if name not in cases)
+    return BoxScores(found, truth, curve, interval, precisions, threshold, cases, left_out, tuple(notes))
 
 
 def named(rate: float) -> str:
@@ -162,21 +167,17 @@ def _paired(
     """
     alone = [name for name in marks if name not in true]
     missing = [name for name in true if name not in marks]
-    both = [name for name in true if absent or name in marks]
-    if not any(name in marks for name in true):
+    both = [name for name in true if absent or not marks or name in marks]
+    if not true or (marks and not any(name in marks for name in true)):
         close = next((f" Is {near} meant by {name}?" for name in alone if (near := nearest(name, true))), "")
         mine, theirs = some(alone, 3) or "no volume", some(true, 3) or "none"
         raise DataFileError(f"{found}: names {mine}, and {truth} {theirs}: no volume is in both.{close}")
     if alone:
-        notes.append(f"{counted(len(alone), 'volume')} without known truth left out: {some(alone, 3)}")
-    if missing and absent:
+        hint = did_you_mean(alone[0], missing)
+        notes.append(f"{counted(len(alone), 'volume')} without known truth left out: {some(alone, 3)}.{hint}")
+    if missing and (absent or not marks):
         notes.append(
             f"{counted(len(missing), 'volume')} not named in {found.name}, as if nothing was found: {some(missing, 3)}"
-        )
-    elif missing:
-        notes.append(
-            f"{counted(len(missing), 'volume')} not named in {found.name} left out: {some(missing, 3)} "
-            "(--all scores them as volumes where nothing was found)"
         )
     return both
 

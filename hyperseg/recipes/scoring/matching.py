@@ -16,11 +16,12 @@ from hyperseg.core import UNLABELLED, LabelError
 from hyperseg.core.words import clean_name, some
 from hyperseg.io.formats import check_file
 from hyperseg.io.labels.background import is_nothing
-from hyperseg.io.labels.points import TABLES, decoded
+from hyperseg.io.labels.points import TABLES
 from hyperseg.io.labels.qml import read_qml
 from hyperseg.io.labels.raster import Labels
 from hyperseg.io.open import named_card
 from hyperseg.io.read import open_array
+from hyperseg.io.small_tables import decoded
 from hyperseg.recipes.run.map_file import map_of
 
 UNNAMED = re.compile(r"class (\d+)")

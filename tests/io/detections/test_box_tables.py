@@ -47,6 +47,35 @@ def test_what_is_written_is_read_again(tmp_path: Path, ending: str, n_axes: int)
             assert found.spacing == pytest.approx(spacing, rel=1e-3)
 
 
+@pytest.mark.parametrize("ending", [".csv", ".json"])
+def test_thin_boxes_are_read_again_with_their_lengths(tmp_path: Path, ending: str) -> None:
+    """Also at the border of the volume, in float32, and where 3 digits would leave nothing."""
+    rng = np.random.default_rng(0)
+    thin = 10.0 ** rng.uniform(-7, 1, (200, 3))
+    high = np.where(rng.random((200, 3)) < 0.5, 10.0, rng.uniform(1, 10, (200, 3)))
+    random = np.concatenate([high - thin, high], 1)
+    border = np.array([[9.9997, 0, 0, 10, 1e-9, 10]])
+    low, up = np.float32(9.9), np.float32(10)
+    nearest = np.array([[np.nextafter(up, low)] * 3 + [up] * 3], np.float32)
+    for boxes in (random, border, nearest):
+        write_boxes(tmp_path / f"x{ending}", [Found("a", boxes, np.ones(len(boxes)), (0.7, 0.01, 1.0))])
+        (found,) = read_boxes(tmp_path / f"x{ending}")
+        assert (found.boxes[:, :3] < found.boxes[:, 3:]).all()
+        assert np.allclose(found.boxes, boxes, rtol=0, atol=5e-4)
+        assert np.allclose(found.boxes[:, 3:] - found.boxes[:, :3], boxes[:, 3:] - boxes[:, :3], rtol=2e-3, atol=1e-12)
+        assert found.spacing == pytest.approx((0.7, 0.01, 1.0), rel=2e-3)
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_a_table_of_a_spreadsheet_is_read_in_any_coding_with_commas_for_points(tmp_path: Path, coding: str) -> None:
+    text = "Fall;lo_0;lo_1;hi_0;hi_1;Größe\na;1,5;2;2,75;4;groß\n".replace("Fall", "case")
+    (tmp_path / "boxes.csv").write_bytes(text.encode(coding))
+    assert read_boxes(tmp_path)[0].boxes.tolist() == [[1.5, 2, 2.75, 4]]
+    (tmp_path / "boxes.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    with pytest.raises(DataFileError, match="it is no text"):
+        read_boxes(tmp_path)
+
+
 def test_a_folder_stands_for_its_table_and_no_scores_are_none(tmp_path: Path) -> None:
     write_boxes(tmp_path / "boxes.json", [Found("a", boxes_of(3, 2))])
     (found,) = read_boxes(tmp_path)
@@ -92,6 +121,9 @@ def test_a_ball_at_the_border_is_cut_and_one_beyond_it_is_refused() -> None:
         NoPlaceError, match=r"the centre \(1, 5, 5\) \(voxels\) lies outside of the volume of 10 x 4 x 10"
     ):
         box_in(row, "mm", (10, 4, 10), (1, 1, 1), None)
+    behind = Row("a", "line 2", np.array([10.0, 5, 5]), np.array([10.0005, 6, 6]))
+    with pytest.raises(NoPlaceError, match="reaches out"):  # nothing would be left of it
+        box_in(behind, "voxels", (10, 10, 10), (1, 1, 1), None)
     with pytest.raises(NoPlaceError, match="nothing says how large voxels are"):
         box_in(row, "mm", (10, 10, 10), (), None)
     with pytest.raises(NoPlaceError, match="no NIfTI affine"):
@@ -176,6 +208,8 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         write_boxes(tmp_path / "found.txt", [one])
     with pytest.raises(LabelError, match="a name of its own"):
         write_boxes(tmp_path / "found.csv", [one, one])
+    with pytest.raises(LabelError, match="upper bounds are above"):
+        write_boxes(tmp_path / "found.csv", [Found("a", np.array([[1.0, 1, 1, 2, 1, 2]]))])
     with pytest.raises(LabelError, match="finite"):
         write_boxes(tmp_path / "found.csv", [Found("a", boxes_of(3, 1) * np.nan)])
     (tmp_path / "luna.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\na,1,2,3,4")

@@ -103,6 +103,21 @@ def test_places_by_rows_and_by_the_map(tmp_path: Path) -> None:
         read_places(write(tmp_path, "x,y\n109,493\n"), SCENE)
     with pytest.raises(LabelError, match="rows and columns swapped"):
         read_places(write(tmp_path, "row,column\n25,4\n"), SCENE)
+    for coding in ("latin-1", "utf-16", "utf-8-sig"):
+        (tmp_path / "excel.csv").write_bytes("Row;Column;Größe\n3,0;4;groß\n19;29;x\n".encode(coding))
+        found = read_places(str(tmp_path / "excel.csv"), SCENE)
+        assert sorted(map(tuple, np.argwhere(found))) == [(3, 4), (19, 29)]
+    for cell in ("nan", "", "a", "inf"):
+        with pytest.raises(DataFileError, match="line 3: a position is"):
+            read_places(write(tmp_path, f"row,column\n1,2\n{cell},4\n"), SCENE)
+    for far, grounded in (
+        ("row,column\n1e30,4\n", SCENE),
+        ("x,y\n1e300,1e308\n", placed),
+        ("row,column\n-2,4\n", SCENE),
+    ):
+        with pytest.raises(LabelError, match=r"1 position outside") as caught:
+            read_places(write(tmp_path, far), grounded)
+        assert "swapped" not in str(caught.value)
     with pytest.raises(DataFileError, match="columns row and column"):
         read_places(write(tmp_path, "a,b\n1,2\n"), SCENE)
 

@@ -6,8 +6,9 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from hyperseg.core import DataFileError
+from hyperseg.core.words import bare
 from hyperseg.io.cases.names import ENDINGS
+from hyperseg.io.small_tables import read_text
 
 HEADS = ("name", "case", "file", "image", "id")
 
@@ -23,10 +24,7 @@ def rows_of(file: Path, expected: str, *, spaces: bool = True) -> list[tuple[int
     Raises:
         DataFileError: it cannot be read.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise DataFileError(f"{file}: cannot be read ({error}). Lines {expected} in UTF-8 were expected.") from error
+    lines = read_text(file, f"Lines {expected} were expected").splitlines()
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     mark = next((mark for mark in ",;\t" if all(mark in line for line in lines)), " " if spaces else "\t")
     found = []
@@ -42,5 +40,5 @@ def without_ending(name: str) -> str:
 
 
 def in_capitals(name: str, others: Iterable[str]) -> str | None:
-    """The other name that differs from this one in capitals alone."""
-    return next((other for other in others if other != name and other.lower() == name.lower()), None)
+    """The other name that differs from this one in capitals, or in zeros before a number (1 for 001), alone."""
+    return next((other for other in others if other != name and bare(other) == bare(name)), None)
