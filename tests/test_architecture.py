@@ -76,7 +76,7 @@ WORDS = {
     "backbone.decoder": ("linear",),  # how values are interpolated
     "medical.explain": ("linear",),
     "dpm.parameterisation": ("edm",),  # what a network says
-    "detection.settings": ("focal", "twin"),  # loss of soft targets; row of the ablation
+    "detection.settings": ("focal", "twin", "temperature"),  # loss of soft targets; row of the ablation
 }
 CONVOLUTION = re.compile(r"(Lazy)?Conv(Transpose)?[123]d|conv(_transpose)?[123]d|convolution")
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "managers"}

@@ -137,7 +137,8 @@ def _agreed(given: Pretrained, spec: NetworkSpec, preprocess: Preprocess) -> Rea
     names = [f.name for f in fields(spec) if f.name not in FREE and getattr(theirs, f.name) != getattr(spec, f.name)]
     if names:
         what = ", ".join(f"{n} {getattr(theirs, n)} (this network: {getattr(spec, n)})" for n in names)
-        wanted = f"--window {4 * theirs.blocks + 1}" if names == ["blocks"] else "the settings that the file has"
+        window_alone = len(names) == 1 and theirs.blocks != spec.blocks
+        wanted = f"--window {4 * theirs.blocks + 1}" if window_alone else "the settings that the file has"
         raise RunError(
             f"{given.source} was learnt with {what}. Classify with {wanted}, or pre-train with those of this network."
         )
