@@ -50,8 +50,9 @@ class Written:
 
 
 def write_nodules(
-    folder: str | Path, n: int = 60, *, labelled: int | None = None, side: int = 64, seed: int = 0, real: Real | None = None,
-    difficulty: Difficulty | None = None, progress: Callable[[int, int], None] | None = None,
+    folder: str | Path, n: int = 60, *, labelled: int | None = None, side: int = 64, seed: int = 0,
+    real: Real | None = None, difficulty: Difficulty | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Written:  # fmt: skip
     """Write `n` volumes into folder/images, the boxes of `labelled` of them into boxes.csv, and all into truth.csv.
 

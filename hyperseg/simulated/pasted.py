@@ -48,8 +48,8 @@ def usable(real: Real, shape: tuple[int, ...]) -> Real:
     many = len(real.backgrounds)
     if len(real.crops) != len(real.masks) or {len(real.known), len(real.names)} - {0, many}:
         raise SettingError(
-            f"{len(real.crops)} crops, {len(real.masks)} masks, {many} backgrounds, {len(real.known)} masks of them and "
-            f"{len(real.names)} names: expected a mask for each."
+            f"{len(real.crops)} crops, {len(real.masks)} masks, {many} backgrounds, {len(real.known)} masks of them "
+            f"and {len(real.names)} names: expected a mask for each."
         )
     pairs = [*zip(real.crops, real.masks, strict=True), *zip(real.backgrounds, real.known, strict=bool(real.known))]
     for image, mask in pairs:

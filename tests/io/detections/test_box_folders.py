@@ -138,6 +138,7 @@ def test_world_coordinates_go_through_the_affine_of_the_file(tmp_path: Path) -> 
         (line("d", [10, 2, 3, 14, 6, 7]), "With its axes reversed it would lie inside: are they swapped?"),
         (line("d", [-1, 2, 3, 4, 6, 7]), "reaches out"),
         (line("scan_d", [1, 2, 3, 4, 6, 7]), "no volume is called so"),
+        (line("D", [1, 2, 3, 4, 6, 7]), "line 6, D: no volume is called so. Did you mean d?"),
         (line("dd", [1, 2, 3, 4, 6, 7]), "line 6, dd: no volume is called so. Did you mean d?"),
     ],
 )
