@@ -40,7 +40,8 @@ def simulate(out: Path, n: int, labelled: int | None, side: int, seed: int, real
 
     With --real, volumes are windows of few real ones, whose own nodules count too. OUT/groups.csv says which windows
     are of one volume, so that `detect train` never learns from what it holds out; each crop is pasted into windows of
-    one volume only.
+    one volume only. Two folders from one FOLDER share its volumes, whatever the seed: never train on one and score on
+    the other.
 
     \b
     Examples:
