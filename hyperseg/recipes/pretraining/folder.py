@@ -31,7 +31,6 @@ from hyperseg.recipes.pretraining.stages import (
     LOCAL,
     TERM,
     Stage,
-    copied,
     finest_level,
     global_stage,
     learn,
@@ -44,6 +43,8 @@ from hyperseg.recipes.segment.checks import check_plan
 from hyperseg.recipes.segment.resuming.files import image_prints
 
 log = logging.getLogger(__name__)
+
+SOLVED = 0.05  # of what the loss is where all is equal
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _forecast(work: Work, batches: Any) -> dict[str, int]:
         return dict.fromkeys(work.stages, chosen.steps)
     seconds = 60 * chosen.minutes / len(work.stages)
     for name in work.stages:
-        net = copied(start(work))
+        net = start(work)
         stage = _global(net, work, batches)
         if name == LOCAL:
             assert work.finest is not None
@@ -217,10 +218,12 @@ def _learnt(stage: Stage, work: Work, batches: Any, steps: int) -> list[float]:
     title = f"{work.configuration.name}, {stage.name} contrast"
     history = learn(stage, batches, steps, work.chosen, work.runtime, title=title, warn=log.warning)
     losses = [float(value) for value in history.terms[TERM]]
-    tail = losses[-max(1, len(losses) // 10) :]
+    tail, equal = losses[-max(1, len(losses) // 10) :], stage.watcher.value
+    last = sum(tail) / len(tail)
+    solved = "; the task is all but solved, more steps would teach little" if last < SOLVED * equal else ""
     say(
-        f"{title}: loss {losses[0]:.3f} at first, {sum(tail) / len(tail):.3f} in the last tenth "
-        f"({stage.watcher.value:.3f} where all is equal) after {duration(history.seconds)}",
+        f"{title}: loss {losses[0]:.3f} at first, {last:.3f} in the last tenth ({equal:.3f} where all is equal) after "
+        f"{duration(history.seconds)}{solved}",
         quiet=work.runtime.quiet,
     )
     return losses

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import ceil
 from statistics import median
@@ -185,11 +184,6 @@ def time_steps(stage: Stage, batches: Callable[[int], Batch], runtime: Runtime) 
         graphs=None,
     )  # fmt: skip
     return float(median(np.diff(times[1:])))
-
-
-def copied(net: Any) -> Any:
-    """A network whose steps may be tried."""
-    return deepcopy(net)
 
 
 def learn(

@@ -16,7 +16,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.detection.batch import Batch
 from hyperseg.detection.lesson import NETWORK, lesson
 from hyperseg.detection.network import Detector, DetectorSpec, detector_spec
-from hyperseg.detection.settings import DetectorSettings, FocalMixSettings
+from hyperseg.detection.settings import ABLATION, DetectorSettings, FocalMixSettings
 from hyperseg.engine.one_cycle import train
 from hyperseg.io.look.valid import valid_at
 from hyperseg.recipes.detection.scene.background import Background, Float32
@@ -29,7 +29,7 @@ BLOCKS = 64  # of a part that are learned from, at most: they are held in memory
 ANCHORS = (1.0, 2.5)  # sides in pixels
 STRIDE = 2  # of the coarser of the network's two levels
 CROP = 32
-SUPERVISED = FocalMixSettings(classification="bce", unlabelled=False, image_mixup=False, object_mixup=False)
+SUPERVISED = FocalMixSettings(**next(iter(ABLATION.values())))
 
 
 @dataclass(frozen=True, eq=False)
