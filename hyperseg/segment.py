@@ -22,7 +22,7 @@ from hyperseg.engine.device import choose_device, choose_precision
 from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder, Survey, list_cases, open_cases, read_case, survey
 from hyperseg.io.write import write_json
-from hyperseg.io.write.targets import check_targets
+from hyperseg.io.write.targets import check_targets, refuse_existing
 from hyperseg.medical.explain import explain, table
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.medical.training import Preset
@@ -37,7 +37,7 @@ from hyperseg.recipes.segment.planning import plan_cases, pointing_to_check, rea
 from hyperseg.recipes.segment.predicting import predict_images
 from hyperseg.recipes.segment.reporting.run_page import write_run_page
 from hyperseg.recipes.segment.scoring import Scored, score_cases
-from hyperseg.recipes.segment.starting import begun, begun_method, budget_of, plan_of, refuse_existing
+from hyperseg.recipes.segment.starting import begun, begun_method, budget_of, plan_of
 from hyperseg.recipes.segment.training import Order, train_cases
 
 Folder = str | Path | CaseFolder
@@ -146,7 +146,7 @@ def train(
     if minutes is not None and steps is not None:
         raise SettingError("minutes and steps contradict each other: give one of them.")
     root = Path(out)
-    refuse_existing(root, resume=resume, overwrite=overwrite)
+    refuse_existing(root, read_run, resume=resume, overwrite=overwrite)
     made = read_plan(Path(plan)) if isinstance(plan, str | Path) else plan
     budget, as_begun = Budget(minutes, steps), minutes is None and steps is None
     if as_begun:

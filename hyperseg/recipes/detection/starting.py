@@ -85,23 +85,6 @@ class Cases:
         return (*self.labelled, *self.unlabelled, *self.held_out)
 
 
-def refuse_existing(root: Path, *, resume: bool, overwrite: bool) -> None:
-    """Nothing that is there is written over unless it is a run, and the user says so.
-
-    Raises:
-        RunError: the folder holds something.
-        SettingError: both wishes at once.
-    """
-    if resume and overwrite:
-        raise SettingError("--resume goes on with a run, --overwrite removes it: give one of them.")
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return
-    if not resume and not overwrite:
-        more = " --resume goes on with it," if (root / RECORD).exists() else ""
-        raise RunError(f"{root}: is there already;{more} --overwrite replaces a run, --out takes another folder.")
-    read_run(root)  # nothing but a run goes on, or is ever removed
-
-
 def divided(folder: BoxFolder, order: Order, seed: int) -> tuple[Division, Cases]:
     """Who is learnt from with boxes, who without, and who is held out.
 

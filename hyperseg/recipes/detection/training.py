@@ -16,6 +16,7 @@ from hyperseg.engine.progress import counted_progress, say, working
 from hyperseg.io.detections.case import BoxFolder
 from hyperseg.io.detections.table import write_boxes
 from hyperseg.io.write import write_json
+from hyperseg.io.write.targets import refuse_existing
 from hyperseg.metrics.froc import Truth
 from hyperseg.recipes.detection.folder import (
     BESIDE,
@@ -43,7 +44,6 @@ from hyperseg.recipes.detection.starting import (
     check_unlabelled,
     divided,
     planned,
-    refuse_existing,
     start,
     without_copies,
 )
@@ -72,7 +72,7 @@ def train_detectors(
     Raises:
         RunError, SettingError, LabelError, DataFileError: what cannot be done, before training.
     """
-    refuse_existing(root, resume=resume, overwrite=overwrite)
+    refuse_existing(root, read_run, resume=resume, overwrite=overwrite)
     order = as_begun(root, order, resume=resume)
     division, cases = divided(folder, order, runtime.seed)
     for sentence in (folder.rule, *folder.remarks):

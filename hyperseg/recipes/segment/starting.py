@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hyperseg.core import RunError, SettingError
+from hyperseg.core import RunError
 from hyperseg.core.files import sweep
 from hyperseg.core.words import listed
 from hyperseg.io.cases import CaseFolder
@@ -35,23 +35,6 @@ CACHE, BUDGET, PLAN_GIVEN, REPORT = "cache", "budget", "plan_given", "report.htm
 LONG_MINUTES = 60.0  # of a network: with so many a cascade is trained too
 COARSE_STEPS = 200  # that a training of so many minutes should have at least: large images are made coarser for it
 NARROW_STEPS = 500  # for so many batches become smaller and networks narrower
-
-
-def refuse_existing(root: Path, *, resume: bool, overwrite: bool) -> None:
-    """Nothing that is there is written over unless it is a run, and the user says so.
-
-    Raises:
-        RunError: the folder holds something.
-        SettingError: both wishes at once.
-    """
-    if resume and overwrite:
-        raise SettingError("--resume goes on with a run, --overwrite removes it: give one of them.")
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return
-    if not resume and not overwrite:
-        more = " --resume goes on with it," if (root / RECORD).exists() else ""
-        raise RunError(f"{root}: is there already;{more} --overwrite replaces a run, --out takes another folder.")
-    read_run(root)  # nothing but a run goes on, or is ever removed
 
 
 def begun(root: Path, *, resume: bool) -> SegmentRun | None:

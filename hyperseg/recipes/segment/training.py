@@ -15,6 +15,7 @@ from hyperseg.core.words import listed, number
 from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder
+from hyperseg.io.write.targets import refuse_existing
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import INDEX, cache_cases
@@ -23,7 +24,7 @@ from hyperseg.recipes.segment.costs.record import compared, expect, note_prepari
 from hyperseg.recipes.segment.few_labels.drawing import draw_labelled, warn_of_lacking
 from hyperseg.recipes.segment.few_labels.weights import SEEN, about_seen, seen_by
 from hyperseg.recipes.segment.fold import Budget, train_fold
-from hyperseg.recipes.segment.folder import BESIDE, Record, SegmentRun, named_folds, trained_folds, write_run
+from hyperseg.recipes.segment.folder import BESIDE, Record, SegmentRun, named_folds, read_run, trained_folds, write_run
 from hyperseg.recipes.segment.held_out.first import answer_first
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.held_out.pairs import AND, compare_pairs, forget_pairs
@@ -33,7 +34,7 @@ from hyperseg.recipes.segment.planning import refuse_faults
 from hyperseg.recipes.segment.resuming.files import prints_of
 from hyperseg.recipes.segment.resuming.ready import check_ready
 from hyperseg.recipes.segment.resuming.standing import budgets_of, check_standing
-from hyperseg.recipes.segment.starting import BUDGET, CACHE, PLAN_GIVEN, begun, recommended, refuse_existing, start
+from hyperseg.recipes.segment.starting import BUDGET, CACHE, PLAN_GIVEN, begun, recommended, start
 from hyperseg.recipes.segment.summing import summed
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ def train_cases(
         RunError: the folder holds a run, or another one than would be resumed.
         SettingError, SplitError, LabelError, SceneError, DataFileError: an order that cannot be done, before training.
     """
-    refuse_existing(root, resume=resume, overwrite=overwrite)
+    refuse_existing(root, read_run, resume=resume, overwrite=overwrite)
     refuse_faults(folder)
     check_plan(plan, folder)
     beside = () if order.alone else order.method.beside()

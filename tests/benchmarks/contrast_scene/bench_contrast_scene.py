@@ -1,6 +1,6 @@
 """Contrastive pre-training on a scene: the default method with and without it, paired on the same splits and seeds.
 
-    python tests/benchmarks/contrast_scene/bench_contrast_scene.py --out /tmp/scenes-bench --first 60 --splits 10
+    python tests/benchmarks/contrast_scene/bench_contrast_scene.py --out DIR --first 60 --splits 10
 
 Weights are learnt --learnt times, from all pixels and no labels, and splits take them in turn. Whatever is finished
 lies in --out and is not done again; --table prints what is there. Other rows: --row 'NAME={"steps":100}'.
