@@ -43,8 +43,8 @@ def parts_of(net: nn.Module) -> tuple[str, ...]:
     """
     if not isinstance(net, SpectralSpatialNet) or net.spectral is not None:
         raise SettingError(
-            f"its network ({type(net).__name__}) does not begin with one convolution over the whole spectrum, into "
-            "which another scaling of the bands could be folded: take the default method."
+            f"its network ({type(net).__name__}) does not begin with one convolution over the whole spectrum, "
+            "whose weights it could take up: take the default method."
         )
     return PARTS if net.spatial is not None else PARTS[:1]
 

@@ -35,6 +35,9 @@ def test_two_columns_one_column_a_row_and_npy_say_the_same(tmp_path: Path) -> No
         write(tmp_path, ";".join(map(str, values)), "row.txt"),
         str(tmp_path / "t.npy"),
     ]
+    for coding in ("latin-1", "utf-16"):  # as spreadsheets write it
+        (tmp_path / f"{coding}.csv").write_bytes(("Größe\n" + "\n".join(map(str, values))).encode(coding))
+        spelled.append(str(tmp_path / f"{coding}.csv"))
     for text in spelled:
         np.testing.assert_allclose(target_from_file(text, SCENE).spectrum, values)
 

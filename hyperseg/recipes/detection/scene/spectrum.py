@@ -14,6 +14,7 @@ from hyperseg.core.words import counted, did_you_mean, listed
 from hyperseg.data.bands.resampling import local_spacing
 from hyperseg.data.preprocess import gather_spectra
 from hyperseg.io.look.values import valid_in
+from hyperseg.io.small_tables import read_text
 from hyperseg.recipes.detection.scene.positions import Mask
 from hyperseg.simulated.usgs import library_spectrum
 
@@ -192,11 +193,7 @@ def _npy(path: Path) -> Float64:
 def _table(path: Path) -> Float64:
     """Numbers of a text file, in rows; lines of words are left out."""
     rows: list[list[float]] = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataFileError(f"{path}: is no text ({error}).") from error
-    for line in lines:
+    for line in read_text(path, "A spectrum has one or two columns of numbers").splitlines():
         cells: list[Any] = line.split("#")[0].replace(",", " ").replace(";", " ").split()
         try:
             values = [float(cell) for cell in cells]
