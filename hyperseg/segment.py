@@ -22,7 +22,8 @@ from hyperseg.engine.device import choose_device, choose_precision
 from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder, Survey, list_cases, open_cases, read_case, survey
 from hyperseg.io.write import write_json
-from hyperseg.io.write.targets import check_targets, refuse_existing
+from hyperseg.io.write.runs import refuse_existing
+from hyperseg.io.write.targets import check_targets
 from hyperseg.medical.explain import explain, table
 from hyperseg.medical.plan import Plan, make_plan
 from hyperseg.medical.training import Preset

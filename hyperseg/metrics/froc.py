@@ -84,6 +84,10 @@ class Curve:
         part = (rate - self.rates[i]) / (self.rates[i + 1] - self.rates[i])
         return float(self.sensitivities[i] + part * (self.sensitivities[i + 1] - self.sensitivities[i]))
 
+    def threshold(self, rate: float) -> float:
+        """The lowest threshold with at most so many false positives per scan; infinite where there is none."""
+        return float(self.thresholds[np.flatnonzero(self.rates <= rate)[-1]])
+
 
 @dataclass(frozen=True)
 class Froc:

@@ -15,7 +15,7 @@ COMMANDS = {
 }
 
 
-@click.command(cls=LateGroup, table=COMMANDS, invoke_without_command=False)
+@click.command(cls=LateGroup, table=COMMANDS)
 def detect() -> None:
     """Objects as boxes: nodules in volumes, cells in images, small targets in a scene.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from hyperseg.core import DataFileError, RunError, SettingError
+from hyperseg.core import DataFileError
 from hyperseg.core.files import sweep
 from hyperseg.io.formats.envi import DATA_SUFFIXES
 from hyperseg.io.formats.windows import import_rasterio
@@ -138,23 +137,3 @@ def _same(a: Path, b: str) -> bool:
         return os.path.samefile(a, b)
     except OSError:
         return False
-
-
-def refuse_existing(root: Path, read: Callable[[Path], Any], *, resume: bool, overwrite: bool) -> None:
-    """Nothing that is there is written over unless it is a run, and the user says so.
-
-    Args:
-        read: the run in a folder, or RunError: nothing but a run goes on, or is ever removed.
-
-    Raises:
-        RunError: the folder holds something.
-        SettingError: both wishes at once.
-    """
-    if resume and overwrite:
-        raise SettingError("--resume goes on with a run, --overwrite removes it: give one of them.")
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return
-    if not resume and not overwrite:
-        more = " --resume goes on with it," if (root / RECORD).exists() else ""
-        raise RunError(f"{root}: is there already;{more} --overwrite replaces a run, --out takes another folder.")
-    read(root)

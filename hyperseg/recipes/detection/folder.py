@@ -10,7 +10,6 @@ RUN/beside/supervised/     a run of its own: the supervised twin
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from hyperseg.core.files import make_folder
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import one_line
 from hyperseg.io.write import replacing, write_json
+from hyperseg.io.write.runs import read_record, seal
 from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.detection.images.dividing import Division
 from hyperseg.recipes.detection.planning import Plan
@@ -124,19 +124,7 @@ def read_run(root: Path) -> DetectRun:
 
 
 def _raw(root: Path) -> dict[str, Any]:
-    file = root / RECORD
-    if not file.is_file():
-        what = "is no run" if root.is_dir() else "is not a folder" if root.exists() else "does not exist"
-        raise RunError(f"{root}: {what}; a folder made by hyperseg detect train was expected.")
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Train again.") from error
-    if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise RunError(f"{root}: is no run of hyperseg detect train.")
-    if data.get("format") != FORMAT:
-        raise RunError(f"{file}: has format {data.get('format')}, this version reads {FORMAT}. Train again.")
-    return data
+    return read_record(root, kind=KIND, version=FORMAT, command="hyperseg detect train")
 
 
 def write_weights(run: DetectRun, tensors: Mapping[str, Tensor]) -> Path:
@@ -180,9 +168,3 @@ def load_network(run: DetectRun) -> Detector:
     except RuntimeError as error:
         raise RunError(f"{file}: fits no network of the plan ({one_line(str(error), 160)}). Train again.") from error
     return net.eval()
-
-
-def seal(plan: Plan) -> str:
-    """A checksum (SHA-256) of the plan that weights belong to."""
-    as_read = to_json(from_json(Plan, to_json(plan)))  # 1 and 1.0 are one number
-    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()

@@ -14,7 +14,7 @@ from hyperseg.core.words import counted, did_you_mean, nearest, some
 from hyperseg.io.detections.case import BoxCase
 from hyperseg.io.detections.folder import open_boxes
 from hyperseg.io.detections.table import Found, read_boxes
-from hyperseg.metrics.froc import Curve, Froc, Marks, Truth, cpm_interval, froc, hits
+from hyperseg.metrics.froc import Froc, Marks, Truth, cpm_interval, froc, hits
 from hyperseg.metrics.precision import OVERLAPS, average_precision
 
 RATE = 1.0  # false positives per scan of the threshold at which hits of a case are counted
@@ -129,7 +129,7 @@ def score_boxes(
         )
     interval = cpm_interval(told, there, seed=seed, spacings=spacings) if len(names) > 1 else None
     precisions = {overlap: average_precision(told, there, overlap=overlap) for overlap in OVERLAPS}
-    threshold = _threshold(curve.curve)
+    threshold = curve.curve.threshold(RATE)
     cases = {
         name: _of_case(one, true_one, spacing_mm, threshold)
         for name, one, true_one, spacing_mm in zip(names, told, there, spacings, strict=True)
@@ -196,11 +196,6 @@ def _marks(path: Path, found: Found, n: int) -> Marks:
             "detect predict` writes it."
         )
     return Marks(found.boxes, found.scores)
-
-
-def _threshold(curve: Curve) -> float:
-    """The lowest threshold with at most `RATE` false positives per scan; infinite where there is none."""
-    return float(curve.thresholds[np.flatnonzero(curve.rates <= RATE)[-1]])
 
 
 def _of_case(marks: Marks, truth: Truth, spacing: Sequence[float], threshold: float) -> CaseScore:

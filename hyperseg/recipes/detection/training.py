@@ -16,7 +16,7 @@ from hyperseg.engine.progress import counted_progress, say, working
 from hyperseg.io.detections.case import BoxFolder
 from hyperseg.io.detections.table import write_boxes
 from hyperseg.io.write import write_json
-from hyperseg.io.write.targets import refuse_existing
+from hyperseg.io.write.runs import refuse_existing
 from hyperseg.metrics.froc import Truth
 from hyperseg.recipes.detection.folder import (
     BESIDE,

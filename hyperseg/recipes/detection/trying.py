@@ -15,9 +15,9 @@ from hyperseg.metrics.froc import Froc, Marks, Truth, cpm_interval, froc
 from hyperseg.metrics.precision import OVERLAPS, mean_average_precision
 from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.planning import Plan
+from hyperseg.recipes.detection.scoring import RATE
 
 THRESHOLD, MOST = 0.0, 100  # least score of a box, and boxes of a case, for scores: curves need weak boxes too
-ALARMS = 1.0  # false positives per scan at the score from which a box usually counts
 SUPPRESS = 0.1  # IoU from which of two boxes only the better is kept
 
 
@@ -44,10 +44,9 @@ class Tried:
 
         Scores are no probabilities: after few steps all of them may be low.
         """
-        curve = self.froc.curve
-        within = curve.thresholds[(curve.rates <= ALARMS) & np.isfinite(curve.thresholds)]
-        if len(within):
-            return float(within.min())
+        least = self.froc.curve.threshold(RATE)
+        if np.isfinite(least):
+            return least
         best = [float(marks.scores.max()) for marks in self.found.values() if len(marks.scores)]
         return max(best, default=0.0)
 

@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from hyperseg.io.cases import Case, CaseFolder, read_case
 from hyperseg.io.paths import split_key
 from hyperseg.io.write import write_json
+from hyperseg.io.write.runs import seal
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.patches import cut
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.prepare import prepare
-from hyperseg.recipes.segment.folder import seal
 
 INDEX = "slices.json"  # written when all are there
 Float32 = NDArray[np.float32]

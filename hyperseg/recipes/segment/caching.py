@@ -10,11 +10,11 @@ from typing import Any
 
 from hyperseg.io.cases import CaseFolder, read_case
 from hyperseg.io.write import write_json
+from hyperseg.io.write.runs import seal
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.patches import StoredCase, store
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.prepare import prepare
-from hyperseg.recipes.segment.folder import seal
 
 INDEX = "cases.json"  # written when all cases are there
 Progress = Callable[[int, int], None]

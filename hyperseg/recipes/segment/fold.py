@@ -19,13 +19,14 @@ from hyperseg.engine.progress import say
 from hyperseg.engine.training import History
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.write import write_json
+from hyperseg.io.write.runs import seal
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.choosing import class_means
 from hyperseg.recipes.segment.costs.spent import used
 from hyperseg.recipes.segment.few_labels.drawing import learnt_from
-from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, seal, trained_folds, write_fold
+from hyperseg.recipes.segment.folder import SegmentRun, fold_folder, trained_folds, write_fold
 from hyperseg.recipes.segment.held_out.networks import evaluate, networks_of
 from hyperseg.recipes.segment.learning import ON_THE_WAY, learn, planned_steps, start_net, steps_in
 from hyperseg.recipes.segment.reporting.examples import Examples, write_examples

@@ -9,8 +9,6 @@ RUN/beside/NAME/    a run of its own: a method that was trained beside
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from hyperseg.core.files import make_folder
 from hyperseg.core.settings import ADDED, from_json, to_json
 from hyperseg.core.words import listed, one_line, runs
 from hyperseg.io.write import replacing, write_json
+from hyperseg.io.write.runs import read_record, seal
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.methods import ON_FOLDERS
@@ -272,26 +271,5 @@ def count_weights(run: SegmentRun, configuration: str) -> int | None:
     return None
 
 
-def seal(plan: Plan) -> str:
-    """A checksum (SHA-256) of the plan that weights belong to."""
-    as_read = to_json(from_json(Plan, to_json(plan)))  # 1 and 1.0 are one number
-    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
-
-
 def _raw_record(root: Path) -> dict[str, Any]:
-    file = root / RECORD
-    if not file.is_file():
-        what = "is no run" if root.is_dir() else "is not a folder" if root.exists() else "does not exist"
-        raise RunError(f"{root}: {what}; a folder made by hyperseg segment train was expected.")
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Train again.") from error
-    if not isinstance(data, dict) or data.get("kind") != KIND:
-        other = (
-            "; hyperseg map applies runs of hyperseg classify" if isinstance(data, dict) and "method" in data else ""
-        )
-        raise RunError(f"{root}: is no run of hyperseg segment train{other}.")
-    if data.get("format") != FORMAT:
-        raise RunError(f"{file}: has format {data.get('format')}, this version reads {FORMAT}. Train again.")
-    return data
+    return read_record(root, kind=KIND, version=FORMAT, command="hyperseg segment train")

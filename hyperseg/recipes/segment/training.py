@@ -15,7 +15,7 @@ from hyperseg.core.words import listed, number
 from hyperseg.engine.meter import metered
 from hyperseg.engine.progress import counted_progress, say
 from hyperseg.io.cases import CaseFolder
-from hyperseg.io.write.targets import refuse_existing
+from hyperseg.io.write.runs import refuse_existing
 from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import INDEX, cache_cases

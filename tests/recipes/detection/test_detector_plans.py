@@ -44,10 +44,13 @@ def test_what_would_change_nothing_is_refused(method: Method, changes: dict[str,
 
 def test_every_row_of_the_ablation_and_the_paper_can_be_asked_for() -> None:
     for row in (*ABLATION.values(), PAPER):
-        settings_of("focalmix", DetectorSettings(), row)
-    settings_of(
+        chosen = settings_of("focalmix", DetectorSettings(), row).focalmix
+        assert {name: getattr(chosen, name) for name in row} == row
+    twin = settings_of(
         "supervised", DetectorSettings(), {**ABLATION["twin"], "shaken": 0.1, "views": FocalMixSettings().views}
     )
+    assert twin.focalmix.shaken == 0.1
+    assert twin == twin_of(twin)
 
 
 def test_levels_that_widths_do_not_have_are_told_with_both() -> None:

@@ -18,6 +18,7 @@ from hyperseg.data.identity import identity_of
 from hyperseg.engine.progress import counted_progress
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.formats import is_data
+from hyperseg.io.write.runs import seal
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.bench.tricks.folder import CACHE, NETWORKS, Begun
 from hyperseg.recipes.bench.tricks.on_cases import CaseSource, preparation_of
@@ -32,7 +33,6 @@ from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.segment.caching import cache_cases
 from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan
 from hyperseg.recipes.segment.fold import Budget
-from hyperseg.recipes.segment.folder import seal
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.methods.chosen import case_method
 from hyperseg.recipes.segment.planning import read_folder, read_plan, refuse_faults

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from hyperseg.core import RunError
 from hyperseg.core.words import one_line
+from hyperseg.io.write.runs import seal
 from hyperseg.medical.configuration import Configuration
 from hyperseg.recipes.segment.fold import STEPS, Budget
-from hyperseg.recipes.segment.folder import PLAN, WEIGHTS, SegmentRun, fold_folder, seal, trained_folds
+from hyperseg.recipes.segment.folder import PLAN, WEIGHTS, SegmentRun, fold_folder, trained_folds
 from hyperseg.recipes.segment.resuming.history import read_history
 
 log = logging.getLogger(__name__)

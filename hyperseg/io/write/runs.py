@@ -1,0 +1,68 @@
+"""Folders of runs: whether one may be written, the record that lies in it, and the seal of the plan it was made by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hyperseg.core import RunError, SettingError
+from hyperseg.core.settings import from_json, to_json
+from hyperseg.core.words import one_line
+from hyperseg.io.write.targets import RECORD
+
+
+def refuse_existing(root: Path, read: Callable[[Path], Any], *, resume: bool, overwrite: bool) -> None:
+    """Nothing that is there is written over unless it is a run, and the user says so.
+
+    Args:
+        read: the run in a folder, or RunError: nothing but a run goes on, or is ever removed.
+
+    Raises:
+        RunError: the folder holds something.
+        SettingError: both wishes at once.
+    """
+    if resume and overwrite:
+        raise SettingError("--resume goes on with a run, --overwrite removes it: give one of them.")
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return
+    if not resume and not overwrite:
+        more = " --resume goes on with it," if (root / RECORD).exists() else ""
+        raise RunError(f"{root}: is there already;{more} --overwrite replaces a run, --out takes another folder.")
+    read(root)
+
+
+def read_record(root: Path, *, kind: str, version: int, command: str) -> dict[str, Any]:
+    """The record of a run of this kind, as JSON.
+
+    Args:
+        root: the run's folder.
+        kind, version: what the record says of itself, as "kind" and "format".
+        command: that makes such runs, for messages.
+
+    Raises:
+        RunError: no folder, no such run, one that is damaged, or of another version.
+    """
+    file = root / RECORD
+    if not file.is_file():
+        what = "is no run" if root.is_dir() else "is not a folder" if root.exists() else "does not exist"
+        raise RunError(f"{root}: {what}; a folder made by {command} was expected.")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Train again.") from error
+    if not isinstance(data, dict) or data.get("kind") != kind:
+        of_scene = isinstance(data, dict) and "kind" not in data and "method" in data
+        other = "; hyperseg map applies runs of hyperseg classify" if of_scene else ""
+        raise RunError(f"{root}: is no run of {command}{other}.")
+    if data.get("format") != version:
+        raise RunError(f"{file}: has format {data.get('format')}, this version reads {version}. Train again.")
+    return data
+
+
+def seal(plan: Any) -> str:
+    """A checksum (SHA-256) of the plan, a dataclass, that weights belong to."""
+    as_read = to_json(from_json(type(plan), to_json(plan)))  # 1 and 1.0 are one number
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
