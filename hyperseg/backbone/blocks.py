@@ -62,13 +62,14 @@ class Finish(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Convolution -> normalisation -> FiLM -> activation -> dropout."""
+    """Convolution -> normalisation -> FiLM -> activation -> dropout. Arguments as of `Conv`."""
 
     def __init__(
-        self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1
-    ) -> None:
+        self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1,
+        *, dilation: PerAxis = 1, groups: int = 1,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.conv = Conv(spec, in_channels, out_channels, kernel, stride)
+        self.conv = Conv(spec, in_channels, out_channels, kernel, stride, dilation=dilation, groups=groups)
         self.finish = Finish(spec, out_channels)
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
@@ -102,18 +103,25 @@ class ResidualBlock(nn.Module):
     (for an even window the earlier of the two middle pixels). Where width or stride change, the skip is a
     strided 1x1 convolution with normalisation; on "same" axes it takes every stride-th pixel from the first.
 
+    Args:
+        dilation: of the second convolution.
+        before: of the first, where the map that it reads is finer than it would be with strides; by default the same.
+
     Source: He et al., "Deep Residual Learning for Image Recognition", 2016, projection shortcuts.
     Differs: the crop on valid axes, so that a patch and a scene give the same numbers.
     """
 
     def __init__(
-        self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1
-    ) -> None:
+        self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1,
+        *, dilation: PerAxis = 1, before: PerAxis | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.kernel, self.stride = (per_axis("kernel", kernel, spec.ndim), per_axis("stride", stride, spec.ndim))
-        self.valid = spec.valid
-        self.first = ConvBlock(spec, in_channels, out_channels, kernel, stride)
-        self.conv = Conv(spec, out_channels, out_channels, kernel)
+        self.stride, self.valid = per_axis("stride", stride, spec.ndim), spec.valid
+        self.first = ConvBlock(
+            spec, in_channels, out_channels, kernel, stride, dilation=dilation if before is None else before
+        )
+        self.conv = Conv(spec, out_channels, out_channels, kernel, dilation=dilation)
+        self.extents = self.first.conv.window.extent, self.conv.window.extent
         self.finish = Finish(spec, out_channels)
         changes = in_channels != out_channels or max(self.stride) > 1
         self.project = Conv(spec, in_channels, out_channels, 1, stride) if changes else None
@@ -130,10 +138,11 @@ class ResidualBlock(nn.Module):
 
     def crop(self, x: Tensor) -> Tensor:
         """The part of x (B, C, *S) that lies under the outputs, as a view."""
-        for axis, (k, s, v) in enumerate(zip(self.kernel, self.stride, self.valid, strict=True), start=2):
-            if v and k > 1:
-                count = out_size(out_size(x.shape[axis], k, s, True), k, 1, True)
-                # an output sees k + (k - 1) * s pixels; this many lie before the middle one
-                before = (k - 1) * (1 + s) // 2
+        axes = zip(*self.extents, self.stride, self.valid, strict=True)
+        for axis, (k, later, s, v) in enumerate(axes, start=2):
+            if v and max(k, later) > 1:
+                count = out_size(out_size(x.shape[axis], k, s, True), later, 1, True)
+                # an output sees k + (later - 1) * s pixels; this many lie before the middle one
+                before = (k - 1 + (later - 1) * s) // 2
                 x = x.narrow(axis, before, (count - 1) * s + 1)
         return x

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from hyperseg.backbone.spec import ConvSpec, PerAxis, Size, out_size, per_axis, same_padding
+from hyperseg.backbone.spec import ConvSpec, PerAxis, Size, extent, out_size, per_axis, same_padding
 from hyperseg.core import SettingError
 
 LEAK = 0.01
@@ -69,7 +69,8 @@ class Window:
     """How a kernel moves over the axes.
 
     Attributes:
-        kernel, stride, valid: per axis.
+        kernel, stride, dilation, valid: per axis.
+        extent: pixels from the first to the last element of the kernel, per axis.
         pads: zeros on both sides of each axis.
         flat: a 3-D kernel that looks along the first axis only; the other two may be laid end to end.
         plane: a 3-D kernel that looks along the last two axes only.
@@ -77,18 +78,22 @@ class Window:
 
     kernel: Size
     stride: Size
+    dilation: Size
+    extent: Size
     valid: tuple[bool, ...]
     pads: Size
     flat: bool
     plane: bool
 
 
-def window(spec: ConvSpec, kernel: PerAxis, stride: PerAxis) -> Window:
-    """The window of these settings, each of kernel and stride one number or one per axis."""
+def window(spec: ConvSpec, kernel: PerAxis, stride: PerAxis, dilation: PerAxis = 1) -> Window:
+    """The window of these settings, each of kernel, stride and dilation one number or one per axis."""
     k, s = per_axis("kernel", kernel, spec.ndim), per_axis("stride", stride, spec.ndim)
-    pads = tuple(0 if v else same_padding(a, b) for a, b, v in zip(k, s, spec.valid, strict=True))
+    d = per_axis("dilation", dilation, spec.ndim)
+    reach = extent(k, d)
+    pads = tuple(0 if v else same_padding(a, b) for a, b, v in zip(reach, s, spec.valid, strict=True))
     flat, plane = len(k) == 3 and k[1:] == (1, 1) == s[1:], len(k) == 3 and k[0] == 1 == s[0]
-    return Window(k, s, spec.valid, pads, flat=flat, plane=plane)
+    return Window(k, s, d, reach, spec.valid, pads, flat=flat, plane=plane)
 
 
 class Conv(nn.Module):
@@ -97,37 +102,44 @@ class Conv(nn.Module):
     Args:
         spec: number of axes, padding, spectral norm and the rule for the bias.
         in_channels, out_channels: channels before and after.
-        kernel, stride: one number or one per axis.
+        kernel, stride, dilation: one number or one per axis.
+        groups: of channels that do not see each other; as many as channels are a depthwise convolution.
         bias: None gives a bias unless a normalisation follows (`spec.norm`), whose own shift would cancel it.
     """
 
     def __init__(
         self, spec: ConvSpec, in_channels: int, out_channels: int, kernel: PerAxis, stride: PerAxis = 1,
-        *, bias: bool | None = None,
+        *, dilation: PerAxis = 1, groups: int = 1, bias: bool | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.window = w = window(spec, kernel, stride)
+        if in_channels % groups or out_channels % groups:
+            raise SettingError(f"{groups} groups cannot share {in_channels} and {out_channels} channels evenly.")
+        self.window = w = window(spec, kernel, stride, dilation)
+        self.groups = groups
         # torch pads both sides alike; forward adds what the last window can need beyond that
-        self.uneven = any(not v and 2 * p < k - 1 for k, p, v in zip(w.kernel, w.pads, w.valid, strict=True))
-        fan_in = in_channels * math.prod(w.kernel)
-        self.layer = _layer(_CONV, spec, in_channels, out_channels, w, fan_in=fan_in, bias=bias)
+        self.uneven = any(not v and 2 * p < k - 1 for k, p, v in zip(w.extent, w.pads, w.valid, strict=True))
+        fan_in = in_channels // groups * math.prod(w.kernel)
+        self.layer = _layer(_CONV, spec, in_channels, out_channels, w, fan_in=fan_in, bias=bias, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.uneven:
             x = self._pad_behind(x)
         w = self.window
-        if w.flat and w.pads[0] == 0 and x.shape[2] == w.kernel[0]:  # all bands at once: a 1x1 convolution
+        alone = self.groups == 1
+        if alone and w.flat and w.pads[0] == 0 and x.shape[2] == w.kernel[0] == w.extent[0]:  # all bands: a 1x1 one
             weight, bias = _parameters(self.layer)
             return F.conv2d(x.flatten(1, 2), weight.flatten(1)[:, :, None, None], bias).unsqueeze(2)
         if w.flat:
             return self.layer(x.flatten(3)).unflatten(3, x.shape[3:])
         if w.plane and x.shape[2] == 1:
             weight, bias = _parameters(self.layer)
-            return F.conv2d(x.squeeze(2), weight.squeeze(2), bias, w.stride[1:], w.pads[1:]).unsqueeze(2)
+            flat = F.conv2d(x.squeeze(2), weight.squeeze(2), bias, w.stride[1:], w.pads[1:], w.dilation[1:], self.groups)
+            return flat.unsqueeze(2)
         if self._overruns(x):
             weight, bias = _parameters(self.layer)
             behind = w.pads[0]
-            return F.conv3d(F.pad(x, (0, 0, 0, 0, behind, behind)), weight, bias, w.stride, (0, *w.pads[1:]))
+            padded = F.pad(x, (0, 0, 0, 0, behind, behind))
+            return F.conv3d(padded, weight, bias, w.stride, (0, *w.pads[1:]), w.dilation, self.groups)
         return self.layer(x)
 
     def _overruns(self, x: Tensor) -> bool:
@@ -136,7 +148,7 @@ class Conv(nn.Module):
         oneDNN, in bfloat16 on a CPU, reads beyond its arrays where a padded kernel is longer than the first of three
         axes: gradients are NaN or noise, and memory is damaged (torch 2.13). Zeros that are there beforehand mend it.
         """
-        if x.ndim != 5 or not 1 < x.shape[2] < self.window.kernel[0] or x.device.type != "cpu":
+        if x.ndim != 5 or not 1 < x.shape[2] < self.window.extent[0] or x.device.type != "cpu":
             return False
         return x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
 
@@ -149,12 +161,12 @@ class Conv(nn.Module):
             x: (B * G, a, *S).
             common: (B, in - a, *S).
         """
-        assert not any((self.uneven, self.window.flat, self.window.plane))
+        assert not any((self.uneven, self.window.flat, self.window.plane, self.groups > 1))
         weight, bias = _parameters(self.layer)
         convolve = _FUNCTION[x.ndim - 2]
         own, other = weight[:, : x.shape[1]], weight[:, x.shape[1] :]
-        found = convolve(x, own, bias, self.window.stride, self.window.pads)
-        once = convolve(common, other, None, self.window.stride, self.window.pads)
+        found = convolve(x, own, bias, self.window.stride, self.window.pads, self.window.dilation)
+        once = convolve(common, other, None, self.window.stride, self.window.pads, self.window.dilation)
         found.unflatten(0, (len(common), -1)).add_(once.unsqueeze(1))
         return found
 
@@ -167,7 +179,7 @@ class Conv(nn.Module):
     def _pad_behind(self, x: Tensor) -> Tensor:
         """Add the zeros that only the last window needs, and none where it needs none."""
         w, extra = self.window, []
-        for n, k, s, p, v in zip(x.shape[2:], w.kernel, w.stride, w.pads, w.valid, strict=True):
+        for n, k, s, p, v in zip(x.shape[2:], w.extent, w.stride, w.pads, w.valid, strict=True):
             extra.append(0 if v else max(0, (-(-n // s) - 1) * s + k - 2 * p - n))
         return F.pad(x, list(chain.from_iterable((0, e) for e in reversed(extra)))) if any(extra) else x
 
@@ -238,12 +250,15 @@ def _parameters(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
 
 def _layer(
     kinds: dict[int, Callable[..., nn.Module]], spec: ConvSpec, in_channels: int, out_channels: int, w: Window,
-    *, fan_in: int, bias: bool | None,
+    *, fan_in: int, bias: bool | None, groups: int = 1,
 ) -> nn.Module:  # fmt: skip
     """Torch's layer with He normal weights; its own default shrinks the signal in nets without a normalisation."""
     axes = 2 if w.flat else len(w.kernel)
     with_bias = spec.norm == "none" if bias is None else bias
-    layer = kinds[axes](in_channels, out_channels, w.kernel[:axes], w.stride[:axes], w.pads[:axes], bias=with_bias)
+    layer = kinds[axes](
+        in_channels, out_channels, w.kernel[:axes], w.stride[:axes], w.pads[:axes], bias=with_bias, groups=groups,
+        dilation=w.dilation[:axes],
+    )  # fmt: skip
     weight, shift = _parameters(layer)
     nn.init.normal_(weight, std=(1.0 if spec.act == "none" else math.sqrt(2.0)) / math.sqrt(fan_in))
     if shift is not None:
@@ -280,6 +295,8 @@ def activation(spec: ConvSpec) -> nn.Module | None:
             return nn.ReLU(inplace=True)
         case "leaky_relu":
             return nn.LeakyReLU(LEAK, inplace=True)
+        case "prelu":
+            return nn.PReLU()
         case "elu":
             return nn.ELU(inplace=True)
         case "silu":

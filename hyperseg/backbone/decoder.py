@@ -53,6 +53,8 @@ class Decoder(nn.Module):
         levels = range(len(spec.widths) - 1)
         match skips:
             case "none":
+                if spec.dilations:
+                    raise SettingError("a decoder without skips mirrors strides alone: give a backbone without dilations.")
                 self.mirrors = nn.ModuleList(Mirror(spec, level) for level in range(len(spec.widths)))
             case "concat" | "add":
                 if any(spec.conv.valid):

@@ -24,10 +24,16 @@ class Stage(nn.Module):
 
     def __init__(self, spec: BackboneSpec, level: int, *, in_channels: int | None = None) -> None:
         super().__init__()
-        stage, block = spec.stages[level], ResidualBlock if spec.conv.residual else ConvBlock
-        first = stage.in_channels if in_channels is None else in_channels
-        blocks: list[nn.Module] = [block(spec.conv, first, stage.width, stage.kernel, stage.stride)]
-        blocks += [block(spec.conv, stage.width, stage.width, stage.kernel) for _ in range(stage.depth - 1)]
+        stage = spec.stages[level]
+        n, first = stage.depth, stage.in_channels if in_channels is None else in_channels
+        inputs, strides = (first, *[stage.width] * (n - 1)), (stage.stride, *[1] * (n - 1))
+        before = (stage.before, *[stage.dilation] * (n - 1))
+        blocks: list[nn.Module] = [
+            ResidualBlock(spec.conv, c, stage.width, stage.kernel, s, dilation=stage.dilation, before=d)
+            if spec.conv.residual
+            else ConvBlock(spec.conv, c, stage.width, stage.kernel, s, dilation=d)
+            for c, s, d in zip(inputs, strides, before, strict=True)
+        ]
         self.blocks = nn.ModuleList(blocks)
         self.attention = SelfAttention(spec.conv, stage.width, stage.heads) if stage.heads else None
 

@@ -7,7 +7,7 @@ functions (`out_size`, `same_padding`) that the layers of `hyperseg.backbone.con
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from hyperseg.core import SettingError
@@ -17,7 +17,7 @@ Size = tuple[int, ...]
 PerAxis = int | tuple[int, ...]
 Padding = Literal["same", "valid"]
 Norm = Literal["batch", "instance", "group", "none"]
-Act = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "none"]
+Act = Literal["relu", "leaky_relu", "prelu", "elu", "silu", "gelu", "none"]
 POSITIVE = Rule("", low=1)
 
 
@@ -34,7 +34,7 @@ class ConvSpec:
         "map of one element and says so when it meets one. Group norm always puts at least two channels in a group, "
         "so it works on such a map.",
     )
-    act: Act = option("relu", "Activation; the slope of leaky_relu is 0.01.")
+    act: Act = option("relu", "Activation; the slope of leaky_relu is 0.01, that of prelu is learnt, one for each layer.")
     residual: bool = option(False, "A block is two convolutions and a skip instead of one convolution.")
     padding: Padding | tuple[Padding, ...] = option(
         "same",
@@ -64,7 +64,12 @@ class ConvSpec:
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage of a `BackboneSpec`: `depth` blocks of one kernel, the first of them strided, then attention."""
+    """One stage of a `BackboneSpec`: `depth` blocks of one kernel, the first of them strided, then attention.
+
+    Attributes:
+        before, dilation: pixels of the stage's input, and of its maps, between neighbouring elements of a kernel: of
+            its first convolution, and of all others.
+    """
 
     in_channels: int
     width: int
@@ -72,6 +77,8 @@ class StageSpec:
     kernel: Size
     depth: int
     heads: int = 0
+    before: Size = ()
+    dilation: Size = ()
 
 
 @settings
@@ -97,9 +104,16 @@ class BackboneSpec:
         "Heads of self-attention after each stage, of encoder and decoder; 0 for none, empty for none anywhere.",
         low=0,
     )
+    dilations: tuple[PerAxis, ...] = option(
+        (),
+        "Pixels between neighbouring elements of a kernel, one number per stage or one per axis, empty for 1 everywhere. "
+        "A stage's first convolution has those of the stage before: it reads that one's maps.",
+        low=1,
+        later=True,
+    )
 
     def __post_init__(self) -> None:
-        for name in ("strides", "kernels"):
+        for name in ("strides", "kernels", "dilations"):
             entries = enumerate(getattr(self, name))
             found = tuple(per_axis(f"{name}[{i}]", entry, self.conv.ndim) for i, entry in entries)
             object.__setattr__(self, name, found)
@@ -108,6 +122,8 @@ class BackboneSpec:
             raise SettingError(f"a backbone needs one entry per stage and at least one stage, got {lengths}.")
         if self.attention and len(self.attention) != len(self.widths):
             raise SettingError(f"attention has {len(self.attention)} entries for {len(self.widths)} stages.")
+        if self.dilations and len(self.dilations) != len(self.widths):
+            raise SettingError(f"dilations has {len(self.dilations)} entries for {len(self.widths)} stages.")
         if self.conv.norm == "group" and min(self.widths) < 2:
             raise SettingError(
                 f"group norm of one channel is instance norm, and widths are {self.widths}: "
@@ -120,14 +136,42 @@ class BackboneSpec:
         inputs = (self.in_channels, *self.widths[:-1])
         strides, kernels = cast(tuple[Size, ...], self.strides), cast(tuple[Size, ...], self.kernels)
         heads = self.attention or (0,) * len(self.widths)
-        rows = zip(inputs, self.widths, strides, kernels, self.depths, heads, strict=True)
+        ones = (1,) * self.conv.ndim
+        dilations = cast(tuple[Size, ...], self.dilations) or (ones,) * len(self.widths)
+        before = (ones, *dilations[:-1])
+        rows = zip(inputs, self.widths, strides, kernels, self.depths, heads, before, dilations, strict=True)
         return tuple(StageSpec(*row) for row in rows)
 
     def convolutions(self, stage: StageSpec) -> list[tuple[Size, Size]]:
-        """(kernel, stride) of the stage's convolutions in order; a residual block has two."""
+        """(extent of the kernel, stride) of the stage's convolutions in order; a residual block has two."""
         count = stage.depth * (2 if self.conv.residual else 1)
-        ones = (1,) * self.conv.ndim
-        return [(stage.kernel, stage.stride if i == 0 else ones) for i in range(count)]
+        ones, later = (1,) * self.conv.ndim, extent(stage.kernel, stage.dilation)
+        return [(extent(stage.kernel, stage.before), stage.stride), *[(later, ones)] * (count - 1)]
+
+    def at_output_stride(self, stride: PerAxis) -> BackboneSpec:
+        """The same weights with maps no coarser than `stride`: dilation takes the place of the strides that are left.
+
+        Every `s`-th pixel of a finer map, away from the border, is the pixel that the strided backbone gives.
+
+        Source: Chen et al., "DeepLab", arXiv 1606.00915, section 3.1: atrous convolution in place of striding.
+
+        Raises:
+            SettingError: a backbone with dilations of its own, or strides that have no product of `stride`.
+        """
+        if self.dilations:
+            raise SettingError("this backbone has dilations already: give the one with strides alone.")
+        most = per_axis("output stride", stride, self.conv.ndim)
+        total, dilation = (1,) * self.conv.ndim, (1,) * self.conv.ndim
+        strides, dilations = [], []
+        for stage in self.stages:
+            kept = tuple(s if t * s <= m else 1 for t, s, m in zip(total, stage.stride, most, strict=True))
+            dilation = tuple(d * s // k for d, s, k in zip(dilation, stage.stride, kept, strict=True))
+            total = tuple(t * k for t, k in zip(total, kept, strict=True))
+            strides.append(kept)
+            dilations.append(dilation)
+        if any(t != m < s for t, m, s in zip(total, most, self.stride, strict=True)):
+            raise SettingError(f"strides of {self.strides} cannot stop at {stride}: they make {total}.")
+        return replace(self, strides=tuple(strides), dilations=tuple(dilations))
 
     @property
     def stride(self) -> Size:
@@ -176,6 +220,11 @@ class BackboneSpec:
                 f"an input of spatial size {tuple(input_shape)} is too small or has other axes: "
                 f"this backbone needs at least {least}. Enlarge the patch, or use smaller kernels."
             )
+
+
+def extent(kernel: Size, dilation: Size) -> Size:
+    """Pixels from the first to the last element of a kernel, both counted, per axis."""
+    return tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
 
 
 def per_axis(name: str, value: PerAxis, ndim: int) -> Size:

@@ -59,9 +59,12 @@ class Rule:
         return None if all(ok for _, ok in given) else listed(words for words, _ in given)
 
 
-def option(default: Any, help: str, **rule: Any) -> Any:
-    """A field of a settings class; see `Rule`. A default that is itself settings is a group of settings."""
-    return field(default=default, metadata={RULE: Rule(help, **rule)})
+def option(default: Any, help: str, *, later: bool = False, **rule: Any) -> Any:
+    """A field of a settings class; see `Rule`. A default that is itself settings is a group of settings.
+
+    `later`: earlier versions did not have it; with its default, which never changes, it is left out of JSON.
+    """
+    return field(default=default, metadata={RULE: Rule(help, **rule)} | (ADDED if later else {}))
 
 
 def required(help: str, **rule: Any) -> Any:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import BackboneSpec, ConvBlock, ConvSpec, dropout, scale_weights, seeded
 from hyperseg.backbone.centring import centre_batch_norms
+from hyperseg.backbone.spec import extent
 from hyperseg.core import UNLABELLED
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, required, settings
@@ -113,7 +114,7 @@ def reach_of(body: BackboneSpec) -> int:
         for level, stage in enumerate(body.stages):
             step *= stage.stride[axis]
             many = len(body.convolutions(stage)) * (2 if level < len(body.widths) - 1 else 1)
-            found += many * (stage.kernel[axis] // 2) * step + step
+            found += many * (extent(stage.kernel, stage.dilation)[axis] // 2) * step + step
         far = max(far, found)
     return far
 
