@@ -29,12 +29,13 @@ from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.segment.scoring import FIGURES
 from hyperseg.recipes.tricks import TRICKS
+from hyperseg.zoo import NETWORKS
 
 PACKAGE = Path(hyperseg.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     "core",
-    "backbone losses metrics boxes io",
+    "backbone losses metrics boxes filters io",
     "engine data report simulated",
     "hsi gan crf regions dpm medical contrast detection zoo",
     "recipes",
@@ -43,7 +44,7 @@ LEVELS = (
 LEVEL = {name: height for height, names in enumerate(LEVELS) for name in names.split()}
 LATE = {
     "rasterio", "spectral", "h5py", "sklearn", "matplotlib", "pooch", "tensorly", "pydensecrf", "jinja2",
-    "pyogrio", "shapely", "zarr", "dask", "distributed", "xarray", "nibabel", "PIL", "diffusers",
+    "pyogrio", "shapely", "zarr", "dask", "distributed", "xarray", "nibabel", "PIL", "diffusers", "monai",
 }  # fmt: skip
 TABLES = (
     (METHODS, "hyperseg.recipes.methods"),
@@ -57,6 +58,7 @@ TABLES = (
     (OBJECTIVES, "hyperseg.dpm.objectives"),
     (TRICKS, "hyperseg.recipes.tricks"),
     (LOSSES, "hyperseg.losses"),
+    (NETWORKS, "hyperseg.zoo"),
 )
 MOST_FILES = 16
 PRIVATE = re.compile(r"(^|\.)_(?!is_avx512|is_amx)[a-z]")  # those two are torch's, not ours
@@ -73,7 +75,7 @@ WORDS = {
     "recipes.scoring.areas": ("parcels",),
     "io.formats.envi_header": ("ENVI",),  # how a header begins
     "crf.section": ("fixed",),  # pixels that a refiner put right
-    "backbone.decoder": ("linear",),  # how values are interpolated
+    "backbone.resize": ("linear",),  # how values are interpolated
     "medical.explain": ("linear",),
     "dpm.parameterisation": ("edm",),  # what a network says
     "detection.settings": ("focal", "twin", "temperature"),  # loss of soft targets; row of the ablation

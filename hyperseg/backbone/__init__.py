@@ -29,13 +29,15 @@ Random initial weights come from torch's generator: build nets inside `with seed
 
 from hyperseg.backbone.attention import SelfAttention
 from hyperseg.backbone.blocks import ConvBlock, FiLM, ResidualBlock, UpBlock
-from hyperseg.backbone.conv import Conv, ConvTranspose, dropout, own_statistics, scale_weights, seeded
+from hyperseg.backbone.conv import Conv, ConvTranspose, own_statistics, scale_weights, seeded
 from hyperseg.backbone.decoder import Decoder
 from hyperseg.backbone.embed import ClassEmbedding, TimeEmbedding
 from hyperseg.backbone.encoder import Encoder, Pyramid, Stage
 from hyperseg.backbone.fusion import absorb_linear, fuse_batch_norm
 from hyperseg.backbone.groups import BandGroups, GroupEncoder, Groups
 from hyperseg.backbone.heads import ClassHead, DeepSupervision, PairHead, PoolHead
+from hyperseg.backbone.layers import dropout
+from hyperseg.backbone.resize import resized
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec, StageSpec
 from hyperseg.backbone.transfer import load_encoder, save_encoder
 
@@ -43,5 +45,6 @@ __all__ = [
     "BackboneSpec", "BandGroups", "ClassEmbedding", "ClassHead", "Conv", "ConvBlock", "ConvSpec", "ConvTranspose",
     "Decoder", "DeepSupervision", "Encoder", "FiLM", "GroupEncoder", "Groups", "PairHead", "PoolHead", "Pyramid",
     "ResidualBlock", "SelfAttention", "Stage", "StageSpec", "TimeEmbedding", "UpBlock", "absorb_linear",
-    "dropout", "fuse_batch_norm", "load_encoder", "own_statistics", "save_encoder", "scale_weights", "seeded",
+    "dropout", "fuse_batch_norm", "load_encoder", "own_statistics", "resized", "save_encoder", "scale_weights",
+    "seeded",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.backbone.conv import norm
+from hyperseg.backbone.layers import norm
 from hyperseg.backbone.spec import ConvSpec
 from hyperseg.core import SettingError
 

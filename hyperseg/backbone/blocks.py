@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from hyperseg.backbone.conv import Conv, ConvTranspose, activation, dropout, norm
+from hyperseg.backbone.conv import Conv, ConvTranspose
+from hyperseg.backbone.layers import activation, dropout, norm
 from hyperseg.backbone.spec import ConvSpec, PerAxis, out_size, per_axis
 from hyperseg.core import SettingError
 

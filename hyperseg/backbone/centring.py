@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hyperseg.backbone.conv import BATCH_NORMS
+from hyperseg.backbone.layers import BATCH_NORMS
 
 
 def centre_batch_norms(net: nn.Module, inputs: Tensor) -> None:

@@ -18,17 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from hyperseg.backbone.layers import BATCH_NORMS
 from hyperseg.backbone.spec import ConvSpec, PerAxis, Size, extent, out_size, per_axis, same_padding
 from hyperseg.core import SettingError
 
-LEAK = 0.01
 _CONV: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _FUNCTION: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED: dict[int, Callable[..., nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_BATCH_NORM = dict(enumerate(BATCH_NORMS, 1))
-_INSTANCE_NORM = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
-_DROPOUT = {1: nn.Dropout1d, 2: nn.Dropout2d, 3: nn.Dropout3d}
 
 
 @contextmanager
@@ -133,8 +129,8 @@ class Conv(nn.Module):
             return self.layer(x.flatten(3)).unflatten(3, x.shape[3:])
         if w.plane and x.shape[2] == 1:
             weight, bias = _parameters(self.layer)
-            flat = F.conv2d(x.squeeze(2), weight.squeeze(2), bias, w.stride[1:], w.pads[1:], w.dilation[1:], self.groups)
-            return flat.unsqueeze(2)
+            axes = w.stride[1:], w.pads[1:], w.dilation[1:]
+            return F.conv2d(x.squeeze(2), weight.squeeze(2), bias, *axes, self.groups).unsqueeze(2)
         if self._overruns(x):
             weight, bias = _parameters(self.layer)
             behind = w.pads[0]
@@ -264,51 +260,3 @@ def _layer(
     if shift is not None:
         nn.init.zeros_(shift)
     return spectral_norm(layer) if spec.spectral_norm else layer
-
-
-def norm(spec: ConvSpec, channels: int) -> nn.Module | None:
-    """The normalisation of `spec.norm` with a learnt scale and shift, or None.
-
-    Groups hold at least four channels where there are that many, and never fewer than two: GroupNorm(c, c)
-    would be instance norm, which turns a map of one element into zeros.
-    """
-    match spec.norm:
-        case "batch":
-            return _BATCH_NORM[spec.ndim](channels)
-        case "instance":
-            return _INSTANCE_NORM[spec.ndim](channels, affine=True)
-        case "group":
-            if channels < 2:
-                raise SettingError("group norm of one channel is instance norm: use at least 2 channels.")
-            most = max(1, min(32, channels // 4))
-            return nn.GroupNorm(max(g for g in range(1, most + 1) if channels % g == 0), channels)
-        case "none":
-            return None
-        case _:
-            raise SettingError(f"unknown norm {spec.norm!r}.")
-
-
-def activation(spec: ConvSpec) -> nn.Module | None:
-    """The activation of `spec.act`, or None. In place where the derivative needs only the result."""
-    match spec.act:
-        case "relu":
-            return nn.ReLU(inplace=True)
-        case "leaky_relu":
-            return nn.LeakyReLU(LEAK, inplace=True)
-        case "prelu":
-            return nn.PReLU()
-        case "elu":
-            return nn.ELU(inplace=True)
-        case "silu":
-            return nn.SiLU()
-        case "gelu":
-            return nn.GELU()
-        case "none":
-            return None
-        case _:
-            raise SettingError(f"unknown activation {spec.act!r}.")
-
-
-def dropout(spec: ConvSpec) -> nn.Module | None:
-    """Dropout of whole channels, or None."""
-    return _DROPOUT[spec.ndim](spec.dropout) if spec.dropout > 0 else None

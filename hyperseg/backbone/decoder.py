@@ -7,18 +7,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hyperseg.backbone.attention import SelfAttention
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock, UpBlock
 from hyperseg.backbone.conv import Conv, ConvTranspose
 from hyperseg.backbone.encoder import Pyramid, check_condition
+from hyperseg.backbone.resize import resized
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec, Size
 from hyperseg.core import SettingError
 
 Skips = Literal["concat", "add", "none"]
 Up = Literal["transpose", "interpolate"]
-_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
 class Decoder(nn.Module):
@@ -54,7 +53,9 @@ class Decoder(nn.Module):
         match skips:
             case "none":
                 if spec.dilations:
-                    raise SettingError("a decoder without skips mirrors strides alone: give a backbone without dilations.")
+                    raise SettingError(
+                        "a decoder without skips mirrors strides alone, and this backbone has dilations."
+                    )
                 self.mirrors = nn.ModuleList(Mirror(spec, level) for level in range(len(spec.widths)))
             case "concat" | "add":
                 if any(spec.conv.valid):
@@ -119,7 +120,7 @@ class Merge(nn.Module):
     def __init__(self, spec: BackboneSpec, level: int, depth: int, *, skips: Literal["concat", "add"], up: Up) -> None:
         super().__init__()
         stage, coarser = spec.stages[level], spec.stages[level + 1]
-        self.skips, self.mode = skips, _LINEAR[spec.conv.ndim]
+        self.skips = skips
         self.up: nn.Module
         self.transposes = up == "transpose"
         match up:
@@ -143,7 +144,7 @@ class Merge(nn.Module):
         if self.transposes:
             raised = self.up(coarse, size)
         else:
-            raised = F.interpolate(self.up(coarse), size=size, mode=self.mode, align_corners=False)
+            raised = resized(self.up(coarse), size)
         x = torch.cat((skip, raised), dim=1) if self.skips == "concat" else skip + raised
         del skip, raised  # large maps less while the blocks run, where nobody else has them
         for block in self.blocks:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from hyperseg.backbone.attention import SelfAttention
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
-from hyperseg.backbone.spec import BackboneSpec
+from hyperseg.backbone.spec import BackboneSpec, PerAxis
 from hyperseg.core import SettingError
 
 Pyramid = list[Tensor]
@@ -26,7 +26,8 @@ class Stage(nn.Module):
         super().__init__()
         stage = spec.stages[level]
         n, first = stage.depth, stage.in_channels if in_channels is None else in_channels
-        inputs, strides = (first, *[stage.width] * (n - 1)), (stage.stride, *[1] * (n - 1))
+        inputs = (first, *[stage.width] * (n - 1))
+        strides: tuple[PerAxis, ...] = (stage.stride, *[1] * (n - 1))
         before = (stage.before, *[stage.dilation] * (n - 1))
         blocks: list[nn.Module] = [
             ResidualBlock(spec.conv, c, stage.width, stage.kernel, s, dilation=stage.dilation, before=d)

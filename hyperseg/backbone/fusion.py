@@ -10,7 +10,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
-from hyperseg.backbone.conv import BATCH_NORMS, Conv
+from hyperseg.backbone.conv import Conv
+from hyperseg.backbone.layers import BATCH_NORMS
 from hyperseg.core import SettingError
 
 M = TypeVar("M", bound=nn.Module)

@@ -34,7 +34,7 @@ class ConvSpec:
         "map of one element and says so when it meets one. Group norm always puts at least two channels in a group, "
         "so it works on such a map.",
     )
-    act: Act = option("relu", "Activation; the slope of leaky_relu is 0.01, that of prelu is learnt, one for each layer.")
+    act: Act = option("relu", "Activation; the slope of leaky_relu is 0.01, that of prelu is learnt, one a layer.")
     residual: bool = option(False, "A block is two convolutions and a skip instead of one convolution.")
     padding: Padding | tuple[Padding, ...] = option(
         "same",
@@ -106,7 +106,7 @@ class BackboneSpec:
     )
     dilations: tuple[PerAxis, ...] = option(
         (),
-        "Pixels between neighbouring elements of a kernel, one number per stage or one per axis, empty for 1 everywhere. "
+        "Pixels between neighbouring elements of a kernel, a number per stage or one per axis, empty for 1 everywhere. "
         "A stage's first convolution has those of the stage before: it reads that one's maps.",
         low=1,
         later=True,

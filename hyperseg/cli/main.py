@@ -36,7 +36,8 @@ COMMANDS = {
         "Learn from images without labels; the weights go on from there.",
     ),
     "tricks": ("hyperseg.cli.known.tricks", "tricks", "List what may make a network better, phase by phase."),
-    "bench": ("hyperseg.cli.bench", "bench", "Repeat a comparison of methods: samplers of diffusion models."),
+    "networks": ("hyperseg.cli.known.networks", "networks", "List the survey's networks, family by family."),
+    "bench": ("hyperseg.cli.bench", "bench", "Repeat a comparison of methods: samplers, tricks, networks."),
     "datasets": ("hyperseg.cli.known.datasets", "datasets", "List, describe and fetch public scenes."),
 }
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from hyperseg.backbone import ConvBlock
 from hyperseg.backbone.blocks import ResidualBlock
-from hyperseg.backbone.conv import BATCH_NORMS, Conv
+from hyperseg.backbone.conv import Conv
+from hyperseg.backbone.layers import BATCH_NORMS
 from hyperseg.backbone.pretrained import Pretrained, load_pretrained
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.settings import from_json, required, settings, to_json

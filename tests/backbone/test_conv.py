@@ -21,7 +21,7 @@ from hyperseg.backbone import (
     fuse_batch_norm,
     seeded,
 )  # fmt: skip
-from hyperseg.backbone.conv import norm
+from hyperseg.backbone.layers import norm
 from hyperseg.backbone.spec import out_size
 from hyperseg.core import SettingError
 

@@ -10,6 +10,7 @@ from hyperseg.cli.main import LateGroup
 BENCHES = {
     "samplers": ("hyperseg.cli.bench.samplers", "samplers", "Samplers of diffusion models: quality against calls."),
     "tricks": ("hyperseg.cli.bench.tricks", "tricks", "Tricks of segmentation: what each alone brings to a baseline."),
+    "zoo": ("hyperseg.cli.bench.zoo", "zoo", "Networks of the survey: score against size, time and memory."),
 }
 
 
@@ -21,4 +22,5 @@ def bench() -> None:
     Example:
       hyperseg bench samplers
       hyperseg bench tricks DIR
+      hyperseg bench zoo DIR
     """

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hyperseg.core.errors import SettingError
-from hyperseg.core.words import did_you_mean
+from hyperseg.core.words import did_you_mean, nearest
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,42 @@ class Entry:
 class Parts(Mapping[str, Any]):
     """A table of parts called `what` in messages; each is imported when first asked for. The first is the default.
 
+    A family is a table of its own, whose parts are spelled "family:part": they can be asked for, and are not listed.
+
     Raises:
         SettingError: on asking for a name that is not there; the nearest one is told.
     """
 
     what: str
     entries: dict[str, Entry]
+    families: dict[str, Entry] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
+        family, colon, member = name.partition(":")
+        if colon and family in self.families:
+            return _imported(self.families[family])[member]
         if name not in self.entries:
-            close = did_you_mean(name, self.entries)
-            raise SettingError(f"unknown {self.what} {name!r}: choose from {', '.join(self.entries)}.{close}")
-        module, _, attribute = self.entries[name].where.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+            known = [*self.entries, *(f"{family}:NAME" for family in self.families)]
+            close = did_you_mean(name, self.entries) or self._in_a_family(name)
+            raise SettingError(f"unknown {self.what} {name!r}: choose from {', '.join(known)}.{close}")
+        return _imported(self.entries[name])
 
     def __contains__(self, name: object) -> bool:
+        family, colon, member = str(name).partition(":")
+        if colon and family in self.families:
+            return member in _imported(self.families[family])
         return name in self.entries
+
+    def members(self, family: str) -> tuple[str, ...]:
+        """The parts of a family, as they are spelled here."""
+        return tuple(f"{family}:{member}" for member in _imported(self.families[family]))
+
+    def _in_a_family(self, name: str) -> str:
+        """Where a name belongs that is spelled without its family."""
+        known = [spelled for family in self.families for spelled in self.members(family)]
+        by_member = {spelled.partition(":")[2]: spelled for spelled in known}
+        found = name if name in by_member else nearest(name, by_member)
+        return did_you_mean(by_member[found], known) if found else ""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -49,3 +69,8 @@ class Parts(Mapping[str, Any]):
     @property
     def default(self) -> str:
         return next(iter(self.entries))
+
+
+def _imported(entry: Entry) -> Any:
+    module, _, attribute = entry.where.partition(":")
+    return getattr(importlib.import_module(module), attribute)

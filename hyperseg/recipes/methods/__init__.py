@@ -57,6 +57,11 @@ METHODS = Parts(
         "rf": Entry("hyperseg.recipes.methods.rf:RF", "random forest on single spectra"),
         "lda": Entry("hyperseg.recipes.methods.lda:LDA", "linear discriminant analysis on 3x3 means"),
     },
+    families={
+        "zoo": Entry(
+            "hyperseg.recipes.methods.zoo:ZOO", "a network of the survey, as zoo:u-net; hyperseg networks lists them"
+        )
+    },
 )
 ON_FOLDERS = "unet"  # of folders of images and volumes, unless another is asked for
 WITHOUT_TRICKS = "plain-unet"  # of folders, what tricks are measured against

@@ -1,0 +1,1 @@
+"""Layers that read far around a pixel and that several networks share."""

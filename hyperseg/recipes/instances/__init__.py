@@ -1,0 +1,1 @@
+"""Instance segmentation of folders of pictures: train, predict, score."""

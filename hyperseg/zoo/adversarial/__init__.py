@@ -1,0 +1,1 @@
+"""Adversarial networks: a critic judges whole maps, where a loss judges single pixels."""

@@ -1,0 +1,1 @@
+"""Dilated networks: a wide view without giving up resolution."""

@@ -1,0 +1,1 @@
+"""Fully convolutional networks: the first that answered for every pixel at once."""

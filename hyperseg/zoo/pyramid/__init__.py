@@ -1,0 +1,1 @@
+"""Pyramids: what a pixel is, told by maps of many scales at once."""

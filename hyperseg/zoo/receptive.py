@@ -1,0 +1,52 @@
+"""How far a network looks, found by trying: what a pixel that is not a number spreads to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import nan
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def reach(net: nn.Module, channels: int, shape: Sequence[int], *, steps: int = 1) -> tuple[int, ...]:
+    """Pixels, per axis, from a decision to the farthest pixel it depends on, within a window of this shape.
+
+    One pixel is made not a number (nan), and all that depends on it is nan too, however small its weight: nothing is
+    missed, neither behind a maximum nor behind a weight of zero. Kernels that compute blocks of pixels together may
+    show a few pixels more.
+
+    Args:
+        net: (1, channels, *shape) -> (1, K, *shape); looked at in evaluation mode.
+        steps: stride of its coarsest map: as many neighbouring pixels are tried, as each is seen from others.
+    """
+    training = net.training
+    net.eval()
+    try:
+        far = [0] * len(shape)
+        for place in tried(shape, steps):
+            found = spread(net, channels, shape, place).nonzero()
+            for axis, at in enumerate(place):
+                if len(found):
+                    far[axis] = max(far[axis], int((found[:, axis] - at).abs().max()))
+        return tuple(far)
+    finally:
+        net.train(training)
+
+
+def tried(shape: Sequence[int], steps: int) -> list[tuple[int, ...]]:
+    """Pixels along the diagonal around the middle, and those that all axes have at most."""
+    places = [tuple(min(n // 2 + step, n - 1) for n in shape) for step in range(steps)]
+    return list(dict.fromkeys(places))
+
+
+@torch.no_grad()
+def spread(net: nn.Module, channels: int, shape: Sequence[int], place: Sequence[int]) -> Tensor:
+    """(*shape) bool: decisions that depend on the pixel at `place`."""
+    like = next(net.parameters(), torch.zeros(()))
+    x = torch.zeros((1, channels, *shape), dtype=like.dtype, device=like.device)
+    where: tuple[int | slice, ...] = (0, slice(None), *place)
+    x[where] = nan
+    answer: Tensor = net(x)
+    return answer[0].isnan().any(0)

@@ -1,0 +1,1 @@
+"""Recurrent networks: what was seen along rows and columns is remembered."""

@@ -1,0 +1,1 @@
+"""Transformers as encoders: what users expect of a library today; after the survey."""
