@@ -10,7 +10,9 @@ from hyperseg.backbone.spec import ConvSpec
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float = 1.0) -> Tensor:
-    """What every position reads from all positions: sum over j of softmax over j (scale * query_i . key_j) times value_j.
+    """What every position reads from all positions, those most whose keys are like its query.
+
+    Position i gets the sum over j of value_j times the softmax over j of scale * query_i . key_j.
 
     Queries and keys are lengthened by zeros to the length of the values: their products stay, and torch's fused kernel
     takes them. With it memory grows with the number of positions N; the N x N weights never stand there as a whole.
@@ -25,14 +27,17 @@ def attend(query: Tensor, key: Tensor, value: Tensor, *, scale: float = 1.0) -> 
         (B, C, *S).
     """
     most = max(query.shape[1], value.shape[1])
-    # one head: (B, 1, N, most)
-    parts = [F.pad(x.flatten(2).transpose(1, 2), (0, most - x.shape[1]))[:, None] for x in (query, key, value)]
-    found = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], scale=scale)
+    # (B, 1, N, most), one head; the fused kernel wants numbers of a position side by side
+    q, k, v = (
+        F.pad(x.flatten(2), (0, 0, 0, most - x.shape[1])).transpose(1, 2).contiguous()[:, None]
+        for x in (query, key, value)
+    )
+    found = F.scaled_dot_product_attention(q, k, v, scale=scale)
     return found[:, 0, :, : value.shape[1]].transpose(1, 2).reshape(value.shape)
 
 
 class PositionAttention(nn.Module):
-    """(B, C, *S) -> (B, C, *S): what every position reads from all positions; queries, keys, values are 1x1 convolutions.
+    """(B, C, *S) -> (B, C, *S): what every position reads from all positions; 1x1 convolutions say what and how.
 
     Args:
         spec: of the convolutions.

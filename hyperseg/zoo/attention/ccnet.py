@@ -17,7 +17,7 @@ class CCNetSettings:
 
     output_stride: int = option(0, STRIDE_HELP, low=0)
     recurrence: int = option(
-        2, "How often the attention is applied, always with the same weights: in images 2 reach every pixel, in volumes 3.",
+        2, "How often the attention is applied, with the same weights: 2 reach every pixel of an image, 3 of a volume.",
         low=1,
     )  # fmt: skip
 

@@ -48,8 +48,8 @@ def border_loss(scores: Tensor, truth: Tensor) -> Tensor:
 def steepness(x: Tensor) -> Tensor:
     """(B, C, *S) -> (B, 1, *S): size of the image's gradient by Sobel's differences, rooted mean square over channels.
 
-    Differences between the two neighbours along an axis, smoothed by (1, 2, 1) / 4 along the others; at the border of the
-    image its last pixels are repeated. A ramp of slope 1 has steepness 1.
+    Differences between the two neighbours along an axis, smoothed by (1, 2, 1) / 4 along the others; the last pixels of
+    the image are repeated beyond it. A ramp of slope 1 has steepness 1.
     """
     axes = range(2, x.ndim)
     total = torch.zeros_like(x[:, :1])

@@ -22,7 +22,7 @@ class EncNetSettings:
 
 
 def encoded(points: Tensor, codewords: Tensor, sharpness: Tensor) -> Tensor:
-    """What is left of the points beyond the codewords they are assigned to, softly, meant over the points.
+    """What is left of the points beyond the codewords they are assigned to, softly, averaged over the points.
 
     Args:
         points: (B, N, C).
@@ -42,8 +42,8 @@ def encoded(points: Tensor, codewords: Tensor, sharpness: Tensor) -> Tensor:
 def presence_loss(scores: Tensor, labels: Tensor) -> Tensor:
     """Binary cross-entropy of which classes an image holds.
 
-    A class that was labelled is there. One that was not labelled is absent as surely as the image is labelled: it counts
-    with the share of pixels that are. Without labels the loss is 0.
+    A class that was labelled is there. One that was not is absent as surely as the image is labelled: it counts with
+    the share of pixels that are. Without labels the loss is 0.
 
     Args:
         scores: (B, K) logits.
@@ -74,17 +74,18 @@ class ContextEncoding(nn.Module):
 class EncNet(nn.Module):
     """(B, C, *S) -> (B, K, *S): channels weighed by what the whole image holds.
 
-    Defined by: positions of the coarsest map are assigned, softly, to learnt codewords; the residuals make one vector of
-    the image, the context. It gates the channels, and must say which classes the image holds: a second loss, in which
-    small objects count as much as large ones.
+    Defined by: positions of the coarsest map are assigned, softly, to learnt codewords; what is left beyond them makes
+    one vector of the image, its context. It gates the channels, and must say which classes the image holds: a second
+    loss, in which small objects count as much as large ones.
     Use: scenes of different kinds, where the kind tells which classes to expect; small objects. With labels of a few
     pixels only, what is not labelled counts as absent with the share of pixels that are labelled.
 
     Source: Zhang, Dana, Shi, Zhang, Wang, Tyagi, Agrawal, "Context Encoding for Semantic Segmentation",
     arXiv 1803.08904.
-    Differs: residuals are meant, not summed, over positions and normalised by layer norm, so that the size of a window
-    and the other images of a batch do not matter; the loss of unlabelled pixels is ours; any encoder, with its strides by
-    default (the paper: ResNet, stride 8); channels are narrowed to a quarter, but not below 32; no auxiliary scores.
+    Differs: what is left is averaged, not summed, over positions and normalised by layer norm, so that neither the size
+    of a window nor the other images of a batch matter; how absent classes count where pixels are unlabelled is ours;
+    any encoder, with its strides by default (the paper: ResNet, stride 8); channels are narrowed to a quarter, but not
+    below 32; no auxiliary scores.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: EncNetSettings) -> None:

@@ -21,7 +21,9 @@ class GatedSCNNSettings:
 
     output_stride: int = option(0, STRIDE_HELP, low=0)
     stream: int = option(16, "Channels of the stream of borders.", low=1)
-    rates: tuple[int, ...] = option((6, 12, 18), "Dilations of the convolutions on the coarsest map.", low=1)
+    rate: int = option(
+        6, "Least of the three dilations on the coarsest map; the others are twice and 3 times it.", low=1
+    )
     thickness: int = option(1, "Pixels on each side of a border between classes that belong to it.", low=1)
     border: float = option(1.0, "Weight of the loss of borders.", low=0)
     gradient: bool = option(True, "The image's own gradient stands beside the borders that are found.")
@@ -49,20 +51,20 @@ class Gate(nn.Module):
 
 
 class Context(nn.Module):
-    """(B, C, *T), (B, 1, *T) borders -> (B, width, *T): a 1x1 convolution, dilated ones, the image's mean, the borders."""
+    """(B, C, *T) and (B, 1, *T) borders -> (B, width, *T): dilated convolutions, the image's mean, borders."""
 
-    def __init__(self, spec: BackboneSpec, width: int, rates: tuple[int, ...]) -> None:
+    def __init__(self, spec: BackboneSpec, width: int, rate: int) -> None:
         super().__init__()
         channels, kernel = spec.widths[-1], spec.kernels[-1]
         self.branches = nn.ModuleList(
             [
                 ConvBlock(spec.conv, channels, width, 1),
-                *(ConvBlock(spec.conv, channels, width, kernel, dilation=rate) for rate in rates),
+                *(ConvBlock(spec.conv, channels, width, kernel, dilation=n * rate) for n in (1, 2, 3)),
             ]
         )
         self.whole = ConvBlock(replace(spec.conv, norm="none"), channels, width, 1)
         self.border = ConvBlock(spec.conv, 1, width, 1)
-        self.join = ConvBlock(spec.conv, (len(rates) + 3) * width, width, 1)
+        self.join = ConvBlock(spec.conv, 6 * width, width, 1)
 
     def forward(self, top: Tensor, edge: Tensor) -> Tensor:
         mean = self.whole(top.mean(tuple(range(2, top.ndim)), keepdim=True)).expand(-1, -1, *top.shape[2:])
@@ -72,14 +74,15 @@ class Context(nn.Module):
 class GatedSCNN(nn.Module):
     """(B, C, *S) -> (B, K, *S): a stream of its own for borders, beside the encoder.
 
-    Defined by: from the finest map starts a narrow stream that keeps its size; at every coarser map a gate, read from both,
-    says where it passes, so that it keeps borders and drops texture. It must answer where classes border on each other
-    (a loss of its own, binary and weighed, as borders are rare; pixels whose labels do not tell are left out). Its answer
-    joins dilated convolutions of the coarsest map; the finest map is put beside them before the scores.
-    Use: thin objects and sharp borders, where labels are dense: in a scene of single labelled pixels there is hardly any
-    pixel of which a border is known. The stream has the size of the finest map and costs accordingly.
+    Defined by: from the finest map starts a narrow stream that keeps its size; at every coarser map a gate, read from
+    both, says where it passes, so that it keeps borders and drops texture. It must answer where classes border on each
+    other (a loss of its own, binary and weighed, as borders are rare; pixels whose labels do not tell are left out).
+    Its answer joins dilated convolutions of the coarsest map; the finest map is put beside them before the scores.
+    Use: thin objects and sharp borders, where labels are dense: in a scene of single labelled pixels there is hardly
+    any pixel of which a border is known. The stream has the size of the finest map and costs accordingly.
 
-    Source: Takikawa, Acuna, Jampani, Fidler, "Gated-SCNN: Gated Shape CNNs for Semantic Segmentation", arXiv 1907.05740.
+    Source: Takikawa, Acuna, Jampani, Fidler, "Gated-SCNN: Gated Shape CNNs for Semantic Segmentation",
+    arXiv 1907.05740.
     Differs: any encoder, with its strides by default; Sobel's gradient of the image in place of Canny's edges; no
     normalisation within gates; the loss that compares borders of the map with those of the stream is left out; the
     weight of the borders' loss is our reconstruction; so are the axes of volumes.
@@ -92,8 +95,6 @@ class GatedSCNN(nn.Module):
         super().__init__()
         if len(spec.widths) < 2:
             raise SettingError("gated-scnn needs a backbone of 2 stages or more: its gates read the coarser ones.")
-        if not chosen.rates:
-            raise SettingError("gated-scnn needs at least one dilation in rates, as rates=6+12.")
         self.chosen = chosen
         spec = spec.at_output_stride(chosen.output_stride) if chosen.output_stride else spec
         self.encoder = Encoder(spec)
@@ -104,7 +105,7 @@ class GatedSCNN(nn.Module):
         self.border = Conv(conv, chosen.stream, 1, 1, bias=True)
         self.fuse = Conv(conv, 1 + chosen.gradient, 1, 1, bias=True)
         width = inner_width(spec.widths[-1])
-        self.context = Context(spec, width, chosen.rates)
+        self.context = Context(spec, width, chosen.rate)
         self.join = ConvBlock(conv, width + fine, width, kernel)
         self.head = Conv(conv, width, n_classes, 1, bias=True)
 

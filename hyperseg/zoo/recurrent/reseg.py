@@ -44,16 +44,16 @@ class Sweep(nn.Module):
 class ReSeg(nn.Module):
     """(B, C, *S) -> (B, K, *S): recurrent units sweep over the coarsest map, and what they read is raised to the image.
 
-    Defined by: ReNet layers. A layer reads every column from both ends, then every row of what came out (in volumes each
-    of the three axes in turn), so that after one layer every position has heard of all others. Transposed
+    Defined by: ReNet layers. A layer reads every column from both ends, then every row of what came out (in volumes
+    each of the three axes in turn), so that after one layer every position has heard of all others. Transposed
     convolutions raise the map by the encoder's strides, without its finer maps.
     Use: order along an axis matters (layers of tissue, rows of a field), or the whole image is context at a cost that
     grows only with the number of positions. Lines are read step by step: slow for long ones.
 
     Source: Visin et al., "ReSeg: A Recurrent Neural Network-based Model for Semantic Segmentation", arXiv 1511.07053;
     Visin et al., "ReNet", arXiv 1505.00393.
-    Differs: any encoder in place of VGG-16; lines of single positions, no patches of them; four layers by default, as wide
-    as the coarsest map; three axes in volumes (our reconstruction).
+    Differs: any encoder in place of VGG-16; lines of single positions, no patches of them; four layers by default, as
+    wide as the coarsest map; three axes in volumes (our reconstruction).
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: ReSegSettings) -> None:
