@@ -15,7 +15,7 @@ class ReSegSettings:
     """Settings of ReSeg."""
 
     output_stride: int = option(0, STRIDE_HELP, low=0)
-    layers: int = option(4, "ReNet layers; each sweeps along every axis, both ways.", low=1)
+    layers: int = option(2, "ReNet layers; each sweeps along every axis, both ways.", low=1)
     hidden: int = option(0, "Features of one way of a sweep; 0: half the channels of the coarsest map.", low=0)
 
 
@@ -52,8 +52,8 @@ class ReSeg(nn.Module):
 
     Source: Visin et al., "ReSeg: A Recurrent Neural Network-based Model for Semantic Segmentation", arXiv 1511.07053;
     Visin et al., "ReNet", arXiv 1505.00393.
-    Differs: any encoder in place of VGG-16; lines of single positions, no patches of them; four layers by default, as
-    wide as the coarsest map; three axes in volumes (our reconstruction).
+    Differs: any encoder in place of VGG-16; lines of single positions, no patches of them; two layers by default, as
+    wide as the coarsest map, as more of them learn slowly; three axes in volumes (our reconstruction).
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: ReSegSettings) -> None:
