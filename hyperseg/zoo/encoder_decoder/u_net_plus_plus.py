@@ -68,10 +68,9 @@ class UNetPlusPlus(nn.Module):
         """The finest maps X^{0,0}, X^{0,1}, ..., (B, widths[0], *S_0) each."""
         rows = [[found] for found in self.encoder(x)]
         for nodes in self.nodes:
-            # the maps of the column before it, as they are when the column begins
-            coarser = [row[-1] for row in rows[1:]]
-            for level, node in enumerate(nodes):
-                rows[level].append(node(rows[level], coarser[level]))
+            assert isinstance(nodes, nn.ModuleList)
+            column = [node(row, below[-1]) for node, row, below in zip(nodes, rows, rows[1:], strict=False)]
+            rows = [[*row, found] for row, found in zip(rows, column, strict=False)]
         return rows[0]
 
     def forward(self, x: Tensor) -> Tensor:
