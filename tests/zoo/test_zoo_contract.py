@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from hyperseg.backbone import BackboneSpec, ConvSpec
 from hyperseg.core import SettingError
 from hyperseg.core.settings import from_json, to_json
+from hyperseg.losses import parse_loss
 from hyperseg.zoo import NETWORKS
 from hyperseg.zoo.member import Member
 from hyperseg.zoo.network import ZooNet, ZooSpec, build
@@ -113,6 +115,75 @@ def test_few_stages_work_or_say_how_many_are_wanted(name: str, stages: int) -> N
         return
     with torch.no_grad():
         assert net(image(3, (9, 10))).shape == (2, K, 9, 10)
+
+
+def of(name: str, spec: BackboneSpec, tile: tuple[int, ...] = SIZES[2]) -> ZooNet:
+    """The network of a backbone, which has three channels."""
+    return build(ZooSpec(name, 3, K, spec, tile), 0).eval()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_residual_blocks_and_a_stride_in_the_first_stage_are_taken(name: str) -> None:
+    plain = body(3)
+    for spec in (
+        replace(plain, conv=ConvSpec(2, residual=True)),
+        replace(plain, strides=(2, 2, 2, 2), depths=(2,) * 4),
+    ):
+        with torch.no_grad():
+            assert of(name, spec)(image(3, (25, 22))).shape == (2, K, 25, 22)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_volumes_of_thick_slices_are_taken(name: str) -> None:
+    """As planned for them: kernels and strides of the first stages look along two axes only."""
+    member: Member = NETWORKS[name]
+    if 3 not in member.axes:
+        pytest.skip("a network of images")
+    flat, kernel = (1, 2, 2), (1, 3, 3)
+    strides, kernels = (1, flat, flat, 2), (kernel, kernel, 3, 3)
+    net = of(name, replace(body(3, axes=3), strides=strides, kernels=kernels), (5, 18, 21))
+    try:
+        with torch.no_grad():
+            assert net(image(3, (5, 18, 21), 1)).shape == (1, K, 5, 18, 21)
+    except SettingError as why:
+        assert not member.padded
+        assert "pixels" in str(why)  # noqa: PT017
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_image_is_enough_to_train_on_in_half_precision_too(name: str, norm: str) -> None:
+    net = of(name, body(3, norm=norm)).train()
+    x, labels = image(3, (24, 17), 1), labels_of((24, 17), 1)
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            terms = net.terms(x, labels, minimised)
+        assert all(term.isfinite() for term in terms.values())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_levels_have_weights_and_begin_with_the_map_itself(name: str) -> None:
+    net = made(name).eval()
+    x = image(3, SIZES[2])
+    with torch.no_grad():
+        levels = net.levels(x)
+        assert torch.allclose(levels[0], net(x), atol=1e-5)
+    assert len(levels) == len(net.weights)
+    assert all(level.shape[:2] == (2, K) for level in levels)
+    assert all(weight > 0 for weight in net.weights)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_how_far_it_looks_is_found_within_a_window(name: str) -> None:
+    net = of(name, body(3, stages=3), (19, 18))
+    assert 0 < net.context_px < 19
+    assert not net.training
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_loss_of_its_paper_is_in_the_table(name: str) -> None:
+    if NETWORKS[name].loss:
+        parse_loss(NETWORKS[name].loss)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
