@@ -19,7 +19,7 @@ class Aspp(nn.Module):
     A kernel of rate r takes pixels that lie r apart. Where the map is no larger than r, only its middle acts.
 
     Args:
-        spec: of the convolutions. The mean of the image has group norm, as one pixel has no mean of its own to take off.
+        spec: of the convolutions. The mean of the image has group norm: it is one pixel.
         width: even; of every branch and of the result.
         rates: one branch each.
         kernel: of the branches with a rate.

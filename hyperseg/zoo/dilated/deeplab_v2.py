@@ -17,9 +17,11 @@ class DeepLabV2Settings:
     """Settings of DeepLab v2; `branches=1,rate=12` is the field of view of version 1."""
 
     rate: int = option(
-        2, "Pixels of the coarsest map between the elements of the first branch's kernel; the others have 2, 3, ... times "
-        "as many. The paper has 6, for maps of 41 pixels; 2 is for maps of 9 to 16.", low=1,
-    )  # fmt: skip
+        2,
+        "Pixels of the coarsest map between the elements of the first branch's kernel; the others have 2, 3, ... "
+        "times as many. The paper has 6, for maps of 41 pixels; 2 is for maps of 9 to 16.",
+        low=1,
+    )
     branches: int = option(4, "Branches of ASPP, which are summed; 1 is version 1.", low=1)
     output_stride: int = option(0, OUTPUT_STRIDE, low=0)
 
@@ -28,16 +30,16 @@ class DeepLabV2(nn.Module):
     """(B, C, *S) -> (B, K, *S): dilation in place of the last strides, then class scores of four rates, summed.
 
     Defined by: atrous spatial pyramid pooling (ASPP): four branches, each a dilated 3x3 convolution and two 1x1
-    convolutions that end in class scores, with rates 6, 12, 18 and 24; their scores are added. Version 1 has one branch:
-    `branches=1`.
-    Use: objects of several sizes, where a coarse border is enough. The paper follows it with a dense CRF, which sharpens
-    borders: on scenes that is the refiner `--refine dense-crf`.
+    convolutions that end in class scores, with rates 6, 12, 18 and 24; their scores are added. Version 1 has one
+    branch: `branches=1`.
+    Use: objects of several sizes, where a coarse border is enough. The paper follows it with a dense CRF, which
+    sharpens borders: on scenes that is the refiner `--refine dense-crf`.
 
     Source: Chen, Papandreou, Kokkinos, Murphy, Yuille, "DeepLab", arXiv 1606.00915; version 1: arXiv 1412.7062.
-    Differs: rates are a third of the paper's, as the windows here leave smaller maps, and a rate that is larger than the
-    map leaves of a kernel its middle alone; `rate=6` gives the paper's. Widths are the backbone's, the branches have half
-    of the last one; the strides of its last strided stage are given up; no scales of the image beside each other. All
-    these choices are a reconstruction.
+    Differs: rates are a third of the paper's, as the windows here leave smaller maps, and a rate that is larger than
+    the map leaves of a kernel its middle alone; `rate=6` gives the paper's. Widths are the backbone's, the branches
+    have half of the last one; the strides of its last strided stage are given up; no scales of the image beside each
+    other. All these choices are a reconstruction.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: DeepLabV2Settings) -> None:

@@ -17,9 +17,11 @@ class DeepLabV3PlusSettings:
     """Settings of DeepLab v3+."""
 
     rate: int = option(
-        2, "Pixels of the coarsest map between the elements of the first dilated branch; the other two have 2 and 3 times "
-        "as many. The paper has 6, for maps of 33 pixels; 2 is for maps of 9 to 16.", low=1,
-    )  # fmt: skip
+        2,
+        "Pixels of the coarsest map between the elements of the first dilated branch; the other two have 2 and 3 "
+        "times as many. The paper has 6, for maps of 33 pixels; 2 is for maps of 9 to 16.",
+        low=1,
+    )
     output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     skip: int = option(48, "Channels that the fine level is reduced to; fewer where it has fewer.", low=1)
 

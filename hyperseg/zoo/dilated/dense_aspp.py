@@ -19,9 +19,11 @@ class DenseAsppSettings:
     """Settings of DenseASPP."""
 
     rate: int = option(
-        1, "Pixels of the coarsest map between the elements of the first dilated kernel; the others have 2, 4, 6 and 8 "
-        "times as many. The paper has 3, for maps of 64 pixels; 1 is for maps of 9 to 16.", low=1,
-    )  # fmt: skip
+        1,
+        "Pixels of the coarsest map between the elements of the first dilated kernel; the others have 2, 4, 6 and 8 "
+        "times as many. The paper has 3, for maps of 64 pixels; 1 is for maps of 9 to 16.",
+        low=1,
+    )
     output_stride: int = option(0, OUTPUT_STRIDE, low=0)
 
 
@@ -34,9 +36,9 @@ class DenseAspp(nn.Module):
     Use: objects of very different sizes; more even than ASPP at one pixel's neighbours.
 
     Source: Yang, Yu, Zhang, Li, Yang, "DenseASPP for Semantic Segmentation in Street Scenes", CVPR 2018.
-    Differs: rates are 1, 2, 4, 6 and 8, a third of the paper's, as the windows here leave smaller maps; `rate=3` gives the
-    paper's. Every layer adds a quarter of the encoder's channels (in the paper an eighth, of a much wider one); the norm
-    follows each convolution instead of preceding it; no dropout but the backbone's. All these choices are a
+    Differs: rates are 1, 2, 4, 6 and 8, a third of the paper's, as the windows here leave smaller maps; `rate=3` gives
+    the paper's. Every layer adds a quarter of the encoder's channels (in the paper an eighth, of a much wider one); the
+    norm follows each convolution instead of preceding it; no dropout but the backbone's. All these choices are a
     reconstruction.
     """
 

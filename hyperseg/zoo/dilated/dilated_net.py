@@ -17,17 +17,19 @@ class DilatedNetSettings:
     """Settings of the dilated network."""
 
     margin: int = option(
-        12, "Pixels that it may look at on each side of a pixel: dilations are cut until it looks no farther, but never "
-        "below 1.", low=1,
-    )  # fmt: skip
+        12,
+        "Pixels that it may look at on each side of a pixel: dilations are cut until it looks no farther, but never "
+        "below 1.",
+        low=1,
+    )
 
 
 class DilatedNet(nn.Module):
     """(B, C, *S) -> (B, K, *(S - 2 margin)): convolutions whose dilation doubles from stage to stage, and no padding.
 
-    Defined by: no strides and no pooling; dilations 1, 1, 2, 4, 8, ... give a field of view that grows exponentially with
-    the number of layers while the map keeps its resolution. Nothing is padded: a pixel's answer is the same number in a
-    patch around it and in the whole scene (with batch norm; instance norm looks at the whole map).
+    Defined by: no strides and no pooling; dilations 1, 1, 2, 4, 8, ... give a field of view that grows exponentially
+    with the number of layers while the map keeps its resolution. Nothing is padded: a pixel's answer is the same number
+    in a patch around it and in the whole scene (with batch norm; instance norm looks at the whole map).
     Use: where a map must be exact, or where the distance that a decision looks must be known: `margin` pixels.
 
     Source: Yu, Koltun, "Multi-Scale Context Aggregation by Dilated Convolutions", arXiv 1511.07122, the context module.
@@ -50,8 +52,8 @@ class DilatedNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if min(x.shape[2:]) <= 2 * self.margin:
             raise SettingError(
-                f"an image of {' x '.join(map(str, x.shape[2:]))} pixels has no pixel that is {self.margin} pixels from "
-                f"every border, which a network without padding needs: give at least {2 * self.margin + 1} a side."
+                f"an image of {' x '.join(map(str, x.shape[2:]))} pixels is too small for a network without padding "
+                f"that looks {self.margin} pixels far: give at least {2 * self.margin + 1} pixels a side."
             )
         logits: Tensor = self.score(self.encoder(x)[-1])
         for axis, more in enumerate(self.more, start=2):  # along which smaller kernels look less far

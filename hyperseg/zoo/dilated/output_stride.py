@@ -11,7 +11,7 @@ OUTPUT_STRIDE = (
 
 
 def stopped(spec: BackboneSpec, stride: int) -> BackboneSpec:
-    """The backbone with dilation in place of the strides beyond `stride`; 0: in place of those of its last strided stage.
+    """The backbone with dilation in place of the strides beyond `stride`; 0: of those of its last strided stage.
 
     Raises:
         SettingError: `stride` is none that the stages make.
