@@ -101,8 +101,9 @@ class ResidualBlock(nn.Module):
     """Two convolutions and a skip, activated after the sum; the first convolution carries the stride.
 
     On valid axes the skip is cropped to the pixels in the middle of the windows that the two convolutions see
-    (for an even window the earlier of the two middle pixels). Where width or stride change, the skip is a
-    strided 1x1 convolution with normalisation; on "same" axes it takes every stride-th pixel from the first.
+    (for an even window the earlier of the two middle pixels). Where width or stride change, or dilation does in place
+    of stride, the skip is a strided 1x1 convolution with normalisation; on "same" axes it takes every stride-th pixel
+    from the first.
 
     Args:
         dilation: of the second convolution.
@@ -124,7 +125,10 @@ class ResidualBlock(nn.Module):
         self.conv = Conv(spec, out_channels, out_channels, kernel, dilation=dilation)
         self.extents = self.first.conv.window.extent, self.conv.window.extent
         self.finish = Finish(spec, out_channels)
-        changes = in_channels != out_channels or max(self.stride) > 1
+        instead = (
+            self.first.conv.window.dilation != self.conv.window.dilation
+        )  # of a stride: the same layers as with it
+        changes = in_channels != out_channels or max(self.stride) > 1 or instead
         self.project = Conv(spec, in_channels, out_channels, 1, stride) if changes else None
         self.project_norm = norm(spec, out_channels) if changes else None
 
