@@ -19,8 +19,10 @@ from hyperseg.zoo.member import Adversary, Member
 class LucSettings:
     """Of the game."""
 
-    weight: float = option(1.0, "Of what the critic says, beside the network's own loss; 0 leaves it out.", low=0)
-    width: int = option(16, "Channels of the critic's first layer.", low=4, high=1024)
+    weight: float = option(
+        0.1, "Of what the critic says, beside the network's own loss; 0 leaves it out. 1 is harsh.", low=0, high=1e3
+    )
+    width: int = option(8, "Channels that the critic makes of the image, and of the map.", low=4, high=1024)
 
 
 class Critic(nn.Module):
@@ -35,10 +37,10 @@ class Critic(nn.Module):
         conv, width = ConvSpec(spec.conv.ndim, norm="group", act="leaky_relu"), chosen.width // 2 * 2
         self.image = ConvBlock(conv, spec.in_channels, width, 1)
         self.map = ConvBlock(conv, n_classes, width, 1)
-        widths = [2 * width * 2 ** min(level, 2) for level in range(len(spec.widths) + 1)]
-        strides = [stage.stride for stage in spec.stages]
+        strides = [stage.stride for stage in spec.stages if max(stage.stride) > 1] or [(2,) * conv.ndim]
+        widths = [2 * width * 2 ** min(level, 2) for level in range(len(strides) + 1)]
         self.layers = nn.Sequential(
-            *(ConvBlock(conv, a, b, 3, s) for a, b, s in zip(widths, widths[1:], strides, strict=False))
+            *(ConvBlock(conv, a, b, 3, s) for a, b, s in zip(widths[:-1], widths[1:], strides, strict=True))
         )
         self.score = Conv(conv, widths[-1], 1, 1, bias=True)
 

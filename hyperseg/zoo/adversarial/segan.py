@@ -20,7 +20,9 @@ SEEN = 4  # channels that the critic makes of an image before it is masked
 class SegAnSettings:
     """Of the game."""
 
-    weight: float = option(1.0, "Of the critic's features, beside the network's own loss; 0 leaves it out.", low=0)
+    weight: float = option(
+        1.0, "Of the critic's features, beside the network's own loss; 0 leaves it out.", low=0, high=1e3
+    )
     width: int = option(16, "Channels of the critic's first layer.", low=4, high=1024)
 
 
@@ -38,7 +40,7 @@ class FeatureCritic(nn.Module):
         widths = [SEEN * n_classes, *(chosen.width * 2 ** min(level, 3) for level in range(len(spec.widths)))]
         strides = [stage.stride for stage in spec.stages]
         self.layers = nn.ModuleList(
-            ConvBlock(conv, a, b, 3, s) for a, b, s in zip(widths, widths[1:], strides, strict=False)
+            ConvBlock(conv, a, b, 3, s) for a, b, s in zip(widths[:-1], widths[1:], strides, strict=True)
         )
 
     def forward(self, x: Tensor, maps: Tensor) -> list[Tensor]:
