@@ -154,10 +154,16 @@ def _parted(found: NDArray[np.bool_], chosen: WatershedSettings) -> NDArray[np.i
     seeds, n = ndimage.label(peaks | np.isin(parts, bare), every)
     if n == 0:
         return np.zeros(found.shape, np.int32)
-    return _renumbered(_flooded(seeds, np.ceil(distance).astype(int)), chosen.least)
+    depths, whole = np.where(found, np.ceil(distance), 0).astype(np.int32), np.zeros(found.shape, np.int32)
+    for part, box in enumerate(ndimage.find_objects(parts), start=1):
+        mine = parts[box] == part
+        own = np.where(mine, seeds[box], 0).astype(np.int32)
+        several = own.max() != own[own > 0].min()
+        whole[box] += _flooded(own, np.where(mine, depths[box], 0)) if several else own.max() * mine
+    return _renumbered(whole, chosen.least)
 
 
-def _flooded(seeds: NDArray[np.integer], depths: NDArray[np.integer]) -> NDArray[np.integer]:
+def _flooded(seeds: NDArray[np.int32], depths: NDArray[np.int32]) -> NDArray[np.int32]:
     """Seeds grown over all pixels of depth 1 and more, the deepest first; where two meet they stay apart."""
     found = seeds
     for depth in range(int(depths.max()), 0, -1):
