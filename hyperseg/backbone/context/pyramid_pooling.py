@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from hyperseg.backbone.resize import resized
 from hyperseg.backbone.spec import ConvSpec
 
 BINS = (1, 2, 3, 6)
+POOLS: dict[int, Callable[[Tensor, Any], Tensor]] = {
+    1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d
+}  # fmt: skip
 
 
 class PyramidPooling(nn.Module):
@@ -49,6 +53,4 @@ def pooled(x: Tensor, bins: int) -> Tensor:
     Part i of n pixels runs from floor(i n / bins) to ceil((i + 1) n / bins).
     """
     size = tuple(min(bins, n) for n in x.shape[2:])
-    pool = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}[len(size)]
-    found: Tensor = pool(x, size)  # type: ignore[operator]
-    return found
+    return POOLS[len(size)](x, size)

@@ -154,26 +154,28 @@ def _parted(found: NDArray[np.bool_], chosen: WatershedSettings) -> NDArray[np.i
     seeds, n = ndimage.label(peaks | np.isin(parts, bare), every)
     if n == 0:
         return np.zeros(found.shape, np.int32)
-    depths, whole = np.where(found, np.ceil(distance), 0).astype(np.int32), np.zeros(found.shape, np.int32)
-    for part, box in enumerate(ndimage.find_objects(parts), start=1):
-        mine = parts[box] == part
-        own = np.where(mine, seeds[box], 0).astype(np.int32)
-        several = own.max() != own[own > 0].min()
-        whole[box] += _flooded(own, np.where(mine, depths[box], 0)) if several else own.max() * mine
-    return _renumbered(whole, chosen.least)
+    depths = np.where(found, np.ceil(distance), 0).astype(np.int32)
+    return _renumbered(_flooded(seeds.astype(np.int32), depths), chosen.least)
 
 
 def _flooded(seeds: NDArray[np.int32], depths: NDArray[np.int32]) -> NDArray[np.int32]:
     """Seeds grown over all pixels of depth 1 and more, the deepest first; where two meet they stay apart."""
-    found = seeds
-    for depth in range(int(depths.max()), 0, -1):
-        free = (depths >= depth) & (found == 0)
-        while free.any():
-            grown = np.where(free, ndimage.maximum_filter(found, 3), 0)
-            if not grown.any():
+    whole, n = np.pad(seeds, 1), seeds.ndim
+    flat, heights = whole.reshape(-1), np.pad(depths, 1).reshape(-1)
+    steps = (np.indices((3,) * n).reshape(n, -1).T - 1) @ (np.array(whole.strides) // whole.itemsize)
+    order = np.flatnonzero((heights > 0) & (flat == 0))
+    order = order[np.argsort(-heights[order], kind="stable")]
+    waiting = order[:0]
+    for level in np.split(order, np.flatnonzero(np.diff(heights[order])) + 1):
+        waiting = np.concatenate((waiting, level))
+        while len(waiting):
+            near = flat[waiting[:, None] + steps].max(1)
+            reached = near > 0
+            if not reached.any():
                 break
-            found, free = found + grown, free & (grown == 0)
-    return found
+            flat[waiting[reached]] = near[reached]
+            waiting = waiting[~reached]
+    return whole[(slice(1, -1),) * n]
 
 
 def _renumbered(parts: NDArray[np.integer], least: int) -> NDArray[np.int32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -61,7 +62,7 @@ class Branches(nn.Module):
         self.width = sum(spec.widths)
         self.opened = nn.ModuleList(Stage(residual, level) for level in range(n))
         self.exchanged = nn.ModuleList(
-            nn.ModuleList(Exchange(spec, k + 1, worked=k if first else k + 1) for first in _firsts(exchanges))
+            nn.Sequential(*(Exchange(spec, k + 1, worked=k if first else k + 1) for first in _firsts(exchanges)))
             for k in range(1, n)
         )
 
@@ -69,9 +70,7 @@ class Branches(nn.Module):
         first, *later = self.opened
         maps: Pyramid = [first(x)]
         for opened, exchanges in zip(later, self.exchanged, strict=True):
-            maps = [*maps, opened(maps[-1])]
-            for exchange in exchanges:  # type: ignore[union-attr]
-                maps = exchange(maps)
+            maps = exchanges([*maps, opened(maps[-1])])
         return maps
 
 
@@ -86,21 +85,21 @@ class Exchange(nn.Module):
             )
             for stage in spec.stages[:worked]
         )
-        self.roads = nn.ModuleList(
-            nn.ModuleList(_road(spec, source, target) for source in range(n)) for target in range(n)
-        )
+        self.sums = nn.ModuleList(Sum([_road(spec, source, target) for source in range(n)]) for target in range(n))
         acts = (activation(spec.conv) for _ in range(n))
         self.acts = nn.ModuleList(nn.Identity() if act is None else act for act in acts)
 
     def forward(self, maps: Pyramid) -> Pyramid:
         worked = [block(y) for block, y in zip(self.blocks, maps, strict=False)]
         every = [*worked, *maps[len(worked) :]]
-        found = []
-        for target, (roads, act) in enumerate(zip(self.roads, self.acts, strict=True)):
-            size = every[target].shape[2:]
-            parts = [resized(road(y), size) for road, y in zip(roads, every, strict=True)]  # type: ignore[arg-type]
-            found.append(act(torch.stack(parts).sum(0)))
-        return found
+        return [act(sum_(every, y.shape[2:])) for sum_, act, y in zip(self.sums, self.acts, every, strict=True)]
+
+
+class Sum(nn.ModuleList):
+    """Maps of all resolutions, each sent its way and brought to one size -> their sum."""
+
+    def forward(self, maps: Pyramid, size: Sequence[int]) -> Tensor:
+        return torch.stack([resized(road(y), size) for road, y in zip(self, maps, strict=True)]).sum(0)
 
 
 def joined(maps: Pyramid) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ class FeaturePyramid(nn.Module):
         self.smooth = nn.ModuleList(ConvBlock(conv, width, width, kernel) for kernel in kernels)
         # level i takes i steps to the finest; the block of a step has the kernel of the level that it leads to
         self.steps = nn.ModuleList(
-            nn.ModuleList(ConvBlock(conv, width, width, kernels[to]) for to in reversed(range(level)))
+            Steps(ConvBlock(conv, width, width, kernels[to]) for to in reversed(range(level)))
             for level in range(len(kernels))
         )
         self.score = Conv(conv, width, n_classes, 1, bias=True)
@@ -45,9 +46,7 @@ class FeaturePyramid(nn.Module):
         raised = []
         for level, (smooth, steps) in enumerate(zip(self.smooth, self.steps, strict=True)):
             y = smooth(merged[level])
-            for to, step in zip(reversed(range(level)), steps, strict=True):  # type: ignore[arg-type]
-                y = step(resized(y, sizes[to]))
-            raised.append(y)
+            raised.append(steps(y, sizes[:level][::-1]))
         return resized(self.score(torch.stack(raised).sum(0)), x.shape[2:])
 
     def merged(self, pyramid: Pyramid) -> Pyramid:
@@ -57,6 +56,15 @@ class FeaturePyramid(nn.Module):
             own: Tensor = lateral(y)
             found.append(own + resized(found[-1], own.shape[2:]) if found else own)
         return found[::-1]
+
+
+class Steps(nn.ModuleList):
+    """A map brought to one size after the other, with a block after each."""
+
+    def forward(self, y: Tensor, sizes: Sequence[Sequence[int]]) -> Tensor:
+        for block, size in zip(self, sizes, strict=True):
+            y = block(resized(y, size))
+        return y
 
 
 FPN = Member("fpn", "FPN", 2016, "multi-scale pyramid", FeaturePyramid, FeaturePyramid)
