@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from hyperseg.core import SettingError
 from hyperseg.core.parts import Kind, Method, Parts
 from hyperseg.core.words import did_you_mean
-from hyperseg.recipes.methods.zoo.on_cases import on_cases
-from hyperseg.recipes.methods.zoo.on_scene import on_scene
+from hyperseg.recipes.methods.zoo.on_cases import slots_of
+from hyperseg.recipes.methods.zoo.on_scene import scene_method
 from hyperseg.zoo import NETWORKS
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Zoo(Mapping[str, Method]):
 def method_of(member: Member) -> Method:
     """A member as a method."""
     takes: frozenset[Kind] = frozenset().union(*(TAKES[axes] for axes in member.axes))
-    return on_scene(
+    return scene_method(
         member, f"{FAMILY}:{member.name}", step=f"{FAMILY}-{member.name}", takes=takes, has_features=False,
-        on_cases=on_cases(member),
+        on_cases=slots_of(member),
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hyperseg.zoo.network import ZooNet
 
 
-def on_cases(member: Member) -> OnCases:
+def slots_of(member: Member) -> OnCases:
     """What a member does with folders."""
 
     chosen = class_of(

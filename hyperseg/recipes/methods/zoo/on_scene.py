@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hyperseg.zoo.network import ZooNet, ZooSpec
 
 
-def on_scene(member: Member, name: str, **more: Any) -> Method:
+def scene_method(member: Member, name: str, **more: Any) -> Method:
     """A member as a method; `more` are further fields of `Method`."""
     step = more["step"]
     if not member.padded:
