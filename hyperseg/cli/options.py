@@ -21,6 +21,7 @@ from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.settings import RunSettings
 
 Section = tuple[str, list[tuple[str, str]]]  # of a help: its title, and words with their meaning
+NETWORK = "network."  # a group of settings of what is trained, told by whole names
 FILES = {  # options that name files beside the labels: field of the part that has it -> option -> help
     "unlabelled": {"pool": "Pixels to learn from without labels, raster or polygons.  [default: the whole scene]"},
     "needs_masks": {
@@ -83,6 +84,9 @@ def by_set(parts: Iterable[tuple[str, Any]]) -> Iterator[Section]:
         more = [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if not (x.rule.shown or x.within)]
         if more:
             yield f"More of {name}, by --set NAME=VALUE (the end of a name is enough)", more
+        own = [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if x.within == NETWORK]
+        if own:
+            yield f"Network of {name}, by --set NAME=VALUE", own
 
 
 def shown(parts: Sequence[tuple[str, Any]]) -> list[Shown]:

@@ -114,10 +114,10 @@ def task() -> Task:
     return Task((scene,), (make_split("random_per_class:12", scene.labels, scene.n_classes, seed=0),))
 
 
-def fitted(task: Task, name: str, runtime: Runtime = QUIET, **changes: Any) -> Any:
+def fitted(task: Task, name: str, runtime: Runtime = QUIET, changes: Any = None) -> Any:
     method: Method = METHODS[f"zoo:{name}"]
     short = SHORT if NETWORKS[name].padded else {"min_steps": 4, "epochs": 1, "width": 4}
-    chosen = changed(method.settings(), short | changes)
+    chosen = changed(method.settings(), short | (changes or {}))
     method.check(task, chosen)
     return method.fit(task, chosen, runtime)
 
@@ -159,11 +159,12 @@ def test_a_padded_map_is_blended_and_says_how_far_it_looks(task: Task) -> None:
 
 def test_where_nothing_the_critic_says_counts_training_is_supervised_bit_for_bit(task: Task) -> None:
     alone, rival = (
-        fitted(task, n, **c).network.state_dict() for n, c in (("toy-padded", {}), ("toy-rivals", {"weight": 0.0}))
+        fitted(task, n, changes=c).network.state_dict()
+        for n, c in (("toy-padded", {}), ("toy-rivals", {"network.weight": 0.0}))
     )
     assert {n for n in rival if not n.startswith("critic.")} == set(alone)
     assert all(torch.equal(alone[n], rival[n]) for n in alone)
-    moved = fitted(task, "toy-rivals", weight=5.0).network.state_dict()
+    moved = fitted(task, "toy-rivals", changes={"network.weight": 5.0}).network.state_dict()
     assert not all(torch.equal(alone[n], moved[n]) for n in alone)
 
 
@@ -171,7 +172,10 @@ def test_critic_and_network_learn_each_its_own(task: Task) -> None:
     """A step moves the critic by its terms alone: another weight of the rival's terms changes nothing in the first."""
     history = fitted(task, "toy-rivals").history
     assert {"critic.critic", "segment.rival"} <= set(history.terms)
-    first, other = (fitted(task, "toy-rivals", weight=w, steps=2, average=0.0).history for w in (0.0, 9.0))
+    first, other = (
+        fitted(task, "toy-rivals", changes={"network.weight": w, "steps": 2, "average": 0.0}).history
+        for w in (0.0, 9.0)
+    )
     assert first.terms["segment.dice"][0] == other.terms["segment.dice"][0]
 
 
@@ -191,7 +195,7 @@ def test_its_size_is_that_of_the_planned_u_net(task: Task) -> None:
 
 
 def test_settings_of_the_member_are_recorded_and_spelled_in_the_spec(task: Task) -> None:
-    model = fitted(task, "toy-rivals", **{"network.weight": 0.25})
+    model = fitted(task, "toy-rivals", changes={"network.weight": 0.25})
     assert model.saved().record["spec"]["network"] == "toy-rivals:weight=0.25"
 
 

@@ -25,7 +25,7 @@ def slots_of(member: Member) -> OnCases:
 
     chosen = class_of(
         "ZooCaseSettings", respell_loss,
-        network=(member.settings, option(member.settings(), f"Of {member.title}.")),
+        network=(member.settings, option(member.settings(), f"Of {member.title}.", hides=True)),
         loss=(str, loss_option(member.loss or LOSSES.default)),
     )  # fmt: skip
 

@@ -74,7 +74,7 @@ def _settings(member: Member) -> type:
     return class_of(
         "ZooSettings",
         train=(UnetSettings, option(UnetSettings(loss=loss), "Its size and how it learns; 0 leaves it to the plan.")),
-        network=(member.settings, option(member.settings(), f"Of {member.title}.")),
+        network=(member.settings, option(member.settings(), f"Of {member.title}.", hides=True)),
     )
 
 
@@ -88,7 +88,7 @@ def _patch_settings(member: Member) -> type:
         whiten=(bool, option(True, "Within-class whitening; false standardises the bands.")),
         flips=(bool, flips_option()),
         train=(TrainSettings, option(train, "The training.")),
-        network=(member.settings, option(member.settings(), f"Of {member.title}.")),
+        network=(member.settings, option(member.settings(), f"Of {member.title}.", hides=True)),
     )
 
 
