@@ -110,12 +110,15 @@ class ZooNet(nn.Module):
         return {**minimised(levels, labels, self.weights), **rival}
 
     def critic_terms(self, x: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
-        """All terms of the critic's loss; the network itself gets no gradient."""
+        """All terms of the critic's loss; the network itself gets no gradient, and its batch norms forget the look."""
         assert self.critic is not None
         assert self.member.adversary is not None
+        before = [(buffer, buffer.clone()) for part in (self.collapse, self.body) for buffer in part.buffers()]
         with torch.no_grad():
             read = self.read(x)
             logits = self.body(read)
+            for buffer, kept in before:
+                buffer.copy_(kept)
         return self.member.adversary.critic(self.critic, read, logits, labels, self.chosen)
 
     def _levels(self, read: Tensor) -> Sequence[Tensor]:
