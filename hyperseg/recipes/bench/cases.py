@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +22,13 @@ from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.segment.caching import cache_cases
 from hyperseg.recipes.segment.checks import check_classes
-from hyperseg.recipes.segment.choosing import class_means
+from hyperseg.recipes.segment.choosing import class_means, dice
+from hyperseg.recipes.segment.methods.chosen import CaseMethod
 from hyperseg.recipes.segment.planning import read_folder, refuse_faults
+from hyperseg.recipes.segment.prediction.one_case import predict_case
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MOST_BYTES = 10**9  # of cases that a process holds
 DICE, IOU = "Dice", "IoU"
@@ -130,6 +136,18 @@ class Held:
         if self.bytes < MOST_BYTES:
             self.scenes[name] = scene
         return scene
+
+
+def case_dice(
+    scene: Scene, net: nn.Module, plan: Plan, configuration: str, method: CaseMethod, *, mirror: bool, device: str,
+    seed: int,
+) -> tuple[float, ...]:  # fmt: skip
+    """Dice of every foreground class of a case, predicted by one network."""
+    found = predict_case(
+        scene, plan, {configuration: [net]}, [configuration], mirror=mirror, device=device, method=method, seed=seed
+    )
+    truth = np.asarray(scene.labels)
+    return tuple(dice(found, truth, k) for k in range(1, len(plan.facts.classes)))
 
 
 def case_scores(dices: Sequence[Sequence[float]], classes: tuple[str, ...]) -> dict[str, float | None]:

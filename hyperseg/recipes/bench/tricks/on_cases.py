@@ -9,21 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.device import choose_precision
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.validity.whole import check_plan_values
-from hyperseg.recipes.bench.cases import DICE, Held, case_scores, preparation_of
+from hyperseg.recipes.bench.cases import DICE, Held, case_dice, case_scores, preparation_of
 from hyperseg.recipes.bench.tricks.pace import RowPace
 from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row, Task
-from hyperseg.recipes.segment.choosing import dice
 from hyperseg.recipes.segment.learning import learn, start_net
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, chosen_method
-from hyperseg.recipes.segment.prediction.one_case import predict_case
 
 if TYPE_CHECKING:
     from torch import nn
@@ -157,12 +153,8 @@ class CaseBench:
 
     def _dice(self, row: Row, net: nn.Module, name: str, seed: int) -> tuple[float, ...]:
         """Dice of every foreground class of a held-out case."""
-        source, scene = self.source, self.held.scene(name)
-        method, plan = self.of(row)
-        chosen = [source.configuration]
-        found = predict_case(
-            scene, plan, {chosen[0]: [net]}, chosen, mirror=source.mirror, device=source.device, method=method,
+        source, (method, plan) = self.source, self.of(row)
+        return case_dice(
+            self.held.scene(name), net, plan, source.configuration, method, mirror=source.mirror, device=source.device,
             seed=seed,
         )  # fmt: skip
-        truth = np.asarray(scene.labels)
-        return tuple(dice(found, truth, k) for k in range(1, len(plan.facts.classes)))

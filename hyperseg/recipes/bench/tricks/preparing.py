@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hyperseg.core import RunError, Scene
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, thousands
-from hyperseg.data.identity import identity_of
 from hyperseg.engine.progress import counted_progress
 from hyperseg.io.write.runs import seal
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.bench.cases import divided, preparation_of, stored_cases
+from hyperseg.recipes.bench.scenes import data_of, opened
 from hyperseg.recipes.bench.tricks.folder import CACHE, NETWORKS, Begun
 from hyperseg.recipes.bench.tricks.on_cases import CaseSource
 from hyperseg.recipes.bench.tricks.on_scene import SceneSource
@@ -26,7 +23,6 @@ from hyperseg.recipes.bench.tricks.settings import TricksSettings, changes_of
 from hyperseg.recipes.bench.tricks.showing.table import OF_CASES, OF_SCENE, Measure
 from hyperseg.recipes.bench.tricks.small import small_plan
 from hyperseg.recipes.methods import METHODS, WITHOUT_TRICKS
-from hyperseg.recipes.run.inputs import open_inputs
 from hyperseg.recipes.run.settings import RunSettings
 from hyperseg.recipes.segment.checks import check_labels, check_plan
 from hyperseg.recipes.segment.fold import Budget
@@ -170,19 +166,14 @@ def prepare_scene(
         method=settings.method or METHODS.default, refine=settings.refine, baselines=(), repeats=splits,
         seed=settings.seed, **plain,
     ).with_(changes_of(settings.sets))  # fmt: skip
-    scene = target
-    if not isinstance(scene, Scene):
-        scene = open_inputs(run, {"scene": scene, "labels": labels}, folder=folder).scene
-    scene = scene.with_(cube=np.asarray(scene.cube[:]))
+    scene = opened(target, run, labels=labels, folder=folder)
     source = SceneSource(scene, run, device)
     tasks = [source.task(fold) for fold in range(splits)]
     source.check(PLAIN, tasks[0])
     rows, left_out = chosen_rows(asked, lambda tricks: source.check(Row("", tricks), tasks[0]))
-    assert scene.labels is not None
-    data = {"name": scene.name, "scene": identity_of(scene), "labels": zlib.crc32(scene.labels.tobytes())}
     lead = (
         f"{counted(splits, 'split')} ({tasks[0].split.how}), about {thousands(int(tasks[0].split.train.sum()))} pixels "
         f"learnt from and {thousands(int(tasks[0].split.test.sum()))} tested on; the baseline is {run.method}"
         f"{''.join(f' + {name}' for name in run.refine or ())}. OA of the final map on test pixels, in percent."
     )
-    return Prepared(source, rows, left_out, data, None, "", OF_SCENE, splits, 0, lead)
+    return Prepared(source, rows, left_out, data_of(scene), None, "", OF_SCENE, splits, 0, lead)
