@@ -148,7 +148,8 @@ def prepare_scene(
     split: dict[str, Any] = {"split": settings.split} if settings.split else {}
     run = RunSettings(refine=(), baselines=(), repeats=splits, seed=settings.seed, **split)
     scene = opened(target, run, labels=labels, folder=folder)
-    task = [task_of(scene, run, fold) for fold in range(splits)][0]
+    tasks = [task_of(scene, run, fold) for fold in range(splits)]  # a split that cannot be drawn is told now
+    task = tasks[0]
     planned, _, _ = plan_of(task, UnetSettings())
     source = SceneSource(scene, run, planned.tile, device)
     rows, left_out = chosen_rows(asked, lambda row: source.check(row, task), on_scene=True)

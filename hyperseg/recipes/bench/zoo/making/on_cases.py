@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -108,9 +108,8 @@ class CaseBench:
                 began = time.perf_counter()
                 self._dice(row, net, name, 0)
                 case = time.perf_counter() - began
-            return Pace(
-                row.key, step, max(few - FEW * step, 0.0), case * fmean(map(len, self.source.folds)), room.bytes
-            )
+            test = case * fmean(map(len, self.source.folds))
+            return Pace(row.key, step, max(few - FEW * step, 0.0), test, room.bytes)
         except Exception as why:
             return failed_pace(row, why)
 
@@ -152,20 +151,11 @@ class CaseBench:
     def _dice(self, row: Row, net: nn.Module, name: str, seed: int) -> tuple[float, ...]:
         source, (method, plan) = self.source, self.of(row)
         return case_dice(
-            self.held.scene(name),
-            net,
-            plan,
-            source.configuration,
-            method,
-            mirror=False,
-            device=source.device,
+            self.held.scene(name), net, plan, source.configuration, method, mirror=False, device=source.device,
             seed=seed,
-        )
+        )  # fmt: skip
 
 
 def of_pixels(key: str) -> tuple[Fit, int]:
     """How a baseline of pixels is fitted, and to how many pixels."""
-    found: tuple[Callable[..., nn.Module], int] = (
-        (fit_linear, LINEAR_PIXELS) if key == LINEAR else (fit_rbf, SVM_PIXELS)
-    )
-    return found
+    return (fit_linear, LINEAR_PIXELS) if key == LINEAR else (fit_rbf, SVM_PIXELS)

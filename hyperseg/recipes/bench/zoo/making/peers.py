@@ -18,8 +18,10 @@ from torch.nn import functional as F
 from hyperseg.backbone import BackboneSpec, ConvBlock, ConvSpec
 
 PREFIX = "monai:"
-VNET_WIDTH, HEAD_WIDTH, GROUPS = 16, 12, 8  # V-Net's first maps; channels of Swin's heads; groups of SegResNet's norms
-NO_MONAI = "MONAI is not installed, so that its networks are no rows: `pip install 'hyperseg[peers]'`, then --resume adds them."
+VNET_WIDTH, HEAD_WIDTH, GROUPS = 16, 12, 8  # V-Net's first maps; Swin's widths and SegResNet's are multiples of these
+NO_MONAI = (
+    "MONAI is not installed, so that its networks are no rows: pip install 'hyperseg[peers]', then --resume adds them."
+)
 Build = Callable[[Any, BackboneSpec, int], nn.Module]
 """(monai.networks.nets, backbone, number of classes) -> the network."""
 
@@ -56,7 +58,7 @@ class Peer(nn.Module):
         padded = F.pad(self.before(x), grown, mode="replicate") if any(grown) else self.before(x)
         found = self.net(padded)
         logits: Tensor = found if isinstance(found, Tensor) else found[0]
-        return logits[(..., *(slice(n) for n in size))]
+        return logits[:, :, *(slice(n) for n in size)]
 
 
 def _norm(spec: BackboneSpec) -> Any:

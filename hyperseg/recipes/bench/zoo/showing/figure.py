@@ -63,21 +63,12 @@ def front_figure(
 
 
 def _draw(axes: Axes, points: Sequence[Point]) -> None:
-    for peer, marker, colour, label in (
-        (False, "o", LINE_COLOURS[0], "hyperseg"),
-        (True, "^", LINE_COLOURS[1], "MONAI"),
-    ):
+    ours, others = (False, "o", LINE_COLOURS[0], "hyperseg"), (True, "^", LINE_COLOURS[1], "MONAI")
+    for peer, marker, colour, label in (ours, others):
         mine = [point for point in points if point.peer == peer]
         if mine:
-            axes.scatter(
-                [p.cost for p in mine],
-                [p.score for p in mine],
-                s=34,
-                marker=marker,
-                color=colour,
-                label=label,
-                zorder=3,
-            )
+            costs, scores = [p.cost for p in mine], [p.score for p in mine]
+            axes.scatter(costs, scores, s=34, marker=marker, color=colour, label=label, zorder=3)
     best = front([(p.cost, p.score) for p in points])
     if best:
         axes.plot(*zip(*best, strict=True), color="black", linewidth=2.2, alpha=0.35, drawstyle="steps-post",

@@ -110,8 +110,8 @@ def seconds(value: float | None) -> str:
 def legend(measure: Measure, reference: str) -> list[str]:
     """What the columns say."""
     return [
-        f"± sd: standard deviation over cells ({measure.cell}); diff: mean difference of {measure.name} to {reference}, "
-        "paired by cell, with its 95 % interval; *: on a front, no network of no more cost is better.",
+        f"± sd: standard deviation over cells ({measure.cell}); diff: mean difference of {measure.name} to "
+        f"{reference}, paired by cell, with its 95 % interval; *: on a front, no network of no more cost is better.",
         HOW,
         f"s/step: seconds of a training step; s/{measure.tested}: of a whole prediction; MB: the most memory of a cell "
         "beside what its process held before. Trainings ran side by side on one thread each.",
@@ -143,8 +143,8 @@ def as_csv(rows: Sequence[Judged]) -> str:
     for row in rows:
         gain = row.gain
         values = (
-            row.score, row.sd, row.difference, gain and gain.half, gain and gain.p, row.parameters, row.madds, row.step_s,
-            row.training_s, row.test_s, row.peak,
+            row.score, row.sd, row.difference, None if gain is None else gain.half, None if gain is None else gain.p,
+            row.parameters, row.madds, row.step_s, row.training_s, row.test_s, row.peak,
         )  # fmt: skip
         head = (as_cell(row.row.key), row.row.kind, row.row.family, str(row.cells))
         tail = [*(_plain(row.scores.get(name)) for name in names), as_cell(row.note)]
