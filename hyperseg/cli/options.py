@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from hyperseg.cli.choices import NONE, Choice, OfScenes, asked_tricks
+from hyperseg.cli.choices import NONE, Choice, OfScenes, asked_tricks, families, unknown
 from hyperseg.core import SettingError
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.core.words import did_you_mean, listed
@@ -142,7 +142,7 @@ class PartsCommand(GroupedCommand):
         base: RunSettings = ctx.meta.get("base") or RunSettings()
         yield from by_set(base.parts)
         for title, table, names in (("Methods", METHODS, OfScenes()), ("Refiners", REFINERS, REFINERS)):
-            yield title, [(name, table.entries[name].help) for name in names]
+            yield title, [*((name, table.entries[name].help) for name in names), *families(table)]
         yield "Splits", [(*line.split("  ", 1),) for line in splits_help().splitlines()]  # type: ignore[misc]
 
 
@@ -177,9 +177,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
 def checked(table: Collection[str], option: str, name: str, *more: str) -> str:
     """The name, if the table has it; else the error says which option it was, and what it may be."""
     if name not in table:
-        known = (*table, *more)
-        close = did_you_mean(name, known)
-        raise click.BadParameter(f"{name!r} is not one of {', '.join(known)}.{close}", param_hint=f"'--{option}'")
+        raise click.BadParameter(unknown(table, name, *more), param_hint=f"'--{option}'")
     return name
 
 
