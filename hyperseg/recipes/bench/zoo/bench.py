@@ -162,7 +162,7 @@ def _steps(order: Order, rows: Sequence[Row], paces: Mapping[str, Pace]) -> int:
         most = order.most_steps or 10**6
         steps = fitting_steps(tasks, paces, order.minutes, order.jobs, most)
     peak = max((pace.peak or 0 for pace in paces.values()), default=0)
-    room = f", {peak / 1e9:.1f} GB each at most" if peak else ""
+    room = f", {peak / 1e6:.0f} MB each at most" if peak else ""
     say(
         f"about {duration(seconds_of(tasks, paces, steps, order.jobs))}: {counted(len(tasks), 'cell')} of "
         f"{counted(len(rows), 'row')} with {counted(steps, 'step')} each, {counted(order.jobs, 'job')} side by side"

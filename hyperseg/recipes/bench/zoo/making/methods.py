@@ -76,7 +76,7 @@ def _fit_peer(name: str, task: OnTask, chosen: Any, runtime: Runtime) -> Network
     """As the method of the zoo fits the reference, with another module in the middle."""
     from hyperseg.backbone import seeded
     from hyperseg.recipes.methods.unet import learnt, plan_of
-    from hyperseg.recipes.methods.zoo import spec_for
+    from hyperseg.recipes.methods.zoo.on_scene import spec_for
     from hyperseg.zoo import NETWORKS
     from hyperseg.zoo.network import ZooNet
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hyperseg.hsi.classical import SpectralClassifier, fit_svm
 from hyperseg.medical.patches import IMAGE, LABELS, StoredCase
@@ -38,8 +39,7 @@ class LinearPixels(nn.Module):
         self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
-        found = torch.einsum("bc...,kc->bk...", x, self.weight)
-        return found + self.bias.view(1, -1, *(1,) * (x.ndim - 2))
+        return F.linear(x.movedim(1, -1), self.weight, self.bias).movedim(-1, 1)
 
 
 class ClassifiedPixels(nn.Module):
