@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hyperseg.core import HypersegError, SettingError
 from hyperseg.core.parts import respelt
 from hyperseg.core.words import did_you_mean, listed
-from hyperseg.recipes.bench.zoo.making.peers import NO_MONAI, PEERS, PREFIX, there
+from hyperseg.recipes.bench.zoo.making.peers import PEERS, PREFIX, lacking
 from hyperseg.recipes.bench.zoo.rows import Row
 from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.zoo import NETWORKS, parse_network
@@ -74,10 +74,6 @@ def chosen_rows(
     must = dict.fromkeys(named, True) if on_scene else {REFERENCE: True, **dict.fromkeys(named, True)}
     left_out, rows = [], list(baselines(on_scene=on_scene))
     for name in dict.fromkeys([*([] if on_scene else [REFERENCE]), *every, *named]):
-        if name.startswith(PREFIX) and not there():
-            if name in must:
-                raise SettingError(f"{name}: {NO_MONAI}")
-            continue
         try:
             row = row_of(name)
             fits(row)
@@ -87,14 +83,18 @@ def chosen_rows(
             left_out.append(f"left out: {name}: {why}")
             continue
         rows.append(row)
-    if any(name.startswith(PREFIX) for name in every) and not there():
-        left_out.append(NO_MONAI)
     return tuple(rows), tuple(left_out)
 
 
 def row_of(name: str) -> Row:
-    """The row of a network or a peer, as it is spelled."""
+    """The row of a network or a peer, as it is spelled.
+
+    Raises:
+        SettingError: an unknown network, or a peer for which something is not installed.
+    """
     if name.startswith(PREFIX):
+        if why := lacking(name[len(PREFIX) :]):
+            raise SettingError(why)
         return Row(name, "peer", PEER_FAMILY)
     member, _ = parse_network(name)
     return Row(name, "network", member.family)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from hyperseg.recipes.bench.zoo.rows import Cell, Row, Task
+from hyperseg.recipes.bench.zoo.rows import Cell, Row, Task, told
 
 FEW, MORE = 1, 4  # steps of a trial
 FEWEST = 10  # steps of a training that is fitted to the minutes
@@ -38,7 +38,7 @@ class Pace:
 
 def failed_pace(row: Row, why: BaseException) -> Pace:
     """The pace of a row whose trial ended in an error."""
-    return Pace(row.key, 0.0, 0.0, 0.0, None, f"{type(why).__name__}: {why}"[:300])
+    return Pace(row.key, 0.0, 0.0, 0.0, None, told(why))
 
 
 def paces_of(cells: Iterable[Cell]) -> dict[str, Pace]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hyperseg.core import SettingError
 from hyperseg.core.settings import converted, from_json
+from hyperseg.core.words import one_line
 
 Kind = Literal["network", "peer", "baseline"]
 OF_SCORES = float | None
@@ -96,7 +97,12 @@ def read_cell(data: dict[str, Any]) -> Cell:
 
 def failed(task: Task, why: BaseException) -> Cell:
     """The cell of a training that ended in an error; it is made again when the benchmark goes on."""
-    return Cell(task.row.key, task.fold, task.seed, None, steps=task.steps, note=f"{type(why).__name__}: {why}"[:300])
+    return Cell(task.row.key, task.fold, task.seed, None, steps=task.steps, note=told(why))
+
+
+def told(why: BaseException) -> str:
+    """An error in one line."""
+    return one_line(f"{type(why).__name__}: {why}", 200)
 
 
 def latest(cells: Iterable[Cell]) -> dict[At, Cell]:

@@ -28,10 +28,17 @@ Build = Callable[[Any, BackboneSpec, int], nn.Module]
 
 @dataclass(frozen=True)
 class Kind:
-    """A peer: how it is built, and what the sides of its images must be multiples of (strides of a backbone, or so)."""
+    """A peer.
+
+    Attributes:
+        build: how it is built.
+        divisor: what sides of images must be multiples of; 0 is the backbone's stride.
+        needs: what MONAI itself needs for it.
+    """
 
     build: Build
     divisor: int = 0
+    needs: str = "monai"
 
 
 class Peer(nn.Module):
@@ -119,13 +126,17 @@ PEERS = {
     "AttentionUnet": Kind(_attention_unet),
     "VNet": Kind(_vnet, 16),
     "SegResNet": Kind(_segresnet, 8),
-    "SwinUNETR": Kind(_swin, 32),
+    "SwinUNETR": Kind(_swin, 32, "einops"),
 }
 
 
-def there() -> bool:
-    """Whether MONAI is installed."""
-    return find_spec("monai") is not None
+def lacking(name: str) -> str:
+    """Why a peer cannot be built here, in a sentence; "" where it can."""
+    if find_spec("monai") is None:
+        return NO_MONAI
+    if find_spec(needs := PEERS[name].needs) is None:
+        return f"MONAI needs {needs} for it, which is not installed: pip install {needs}."
+    return ""
 
 
 def build_peer(name: str, spec: BackboneSpec, n_classes: int) -> Peer:
