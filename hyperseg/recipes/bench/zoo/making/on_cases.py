@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hyperseg.core.runtime import Runtime
 from hyperseg.engine.device import choose_precision
+from hyperseg.engine.meter import quiet_clock
 from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
@@ -105,9 +105,9 @@ class CaseBench:
                 step = max(more - few, 0.0) / (MORE - FEW)
                 name = self.source.folds[0][0]
                 self.held.scene(name)
-                began = time.perf_counter()
+                began = quiet_clock()
                 self._dice(row, net, name, 0)
-                case = time.perf_counter() - began
+                case = quiet_clock() - began
             test = case * fmean(map(len, self.source.folds))
             return Pace(row.key, step, max(few - FEW * step, 0.0), test, room.bytes)
         except Exception as why:
@@ -120,9 +120,9 @@ class CaseBench:
             self.held.scene(name)  # read before anything is timed
         with headroom(source.device) as room:
             net, training_s = self._learnt(task, task.steps)
-            began = time.perf_counter()
+            began = quiet_clock()
             dices = [self._dice(row, net, name, source.seed + task.seed) for name in parts[task.fold]]
-            prediction_s = time.perf_counter() - began
+            prediction_s = quiet_clock() - began
         scores = case_scores(dices, plan.facts.classes[1:])
         one = plan.configuration(source.configuration)
         counts = not isinstance(net, ClassifiedPixels)
@@ -136,17 +136,17 @@ class CaseBench:
     def _learnt(self, task: Task, steps: int) -> tuple[nn.Module, float]:
         source, row = self.source, task.row
         cases = [case for name, case in source.stored.items() if name not in source.folds[task.fold]]
-        seed, began = source.seed + task.seed, time.perf_counter()
+        seed, began = source.seed + task.seed, quiet_clock()
         if row.kind == "baseline":
             fit, pixels = of_pixels(row.key)
             net = fit_pixels(fit, cases, len(source.plan.facts.classes), pixels=pixels, seed=seed).to(source.device)
-            return net, time.perf_counter() - began
+            return net, quiet_clock() - began
         method, plan = self.of(row)
         runtime = Runtime(seed, source.device, choose_precision(source.device), quiet=True)
         configuration = plan.configuration(source.configuration)
         net = start_net(method, plan, configuration, runtime)
         learn(net, method, plan, configuration, cases, (), steps=steps, runtime=runtime, title=row.key)
-        return net.eval(), time.perf_counter() - began
+        return net.eval(), quiet_clock() - began
 
     def _dice(self, row: Row, net: nn.Module, name: str, seed: int) -> tuple[float, ...]:
         source, (method, plan) = self.source, self.of(row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from hyperseg.core.parts import Method
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task as OnTask
 from hyperseg.engine.device import choose_precision
+from hyperseg.engine.meter import quiet_clock
 from hyperseg.recipes.bench.scenes import AA, KAPPA, OA, task_of, tested
 from hyperseg.recipes.bench.zoo.choosing import LINEAR
 from hyperseg.recipes.bench.zoo.making.counting import headroom, madds_of, parameters_of
@@ -74,9 +74,9 @@ class SceneBench:
                 self._fit(row, on, 1, 0)  # whatever is done only once in a process
                 _, few = self._fit(row, on, FEW, 0)
                 model, more = self._fit(row, on, MORE, 0)
-                began = time.perf_counter()
+                began = quiet_clock()
                 model.map(on.scene, self._runtime(0))
-                test = time.perf_counter() - began
+                test = quiet_clock() - began
             step = max(more - few, 0.0) / (MORE - FEW)
             return Pace(row.key, step, max(few - FEW * step, 0.0), test, room.bytes)
         except Exception as why:
@@ -87,9 +87,9 @@ class SceneBench:
         on = source.task(task.fold)
         with headroom(source.device) as room:
             model, training_s = self._fit(row, on, task.steps, task.fold)
-            began = time.perf_counter()
+            began = quiet_clock()
             found = model.map(on.scene, self._runtime(task.fold))
-            prediction_s = time.perf_counter() - began
+            prediction_s = quiet_clock() - began
         found.check_finite(on.scene.name)
         told = tested(found, on)
         network = getattr(model, "network", None)
@@ -103,8 +103,8 @@ class SceneBench:
 
     def _fit(self, row: Row, on: OnTask, steps: int, fold: int) -> tuple[Any, float]:
         method, chosen = method_of(row, steps)
-        began = time.perf_counter()
-        return method.fit(on, chosen, self._runtime(fold)), time.perf_counter() - began
+        began = quiet_clock()
+        return method.fit(on, chosen, self._runtime(fold)), quiet_clock() - began
 
     def _runtime(self, fold: int) -> Runtime:
         seed = (self.source.settings.seed + fold) % (LARGEST_SEED + 1)

@@ -114,7 +114,8 @@ def legend(measure: Measure, reference: str) -> list[str]:
         f"{reference}, paired by cell, with its 95 % interval; *: on a front, no network of no more cost is better.",
         HOW,
         f"s/step: seconds of a training step; s/{measure.tested}: of a whole prediction; MB: the most memory of a cell "
-        "beside what its process held before. Trainings ran side by side on one thread each.",
+        "beside what its process held before. Every process works on one thread; time in which other work had the "
+        "processor is not counted.",
     ]
 
 
