@@ -33,7 +33,7 @@ def test_the_table_then_json_of_the_same(hyperseg: Hyperseg, tmp_path: Path) -> 
     assert all(len(line) <= 80 for line in shown.out.splitlines() if not line.startswith("written"))
     again = hyperseg("bench", "zoo", "discs", "--out", "b", "--resume", "--json", "--quiet")
     found = json.loads(again.out)
-    assert {row["row"] for row in found["rows"]} == {"u-net", "linear", "svm"}
+    assert {row["row"] for row in found["rows"]} == {"u-net", "pixel-linear", "svm"}
     assert len(found["cells"]) == 6
     assert found["reference"] == "u-net"
     assert "http" not in Path(found["folder"], "report.html").read_text().replace("http-equiv", "")

@@ -86,7 +86,7 @@ def numbers(root: Path) -> list[dict[str, str]]:
 def test_a_killed_one_goes_on_to_the_same_table_and_takes_more(bench: Bench, tmp_path: Path) -> None:
     done = bench(tmp_path / "b", members=("u-net",))
     assert {cell.at for cell in done.cells} == {
-        (row, fold, 0) for row in ("linear", "svm", "u-net") for fold in (0, 1)
+        (row, fold, 0) for row in ("pixel-linear", "svm", "u-net") for fold in (0, 1)
     }  # fmt: skip
     for name in ("table.csv", "table.md", "front.png", "report.html", "bench.json"):
         assert (done.root / name).stat().st_size > 0
@@ -116,14 +116,14 @@ def test_all_but_what_cannot_be_trained_and_faults_are_told(
         monkeypatch.delitem(PEERS, name)
     done = bench(tmp_path / "b", given={"steps": 0}, minutes=0.001, members=("all", "monai:UNet"))
     keys = {row.row.key for row in done.rows}
-    assert {"linear", "svm", "u-net", "flat", "monai:UNet"} <= keys
+    assert {"pixel-linear", "svm", "u-net", "flat", "monai:UNet"} <= keys
     assert not {"faulty", "solid"} & keys
     told = " ".join(done.found["left_out"])
     assert "solid is a network for images of 3 axes" in told
     assert "left out: faulty: ValueError: a fault of its own" in told
     assert done.found["settings"]["steps"] == 10  # the fewest, in so little time
     sizes = {row.row.key: row.parameters for row in done.rows}
-    assert sizes["linear"] == 2 * (1 + 1)
+    assert sizes["pixel-linear"] == 2 * (1 + 1)
     assert sizes["svm"] is None
     with pytest.raises(SettingError, match="faulty cannot be trained here: ValueError"):
         bench(tmp_path / "c", members=("faulty",))
@@ -172,12 +172,12 @@ def test_a_scene_by_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     given = {"split": "random_per_class:8", "steps": 2}
     done = bench_zoo(scene, out=tmp_path / "s", seeds=2, members=("flat",), given=given, quiet=True)
     assert {cell.at for cell in done.cells} == {
-        (row, fold, 0) for row in ("linear", "svm", "cnn3d", "flat") for fold in (0, 1)
+        (row, fold, 0) for row in ("pixel-linear", "svm", "cnn3d", "flat") for fold in (0, 1)
     }
     rows = {row.row.key: row for row in done.rows}
     assert rows["cnn3d"].gain is None
     assert rows["flat"].gain is not None
-    assert rows["linear"].madds is None
+    assert rows["pixel-linear"].madds is None
     assert set(rows["flat"].scores) == {"OA", "AA", "kappa"}
     assert rows["flat"].madds
     assert all(cell.score is not None and 0 <= cell.score <= 100 for cell in done.cells)

@@ -65,7 +65,7 @@ def test_the_front_is_what_none_of_no_more_cost_beats() -> None:
     assert front([]) == []
 
 
-ROWS = (Row("linear", "baseline"), Row("a", "network", "f"), Row("b", "network", "f"), Row("monai:UNet", "peer"))
+ROWS = (Row("pixel-linear", "baseline"), Row("a", "network", "f"), Row("b", "network", "f"), Row("monai:UNet", "peer"))
 
 
 def cell(row: str, fold: int, score: float | None, **more: object) -> Cell:
@@ -76,9 +76,9 @@ def cell(row: str, fold: int, score: float | None, **more: object) -> Cell:
 def test_rows_are_paired_by_cell_and_sorted() -> None:
     made = [cell("a", fold, score, madds=100) for fold, score in enumerate((0.5, 0.6, 0.7))]
     made += [cell("b", fold, score, madds=200) for fold, score in enumerate((0.6, 0.8, 0.7))]
-    made += [cell("linear", 0, 0.55, steps=0), cell("monai:UNet", 0, None, note="ValueError: no")]
+    made += [cell("pixel-linear", 0, 0.55, steps=0), cell("monai:UNet", 0, None, note="ValueError: no")]
     rows = judge(ROWS, latest(made), reference="a", on_scene=False)
-    assert [row.row.key for row in rows] == ["b", "a", "linear", "monai:UNet"]
+    assert [row.row.key for row in rows] == ["b", "a", "pixel-linear", "monai:UNet"]
     best, plain, floor, fault = rows
     assert best.gain is not None
     assert best.gain.mean == pytest.approx(0.1)
@@ -177,9 +177,9 @@ def test_steps_follow_from_the_minutes() -> None:
 
 
 def test_what_is_left_is_done_seed_by_seed_and_failures_again() -> None:
-    rows = (Row("linear", "baseline"), Row("a", "network"))
+    rows = (Row("pixel-linear", "baseline"), Row("a", "network"))
     tasks = tasks_of(rows, [("a", 0, 0)], folds=2, seeds=2, steps=7)
-    assert [task.at for task in tasks[:3]] == [("linear", 0, 0), ("linear", 1, 0), ("a", 1, 0)]
+    assert [task.at for task in tasks[:3]] == [("pixel-linear", 0, 0), ("pixel-linear", 1, 0), ("a", 1, 0)]
     assert [task.steps for task in tasks[:3]] == [0, 0, 7]
     bad = failed(Task(rows[1], 1, 0, 7), ValueError("no\nroom"))
     assert (bad.score, bad.note) == (None, "ValueError: no room")

@@ -13,7 +13,7 @@ from hyperseg.recipes.methods import BASELINE, METHODS
 from hyperseg.zoo import NETWORKS, parse_network
 
 ALL, FAMILY = "all", "zoo:"
-LINEAR = "linear"  # the per-pixel linear classifier
+LINEAR = "pixel-linear"  # the per-pixel linear classifier
 REFERENCE = NETWORKS.default  # of folders
 PEER_FAMILY = "MONAI"
 
