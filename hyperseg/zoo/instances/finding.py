@@ -40,6 +40,12 @@ class Found:
     scores: NDArray[np.float32]
     classes: NDArray[np.int64]
 
+    def above(self, score: float) -> Found:
+        """Those with at least this score, as if no others had been looked for: a better one never gives way."""
+        n = int((self.scores >= score).sum())
+        numbers = np.where(self.numbers <= n, self.numbers, 0).astype(np.int32)
+        return Found(numbers, self.boxes[:n], self.scores[:n], self.classes[:n])
+
 
 @torch.no_grad()
 def find_objects(net: MaskRCNN, image: Tensor, chosen: FindSettings) -> Found:
