@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hyperseg.cli.options import GroupedCommand, Section, by_set, shown, typed_in
+from hyperseg.cli.segment.objects import methods_of_objects
 from hyperseg.core import SettingError
 from hyperseg.core.settings import find_leaf
 from hyperseg.core.words import listed
@@ -35,8 +36,10 @@ class MethodsCommand(GroupedCommand):
 
     def sections(self, ctx: click.Context) -> Iterator[Section]:
         if not self.drawn:
-            yield from by_set(parts())
-            yield "Methods", [(name, METHODS.entries[name].help) for name in methods_on_cases()]
+            objects = methods_of_objects()
+            yield from by_set([*parts(), *objects])
+            names = (*methods_on_cases(), *(name for name, _ in objects))
+            yield "Methods", [(name, METHODS.entries[name].help) for name in names]
 
 
 def parts(*, drawn: bool = False) -> list[tuple[str, Any]]:

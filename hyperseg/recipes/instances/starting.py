@@ -42,6 +42,7 @@ class Order:
         changes: of the settings, by name.
         minutes, steps: how long; at most one of them. Where neither is given, `MINUTES`, or as the run was begun.
         fold: that is held out; the first where nobody says, or as the run was begun.
+        alone: the baseline is left out.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Order:
     minutes: float | None = None
     steps: int | None = None
     fold: int | None = None
+    alone: bool = False
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)

@@ -80,7 +80,7 @@ def train_instances(
     lock = take(root)
     try:
         run = _learnt(run, training, runtime)
-        tried = _tried(run, training, held_out, runtime)
+        tried = _tried(run, training, held_out, runtime, alone=order.alone)
         run = _noted(run, tried)
         write_run_page(run, tried, held_out)
     finally:
@@ -116,7 +116,7 @@ def _learnt(run: InstanceRun, training: Sequence[Example], runtime: Runtime) -> 
 
 
 def _tried(
-    run: InstanceRun, training: Sequence[Example], held_out: Sequence[Example], runtime: Runtime
+    run: InstanceRun, training: Sequence[Example], held_out: Sequence[Example], runtime: Runtime, *, alone: bool
 ) -> dict[str, Tried]:
     """What the network and the baseline are worth on the held-out pictures, by name."""
     title = f"Finding in {counted(len(held_out), 'held-out picture')}"
@@ -124,6 +124,8 @@ def _tried(
         own = try_network(
             load_network(run), held_out, run.record.settings.find, device=runtime.device, progress=progress
         )
+    if alone:
+        return {run.record.method: own}
     with counted_progress(f"Tuning the {BASELINE}", unit="settings", quiet=runtime.quiet) as progress:
         baseline, chosen = try_watershed(training, held_out, progress=progress)
     baseline.numbers["settings"] = to_json(chosen)

@@ -31,7 +31,8 @@ def write_run_page(run: InstanceRun, tried: Mapping[str, Tried], examples: Seque
     record = run.record
     own = tried[record.method]
     tiles = [("AP50", number(own.numbers["ap50"], 3)), ("PQ", number(own.numbers["pq"], 3))]
-    tiles += [(f"PQ of the {BASELINE}", number(tried[BASELINE].numbers["pq"], 3))]
+    if BASELINE in tried:
+        tiles.append((f"PQ of the {BASELINE}", number(tried[BASELINE].numbers["pq"], 3)))
     lead = (
         f"{record.method} for the objects of {record.folder}: {counted(record.steps, 'step')} on "
         f"{counted(len(record.learnt), 'picture')}; {len(record.held_out)} held out.",
