@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+POOLED = {2: F.avg_pool2d, 3: F.avg_pool3d}
+CELLS = 14  # of a level that a box of the level's size has along a side: 224 pixels at a stride of 16
+
 
 def roi_align(features: Tensor, boxes: Tensor, bins: Sequence[int], *, stride: Sequence[float], samples: int = 2) -> Tensor:
     """What a map holds inside each box: every bin is the mean of a few values read by linear interpolation.
@@ -45,11 +48,9 @@ def roi_align(features: Tensor, boxes: Tensor, bins: Sequence[int], *, stride: S
     grid = torch.stack(along[::-1], -1)  # the last axis first, as grid_sample wants it
     flat = grid.reshape(1, count * fine[0], *fine[1:], n).to(features.dtype)
     read = F.grid_sample(features[None], flat, mode="bilinear", padding_mode="border", align_corners=False)
-    read = read[0].unflatten(1, (count, fine[0])).movedim(1, 0)
-    if samples == 1:
-        return read
-    split = read.reshape(count, len(features), *(part for size in bins for part in (size, samples)))
-    return split.mean(tuple(range(3, 3 + 2 * n, 2)))
+    if samples > 1:
+        read = POOLED[n](read, samples)
+    return read[0].unflatten(1, (count, bins[0])).movedim(1, 0)
 
 
 def roi_align_levels(
@@ -76,9 +77,6 @@ def roi_align_levels(
                 out = out.index_copy(0, here, roi_align(features[image], own[here], bins, stride=stride, samples=samples))
         found.append(out)
     return torch.cat(found)
-
-
-CELLS = 14  # of a level that a box of the level's size has along a side: 224 pixels at a stride of 16
 
 
 def level_of(boxes: Tensor, strides: Sequence[Sequence[int]]) -> Tensor:

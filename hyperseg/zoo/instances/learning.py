@@ -124,7 +124,7 @@ class MaskRCNNLoss:
         held = (truth > 0).nonzero()[:, 0]
         target = torch.cat([encode(one.held.boxes, one.boxes[: len(one.of)]) for one in drawn])
         said = codes.float()[held, truth[held] - 1]
-        off = _smooth(said, in_units(target), self.settings.smooth) / max(len(held), 1)
+        off = _smooth(said, in_units(target), self.settings.smooth) / max(len(truth), 1)
         return F.cross_entropy(logits.float(), truth), off
 
     def _masks(self, pyramid: list[Tensor], drawn: Sequence[Drawn], objects: Sequence[Objects]) -> Tensor:
