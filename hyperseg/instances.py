@@ -1,10 +1,10 @@
 """Pictures whose labels number objects, from Python: train, predict and score, as `hyperseg segment` does with them.
 
-    from hyperseg import instances
+from hyperseg import instances
 
-    run = instances.train("nuclei", "nuclei-run", minutes=10)
-    found = instances.predict(run, "NEW", out="found").found
-    print(instances.score("found", "truth").numbers["pq"])
+run = instances.train("nuclei", "nuclei-run", minutes=10)
+found = instances.predict(run, "NEW", out="found").found
+print(instances.score("found", "truth").numbers["pq"])
 """
 
 from __future__ import annotations

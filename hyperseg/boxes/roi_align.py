@@ -13,7 +13,9 @@ POOLED = {2: F.avg_pool2d, 3: F.avg_pool3d}
 CELLS = 14  # of a level that a box of the level's size has along a side: 224 pixels at a stride of 16
 
 
-def roi_align(features: Tensor, boxes: Tensor, bins: Sequence[int], *, stride: Sequence[float], samples: int = 2) -> Tensor:
+def roi_align(
+    features: Tensor, boxes: Tensor, bins: Sequence[int], *, stride: Sequence[float], samples: int = 2
+) -> Tensor:
     """What a map holds inside each box: every bin is the mean of a few values read by linear interpolation.
 
     Boxes are half open: pixel i of the image lies from i to i + 1 and has its centre at i + 0.5, and so has a cell of
@@ -74,7 +76,9 @@ def roi_align_levels(
         for i, (features, stride) in enumerate(zip(pyramid, strides, strict=True)):
             here = (level == i).nonzero()[:, 0]
             if len(here):
-                out = out.index_copy(0, here, roi_align(features[image], own[here], bins, stride=stride, samples=samples))
+                out = out.index_copy(
+                    0, here, roi_align(features[image], own[here], bins, stride=stride, samples=samples)
+                )
         found.append(out)
     return torch.cat(found)
 

@@ -11,15 +11,7 @@ import torch
 from hyperseg.core import SettingError
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.zoo.instances.finding import find_objects, pasted
-from hyperseg.zoo.instances.learning import (
-    Batch,
-    MaskRCNNLoss,
-    Objects,
-    from_units,
-    in_units,
-    mask_loss,
-    masks_in,
-)
+from hyperseg.zoo.instances.learning import Batch, MaskRCNNLoss, Objects, from_units, in_units, mask_loss, masks_in
 from hyperseg.zoo.instances.mask_rcnn import MaskRCNNSpec, build, mask_rcnn_spec
 from hyperseg.zoo.instances.proposing import proposed
 from hyperseg.zoo.instances.settings import FindSettings, LessonSettings, MaskRCNNSettings

@@ -107,8 +107,8 @@ def train(
     root = Path(f"{folder.resolve().name}-run") if out is None else out
     run = detect.train(
         folder, root, boxes=boxes, labelled=labelled, unlabelled=unlabelled, test=test, method=method,
-        settings=typed(sets, DetectSettings()), minutes=minutes, steps=steps, spacing=spacing, seed=seed, device=device, alone=alone,
-        resume=resume, overwrite=overwrite, quiet=quiet,
+        settings=typed(sets, DetectSettings()), minutes=minutes, steps=steps, spacing=spacing, seed=seed, device=device,
+        alone=alone, resume=resume, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     show(run, Console(highlight=False))
 

@@ -56,7 +56,9 @@ def refuse_others(method: str, known: Collection[str]) -> None:
             takes = listed(option for other, option in names.items() if other in known)
             raise SettingError(f"{names.get(name, name)} has no meaning for {method}, which takes {takes}.")
     if ctx.get_parameter_source("fold") is given and ctx.params.get("fold") is None:
-        raise SettingError(f"--fold all: {method} trains one network, and one fold of five is held out; give its number.")
+        raise SettingError(
+            f"--fold all: {method} trains one network, and one fold of five is held out; give its number."
+        )
 
 
 def train_objects(
@@ -141,7 +143,9 @@ def show_scores(found: InstanceScores, console: Console) -> None:
     from hyperseg.recipes.instances.reporting.sentences import RULE
 
     numbers = found.numbers
-    what = f"{counted(numbers['pictures'], 'picture')}, {counted(numbers['objects'], 'object')}, {numbers['found']} found"
+    what = (
+        f"{counted(numbers['pictures'], 'picture')}, {counted(numbers['objects'], 'object')}, {numbers['found']} found"
+    )
     console.print(f"{found.found} against {found.truth}: {what}", markup=False, soft_wrap=True)
     table = Table(box=None, header_style="bold", pad_edge=False)
     cells = {

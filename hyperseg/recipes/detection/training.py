@@ -28,8 +28,8 @@ from hyperseg.recipes.detection.folder import (
     Record,
     load_network,
     read_run,
-    write_run,
     write_network,
+    write_run,
 )
 from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.learning import Pool, curves_of, learn, start_net, steps_in

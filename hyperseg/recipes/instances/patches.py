@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ def batches(examples: Sequence[Example], plan: Plan, chosen: TrainingSettings, s
 
     def draw(step: int) -> Batch:
         rng = np.random.default_rng([seed, step])
-        drawn = [_patch(examples[rng.integers(len(examples))], plan.patch, chosen, rng) for _ in range(plan.batch)]
+        drawn = [_patch(examples[int(rng.integers(len(examples)))], plan.patch, chosen, rng) for _ in range(plan.batch)]
         images = torch.from_numpy(np.stack([image for image, _ in drawn]))
         return Batch(images, [objects_in(numbers) for _, numbers in drawn], int(rng.integers(2**62)))
 
@@ -31,7 +32,7 @@ def batches(examples: Sequence[Example], plan: Plan, chosen: TrainingSettings, s
 
 
 def objects_in(numbers: NDArray[np.int32]) -> Objects:
-    """The objects of a map (*S) as a step learns from them, all of class 1; those of which nearly nothing is seen go."""
+    """The objects of a map (*S) as a step learns from them, all of class 1; those that are hardly seen are left out."""
     ids, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     kept = np.where((counts >= FEWEST) & (ids > 0), ids, 0)
     seen = kept[places].reshape(numbers.shape)
@@ -54,7 +55,9 @@ def _patch(
     window = tuple(slice(b, b + side) for b, side in zip(begin, sides, strict=True))
     image, numbers = _filled(one.image[:, *window], sides), _filled(one.numbers[window], sides)
     if sides != list(size):
-        image = F.interpolate(torch.from_numpy(image)[None], tuple(size), mode="bilinear", antialias=factor < 1)[0].numpy()
+        image = F.interpolate(torch.from_numpy(image)[None], tuple(size), mode="bilinear", antialias=factor < 1)[
+            0
+        ].numpy()
         rows, columns = (((np.arange(n) + 0.5) * side / n).astype(int) for n, side in zip(size, sides, strict=True))
         numbers = numbers[rows][:, columns]
     turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
@@ -67,7 +70,7 @@ def _patch(
     return np.ascontiguousarray(changed, dtype=np.float32), np.ascontiguousarray(numbers)
 
 
-def _filled(array: NDArray[np.generic], sides: Sequence[int]) -> NDArray[np.generic]:
+def _filled(array: NDArray[Any], sides: Sequence[int]) -> NDArray[Any]:
     """Zeros behind a window that reaches beyond its picture: the mean of the picture, and no object."""
     behind = [(0, side - n) for side, n in zip(sides, array.shape[-2:], strict=True)]
     if not any(more for _, more in behind):

@@ -52,8 +52,8 @@ def open_instances(path: Path) -> CaseFolder:
         raise DataFileError(str(wrong[0]))
     if not folder.instances and not any(case.also for case in folder.cases):
         raise LabelError(
-            f"{path}: its labels are classes, maps that number the objects (1, 2, 3, ...) were expected. Call such files "
-            "NAME_inst.png or their folder instances/, or train a network of classes: --method unet."
+            f"{path}: its labels are classes, maps that number the objects (1, 2, 3, ...) were expected. Call such "
+            "files NAME_inst.png or their folder instances/, or train a network of classes: --method unet."
         )
     check_instance_labels(folder.cases)
     return folder

@@ -41,7 +41,7 @@ def predict_instances(
     root: Path, images: Path, *, out: Path, settings: Mapping[str, Any] | None = None, form: Format = "png",
     overlays: bool = False, device: str = "auto", overwrite: bool = False, quiet: bool = False,
 ) -> Predicted:  # fmt: skip
-    """Find objects in every picture of a folder (or one file): OUT/NAME.png numbers them, OUT/NAME.boxes.json lists them.
+    """Find objects in every picture of a folder (or one file): OUT/NAME.png numbers, OUT/NAME.boxes.json lists them.
 
     Every picture is read before the first one is looked through.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from hyperseg.core import DataFileError, LabelError
 from hyperseg.core.words import counted, some
 from hyperseg.io.cases import list_cases
-from hyperseg.io.cases.case import Case
 from hyperseg.io.cases.names import LABEL_WORDS, files_in, stem_of, without_word
 from hyperseg.io.instances import read_instance_boxes, read_instance_labels, read_instances
 from hyperseg.metrics.instances.panoptic import panoptic
@@ -96,7 +96,9 @@ def score_instances(
         if progress is not None:
             progress(i + 1, len(maps))
     whole = len(ranked) == len(own)
-    notes = [] if whole else [f"AP is left out: {counted(len(own) - len(ranked), 'map')} has no NAME.{BOXES} with scores."]
+    notes = (
+        [] if whole else [f"AP is left out: {counted(len(own) - len(ranked), 'map')} has no NAME.{BOXES} with scores."]
+    )
     if left := len(known) - len(maps):
         notes.append(f"{counted(left, 'true map')} of {truth} was not asked for: {found} has none of the name.")
     return InstanceScores(found, truth, numbers_of(own, there, ranked if whole else None), cases, tuple(notes))
@@ -122,12 +124,8 @@ def _true(truth: Path) -> dict[str, Callable[[], NDArray[np.int32]]]:
             folder = None
         if folder is not None:
             cases = [case for case in (*folder.cases, *folder.unlabelled) if case.label is not None]
-            return {case.name: _reader(case) for case in cases}
-    return {name: (lambda path=path: read_instances(path)) for name, path in _maps(truth).items()}
-
-
-def _reader(case: Case) -> Callable[[], NDArray[np.int32]]:
-    return lambda: read_instance_labels(case)
+            return {case.name: partial(read_instance_labels, case) for case in cases}
+    return {name: partial(read_instances, path) for name, path in _maps(truth).items()}
 
 
 def _name(path: Path) -> str:

@@ -17,12 +17,15 @@ class TrainingSettings:
     weight_decay: float = option(1e-4, "Decay of the weights.", low=0, high=1)
     average: float = option(0.98, "Decay of the moving average of the weights, which is what is kept.", low=0, below=1)
     zoom: tuple[float, float] = option(
-        (0.8, 1.25), "Patches are made smaller or larger by a factor between these two, drawn at random.", above=0, high=8
+        (0.8, 1.25),
+        "Patches are made smaller or larger by a factor between these two, drawn at random.",
+        above=0,
+        high=8,
     )
-    shaken: float = option(0.2, "How much contrast and brightness of patches change at random, as a share.", low=0, below=1)
-    inverted: float = option(
-        0.0, "Share of the patches whose bright and dark are exchanged.", low=0, high=1
+    shaken: float = option(
+        0.2, "How much contrast and brightness of patches change at random, as a share.", low=0, below=1
     )
+    inverted: float = option(0.0, "Share of the patches whose bright and dark are exchanged.", low=0, high=1)
 
     def __post_init__(self) -> None:
         if self.zoom[0] > self.zoom[1]:

@@ -96,7 +96,12 @@ def _learnt(run: InstanceRun, training: Sequence[Example], runtime: Runtime) -> 
     if not record.steps:
         with working("Trying how fast steps are", quiet=runtime.quiet):
             steps, seconds = steps_in(
-                record.budget["minutes"], start_net(record.plan, runtime), record.settings, record.plan, training, runtime
+                record.budget["minutes"],
+                start_net(record.plan, runtime),
+                record.settings,
+                record.plan,
+                training,
+                runtime,
             )
         told = f"{counted(steps, 'step')} of {seconds:.3g} s, {duration(steps * seconds)} of training expected"
         say(f"{record.method}: {told}", quiet=runtime.quiet)

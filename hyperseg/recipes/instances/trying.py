@@ -64,7 +64,7 @@ def try_network(
         progress(i + 1, len(examples))
     seconds = time.perf_counter() - began
     told = [found.above(chosen.score) for found in every]
-    ranked = [Instances(found.numbers, found.scores) for found in every]
+    ranked = [Instances(found.numbers, found.scores.astype(np.float64)) for found in every]
     return _tried(examples, [one.numbers for one in told], [one.scores for one in told], ranked, seconds)
 
 

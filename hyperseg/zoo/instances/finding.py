@@ -116,7 +116,10 @@ def pasted(
     lo, hi = box[:n].double(), box[n:].double()
     begin, end = lo.floor().clamp(min=0).long(), hi.ceil().long()
     window = tuple(slice(int(a), min(int(b), size)) for a, b, size in zip(begin, end, shape, strict=True))
-    at = [(torch.arange(w.start, w.stop, dtype=torch.float64) + 0.5 - lo[k]) / (hi[k] - lo[k]) * 2 - 1 for k, w in enumerate(window)]
+    at = [
+        (torch.arange(w.start, w.stop, dtype=torch.float64) + 0.5 - lo[k]) / (hi[k] - lo[k]) * 2 - 1
+        for k, w in enumerate(window)
+    ]
     grid = torch.stack(torch.meshgrid(*at, indexing="ij")[::-1], -1)
     read = F.grid_sample(mask[None, None].double(), grid[None], padding_mode="border", align_corners=False)[0, 0]
     inside = (read >= least) & (grid.abs() <= 1).all(-1)

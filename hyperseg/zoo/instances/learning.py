@@ -49,9 +49,9 @@ class Batch(NamedTuple):
 class MaskRCNNLoss:
     """Batch -> the five terms of Mask R-CNN, by name; their sum is minimised.
 
-    Of each picture some anchors are drawn, half of them such as stand for an object, and learn whether they do and where
-    it lies. Then some of the proposals, and the true boxes, learn class and box, and those that hold an object its mask:
-    cross-entropy of each of its pixels in the channel of the true class alone.
+    Of each picture some anchors are drawn, half of them such as stand for an object; they learn whether they do, and
+    where it lies. Then some of the proposals, and of the true boxes, learn class and box. Those that hold an object
+    learn its mask: the cross-entropy of each of its pixels in the channel of the true class alone.
 
     Source: He et al., arXiv 1703.06870, section 3; Ren et al., arXiv 1506.01497, sections 3.1.2 and 3.1.3.
     """

@@ -79,7 +79,7 @@ def mask_rcnn_spec(
 
 
 class Proposals(NamedTuple):
-    """What the first stage says of every anchor: (B, N) logits and (B, N, 2n) codes, in the order of `Anchors.boxes`."""
+    """What the first stage says of all anchors: (B, N) logits, (B, N, 2n) codes, in the order of `Anchors.boxes`."""
 
     logits: Tensor
     codes: Tensor

@@ -46,7 +46,9 @@ class LessonSettings:
     positive_anchors: float = option(0.5, "Share of them that stand for an object, at most.", above=0, below=1)
     proposals: int = option(200, "Proposals of a picture that the heads may learn from.", low=1)
     boxes_drawn: int = option(64, "Proposals of a picture that the heads learn from. Paper.", low=2)
-    positive_boxes: float = option(0.5, "Share of them that hold an object, at most. Ours; paper: 0.25.", above=0, below=1)
+    positive_boxes: float = option(
+        0.5, "Share of them that hold an object, at most. Ours; paper: 0.25.", above=0, below=1
+    )
     overlap: float = option(0.5, "IoU from which on a proposal holds an object. Paper.", above=0, below=1)
     masks_drawn: int = option(24, "Positive proposals of a picture that the mask head learns from. Ours.", low=1)
     smooth: float = option(0.1, "Where the smooth L1 loss of codes changes from square to straight.", above=0)

@@ -45,7 +45,7 @@ def write_run_page(run: InstanceRun, tried: Mapping[str, Tried], examples: Seque
 
 def _scores(run: InstanceRun) -> Section:
     caption = (
-        f"Held-out pictures. The {BASELINE} is a threshold and a watershed, tuned on the pictures that the network learnt "
+        f"Held-out pictures. The {BASELINE} is a threshold and a watershed, tuned on pictures that the network learnt "
         "from; its AP ranks objects by their size."
     )
     table = Table(caption, HEADS, tuple(rows(run.scores)), marked=0)
@@ -63,7 +63,9 @@ def _pictures(own: Tried, examples: Sequence[Example]) -> Section:
     places = sorted({round(i * (n - 1) / max(min(SHOWN, n) - 1, 1)) for i in range(min(SHOWN, n))})
     told = "From the worst to the best by PQ: the picture, the true objects, and those that were found."
     figures = [
-        Figure(view(one, own.maps[one.name], one.numbers), f"{told if i == places[0] else ''} PQ {number(p.quality, 3)}.")
+        Figure(
+            view(one, own.maps[one.name], one.numbers), f"{told if i == places[0] else ''} PQ {number(p.quality, 3)}."
+        )
         for i in places
         for p, one in (found[i],)
     ]

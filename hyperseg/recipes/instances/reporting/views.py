@@ -37,7 +37,10 @@ def view(one: Example, found: NDArray[np.integer[Any]], truth: NDArray[np.intege
     here = _drawn(plain, [(found, own[hit], HIT), (found, own[~hit], WRONG)], factor)
     there = _drawn(plain, [(truth, true[met], HIT), (truth, true[~met], WRONG)], factor)
     panels = [("", plain), (f"true, {len(true)}", there), (f"found, {n}", here)]
-    keys = [Key(HIT, f"in common (IoU above {OVERLAP:g}), {int(hit.sum())}"), Key(WRONG, "missed, or found where none is")]
+    keys = [
+        Key(HIT, f"in common (IoU above {OVERLAP:g}), {int(hit.sum())}"),
+        Key(WRONG, "missed, or found where none is"),
+    ]
     return sheet(panels, keys, title=one.name)
 
 
