@@ -50,12 +50,13 @@ TINY: dict[str, Any] = {
 
 
 def numbered_discs(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """A picture of two or three bright discs that may touch, and their numbers."""
+    """A picture of three bright discs that may touch, and their numbers."""
     numbers, places = np.zeros((SIDE, SIDE), np.uint16), np.indices((SIDE, SIDE))
-    for i in range(int(rng.integers(2, 4))):
+    while numbers.max() < 3:
         middle, radius = rng.integers(5, SIDE - 5, 2), rng.integers(4, 7)
         inside = ((places - middle[:, None, None]) ** 2).sum(0) < radius**2
-        numbers[inside & (numbers == 0)] = i + 1
+        if not numbers[inside].any():
+            numbers[inside] = numbers.max() + 1
     image = np.where(numbers > 0, 180, 40) + rng.normal(0, 10, numbers.shape)
     return image.clip(0, 255).astype(np.uint8), numbers
 

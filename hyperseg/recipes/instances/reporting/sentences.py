@@ -12,8 +12,8 @@ SAME = 5e-4  # of PQ
 HEADS = ("method", "AP50", "AP", "PQ", "SQ", "RQ", "nuclei score", "seconds a picture")
 RULE = (
     "AP50 and AP are the mean average precision of masks at an overlap (IoU) of 0.5, and of 0.5 to 0.95; PQ is "
-    "panoptic quality, the mean overlap of hits (SQ) times the F1 of objects (RQ), a hit has an overlap above 0.5; the nuclei "
-    "score is that of the Data Science Bowl 2018."
+    "panoptic quality, the mean overlap of hits (SQ) times the F1 of objects (RQ), a hit has an overlap above 0.5; the "
+    "nuclei score is that of the Data Science Bowl 2018."
 )
 
 
