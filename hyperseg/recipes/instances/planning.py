@@ -16,7 +16,7 @@ from hyperseg.recipes.instances.pictures import Example
 from hyperseg.recipes.instances.settings import InstanceSettings
 from hyperseg.zoo.instances.mask_rcnn import MaskRCNNSpec, mask_rcnn_spec
 
-PATCH = {"cpu": 160, "cuda": 256}
+PATCH = {"cpu": 128, "cuda": 256}
 AXES = 2
 
 

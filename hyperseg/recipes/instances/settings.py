@@ -17,7 +17,7 @@ class TrainingSettings:
     weight_decay: float = option(1e-4, "Decay of the weights.", low=0, high=1)
     average: float = option(0.98, "Decay of the moving average of the weights, which is what is kept.", low=0, below=1)
     zoom: tuple[float, float] = option(
-        (0.8, 1.25),
+        (0.7, 1.4),
         "Patches are made smaller or larger by a factor between these two, drawn at random.",
         above=0,
         high=8,

@@ -45,8 +45,8 @@ def write_run_page(run: InstanceRun, tried: Mapping[str, Tried], examples: Seque
 
 def _scores(run: InstanceRun) -> Section:
     caption = (
-        f"Held-out pictures. The {BASELINE} is a threshold and a watershed, tuned on pictures that the network learnt "
-        "from; its AP ranks objects by their size."
+        f"Held-out pictures. The {BASELINE} is a threshold and a watershed, tuned on some of the pictures that the "
+        "network learnt from; its AP ranks objects by their size."
     )
     table = Table(caption, HEADS, tuple(rows(run.scores)), marked=0)
     return Section("How good it is", (verdict(run.scores), RULE), cautions(run), tables=(table,))
