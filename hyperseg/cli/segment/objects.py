@@ -91,7 +91,9 @@ def show_run(run: InstanceRun, console: Console) -> None:
     for sentence in filter(None, (verdict(run.scores), *cautions(run), took(run))):
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"written to {run.root}; look at {run.root / REPORT}", markup=False, soft_wrap=True)
-    console.print(f"find in new pictures: hyperseg segment predict {run.root} IMAGES --out DIR", markup=False)
+    console.print(
+        f"find in new pictures: hyperseg segment predict {run.root} IMAGES --out DIR", markup=False, soft_wrap=True
+    )
 
 
 def predict_objects(root: Path, images: Path, sets: Sequence[str], **asked: Any) -> tuple[Path, ...]:

@@ -72,7 +72,7 @@ def try_network(
 def try_watershed(
     training: Sequence[Example], examples: Sequence[Example], *, progress: Progress
 ) -> tuple[Tried, WatershedSettings]:
-    """The same of the baseline, tuned on some of the pictures that the network learnt from; larger objects come first."""
+    """The same of the baseline, tuned on some pictures that the network learnt from; larger objects come first."""
     every, maps = [_last(one) for one in training], [_truth(one) for one in training]
     chosen = tuned(every, maps, most=TUNED_ON, progress=progress)
     began = time.perf_counter()
