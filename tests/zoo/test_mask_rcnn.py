@@ -116,7 +116,9 @@ def test_every_weight_learns(n_axes: int) -> None:
     sum(terms.values()).backward()  # type: ignore[union-attr]
     assert [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
     again = MaskRCNNLoss(net, LessonSettings())(Batch(images, [one, none], 5))
-    assert {name: float(term) for name, term in again.items()} == {name: float(term) for name, term in terms.items()}
+    assert {name: float(term.detach()) for name, term in again.items()} == {
+        name: float(term.detach()) for name, term in terms.items()
+    }
 
 
 def test_pictures_without_objects_are_learnt_from() -> None:
