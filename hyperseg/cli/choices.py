@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hyperseg.core import SettingError
+from hyperseg.core.parts import Parts
 from hyperseg.core.words import did_you_mean
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.settings import spelled
@@ -16,7 +17,12 @@ NONE = "none"  # no refiner, no baseline, no trick
 
 
 class OfScenes(Collection[str]):
-    """The names of methods that take scenes; asked for one name, no other method is imported."""
+    """The names of methods that take scenes; asked for one name, no other method is imported.
+
+    Parts of a family are among them, and not listed.
+    """
+
+    spelled = METHODS.spelled
 
     def __contains__(self, name: object) -> bool:
         return name in METHODS and "scene" in METHODS[str(name)].takes
@@ -26,6 +32,28 @@ class OfScenes(Collection[str]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def close(self, name: str) -> str:
+        """The nearest name in words, see `Parts.close`."""
+        return METHODS.close(name)
+
+
+def unknown(table: Collection[str], name: str, *more: str) -> str:
+    """Why a table does not have a name: what it has, and the nearest of that."""
+    known = (*table, *getattr(table, "spelled", ()), *more)
+    near = getattr(table, "close", lambda given: did_you_mean(given, known))
+    family, colon, _ = name.partition(":")
+    if colon and f"{family}:NAME" in known:
+        try:
+            _ = METHODS[name]
+        except SettingError as error:
+            return str(error)
+    return f"{name!r} is not one of {', '.join(known)}.{did_you_mean(name, more) or near(name)}"
+
+
+def families(table: Parts) -> Iterator[tuple[str, str]]:
+    """How the parts of a table's families are spelled, with a line of help each."""
+    yield from zip(table.spelled, (entry.help for entry in table.families.values()), strict=True)
 
 
 class Choice(click.ParamType):
@@ -38,7 +66,7 @@ class Choice(click.ParamType):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*self.table, *self.more)
+        return (*self.table, *getattr(self.table, "spelled", ()), *self.more)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return f"[{'|'.join(self.names)}]"
@@ -46,8 +74,7 @@ class Choice(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value in self.table or value in self.more:
             return str(value)
-        close = did_you_mean(str(value), self.names)
-        self.fail(f"{value!r} is not one of {', '.join(self.names)}.{close}", param, ctx)
+        self.fail(unknown(self.table, str(value), *self.more), param, ctx)
 
 
 class Baseline(click.ParamType):
@@ -56,7 +83,7 @@ class Baseline(click.ParamType):
     name = "baseline"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return f"[{'|'.join(OfScenes())}|{NONE}][ + REFINER]"
+        return f"[{'|'.join((*OfScenes(), *OfScenes.spelled))}|{NONE}][ + REFINER]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from hyperseg.cli.choices import NONE, Choice, OfScenes, asked_tricks
+from hyperseg.cli.choices import NONE, Choice, OfScenes, asked_tricks, families, unknown
 from hyperseg.core import SettingError
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.core.words import did_you_mean, listed
@@ -21,6 +21,7 @@ from hyperseg.recipes.refiners import REFINERS
 from hyperseg.recipes.run.settings import RunSettings
 
 Section = tuple[str, list[tuple[str, str]]]  # of a help: its title, and words with their meaning
+NETWORK = "network."  # a group of settings of what is trained, told by whole names
 FILES = {  # options that name files beside the labels: field of the part that has it -> option -> help
     "unlabelled": {"pool": "Pixels to learn from without labels, raster or polygons.  [default: the whole scene]"},
     "needs_masks": {
@@ -83,6 +84,9 @@ def by_set(parts: Iterable[tuple[str, Any]]) -> Iterator[Section]:
         more = [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if not (x.rule.shown or x.within)]
         if more:
             yield f"More of {name}, by --set NAME=VALUE (the end of a name is enough)", more
+        own = [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if x.within == NETWORK]
+        if own:
+            yield f"Network of {name}, by --set NAME=VALUE", own
 
 
 def shown(parts: Sequence[tuple[str, Any]]) -> list[Shown]:
@@ -142,7 +146,7 @@ class PartsCommand(GroupedCommand):
         base: RunSettings = ctx.meta.get("base") or RunSettings()
         yield from by_set(base.parts)
         for title, table, names in (("Methods", METHODS, OfScenes()), ("Refiners", REFINERS, REFINERS)):
-            yield title, [(name, table.entries[name].help) for name in names]
+            yield title, [*((name, table.entries[name].help) for name in names), *families(table)]
         yield "Splits", [(*line.split("  ", 1),) for line in splits_help().splitlines()]  # type: ignore[misc]
 
 
@@ -177,9 +181,7 @@ def base_settings(args: Sequence[str]) -> RunSettings:
 def checked(table: Collection[str], option: str, name: str, *more: str) -> str:
     """The name, if the table has it; else the error says which option it was, and what it may be."""
     if name not in table:
-        known = (*table, *more)
-        close = did_you_mean(name, known)
-        raise click.BadParameter(f"{name!r} is not one of {', '.join(known)}.{close}", param_hint=f"'--{option}'")
+        raise click.BadParameter(unknown(table, name, *more), param_hint=f"'--{option}'")
     return name
 
 

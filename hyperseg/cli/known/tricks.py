@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-import textwrap
 from typing import TYPE_CHECKING
 
 import click
 
+from hyperseg.cli.known.words import said
+
 if TYPE_CHECKING:
     from hyperseg.recipes.tricks.words import Described
-
-WIDEST, NARROWEST = 100, 40
 
 
 @click.command()
@@ -56,29 +54,18 @@ def _list(found: list[Described]) -> None:
             click.echo(("\n" if phase else "") + click.style(one.phase, bold=True))
             phase = one.phase
         click.echo(f"  {one.spelling}")
-        _print(f"{one.help[:1].upper()}{one.help[1:]}: {one.facts}.", indent=6)
+        said(f"{one.help[:1].upper()}{one.help[1:]}: {one.facts}.", indent=6)
     click.echo("\n--trick NAME switches one on; hyperseg tricks NAME tells more of it.")
 
 
 def _tell(one: Described) -> None:
     click.echo(click.style(one.name, bold=True) + f", a trick of {one.phase}")
-    _print(f"{one.help[:1].upper()}{one.help[1:]}: {one.facts}.", indent=2)
+    said(f"{one.help[:1].upper()}{one.help[1:]}: {one.facts}.", indent=2)
     click.echo(f"\n  --trick {one.spelling}")
     for name, (default, help) in one.settings.items():
-        _print(f"{name}: {help}  [{f'default: {default}' if default else 'has to be given'}]", indent=6)
+        said(f"{name}: {help}  [{f'default: {default}' if default else 'has to be given'}]", indent=6)
     for where, text in one.texts:
         click.echo(click.style(f"\nof {where}", bold=True))
         for paragraph in re.split(r"\n\s*\n|\n(?=[A-Z]\w+(?: \([^)]*\))?:)", text):
             if not paragraph.startswith(("Args", "Raises")):
-                _print(paragraph, indent=2)
-
-
-def _print(text: str, *, indent: int) -> None:
-    """A paragraph, its lines as long as the terminal."""
-    width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
-    margin = " " * indent
-    click.echo(
-        textwrap.fill(
-            " ".join(text.split()), width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
-        )
-    )
+                said(paragraph, indent=2)

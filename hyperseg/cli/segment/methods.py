@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from hyperseg.cli.options import GroupedCommand, Section, by_set, shown, typed_in
+from hyperseg.cli.choices import families
+from hyperseg.cli.options import GroupedCommand, Section, by_set, last, shown, typed_in
 from hyperseg.core import SettingError
 from hyperseg.core.settings import find_leaf
 from hyperseg.core.words import listed
@@ -28,6 +29,10 @@ class MethodsCommand(GroupedCommand):
         super().__init__(*args, **more)
         self.drawn = drawn
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["method"] = last(args, "method")
+        return super().parse_args(ctx, args)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         *own, help = super().get_params(ctx)
         usual = "as trained" if self.drawn else ""
@@ -35,8 +40,11 @@ class MethodsCommand(GroupedCommand):
 
     def sections(self, ctx: click.Context) -> Iterator[Section]:
         if not self.drawn:
-            yield from by_set(parts())
-            yield "Methods", [(name, METHODS.entries[name].help) for name in methods_on_cases()]
+            asked = ctx.meta.get("method")
+            of_a_family = [] if asked is None or asked in METHODS.entries else [case_method(asked)]
+            yield from by_set([*parts(), *((one.name, one.settings) for one in of_a_family)])
+            named = ((name, METHODS.entries[name].help) for name in methods_on_cases())
+            yield "Methods", [*named, *families(METHODS)]
 
 
 def parts(*, drawn: bool = False) -> list[tuple[str, Any]]:
@@ -60,7 +68,8 @@ def changes_of(
         if given.get(item.name) is None:
             continue
         owners = [name for _, name, _ in item.parts]
-        if method.name not in owners:
+        own = [leaf.rule.shown for leaf in (method.changeable if drawn else method.leaves)]
+        if item.leaf.rule.shown not in own:
             raise SettingError(
                 f"--{item.leaf.rule.shown} is no option of {method.name}: it belongs to the "
                 f"method{'s' * (len(owners) > 1)} {listed(owners)}."

@@ -38,9 +38,8 @@ class Parts(Mapping[str, Any]):
         if colon and family in self.families:
             return _imported(self.families[family])[member]
         if name not in self.entries:
-            known = [*self.entries, *(f"{family}:NAME" for family in self.families)]
-            close = did_you_mean(name, self.entries) or self._in_a_family(name)
-            raise SettingError(f"unknown {self.what} {name!r}: choose from {', '.join(known)}.{close}")
+            known = [*self.entries, *self.spelled]
+            raise SettingError(f"unknown {self.what} {name!r}: choose from {', '.join(known)}.{self.close(name)}")
         return _imported(self.entries[name])
 
     def __contains__(self, name: object) -> bool:
@@ -52,6 +51,17 @@ class Parts(Mapping[str, Any]):
     def members(self, family: str) -> tuple[str, ...]:
         """The parts of a family, as they are spelled here."""
         return tuple(f"{family}:{member}" for member in _imported(self.families[family]))
+
+    @property
+    def spelled(self) -> tuple[str, ...]:
+        """How the parts of each family are spelled."""
+        return tuple(f"{family}:NAME" for family in self.families)
+
+    def close(self, name: str) -> str:
+        """ " Did you mean X?" with the nearest name, of a family's parts too, or nothing."""
+        if name in self.families:
+            return f" {name} is many: spell one, as {self.members(name)[0]}."
+        return did_you_mean(name, self.entries) or self._in_a_family(name)
 
     def _in_a_family(self, name: str) -> str:
         """Where a name belongs that is spelled without its family."""

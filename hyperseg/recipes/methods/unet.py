@@ -80,9 +80,14 @@ def check(task: Task, chosen: UnetSettings, *, changed: Callable[[Any], Any] = s
     check_memory(task)
     made, _, spec = plan_of(task, chosen)
     changed(spec)
-    if getattr(parse_loss(chosen.loss), "needs_background", False) and not made.background:
+    check_loss(chosen.loss, made)
+
+
+def check_loss(loss: str, made: Any) -> None:
+    """Raise for a loss that needs a background where the plan's task has none."""
+    if getattr(parse_loss(loss), "needs_background", False) and not made.background:
         raise SettingError(
-            f"the loss {chosen.loss} gives background a weight of its own, and no class of a scene is background: "
+            f"the loss {loss} gives background a weight of its own, and no class of a scene is background: "
             "choose another, or leave that weight out."
         )
 
@@ -98,22 +103,37 @@ def fit(
         changed: spec of the planned network (`recipes.training.unet.UNetSpec`) -> of the one that is built.
     """
     from hyperseg.core.sections import Section
-    from hyperseg.recipes.training.model import NetworkModel
-    from hyperseg.recipes.training.unet import Lesson, build, centred_unet, fit_unet
+    from hyperseg.recipes.training.unet import build
 
     made, preprocess, planned = plan_of(task, chosen)
     spec = changed(planned)
-    network = build(spec, runtime.seed)
+    section = Section("The plan of the U-Net", made.sentences, numbers={"plan": made.numbers})
+    return learnt(
+        task, chosen, runtime, made, preprocess, build(spec, runtime.seed), name=name, tell=lambda *_: section
+    )  # fmt: skip
+
+
+def learnt(
+    task: Task, chosen: UnetSettings, runtime: Runtime, made: Any, preprocess: Preprocess, network: Any, *, name: str,
+    tell: Any,
+) -> NetworkModel:  # fmt: skip
+    """A network of windows, trained as the settings and the plan `made` say.
+
+    Args:
+        network: fresh; has `tile`, `terms` and `spec`.
+        name, tell: of the model, see `NetworkModel`.
+    """
+    from hyperseg.recipes.training.model import NetworkModel
+    from hyperseg.recipes.training.windowed import Lesson, centred_windows, fit_windows
+
     lesson = Lesson(
         made.steps, made.batch, chosen.lr, chosen.weight_decay, chosen.average, chosen.noise, made.background,
         parse_loss(chosen.loss),
     )  # fmt: skip
-    history = fit_unet(task, network, preprocess, lesson, runtime, name=name)
-    centred = centred_unet(task, network, preprocess, runtime, centre=chosen.centre)
-    section = Section("The plan of the U-Net", made.sentences, numbers={"plan": made.numbers})
+    history = fit_windows(task, network, preprocess, lesson, runtime, name=name)
+    centred = centred_windows(task, network, preprocess, runtime, centre=chosen.centre)
     return NetworkModel(
-        name, network, spec, preprocess, task.n_classes, history, chosen.flips, tell=lambda *_: section,
-        centred=centred,
+        name, network, network.spec, preprocess, task.n_classes, history, chosen.flips, tell=tell, centred=centred
     )  # fmt: skip
 
 

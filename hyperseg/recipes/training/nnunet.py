@@ -16,6 +16,8 @@ from hyperseg.medical.configuration import Configuration
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.training import Optimiser, Training
 from hyperseg.recipes.segment.learning import MOST_EPOCHS, SHORT_STEPS
+from hyperseg.recipes.training.adversary import own_weights
+from hyperseg.zoo.network import ZooNet
 
 SHORT_LR, SHORT_WIDTH = 4e-3, 16  # of networks with so many channels first; of wider ones less in proportion
 SHORT_DECAY, SHORT_RISE = 1e-2, 0.15
@@ -47,16 +49,21 @@ def phase_of(net: Levelled, plan: Plan, configuration: Configuration, steps: int
 
     sums = Sums(configuration.batch_dice, training.loss.smooth)
 
+    def weighed(levels: Sequence[Tensor], labels: Tensor, weights: Sequence[float]) -> Mapping[str, Tensor]:
+        return at_levels(minimised, levels, labels, sums, weights=weights)
+
     def loss(batch: Batch) -> Mapping[str, Tensor]:
         image, labels = batch
-        return at_levels(minimised, net.levels(image), labels, sums, weights=configuration.supervision)
+        if isinstance(net, ZooNet):  # it weighs its levels itself, and may add terms of its own
+            return net.terms(image, labels, weighed)
+        return weighed(net.levels(image), labels, configuration.supervision)
 
     if training.optimiser.kind == "adam":
         return _on_plateau(net, training, loss, steps)
     if steps < SHORT_STEPS:
         lr = SHORT_LR * min(1.0, SHORT_WIDTH / configuration.backbone.widths[0])
         return one_cycle(
-            PHASE, loss, net.parameters(), steps=steps, lr=lr, weight_decay=SHORT_DECAY, rise=SHORT_RISE
+            PHASE, loss, own_weights(net), steps=steps, lr=lr, weight_decay=SHORT_DECAY, rise=SHORT_RISE
         )  # fmt: skip
     power = training.schedule.power
     assert power is not None  # `checks.check_schedule`
@@ -67,7 +74,7 @@ def phase_of(net: Levelled, plan: Plan, configuration: Configuration, steps: int
 
 def _sgd(net: Levelled, optimiser: Optimiser) -> torch.optim.SGD:
     return torch.optim.SGD(
-        net.parameters(), lr=optimiser.lr, momentum=optimiser.momentum, nesterov=optimiser.nesterov,
+        own_weights(net), lr=optimiser.lr, momentum=optimiser.momentum, nesterov=optimiser.nesterov,
         weight_decay=optimiser.weight_decay,
     )  # fmt: skip
 
@@ -85,7 +92,7 @@ def _on_plateau(
     how, plateau = training.optimiser, training.schedule.plateau
     assert plateau is not None  # `checks.check_schedule`
     optimiser = torch.optim.Adam(
-        net.parameters(), lr=how.lr, betas=(how.momentum, ADAM_BETA2), weight_decay=how.weight_decay,
+        own_weights(net), lr=how.lr, betas=(how.momentum, ADAM_BETA2), weight_decay=how.weight_decay,
         amsgrad=how.amsgrad,
     )  # fmt: skip
     schedule = PlateauOfEpochs(
