@@ -42,12 +42,35 @@ def average_precision(found: Sequence[Marks], truth: Sequence[Truth], *, overlap
         raise LabelError(f"no object in any of {len(truth)} scans: there is nothing that could be found.")
     told = [_told(marks, there, overlap) for marks, there in zip(found, truth, strict=True)]
     scores, right = np.concatenate([s for s, _ in told]), np.concatenate([r for _, r in told])
+    return area_under(scores, right, objects)
+
+
+def area_under(scores: Floats, right: NDArray[np.bool_], objects: int) -> float:
+    """The area under precision over recall of answers (N,) with scores, some of them right, among so many objects.
+
+    The precision at a recall is the best of all that reach it; answers of equal score pass a threshold together.
+    """
     order = np.argsort(-scores, kind="stable")
     scores, right = scores[order], right[order]
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], len(scores) > 0))
     hits = np.cumsum(right)[last]
     precision = np.maximum.accumulate((hits / (last + 1))[::-1])[::-1]
     return float((np.diff(hits, prepend=0) * precision).sum() / objects)
+
+
+def chosen(scores: Floats, values: Floats, overlap: float) -> NDArray[np.bool_]:
+    """(N,) whether each answer finds an object, by its IoU (N, M) with each: from the highest score to the lowest.
+
+    Each takes the object of its largest IoU that is still free and at least `overlap`; of equal scores the pair of
+    larger IoU goes first.
+    """
+    answer, thing = np.nonzero(values >= overlap)
+    right, taken = np.zeros(values.shape[0], bool), np.zeros(values.shape[1], bool)
+    for pair in np.lexsort((-values[answer, thing], -scores[answer])):
+        i, j = answer[pair], thing[pair]
+        if not right[i] and not taken[j]:
+            right[i] = taken[j] = True
+    return right
 
 
 def mean_average_precision(
@@ -66,13 +89,7 @@ def mean_average_precision(
 def _told(marks: Marks, truth: Truth, overlap: float) -> tuple[Floats, NDArray[np.bool_]]:
     """Scores of what counts in one scan, and whether it is right."""
     scores = np.asarray(marks.scores, np.float64)
-    values = _iou(marks.boxes, truth.boxes)
-    box, thing = np.nonzero(values >= overlap)
-    right, taken = np.zeros(len(scores), bool), np.zeros(len(truth.boxes), bool)
-    for pair in np.lexsort((-values[box, thing], -scores[box])):
-        i, j = box[pair], thing[pair]
-        if not right[i] and not taken[j]:
-            right[i] = taken[j] = True
+    right = chosen(scores, _iou(marks.boxes, truth.boxes), overlap)
     if truth.excluded is None:
         return scores, right
     counts = right | ~(_iou(marks.boxes, truth.excluded) >= overlap).any(1)
