@@ -3,8 +3,7 @@
 | file                              | what                                                                            |
 |-----------------------------------|---------------------------------------------------------------------------------|
 | `settings`                        | of the dense CRF, mean field and the deep CRF; no torch                         |
-| `dense`, `kernels`                | fully connected CRF with Gaussian kernels                                       |
-| `lattice`, `simplices`            | its Gaussian filter: the permutohedral lattice and the geometry of it           |
+| `dense`                           | fully connected CRF with Gaussian kernels, which are in `hyperseg.filters`      |
 | `tune`                            | a refiner's settings from validation pixels                                     |
 | `piecewise`                       | pairwise potentials of the deep CRF: table of neighbours, heads, their training |
 | `grid`, `meanfield`               | mean field with a full table per edge of a pixel grid                           |

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hyperseg.core import UNLABELLED, LabelError, SceneError, SegmentationMap
 from hyperseg.crf.dense import refine
-from hyperseg.crf.kernels import Kernels
 from hyperseg.crf.settings import DenseCRF, Engine
+from hyperseg.filters.kernels import Kernels
 
 Settings = TypeVar("Settings")
 

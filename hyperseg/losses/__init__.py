@@ -25,6 +25,9 @@ LOSSES = Parts(
         "focal": Entry("hyperseg.losses.focal:Focal", "cross-entropy that counts pixels less that are sure already"),
         "weighted-ce": Entry("hyperseg.losses.weighted_ce:WeightedCE", "cross-entropy that counts background less"),
         "ohem": Entry("hyperseg.losses.ohem:Ohem", "cross-entropy of the hardest pixels of a batch alone"),
+        "active-contour": Entry(
+            "hyperseg.losses.active_contour:ActiveContour", "short borders around regions that agree, as contours"
+        ),
     },
 )
 PLAIN = "ce"  # every pixel alike: of patches without a background, and what tricks are measured against

@@ -28,10 +28,10 @@ from rich.table import Table
 from hyperseg.crf.deep import apply_deep_crf
 from hyperseg.crf.dense import free_energy as dense_free_energy
 from hyperseg.crf.dense import refine
-from hyperseg.crf.kernels import Kernels
 from hyperseg.crf.meanfield import free_energy
 from hyperseg.crf.piecewise import Pairwise, learn_tables
 from hyperseg.crf.settings import DeepCRF, DenseCRF, MeanField
+from hyperseg.filters.kernels import Kernels
 
 CLASSES, WIDTH, RUNS = 9, 64, 3
 

@@ -19,9 +19,9 @@ from scipy.ndimage import gaussian_filter
 
 from hyperseg.core import SegmentationMap
 from hyperseg.crf.dense import energy, refine, weighted_kernels
-from hyperseg.crf.kernels import Kernels
 from hyperseg.crf.settings import DenseCRF
 from hyperseg.crf.tune import tune
+from hyperseg.filters.kernels import Kernels
 
 SIZES = ((145, 145, 16), (610, 340, 9))
 THREADS = (1, 2)

@@ -95,9 +95,9 @@ def crf_rows(options: argparse.Namespace) -> Iterator[Row]:
 
     from hyperseg.crf.dense import refine, weighted_kernels
     from hyperseg.crf.grid import offsets
-    from hyperseg.crf.kernels import Kernels
     from hyperseg.crf.meanfield import infer
     from hyperseg.crf.settings import DenseCRF, MeanField
+    from hyperseg.filters.kernels import Kernels
 
     h, w, k = (96, 80, 9) if options.quick else (610, 340, 9)
     rng = torch.Generator().manual_seed(0)

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made import exact_kernel, map_of
+from exact_kernels import exact_kernel
+from made import map_of
 from numpy.typing import NDArray
 
 from hyperseg.core import SceneError, SegmentationMap, SettingError
 from hyperseg.crf.dense import refine
-from hyperseg.crf.kernels import Kernels, guide_from_components
 from hyperseg.crf.settings import DenseCRF
+from hyperseg.filters.kernels import Kernels, guide_from_components
 
 H, W = 24, 19
 engines = pytest.mark.parametrize("engine", ["lattice", "exact"])

@@ -8,9 +8,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from made import exact_kernel
+from exact_kernels import exact_kernel
 
-from hyperseg.crf.dense import energy, free_energy, mean_field
+from hyperseg.crf.dense import energy, free_energy
+from hyperseg.filters.mean_field import mean_field
 
 H, W, K = 4, 5, 3
 

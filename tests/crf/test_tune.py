@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from hyperseg.core import LabelError, SceneError, SegmentationMap
 from hyperseg.crf.dense import refine
-from hyperseg.crf.kernels import Kernels
-from hyperseg.crf.lattice import Lattice
 from hyperseg.crf.settings import DenseCRF
 from hyperseg.crf.tune import ClassChange, changes, choose, class_gain, default_candidates, tune
+from hyperseg.filters.kernels import Kernels
+from hyperseg.filters.lattice import Lattice
 
 H, W = 30, 28
 

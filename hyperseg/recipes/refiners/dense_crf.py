@@ -19,8 +19,8 @@ from hyperseg.recipes.refiners.tuned import tuned_numbers, with_changes
 
 if TYPE_CHECKING:
     from hyperseg.core.runtime import Runtime
-    from hyperseg.crf.kernels import GuideRange
     from hyperseg.data.preprocess import Preprocess
+    from hyperseg.filters.kernels import GuideRange
 
 REACH_PX = 64  # a fully connected model has no reach; what lies further away hardly counts
 
@@ -64,7 +64,7 @@ class FittedDenseCrf:
 
     def apply(self, map: SegmentationMap, scene: Scene, runtime: Runtime) -> SegmentationMap:
         from hyperseg.crf.dense import refine
-        from hyperseg.crf.kernels import guide_from_components
+        from hyperseg.filters.kernels import guide_from_components
 
         if self.chosen is None:
             return map
@@ -92,9 +92,9 @@ def fit(map: SegmentationMap, task: Task, settings: DenseCrfSettings, context: C
 
     The guide are the first three principal components, fitted on training spectra.
     """
-    from hyperseg.crf.kernels import guide_from_components, guide_range
     from hyperseg.crf.tune import Tuned, tune
     from hyperseg.data.preprocess import gather_spectra, principal_components
+    from hyperseg.filters.kernels import guide_from_components, guide_range
 
     scene, split = task.scene, task.split
     assert scene.labels is not None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from made import exact_kernel
+from exact_kernels import exact_kernel
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.crf.dense import mean_field
-from hyperseg.crf.kernels import Kernels
-from hyperseg.crf.lattice import Lattice
+from hyperseg.filters.kernels import Kernels
+from hyperseg.filters.lattice import Lattice
+from hyperseg.filters.mean_field import mean_field
 
 SEED = 7
 

@@ -1,4 +1,4 @@
-"""What the fully connected CRF smooths along: the guide of a scene and the kernels built from it."""
+"""What a fully connected CRF smooths along: the guide of a scene and the kernels built from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyperseg.core import SceneError, SettingError
-from hyperseg.crf.lattice import Lattice
+from hyperseg.filters.lattice import Lattice
 
 Kernel = Callable[[Tensor], Tensor]
 GuideRange = tuple[list[float], list[float]]  # lower and upper limit per component; a pair of lists, as in JSON

@@ -16,8 +16,7 @@ from torch.autograd.function import FunctionCtx
 from torch.nn.functional import embedding_bag
 
 from hyperseg.core import SettingError
-from hyperseg.crf.simplices import corner_codes, enclosing_simplices, neighbours
-from hyperseg.io.look.values import plain
+from hyperseg.filters.simplices import corner_codes, enclosing_simplices, neighbours
 
 NORM_FLOOR = 1e-20  # under the square root, as in pydensecrf
 
@@ -65,7 +64,7 @@ class Lattice:
         """
         if features.ndim != 2 or 0 in features.shape:
             raise SettingError(f"a lattice needs features of shape (points, dimensions), got {tuple(features.shape)}.")
-        given = features if isinstance(features, Tensor) else torch.from_numpy(plain(features).copy())
+        given = features if isinstance(features, Tensor) else torch.from_numpy(_own(features))
         with torch.no_grad():
             self._build(given.to(device=device, dtype=dtype))
 
@@ -120,6 +119,12 @@ class _Filter(torch.autograd.Function):
     def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, None, None]:
         lattice, transpose = ctx.lattice, ctx.transpose  # type: ignore[attr-defined]
         return _Filter.apply(grads[0], lattice, not transpose), None, None
+
+
+def _own(features: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A copy that torch can read: of a common number type, in the machine's byte order, row after row."""
+    native = features.dtype.newbyteorder("=")
+    return np.array(features, np.float64 if native.itemsize > 8 else native, order="C")
 
 
 def _add_rows(values: Tensor, rows: Tensor, weights: Tensor, *, starts: Tensor | None = None) -> Tensor:
