@@ -51,6 +51,13 @@ def unknown(table: Collection[str], name: str, *more: str) -> str:
     return f"{name!r} is not one of {', '.join(known)}.{did_you_mean(name, more) or near(name)}"
 
 
+def checked(table: Collection[str], option: str, name: str, *more: str) -> str:
+    """The name, if the table has it; else the error says which option it was, and what it may be."""
+    if name not in table:
+        raise click.BadParameter(unknown(table, name, *more), param_hint=f"'--{option}'")
+    return name
+
+
 def families(table: Parts) -> Iterator[tuple[str, str]]:
     """How the parts of a table's families are spelled, with a line of help each."""
     yield from zip(table.spelled, (entry.help for entry in table.families.values()), strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from hyperseg.cli.choices import NONE, Choice, OfScenes, asked_tricks, families, unknown
+from hyperseg.cli.choices import NONE, Choice, OfScenes, asked_tricks, checked, families
 from hyperseg.core import SettingError
 from hyperseg.core.settings import Leaf, leaves
 from hyperseg.core.words import did_you_mean, listed
@@ -81,11 +81,10 @@ class GroupedOption(click.Option):
 def by_set(parts: Iterable[tuple[str, Any]]) -> Iterator[Section]:
     """The settings of parts that have no option of their own, for the help."""
     for name, settings in parts:
-        more = [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if not (x.rule.shown or x.within)]
-        if more:
+        rest = [x for x in leaves(settings) if not (x.rule.shown or x.within)]
+        if more := [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in rest]:
             yield f"More of {name}, by --set NAME=VALUE (the end of a name is enough)", more
-        own = [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if x.within == NETWORK]
-        if own:
+        if own := [(f"{x.path}={spelt(x.value)}", x.rule.help) for x in leaves(settings) if x.within == NETWORK]:
             yield f"Network of {name}, by --set NAME=VALUE", own
 
 
@@ -176,13 +175,6 @@ def base_settings(args: Sequence[str]) -> RunSettings:
     kept = {n: s for n, s in settings.refiner_settings.items() if names is not None and n in names}
     current = {"method": settings.method, "method_settings": settings.method_settings, "refine": names}
     return RunSettings(refiner_settings=kept, **plain | current | known)
-
-
-def checked(table: Collection[str], option: str, name: str, *more: str) -> str:
-    """The name, if the table has it; else the error says which option it was, and what it may be."""
-    if name not in table:
-        raise click.BadParameter(unknown(table, name, *more), param_hint=f"'--{option}'")
-    return name
 
 
 def words_of(args: Sequence[str], name: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.backbone import BackboneSpec, ConvBlock, ConvSpec, dropout, scale_weights, seeded
+from hyperseg.backbone import BackboneSpec, ConvBlock, ConvSpec, seeded
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, required, settings
 from hyperseg.core.tiles import Layout
@@ -28,12 +28,6 @@ class ZooSpec:
     body: BackboneSpec = required("The backbone that the member makes its network of.")
     tile: tuple[int, ...] = required("Sides of the windows that it is trained on and maps in, per axis.", low=1)
     pointwise: bool = option(False, "Two pointwise convolutions before it, else it reads the features themselves.")
-    dropout: float = option(
-        0.0, "Probability of dropping a feature map that the pointwise convolutions made.", low=0, below=1
-    )  # fmt: skip
-    initial_scale: float = option(
-        1.0, "Spread of the initial weights of the pointwise convolutions, relative to He's.", above=0
-    )  # fmt: skip
     whole: bool = option(True, "Images keep their size: of a network without padding they are continued by reflection.")
 
 
@@ -60,7 +54,9 @@ class ZooNet(nn.Module):
             )
         if not spec.pointwise and first != spec.n_features:
             raise SettingError(f"the backbone reads {first} channels, the images have {spec.n_features}.")
-        self.collapse = pointwise(axes, spec.n_features, first, spec.dropout) if spec.pointwise else nn.Identity()
+        flat = ConvSpec(axes)
+        blocks = [ConvBlock(flat, spec.n_features, first, 1), ConvBlock(flat, first, first, 1)]
+        self.collapse = nn.Sequential(*blocks) if spec.pointwise else nn.Identity()
         self.body = self.member.build(spec.body, spec.n_classes, self.chosen)
         adversary = self.member.adversary
         self.critic = None if adversary is None else adversary.build(spec.body, spec.n_classes, self.chosen)
@@ -134,14 +130,4 @@ class ZooNet(nn.Module):
 def build(spec: ZooSpec, seed: int) -> ZooNet:
     """The network of `spec` with weights drawn from `seed`."""
     with seeded(seed):
-        net = ZooNet(spec)
-    scale_weights(net.collapse, spec.initial_scale)
-    return net
-
-
-def pointwise(axes: int, n_features: int, width: int, drop: float) -> nn.Sequential:
-    """Two convolutions of single pixels, with dropout of whole maps after them."""
-    flat = ConvSpec(axes)
-    dropping = dropout(ConvSpec(axes, dropout=drop))
-    blocks = [ConvBlock(flat, n_features, width, 1), ConvBlock(flat, width, width, 1)]
-    return nn.Sequential(*blocks, *([] if dropping is None else [dropping]))
+        return ZooNet(spec)

@@ -14,8 +14,8 @@ from hyperseg.core import SettingError
 from hyperseg.zoo import parse_network
 from hyperseg.zoo.dilated.deeplab_v3_plus import fine_level
 from hyperseg.zoo.dilated.dilated_net import unpadded
-from hyperseg.zoo.dilated.output_stride import stopped
 from hyperseg.zoo.network import ZooSpec, build
+from hyperseg.zoo.output_stride import stopped
 from hyperseg.zoo.receptive import reach
 
 

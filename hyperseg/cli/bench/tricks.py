@@ -87,7 +87,7 @@ def tricks(
 
     from hyperseg.engine.device import choose_device
     from hyperseg.recipes.bench.tricks.bench import bench_tricks
-    from hyperseg.recipes.bench.tricks.working import usual_jobs
+    from hyperseg.recipes.bench.working import usual_jobs
 
     settings = {name: value for name, value in given.items() if value is not None}
     settings |= {name: value for name, value in (("target", target), ("spacing", spacing), ("sets", sets)) if value}

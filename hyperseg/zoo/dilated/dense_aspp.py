@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, Encoder, resized
 from hyperseg.backbone.context.aspp import context_kernel
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.dilated.output_stride import OUTPUT_STRIDE, stopped
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE, stopped
 
 TIMES = (1, 2, 4, 6, 8)
 

@@ -10,18 +10,14 @@ from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, Encoder, Pyramid, r
 from hyperseg.backbone.context.pyramid_pooling import PyramidPooling
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE, stopped
 
 
 @settings
 class PSPNetSettings:
     """Settings of PSPNet."""
 
-    output_stride: int = option(
-        0,
-        "Pixels of the image per pixel of the coarsest map: strides beyond it become dilations. 0 gives up those of "
-        "the last stage that has a stride.",
-        low=0,
-    )
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     auxiliary: float = option(
         0.4, "Weight in training of scores that are read before the last stage; 0 leaves them out.", low=0
     )
@@ -41,7 +37,7 @@ class PSPNet(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: PSPNetSettings) -> None:
         super().__init__()
-        self.encoder = Encoder(_stopped(spec, chosen.output_stride))
+        self.encoder = Encoder(stopped(spec, chosen.output_stride))
         last = spec.stages[-1]
         self.pooling = PyramidPooling(spec.conv, last.width)
         self.mix = ConvBlock(spec.conv, self.pooling.width, last.width, last.kernel)
@@ -65,16 +61,6 @@ class PSPNet(nn.Module):
 
     def _answer(self, pyramid: Pyramid, x: Tensor) -> Tensor:
         return resized(self.score(self.mix(self.pooling(pyramid[-1]))), x.shape[2:])
-
-
-def _stopped(spec: BackboneSpec, stride: int) -> BackboneSpec:
-    """The backbone at an output stride; 0 is that before its last strided stage."""
-    if stride:
-        return spec.at_output_stride(stride)
-    last = next((stage.stride for stage in reversed(spec.stages) if max(stage.stride) > 1), None)
-    if last is None:
-        return spec
-    return spec.at_output_stride(tuple(total // s for total, s in zip(spec.stride, last, strict=True)))
 
 
 PSPNET = Member("pspnet", "PSPNet", 2016, "multi-scale pyramid", PSPNet, PSPNet, PSPNetSettings)

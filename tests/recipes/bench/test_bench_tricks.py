@@ -19,11 +19,11 @@ from hyperseg.core import RunError, Scene, SettingError, SplitError
 from hyperseg.core.parts import Entry, Trick
 from hyperseg.core.settings import to_json
 from hyperseg.io.write import write_json
+from hyperseg.recipes.bench.cases import taken
 from hyperseg.recipes.bench.tricks.bench import TricksBenched, bench_tricks
 from hyperseg.recipes.bench.tricks.judging import by_row, judge
 from hyperseg.recipes.bench.tricks.on_scene import reusing
 from hyperseg.recipes.bench.tricks.pace import RowPace, cost_of
-from hyperseg.recipes.bench.tricks.preparing import taken
 from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row, check_spelling, combined, tasks_of
 from hyperseg.recipes.bench.tricks.showing.table import OF_CASES, as_markdown, verdicts
 from hyperseg.recipes.segment.planning import plan_cases, read_folder

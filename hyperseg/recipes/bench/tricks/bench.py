@@ -24,7 +24,7 @@ from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row, Task, combined,
 from hyperseg.recipes.bench.tricks.settings import TricksSettings
 from hyperseg.recipes.bench.tricks.showing.page import write_results
 from hyperseg.recipes.bench.tricks.showing.table import Measure
-from hyperseg.recipes.bench.tricks.working import Each, workers
+from hyperseg.recipes.bench.working import Each, workers
 
 SHORT = "Short trainings of a small network: what helps here need not help a long training, and the other way round."
 

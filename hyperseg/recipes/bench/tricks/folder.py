@@ -10,7 +10,6 @@ DIR/table.csv, table.md, gains.png, report.html
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,23 +83,3 @@ def write_tricks(root: Path, begun: Begun, *, finished: bool) -> None:
     write_json(root / BENCH, {**head, **of, **begun.found})
     if finished:
         shutil.rmtree(root / CACHE, ignore_errors=True)
-
-
-def refuse_other_data(root: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with other data than a benchmark was begun with.
-
-    Raises:
-        RunError: naming the first thing that differs.
-    """
-    for name in sorted({*begun, *now} - {"name"}):
-        if begun.get(name) == now.get(name):
-            continue
-        before, after = begun.get(name), now.get(name)
-        what = f"{name} {before}, now {after}"
-        if isinstance(before, dict) and isinstance(after, dict):
-            which = next(key for key in sorted({*before, *after}) if before.get(key) != after.get(key))
-            what = f"another {which} ({name})"
-        raise RunError(
-            f"{root}: this benchmark was begun with {one_line(str(what), 120)}. Give the data it was begun with, or "
-            "take another --out."
-        )

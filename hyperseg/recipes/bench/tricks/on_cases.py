@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -10,29 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hyperseg.core import Scene
 from hyperseg.core.runtime import Runtime
-from hyperseg.core.settings import to_json
 from hyperseg.engine.device import choose_precision
-from hyperseg.io.cases import CaseFolder, read_case
+from hyperseg.io.cases import CaseFolder
 from hyperseg.medical.patches import StoredCase
 from hyperseg.medical.plan import Plan
 from hyperseg.medical.validity.whole import check_plan_values
+from hyperseg.recipes.bench.cases import DICE, Held, case_dice, case_scores, preparation_of
 from hyperseg.recipes.bench.tricks.pace import RowPace
 from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row, Task
-from hyperseg.recipes.segment.choosing import class_means, dice
 from hyperseg.recipes.segment.learning import learn, start_net
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, chosen_method
-from hyperseg.recipes.segment.prediction.one_case import predict_case
 
 if TYPE_CHECKING:
     from torch import nn
 
-MOST_BYTES = 10**9  # of cases that a process holds
 FEW, MORE = 2, 6  # steps of a trial
-DICE, IOU = "Dice", "IoU"
 
 
 @dataclass(frozen=True)
@@ -80,21 +72,15 @@ class CaseSource:
         method.check_ready(plan.configuration(self.configuration), len(plan.facts.classes))
 
 
-def preparation_of(plan: Plan, configuration: str) -> str:
-    """What decides how a case is prepared, as a checksum: rows that have it in common share prepared cases."""
-    one = plan.configuration(configuration)
-    parts = [plan.axes, plan.normalisations, plan.training.resampling, one.spacing, one.n_axes]
-    return hashlib.sha256(json.dumps(to_json(parts), sort_keys=True).encode()).hexdigest()[:16]
-
-
 @dataclass
 class CaseBench:
     """Makes cells; holds the cases that it has read."""
 
     source: CaseSource
-    held: dict[str, Scene] = field(default_factory=dict)
-    bytes: int = 0
     made: dict[str, tuple[CaseMethod, Plan]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.held = Held(self.source.folder)
 
     def of(self, row: Row) -> tuple[CaseMethod, Plan]:
         """Method and plan of a row, made once."""
@@ -111,7 +97,7 @@ class CaseBench:
             began = time.perf_counter()
             dices = [self._dice(row, net, name, source.seed + task.seed) for name in source.folds[task.fold]]
             seconds = time.perf_counter() - began
-            scores = _scores(dices, source.plan.facts.classes[1:])
+            scores = case_scores(dices, source.plan.facts.classes[1:])
             found.append(
                 Cell(
                     row.key, task.fold, task.seed, scores[DICE], scores, task.steps, len(train), len(dices),
@@ -127,7 +113,7 @@ class CaseBench:
         _, more = self._learnt(row, 0, 0, MORE)
         step = max(more - few, 0.0) / (MORE - FEW)
         name = self.source.folds[0][0]
-        self._scene(name)
+        self.held.scene(name)
         began = time.perf_counter()
         self._dice(row, net, name, 0)
         return RowPace(row, step, max(few - FEW * step, 0.0), time.perf_counter() - began)
@@ -167,36 +153,8 @@ class CaseBench:
 
     def _dice(self, row: Row, net: nn.Module, name: str, seed: int) -> tuple[float, ...]:
         """Dice of every foreground class of a held-out case."""
-        source, scene = self.source, self._scene(name)
-        method, plan = self.of(row)
-        chosen = [source.configuration]
-        found = predict_case(
-            scene, plan, {chosen[0]: [net]}, chosen, mirror=source.mirror, device=source.device, method=method,
+        source, (method, plan) = self.source, self.of(row)
+        return case_dice(
+            self.held.scene(name), net, plan, source.configuration, method, mirror=source.mirror, device=source.device,
             seed=seed,
         )  # fmt: skip
-        truth = np.asarray(scene.labels)
-        return tuple(dice(found, truth, k) for k in range(1, len(plan.facts.classes)))
-
-    def _scene(self, name: str) -> Scene:
-        """A case, read once as long as there is room."""
-        if name in self.held:
-            return self.held[name]
-        scene = read_case(self.source.folder, self.source.folder.case(name))
-        cube = np.asarray(scene.cube[:])
-        scene = scene.with_(cube=cube)
-        self.bytes += cube.nbytes
-        if self.bytes < MOST_BYTES:
-            self.held[name] = scene
-        return scene
-
-
-def _scores(dices: list[tuple[float, ...]], classes: tuple[str, ...]) -> dict[str, float | None]:
-    """Means over cases and classes; None of what no case has and no network found. IoU is D / (2 - D) of each case."""
-    table = np.array(dices, np.float64)
-    found: dict[str, float | None] = {}
-    for what, values in ((DICE, table), (IOU, table / (2 - table))):
-        means = class_means(values.tolist())
-        there = ~np.isnan(means)
-        found[what] = float(means[there].mean()) if there.any() else None
-        found |= {f"{what} {name}": float(m) if ok else None for name, m, ok in zip(classes, means, there, strict=True)}
-    return found

@@ -7,24 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from hyperseg.core import UNLABELLED, Scene, SegmentationMap
+from hyperseg.core import Scene, SegmentationMap
 from hyperseg.core.parts import Method, Model
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task as OnTask
 from hyperseg.engine.device import choose_precision
-from hyperseg.metrics import confusion, scores
+from hyperseg.recipes.bench.scenes import AA, OA, task_of, tested
 from hyperseg.recipes.bench.tricks.rows import PLAIN, Cell, Row, Task
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.run.blas import one_blas_thread
-from hyperseg.recipes.run.classify import draw_split
-from hyperseg.recipes.run.inputs import Masks
 from hyperseg.recipes.run.settings import LARGEST_SEED, RunSettings
 from hyperseg.recipes.run.steps import Made, make_map, refine
 from hyperseg.recipes.tricks.choosing import tricked_method
 
-OA, AA, BARE = "OA", "AA", "OA before refiners"
+BARE = "OA before refiners"
 AGAIN = 1_000_003  # between the seeds of two trainings on one split, which go round
 
 
@@ -47,7 +43,7 @@ class SceneSource:
 
     def task(self, fold: int) -> OnTask:
         """The scene with one of its splits."""
-        return OnTask((self.scene,), (draw_split(self.scene, self.settings, Masks(), repeat=fold),))
+        return task_of(self.scene, self.settings, fold)
 
     def check(self, row: Row, task: OnTask) -> None:
         """Raise SettingError where a row's tricks do not fit the method or the scene."""
@@ -125,8 +121,5 @@ def reusing(
 
 def _scores(bare: SegmentationMap, final: SegmentationMap, on: OnTask) -> dict[str, float | None]:
     """Percent of the test pixels."""
-    scene = on.scene
-    truth = np.where(on.split.test, np.asarray(scene.labels), np.int16(UNLABELLED))
-    after = scores(confusion(truth, final.labels(), scene.n_classes))
-    before = scores(confusion(truth, bare.labels(), scene.n_classes))
+    after, before = tested(final, on), tested(bare, on)
     return {OA: float(after.oa), AA: float(after.aa), BARE: float(before.oa)}

@@ -10,10 +10,11 @@ from typing import Any
 from hyperseg.core import RunError, Scene, SettingError
 from hyperseg.core.runtime import check_minutes
 from hyperseg.core.settings import changed
-from hyperseg.recipes.bench.folder import there
+from hyperseg.recipes.bench.cases import is_folder
+from hyperseg.recipes.bench.folder import refuse_other_data, there
 from hyperseg.recipes.bench.settings import refuse_other
-from hyperseg.recipes.bench.tricks.folder import Begun, read_tricks, refuse_other_data
-from hyperseg.recipes.bench.tricks.preparing import Prepared, is_folder, prepare_folder, prepare_scene
+from hyperseg.recipes.bench.tricks.folder import Begun, read_tricks
+from hyperseg.recipes.bench.tricks.preparing import Prepared, prepare_folder, prepare_scene
 from hyperseg.recipes.bench.tricks.rows import ALL, check_spelling
 from hyperseg.recipes.bench.tricks.settings import (
     MINUTES,

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hyperseg.core import DataFileError, RunError, Scene, SplitError
+from hyperseg.core import RunError, Scene
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted, thousands
-from hyperseg.data.cases import folds
-from hyperseg.data.identity import identity_of
 from hyperseg.engine.progress import counted_progress
-from hyperseg.io.cases import CaseFolder
-from hyperseg.io.formats import is_data
 from hyperseg.io.write.runs import seal
 from hyperseg.medical.plan import Plan
+from hyperseg.recipes.bench.cases import divided, preparation_of, stored_cases
+from hyperseg.recipes.bench.scenes import data_of, opened
 from hyperseg.recipes.bench.tricks.folder import CACHE, NETWORKS, Begun
-from hyperseg.recipes.bench.tricks.on_cases import CaseSource, preparation_of
+from hyperseg.recipes.bench.tricks.on_cases import CaseSource
 from hyperseg.recipes.bench.tricks.on_scene import SceneSource
 from hyperseg.recipes.bench.tricks.rows import ALL, PLAIN, Row, chosen_rows
 from hyperseg.recipes.bench.tricks.settings import TricksSettings, changes_of
 from hyperseg.recipes.bench.tricks.showing.table import OF_CASES, OF_SCENE, Measure
 from hyperseg.recipes.bench.tricks.small import small_plan
 from hyperseg.recipes.methods import METHODS, WITHOUT_TRICKS
-from hyperseg.recipes.run.inputs import open_inputs
 from hyperseg.recipes.run.settings import RunSettings
-from hyperseg.recipes.segment.caching import cache_cases
-from hyperseg.recipes.segment.checks import check_classes, check_labels, check_plan
+from hyperseg.recipes.segment.checks import check_labels, check_plan
 from hyperseg.recipes.segment.fold import Budget
 from hyperseg.recipes.segment.held_out.networks import mirrored
 from hyperseg.recipes.segment.methods.chosen import case_method
-from hyperseg.recipes.segment.planning import read_folder, read_plan, refuse_faults
+from hyperseg.recipes.segment.planning import read_plan
 from hyperseg.recipes.segment.resuming.files import prints_of
 from hyperseg.recipes.segment.starting import recommended
 from hyperseg.recipes.tricks import TRICKS
@@ -74,20 +67,6 @@ class Prepared:
         return isinstance(self.source, SceneSource)
 
 
-def is_folder(target: str | Path) -> bool:
-    """Whether a folder of images or volumes is meant, not a scene.
-
-    Raises:
-        DataFileError: a path that is not there.
-    """
-    path = Path(target)
-    if path.is_dir() and not is_data(path):
-        return True
-    if not path.exists() and (path.suffix == "" and len(path.parts) > 1):
-        raise DataFileError(f"{target}: no such folder or file. Name a folder of images or volumes, or a scene.")
-    return False
-
-
 def prepare_folder(
     target: Path, settings: TricksSettings, asked: Sequence[str], root: Path, *, begun: Begun | None,
     plan_file: Path | None, seeds: int, minutes: float, jobs: int, device: str, quiet: bool,
@@ -108,16 +87,10 @@ def prepare_folder(
         SettingError, SplitError, LabelError, SceneError, DataFileError, RunError: what cannot be done.
     """
     method = case_method(settings.method or WITHOUT_TRICKS, changes_of(settings.sets))
-    folder = read_folder(target, settings.spacing, settings.target, quiet=quiet)
-    refuse_faults(folder)
-    folder = taken(folder, settings.cases, settings.seed)
-    groups = len({case.group or case.name for case in folder.cases})
-    if groups < settings.folds:
-        raise SplitError(
-            f"{target}: {counted(len(folder.cases), 'labelled case')} in {counted(groups, 'group')}, but "
-            f"{settings.folds} folds need {settings.folds} groups or more. Ask for fewer --folds, or label more."
-        )
-    parts = folds(folder.cases, settings.folds, settings.seed)
+    folder, parts = divided(
+        target, settings.spacing, settings.target, cases=settings.cases, n_folds=settings.folds, seed=settings.seed,
+        quiet=quiet,
+    )  # fmt: skip
     n_rows = len(asked) + (len(TRICKS) if ALL in asked else 0) + 2
     per_network = minutes * jobs / (settings.folds * seeds * n_rows)
     with counted_progress(f"Looking at {target}", unit="cases", quiet=quiet) as progress:
@@ -150,21 +123,6 @@ def _plan(root: Path, begun: Begun | None, file: Path | None, make: Callable[[],
     return begun.plan
 
 
-def taken(folder: CaseFolder, n: int, seed: int) -> CaseFolder:
-    """About so many of the cases, drawn by the seed, groups whole: groups are taken until there are enough."""
-    if not n or n >= len(folder.cases):
-        return folder
-    of: dict[str, list[str]] = {}
-    for case in folder.cases:
-        of.setdefault(case.group or case.name, []).append(case.name)
-    kept: set[str] = set()
-    names = sorted(of)
-    for index in np.random.default_rng(seed).permutation(len(names)):
-        if len(kept) < n:
-            kept |= set(of[names[index]])
-    return replace(folder, cases=tuple(case for case in folder.cases if case.name in kept))
-
-
 def with_stored(made: Prepared, rows: Sequence[Row], root: Path, *, quiet: bool) -> Prepared:
     """The same with cases of a folder prepared for these rows too, each way of preparing done once.
 
@@ -180,13 +138,9 @@ def with_stored(made: Prepared, rows: Sequence[Row], root: Path, *, quiet: bool)
         key = preparation_of(plan, source.configuration)
         if key in stored:
             continue
-        with counted_progress("Preparing cases", unit="cases", quiet=quiet) as progress:
-            stored[key] = cache_cases(
-                source.folder, plan, plan.configuration(source.configuration), root / CACHE / key, made.data["cases"],
-                progress=progress,
-            )  # fmt: skip
-        for fold, part in enumerate(source.folds):
-            check_classes(stored[key], part, plan.facts.classes, fold)
+        stored[key] = stored_cases(
+            source.folder, plan, source.configuration, root / CACHE / key, made.data["cases"], source.folds, quiet=quiet
+        )
     return replace(made, source=replace(source, stored=stored))
 
 
@@ -212,19 +166,14 @@ def prepare_scene(
         method=settings.method or METHODS.default, refine=settings.refine, baselines=(), repeats=splits,
         seed=settings.seed, **plain,
     ).with_(changes_of(settings.sets))  # fmt: skip
-    scene = target
-    if not isinstance(scene, Scene):
-        scene = open_inputs(run, {"scene": scene, "labels": labels}, folder=folder).scene
-    scene = scene.with_(cube=np.asarray(scene.cube[:]))
+    scene = opened(target, run, labels=labels, folder=folder)
     source = SceneSource(scene, run, device)
     tasks = [source.task(fold) for fold in range(splits)]
     source.check(PLAIN, tasks[0])
     rows, left_out = chosen_rows(asked, lambda tricks: source.check(Row("", tricks), tasks[0]))
-    assert scene.labels is not None
-    data = {"name": scene.name, "scene": identity_of(scene), "labels": zlib.crc32(scene.labels.tobytes())}
     lead = (
         f"{counted(splits, 'split')} ({tasks[0].split.how}), about {thousands(int(tasks[0].split.train.sum()))} pixels "
         f"learnt from and {thousands(int(tasks[0].split.test.sum()))} tested on; the baseline is {run.method}"
         f"{''.join(f' + {name}' for name in run.refine or ())}. OA of the final map on test pixels, in percent."
     )
-    return Prepared(source, rows, left_out, data, None, "", OF_SCENE, splits, 0, lead)
+    return Prepared(source, rows, left_out, data_of(scene), None, "", OF_SCENE, splits, 0, lead)

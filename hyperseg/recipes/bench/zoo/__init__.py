@@ -1,1 +1,1 @@
-"""The zoo, compared: every network by one recipe on the same data, steps and seeds."""
+"""`hyperseg bench zoo`: every network of the survey by one recipe, beside baselines and MONAI's networks."""

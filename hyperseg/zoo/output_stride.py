@@ -1,4 +1,4 @@
-"""Where the networks of the DeepLab family stop to make their maps coarser."""
+"""Where networks that keep resolution stop to make their maps coarser."""
 
 from __future__ import annotations
 
