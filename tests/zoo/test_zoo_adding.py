@@ -29,7 +29,7 @@ def name(monkeypatch: pytest.MonkeyPatch) -> str:
     """Of the network, once its file and its line are where the page says."""
     file, line = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     ((name, entry),) = eval(f"{{{line}}}", {"Entry": Entry}).items()
-    assert max(map(len, [*file.splitlines(), f"{line:>8}"])) <= 120
+    assert max(map(len, [*file.splitlines(), 8 * " " + line.rstrip()])) <= 120
     assert name not in NETWORKS, "it is there already: the page needs another example"
     module = ModuleType(entry.where.partition(":")[0])
     monkeypatch.setitem(sys.modules, module.__name__, module)
