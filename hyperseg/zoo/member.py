@@ -43,7 +43,9 @@ class Member:
     raises SettingError that says what is needed). It may have beside `forward`:
 
     - `levels(x)` -> logits that count in training, `forward`'s first, others of any size, and `weights` of them;
-    - `terms(x, labels, minimised)` -> all terms of its loss, where it has one of its own (see `Minimised`).
+    - `terms(x, labels, minimised)` -> all terms of its loss, where it has one of its own (see `Minimised`);
+    - `moved`, pixels: where it puts values back to places that other values decide (of maxima), how far at most these
+      places lie apart. It adds to how far it looks, as `receptive.reach` sees no places.
 
     Attributes:
         name: as in the table.

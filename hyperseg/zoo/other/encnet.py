@@ -82,10 +82,10 @@ class EncNet(nn.Module):
 
     Source: Zhang, Dana, Shi, Zhang, Wang, Tyagi, Agrawal, "Context Encoding for Semantic Segmentation",
     arXiv 1803.08904.
-    Differs: what is left is averaged, not summed, over positions and normalised by layer norm, so that neither the size
-    of a window nor the other images of a batch matter; how absent classes count where pixels are unlabelled is ours;
-    any encoder, with its strides by default (the paper: ResNet, stride 8); channels are narrowed to a quarter, but not
-    below 32; no auxiliary scores.
+    Differs: what is left is averaged, not summed, over positions and over codewords, and normalised by layer norm, so
+    that neither the size of a window nor the other images of a batch matter; how absent classes count where pixels are
+    unlabelled is ours; any encoder, with its strides by default (the paper: ResNet, stride 8); channels are narrowed to
+    a quarter, but not below 32; no auxiliary scores.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: EncNetSettings) -> None:
