@@ -22,7 +22,10 @@ class GatedSCNNSettings:
     output_stride: int = option(0, STRIDE_HELP, low=0)
     stream: int = option(16, "Channels of the stream of borders.", low=1)
     rate: int = option(
-        6, "Least of the three dilations on the coarsest map; the others are twice and 3 times it.", low=1
+        2,
+        "Least of the three dilations on the coarsest map; the others are twice and 3 times it. The paper has 6, for "
+        "larger maps.",
+        low=1,
     )
     thickness: int = option(1, "Pixels on each side of a border between classes that belong to it.", low=1)
     border: float = option(1.0, "Weight of the loss of borders.", low=0)
@@ -83,9 +86,10 @@ class GatedSCNN(nn.Module):
 
     Source: Takikawa, Acuna, Jampani, Fidler, "Gated-SCNN: Gated Shape CNNs for Semantic Segmentation",
     arXiv 1907.05740.
-    Differs: any encoder, with its strides by default; Sobel's gradient of the image in place of Canny's edges; no
-    normalisation within gates; the loss that compares borders of the map with those of the stream is left out; the
-    weight of the borders' loss is our reconstruction; so are the axes of volumes.
+    Differs: any encoder, with its strides by default; dilations a third of the paper's, as maps are smaller; Sobel's
+    gradient of the image in place of Canny's edges; no normalisation within gates; the loss that compares borders of
+    the map with those of the stream is left out; the weight of the borders' loss is our reconstruction; so are the axes
+    of volumes.
 
     Raises:
         SettingError: a backbone of one stage.
