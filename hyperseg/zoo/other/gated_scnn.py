@@ -10,16 +10,17 @@ from torch import Tensor, nn
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, Encoder, ResidualBlock, resized
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.attention.coarse import STRIDE_HELP, inner_width
+from hyperseg.zoo.attention.coarse import inner_width
 from hyperseg.zoo.member import Member, Minimised
 from hyperseg.zoo.other.borders import border_loss, borders, steepness
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE, stopped
 
 
 @settings
 class GatedSCNNSettings:
     """Settings of Gated-SCNN."""
 
-    output_stride: int = option(0, STRIDE_HELP, low=0)
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     stream: int = option(16, "Channels of the stream of borders.", low=1)
     rate: int = option(
         2,
@@ -86,10 +87,9 @@ class GatedSCNN(nn.Module):
 
     Source: Takikawa, Acuna, Jampani, Fidler, "Gated-SCNN: Gated Shape CNNs for Semantic Segmentation",
     arXiv 1907.05740.
-    Differs: any encoder, with its strides by default; dilations a third of the paper's, as maps are smaller; Sobel's
-    gradient of the image in place of Canny's edges; no normalisation within gates; the loss that compares borders of
-    the map with those of the stream is left out; the weight of the borders' loss is our reconstruction; so are the axes
-    of volumes.
+    Differs: any encoder; dilations a third of the paper's, as maps are smaller; Sobel's gradient of the image in place
+    of Canny's edges; no normalisation within gates; the loss that compares borders of the map with those of the stream
+    is left out; the weight of the borders' loss is our reconstruction; so are the axes of volumes.
 
     Raises:
         SettingError: a backbone of one stage.
@@ -100,7 +100,7 @@ class GatedSCNN(nn.Module):
         if len(spec.widths) < 2:
             raise SettingError("gated-scnn needs a backbone of 2 stages or more: its gates read the coarser ones.")
         self.chosen = chosen
-        spec = spec.at_output_stride(chosen.output_stride) if chosen.output_stride else spec
+        spec = stopped(spec, chosen.output_stride)
         self.encoder = Encoder(spec)
         fine, kernel, conv = spec.widths[0], spec.kernels[0], spec.conv
         self.start = ConvBlock(conv, fine, chosen.stream, 1)
