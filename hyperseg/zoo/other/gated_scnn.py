@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, Encoder, ResidualBlock, resized
-from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.attention.coarse import STRIDE_HELP, inner_width
 from hyperseg.zoo.member import Member, Minimised
 from hyperseg.zoo.other.borders import border_loss, borders, steepness
+from hyperseg.zoo.stages import check_stages
 
 
 @settings
@@ -93,8 +93,7 @@ class GatedSCNN(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: GatedSCNNSettings) -> None:
         super().__init__()
-        if len(spec.widths) < 2:
-            raise SettingError("gated-scnn needs a backbone of 2 stages or more: its gates read the coarser ones.")
+        check_stages(spec, 2, "Gated-SCNN, whose gates read coarser stages,")
         self.chosen = chosen
         spec = spec.at_output_stride(chosen.output_stride) if chosen.output_stride else spec
         self.encoder = Encoder(spec)
