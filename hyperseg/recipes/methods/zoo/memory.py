@@ -58,8 +58,9 @@ def check_room(net: Any, batch: int, tile: Sequence[int], *, advice: str, there:
     if there is not None and needed > there:
         windows = f"{batch} windows of {' x '.join(map(str, tile))} pixels"
         raise SettingError(
-            f"zoo:{net.member.name}: a step of {windows} and {counted(net.spec.n_features, 'channel')} needs about {needed / 1e9:.3g} GB (estimated before the "
-            f"start), this machine has {there / 1e9:.3g} GB of memory. {advice}"
+            f"zoo:{net.member.name}: a step of {windows} and {counted(net.spec.n_features, 'channel')} needs about "
+            f"{needed / 1e9:.3g} GB (estimated before the start), this machine has {there / 1e9:.3g} GB of memory. "
+            f"{advice}"
         )
 
 
