@@ -78,9 +78,9 @@ def test_more_than_there_is_is_refused_in_one_line() -> None:
 
 @pytest.mark.parametrize("name", ["u-net", "dilated-net"])
 def test_scenes_are_refused_whose_training_has_no_room(task: Task, name: str) -> None:
-    """On as many windows as can be asked for, and on large ones."""
+    """On as many windows as can be asked for, large ones or of many maps."""
     method = METHODS[f"zoo:{name}"]
-    huge = {"width": 32, "batch": 65_536} | ({"window": 257} if NETWORKS[name].padded else {"network.margin": 60})
+    huge = {"batch": 65_536} | ({"width": 32, "window": 257} if NETWORKS[name].padded else {"width": 1_024})
     with pytest.raises(SettingError, match=rf"zoo:{name}: .*estimated before the start.*smaller network"):
         method.check(task, changed(method.settings(), huge))
 
