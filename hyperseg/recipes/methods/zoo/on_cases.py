@@ -48,13 +48,13 @@ def slots_of(member: Member) -> OnCases:
             ) from None
 
     return OnCases(
-        chosen, build, _lesson, score_on_cases, plan=partial(_narrowed, member), check=partial(_fitting, member),
+        chosen, build, _lesson, score_on_cases, plan=partial(_narrowed, member), check=partial(_check, member),
         loss=loss_on_cases, ready=_ready, own_levels=True,
         own_terms=member.adversary is not None or hasattr(member.network, "terms"),
     )  # fmt: skip
 
 
-def _fitting(member: Member, plan: Any, chosen: Any) -> list[Any]:
+def _fitting(member: Member, plan: Any) -> list[Any]:
     """The plan's configurations of as many axes as the member takes; raises where there are none."""
     kept = [one for one in plan.configurations if one.n_axes in member.axes]
     if not kept:
@@ -65,9 +65,13 @@ def _fitting(member: Member, plan: Any, chosen: Any) -> list[Any]:
     return kept
 
 
+def _check(member: Member, plan: Any, chosen: Any) -> None:
+    _fitting(member, plan)
+
+
 def _narrowed(member: Member, plan: Any, chosen: Any) -> Any:
     """The plan with those alone; what is left out is said."""
-    kept = _fitting(member, plan, chosen)
+    kept = _fitting(member, plan)
     if left := [one.name for one in plan.configurations if one not in kept]:
         log.info(
             "%s of the plan is left out: zoo:%s takes images of %s axes.", listed(left), member.name,

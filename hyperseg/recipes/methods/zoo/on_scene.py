@@ -120,7 +120,7 @@ def _check(member: Member, task: Task, chosen: Any) -> None:
             f" or more, and where windows are too small for that a larger --window."
         ) from None
     advice = "Give fewer or smaller windows (--set train.batch=N, --window N), or choose a smaller network."
-    check_room(net, made.batch, net.tile, advice=advice)
+    check_room(net, made.batch, planned.tile, advice=advice)
 
 
 def _check_patches(member: Member, check: Callable[[Task, Any], None], task: Task, chosen: Any) -> None:
