@@ -21,7 +21,7 @@ def training_bytes(net: Any, batch: int, tile: Sequence[int]) -> int:
     All that is kept for the way back is counted, on tensors that have shapes but no values ("meta"); to it come
     `PASSING` times the largest of these, the images, and `PER_WEIGHT` numbers for each weight. A network that needs
     values to work (a filter that sorts pixels) is tried on two small images instead, and what they keep is taken in
-    proportion to pixels. Both are within a factor of 2 of what processes took (u-net, hrnet, segformer).
+    proportion to pixels. By shapes it is within a factor of 2 of what processes took (u-net, hrnet, segformer).
 
     Args:
         net: `zoo.network.ZooNet`, on any device, "meta" too; it is built anew, and stays as it is.
