@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, Encoder, ResidualBlock, resized
-from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.attention.coarse import inner_width
 from hyperseg.zoo.member import Member, Minimised
 from hyperseg.zoo.other.borders import border_loss, borders, steepness
 from hyperseg.zoo.output_stride import OUTPUT_STRIDE, stopped
+from hyperseg.zoo.stages import check_stages
 
 
 @settings
@@ -97,8 +97,7 @@ class GatedSCNN(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: GatedSCNNSettings) -> None:
         super().__init__()
-        if len(spec.widths) < 2:
-            raise SettingError("gated-scnn needs a backbone of 2 stages or more: its gates read the coarser ones.")
+        check_stages(spec, 2, "Gated-SCNN, whose gates read coarser stages,")
         self.chosen = chosen
         spec = stopped(spec, chosen.output_stride)
         self.encoder = Encoder(spec)

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import BackboneSpec, Conv, ConvSpec, ConvTranspose, ResidualBlock, resized
 from hyperseg.backbone.spec import Size, StageSpec
-from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.stages import check_stages
 from hyperseg.zoo.transformer.windows import WindowAttention, Windows, heads_of
 
 HEAD_WIDTH, EXPANSION, FEWEST = 16, 4, 3
@@ -45,11 +45,7 @@ class SwinUnetr(nn.Module):
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: SwinUnetrSettings) -> None:
         super().__init__()
         stages, conv = spec.stages, spec.conv
-        if len(stages) < FEWEST:
-            raise SettingError(
-                f"Swin UNETR needs a backbone of at least {FEWEST} stages, and this one has {len(stages)}: "
-                "give larger images or more stages, or another network."
-            )
+        check_stages(spec, FEWEST, "Swin UNETR")
         first, second, *_, last = stages
         plain = ConvSpec(conv.ndim, norm="none", act="none")
         patch = tuple(a * b for a, b in zip(first.stride, second.stride, strict=True))

@@ -69,7 +69,7 @@ class CaseMethod:
 
         with torch.device("meta"):  # no memory, no random numbers
             net = self.build(configuration, n_classes)
-        self.on.ready(net, self.settings)
+        self.on.ready(net, configuration, self.settings)
 
     def planned(self, plan: Plan) -> Plan:
         """The plan that a new run of it is trained by."""
