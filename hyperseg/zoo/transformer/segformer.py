@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, ConvSpec, resized
+from hyperseg.backbone import BackboneSpec, Conv, ConvSpec, resized
+from hyperseg.backbone.blocks import Finish
 from hyperseg.backbone.spec import Size, StageSpec
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.member import Member
 from hyperseg.zoo.transformer.windows import heads_of
 
 HEAD_WIDTH = 32  # channels of a head of attention
+LEVELS = 4  # of the paper
 
 
 @settings
 class SegFormerSettings:
     """Settings of SegFormer."""
 
+    patch: int = option(
+        4, "Pixels from one token of the first level to the next, at most, where four levels are left.", low=1
+    )
     depth: int = option(2, "Transformer blocks per level.", low=1)
     expansion: int = option(4, "Times more channels inside the feed-forward layers.", low=1)
     width: int = option(
@@ -35,31 +43,51 @@ class SegFormer(nn.Module):
     Use: many labelled images and context from afar; a decoder that costs little.
 
     Source: Xie, Wang, Yu, Anandkumar, Alvarez, Luo, "SegFormer", arXiv 2105.15203.
-    Differs: strides and widths are the backbone's, from a first level as fine as its first stage is (in the paper 4
-    pixels); keys come from a map as coarse as the last level, which is the paper's rule 8, 4, 2, 1; heads have 32
-    channels or as many as divide; in volumes all kernels have three axes; no pre-training and no random depth.
+    Differs: strides and widths are the backbone's. Its first stages are one embedding, of 4 pixels as in the paper
+    where four levels are left so, finer where it has fewer stages. Keys come from a map as coarse as the last level,
+    which is the paper's rule 8, 4, 2, 1; heads have 32 channels or as many as divide; in volumes all kernels have
+    three axes; no pre-training and no random depth. Linear maps of the blocks learn slower than convolutions by the
+    root of their inputs, in place of the paper's tenfold rate for the decoder. The decoder's mixing is done level by
+    level before maps are raised: the same numbers, for less.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: SegFormerSettings) -> None:
         super().__init__()
         plain = ConvSpec(spec.conv.ndim, norm="none", act="none")
-        left, levels = spec.stride, []
-        for stage in spec.stages:
-            left = tuple(a // s for a, s in zip(left, stage.stride, strict=True))
-            levels.append(Level(plain, stage, left, chosen))
+        stages = embedded(spec.stages, chosen.patch)
+        left, levels = (1,) * spec.conv.ndim, []
+        for stage in reversed(stages):
+            levels.insert(0, Level(plain, stage, left, chosen))
+            left = tuple(a * s for a, s in zip(left, stage.stride, strict=True))
         self.stages = nn.ModuleList(levels)
         width = chosen.width or min(256, spec.widths[-1])
-        self.equal = nn.ModuleList(Conv(plain, w, width, 1, bias=True) for w in spec.widths)
-        self.mix = ConvBlock(spec.conv, width * len(levels), width, 1)
-        self.score = Conv(spec.conv, width, n_classes, 1, bias=True)
+        self.equal = nn.ModuleList(Conv(plain, stage.width, width, 1, bias=True) for stage in stages)
+        self.mix = nn.ModuleList(Conv(plain, width, width, 1, bias=False) for _ in stages)
+        self.finish = Finish(spec.conv, width)
+        self.score = Conv(plain, width, n_classes, 1, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """What mixes the levels is linear, so that each is mixed on its own map and their sum taken where all meet."""
         size, seen = x.shape[2:], []
-        for level, equal in zip(self.stages, self.equal, strict=True):
+        for level, equal, mix in zip(self.stages, self.equal, self.mix, strict=True):
             x = level(x)
-            seen.append(equal(x))
-        seen = [resized(y, seen[0].shape[2:]) for y in seen]
-        return resized(self.score(self.mix(torch.cat(seen, dim=1))), size)
+            seen.append(mix(equal(x)))
+        finest, *coarser = seen
+        for y in coarser:
+            finest = finest + resized(y, finest.shape[2:])
+        return resized(self.score(self.finish(finest, None)), size)
+
+
+def embedded(stages: Sequence[StageSpec], patch: int) -> list[StageSpec]:
+    """The stages with the first of them as one, of stride `patch` at most and while more than `LEVELS` are left."""
+    first, *rest = stages
+    while len(rest) >= LEVELS:
+        stride = tuple(a * b for a, b in zip(first.stride, rest[0].stride, strict=True))
+        if max(stride) > patch:
+            break
+        first = replace(rest[0], in_channels=first.in_channels, stride=stride)
+        rest = rest[1:]
+    return [first, *rest]
 
 
 class Level(nn.Module):
@@ -96,9 +124,9 @@ class Block(nn.Module):
         inside = channels * expansion
         self.before, self.between = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.attention = ReducedAttention(spec, channels, reduction)
-        self.widen = nn.Linear(channels, inside)
+        self.widen = Even(channels, inside)
         self.neighbours = Conv(spec, inside, inside, kernel, groups=inside, bias=True)
-        self.narrow = nn.Linear(inside, channels)
+        self.narrow = Even(inside, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         size, tokens = x.shape[2:], as_tokens(x)
@@ -119,8 +147,8 @@ class ReducedAttention(nn.Module):
     def __init__(self, spec: ConvSpec, channels: int, reduction: Size) -> None:
         super().__init__()
         self.heads = heads_of(channels, HEAD_WIDTH)
-        self.query, self.read = nn.Linear(channels, channels), nn.Linear(channels, 2 * channels)
-        self.write = nn.Linear(channels, channels)
+        self.query, self.read = Even(channels, channels), Even(channels, 2 * channels)
+        self.write = Even(channels, channels)
         reduces = max(reduction) > 1
         self.reduce = Conv(spec, channels, channels, reduction, reduction, bias=True) if reduces else None
         self.norm = nn.LayerNorm(channels) if reduces else None
@@ -134,6 +162,24 @@ class ReducedAttention(nn.Module):
         found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         written: Tensor = self.write(found)
         return written
+
+
+class Even(nn.Module):
+    """(..., in) -> (..., out): a linear map whose weights have variance 1 and are divided by sqrt(in) when used.
+
+    It is the usual map at the start. An optimiser that moves every weight by about its rate (Adam) moves this map
+    sqrt(in) times less, so that wide maps learn as evenly as narrow ones, at rates that fit convolutions with a norm
+    behind them.
+
+    Source: Karras et al., "Progressive Growing of GANs", arXiv 1710.10196, section 4.1.
+    """
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(out, channels)), nn.Parameter(torch.zeros(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight / self.weight.shape[1] ** 0.5, self.bias)
 
 
 def as_tokens(x: Tensor) -> Tensor:
