@@ -70,7 +70,8 @@ class ReSeg(nn.Module):
     Source: Visin et al., "ReSeg: A Recurrent Neural Network-based Model for Semantic Segmentation", arXiv 1511.07053;
     Visin et al., "ReNet", arXiv 1505.00393.
     Differs: any encoder in place of VGG-16; lines of single positions, no patches of them; two layers by default, as
-    wide as the coarsest map, as more of them learn slowly; three axes in volumes (our reconstruction).
+    wide as the coarsest map, as more of them learn slowly; three axes in volumes (our reconstruction). Gates begin
+    orthogonal from position to position, Xavier for what they read, without shifts: our choice.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: ReSegSettings) -> None:

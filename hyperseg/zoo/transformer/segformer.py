@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,9 +45,8 @@ class SegFormer(nn.Module):
     Differs: strides and widths are the backbone's. Its first stages are one embedding, of 4 pixels as in the paper
     where four levels are left so, finer where it has fewer stages. Keys come from a map as coarse as the last level,
     which is the paper's rule 8, 4, 2, 1; heads have 32 channels or as many as divide; in volumes all kernels have
-    three axes; no pre-training and no random depth. Linear maps of the blocks learn slower than convolutions by the
-    root of their inputs, in place of the paper's tenfold rate for the decoder. The decoder's mixing is done level by
-    level before maps are raised: the same numbers, for less.
+    three axes; no pre-training and no random depth. The decoder mixes each level on its own map and adds up what is
+    raised, which gives the numbers of the paper's concatenation for less.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: SegFormerSettings) -> None:
@@ -57,9 +55,9 @@ class SegFormer(nn.Module):
         stages = embedded(spec.stages, chosen.patch)
         left, levels = (1,) * spec.conv.ndim, []
         for stage in reversed(stages):
-            levels.insert(0, Level(plain, stage, left, chosen))
+            levels.append(Level(plain, stage, left, chosen))
             left = tuple(a * s for a, s in zip(left, stage.stride, strict=True))
-        self.stages = nn.ModuleList(levels)
+        self.stages = nn.ModuleList(reversed(levels))
         width = chosen.width or min(256, spec.widths[-1])
         self.equal = nn.ModuleList(Conv(plain, stage.width, width, 1, bias=True) for stage in stages)
         self.mix = nn.ModuleList(Conv(plain, width, width, 1, bias=False) for _ in stages)
@@ -124,9 +122,9 @@ class Block(nn.Module):
         inside = channels * expansion
         self.before, self.between = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.attention = ReducedAttention(spec, channels, reduction)
-        self.widen = Even(channels, inside)
+        self.widen = nn.Linear(channels, inside)
         self.neighbours = Conv(spec, inside, inside, kernel, groups=inside, bias=True)
-        self.narrow = Even(inside, channels)
+        self.narrow = nn.Linear(inside, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         size, tokens = x.shape[2:], as_tokens(x)
@@ -147,8 +145,8 @@ class ReducedAttention(nn.Module):
     def __init__(self, spec: ConvSpec, channels: int, reduction: Size) -> None:
         super().__init__()
         self.heads = heads_of(channels, HEAD_WIDTH)
-        self.query, self.read = Even(channels, channels), Even(channels, 2 * channels)
-        self.write = Even(channels, channels)
+        self.query, self.read = nn.Linear(channels, channels), nn.Linear(channels, 2 * channels)
+        self.write = nn.Linear(channels, channels)
         reduces = max(reduction) > 1
         self.reduce = Conv(spec, channels, channels, reduction, reduction, bias=True) if reduces else None
         self.norm = nn.LayerNorm(channels) if reduces else None
@@ -162,24 +160,6 @@ class ReducedAttention(nn.Module):
         found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         written: Tensor = self.write(found)
         return written
-
-
-class Even(nn.Module):
-    """(..., in) -> (..., out): a linear map whose weights have variance 1 and are divided by sqrt(in) when used.
-
-    It is the usual map at the start. An optimiser that moves every weight by about its rate (Adam) moves this map
-    sqrt(in) times less, so that wide maps learn as evenly as narrow ones, at rates that fit convolutions with a norm
-    behind them.
-
-    Source: Karras et al., "Progressive Growing of GANs", arXiv 1710.10196, section 4.1.
-    """
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.randn(out, channels)), nn.Parameter(torch.zeros(out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight / self.weight.shape[1] ** 0.5, self.bias)
 
 
 def as_tokens(x: Tensor) -> Tensor:
