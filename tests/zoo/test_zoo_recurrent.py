@@ -9,6 +9,7 @@ import torch
 from test_zoo_contract import body, image
 from torch import Tensor
 
+from hyperseg.backbone import seeded
 from hyperseg.zoo import parse_network
 from hyperseg.zoo.recurrent.reseg import Sweep
 
@@ -76,3 +77,21 @@ def test_no_finer_map_reaches_the_scores_but_through_the_coarsest() -> None:
     net.sweeps.register_forward_hook(lambda _, __, y: torch.zeros_like(y))  # type: ignore[union-attr]
     with torch.no_grad():
         assert torch.equal(net(x), net(x.roll(1, 3) * 2))
+
+
+def test_at_the_start_nothing_is_read_as_nothing_and_gates_keep_lengths() -> None:
+    sweep = Sweep(12, 5, 1)
+    assert torch.equal(sweep(torch.zeros(1, 12, 3, 4)), torch.zeros(1, 10, 3, 4))
+    for name, weight in sweep.units.named_parameters():
+        if "weight_hh" in name:
+            for gate in weight.chunk(3):
+                assert torch.allclose(gate @ gate.T, torch.eye(5), atol=1e-5)
+
+
+def test_a_signal_is_as_strong_after_many_sweeps() -> None:
+    """Differences between positions, of a map with mean 0 and variance 1."""
+    with seeded(0):
+        sweeps = torch.nn.Sequential(*(Sweep(64, 32, i % 2) for i in range(4)))
+    with torch.no_grad():
+        found = sweeps(torch.randn(2, 64, 12, 12, generator=torch.Generator().manual_seed(0)))
+    assert float(found.std(dim=(2, 3)).mean()) > 0.25

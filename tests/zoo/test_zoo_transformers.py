@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hyperseg.backbone import BackboneSpec, Conv, ConvSpec, seeded
+from hyperseg.backbone import BackboneSpec, Conv, ConvSpec, resized, seeded
 from hyperseg.core import SettingError
 from hyperseg.zoo import parse_network
-from hyperseg.zoo.transformer.segformer import ReducedAttention, SegFormer
+from hyperseg.zoo.transformer.segformer import ReducedAttention, SegFormer, embedded
 from hyperseg.zoo.transformer.swin_unetr import Merging, SwinUnetr
 from hyperseg.zoo.transformer.windows import WindowAttention, Windows, windows_of
 
@@ -240,3 +240,42 @@ def test_patches_of_a_segformer_overlap() -> None:
     assert network("segformer", BackboneSpec(2, (8, 8), (1, 2), (3, 3), (1, 1), ConvSpec(2))).stages[
         1
     ].embed.window.kernel == (3, 3)
+
+
+def deep(strides: tuple[Any, ...]) -> BackboneSpec:
+    n = len(strides)
+    return BackboneSpec(2, (4, 6, 8, 10, 12, 14)[:n], strides, (3,) * n, (1,) * n, ConvSpec(2))
+
+
+@pytest.mark.parametrize(
+    ("strides", "patch", "expected"),
+    [
+        ((1, 2, 2, 2, 2, 2), 4, [(4, 4), (2, 2), (2, 2), (2, 2)]),  # the paper's levels at 4, 8, 16 and 32 pixels
+        ((1, 2, 2, 2, 2, 2), 2, [(2, 2), (2, 2), (2, 2), (2, 2), (2, 2)]),
+        ((1, 2, 2, 2, 2, 2), 1, [(1, 1), *[(2, 2)] * 5]),
+        ((1, 2, 2, 2, 2), 4, [(2, 2), (2, 2), (2, 2), (2, 2)]),
+        ((1, 2, 2, 2), 4, [(1, 1), (2, 2), (2, 2), (2, 2)]),
+        ((1, (1, 2), (1, 2), 4, 2, 2), 4, [(1, 4), (4, 4), (2, 2), (2, 2)]),
+    ],
+)
+def test_the_first_stages_are_one_embedding_while_four_levels_are_left(
+    strides: tuple[Any, ...], patch: int, expected: list[tuple[int, int]]
+) -> None:
+    spec = deep(strides)
+    found = embedded(spec.stages, patch)
+    assert [stage.stride for stage in found] == expected
+    assert [stage.width for stage in found] == list(spec.widths[-len(found) :])
+    assert found[0].in_channels == spec.in_channels
+
+
+def test_levels_mixed_on_their_own_maps_are_the_papers_concatenation() -> None:
+    net: SegFormer = network("segformer:depth=1,width=6", deep((1, 2, 2)))
+    x, maps = noise(2, 2, 13, 9), []
+    y = x
+    for level, equal in zip(net.stages, net.equal, strict=True):
+        y = level(y)
+        maps.append(resized(equal(y), (13, 9)))
+    joined = torch.cat(maps, 1)
+    weight = torch.cat([mix.layer.weight for mix in net.mix], 1)  # type: ignore[union-attr]
+    mixed = nn.functional.conv2d(joined, weight)
+    assert torch.allclose(net(x), net.score(net.finish(mixed, None)), atol=1e-10)

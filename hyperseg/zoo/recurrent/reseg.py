@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, Conv, Encoder, UpBlock, resized
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.member import Member
 from hyperseg.zoo.output_stride import OUTPUT_STRIDE, stopped
+
+INPUT_GAIN = 5 / 3  # of tanh, which else makes the signal smaller at every sweep
 
 
 @settings
@@ -34,11 +37,25 @@ class Sweep(nn.Module):
         super().__init__()
         self.axis = axis
         self.units = nn.GRU(channels, hidden, batch_first=True, bidirectional=True)
+        for name, weight in self.units.named_parameters():
+            for gate in weight.chunk(3):
+                draw(gate, name)
 
     def forward(self, x: Tensor) -> Tensor:
         lines = x.movedim(1, -1).movedim(self.axis + 1, -2)  # (B, others, n, C)
         read: Tensor = self.units(lines.flatten(0, -3))[0]
         return read.unflatten(0, lines.shape[:-2]).movedim(-2, self.axis + 1).movedim(-1, 1)
+
+
+@torch.no_grad()
+def draw(gate: Tensor, name: str) -> None:
+    """Orthogonal between positions, so that a line keeps what it read; Xavier for what comes in; no shift."""
+    if "bias" in name:
+        nn.init.zeros_(gate)
+    elif "_hh_" in name:
+        nn.init.orthogonal_(gate)
+    else:
+        nn.init.xavier_normal_(gate, gain=INPUT_GAIN)
 
 
 class ReSeg(nn.Module):
@@ -53,7 +70,8 @@ class ReSeg(nn.Module):
     Source: Visin et al., "ReSeg: A Recurrent Neural Network-based Model for Semantic Segmentation", arXiv 1511.07053;
     Visin et al., "ReNet", arXiv 1505.00393.
     Differs: any encoder in place of VGG-16; lines of single positions, no patches of them; two layers by default, as
-    wide as the coarsest map, as more of them learn slowly; three axes in volumes (our reconstruction).
+    wide as the coarsest map, as more of them learn slowly; three axes in volumes (our reconstruction). Gates begin
+    orthogonal from position to position, Xavier for what they read, without shifts: our choice.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: ReSegSettings) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, ConvSpec, resized
+from hyperseg.backbone import BackboneSpec, Conv, ConvSpec, resized
+from hyperseg.backbone.blocks import Finish
 from hyperseg.backbone.spec import Size, StageSpec
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.member import Member
 from hyperseg.zoo.transformer.windows import heads_of
 
 HEAD_WIDTH = 32  # channels of a head of attention
+LEVELS = 4  # of the paper
 
 
 @settings
 class SegFormerSettings:
     """Settings of SegFormer."""
 
+    patch: int = option(
+        4, "Pixels from one token of the first level to the next, at most, where four levels are left.", low=1
+    )
     depth: int = option(2, "Transformer blocks per level.", low=1)
     expansion: int = option(4, "Times more channels inside the feed-forward layers.", low=1)
     width: int = option(
@@ -35,31 +42,50 @@ class SegFormer(nn.Module):
     Use: many labelled images and context from afar; a decoder that costs little.
 
     Source: Xie, Wang, Yu, Anandkumar, Alvarez, Luo, "SegFormer", arXiv 2105.15203.
-    Differs: strides and widths are the backbone's, from a first level as fine as its first stage is (in the paper 4
-    pixels); keys come from a map as coarse as the last level, which is the paper's rule 8, 4, 2, 1; heads have 32
-    channels or as many as divide; in volumes all kernels have three axes; no pre-training and no random depth.
+    Differs: strides and widths are the backbone's. Its first stages are one embedding, of 4 pixels as in the paper
+    where four levels are left so, finer where it has fewer stages. Keys come from a map as coarse as the last level,
+    which is the paper's rule 8, 4, 2, 1; heads have 32 channels or as many as divide; in volumes all kernels have
+    three axes; no pre-training and no random depth. The decoder mixes each level on its own map and adds up what is
+    raised, which gives the numbers of the paper's concatenation for less.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: SegFormerSettings) -> None:
         super().__init__()
         plain = ConvSpec(spec.conv.ndim, norm="none", act="none")
-        left, levels = spec.stride, []
-        for stage in spec.stages:
-            left = tuple(a // s for a, s in zip(left, stage.stride, strict=True))
+        stages = embedded(spec.stages, chosen.patch)
+        left, levels = (1,) * spec.conv.ndim, []
+        for stage in reversed(stages):
             levels.append(Level(plain, stage, left, chosen))
-        self.stages = nn.ModuleList(levels)
+            left = tuple(a * s for a, s in zip(left, stage.stride, strict=True))
+        self.stages = nn.ModuleList(reversed(levels))
         width = chosen.width or min(256, spec.widths[-1])
-        self.equal = nn.ModuleList(Conv(plain, w, width, 1, bias=True) for w in spec.widths)
-        self.mix = ConvBlock(spec.conv, width * len(levels), width, 1)
-        self.score = Conv(spec.conv, width, n_classes, 1, bias=True)
+        self.equal = nn.ModuleList(Conv(plain, stage.width, width, 1, bias=True) for stage in stages)
+        self.mix = nn.ModuleList(Conv(plain, width, width, 1, bias=False) for _ in stages)
+        self.finish = Finish(spec.conv, width)
+        self.score = Conv(plain, width, n_classes, 1, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """What mixes the levels is linear, so that each is mixed on its own map and their sum taken where all meet."""
         size, seen = x.shape[2:], []
-        for level, equal in zip(self.stages, self.equal, strict=True):
+        for level, equal, mix in zip(self.stages, self.equal, self.mix, strict=True):
             x = level(x)
-            seen.append(equal(x))
-        seen = [resized(y, seen[0].shape[2:]) for y in seen]
-        return resized(self.score(self.mix(torch.cat(seen, dim=1))), size)
+            seen.append(mix(equal(x)))
+        finest, *coarser = seen
+        for y in coarser:
+            finest = finest + resized(y, finest.shape[2:])
+        return resized(self.score(self.finish(finest, None)), size)
+
+
+def embedded(stages: Sequence[StageSpec], patch: int) -> list[StageSpec]:
+    """The stages with the first of them as one, of stride `patch` at most and while more than `LEVELS` are left."""
+    first, *rest = stages
+    while len(rest) >= LEVELS:
+        stride = tuple(a * b for a, b in zip(first.stride, rest[0].stride, strict=True))
+        if max(stride) > patch:
+            break
+        first = replace(rest[0], in_channels=first.in_channels, stride=stride)
+        rest = rest[1:]
+    return [first, *rest]
 
 
 class Level(nn.Module):
