@@ -108,9 +108,10 @@ def _named(figure: Figure, every: Sequence[Axes], panels: Sequence[Sequence[Poin
         texts, labels = [], []
         for point in sorted(points, key=lambda p: -p.score):
             fronts = (point.cost, point.score) in best
+            size, colour = (8, "black") if fronts else (7, QUIET)
             text = figure.text(
-                0, 0, one_line(point.name, LONGEST + 8), fontsize=8 if fronts else 7, color="black" if fronts else QUIET,
-                transform=None, in_layout=False, zorder=4,
+                0, 0, one_line(point.name, LONGEST + 8), fontsize=size, color=colour, transform=None, in_layout=False,
+                zorder=4,
             )  # fmt: skip
             text.set_parse_math(False)
             extent = text.get_window_extent(renderer)
