@@ -22,7 +22,7 @@ Who uses what:
 | denoiser, two encoders     | `Stage` by stage, fused between stages; `Decoder`                       |
 | contrastive pre-training   | `Encoder`, `Decoder` with `finest=l`; `save_encoder`, `load_encoder`    |
 | FocalMix detector          | `Encoder`, `Decoder`; anchor heads from `conv` on chosen levels         |
-| survey zoo                 | `Encoder`; necks and heads of their own from `Conv` and `ConvBlock`     |
+| survey zoo                 | `Encoder`, its `at_output_stride`; necks and heads of `Conv`, `ConvBlock`, `context` |
 
 Random initial weights come from torch's generator: build nets inside `with seeded(seed):`.
 """

@@ -156,11 +156,15 @@ class BackboneSpec:
         Source: Chen et al., "DeepLab", arXiv 1606.00915, section 3.1: atrous convolution in place of striding.
 
         Raises:
-            SettingError: a backbone with dilations of its own, or strides that have no product of `stride`.
+            SettingError: a backbone with dilations of its own, strides that have no product of `stride`, or none so
+                large.
         """
         if self.dilations:
             raise SettingError("this backbone has dilations already: give the one with strides alone.")
         most = per_axis("output stride", stride, self.conv.ndim)
+        if all(m > s for m, s in zip(most, self.stride, strict=True)):
+            raise SettingError(f"an output stride of {stride} is coarser than this backbone's maps, {self.stride}.")
+        most = tuple(map(min, most, self.stride))
         total, dilation = (1,) * self.conv.ndim, (1,) * self.conv.ndim
         strides, dilations = [], []
         for stage in self.stages:
@@ -169,7 +173,7 @@ class BackboneSpec:
             total = tuple(t * k for t, k in zip(total, kept, strict=True))
             strides.append(kept)
             dilations.append(dilation)
-        if any(t != m < s for t, m, s in zip(total, most, self.stride, strict=True)):
+        if total != most:
             raise SettingError(f"strides of {self.strides} cannot stop at {stride}: they make {total}.")
         return replace(self, strides=tuple(strides), dilations=tuple(dilations))
 

@@ -43,7 +43,9 @@ class Member:
     raises SettingError that says what is needed). It may have beside `forward`:
 
     - `levels(x)` -> logits that count in training, `forward`'s first, others of any size, and `weights` of them;
-    - `terms(x, labels, minimised)` -> all terms of its loss, where it has one of its own (see `Minimised`).
+    - `terms(x, labels, minimised)` -> all terms of its loss, where it has one of its own (see `Minimised`);
+    - `moved`, pixels: where it puts values back to places that other values decide (of maxima), how far at most these
+      places lie apart. It adds to how far it looks, as `receptive.reach` sees no places.
 
     Attributes:
         name: as in the table.
@@ -55,9 +57,13 @@ class Member:
         build: (backbone, number of classes, settings) -> the module; weights come from torch's generator.
         settings: their class; made without arguments they are the defaults.
         axes: of images that it can be built for.
-        padded: False where it has no padding: then S becomes S - 2 margin, and the module has `margin`.
+        padded: False where it has no padding: then S becomes S - 2 margin, and the module has `margin`; such a network
+            has no levels, terms or adversary.
         loss: that its paper trains it with, as `losses.parse_loss` reads it; "" leaves it to the recipe.
         adversary: what it plays against, or None.
+
+    Raises:
+        ValueError: a network without padding has what would not count.
     """
 
     name: str
@@ -71,3 +77,13 @@ class Member:
     padded: bool = True
     loss: str = ""
     adversary: Adversary | None = None
+
+    def __post_init__(self) -> None:
+        if self.padded:
+            return
+        more = [name for name in ("levels", "terms") if hasattr(self.network, name)]
+        if more or self.adversary is not None:
+            raise ValueError(
+                f"{self.name}: a network without padding learns a scene from single pixels, of which the loss of class "
+                f"scores is all there is: {', '.join(more) or 'its adversary'} would not count. Give it padding."
+            )

@@ -73,7 +73,8 @@ class ZooNet(nn.Module):
         if not self.padded:
             return self.margin
         if self._context is None:
-            self._context = max(reach(self, self.spec.n_features, self.spec.tile, steps=max(self.spec.body.stride)))
+            seen = max(reach(self, self.spec.n_features, self.spec.tile, steps=max(self.spec.body.stride)))
+            self._context = min(seen + int(getattr(self.body, "moved", 0)), max(self.spec.tile) - 1)
         return self._context
 
     def read(self, x: Tensor) -> Tensor:

@@ -14,19 +14,20 @@ def reach(net: nn.Module, channels: int, shape: Sequence[int], *, steps: int = 1
     """Pixels, per axis, from a decision to the farthest pixel it depends on, within a window of this shape.
 
     One pixel is made not a number (nan), and all that depends on it is nan too, however small its weight: nothing is
-    missed, neither behind a maximum nor behind a weight of zero. Kernels that compute blocks of pixels together may
-    show a few pixels more. Coarse maps of a window whose side is no multiple of `steps` lie a little differently at
-    every pixel, and not all are tried: half a step is added then.
+    missed behind a weight of zero, and behind a maximum only to which place it goes (see `Member`, `moved`). Kernels
+    that compute blocks of pixels together may show a few pixels more. All pixels of the window's diagonal are tried,
+    until one reaches the whole window. Where a side is no multiple of `steps`, coarse maps lie a little differently at
+    every pixel: half a step is added then.
 
     Args:
         net: (1, channels, *shape) -> (1, K, *shape); looked at in evaluation mode.
-        steps: stride of its coarsest map: as many neighbouring pixels are tried, as each is seen from others.
+        steps: stride of its coarsest map.
     """
     training = net.training
     net.eval()
     try:
         far = [0] * len(shape)
-        for place in tried(shape, steps):
+        for place in tried(shape):
             found = spread(net, channels, shape, place).nonzero()
             for axis, at in enumerate(place):
                 if len(found):
@@ -39,11 +40,15 @@ def reach(net: nn.Module, channels: int, shape: Sequence[int], *, steps: int = 1
         net.train(training)
 
 
-def tried(shape: Sequence[int], steps: int) -> list[tuple[int, ...]]:
-    """The first and the last pixel, from which a whole window may be reached; then those along the diagonal."""
-    first, last = (0,) * len(shape), tuple(n - 1 for n in shape)
-    middle = [tuple(min(n // 2 + step, n - 1) for n in shape) for step in range(steps)]
-    return list(dict.fromkeys([first, last, *middle]))
+def tried(shape: Sequence[int]) -> list[tuple[int, ...]]:
+    """All pixels of the diagonal, from both ends to the middle.
+
+    From near an end the whole window lies on one side; which of these pixels is seen farthest depends on how strides,
+    and windows of attention, lie.
+    """
+    longest = max(shape)
+    turns = (k // 2 if k % 2 == 0 else longest - 1 - k // 2 for k in range(longest))
+    return list(dict.fromkeys(tuple(k * (n - 1) // max(longest - 1, 1) for n in shape) for k in turns))
 
 
 @torch.no_grad()

@@ -75,10 +75,13 @@ def described(name: str) -> Described:
 
 
 def _facts(member: Member) -> Iterator[str]:
-    yield {(2,): "images", (3,): "volumes"}.get(member.axes, "images and volumes")
+    kinds: dict[tuple[int, ...], str] = {(2,): "images", (3,): "volumes"}
+    yield kinds.get(member.axes, "images and volumes")
     yield "maps are blended from padded windows" if member.padded else "no padding: the map of a scene is exact"
     if member.loss:
         yield f"learns by the loss {member.loss} unless another is given"
+    if hasattr(member.network, "terms"):
+        yield "terms of its own come on top of whatever loss is chosen"
     if member.adversary is not None:
         yield "a critic plays against it in training"
 

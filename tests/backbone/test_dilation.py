@@ -151,6 +151,8 @@ def test_dilation_in_place_of_strides_gives_the_same_pixels_and_those_between(
 def test_an_output_stride_that_no_stages_make_is_refused() -> None:
     with pytest.raises(SettingError, match="cannot stop at 3"):
         body(2, (1, 2, 2), residual=False).at_output_stride(3)
+    with pytest.raises(SettingError, match="coarser than this backbone's maps"):
+        body(2, (1, 2, 2), residual=False).at_output_stride(8)
     with pytest.raises(SettingError, match="has dilations already"):
         body(2, (1, 2, 2), residual=False).at_output_stride(2).at_output_stride(1)
 

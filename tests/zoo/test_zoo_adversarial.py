@@ -139,3 +139,22 @@ def test_a_critic_learns_to_tell_an_answer_that_stays(name: str) -> None:
         losses.append(float(loss.detach()))
     assert all(map(math.isfinite, losses))
     assert losses[-1] < losses[0] - 0.02
+
+
+@pytest.mark.parametrize("name", ["luc", "segan"])
+def test_a_game_in_double_precision_is_the_same_and_stays_in_it(name: str) -> None:
+    net, (x, labels) = made(name).eval(), drawn()
+    single = {**net.terms(x, labels, minimised), **net.critic_terms(x, labels)}
+    double = net.double()
+    x = x.double()
+    for term, value in {**double.terms(x, labels, minimised), **double.critic_terms(x, labels)}.items():
+        assert value.dtype == torch.float64
+        assert torch.isclose(value, single[term].double(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("width", [5, 9])
+def test_the_critic_is_as_wide_as_it_is_told(width: int) -> None:
+    critic = Critic(BODY, K, LucSettings(width=width))
+    x, labels = drawn()
+    assert critic.image(x).shape[1] == width
+    assert critic(x, known_maps(torch.zeros(2, K, *SIZE), labels)[1]).isfinite().all()

@@ -102,13 +102,16 @@ def test_a_zoo_net_of_it_is_exact_for_scenes_and_keeps_the_size_of_images(whole:
     ("strides", "found"),
     [
         ((1, 2, 2, 2), (4, 4)),
+        ((1, 2, 2, 2, 2), (8, 8)),
+        ((1, 2, 2, 2, 2, 2), (8, 8)),
+        ((2, 3, 3), (6, 6)),
         ((1, 2, (2, 1), (1, 2)), (4, 2)),
         ((1, 2, 3, 1), (2, 2)),
         ((1, 1), (1, 1)),
         ((2,), (1, 1)),
     ],
 )
-def test_the_last_strided_stage_is_dilated_unless_told_otherwise(strides: tuple[Any, ...], found: Any) -> None:
+def test_maps_stop_at_8_pixels_or_before_the_last_stride_unless_told(strides: tuple[Any, ...], found: Any) -> None:
     assert stopped(body(strides), 0).stride == found
 
 

@@ -146,7 +146,7 @@ def test_a_segformer_sees_the_whole_image_and_where_things_are() -> None:
 
 def test_fewer_than_three_stages_are_refused_by_swin_unetr() -> None:
     spec = BackboneSpec(2, (8, 8), (1, 2), (3, 3), (1, 1), ConvSpec(2))
-    with pytest.raises(SettingError, match="at least 3 stages, and this one has 2"):
+    with pytest.raises(SettingError, match="needs 3 stages or more, and 2 are planned"):
         network("swin-unetr", spec)
 
 

@@ -107,19 +107,19 @@ def train(
     root = Path(f"{folder.resolve().name}-run") if out is None else out
     run = detect.train(
         folder, root, boxes=boxes, labelled=labelled, unlabelled=unlabelled, test=test, method=method,
-        settings=typed(sets), minutes=minutes, steps=steps, spacing=spacing, seed=seed, device=device, alone=alone,
-        resume=resume, overwrite=overwrite, quiet=quiet,
+        settings=typed(sets, DetectSettings()), minutes=minutes, steps=steps, spacing=spacing, seed=seed, device=device,
+        alone=alone, resume=resume, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     show(run, Console(highlight=False))
 
 
-def typed(sets: tuple[str, ...]) -> dict[str, object]:
-    """What --set was given, by path, as the settings' types say."""
+def typed(sets: tuple[str, ...], settings: object) -> dict[str, object]:
+    """What --set was given, by path, as the types of these settings say."""
     from hyperseg.core.settings import find_leaf, parsed
 
     found: dict[str, object] = {}
     for name, text in typed_in(sets).items():
-        leaf = find_leaf(DetectSettings(), name)
+        leaf = find_leaf(settings, name)
         found[name if leaf is None else leaf.path] = text if leaf is None else parsed(text, leaf.hint, leaf.path)
     return found
 

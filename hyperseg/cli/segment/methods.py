@@ -9,6 +9,7 @@ import click
 
 from hyperseg.cli.choices import families
 from hyperseg.cli.options import GroupedCommand, Section, by_set, last, shown, typed_in
+from hyperseg.cli.segment.objects import methods_of_objects
 from hyperseg.core import SettingError
 from hyperseg.core.settings import find_leaf
 from hyperseg.core.words import listed
@@ -40,11 +41,12 @@ class MethodsCommand(GroupedCommand):
 
     def sections(self, ctx: click.Context) -> Iterator[Section]:
         if not self.drawn:
-            asked = ctx.meta.get("method")
-            of_a_family = [] if asked is None or asked in METHODS.entries else [case_method(asked)]
-            yield from by_set([*parts(), *((one.name, one.settings) for one in of_a_family)])
-            named = ((name, METHODS.entries[name].help) for name in methods_on_cases())
-            yield "Methods", [*named, *families(METHODS)]
+            asked, objects = ctx.meta.get("method"), methods_of_objects()
+            whole = asked is None or asked in METHODS.entries
+            of_a_family = [] if whole else [case_method(str(asked))]
+            yield from by_set([*parts(), *objects, *((one.name, one.settings) for one in of_a_family)])
+            names = (*methods_on_cases(), *(name for name, _ in objects))
+            yield "Methods", [*((name, METHODS.entries[name].help) for name in names), *families(METHODS)]
 
 
 def parts(*, drawn: bool = False) -> list[tuple[str, Any]]:

@@ -7,9 +7,14 @@ from typing import Any
 
 import click
 
+from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import device_option
 from hyperseg.cli.reading import overwrite_option
 from hyperseg.cli.segment.methods import MethodsCommand, changes_of, more_tricks
+from hyperseg.cli.segment.objects import predict_objects
+from hyperseg.core import SettingError
+
+FORMATS = ("png", "tif")  # of maps of objects; checked against the recipe by a test
 
 
 @click.command(cls=MethodsCommand, drawn=True)
@@ -40,12 +45,15 @@ from hyperseg.cli.segment.methods import MethodsCommand, changes_of, more_tricks
     "--uncertainty", is_flag=True,
     help="Also write how uncertain every pixel is, 0 to 1 (PNG: 0 to 255): DIR/uncertainty; below the overlays too.",
 )  # fmt: skip
+@click.option(
+    "--format", "form", type=Choice(FORMATS), help="Of maps of objects, by runs that find these.  [default: png]"
+)
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def predict(
     run: Path, images: Path, out: Path, device: str, mirror: bool | None, folds: str | None, region_first: bool,
     sets: tuple[str, ...], tricks: tuple[str, ...], overlays: bool, uncertainty: bool,
-    overwrite: bool, quiet: bool, **given: Any,
+    form: str | None, overwrite: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Predict IMAGES (a file, a folder, or a data set's images without labels) with RUN, made by `segment train`.
 
@@ -67,6 +75,9 @@ def predict(
     --uncertainty tells how far the masks disagree (mutual information over ln K); of other methods the entropy of the
     probabilities over ln K. It holds the probabilities of a whole image in memory.
 
+    A run of --method mask-rcnn numbers the objects of each picture in NAME.png (or .tif, --format) and lists them with
+    boxes and scores in NAME.boxes.json; --set find.score=0.3 tells less sure ones too.
+
     \b
     Examples:
       hyperseg segment predict Task04_Hippocampus-run Task04_Hippocampus/imagesTs --out predicted
@@ -74,9 +85,20 @@ def predict(
       hyperseg segment predict drawn-run new_photos --out predicted --samples 25 --fusion staple --uncertainty
       hyperseg segment predict photos-run new_photos --out predicted --trick tta --trick small-areas:20
     """
+    from hyperseg.recipes.instances.folder import finds_objects
     from hyperseg.recipes.segment.folder import read_run
     from hyperseg.recipes.segment.predicting import parse_folds, predict_images
 
+    if finds_objects(run):
+        files = predict_objects(
+            run, images, sets, out=out, form=form or FORMATS[0], overlays=overlays, device=device, overwrite=overwrite,
+            quiet=quiet,
+        )  # fmt: skip
+        for path in files:
+            click.echo(path)
+        return
+    if form is not None:
+        raise SettingError(f"--format is of maps of objects; {run} tells classes, in files of the images' own formats.")
     settings = changes_of(read_run(run).method, given, sets, drawn=True)
     written = predict_images(
         run, images, out=out, device=device, mirror=mirror, folds=parse_folds(folds), region_first=region_first,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyperseg.cli.reading import overwrite_option
+from hyperseg.cli.segment.objects import are_objects, score_objects
 from hyperseg.cli.segment.reading import target_option
 
 if TYPE_CHECKING:
@@ -31,12 +32,17 @@ DIGITS = {"dice": 3, "iou": 3, "hd95": 2, "assd": 2}
     "--report", type=click.Path(dir_okay=False, path_type=Path),
     help="Also write a page (HTML) with tables by class and case, the worst cases first, and slices.",
 )  # fmt: skip
+@click.option(
+    "--objects/--classes", default=None,
+    help="Maps number objects, which are scored one by one; or are classes.  [default: objects where NAME.boxes.json "
+    "lies beside the predictions]",
+)  # fmt: skip
 @target_option
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def score(
-    predictions: Path, labels: Path, out: Path | None, report: Path | None, target: tuple[str, ...], overwrite: bool,
-    quiet: bool,
+    predictions: Path, labels: Path, out: Path | None, report: Path | None, objects: bool | None,
+    target: tuple[str, ...], overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Score PRED against LABELS: Dice, IoU, HD95 and ASSD of every class, mean and spread over cases.
 
@@ -48,12 +54,18 @@ def score(
     where files have a spacing, else in pixels. A class that is neither in the label nor in the prediction of a case is
     not scored there; where one of them has it alone, Dice and IoU are 0 and there are no distances.
 
+    Of maps that number objects: average precision of masks (AP50, AP, which need NAME.boxes.json with scores beside
+    NAME.png), panoptic quality (PQ) and the nuclei score.
+
     \b
     Examples:
       hyperseg segment score predicted Task04_Hippocampus
       hyperseg segment score predicted truth --out metrics.json --report report.html
       hyperseg segment score predicted fundus --target rim+cup
     """
+    if are_objects(predictions, objects):
+        score_objects(predictions, labels, out=out, overwrite=overwrite, quiet=quiet)
+        return
     from rich.console import Console
 
     from hyperseg.engine.progress import counted_progress

@@ -11,6 +11,7 @@ from hyperseg.cli.choices import Choice
 from hyperseg.cli.device import HELP, Device
 from hyperseg.cli.segment.costs import show_costs, watts_option
 from hyperseg.cli.segment.methods import MethodsCommand, changes_of
+from hyperseg.cli.segment.objects import TRAINED_BY, method_of_objects, refuse_others, train_objects
 from hyperseg.cli.segment.reading import spacing_option, target_option
 from hyperseg.core import SettingError
 from hyperseg.recipes.methods import ON_FOLDERS
@@ -119,6 +120,10 @@ def train(
     Another --method learns from the same patches of the same plan. What it has to beat may be trained beside it, on the
     same folds for as many steps: a whole run in RUN/beside/NAME, whose Dice stands beside that of the method.
 
+    Where labels number objects (a_inst.png), --method mask-rcnn finds them one by one: one fold of five is held out
+    (--fold, the first by default), and AP50, AP and PQ stand beside those of a threshold and a watershed, unless
+    --alone. All other methods learn such objects as one class.
+
     Before it begins it tries some steps and tells time, memory and energy to expect; RUN/report.html shows them beside
     what they were, with curves, Dice of every case, and slices.
 
@@ -129,6 +134,7 @@ def train(
       hyperseg segment train Task04_Hippocampus --config 2d --config 3d --resume
       hyperseg segment train fundus --target cup
       hyperseg segment train photos --method medsegdiff --samples 25 --set draw.calls=10
+      hyperseg segment train nuclei --method mask-rcnn --minutes 10
       hyperseg segment train DIR --weights DIR-pretrained.safetensors --labelled 2
     """
     from rich.console import Console
@@ -140,6 +146,13 @@ def train(
     if minutes is not None and steps is not None:
         raise SettingError("--minutes and --steps contradict each other: give one of them.")
     root = Path(f"{folder.resolve().name}-run") if out is None else out
+    if (objects := method_of_objects(root, method, resume=resume)) is not None:
+        refuse_others(objects, TRAINED_BY)
+        train_objects(
+            folder, root, objects, sets, Console(highlight=False), minutes=minutes, steps=steps, fold=fold, seed=seed,
+            device=device, alone=alone, resume=resume, overwrite=overwrite, quiet=quiet,
+        )  # fmt: skip
+        return
     chosen = begun_method(root, method, {}, with_weights(tricks, weights), resume=resume)
     run = segment.train(
         folder, root, minutes=minutes, steps=steps,

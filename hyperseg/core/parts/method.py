@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from hyperseg.core.maps import Decisions, SegmentationMap
 from hyperseg.core.parts.on_cases import OnCases
+from hyperseg.core.parts.on_instances import OnInstances
 from hyperseg.core.parts.saved import Saved
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.scene import Scene
@@ -85,6 +86,7 @@ class Method:
         begins: `Begin` -> the same method, which does that to its fresh network; `check` does it to one that is thrown
             away, and raises what it raises. None where it has no single network that could begin with something.
         on_cases: what it does with a folder of images or volumes, or None.
+        on_instances: what it does with a folder of pictures whose labels number objects, or None.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Method:
     disagrees: bool = False
     begins: Callable[[Begin], Method] | None = None
     on_cases: OnCases | None = None
+    on_instances: OnInstances | None = None
 
     @property
     def step_name(self) -> str:

@@ -62,13 +62,16 @@ class OnCases:
         changeable: field of the settings that a prediction may change, as the number of samples; "" for none.
         plan: (plan, settings) -> the plan that a new run is trained by.
         loss: settings -> `losses.loss.Loss` of class scores that `lesson` minimises; None where it minimises another.
-        ready: (network, settings): raises before cases are prepared for a network that is trained from its first step;
-            the network has shapes, but no weights ("meta" tensors). None where there is nothing to look at.
+        ready: (network, configuration, settings): raises before cases are prepared for a network that is trained from
+            its first step; the network has shapes, but no weights ("meta" tensors). None where there is nothing to
+            look at.
         begin: (`Beginning`, settings): done to the network before the first step of a fold, and again where an
             interrupted training goes on.
         change: (`Beginning`, settings) -> what is done to every batch of the training, or None; called after `begin`,
             as often. Members of an ensemble begin one by one, and have one change together: it knows no network.
         finish: ((*S) int16 classes of a whole case, settings) -> classes; after everything else.
+        own_levels: which levels of the network count, and how much, is the network's own choice, not the plan's.
+        own_terms: labels are read beside `loss` too, by terms of the network's own or by its critic.
     """
 
     settings: type
@@ -83,7 +86,9 @@ class OnCases:
     changeable: str = ""
     plan: Callable[[Any, Any], Any] = lambda plan, settings: plan
     loss: Callable[[Any], Any] | None = None
-    ready: Callable[[Any, Any], None] | None = None
+    ready: Callable[[Any, Any, Any], None] | None = None
     begin: Callable[[Beginning, Any], None] = lambda beginning, settings: None
     change: Callable[[Beginning, Any], Change | None] = lambda beginning, settings: None
     finish: Callable[[NDArray[np.int16], Any], NDArray[np.int16]] = lambda classes, settings: classes
+    own_levels: bool = False
+    own_terms: bool = False

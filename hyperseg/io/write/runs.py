@@ -13,6 +13,12 @@ from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import one_line
 from hyperseg.io.write.targets import RECORD
 
+OTHERS = {
+    "instances": "finds objects one by one, segment predict takes it",
+    "detect": "finds boxes, detect predict takes it",
+    "segment": "tells classes, segment predict takes it",
+}  # kinds of runs in folders, and what may be done with them
+
 
 def refuse_existing(root: Path, read: Callable[[Path], Any], *, resume: bool, overwrite: bool) -> None:
     """Nothing that is there is written over unless it is a run, and the user says so.
@@ -56,6 +62,8 @@ def read_record(root: Path, *, kind: str, version: int, command: str) -> dict[st
     if not isinstance(data, dict) or data.get("kind") != kind:
         of_scene = isinstance(data, dict) and "kind" not in data and "method" in data
         other = "; hyperseg map applies runs of hyperseg classify" if of_scene else ""
+        if isinstance(data, dict) and data.get("kind") in OTHERS:
+            other = f": it {OTHERS[data['kind']]}"
         raise RunError(f"{root}: is no run of {command}{other}.")
     if data.get("format") != version:
         raise RunError(f"{file}: has format {data.get('format')}, this version reads {version}. Train again.")

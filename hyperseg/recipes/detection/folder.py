@@ -10,7 +10,6 @@ RUN/beside/supervised/     a run of its own: the supervised twin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +19,10 @@ from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import one_line
-from hyperseg.io.write import replacing, write_json
+from hyperseg.io.write import write_json
 from hyperseg.io.write.runs import read_record, seal
 from hyperseg.io.write.targets import RECORD
+from hyperseg.io.write.weights import read_weights, write_weights
 from hyperseg.recipes.detection.images.dividing import Division
 from hyperseg.recipes.detection.planning import Plan
 from hyperseg.recipes.detection.settings import DetectSettings, Method
@@ -36,7 +36,7 @@ WEIGHTS, METRICS, FOUND, REPORT, BESIDE = (
     "weights.safetensors", "metrics.json", "held-out.csv", "report.html", "beside"
 )  # fmt: skip
 CACHE, UNFINISHED = "cache", "unfinished"
-KIND, FORMAT, ABOUT = "detect", 1, "about"
+KIND, FORMAT = "detect", 1
 
 
 @dataclass(frozen=True)
@@ -127,15 +127,10 @@ def _raw(root: Path) -> dict[str, Any]:
     return read_record(root, kind=KIND, version=FORMAT, command="hyperseg detect train")
 
 
-def write_weights(run: DetectRun, tensors: Mapping[str, Tensor]) -> Path:
+def write_network(run: DetectRun, tensors: Mapping[str, Tensor]) -> Path:
     """Write a trained network, whole or not at all."""
-    from safetensors.torch import save
-
     about = {"kind": KIND, "method": run.record.method, "plan": seal(run.record.plan)}
-    metadata = {ABOUT: json.dumps(about)}  # one key: several have no order of their own, and bytes would differ
-    content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
-    with replacing(run.root / WEIGHTS) as temporary:
-        temporary.write_bytes(content)
+    write_weights(run.root / WEIGHTS, tensors, about)
     return run.root / WEIGHTS
 
 
@@ -145,20 +140,13 @@ def load_network(run: DetectRun) -> Detector:
     Raises:
         RunError: it is not there, is damaged, or was trained with another plan.
     """
-    from safetensors import SafetensorError, safe_open
-
     from hyperseg.backbone.conv import seeded
     from hyperseg.detection.network import Detector
 
     file = run.root / WEIGHTS
     if not file.is_file():
         raise RunError(f"{run.root}: its training has not ended. Go on by hyperseg detect train ... --resume.")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            about = json.loads((opened.metadata() or {}).get(ABOUT, "{}"))
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"{file}: damaged ({one_line(str(error), 100)}). Train again.") from error
+    tensors, about = read_weights(file)
     if about.get("kind") != KIND or about.get("plan") != seal(run.record.plan):
         raise RunError(f"{file}: was trained with another plan than {run.root / RECORD} has. Train again.")
     with seeded(0):  # the values are replaced below

@@ -28,8 +28,8 @@ from hyperseg.recipes.detection.folder import (
     Record,
     load_network,
     read_run,
+    write_network,
     write_run,
-    write_weights,
 )
 from hyperseg.recipes.detection.images.volume import Volume
 from hyperseg.recipes.detection.learning import Pool, curves_of, learn, start_net, steps_in
@@ -182,7 +182,7 @@ def _learnt(run: DetectRun, pool: Pool, runtime: Runtime) -> DetectRun:
     run = write_run(
         run.root, replace(record, found={**record.found, "history": curves_of(history), "costs": costs})
     )  # fmt: skip
-    write_weights(run, net.state_dict())
+    write_network(run, net.state_dict())
     for file in run.root.glob(f"{UNFINISHED}-*"):
         file.unlink(missing_ok=True)
     return run

@@ -51,6 +51,10 @@ METHODS = Parts(
             "hyperseg.recipes.methods.unets.wide_unet:WIDE_UNET",
             "the planned U-Net, widened until it has as many parameters as the bridged one, as its control",
         ),
+        "mask-rcnn": Entry(
+            "hyperseg.recipes.methods.instances.mask_rcnn:MASK_RCNN",
+            "Mask R-CNN: objects one by one, each with box and mask; folders whose labels number objects",
+        ),
         "svm": Entry(
             "hyperseg.recipes.methods.svm:SVM", "support vector machine on single spectra, the usual baseline"
         ),
@@ -64,5 +68,6 @@ METHODS = Parts(
     },
 )
 ON_FOLDERS = "unet"  # of folders of images and volumes, unless another is asked for
+ON_INSTANCES = "mask-rcnn"  # of folders whose labels number objects, where nobody names another
 WITHOUT_TRICKS = "plain-unet"  # of folders, what tricks are measured against
 BASELINE = "svm"  # measured beside every method unless others are asked for

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hyperseg.backbone import resized
 from hyperseg.backbone.centring import centre_batch_norms
 from hyperseg.core import UNLABELLED
 from hyperseg.core.runtime import Runtime
@@ -28,7 +29,6 @@ from hyperseg.recipes.training.network import MOST_LOST, labelled_pixels
 from hyperseg.recipes.training.windows import window_batches, window_source
 from hyperseg.zoo.member import Minimised
 
-LINEAR = {2: "bilinear", 3: "trilinear"}
 CENTRED_PX, FEWEST_CENTRED, MOST_CENTRED = 2**17, 8, 256  # pixels and windows that say what a scene's mean is
 Windowed = Any
 """A network with `tile` (sides of its windows), and `terms` (features, labels, `Minimised`) -> terms of its loss."""
@@ -85,9 +85,7 @@ def raised(loss: Loss, sums: Sums) -> Minimised:
     def minimised(levels: Sequence[Tensor], labels: Tensor, weights: Sequence[float]) -> dict[str, Tensor]:
         total: dict[str, Tensor] = {}
         for logits, weight in zip(levels, weights, strict=True):
-            if logits.shape[2:] != labels.shape[1:]:
-                logits = F.interpolate(logits.float(), labels.shape[1:], mode=LINEAR[labels.ndim - 1])
-            for term, value in loss(logits, labels, sums).items():
+            for term, value in loss(resized(logits.float(), labels.shape[1:]), labels, sums).items():
                 total[term] = total[term] + weight * value if term in total else weight * value
         return total
 

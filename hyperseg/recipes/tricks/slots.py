@@ -76,9 +76,9 @@ def with_change(on: OnCases, change: Callable[[Beginning], Change | None]) -> On
 def with_ready(on: OnCases, ready: Callable[[Any], None]) -> OnCases:
     """Something more has to hold for a network, which has no weights yet: `ready` raises SettingError or RunError."""
 
-    def both(net: Any, settings: Any) -> None:
+    def both(net: Any, configuration: Any, settings: Any) -> None:
         if on.ready is not None:
-            on.ready(net, settings)
+            on.ready(net, configuration, settings)
         ready(net)
 
     return replace(on, ready=both)

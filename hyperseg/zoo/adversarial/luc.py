@@ -34,7 +34,7 @@ class Critic(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: LucSettings) -> None:
         super().__init__()
-        conv, width = ConvSpec(spec.conv.ndim, norm="group", act="leaky_relu"), chosen.width // 2 * 2
+        conv, width = ConvSpec(spec.conv.ndim, norm="group", act="leaky_relu"), chosen.width
         self.image = ConvBlock(conv, spec.in_channels, width, 1)
         self.map = ConvBlock(conv, n_classes, width, 1)
         strides = [stage.stride for stage in spec.stages if max(stage.stride) > 1] or [(2,) * conv.ndim]

@@ -7,15 +7,16 @@ from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, resized
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.attention.coarse import STRIDE_HELP, Coarse
+from hyperseg.zoo.attention.coarse import Coarse
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE
 
 
 @settings
 class CCNetSettings:
     """Settings of CCNet."""
 
-    output_stride: int = option(0, STRIDE_HELP, low=0)
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     recurrence: int = option(
         2, "How often the attention is applied, with the same weights: 2 reach every pixel of an image, 3 of a volume.",
         low=1,
@@ -78,9 +79,9 @@ class CCNet(nn.Module):
 
     Source: Huang, Wang, Wei, Huang, Shi, Liu, Huang, "CCNet: Criss-Cross Attention for Semantic Segmentation",
     arXiv 1811.11721.
-    Differs: any encoder, with its strides by default (the paper: ResNet, stride 8); in volumes lines along each of the
-    three axes (our reconstruction; three times reach every position); channels are narrowed to a quarter, but not below
-    32; no category consistency loss and no auxiliary scores.
+    Differs: any encoder (the paper: a ResNet); in volumes lines along each of the three axes (our reconstruction; three
+    times reach every position); channels are narrowed to a quarter, but not below 32; no category consistency loss and
+    no auxiliary scores.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: CCNetSettings) -> None:

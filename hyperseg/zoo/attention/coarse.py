@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, ConvBlock, Encoder
+from hyperseg.zoo.output_stride import stopped
 
-STRIDE_HELP = (
-    "Pixels of the image from one position of the map to the next, at most: dilation takes the place of the strides "
-    "that are left. 0 leaves all strides."
-)
 LEAST_WIDTH = 32
 
 
@@ -33,7 +30,7 @@ class Coarse(nn.Module):
 
     def __init__(self, spec: BackboneSpec, output_stride: int, *, narrower: int = 1) -> None:
         super().__init__()
-        self.encoder = Encoder(spec.at_output_stride(output_stride) if output_stride else spec)
+        self.encoder = Encoder(stopped(spec, output_stride))
         self.outside, self.inside = spec.widths[-1], inner_width(spec.widths[-1])
         self.kernel = spec.kernels[-1]
         self.narrow = nn.ModuleList(

@@ -10,15 +10,16 @@ from torch import Tensor, nn
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, resized
 from hyperseg.backbone.context.position import PositionAttention
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.attention.coarse import STRIDE_HELP, Coarse
+from hyperseg.zoo.attention.coarse import Coarse
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE
 
 
 @settings
 class DANetSettings:
     """Settings of DANet."""
 
-    output_stride: int = option(0, STRIDE_HELP, low=0)
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     auxiliary: float = option(1.0, "Weight in training of the scores of each of the two attentions alone.", low=0)
 
 
@@ -58,9 +59,9 @@ class DANet(nn.Module):
     positions: 67 MB an image). Choose `output_stride` with that in mind.
 
     Source: Fu, Liu, Tian, Li, Bao, Fang, Lu, "Dual Attention Network for Scene Segmentation", arXiv 1809.02983.
-    Differs: any encoder, with its strides by default (the paper: ResNet, stride 8); channels are narrowed to a quarter,
-    but not below 32; products of channels are divided by the root of the number of positions, as otherwise in large
-    maps every channel reads itself alone; the weights of the auxiliary scores are our reconstruction.
+    Differs: any encoder (the paper: a ResNet); channels are narrowed to a quarter, but not below 32; products of
+    channels are divided by the root of the number of positions, as otherwise in large maps every channel reads itself
+    alone; the weights of the auxiliary scores are our reconstruction.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: DANetSettings) -> None:

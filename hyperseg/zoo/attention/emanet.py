@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, resized
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.attention.coarse import STRIDE_HELP, Coarse
+from hyperseg.zoo.attention.coarse import Coarse
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE
 
 TINY = 1e-6
 
@@ -18,7 +19,7 @@ TINY = 1e-6
 class EMANetSettings:
     """Settings of EMANet."""
 
-    output_stride: int = option(0, STRIDE_HELP, low=0)
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     bases: int = option(64, "Bases that an image is written with.", low=1)
     steps: int = option(3, "Steps of expectation and maximisation.", low=1)
     momentum: float = option(0.9, "Share of the first bases that is kept at every training step.", low=0, high=1)
@@ -77,9 +78,8 @@ class EMANet(nn.Module):
 
     Source: Li, Zhong, Wu, Yang, Lin, Liu, "Expectation-Maximization Attention Networks for Semantic Segmentation",
     arXiv 1907.13426.
-    Differs: any encoder, with its strides by default (the paper: ResNet, stride 8); channels are narrowed to a quarter,
-    but not below 32; gradients go through the steps of EM; the moving average is brought back to length 1;
-    no auxiliary scores.
+    Differs: any encoder (the paper: a ResNet); channels are narrowed to a quarter, but not below 32; gradients go
+    through the steps of EM; the moving average is brought back to length 1; no auxiliary scores.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: EMANetSettings) -> None:

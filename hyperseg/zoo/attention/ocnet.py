@@ -8,15 +8,16 @@ from torch import Tensor, nn
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, resized
 from hyperseg.backbone.context.position import PositionAttention
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.attention.coarse import STRIDE_HELP, Coarse
+from hyperseg.zoo.attention.coarse import Coarse
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE
 
 
 @settings
 class OCNetSettings:
     """Settings of OCNet."""
 
-    output_stride: int = option(0, STRIDE_HELP, low=0)
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
 
 
 class OCNet(nn.Module):
@@ -30,8 +31,8 @@ class OCNet(nn.Module):
 
     Source: Yuan, Huang, Guo, Zhang, Chen, Wang, "OCNet: Object Context for Semantic Segmentation", arXiv 1809.00916.
     Differs: base-OC alone, without its pyramid and ASPP variants and without the interlaced attention of the later
-    version; any encoder, with its strides by default (the paper: ResNet, stride 8); channels are narrowed to a quarter,
-    but not below 32; values are one linear map and not two; no auxiliary scores.
+    version; any encoder (the paper: a ResNet); channels are narrowed to a quarter, but not below 32; values are one
+    linear map and not two; no auxiliary scores.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: OCNetSettings) -> None:

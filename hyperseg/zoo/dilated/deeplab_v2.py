@@ -38,7 +38,7 @@ class DeepLabV2(nn.Module):
     Source: Chen, Papandreou, Kokkinos, Murphy, Yuille, "DeepLab", arXiv 1606.00915; version 1: arXiv 1412.7062.
     Differs: rates are a third of the paper's, as the windows here leave smaller maps, and a rate that is larger than
     the map leaves of a kernel its middle alone; `rate=6` gives the paper's. Widths are the backbone's, the branches
-    have half of the last one; the strides of its last strided stage are given up; no scales of the image beside each
+    have half of the last one; strides stop at 8 pixels, or before the last one; no scales of the image beside each
     other. All these choices are a reconstruction.
     """
 

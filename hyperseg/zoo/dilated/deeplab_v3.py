@@ -36,7 +36,8 @@ class DeepLabV3(nn.Module):
     Differs: rates are 2, 4 and 6, a third of the paper's 6, 12 and 18, as the windows here leave smaller maps, and a
     rate that is larger than the map leaves of a kernel its middle alone; `rate=6` gives the paper's. The mean of the
     image has group norm in place of batch norm, so that a single image can be learnt from. Widths and strides are the
-    backbone's, of which the last strided stage's are given up; no multi-grid. All these choices are a reconstruction.
+    backbone's as far as to 8 pixels, or to the one before the last; no multi-grid. All these choices are a
+    reconstruction.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: DeepLabV3Settings) -> None:

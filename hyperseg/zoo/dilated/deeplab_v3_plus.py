@@ -38,7 +38,7 @@ class DeepLabV3Plus(nn.Module):
     Differs: rates are 2, 4 and 6, a third of the paper's, as the windows here leave smaller maps; `rate=6` gives the
     paper's. The fine level is the coarsest whose pixels are at most a quarter as wide as those of the coarsest map (in
     the paper 4 of 16 pixels), or the finest. The encoder is the backbone, its convolutions are not separable; the
-    strides of its last strided stage are given up; group norm of the image's mean. All these choices are a
+    strides stop at 8 pixels, or before the last one; group norm of the image's mean. All these choices are a
     reconstruction.
     """
 

@@ -34,14 +34,15 @@ class HRNetOCR(nn.Module):
 
     Source: Yuan, Chen, Wang, "Object-Contextual Representations for Semantic Segmentation", arXiv 1909.11065, on Wang
     et al., "Deep High-Resolution Representation Learning", arXiv 1908.07919.
-    Differs: branches as of our HRNet; channels are those of the coarsest branch, and half of them are compared (the
-    paper: 512 and 256); means of regions have group norm, as there are only K of them.
+    Differs: branches as of our HRNet; channels are twice those of the finest branch, and half of them are compared (the
+    paper: 512 and 256, about two thirds of all branches), as our finest branch has the size of the image and the
+    paper's a quarter of it; means of regions have group norm, as there are only K of them.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: HRNetOCRSettings) -> None:
         super().__init__()
         self.body = Branches(spec, chosen.exchanges)
-        conv, mixed, width = spec.conv, self.body.width, max(4, spec.widths[-1] // 4 * 4)
+        conv, mixed, width = spec.conv, self.body.width, 2 * max(2, spec.widths[0] // 2 * 2)
         self.first = nn.Sequential(ConvBlock(conv, mixed, mixed, 1), Conv(conv, mixed, n_classes, 1, bias=True))
         self.narrow = ConvBlock(conv, mixed, width, spec.kernels[0])
         self.context = ObjectContext(conv, width)

@@ -36,7 +36,9 @@ class RefineNet(nn.Module):
     Segmentation", arXiv 1611.06612.
     Differs: widths are the encoder's (the paper: 256, 512 at the coarsest level); convolutions are normalised as the
     backbone says (the paper: not at all), and those of residual ways start at half their usual size; one residual unit
-    ends every level (the paper: three end the finest); pools span 5 pixels where the level's kernel spans 3.
+    ends every level (the paper: three end the finest); before the sum the coarser map has a convolution alone and the
+    encoder's its residual units alone (the paper: both have both); pools span 5 pixels where the level's kernel
+    spans 3.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: RefineNetSettings) -> None:

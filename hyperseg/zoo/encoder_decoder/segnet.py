@@ -34,12 +34,16 @@ class SegNet(nn.Module):
     Differs: the backbone's widths, kernels, depths and strides; every stride but the first stage's is a max pooling
     with cells of that size. The coarsest stage has convolutions of its own before the way up, where the paper's ends
     with a pooling.
+
+    Attributes:
+        moved: pixels by which what a value tells may be moved, from one place of its cells to another.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: Any) -> None:
         super().__init__()
         ones = (1,) * spec.conv.ndim
         self.strides = [stage.stride for stage in spec.stages[1:]]
+        self.moved = max(a - b for a, b in zip(spec.stride, spec.stages[0].stride, strict=True))
         flat = replace(spec, strides=(spec.strides[0], *[ones] * len(self.strides)))
         self.stages = nn.ModuleList(Stage(flat, level) for level in range(len(spec.widths)))
         self.decoder = nn.ModuleList(mirrored(spec, level) for level in range(len(spec.widths)))

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, ClassHead, ConvSpec, ConvTranspose, Encoder, resized
 from hyperseg.backbone.spec import Size
-from hyperseg.core import SettingError
+from hyperseg.core.words import counted
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.stages import check_stages
 
 
 class FCN(nn.Module):
@@ -35,8 +36,7 @@ class FCN(nn.Module):
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: Any, *, skips: int) -> None:
         super().__init__()
         stages = spec.stages
-        if len(stages) <= skips:
-            raise SettingError(f"this network scores {skips + 1} levels: a backbone of {skips + 1} stages or more.")
+        check_stages(spec, skips + 1, f"an FCN that scores {counted(skips + 1, 'level')}")
         self.encoder = Encoder(spec)
         self.heads = nn.ModuleList(ClassHead(spec, n_classes, level=-1 - i) for i in range(skips + 1))
         for head in self.heads[1:]:

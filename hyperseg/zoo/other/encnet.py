@@ -8,15 +8,16 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, resized
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.attention.coarse import STRIDE_HELP, Coarse
+from hyperseg.zoo.attention.coarse import Coarse
 from hyperseg.zoo.member import Member, Minimised
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE
 
 
 @settings
 class EncNetSettings:
     """Settings of EncNet."""
 
-    output_stride: int = option(0, STRIDE_HELP, low=0)
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     codewords: int = option(32, "Codewords that positions are assigned to.", low=1)
     presence: float = option(0.2, "Weight of the loss that asks which classes an image holds.", low=0)
 
@@ -82,10 +83,10 @@ class EncNet(nn.Module):
 
     Source: Zhang, Dana, Shi, Zhang, Wang, Tyagi, Agrawal, "Context Encoding for Semantic Segmentation",
     arXiv 1803.08904.
-    Differs: what is left is averaged, not summed, over positions and normalised by layer norm, so that neither the size
-    of a window nor the other images of a batch matter; how absent classes count where pixels are unlabelled is ours;
-    any encoder, with its strides by default (the paper: ResNet, stride 8); channels are narrowed to a quarter, but not
-    below 32; no auxiliary scores.
+    Differs: what is left is averaged, not summed, over positions and over codewords, and normalised by layer norm, so
+    that neither the size of a window nor the other images of a batch matter; how absent classes count where pixels are
+    unlabelled is ours; any encoder (the paper: a ResNet); channels are narrowed to a quarter, but not below 32; no
+    auxiliary scores.
     """
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: EncNetSettings) -> None:

@@ -8,21 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, Encoder, ResidualBlock, resized
-from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.attention.coarse import STRIDE_HELP, inner_width
+from hyperseg.zoo.attention.coarse import inner_width
 from hyperseg.zoo.member import Member, Minimised
 from hyperseg.zoo.other.borders import border_loss, borders, steepness
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE, stopped
+from hyperseg.zoo.stages import check_stages
 
 
 @settings
 class GatedSCNNSettings:
     """Settings of Gated-SCNN."""
 
-    output_stride: int = option(0, STRIDE_HELP, low=0)
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     stream: int = option(16, "Channels of the stream of borders.", low=1)
     rate: int = option(
-        6, "Least of the three dilations on the coarsest map; the others are twice and 3 times it.", low=1
+        2,
+        "Least of the three dilations on the coarsest map; the others are twice and 3 times it. The paper has 6, for "
+        "larger maps.",
+        low=1,
     )
     thickness: int = option(1, "Pixels on each side of a border between classes that belong to it.", low=1)
     border: float = option(1.0, "Weight of the loss of borders.", low=0)
@@ -83,9 +87,9 @@ class GatedSCNN(nn.Module):
 
     Source: Takikawa, Acuna, Jampani, Fidler, "Gated-SCNN: Gated Shape CNNs for Semantic Segmentation",
     arXiv 1907.05740.
-    Differs: any encoder, with its strides by default; Sobel's gradient of the image in place of Canny's edges; no
-    normalisation within gates; the loss that compares borders of the map with those of the stream is left out; the
-    weight of the borders' loss is our reconstruction; so are the axes of volumes.
+    Differs: any encoder; dilations a third of the paper's, as maps are smaller; Sobel's gradient of the image in place
+    of Canny's edges; no normalisation within gates; the loss that compares borders of the map with those of the stream
+    is left out; the weight of the borders' loss is our reconstruction; so are the axes of volumes.
 
     Raises:
         SettingError: a backbone of one stage.
@@ -93,10 +97,9 @@ class GatedSCNN(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: GatedSCNNSettings) -> None:
         super().__init__()
-        if len(spec.widths) < 2:
-            raise SettingError("gated-scnn needs a backbone of 2 stages or more: its gates read the coarser ones.")
+        check_stages(spec, 2, "Gated-SCNN, whose gates read coarser stages,")
         self.chosen = chosen
-        spec = spec.at_output_stride(chosen.output_stride) if chosen.output_stride else spec
+        spec = stopped(spec, chosen.output_stride)
         self.encoder = Encoder(spec)
         fine, kernel, conv = spec.widths[0], spec.kernels[0], spec.conv
         self.start = ConvBlock(conv, fine, chosen.stream, 1)

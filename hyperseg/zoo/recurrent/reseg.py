@@ -6,15 +6,15 @@ from torch import Tensor, nn
 
 from hyperseg.backbone import BackboneSpec, Conv, Encoder, UpBlock, resized
 from hyperseg.core.settings import option, settings
-from hyperseg.zoo.attention.coarse import STRIDE_HELP
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.output_stride import OUTPUT_STRIDE, stopped
 
 
 @settings
 class ReSegSettings:
     """Settings of ReSeg."""
 
-    output_stride: int = option(0, STRIDE_HELP, low=0)
+    output_stride: int = option(0, OUTPUT_STRIDE, low=0)
     layers: int = option(2, "ReNet layers; each sweeps along every axis, both ways.", low=1)
     hidden: int = option(0, "Features of one way of a sweep; 0: half the channels of the coarsest map.", low=0)
 
@@ -58,7 +58,7 @@ class ReSeg(nn.Module):
 
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: ReSegSettings) -> None:
         super().__init__()
-        spec = spec.at_output_stride(chosen.output_stride) if chosen.output_stride else spec
+        spec = stopped(spec, chosen.output_stride)
         self.encoder = Encoder(spec)
         width = spec.widths[-1]
         hidden = chosen.hidden or max(1, width // 2)

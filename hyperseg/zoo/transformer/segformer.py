@@ -10,6 +10,7 @@ from hyperseg.backbone import BackboneSpec, Conv, ConvBlock, ConvSpec, resized
 from hyperseg.backbone.spec import Size, StageSpec
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.member import Member
+from hyperseg.zoo.transformer.windows import heads_of
 
 HEAD_WIDTH = 32  # channels of a head of attention
 
@@ -133,11 +134,6 @@ class ReducedAttention(nn.Module):
         found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         written: Tensor = self.write(found)
         return written
-
-
-def heads_of(channels: int, width: int) -> int:
-    """The most heads of at least `width` channels, or one."""
-    return max(h for h in range(1, max(1, channels // width) + 1) if channels % h == 0)
 
 
 def as_tokens(x: Tensor) -> Tensor:

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from hyperseg.backbone import BackboneSpec, Conv, ConvSpec, ConvTranspose, ResidualBlock, resized
 from hyperseg.backbone.spec import Size, StageSpec
-from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 from hyperseg.zoo.member import Member
-from hyperseg.zoo.transformer.windows import WindowAttention, Windows
+from hyperseg.zoo.stages import check_stages
+from hyperseg.zoo.transformer.windows import WindowAttention, Windows, heads_of
 
 HEAD_WIDTH, EXPANSION, FEWEST = 16, 4, 3
 
@@ -31,8 +31,8 @@ class SwinUnetr(nn.Module):
     """(B, C, *S) -> (B, K, *S): attention within windows on the way down, a U-Net's residual decoder on the way up.
 
     Defined by: patches become tokens; attention looks within windows, and in every second block the windows lie half a
-    window earlier, so that neighbours meet; between levels, neighbouring tokens are merged. Every level goes through a
-    residual block to the decoder; the finest skip comes from the image itself.
+    window earlier, so that neighbours meet; between levels, neighbouring tokens are merged. Every level but the one
+    before the coarsest goes through a residual block to the decoder; the finest skip comes from the image itself.
     Use: volumes with many labelled cases, where context from afar counts. Slower than a U-Net.
 
     Source: Hatamizadeh, Nath, Tang, Yang, Roth, Xu, "Swin UNETR", arXiv 2201.01266; Liu et al., "Swin Transformer",
@@ -45,11 +45,7 @@ class SwinUnetr(nn.Module):
     def __init__(self, spec: BackboneSpec, n_classes: int, chosen: SwinUnetrSettings) -> None:
         super().__init__()
         stages, conv = spec.stages, spec.conv
-        if len(stages) < FEWEST:
-            raise SettingError(
-                f"Swin UNETR needs a backbone of at least {FEWEST} stages, and this one has {len(stages)}: "
-                "give larger images or more stages, or another network."
-            )
+        check_stages(spec, FEWEST, "Swin UNETR")
         first, second, *_, last = stages
         plain = ConvSpec(conv.ndim, norm="none", act="none")
         patch = tuple(a * b for a, b in zip(first.stride, second.stride, strict=True))
@@ -87,8 +83,7 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, axes: int, window: int, *, shifted: bool) -> None:
         super().__init__()
-        most = max(1, channels // HEAD_WIDTH)
-        heads = max(h for h in range(1, most + 1) if channels % h == 0)
+        heads = heads_of(channels, HEAD_WIDTH)
         self.before, self.between = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.attention = WindowAttention(channels, heads, window, axes, shifted=shifted)
         self.widen = nn.Linear(channels, EXPANSION * channels)

@@ -1,4 +1,4 @@
-"""Maps cut into windows, shifted or not, and attention within each; any number of axes, any size."""
+"""Maps cut into windows, shifted or not, and attention within each; any number of axes, any size. How many heads."""
 
 from __future__ import annotations
 
@@ -111,3 +111,8 @@ class WindowAttention(nn.Module):
             place = grid.flatten()
             index = index * (2 * self.side - 1) + (place[:, None] - place[None] + self.side - 1)
         return self.places[index].permute(2, 0, 1)
+
+
+def heads_of(channels: int, width: int) -> int:
+    """The most heads of at least `width` channels, or one."""
+    return max(h for h in range(1, max(1, channels // width) + 1) if channels % h == 0)

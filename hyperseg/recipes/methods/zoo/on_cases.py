@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,15 @@ from hyperseg.core.settings import option
 from hyperseg.core.words import listed
 from hyperseg.losses import LOSSES
 from hyperseg.recipes.methods.unet import loss_on_cases, score_on_cases
+from hyperseg.recipes.methods.zoo.memory import check_room
 from hyperseg.recipes.methods.zoo.on_scene import class_of
 from hyperseg.recipes.training.settings import loss_option, respell_loss
 
 if TYPE_CHECKING:
     from hyperseg.zoo.member import Member
     from hyperseg.zoo.network import ZooNet
+
+log = logging.getLogger(__name__)
 
 
 def slots_of(member: Member) -> OnCases:
@@ -31,23 +35,55 @@ def slots_of(member: Member) -> OnCases:
 
     def build(configuration: Any, n_classes: int, chosen: Any) -> ZooNet:
         from hyperseg.zoo.network import ZooNet, ZooSpec
+        from hyperseg.zoo.stages import TooFewStagesError
 
         body = configuration.backbone
         network = respelt(member.name, chosen.network)
-        return ZooNet(ZooSpec(network, body.in_channels, n_classes, body, configuration.patch))
+        try:
+            return ZooNet(ZooSpec(network, body.in_channels, n_classes, body, configuration.patch))
+        except TooFewStagesError as why:
+            raise SettingError(
+                f"zoo:{member.name}, configuration {configuration.name}: {why} Its patches are too small for more: "
+                "choose another network, or take a folder of larger images."
+            ) from None
 
-    return OnCases(chosen, build, _lesson, score_on_cases, plan=partial(_narrowed, member), loss=loss_on_cases)
+    return OnCases(
+        chosen, build, _lesson, score_on_cases, plan=partial(_narrowed, member), check=partial(_check, member),
+        loss=loss_on_cases, ready=_ready, own_levels=True,
+        own_terms=member.adversary is not None or hasattr(member.network, "terms"),
+    )  # fmt: skip
 
 
-def _narrowed(member: Member, plan: Any, chosen: Any) -> Any:
-    """The plan's configurations of as many axes as the member takes."""
-    kept = tuple(one for one in plan.configurations if one.n_axes in member.axes)
+def _fitting(member: Member, plan: Any) -> list[Any]:
+    """The plan's configurations of as many axes as the member takes; raises where there are none."""
+    kept = [one for one in plan.configurations if one.n_axes in member.axes]
     if not kept:
         raise SettingError(
             f"zoo:{member.name} is a network for images of {listed(map(str, member.axes), last='or')} axes, and "
             f"the plan has {listed(one.name for one in plan.configurations)}: choose another method."
         )
-    return replace(plan, configurations=kept)
+    return kept
+
+
+def _check(member: Member, plan: Any, chosen: Any) -> None:
+    _fitting(member, plan)
+
+
+def _narrowed(member: Member, plan: Any, chosen: Any) -> Any:
+    """The plan with those alone; what is left out is said."""
+    kept = _fitting(member, plan)
+    if left := [one.name for one in plan.configurations if one not in kept]:
+        log.info(
+            "%s of the plan is left out: zoo:%s takes images of %s axes.", listed(left), member.name,
+            listed(map(str, member.axes), last="or"),
+        )  # fmt: skip
+    return replace(plan, configurations=tuple(kept))
+
+
+def _ready(net: Any, configuration: Any, chosen: Any) -> None:
+    """Raise for a step that needs more memory than there is."""
+    advice = "Choose a smaller network, or give a plan with smaller patches or a smaller batch (--plan)."
+    check_room(net, configuration.batch, configuration.patch, advice=advice)
 
 
 def _lesson(net: Any, plan: Any, configuration: Any, steps: int, chosen: Any, loss: Any) -> tuple[Any, Any]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hyperseg.core import SettingError
 from hyperseg.core.parts import Method, Saved, respelt
 from hyperseg.core.settings import from_json, option, settings
 from hyperseg.core.task import Task
 from hyperseg.losses import LOSSES, PLAIN
 from hyperseg.recipes.methods.network import check_memory, network_method
 from hyperseg.recipes.methods.unet import UnetSettings, check_loss, learnt, plan_of
+from hyperseg.recipes.methods.zoo.memory import check_room
 from hyperseg.recipes.training.settings import TrainSettings, flips_option, groups_option
 
 if TYPE_CHECKING:
@@ -26,10 +29,11 @@ def scene_method(member: Member, name: str, **more: Any) -> Method:
     """A member as a method; `more` are further fields of `Method`."""
     step = more["step"]
     if not member.padded:
-        return network_method(
+        method = network_method(
             name, _patch_settings(member), describe=partial(_describe, member), build=_build, read=_read,
             prepare=_prepared, tell=tell, **more,
         )  # fmt: skip
+        return replace(method, check=partial(_check_patches, member, method.check))
     return Method(name, _settings(member), partial(_fit, member, step), load, partial(_check, member), **more)
 
 
@@ -105,7 +109,27 @@ def _check(member: Member, task: Task, chosen: Any) -> None:
     check_memory(task)
     made, _, planned = plan_of(task, chosen.train)
     check_loss(chosen.train.loss, made)
-    _build(spec_for(member, planned, chosen.network), 0)
+    try:
+        net = _build(spec_for(member, planned, chosen.network), 0)
+    except SettingError as why:
+        least = getattr(why, "least", 0)
+        if not least:
+            raise
+        raise SettingError(
+            f"zoo:{member.name}: {why} A scene has as many as its windows have room for: give --set train.depth={least}"
+            f" or more, and where windows are too small for that a larger --window."
+        ) from None
+    advice = "Give fewer or smaller windows (--set train.batch=N, --window N), or choose a smaller network."
+    check_room(net, made.batch, planned.tile, advice=advice)
+
+
+def _check_patches(member: Member, check: Callable[[Task, Any], None], task: Task, chosen: Any) -> None:
+    """As `check`, and raise for a step that needs more memory than there is."""
+    check(task, chosen)
+    net = _build(_describe(member, task, _prepared(task, chosen), chosen), 0)
+    sides = (2 * net.margin + 1,) * len(task.scenes[0].shape)
+    advice = "Give fewer patches (--set train.batch=N) or a smaller network."
+    check_room(net, chosen.train.batch, sides, advice=advice)
 
 
 def _fit(member: Member, step: str, task: Task, chosen: Any, runtime: Runtime) -> NetworkModel:

@@ -69,7 +69,7 @@ class CaseMethod:
 
         with torch.device("meta"):  # no memory, no random numbers
             net = self.build(configuration, n_classes)
-        self.on.ready(net, self.settings)
+        self.on.ready(net, configuration, self.settings)
 
     def planned(self, plan: Plan) -> Plan:
         """The plan that a new run of it is trained by."""
@@ -148,6 +148,11 @@ def on_cases(name: str) -> OnCases:
         SettingError: there is no such method, or it takes scenes alone.
     """
     method: Method = METHODS[name]
+    if method.on_cases is None and method.on_instances is not None:
+        raise SettingError(
+            f"the method {name} finds objects one by one, by hyperseg segment train --method {name} or "
+            "hyperseg.instances.train."
+        )
     if method.on_cases is None:
         raise SettingError(f"the method {name} takes scenes, no folders; {listed(methods_on_cases())} do.")
     return method.on_cases

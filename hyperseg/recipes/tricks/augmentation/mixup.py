@@ -64,6 +64,8 @@ def on_cases(on: OnCases, chosen: Mixup) -> OnCases:
     """
     if on.loss is None:
         raise SettingError("the method minimises no loss of class scores, of which two could be mixed.")
+    if on.own_terms:
+        raise SettingError("its network learns from labels beside the loss too, and mixed ones are none: leave it out.")
 
     def lesson(net: Any, plan: Any, configuration: Any, steps: int, settings: Any, loss: Any) -> tuple[Any, Any]:
         mixed = MixedLoss(loss, len(plan.facts.classes))

@@ -47,9 +47,9 @@ def on_cases(on: OnCases, chosen: Ensemble, *, vote: bool) -> OnCases:
 
         begun(on, beginning, settings)
 
-    def ready(net: Any, settings: Any) -> None:
+    def ready(net: Any, configuration: Any, settings: Any) -> None:
         if on.ready is not None:
-            on.ready(net.members[0], settings)
+            on.ready(net.members[0], configuration, settings)
 
     def change(ask: Any, networks: Any, mirror: bool) -> Any:
         from hyperseg.recipes.tricks.inference.members import answers

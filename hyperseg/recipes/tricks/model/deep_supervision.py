@@ -33,8 +33,11 @@ def on_cases(on: OnCases, chosen: DeepSupervision) -> OnCases:
 
     Source: "DeepS" of arXiv 2209.10307; "halved" is the published code of nnU-Net.
     Differs: networks of fewer levels have fewer scores, and the coarsest stage, which the decoder does not make, has
-    none. A plan that has scores of coarse levels, with whatever weights, is refused.
+    none. A plan that has scores of coarse levels, with whatever weights, is refused; so are networks whose levels are
+    not the plan's.
     """
+    if on.own_levels or on.loss is None:
+        raise SettingError("its network itself says which levels are judged, and how much they count: leave it out.")
 
     def supervised(one: Configuration, n_classes: int) -> Configuration:
         from hyperseg.medical.topology import parameters_of, training_bytes

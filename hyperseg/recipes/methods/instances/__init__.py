@@ -1,0 +1,1 @@
+"""Methods that find objects one by one."""
