@@ -54,7 +54,11 @@ def test_a_score_far_below_the_baselines_leaves_the_scale_to_the_others() -> Non
     """Two pictures that differ in nothing but how far below it is have the same axes."""
 
     def picture(worst: float) -> np.ndarray:
-        points = [Point("a", 1e6, 0.9), Point("b", 2e7, 0.8), Point("worst", 3e6, worst)]
+        points = [
+            Point(name, cost, 0.9 - cost / 1e9)
+            for name, cost in zip("abcdef", (1e6, 2e6, 5e6, 9e6, 2e7, 3e7), strict=True)
+        ]
+        points.append(Point("worst", 3e6, worst))
         png = front_figure([("cost", points)], floors=[("svm", 0.7)], unit="Dice")
         return np.asarray(Image.open(io.BytesIO(png)).convert("L"))
 

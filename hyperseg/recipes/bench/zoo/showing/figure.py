@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import quantiles
 from typing import TYPE_CHECKING
 
 from hyperseg.core.words import one_line
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST = 30  # letters of a name
 WIDTH, HEIGHT = 7.0, 7.0  # inches of a panel
+FAR = 1.5  # ranges of the middle half of the networks: what is further below them is far away
 MARKER = 34.0  # square points of a marker
 DASHES = (":", "--", "-.")
 
@@ -47,8 +49,8 @@ def front_figure(
 
     Args:
         panels: (what the cost is, points).
-        floors: (name, score) of baselines, drawn as lines; networks far below all of them stand at the lower edge, with
-            their score beside the name.
+        floors: (name, score) of baselines, drawn as lines; networks far below all of them, and below most others,
+            stand at the lower edge, with their score beside the name.
         unit: of the score.
     """
     lowest = _lowest([score for _, score in floors], [p.score for _, points in panels for p in points])
@@ -76,10 +78,14 @@ def front_figure(
 
 
 def _lowest(floors: Sequence[float], scores: Sequence[float]) -> float:
-    """The lowest score that is drawn where it is: a fifth of what is between the lowest line and the best below it."""
-    if not floors or not scores:
+    """The lowest score that is drawn where it is: below the lowest line by a fifth of what the best is above it, or,
+    where that is lower, one and a half times the range of the middle half of the networks below that half.
+    """
+    if not floors or len(scores) < 2:
         return -math.inf
-    return min(floors) - max(max(scores) - min(floors), 0.0) / 5
+    low, _, high = quantiles(scores, n=4, method="inclusive")
+    lines = min(floors) - max(max(scores) - min(floors), 0.0) / 5
+    return min(lines, low - FAR * (high - low))
 
 
 def _raised(point: Point, lowest: float) -> Point:

@@ -20,7 +20,7 @@ from hyperseg.report.page import write_page
 CAPTION = (
     "Score against what one prediction costs. Circles: networks of this package; triangles: MONAI's. Black names: "
     "networks that none of no more cost beats; grey names: others, where there is room; lines: the baselines. "
-    "A network far below the lowest line stands at the lower edge, with its score."
+    "A network far below the others stands at the lower edge, with its score."
 )
 
 
