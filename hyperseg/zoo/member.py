@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -61,6 +62,7 @@ class Member:
             has no levels, terms or adversary.
         loss: that its paper trains it with, as `losses.parse_loss` reads it; "" leaves it to the recipe.
         adversary: what it plays against, or None.
+        highest_lr: of AdamW; it does not learn at a higher rate, and one that nobody chose is cut to it.
 
     Raises:
         ValueError: a network without padding has what would not count.
@@ -77,6 +79,7 @@ class Member:
     padded: bool = True
     loss: str = ""
     adversary: Adversary | None = None
+    highest_lr: float = inf
 
     def __post_init__(self) -> None:
         if self.padded:

@@ -62,6 +62,8 @@ def phase_of(net: Levelled, plan: Plan, configuration: Configuration, steps: int
         return _on_plateau(net, training, loss, steps)
     if steps < SHORT_STEPS:
         lr = SHORT_LR * min(1.0, SHORT_WIDTH / configuration.backbone.widths[0])
+        if isinstance(net, ZooNet):
+            lr = min(lr, net.member.highest_lr)
         return one_cycle(
             PHASE, loss, own_weights(net), steps=steps, lr=lr, weight_decay=SHORT_DECAY, rise=SHORT_RISE
         )  # fmt: skip

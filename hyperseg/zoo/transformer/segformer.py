@@ -172,4 +172,6 @@ def as_map(tokens: Tensor, size: Size) -> Tensor:
     return tokens.transpose(1, 2).unflatten(2, tuple(size))
 
 
-SEGFORMER = Member("segformer", "SegFormer", 2021, "transformer", SegFormer, SegFormer, SegFormerSettings)
+SEGFORMER = Member(
+    "segformer", "SegFormer", 2021, "transformer", SegFormer, SegFormer, SegFormerSettings, highest_lr=1e-3
+)

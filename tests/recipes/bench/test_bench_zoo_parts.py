@@ -16,7 +16,7 @@ from hyperseg.medical.patches import StoredCase, store
 from hyperseg.recipes.bench.zoo.choosing import check_names
 from hyperseg.recipes.bench.zoo.judging import front, judge
 from hyperseg.recipes.bench.zoo.making.counting import headroom, madds_of, parameters_of
-from hyperseg.recipes.bench.zoo.making.peers import PEERS, build_peer, lacking
+from hyperseg.recipes.bench.zoo.making.peers import PEERS, build_peer, check_sides, lacking
 from hyperseg.recipes.bench.zoo.making.pixels import LinearPixels, drawn, even, fit_linear, fit_pixels, fit_rbf
 from hyperseg.recipes.bench.zoo.pace import FEWEST, Pace, fitting_steps, paces_of, seconds_of
 from hyperseg.recipes.bench.zoo.preparing import check_room
@@ -158,6 +158,14 @@ def test_peers_take_any_size_and_give_it_back() -> None:
         assert net(torch.zeros(2, 5, 9, 13)).shape == (2, 3, 9, 13), name
     volume = BackboneSpec(1, (4, 8), (1, 2), (3, 3), (1, 1), ConvSpec(3, norm="instance"))
     assert build_peer("UNet", volume, 2)(torch.zeros(1, 1, 5, 8, 7)).shape == (1, 2, 5, 8, 7)
+
+
+def test_a_peer_that_would_compute_mostly_border_is_refused() -> None:
+    spec = BackboneSpec(5, (8, 16), (1, 2), (3, 3), (1, 1), ConvSpec(2, norm="batch"))
+    check_sides("SegResNet", spec, (9, 9))  # continued to 16
+    check_sides("SwinUNETR", spec, (33, 64))
+    with pytest.raises(SettingError, match="SwinUNETR takes 64 pixels a side or more, and windows have 9"):
+        check_sides("SwinUNETR", spec, (9, 9))
 
 
 # how long it takes

@@ -10,7 +10,7 @@ from hyperseg.core.parts import Method, split_spelling
 from hyperseg.core.settings import changed, find_leaf
 from hyperseg.core.task import Task as OnTask
 from hyperseg.recipes.bench.zoo.choosing import FAMILY, REFERENCE
-from hyperseg.recipes.bench.zoo.making.peers import PREFIX, build_peer
+from hyperseg.recipes.bench.zoo.making.peers import PREFIX, build_peer, check_sides
 from hyperseg.recipes.bench.zoo.rows import Row
 from hyperseg.recipes.methods import METHODS
 from hyperseg.recipes.segment.methods.chosen import CaseMethod
@@ -31,7 +31,8 @@ def scene_method(row: Row, steps: int) -> tuple[Method, Any]:
         counted = find_leaf(chosen, "steps") is not None
         chosen = changed(chosen, {"steps": steps} if counted else {"epochs": 1, "min_steps": steps})
     if row.kind == "peer":
-        method = replace(method, fit=partial(_fit_peer, row.key[len(PREFIX) :]), check=_fits)
+        peer = row.key[len(PREFIX) :]
+        method = replace(method, fit=partial(_fit_peer, peer), check=partial(_fits, peer))
     return method, chosen
 
 
@@ -66,10 +67,13 @@ def with_peer(net: Any, name: str) -> Any:
     return net
 
 
-def _fits(task: OnTask, chosen: Any) -> None:
+def _fits(name: str, task: OnTask, chosen: Any) -> None:
     from hyperseg.recipes.methods.network import check_memory
+    from hyperseg.recipes.methods.unet import plan_of
 
     check_memory(task)
+    _, _, planned = plan_of(task, chosen.train)
+    check_sides(name, planned.body, planned.tile)
 
 
 def _fit_peer(name: str, task: OnTask, chosen: Any, runtime: Runtime) -> NetworkModel:

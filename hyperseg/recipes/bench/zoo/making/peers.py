@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperseg.backbone import BackboneSpec, ConvBlock, ConvSpec
+from hyperseg.core import SettingError
 
 PREFIX = "monai:"
 VNET_WIDTH, HEAD_WIDTH, GROUPS = 16, 12, 8  # V-Net's first maps; Swin's widths and SegResNet's are multiples of these
@@ -57,12 +58,11 @@ class Peer(nn.Module):
         self.before = nn.Identity() if given == read else ConvBlock(ConvSpec(ndim), given, read, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        size, least = x.shape[2:], 2 * self.divisor
-        sides = [max(-(-n // self.divisor) * self.divisor, least) for n in size]
-        grown: list[int] = []
-        for n, side in zip(reversed(size), reversed(sides), strict=True):
-            grown += [0, side - n]
-        padded = F.pad(self.before(x), grown, mode="replicate") if any(grown) else self.before(x)
+        size = x.shape[2:]
+        more: list[int] = []
+        for n in reversed(size):
+            more += [0, grown(n, self.divisor) - n]
+        padded = F.pad(self.before(x), more, mode="replicate") if any(more) else self.before(x)
         found = self.net(padded)
         logits: Tensor = found if isinstance(found, Tensor) else found[0]
         return logits[:, :, *(slice(n) for n in size)]
@@ -137,6 +137,26 @@ def lacking(name: str) -> str:
     if find_spec(needs := PEERS[name].needs) is None:
         return f"MONAI needs {needs} for it, which is not installed: pip install {needs}."
     return ""
+
+
+def check_sides(name: str, spec: BackboneSpec, window: Sequence[int]) -> None:
+    """Refuse windows that a peer would have to continue to more than twice their sides.
+
+    Raises:
+        SettingError: most of what it computes there would be continued border.
+    """
+    divisor = PEERS[name].divisor or max(spec.stride)
+    for side in window:
+        if grown(side, divisor) > 2 * side:
+            raise SettingError(
+                f"MONAI's {name} takes {grown(side, divisor)} pixels a side or more, and windows have {side} here: "
+                "nearly all that it computes would be continued border."
+            )
+
+
+def grown(side: int, divisor: int) -> int:
+    """The side to which an image is continued."""
+    return max(-(-side // divisor) * divisor, 2 * divisor)
 
 
 def build_peer(name: str, spec: BackboneSpec, n_classes: int) -> Peer:

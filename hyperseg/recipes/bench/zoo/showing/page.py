@@ -18,8 +18,9 @@ from hyperseg.recipes.bench.zoo.showing.table import Measure
 from hyperseg.report.page import write_page
 
 CAPTION = (
-    "Score against what one prediction costs. Circles: networks of this package; triangles: MONAI's. Names stand at "
-    "the networks that none of no more cost beats; lines are the baselines."
+    "Score against what one prediction costs. Circles: networks of this package; triangles: MONAI's. Black names: "
+    "networks that none of no more cost beats; grey names: others, where there is room; lines: the baselines. "
+    "A network far below the others stands at the lower edge, with its score."
 )
 
 
