@@ -76,6 +76,18 @@ NETWORKS = Parts(
 )
 
 
+def member_of(name: str) -> Member:
+    """The member of a name.
+
+    Raises:
+        SettingError: there is none; the nearest is told.
+    """
+    if name not in NETWORKS:
+        raise SettingError(f"unknown network {name!r}: `hyperseg networks` lists them.{NETWORKS.close(name)}")
+    found: Member = NETWORKS[name]
+    return found
+
+
 def parse_network(text: str) -> tuple[Member, Any]:
     """The member that is spelled, with its settings: "deeplab-v3:output_stride=8".
 
@@ -83,7 +95,7 @@ def parse_network(text: str) -> tuple[Member, Any]:
         SettingError: an unknown member or setting (the nearest one is told), or a value that it cannot have.
     """
     name, words = split_spelling(text)
-    member: Member = NETWORKS[name]
+    member = member_of(name)
     try:
         return member, read_settings(member.settings, words, name)
     except SettingError as why:

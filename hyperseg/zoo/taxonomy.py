@@ -11,7 +11,7 @@ from typing import Any
 
 from hyperseg.core.parts import spelt
 from hyperseg.core.settings import rule_of
-from hyperseg.zoo import NETWORKS
+from hyperseg.zoo import NETWORKS, member_of
 from hyperseg.zoo.member import Member
 
 HEAD = r"Defined by|Use|Source|Differs|Attributes|Raises|Args"
@@ -63,7 +63,7 @@ def described(name: str) -> Described:
     Raises:
         SettingError: there is none of this name.
     """
-    member: Member = NETWORKS[name]
+    member = member_of(name)
     entry = NETWORKS.entries[name]
     module = entry.where.partition(":")[0]
     chosen = member.settings()

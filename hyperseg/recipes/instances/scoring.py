@@ -100,7 +100,7 @@ def score_instances(
         [] if whole else [f"AP is left out: {counted(len(own) - len(ranked), 'map')} has no NAME.{BOXES} with scores."]
     )
     if left := len(known) - len(maps):
-        notes.append(f"{counted(left, 'true map')} of {truth} was not asked for: {found} has none of the name.")
+        notes.append(f"Left out: {counted(left, 'true map')} of {truth} of whose name {found} has none.")
     return InstanceScores(found, truth, numbers_of(own, there, ranked if whole else None), cases, tuple(notes))
 
 
