@@ -54,7 +54,7 @@ def test_help_names_methods_refiners_and_how_to_chain_them(hyperseg: Hyperseg) -
     assert answer.code == 0
     text = " ".join(answer.out.split())
     for words in (
-        f"[{'|'.join(name for name in METHODS if 'scene' in METHODS[name].takes)}]",
+        f"[{'|'.join(name for name in METHODS if 'scene' in METHODS[name].takes)}|zoo:NAME]",
         "[trees|dense-crf|deep-crf|deconv|temperature|sieve|none]",
         "--refine deep-crf --refine deconv",
         "Settings of deep-crf and deconv: --groups",

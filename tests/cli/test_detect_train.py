@@ -112,5 +112,5 @@ def test_help_teaches(hyperseg: Hyperseg, command: str) -> None:
 def test_defaults_are_those_of_the_recipe() -> None:
     assert train.MINUTES == starting.MINUTES
     assert predict.MOST == predicting.MOST
-    assert train.typed(("views=2",)) == {"focalmix.views": 2}
+    assert train.typed(("views=2",), DetectSettings()) == {"focalmix.views": 2}
     assert DetectSettings().focalmix.views != 2

@@ -172,7 +172,7 @@ def test_danet_learns_both_branches_alone_with_the_weights_it_says() -> None:
     net, x = member.build(body(3), 3, chosen).eval(), image(3, SIZES[2])
     both, first, second = net.levels(x)  # type: ignore[operator]
     assert torch.equal(both, net(x))
-    assert first.shape == second.shape == (2, 3, 5, 6)
+    assert first.shape == second.shape == (2, 3, 10, 11)
     assert net.weights == (1.0, 0.4, 0.4)
 
 
@@ -185,7 +185,7 @@ def test_an_output_stride_keeps_maps_finer_with_the_same_weights(name: str) -> N
         with seeded(0):
             nets.append(member.build(body(3), 3, chosen).eval())
     seen = [m for net in nets for m in net.modules() if type(m).__name__ == "Encoder"]
-    assert [m(x)[-1].shape[2:] for m in seen] == [(3, 3), (9, 9)]
+    assert [m(x)[-1].shape[2:] for m in seen] == [(5, 5), (9, 9)]
     assert nets[1](x).shape == (2, 3, 17, 18)
     member, chosen = parse_network(f"{name}:output_stride=3")
     with pytest.raises(SettingError, match="stop at 3"):
