@@ -125,9 +125,8 @@ class ResidualBlock(nn.Module):
         self.conv = Conv(spec, out_channels, out_channels, kernel, dilation=dilation)
         self.extents = self.first.conv.window.extent, self.conv.window.extent
         self.finish = Finish(spec, out_channels)
-        instead = (
-            self.first.conv.window.dilation != self.conv.window.dilation
-        )  # of a stride: the same layers as with it
+        # dilation that grows stands for a stride: the same layers as with it
+        instead = self.first.conv.window.dilation != self.conv.window.dilation
         changes = in_channels != out_channels or max(self.stride) > 1 or instead
         self.project = Conv(spec, in_channels, out_channels, 1, stride) if changes else None
         self.project_norm = norm(spec, out_channels) if changes else None

@@ -37,17 +37,24 @@ class OfScenes(Collection[str]):
         """The nearest name in words, see `Parts.close`."""
         return METHODS.close(name)
 
+    def refusal(self, name: str) -> str | None:
+        """Why a method that there is, or a part of a family that there is not, cannot be had; None of other names."""
+        if name in METHODS:
+            return f"{name} takes folders, no scenes: hyperseg segment train DIR --method {name}."
+        if name.partition(":")[0] in METHODS.families and ":" in name:
+            try:
+                _ = METHODS[name]
+            except SettingError as error:
+                return str(error)
+        return None
+
 
 def unknown(table: Collection[str], name: str, *more: str) -> str:
     """Why a table does not have a name: what it has, and the nearest of that."""
     known = (*table, *getattr(table, "spelled", ()), *more)
     near = getattr(table, "close", lambda given: did_you_mean(given, known))
-    family, colon, _ = name.partition(":")
-    if colon and f"{family}:NAME" in known:
-        try:
-            _ = METHODS[name]
-        except SettingError as error:
-            return str(error)
+    if (refusal := getattr(table, "refusal", lambda given: None)(name)) is not None:
+        return str(refusal)
     return f"{name!r} is not one of {', '.join(known)}.{did_you_mean(name, more) or near(name)}"
 
 

@@ -161,8 +161,6 @@ def base_settings(args: Sequence[str]) -> RunSettings:
         raise SettingError(f"--refine {NONE} stands alone, got {', '.join(refine)}.")
     known: dict[str, Any] = {}
     if method is not None and method != settings.method:  # an earlier run's refiners were chosen for its method
-        if method in METHODS and method not in OfScenes():
-            raise SettingError(f"{method} takes folders, no scenes: hyperseg segment train DIR --method {method}.")
         known = {"method": checked(OfScenes(), "method", method), "method_settings": None, "refine": None}
     if (split := last(args, "split")) is not None:
         known["split"] = split

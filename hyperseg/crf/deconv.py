@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hyperseg.backbone import Conv, ConvBlock, ConvSpec, UpBlock, dropout, seeded
+from hyperseg.backbone.context.unpool import pooled, unpooled
 from hyperseg.backbone.groups import BandGroups, Groups
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, required, settings
@@ -206,13 +207,12 @@ def pool(x: Tensor) -> tuple[Tensor, Tensor]:
 
     At least float32: unpooling is not defined for bfloat16 everywhere.
     """
-    maxima, where = F.max_pool2d_with_indices(_precise(x), [2, 2])
-    return maxima, where
+    return pooled(_precise(x), 2)
 
 
 def unpool(x: Tensor, where: Tensor) -> Tensor:
     """(N, C, h, w) and the places of `pool` -> (N, C, 2 h, 2 w): values where the maxima were, else zeros."""
-    return F.max_unpool2d(_precise(x), where, [2, 2])
+    return unpooled(_precise(x), where, [2 * side for side in x.shape[2:]])
 
 
 def coarsened(log_probs: Tensor, stride: int) -> Tensor:

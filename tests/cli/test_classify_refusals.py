@@ -107,6 +107,11 @@ def test_files_that_are_no_good(
         ("cube.npy --labels gt.npy --split random_total:2", "give a number from 3 (one per class)"),
         ("cube.npy --labels gt.npy --split random_fraction", "lacks fraction. It is spelled random_fraction:"),
         ("cube.npy --labels gt.npy --split patches", "unknown split 'patches': choose from parcels, blocks"),
+        (
+            "cube.npy --labels gt.npy --method mask-rcnn",
+            "mask-rcnn takes folders, no scenes: hyperseg segment train DIR",
+        ),
+        ("cube.npy --labels gt.npy --method zoo:pspnett", "unknown network 'pspnett'"),
         ("cube.npy --labels gt.npy --device tpu", "device 'tpu' is unknown"),
         ("cube.npy --labels gt.npy --seed 4294967296", "the seed lies between 0 and"),
         ("cube.npy --labels gt.npy --out gt.npy", "gt.npy: exists and is not empty"),

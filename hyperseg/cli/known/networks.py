@@ -20,7 +20,8 @@ def networks(name: str | None, as_json: bool, as_page: bool) -> None:
     """List the survey's networks, family by family; of NAME tell what it is, where it is from, and its settings.
 
     Each is a method: --method zoo:NAME of `hyperseg classify` and `hyperseg segment train`; its settings are given by
-    --set network.SETTING=VALUE, its training is that of the method unet. `hyperseg bench zoo` compares them.
+    --set network.SETTING=VALUE, its training is that of the method unet, on a scene without padding that of cnn3d.
+    `hyperseg bench zoo` compares them.
 
     \b
     Examples:

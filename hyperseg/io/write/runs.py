@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hyperseg.core import RunError, SettingError
+from hyperseg.core.files import make_folder
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import one_line
+from hyperseg.io.write.files import write_json
 from hyperseg.io.write.targets import RECORD
+
+Record = TypeVar("Record")
 
 OTHERS = {
     "instances": "finds objects one by one, segment predict takes it",
@@ -68,6 +72,69 @@ def read_record(root: Path, *, kind: str, version: int, command: str) -> dict[st
     if data.get("format") != version:
         raise RunError(f"{file}: has format {data.get('format')}, this version reads {version}. Train again.")
     return data
+
+
+def read_recorded(root: Path, cls: type[Record], *, kind: str, version: int, command: str) -> Record:
+    """The record of a run as a dataclass, see `read_record`.
+
+    Raises:
+        RunError: no such run, or one that is damaged.
+    """
+    data = read_record(root, kind=kind, version=version, command=command)
+    try:
+        own = {name: value for name, value in data.items() if name not in ("kind", "format")}
+        return from_json(cls, own, "the record")
+    except SettingError as error:
+        raise RunError(f"{root}: damaged: {error}") from error
+
+
+def write_recorded(root: Path, record: Any, *, kind: str, version: int, command: str) -> None:
+    """Write the record of a run, a dataclass, whole or not at all.
+
+    Raises:
+        DataFileError: the folder cannot be written.
+        RunError: it holds a run of another kind.
+    """
+    make_folder(root)
+    if (root / RECORD).exists():
+        read_record(root, kind=kind, version=version, command=command)
+    write_json(root / RECORD, {"kind": kind, "format": version, **to_json(record)})
+
+
+def check_prints(
+    root: Path, begun: Mapping[str, str], now: Mapping[str, str], *, remedy: str, one: str = "case"
+) -> None:
+    """Cases are those that a run was begun with; runs of earlier versions say nothing of theirs, and go on.
+
+    Args:
+        begun, now: checksums by name.
+        remedy: what to do, the end of the message.
+        one: what a case is called.
+
+    Raises:
+        RunError: a case that is new, is gone, or has changed: the first by name.
+    """
+    if not begun:
+        return
+    for name in sorted({*begun, *now}):
+        if begun.get(name) != now.get(name):
+            what = "is new" if name not in begun else "is gone" if name not in now else "has other values"
+            raise RunError(f"{root}: {one} {name} {what} since this run was begun. {remedy}")
+
+
+def budget_begun(root: Path, asked: Mapping[str, float] | None, begun: Mapping[str, float]) -> dict[str, Any]:
+    """Minutes and steps of a run that goes on, one of them None: those that it was begun with.
+
+    Args:
+        asked: the budget that somebody gave, or None.
+
+    Raises:
+        RunError: another one than it was begun with, whose steps are fixed already.
+    """
+    if asked is not None and asked != begun:
+        told = " ".join(f"--{name} {value:g}" for name, value in begun.items())
+        raise RunError(f"{root}: was begun with {told}. Resume so, or train into another folder.")
+    return {"minutes": begun.get("minutes"), "steps": int(begun["steps"]) if "steps" in begun else None}
 
 
 def seal(plan: Any) -> str:

@@ -15,14 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperseg.core import RunError, SettingError
-from hyperseg.core.files import make_folder
-from hyperseg.core.settings import from_json, to_json
-from hyperseg.core.words import one_line
-from hyperseg.io.write import write_json
-from hyperseg.io.write.runs import read_record, seal
+from hyperseg.core import RunError
+from hyperseg.io.write.runs import read_recorded, write_recorded
 from hyperseg.io.write.targets import RECORD
-from hyperseg.io.write.weights import read_weights, write_weights
+from hyperseg.io.write.weights import load_sealed, write_sealed
 from hyperseg.recipes.detection.images.dividing import Division
 from hyperseg.recipes.detection.planning import Plan
 from hyperseg.recipes.detection.settings import DetectSettings, Method
@@ -36,7 +32,7 @@ WEIGHTS, METRICS, FOUND, REPORT, BESIDE = (
     "weights.safetensors", "metrics.json", "held-out.csv", "report.html", "beside"
 )  # fmt: skip
 CACHE, UNFINISHED = "cache", "unfinished"
-KIND, FORMAT = "detect", 1
+KIND, FORMAT, COMMAND = "detect", 1, "hyperseg detect train"
 
 
 @dataclass(frozen=True)
@@ -102,10 +98,7 @@ def write_run(root: Path, record: Record) -> DetectRun:
         DataFileError: the folder cannot be written.
         RunError: it holds a run of another kind.
     """
-    make_folder(root)
-    if (root / RECORD).exists():
-        _raw(root)
-    write_json(root / RECORD, {"kind": KIND, "format": FORMAT, **to_json(record)})
+    write_recorded(root, record, kind=KIND, version=FORMAT, command=COMMAND)
     return DetectRun(root, record)
 
 
@@ -115,22 +108,12 @@ def read_run(root: Path) -> DetectRun:
     Raises:
         RunError: no folder, no run of `hyperseg detect train`, or one that is damaged.
     """
-    data = _raw(root)
-    try:
-        record = from_json(Record, {k: v for k, v in data.items() if k not in ("kind", "format")}, "the record")
-    except SettingError as error:
-        raise RunError(f"{root}: damaged: {error}") from error
-    return DetectRun(root, record)
-
-
-def _raw(root: Path) -> dict[str, Any]:
-    return read_record(root, kind=KIND, version=FORMAT, command="hyperseg detect train")
+    return DetectRun(root, read_recorded(root, Record, kind=KIND, version=FORMAT, command=COMMAND))
 
 
 def write_network(run: DetectRun, tensors: Mapping[str, Tensor]) -> Path:
     """Write a trained network, whole or not at all."""
-    about = {"kind": KIND, "method": run.record.method, "plan": seal(run.record.plan)}
-    write_weights(run.root / WEIGHTS, tensors, about)
+    write_sealed(run.root / WEIGHTS, tensors, kind=KIND, method=run.record.method, plan=run.record.plan)
     return run.root / WEIGHTS
 
 
@@ -145,14 +128,8 @@ def load_network(run: DetectRun) -> Detector:
 
     file = run.root / WEIGHTS
     if not file.is_file():
-        raise RunError(f"{run.root}: its training has not ended. Go on by hyperseg detect train ... --resume.")
-    tensors, about = read_weights(file)
-    if about.get("kind") != KIND or about.get("plan") != seal(run.record.plan):
-        raise RunError(f"{file}: was trained with another plan than {run.root / RECORD} has. Train again.")
+        raise RunError(f"{run.root}: its training has not ended. Go on by {COMMAND} ... --resume.")
     with seeded(0):  # the values are replaced below
         net = Detector(run.record.plan.spec)
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise RunError(f"{file}: fits no network of the plan ({one_line(str(error), 160)}). Train again.") from error
-    return net.eval()
+    load_sealed(file, net, kind=KIND, plan=run.record.plan, record=run.root / RECORD)
+    return net

@@ -17,6 +17,7 @@ from hyperseg.core.runtime import check_minutes
 from hyperseg.core.settings import to_json
 from hyperseg.core.words import counted, some
 from hyperseg.io.detections.case import BoxCase, BoxFolder
+from hyperseg.io.write.runs import budget_begun, check_prints
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical.resample import resampled_size
 from hyperseg.recipes.detection.folder import (
@@ -186,10 +187,7 @@ def start(root: Path, record: Record, *, resume: bool, overwrite: bool) -> Detec
 def check_same(root: Path, begun: Record, now: Record) -> None:
     """Refuse a run that was begun with something else, by its name."""
     remedy = "Resume with the same data and options, or train into another folder."
-    for name in sorted({*begun.prints, *now.prints}):
-        if begun.prints.get(name) != now.prints.get(name):
-            what = "is new" if name not in begun.prints else "is gone" if name not in now.prints else "has other values"
-            raise RunError(f"{root}: case {name} {what} since this run was begun. {remedy}")
+    check_prints(root, begun.prints, now.prints, remedy=remedy)
     for what in ("method", "seed", "division", "settings", "plan"):
         if to_json(getattr(begun, what)) != to_json(getattr(now, what)):
             raise RunError(f"{root}: was begun with {_told(what, begun, now)}. {remedy}")
@@ -204,13 +202,9 @@ def as_begun(root: Path, order: Order, *, resume: bool) -> Order:
     if not (resume and (root / RECORD).exists()):
         return order
     begun = read_run(root).record
-    budget = begun.budget
-    asked = order.budget
-    if (order.minutes is not None or order.steps is not None) and asked != budget:
-        told = " ".join(f"--{name} {value:g}" for name, value in budget.items())
-        raise RunError(f"{root}: was begun with {told}. Resume so, or train into another folder.")
+    asked = None if order.minutes is None and order.steps is None else order.budget
     return replace(
-        order, minutes=budget.get("minutes"), steps=int(budget["steps"]) if "steps" in budget else None,
+        order, **budget_begun(root, asked, begun.budget),
         labelled=begun.labelled if order.labelled is None else order.labelled,
         test=begun.test if order.test is None else order.test,
     )  # fmt: skip

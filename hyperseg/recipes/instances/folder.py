@@ -15,14 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperseg.core import RunError, SettingError
-from hyperseg.core.files import make_folder
-from hyperseg.core.settings import from_json, to_json
-from hyperseg.core.words import one_line
-from hyperseg.io.write import write_json
-from hyperseg.io.write.runs import read_record, seal
+from hyperseg.core import RunError
+from hyperseg.io.write.runs import read_recorded, write_recorded
 from hyperseg.io.write.targets import RECORD
-from hyperseg.io.write.weights import read_weights, write_weights
+from hyperseg.io.write.weights import load_sealed, write_sealed
 from hyperseg.recipes.instances.planning import Plan
 from hyperseg.recipes.instances.settings import InstanceSettings
 
@@ -106,10 +102,7 @@ def write_run(root: Path, record: Record) -> InstanceRun:
         DataFileError: the folder cannot be written.
         RunError: it holds a run of another kind.
     """
-    make_folder(root)
-    if (root / RECORD).exists():
-        _raw(root)
-    write_json(root / RECORD, {"kind": KIND, "format": FORMAT, **to_json(record)})
+    write_recorded(root, record, kind=KIND, version=FORMAT, command=COMMAND)
     return InstanceRun(root, record)
 
 
@@ -119,18 +112,12 @@ def read_run(root: Path) -> InstanceRun:
     Raises:
         RunError: no folder, no run of this kind, or one that is damaged.
     """
-    data = _raw(root)
-    try:
-        record = from_json(Record, {k: v for k, v in data.items() if k not in ("kind", "format")}, "the record")
-    except SettingError as error:
-        raise RunError(f"{root}: damaged: {error}") from error
-    return InstanceRun(root, record)
+    return InstanceRun(root, read_recorded(root, Record, kind=KIND, version=FORMAT, command=COMMAND))
 
 
 def write_network(run: InstanceRun, tensors: Mapping[str, Tensor]) -> None:
     """Write a trained network, whole or not at all, sealed with its plan."""
-    about = {"kind": KIND, "method": run.record.method, "plan": seal(run.record.plan)}
-    write_weights(run.root / WEIGHTS, tensors, about)
+    write_sealed(run.root / WEIGHTS, tensors, kind=KIND, method=run.record.method, plan=run.record.plan)
 
 
 def load_network(run: InstanceRun) -> MaskRCNN:
@@ -144,16 +131,6 @@ def load_network(run: InstanceRun) -> MaskRCNN:
     file = run.root / WEIGHTS
     if not file.is_file():
         raise RunError(f"{run.root}: its training has not ended. Go on by {COMMAND} ... --resume.")
-    tensors, about = read_weights(file)
-    if about.get("kind") != KIND or about.get("plan") != seal(run.record.plan):
-        raise RunError(f"{file}: was trained with another plan than {run.root / RECORD} has. Train again.")
     net = build(run.record.plan.spec, 0)  # the values are replaced
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise RunError(f"{file}: fits no network of the plan ({one_line(str(error), 160)}). Train again.") from error
-    return net.eval()
-
-
-def _raw(root: Path) -> dict[str, Any]:
-    return read_record(root, kind=KIND, version=FORMAT, command=COMMAND)
+    load_sealed(file, net, kind=KIND, plan=run.record.plan, record=run.root / RECORD)
+    return net

@@ -15,6 +15,7 @@ from hyperseg.core.settings import changed, leaves, to_json
 from hyperseg.data.cases import folds
 from hyperseg.io.cases import CaseFolder
 from hyperseg.io.cases.case import Case
+from hyperseg.io.write.runs import budget_begun, check_prints
 from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.instances.folder import (
     FOUND,
@@ -102,14 +103,9 @@ def as_begun(root: Path, order: Order, *, resume: bool) -> tuple[Order, Instance
     if not (resume and (root / RECORD).exists()):
         return order, settings_of(order.changes)
     begun = read_run(root).record
-    if (order.minutes is not None or order.steps is not None) and order.budget != begun.budget:
-        told = " ".join(f"--{name} {value:g}" for name, value in begun.budget.items())
-        raise RunError(f"{root}: was begun with {told}. Resume so, or train into another folder.")
-    budget = begun.budget
-    order = replace(
-        order, minutes=budget.get("minutes"), steps=int(budget["steps"]) if "steps" in budget else None,
-        fold=begun.fold if order.fold is None else order.fold,
-    )  # fmt: skip
+    asked = None if order.minutes is None and order.steps is None else order.budget
+    fold = begun.fold if order.fold is None else order.fold
+    order = replace(order, fold=fold, **budget_begun(root, asked, begun.budget))
     return order, settings_of(order.changes, begun.settings)
 
 
@@ -135,10 +131,7 @@ def start(root: Path, record: Record, *, resume: bool, overwrite: bool) -> Insta
 def _check_same(root: Path, begun: Record, now: Record) -> None:
     """Refuse a run that was begun with something else, by its name."""
     remedy = "Resume with the same data and options, or train into another folder."
-    for name in sorted({*begun.prints, *now.prints}):
-        if begun.prints.get(name) != now.prints.get(name):
-            what = "is new" if name not in begun.prints else "is gone" if name not in now.prints else "has other values"
-            raise RunError(f"{root}: picture {name} {what} since this run was begun. {remedy}")
+    check_prints(root, begun.prints, now.prints, remedy=remedy, one="picture")
     for what in ("method", "seed", "fold", "channels", "held_out", "settings", "plan"):
         a, b = to_json(getattr(begun, what)), to_json(getattr(now, what))
         if a != b:

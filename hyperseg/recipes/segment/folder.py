@@ -23,6 +23,7 @@ from hyperseg.core.words import listed, one_line, runs
 from hyperseg.io.write import replacing, write_json
 from hyperseg.io.write.runs import read_record, seal
 from hyperseg.io.write.targets import RECORD
+from hyperseg.io.write.weights import fill
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.methods import ON_FOLDERS
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, chosen_method, on_cases
@@ -251,11 +252,8 @@ def _load(run: SegmentRun, configuration: str, fold: int) -> nn.Module:
         raise RunError(f"{file}: was trained with another plan than {run.root / PLAN}. Put the plan back, or train.")
     with seeded(0):  # the values are replaced below
         net = run.method.build(run.plan.configuration(configuration), len(run.record.classes))
-    try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise RunError(f"{file}: fits no network of the plan ({one_line(str(error), 160)}). Train again.") from error
-    return net.eval()
+    fill(net, tensors, file)
+    return net
 
 
 def count_weights(run: SegmentRun, configuration: str) -> int | None:

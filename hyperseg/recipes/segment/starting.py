@@ -13,6 +13,7 @@ from hyperseg.core import RunError
 from hyperseg.core.files import sweep
 from hyperseg.core.words import listed
 from hyperseg.io.cases import CaseFolder
+from hyperseg.io.write.runs import check_prints
 from hyperseg.io.write.targets import RECORD
 from hyperseg.medical import networks
 from hyperseg.medical.explain import by
@@ -26,7 +27,6 @@ from hyperseg.recipes.segment.learning import SHORT_STEPS
 from hyperseg.recipes.segment.methods.chosen import CaseMethod, case_method, chosen_method
 from hyperseg.recipes.segment.narrowing import narrowed, unmirrored
 from hyperseg.recipes.segment.planning import pace_of, plan_cases
-from hyperseg.recipes.segment.resuming.files import check_prints
 from hyperseg.recipes.tricks.words import with_tricks
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ CACHE, BUDGET, PLAN_GIVEN, REPORT = "cache", "budget", "plan_given", "report.htm
 LONG_MINUTES = 60.0  # of a network: with so many a cascade is trained too
 COARSE_STEPS = 200  # that a training of so many minutes should have at least: large images are made coarser for it
 NARROW_STEPS = 500  # for so many batches become smaller and networks narrower
+PUT_BACK = "Put its image and label back as they were, train into another folder, or begin anew by --overwrite."
 
 
 def begun(root: Path, *, resume: bool) -> SegmentRun | None:
@@ -165,7 +166,7 @@ def start(root: Path, plan: Plan, record: Record, *, resume: bool, overwrite: bo
             raise RunError(f"{root}: was begun with another plan. Leave --plan out, or train into another folder.")
         _check_method(root, run.method, SegmentRun(root, plan, record).method)
         _check_same(root, run.record, record, ("classes", "codes", "channels", "seed", "spacing"))
-        check_prints(root, run.record.prints, record.prints)  # before folds: it names the case
+        check_prints(root, run.record.prints, record.prints, remedy=PUT_BACK)  # before folds: it names the case
         _check_same(root, run.record, record, ("folds", "labelled"))
         return run
     if (root / RECORD).exists():

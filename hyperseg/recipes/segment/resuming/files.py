@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from hyperseg.core import RunError
 from hyperseg.engine.progress import counted_progress
 from hyperseg.io.cases import Case, CaseFolder
 from hyperseg.io.paths import split_key
@@ -52,23 +51,6 @@ def image_prints(folder: CaseFolder, cases: Iterable[Case], *, quiet: bool) -> d
             found[case.name] = made.hexdigest()
             progress(len(found), len(listed))
     return found
-
-
-def check_prints(root: Path, begun: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Cases are those that a run was begun with; runs of earlier versions say nothing of theirs, and go on.
-
-    Raises:
-        RunError: a case that is new, is gone, or has changed: the first by name.
-    """
-    if not begun:
-        return
-    for name in sorted({*begun, *now}):
-        if begun.get(name) != now.get(name):
-            what = "is new" if name not in begun else "is gone" if name not in now else "has other values"
-            raise RunError(
-                f"{root}: case {name} {what} since this run was begun. Put its image and label back as they were, "
-                "train into another folder, or begin anew by --overwrite."
-            )
 
 
 def _digest(path: Path) -> bytes:
