@@ -171,23 +171,3 @@ def write_bench(
     if finished:
         with suppress(OSError):
             shutil.rmtree(root / UNFINISHED)
-
-
-def refuse_other_data(root: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with other data than a benchmark was begun with.
-
-    Raises:
-        RunError: naming the first thing that differs.
-    """
-    for name in sorted({*begun, *now} - {"name"}):
-        if begun.get(name) == now.get(name):
-            continue
-        before, after = begun.get(name), now.get(name)
-        what = f"{name} {before}, now {after}"
-        if isinstance(before, dict) and isinstance(after, dict):
-            which = next(key for key in sorted({*before, *after}) if before.get(key) != after.get(key))
-            what = f"another {which} ({name})"
-        raise RunError(
-            f"{root}: this benchmark was begun with {one_line(str(what), 120)}. Give the data it was begun with, or "
-            "take another --out."
-        )

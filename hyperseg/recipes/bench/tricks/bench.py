@@ -12,9 +12,10 @@ from hyperseg.core import LabelError, Scene, SettingError
 from hyperseg.core.settings import changed, to_json
 from hyperseg.core.words import counted, duration
 from hyperseg.engine.progress import counted_progress, say
+from hyperseg.recipes.bench.comparing.begun import Begun
 from hyperseg.recipes.bench.folder import at_work
 from hyperseg.recipes.bench.rows import append_line, read_lines
-from hyperseg.recipes.bench.tricks.folder import FILES, FOLDERS, Begun, write_tricks
+from hyperseg.recipes.bench.tricks.folder import FILES, FOLDERS, KEPT
 from hyperseg.recipes.bench.tricks.judging import Result, by_row, judge
 from hyperseg.recipes.bench.tricks.on_scene import SceneSource
 from hyperseg.recipes.bench.tricks.ordering import Order, check_order
@@ -84,12 +85,12 @@ def _worked_off(order: Order) -> TricksBenched:
     began, root, made, begun = time.monotonic(), order.root, order.made, order.begun
     for line in made.left_out:
         say(line, quiet=order.quiet)
-    write_tricks(root, begun, finished=False)
+    KEPT.write(root, begun, finished=False)
     made, rows = with_stored(made, made.rows, root, quiet=order.quiet), (PLAIN, *made.rows)
     with workers(made.source, order.jobs) as each:
         if order.minutes is not None:
             begun = replace(begun, settings=_paced(order, rows, each))
-            write_tricks(root, begun, finished=False)
+            KEPT.write(root, begun, finished=False)
         _make(order, begun, rows, each)
     result = _judged(order, begun, None)
     together = combined((row.row, row.gain.mean) for row in result.of("helps") if row.gain is not None)
@@ -113,7 +114,7 @@ def _worked_off(order: Order) -> TricksBenched:
         "lead": _lead(order, begun), "cautions": [] if made.on_scene else [SHORT],
     }  # fmt: skip
     write_results(root, result, made.measure, told, shared=not made.on_scene)
-    write_tricks(root, begun, finished=True)
+    KEPT.write(root, begun, finished=True)
     return TricksBenched(root, result, made.measure, cells, told, not made.on_scene)
 
 

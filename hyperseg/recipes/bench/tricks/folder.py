@@ -9,77 +9,14 @@ DIR/table.csv, table.md, gains.png, report.html
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from hyperseg.core import RunError, SettingError
 from hyperseg.core.lock import LOCK
-from hyperseg.core.settings import from_json, to_json
-from hyperseg.core.words import one_line
-from hyperseg.io.write import write_json
-from hyperseg.medical.plan import Plan
-from hyperseg.recipes.bench.folder import BENCH, REPORT, TABLE_CSV, TABLE_MD, read_head
+from hyperseg.recipes.bench.comparing.begun import CACHE, Kept
+from hyperseg.recipes.bench.folder import BENCH, REPORT, TABLE_CSV, TABLE_MD
 from hyperseg.recipes.bench.rows import CELLS
 from hyperseg.recipes.bench.tricks.settings import TricksSettings
 
-KIND, FORMAT = "bench-tricks", 1
 GAINS = "gains.png"
-NETWORKS, CACHE = "networks", "cache"
+NETWORKS = "networks"
 FILES = (BENCH, CELLS, TABLE_CSV, TABLE_MD, GAINS, REPORT, LOCK)
 FOLDERS = (NETWORKS, CACHE)
-
-
-@dataclass(frozen=True)
-class Begun:
-    """What stands in a folder.
-
-    Attributes:
-        settings: that it was begun with, the steps among them.
-        data: what was compared on: name, and a checksum of each case or of the scene.
-        tricks: that were asked for, see `rows.check_spelling`.
-        seeds: of each fold; of a scene the number of splits.
-        plan: of a folder, or None.
-        found: everything else of bench.json.
-    """
-
-    settings: TricksSettings
-    data: dict[str, Any]
-    tricks: tuple[str, ...]
-    seeds: int
-    plan: Plan | None
-    found: dict[str, Any]
-
-
-def read_tricks(root: Path) -> Begun:
-    """The benchmark of tricks in a folder.
-
-    Raises:
-        RunError: none, or one that is damaged or of another version.
-    """
-    data = read_head(root, KIND, FORMAT, "tricks")
-    try:
-        settings = from_json(TricksSettings, data["settings"], "the settings")
-        tricks = tuple(map(str, data["tricks"]))
-        plan = None if data["plan"] is None else from_json(Plan, data["plan"], "the plan")
-        known = ("kind", "format", "finished", "settings", "data", "tricks", "seeds", "plan")
-        rest = {k: v for k, v in data.items() if k not in known}
-        return Begun(settings, dict(data["data"]), tricks, int(data["seeds"]), plan, rest)
-    except (KeyError, TypeError, ValueError, SettingError) as error:
-        raise RunError(
-            f"{root / BENCH}: damaged ({one_line(str(error), 100)}). Begin anew with --overwrite."
-        ) from error
-
-
-def write_tricks(root: Path, begun: Begun, *, finished: bool) -> None:
-    """Write bench.json, whole or not at all; finished, prepared cases are removed."""
-    head = {"kind": KIND, "format": FORMAT, "finished": finished}
-    of = {
-        "settings": to_json(begun.settings), "data": begun.data, "seeds": begun.seeds,
-        "tricks": list(begun.tricks),
-        "plan": None if begun.plan is None else to_json(begun.plan),
-    }  # fmt: skip
-    write_json(root / BENCH, {**head, **of, **begun.found})
-    if finished:
-        shutil.rmtree(root / CACHE, ignore_errors=True)
+KEPT = Kept("bench-tricks", 1, "tricks", TricksSettings, key="tricks")

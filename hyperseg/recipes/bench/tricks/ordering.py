@@ -11,17 +11,19 @@ from hyperseg.core import RunError, Scene, SettingError
 from hyperseg.core.runtime import check_minutes
 from hyperseg.core.settings import changed
 from hyperseg.recipes.bench.cases import is_folder
-from hyperseg.recipes.bench.folder import refuse_other_data, there
+from hyperseg.recipes.bench.comparing.begun import Begun, refuse_foreign, refuse_other_place
+from hyperseg.recipes.bench.folder import there
 from hyperseg.recipes.bench.settings import refuse_other
-from hyperseg.recipes.bench.tricks.folder import Begun, read_tricks
+from hyperseg.recipes.bench.tricks.folder import KEPT
 from hyperseg.recipes.bench.tricks.preparing import Prepared, prepare_folder, prepare_scene
 from hyperseg.recipes.bench.tricks.rows import ALL, check_spelling
 from hyperseg.recipes.bench.tricks.settings import (
     MINUTES,
+    OF_FOLDERS,
+    OF_SCENES,
     SEEDS_OF_FOLDERS,
     SEEDS_OF_SCENES,
     TricksSettings,
-    refuse_foreign,
 )
 
 
@@ -49,7 +51,9 @@ def check_order(
 
     asked = check_spelling(tricks or ())
     on_scene = isinstance(target, Scene) or not is_folder(target)
-    refuse_foreign({**given, "plan": plan, "minutes": minutes}, scene=on_scene)
+    refuse_foreign(
+        {**given, "plan": plan, "minutes": minutes}, scene=on_scene, of_folders=OF_FOLDERS, of_scenes=OF_SCENES
+    )
     if seeds is not None and seeds < 2:
         raise SettingError(f"--seeds {seeds}: 2 or more are needed to see what seeds alone change.")
     if minutes is not None and minutes <= 0:
@@ -58,14 +62,14 @@ def check_order(
         raise SettingError("--minutes chooses the steps: leave out --steps.")
     named = target.name if isinstance(target, Scene) else Path(str(target)).resolve().name.partition(":")[0]
     root = Path("runs") / f"tricks-{named}" if out is None else Path(out)
-    begun = there(root, read_tricks, resume=resume, overwrite=overwrite)
+    begun = there(root, KEPT.read, resume=resume, overwrite=overwrite)
     check_minutes(minutes)
     settings = changed(TricksSettings() if begun is None else begun.settings, dict(given))
     if begun is not None:
         refuse_other(begun.settings, settings, root)
         if minutes not in (None, begun.found.get("minutes")):
             raise RunError(f"{root}: this benchmark has its steps already. Leave --minutes out, or take another --out.")
-    asked = _together((() if begun is None else begun.tricks), asked) or (ALL,)
+    asked = tuple(dict.fromkeys((*(begun.asked if begun else ()), *asked))) or (ALL,)
     usual = SEEDS_OF_SCENES if on_scene else SEEDS_OF_FOLDERS
     seeds = (seeds or usual) if begun is None else max(seeds or 0, begun.seeds)
     where = str(choose_device(device))
@@ -82,9 +86,7 @@ def check_order(
             minutes=of_all or MINUTES, jobs=jobs, device=where, quiet=quiet,
         )  # fmt: skip
     if begun is not None:
-        refuse_other_data(root, begun.data, made.data)
-        if begun.found.get("device") != where.partition(":")[0]:
-            raise RunError(f"{root}: was begun on {begun.found.get('device')}: go on with --device of that kind.")
+        refuse_other_place(root, begun, made.data, where)
     found = {
         "versions": {**versions(), "threads": "1"}, "device": where.partition(":")[0], "minutes": of_all,
         "configuration": made.configuration, "left_out": list(made.left_out), "lead": made.lead,
@@ -92,7 +94,3 @@ def check_order(
     }  # fmt: skip
     now = Begun(settings, made.data, asked, seeds, made.plan, found)
     return Order(root, made, now, None if settings.steps else of_all, jobs, overwrite, quiet)
-
-
-def _together(begun: tuple[str, ...], asked: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*begun, *asked)))

@@ -14,8 +14,9 @@ from hyperseg.engine.progress import counted_progress
 from hyperseg.io.write.runs import seal
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.bench.cases import divided, preparation_of, stored_cases
+from hyperseg.recipes.bench.comparing.begun import CACHE, Begun
 from hyperseg.recipes.bench.scenes import data_of, opened
-from hyperseg.recipes.bench.tricks.folder import CACHE, NETWORKS, Begun
+from hyperseg.recipes.bench.tricks.folder import NETWORKS
 from hyperseg.recipes.bench.tricks.on_cases import CaseSource
 from hyperseg.recipes.bench.tricks.on_scene import SceneSource
 from hyperseg.recipes.bench.tricks.rows import ALL, PLAIN, Row, chosen_rows

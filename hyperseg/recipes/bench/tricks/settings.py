@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 
@@ -40,19 +37,6 @@ class TricksSettings:
     target: tuple[str, ...] = option((), "Classes of a folder that are learnt; none are all.")
     spacing: tuple[float, ...] = option((), "Millimetres of a voxel, where files say none.")
     sets: tuple[str, ...] = option((), "Other settings of the method, NAME=VALUE.")
-
-
-def refuse_foreign(given: Mapping[str, Any], *, scene: bool) -> None:
-    """Refuse options that say nothing here.
-
-    Raises:
-        SettingError: naming the first of them.
-    """
-    foreign, what = (OF_FOLDERS, "folders") if scene else (OF_SCENES, "scenes")
-    for name, shown in foreign.items():
-        if given.get(name) not in (None, ()):
-            other = "a scene" if scene else "a folder of images or volumes"
-            raise SettingError(f"{shown} is of {what}, and this is {other}: leave it out.")
 
 
 def changes_of(sets: tuple[str, ...]) -> dict[str, str]:

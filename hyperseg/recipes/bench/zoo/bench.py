@@ -12,11 +12,12 @@ from hyperseg.core import Scene, SettingError
 from hyperseg.core.settings import changed, to_json
 from hyperseg.core.words import counted, duration
 from hyperseg.engine.progress import counted_progress, say
+from hyperseg.recipes.bench.comparing.begun import Begun
 from hyperseg.recipes.bench.folder import at_work
 from hyperseg.recipes.bench.rows import append_line, read_lines
 from hyperseg.recipes.bench.working import Each, workers
 from hyperseg.recipes.bench.zoo.choosing import ALL
-from hyperseg.recipes.bench.zoo.folder import FILES, FOLDERS, Begun, write_zoo
+from hyperseg.recipes.bench.zoo.folder import FILES, FOLDERS, KEPT
 from hyperseg.recipes.bench.zoo.judging import Judged, judge
 from hyperseg.recipes.bench.zoo.ordering import Order, check_order
 from hyperseg.recipes.bench.zoo.pace import Pace, fitting_steps, paces_of, seconds_of
@@ -84,7 +85,7 @@ def _worked_off(order: Order) -> ZooBenched:
     began, root, made, begun = time.monotonic(), order.root, order.made, order.begun
     for line in made.left_out:
         say(line, quiet=order.quiet)
-    write_zoo(root, begun, finished=False)
+    KEPT.write(root, begun, finished=False)
     left_out: list[str] = list(made.left_out)
     if _missing(order, made.rows, begun.settings.steps or 1):
         made = with_stored(made, root, quiet=order.quiet)
@@ -98,7 +99,7 @@ def _worked_off(order: Order) -> ZooBenched:
             rows = tuple(row for row in made.rows if not (row.key in paces and paces[row.key].note))
             steps = _steps(order, rows, paces)
             begun = replace(begun, settings=changed(begun.settings, {"steps": steps}))
-            write_zoo(root, begun, finished=False)
+            KEPT.write(root, begun, finished=False)
             _make(order, _missing(order, rows, steps), each, f"Cells of {made.data['name']}")
     cells = _wanted(order)
     rows_judged = judge(made.rows, latest(cells), reference=made.reference, on_scene=made.on_scene)
@@ -112,7 +113,7 @@ def _worked_off(order: Order) -> ZooBenched:
         "lead": (made.lead, _recipe(order, begun)), "cautions": [SHORT],
     }  # fmt: skip
     write_results(root, rows_judged, made.measure, told, reference=made.reference)
-    write_zoo(root, begun, finished=True)
+    KEPT.write(root, begun, finished=True)
     return ZooBenched(root, rows_judged, made.measure, cells, told)
 
 
@@ -142,7 +143,7 @@ def _tried(order: Order, each: Each) -> tuple[dict[str, Pace], list[str]]:
             paces[pace.row] = pace
             progress(n, len(rows))
     faults = [pace for pace in paces.values() if pace.note]
-    named = {name for name in order.begun.members if name != ALL} | {order.made.reference}
+    named = {name for name in order.begun.asked if name != ALL} | {order.made.reference}
     for pace in faults:
         if pace.row in named:
             raise SettingError(f"{pace.row} cannot be trained here: {pace.note}")

@@ -11,17 +11,19 @@ from hyperseg.core import RunError, Scene, SettingError
 from hyperseg.core.runtime import check_minutes
 from hyperseg.core.settings import changed
 from hyperseg.recipes.bench.cases import is_folder
-from hyperseg.recipes.bench.folder import refuse_other_data, there
+from hyperseg.recipes.bench.comparing.begun import Begun, refuse_foreign, refuse_other_place
+from hyperseg.recipes.bench.folder import there
 from hyperseg.recipes.bench.settings import refuse_other
 from hyperseg.recipes.bench.zoo.choosing import ALL, check_names
-from hyperseg.recipes.bench.zoo.folder import Begun, read_zoo
+from hyperseg.recipes.bench.zoo.folder import KEPT
 from hyperseg.recipes.bench.zoo.preparing import Prepared, prepare_folder, prepare_scene
 from hyperseg.recipes.bench.zoo.settings import (
     MINUTES,
+    OF_FOLDERS,
+    OF_SCENES,
     SEEDS_OF_FOLDERS,
     SEEDS_OF_SCENES,
     ZooBenchSettings,
-    refuse_foreign,
 )
 
 
@@ -55,11 +57,11 @@ def check_order(
 
     asked = check_names(members or ())
     on_scene = isinstance(target, Scene) or not is_folder(target)
-    refuse_foreign(given, scene=on_scene)
+    refuse_foreign(given, scene=on_scene, of_folders=OF_FOLDERS, of_scenes=OF_SCENES)
     check_given(seeds, minutes, given)
     named = target.name if isinstance(target, Scene) else Path(str(target)).resolve().name.partition(":")[0]
     root = Path("runs") / f"zoo-{named}" if out is None else Path(out)
-    begun = there(root, read_zoo, resume=resume, overwrite=overwrite)
+    begun = there(root, KEPT.read, resume=resume, overwrite=overwrite)
     settings = changed(ZooBenchSettings() if begun is None else begun.settings, dict(given))
     if begun is not None:
         if begun.settings.steps:  # else it ended before its steps were chosen
@@ -68,9 +70,7 @@ def check_order(
                 raise RunError(
                     f"{root}: this benchmark has its steps already. Leave --minutes out, or take another --out."
                 )
-        before = begun.members
-        asked = tuple(dict.fromkeys((*before, *asked)))
-    asked = asked or (ALL,)
+    asked = tuple(dict.fromkeys((*(begun.asked if begun else ()), *asked))) or (ALL,)
     usual = SEEDS_OF_SCENES if on_scene else SEEDS_OF_FOLDERS
     seeds = (seeds or usual) if begun is None else max(seeds or 0, begun.seeds)
     where = str(choose_device(device))
@@ -84,9 +84,7 @@ def check_order(
             Path(str(target)), settings, asked, root, begun=begun, jobs=jobs, device=where, quiet=quiet
         )
     if begun is not None:
-        refuse_other_data(root, begun.data, made.data)
-        if begun.found.get("device") != where.partition(":")[0]:
-            raise RunError(f"{root}: was begun on {begun.found.get('device')}: go on with --device of that kind.")
+        refuse_other_place(root, begun, made.data, where)
     found = {
         "versions": {**versions(), "threads": "1"}, "device": where.partition(":")[0], "jobs": jobs,
         "reference": made.reference, "left_out": list(made.left_out), "lead": made.lead,

@@ -13,9 +13,9 @@ from hyperseg.engine.progress import counted_progress
 from hyperseg.medical.cost.counts import training_memory
 from hyperseg.medical.plan import Plan
 from hyperseg.recipes.bench.cases import divided, preparation_of, stored_cases
+from hyperseg.recipes.bench.comparing.begun import CACHE, Begun
 from hyperseg.recipes.bench.scenes import data_of, opened, task_of
 from hyperseg.recipes.bench.zoo.choosing import chosen_rows, reference
-from hyperseg.recipes.bench.zoo.folder import CACHE, Begun
 from hyperseg.recipes.bench.zoo.making.on_cases import CaseSource
 from hyperseg.recipes.bench.zoo.making.on_scene import SceneSource
 from hyperseg.recipes.bench.zoo.rows import Row

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 
 MINUTES = 110.0  # that a whole benchmark may take, where nobody says
@@ -40,16 +36,3 @@ class ZooBenchSettings:
                        shown="seed")  # fmt: skip
     target: tuple[str, ...] = option((), "Classes of a folder that are learnt; none are all.")
     spacing: tuple[float, ...] = option((), "Millimetres of a voxel, where files say none.")
-
-
-def refuse_foreign(given: Mapping[str, Any], *, scene: bool) -> None:
-    """Refuse options that say nothing here.
-
-    Raises:
-        SettingError: naming the first of them.
-    """
-    foreign, what = (OF_FOLDERS, "folders") if scene else (OF_SCENES, "scenes")
-    for name, shown in foreign.items():
-        if given.get(name) not in (None, ()):
-            other = "a scene" if scene else "a folder of images or volumes"
-            raise SettingError(f"{shown} is of {what}, and this is {other}: leave it out.")

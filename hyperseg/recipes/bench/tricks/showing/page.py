@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg.core.sections import Figure, Section, Table
-from hyperseg.core.words import duration
 from hyperseg.io.write import replacing, write_text
+from hyperseg.recipes.bench.comparing.page import how_made
 from hyperseg.recipes.bench.folder import REPORT, TABLE_CSV, TABLE_MD
 from hyperseg.recipes.bench.tricks.folder import GAINS
 from hyperseg.recipes.bench.tricks.judging import Result
@@ -44,7 +44,7 @@ def write_results(root: Path, result: Result, measure: Measure, found: Mapping[s
         "What helps", tuple(tables.verdicts(result, measure)), tuple(found.get("cautions", ())),
         (Figure(picture, caption),),
     )  # fmt: skip
-    sections = [first, _rows(result, measure, shared=shared), _made(found)]
+    sections = [first, _rows(result, measure, shared=shared), how_made(found)]
     write_page(root / REPORT, sections, title=f"Tricks on {found['name']}", lead=found["lead"])
 
 
@@ -69,11 +69,3 @@ def _rows(result: Result, measure: Measure, *, shared: bool) -> Section:
         for title, rows in tables.groups(result)
     )  # fmt: skip
     return Section("Every row", tuple(tables.legend(measure, shared=shared)), tables=made)
-
-
-def _made(found: Mapping[str, Any]) -> Section:
-    rows = [(name, str(value)) for name, value in found["settings"].items() if value not in ("", None, [], 0)]
-    rows += [(name, str(value)) for name, value in found["versions"].items()]
-    rows.append(("time", duration(found["seconds"])))
-    facts = Table("Settings, versions and time; all of it is in bench.json.", (), tuple(rows))
-    return Section("How it was made", tuple(found["left_out"]), tables=(facts,))

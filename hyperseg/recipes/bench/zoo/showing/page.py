@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg.core.sections import Figure, Section, Table
-from hyperseg.core.words import duration
 from hyperseg.io.write import replacing, write_text
+from hyperseg.recipes.bench.comparing.page import how_made
 from hyperseg.recipes.bench.folder import REPORT, TABLE_CSV, TABLE_MD
 from hyperseg.recipes.bench.zoo.folder import FRONT
 from hyperseg.recipes.bench.zoo.judging import COSTS, Judged, point_of
@@ -51,7 +51,7 @@ def write_results(
     )  # fmt: skip
     every = Section("Every row", tuple(tables.legend(measure, reference)), tables=(all_rows,))
     write_page(
-        root / REPORT, [first, every, _made(found)], title=f"Networks on {found['name']}", lead=found["lead"]
+        root / REPORT, [first, every, how_made(found)], title=f"Networks on {found['name']}", lead=found["lead"]
     )  # fmt: skip
 
 
@@ -68,11 +68,3 @@ def panels_of(rows: Sequence[Judged], measure: Measure) -> list[tuple[str, list[
         )
         for name, cost in COSTS.items()
     ]  # fmt: skip
-
-
-def _made(found: Mapping[str, Any]) -> Section:
-    rows = [(name, str(value)) for name, value in found["settings"].items() if value not in ("", None, [], 0)]
-    rows += [(name, str(value)) for name, value in found["versions"].items()]
-    rows.append(("time", duration(found["seconds"])))
-    facts = Table("Settings, versions and time; all of it is in bench.json.", (), tuple(rows))
-    return Section("How it was made", tuple(found["left_out"]), tables=(facts,))

@@ -1,0 +1,1 @@
+"""What benchmarks that compare rows on the same folds or splits have in common: tricks, and networks."""
