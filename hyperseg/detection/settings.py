@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from hyperseg.boxes.levels import check_levels
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, settings
 
@@ -45,15 +46,7 @@ class DetectorSettings:
     def __post_init__(self) -> None:
         if not self.widths:
             raise SettingError("widths (): give the channels of one stage at least, as 16,32,64.")
-        if not self.levels or list(self.levels) != sorted(set(self.levels)) or self.levels[-1] >= len(self.widths):
-            raise SettingError(
-                f"levels {self.levels} do not fit widths {self.widths}, whose levels are 0..{len(self.widths) - 1}: "
-                "give some of these, each once and from fine to coarse, or more widths."
-            )
-        if len(self.anchors) % len(self.levels) or list(self.anchors) != sorted(self.anchors):
-            raise SettingError(
-                f"anchors {self.anchors}: give as many for each of the {len(self.levels)} levels, from small to large."
-            )
+        check_levels(self.widths, self.levels, self.anchors)
 
 
 @settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperseg.core import SettingError
+from hyperseg.boxes.levels import check_levels
 from hyperseg.core.settings import option, settings
 
 
@@ -27,15 +27,7 @@ class MaskRCNNSettings:
     samples: int = option(2, "Samples per place and axis. Paper.", low=1, high=8)
 
     def __post_init__(self) -> None:
-        if not self.levels or list(self.levels) != sorted(set(self.levels)) or self.levels[-1] >= len(self.widths):
-            raise SettingError(
-                f"levels {self.levels} do not fit widths {self.widths}, whose levels are 0..{len(self.widths) - 1}: "
-                "give some of these, each once and from fine to coarse, or more widths."
-            )
-        if len(self.anchors) % len(self.levels) or list(self.anchors) != sorted(self.anchors):
-            raise SettingError(
-                f"anchors {self.anchors}: give as many for each of the {len(self.levels)} levels, from small to large."
-            )
+        check_levels(self.widths, self.levels, self.anchors)
 
 
 @settings

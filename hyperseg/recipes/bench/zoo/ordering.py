@@ -63,13 +63,10 @@ def check_order(
     root = Path("runs") / f"zoo-{named}" if out is None else Path(out)
     begun = there(root, KEPT.read, resume=resume, overwrite=overwrite)
     settings = changed(ZooBenchSettings() if begun is None else begun.settings, dict(given))
-    if begun is not None:
-        if begun.settings.steps:  # else it ended before its steps were chosen
-            refuse_other(begun.settings, settings, root)
-            if minutes is not None:
-                raise RunError(
-                    f"{root}: this benchmark has its steps already. Leave --minutes out, or take another --out."
-                )
+    if begun is not None and begun.settings.steps:  # else it ended before its steps were chosen
+        refuse_other(begun.settings, settings, root)
+        if minutes is not None:
+            raise RunError(f"{root}: this benchmark has its steps already. Leave --minutes out, or take another --out.")
     asked = tuple(dict.fromkeys((*(begun.asked if begun else ()), *asked))) or (ALL,)
     usual = SEEDS_OF_SCENES if on_scene else SEEDS_OF_FOLDERS
     seeds = (seeds or usual) if begun is None else max(seeds or 0, begun.seeds)
