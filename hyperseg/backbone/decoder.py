@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hyperseg.backbone.attention import SelfAttention
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock, UpBlock
 from hyperseg.backbone.conv import Conv, ConvTranspose
-from hyperseg.backbone.encoder import Pyramid, check_condition
+from hyperseg.backbone.encoder import Pyramid, check_condition, run_stage
 from hyperseg.backbone.resize import resized
 from hyperseg.backbone.spec import BackboneSpec, ConvSpec, Size
 from hyperseg.core import SettingError
@@ -71,8 +71,9 @@ class Decoder(nn.Module):
                 raise SettingError(f"skips must be concat, add or none, got {skips!r}.")
 
     def forward(
-        self, x: Pyramid | Tensor, cond: Tensor | None = None, *, shape: Sequence[int] | None = None, finest: int = 0
-    ) -> Pyramid:
+        self, x: Pyramid | Tensor, cond: Tensor | None = None, *, shape: Sequence[int] | None = None, finest: int = 0,
+        sparing: bool = False,
+    ) -> Pyramid:  # fmt: skip
         """Decode.
 
         Args:
@@ -80,6 +81,7 @@ class Decoder(nn.Module):
             cond: (B, cond_dim), exactly where the spec has cond_dim > 0.
             shape: without skips, the spatial size to reach; with skips, leave it out.
             finest: stop at this level and return it first (pre-training of part of a decoder).
+            sparing: gradient checkpointing, see `encoder.run_stage`; with skips.
 
         Returns:
             Maps from fine to coarse; see the class.
@@ -96,7 +98,7 @@ class Decoder(nn.Module):
             raise SettingError(f"a decoder with skips takes a pyramid of {len(self.spec.widths)} maps and no `shape`.")
         coarse, pyramid = x[-1], [x[-1]]
         for level in range(len(x) - 2, finest - 1, -1):
-            coarse = self.merges[level](coarse, x[level], cond)
+            coarse = run_stage(self.merges[level], coarse, x[level], cond, sparing=sparing)
             pyramid.append(coarse)
         return pyramid[::-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from hyperseg.backbone.attention import SelfAttention
 from hyperseg.backbone.blocks import ConvBlock, ResidualBlock
@@ -58,12 +59,13 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(Stage(spec, level) for level in range(len(spec.widths)))
         self._least = spec.min_size  # asked at every call, computed once
 
-    def forward(self, x: Tensor, cond: Tensor | None = None) -> Pyramid:
+    def forward(self, x: Tensor, cond: Tensor | None = None, *, sparing: bool = False) -> Pyramid:
         """Features from fine to coarse.
 
         Args:
             x: (B, in_channels, *S).
             cond: (B, cond_dim), exactly where the spec has cond_dim > 0.
+            sparing: gradient checkpointing, see `run_stage`.
 
         Returns:
             One map per stage, (B, widths[i], *spec.sizes(S)[i]).
@@ -74,7 +76,7 @@ class Encoder(nn.Module):
         self._check(x, cond)
         pyramid = []
         for stage in self.stages:
-            x = stage(x, cond)
+            x = run_stage(stage, x, cond, sparing=sparing)
             pyramid.append(x)
         return pyramid
 
@@ -88,6 +90,15 @@ class Encoder(nn.Module):
         if any(n < least for n, least in zip(x.shape[2:], self._least, strict=True)):
             spec.check_input(x.shape[2:])
         check_condition(spec, cond)
+
+
+def run_stage(stage: nn.Module, *inputs: Tensor | None, sparing: bool) -> Tensor:
+    """A stage's map; where `sparing`, what it works out within is forgotten, and worked out again for gradients.
+
+    Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174.
+    """
+    found: Tensor = checkpoint(stage, *inputs, use_reentrant=False) if sparing else stage(*inputs)
+    return found
 
 
 def check_condition(spec: BackboneSpec, cond: Tensor | None) -> None:

@@ -9,17 +9,19 @@ import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Denoise, Prediction, per_sample
+from hyperseg.dpm.denoise import Denoise, Prediction, Tapped, per_sample
 from hyperseg.dpm.parameterisation import SIGMA_DATA, Predicts, parameterisation
 from hyperseg.dpm.schedules.schedule import Schedule
 
 Network = Callable[[Tensor, Tensor], Tensor]
 """(x (B, C, *S) float32, place (B,) float32) -> (B, C * (1 + extras), *S); `place` is `Schedule.place` of the time."""
+TappedNetwork = Callable[[Tensor, Tensor], tuple[Tensor, tuple[Tensor, ...]]]
+"""The same, and levels of its decoder beside its answer, see `Tapped`."""
 Extra = Literal["share", "squared", "residual"]
 
 
 def denoiser(
-    network: Network,
+    network: Network | TappedNetwork,
     schedule: Schedule,
     predicts: Predicts = "eps",
     *,
@@ -35,7 +37,8 @@ def denoiser(
     by: it is looked up in the network's own schedule; beyond its ends the nearest time is told.
 
     Args:
-        network: see `Network`. What it says beyond C channels are `extras`, split off here, before any solver.
+        network: see `Network` and `TappedNetwork`. What it says beyond C channels are `extras`, split off here, before
+            any solver.
         schedule: what it was trained with.
         predicts: what it says.
         extras: what it says besides, in order: "share" (a logit, see `Prediction`), "squared", "residual".
@@ -57,14 +60,15 @@ def denoiser(
         std, state = alpha * per_sample(sigma, x), alpha * x
         if on_steps and schedule.steps is not None:
             t = (t * schedule.steps).round() / schedule.steps
-        out = network(form.input(state, alpha, std).to(dtype), schedule.place(t).to(dtype)).to(x.dtype)
-        answer, *others = _split(out, x, extras)
+        place = schedule.place(t).to(dtype)
+        told = network(form.input(state, alpha, std).to(dtype), place)
+        out, tapped = (told, None) if isinstance(told, Tensor) else (told[0], Tapped(told[1], place))
+        answer, *others = _split(out.to(x.dtype), x, extras)
         x0 = form.x0(state, answer, alpha, std)
         named = dict(zip(extras, others, strict=True))
         share = named["share"].sigmoid() if "share" in named else None
-        return Prediction(
-            x0 if clip is None else x0.clamp(-clip, clip), share, named.get("squared"), named.get("residual")
-        )
+        cut = x0 if clip is None else x0.clamp(-clip, clip)
+        return Prediction(cut, share, named.get("squared"), named.get("residual"), tapped)
 
     return denoise
 

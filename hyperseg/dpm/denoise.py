@@ -15,6 +15,18 @@ Generators = torch.Generator | Sequence[torch.Generator]
 """One generator for a whole batch, or one for each sample of it, which then does not depend on the others."""
 
 
+class Tapped(NamedTuple):
+    """What a network worked out on the way to its answer.
+
+    Attributes:
+        levels: (B, widths[i], *S_i) maps of its decoder, fine to coarse.
+        place: (B,) the number by which it was told the time.
+    """
+
+    levels: tuple[Tensor, ...]
+    place: Tensor
+
+
 class Prediction(NamedTuple):
     """What is said of a noisy state x = x0 + sigma * noise.
 
@@ -24,12 +36,14 @@ class Prediction(NamedTuple):
             (networks with a learnt variance); or None.
         squared: (B, C, *S) the expected square of the noise (networks with a second moment); or None.
         residual: (B, C, *S) the expected square of the error of the predicted noise; or None.
+        features: what the network worked out on the way, where it is asked by `DiffusionModel.tapped`; or None.
     """
 
     x0: Tensor
     share: Tensor | None = None
     squared: Tensor | None = None
     residual: Tensor | None = None
+    features: Tapped | None = None
 
 
 Denoise = Callable[[Tensor, Tensor], Prediction]

@@ -89,6 +89,14 @@ class DiffusionModel:
         """As `denoise`, for who needs gradients with respect to the state."""
         return self._asked(lambda x, place: self.network(x, place, labels))
 
+    def tapped(self, labels: Tensor | None = None, *, sparing: bool = False) -> Denoise:
+        """As `differentiable`, and every `Prediction` has `features`: a return value, so nothing is kept between calls.
+
+        Args:
+            sparing: gradient checkpointing: less memory, one more forward pass where gradients are asked for.
+        """
+        return self._asked(lambda x, place: self.network.tapped(x, place, labels, sparing=sparing))
+
     def _asked(self, ask: Any) -> Denoise:
         return denoiser(
             ask, self.schedule, self.predicts, extras=self.extras, clip=self.clip, sigma_data=self.sigma_data

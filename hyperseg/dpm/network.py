@@ -7,7 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hyperseg.backbone import BackboneSpec, ClassEmbedding, Conv, ConvBlock, ConvSpec, Decoder, Encoder, TimeEmbedding
+from hyperseg.backbone import (
+    BackboneSpec,
+    ClassEmbedding,
+    Conv,
+    ConvBlock,
+    ConvSpec,
+    Decoder,
+    Encoder,
+    Pyramid,
+    TimeEmbedding,
+)
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, required, settings
 from hyperseg.dpm.adapters import Extra
@@ -85,12 +95,24 @@ class Denoiser(nn.Module):
         Returns:
             (B, C * (1 + extras), *S).
         """
-        features, cond = self.features(x, place, labels)
-        out = self.last(features)
-        return out if self.more is None else torch.cat((out, self.more(features, cond, place)), 1)
+        return self.tapped(x, place, labels)[0]
 
-    def features(self, x: Tensor, place: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, widths[0], *S) that the answers are read from, and (B, cond_dim) what is told; as `forward`."""
+    def tapped(
+        self, x: Tensor, place: Tensor, labels: Tensor | None = None, *, sparing: bool = False
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What `forward` gives, and (B, widths[i], *S_i) the levels of the decoder, fine to coarse.
+
+        Args:
+            sparing: what stages work out within is not kept for gradients, but worked out again.
+        """
+        levels, cond = self.features(x, place, labels, sparing=sparing)
+        out = self.last(levels[0])
+        return (out if self.more is None else torch.cat((out, self.more(levels[0], cond, place)), 1)), tuple(levels)
+
+    def features(
+        self, x: Tensor, place: Tensor, labels: Tensor | None = None, *, sparing: bool = False
+    ) -> tuple[Pyramid, Tensor]:
+        """The levels of the decoder, from the finest of which the answers are read, and (B, cond_dim) what is told."""
         cond = self.time(place)
         if self.classes is not None:
             if labels is None:
@@ -98,7 +120,7 @@ class Denoiser(nn.Module):
             cond = cond + self.classes(labels)
         elif labels is not None:
             raise SettingError("this network was built without classes: leave `labels` out, or give n_classes.")
-        return self.decoder(self.encoder(x, cond), cond)[0], cond
+        return self.decoder(self.encoder(x, cond, sparing=sparing), cond, sparing=sparing), cond
 
 
 class Head(nn.Module):

@@ -1,0 +1,1 @@
+"""Pictures with the depth of every pixel: folders of pairs, their units and their holes."""
