@@ -12,7 +12,7 @@ from hyperseg.core import SettingError
 from hyperseg.simulated.rooms.solids import Floats, Point, Solid
 
 Pictures = NDArray[np.float32]
-SUB_RAYS = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))  # of a pixel, for its colour
+SHIFTS = ((0.0, 0.0), (-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))  # of a pixel's rays: depth, colour
 
 
 @dataclass(frozen=True)
@@ -77,25 +77,24 @@ def render(room: Room, size: int) -> tuple[Pictures, Pictures]:
     """
     if size < 1:
         raise SettingError(f"a picture has one pixel a side or more, got {size}.")
-    camera = room.camera
-    middle = camera.rays(size)
-    z = np.min([solid.met(middle) for solid in room.solids], 0) if room.solids else np.full(len(middle), np.inf)
-    parts = np.concatenate([camera.rays(size, *shift) for shift in SUB_RAYS])
-    colours = _coloured(room, parts).reshape(len(SUB_RAYS), size, size, 3).mean(0)
-    return colours.astype(np.float32), z.reshape(size, size).astype(np.float32)
+    rays = np.concatenate([room.camera.rays(size, *shift) for shift in SHIFTS])
+    z, colours = _seen(room, rays)
+    mean = colours.reshape(len(SHIFTS), size, size, 3)[1:].mean(0)
+    return mean.astype(np.float32), z[: size * size].reshape(size, size).astype(np.float32)
 
 
-def _coloured(room: Room, rays: Floats) -> Floats:
-    """(n, 3) rays to the (n, 3) colours of what they meet first."""
-    colours = np.zeros_like(rays)
-    if not room.solids:
-        return colours
-    depths = np.stack([solid.met(rays) for solid in room.solids])
-    first, nearest = depths.argmin(0), depths.min(0)
+def _seen(room: Room, rays: Floats) -> tuple[Floats, Floats]:
+    """(n, 3) rays to (n,) depths and (n, 3) colours of what they meet first."""
+    nearest, first = np.full(len(rays), np.inf), np.full(len(rays), -1)
     for k, solid in enumerate(room.solids):
-        seen = np.flatnonzero((first == k) & np.isfinite(nearest))
+        z = solid.met(rays)
+        nearer = z < nearest
+        nearest[nearer], first[nearer] = z[nearer], k
+    colours = np.zeros_like(rays)
+    for k, solid in enumerate(room.solids):
+        seen = np.flatnonzero(first == k)
         if seen.size:
-            points = nearest[seen, None] * rays[seen]
-            lit = np.maximum(solid.facing(points, rays[seen]) @ np.asarray(room.light), 0)
-            colours[seen] = np.asarray(solid.albedo) * (room.ambient + (1 - room.ambient) * lit)[:, None]
-    return colours
+            toward = rays[seen]
+            lit = np.maximum(solid.facing(nearest[seen, None] * toward, toward) @ np.asarray(room.light), 0)
+            colours[seen] = (room.ambient + (1 - room.ambient) * lit)[:, None] * np.asarray(solid.albedo)
+    return nearest, colours

@@ -82,20 +82,22 @@ class Box:
     def met(self, rays: Floats) -> Floats:
         """Slabs: the last entry of the three comes before the first exit, or the ray passes by (inf)."""
         near, far = self._slabs(rays)
-        z_in, z_out = near.max(1), far.min(1)
+        z_in, z_out = near.max(0), far.min(0)
         return np.where((z_in < z_out) & (z_in > 0), z_in, np.inf)
 
     def facing(self, points: Floats, rays: Floats) -> Floats:
-        axis = self._slabs(rays)[0].argmax(1)
+        axis = self._slabs(rays)[0].argmax(0)
         along = np.take_along_axis(rays @ self.axes.T, axis[:, None], 1)
         normals: Floats = -np.sign(along) * self.axes[axis]
         return normals
 
     def _slabs(self, rays: Floats) -> tuple[Floats, Floats]:
-        """(n, 3) depths at which rays enter and leave the box's three slabs."""
-        own = rays @ self.axes.T
-        own = np.where(np.abs(own) < LEAST, LEAST, own)
-        middle, half = (self.axes @ np.asarray(self.centre)) / own, np.asarray(self.half) / np.abs(own)
+        """(3, n) depths at which rays enter and leave the box's three slabs."""
+        own = self.axes @ rays.T
+        own[np.abs(own) < LEAST] = LEAST
+        own = 1 / own
+        middle, half = own * (self.axes @ np.asarray(self.centre))[:, None], np.abs(own)
+        half *= np.asarray(self.half)[:, None]
         return middle - half, middle + half
 
 
