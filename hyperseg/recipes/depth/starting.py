@@ -78,10 +78,11 @@ def settings_of(order: Order, begun: DepthSettings | None = None) -> DepthSettin
         if "denoiser.steps" in order.changes:
             raise SettingError("--steps and denoiser.steps say the same: give one of them.")
     chosen = changed(base, changes)
-    if not chosen.prior.steps and (idle := [n for n in order.changes if n.startswith("prior.") and n != "prior.steps"]):
-        raise SettingError(f"{idle[0]} would change nothing: prior.steps is 0, no prior is trained. Leave it out.")
-    if order.folder is not None and chosen.pictures != by_name["pictures"].value:
-        raise SettingError(f"pictures {chosen.pictures}: says how many rooms are rendered, and a folder is given.")
+    if not chosen.prior.steps and (unread := [n for n in order.changes if n.startswith("prior.") and n != "prior.steps"]):
+        raise SettingError(f"{unread[0]} would change nothing: prior.steps is 0, no prior is trained. Leave it out.")
+    idle, why = ("crops", "no folder is given") if order.folder is None else ("pictures", "rooms are not rendered")
+    if idle in order.changes and order.changes[idle] != by_name[idle].value:
+        raise SettingError(f"{idle} {order.changes[idle]} would change nothing: {why}. Leave it out.")
     return chosen
 
 
