@@ -86,7 +86,7 @@ def gather_folder(
     """Squares of a folder's pictures; a fifth of those with depth is held out, whole pictures with all their squares.
 
     Args:
-        asked: how many labelled pictures the user wants; None takes those of the settings, or all where there are fewer.
+        asked: how many labelled pictures the user wants; None: as the settings say, or all where there are fewer.
 
     Raises:
         DataFileError: see `open_pairs`; one picture with depth alone.
@@ -153,7 +153,7 @@ def whole_maps(y: Maps) -> Maps:
         found.append(one[rows, columns])
     if not found:
         raise DataFileError(
-            "no labelled depth map is known on half of its pixels: give --set prior.learns=predicted, so that the prior "
-            "learns from what the strong head says, or --set prior.steps=0, to leave it out."
+            "no labelled depth map is known on half of its pixels: give --set prior.learns=predicted, so that the "
+            "prior learns from what the strong head says, or --set prior.steps=0, to leave it out."
         )
     return np.stack(found)

@@ -11,8 +11,7 @@ from hyperseg.io.write.files import replacing
 from hyperseg.recipes.depth.reading import TIMES, Maps, Tried
 
 SHOWN_TIMES, MOST_SHOWN = (0.02, 0.2, 0.5, 0.8), 5
-DEPTH_COLOURS = "viridis"
-"""Near is bright, far is dark, everywhere."""
+DEPTH_COLOURS = "magma"  # near is bright
 
 
 def draw_readable(file: Path, tried: Tried, images: Maps, y: Maps, said: Maps) -> None:
@@ -29,7 +28,7 @@ def draw_readable(file: Path, tried: Tried, images: Maps, y: Maps, said: Maps) -
     n, columns = min(len(images), MOST_SHOWN), 2 + len(SHOWN_TIMES)
     figure = Figure(figsize=(1.5 * columns, 3.2 + 1.5 * n), layout="constrained")
     FigureCanvasAgg(figure)
-    above, below = figure.subfigures(2, 1, height_ratios=(3.2, 1.5 * n))
+    above, below = figure.subfigures(2, 1, height_ratios=(3.2, 1.5 * n), squeeze=False)[:, 0]
     axes = above.subplots()
     for name, style in (("strong", "o-"), ("weak", "s--")):
         axes.plot(TIMES, [row[name]["l1"] for row in tried.rows], style, ms=4, label=f"{name} head")

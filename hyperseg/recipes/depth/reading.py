@@ -96,7 +96,7 @@ def try_heads(
     Returns:
         The numbers, and (len(TIMES), n, h, w) what the strong head says.
     """
-    rows, said = [], []
+    rows, said = list[dict[str, Any]](), []
     for i, time in enumerate(TIMES):
         found = []
         for head in heads:
@@ -108,13 +108,17 @@ def try_heads(
         said.append(strong.clip(0, 1))
         progress(i + 1, len(TIMES))
     constant = errors_of(np.broadcast_to(np.where(np.isfinite(mean), mean, np.nanmean(mean)), y.shape), y, scale)
-    most = READABLE_BELOW * (constant["l1"] or 0)
-    readable = None
+    return Tried(rows, constant, _readable(rows, READABLE_BELOW * (constant["l1"] or 0))), np.stack(said)
+
+
+def _readable(rows: Sequence[dict[str, Any]], below: float) -> float | None:
+    """The latest time up to which the strong head's error lies below a bound."""
+    latest = None
     for row in rows:
-        if row["strong"]["l1"] >= most:
+        if row["strong"]["l1"] >= below:
             break
-        readable = row["t"]
-    return Tried(rows, constant, readable), np.stack(said)
+        latest = float(row["t"])
+    return latest
 
 
 def errors_of(said: NDArray[Any], y: Maps, scale: InverseDepth | None) -> dict[str, float | None]:

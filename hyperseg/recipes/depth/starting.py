@@ -78,7 +78,9 @@ def settings_of(order: Order, begun: DepthSettings | None = None) -> DepthSettin
         if "denoiser.steps" in order.changes:
             raise SettingError("--steps and denoiser.steps say the same: give one of them.")
     chosen = changed(base, changes)
-    if not chosen.prior.steps and (unread := [n for n in order.changes if n.startswith("prior.") and n != "prior.steps"]):
+    if not chosen.prior.steps and (
+        unread := [n for n in order.changes if n.startswith("prior.") and n != "prior.steps"]
+    ):
         raise SettingError(f"{unread[0]} would change nothing: prior.steps is 0, no prior is trained. Leave it out.")
     idle, why = ("crops", "no folder is given") if order.folder is None else ("pictures", "rooms are not rendered")
     if idle in order.changes and order.changes[idle] != by_name[idle].value:
