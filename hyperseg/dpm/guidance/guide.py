@@ -111,7 +111,9 @@ class _Guided:
             said = self.denoise(at, sigma)
             losses = self.loss(said, sigma)
             slope = _slope(losses, at)
-        said = Prediction(said.x0.detach(), *(part if part is None else part.detach() for part in said[1:4]))
+        x0, share, squared, residual = (None if part is None else part.detach() for part in said[:4])
+        assert x0 is not None
+        said = Prediction(x0, share, squared, residual)
         with torch.no_grad():
             step, alpha = own_step(self.schedule, t), self.schedule.alpha_at(sigma, t)
             factor = 1 / step.lever if self.mode == "mean" else alpha * sigma

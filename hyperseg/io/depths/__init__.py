@@ -1,4 +1,4 @@
-"""Folders of pictures with depth: which files belong together, and how far their depth is, in metres or as disparity."""
+"""Folders of pictures with depth: which files belong together, and depth in metres or as disparity."""
 
 from hyperseg.io.depths.open import Pairs, open_pairs, read_depth
 from hyperseg.io.depths.unit import Unit

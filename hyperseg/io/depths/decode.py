@@ -48,7 +48,7 @@ def decode_picture(file: Path) -> NDArray[np.uint8]:
     if array.ndim != 3 or array.shape[-1] not in (1, 3):
         shape = "x".join(map(str, array.shape))
         raise DataFileError(f"{file}: has the shape {shape}; a picture in grey or in colours was expected.")
-    if array.dtype == np.int32 and 0 <= array.min() and array.max() < 2**16:  # how Pillow gives some of 16 bit
+    if array.dtype == np.int32 and array.min() >= 0 and array.max() < 2**16:  # how Pillow gives some of 16 bit
         array = array.astype(np.uint16)
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)

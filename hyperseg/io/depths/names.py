@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperseg.core import DataFileError
-from hyperseg.core.words import some
+from hyperseg.core.words import counted, some
 from hyperseg.io.cases.names import without_word
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".tif", ".tiff")
@@ -94,8 +94,8 @@ def _held(found: Found, inner: Iterable[str]) -> str:
     if found.alone and found.stray:
         return f"the names of {found.alone[0].picture.name} and {found.stray[0].name} do not agree"
     if found.alone or found.stray:
-        kind, there = ("pictures", found.alone) if found.alone else ("depth maps", found.stray)
-        return f"it holds {len(there)} {kind} only"
+        n, kind = (len(found.alone), "picture") if found.alone else (len(found.stray), "depth map")
+        return f"it holds only {counted(n, kind)}"
     return f"it holds {some([f'{name}/' for name in sorted(inner)], 4)}" if inner else "it holds no such files"
 
 

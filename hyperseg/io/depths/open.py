@@ -179,7 +179,9 @@ def _told_files(found: Found) -> list[str]:
         names = listed([match.picture.name for match in found.alone], most=3)
         said.append(f"{counted(len(found.alone), 'picture')} without depth ({names}): used as unlabelled")
     if views := [match.picture.name for match in found.alone if match.picture.stem.lower().endswith(OTHER_VIEW)]:
-        said.append(f"{listed(views, most=3)}: by the name another view, for which the depth of the first does not hold")
+        said.append(
+            f"{listed(views, most=3)}: by the name another view, for which the depth of the first does not hold"
+        )
     if found.stray:
         names = listed([path.name for path in found.stray], most=3)
         said.append(f"{counted(len(found.stray), 'depth map')} without a picture ({names}): left out")
