@@ -162,7 +162,7 @@ def _draw(file: Path, one: DepthMap, rgb: NDArray[np.uint8], read: Read) -> None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 0.6 + 3.4 * min(rgb.shape[0] / rgb.shape[1], 2)), layout="constrained")
+    figure = Figure(figsize=(11, 0.6 + 3.4 * min(rgb.shape[0] / rgb.shape[1], 2)))
     FigureCanvasAgg(figure)
     rows, columns = one.read_at
     panels: tuple[tuple[str, NDArray[Any], dict[str, Any]], ...] = (
@@ -170,6 +170,7 @@ def _draw(file: Path, one: DepthMap, rgb: NDArray[np.uint8], read: Read) -> None
         (f"inverse depth, read at {rows}x{columns}", read.y[0], {"cmap": "magma", "vmin": 0, "vmax": 1}),
         ("its spread over noise", read.spread[0], {"cmap": "viridis", "vmin": 0}),
     )
+    figure.subplots_adjust(0.01, 0.04, 0.97, 0.9, 0.05)
     for cell, (title, values, how) in zip(figure.subplots(1, 3), panels, strict=True):
         shown = cell.imshow(values, interpolation="nearest", **how)
         cell.set_title(title, fontsize=9)

@@ -11,6 +11,7 @@ from hyperseg.io.write.files import replacing
 from hyperseg.recipes.depth.reading import TIMES, Maps, Tried
 
 SHOWN_TIMES, MOST_SHOWN = (0.02, 0.2, 0.5, 0.8), 5
+GAP, WIDTH, ABOVE = 1, 9.0, 3.6  # pixels between pictures; inches of the whole, and of the curves
 DEPTH_COLOURS = "magma"  # near is bright
 
 
@@ -25,25 +26,34 @@ def draw_readable(file: Path, tried: Tried, images: Maps, y: Maps, said: Maps) -
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    n, columns = min(len(images), MOST_SHOWN), 2 + len(SHOWN_TIMES)
-    figure = Figure(figsize=(1.5 * columns, 3.2 + 1.5 * n), layout="constrained")
+    cells = [np.clip(images[:MOST_SHOWN] / 2 + 0.5, 0, 1).transpose(0, 2, 3, 1)]
+    cells += [_coloured(one[:MOST_SHOWN]) for one in (y, *(said[TIMES.index(time)] for time in SHOWN_TIMES))]
+    padded = [np.pad(cell, ((0, 0), (GAP, GAP), (GAP, GAP), (0, 0)), constant_values=1) for cell in cells]
+    sheet = np.concatenate([np.concatenate(list(column)) for column in padded], 1)
+    below = WIDTH * sheet.shape[0] / sheet.shape[1]
+    figure = Figure(figsize=(WIDTH, ABOVE + below))
     FigureCanvasAgg(figure)
-    above, below = figure.subfigures(2, 1, height_ratios=(3.2, 1.5 * n), squeeze=False)[:, 0]
-    axes = above.subplots()
+    curves = figure.add_axes((0.09, (below + 0.75) / (ABOVE + below), 0.88, (ABOVE - 1.1) / (ABOVE + below)))
     for name, style in (("strong", "o-"), ("weak", "s--")):
-        axes.plot(TIMES, [row[name]["l1"] for row in tried.rows], style, ms=4, label=f"{name} head")
-    axes.axhline(tried.constant["l1"], color="gray", ls=":", label="mean depth map")
-    axes.set(xlabel="t, share of the schedule", ylabel="L1 of inverse depth", ylim=(0, None))
-    axes.set_title("Where depth is readable, held-out pictures", fontsize=10)
-    axes.legend(fontsize=8)
-    grid = below.subplots(n, columns, squeeze=False)
-    for i in range(n):
-        shown: list[NDArray[np.float32]] = [images[i].transpose(1, 2, 0) / 2 + 0.5, y[i]]
-        shown += [said[TIMES.index(time), i] for time in SHOWN_TIMES]
-        for cell, picture in zip(grid[i], shown, strict=True):
-            cell.imshow(np.clip(picture, 0, 1), vmin=0, vmax=1, cmap=DEPTH_COLOURS, interpolation="nearest")
-            cell.set_axis_off()
-    for cell, title in zip(grid[0], ("picture", "true", *(f"t = {time:g}" for time in SHOWN_TIMES)), strict=True):
-        cell.set_title(title, fontsize=9)
+        curves.plot(TIMES, [row[name]["l1"] for row in tried.rows], style, ms=4, label=f"{name} head")
+    curves.axhline(tried.constant["l1"], color="gray", ls=":", label="mean depth map")
+    curves.set(xlabel="t, share of the schedule", ylabel="L1 of inverse depth", ylim=(0, None))
+    curves.set_title("Where depth is readable: held-out pictures, near is bright", fontsize=10)
+    curves.legend(fontsize=8)
+    shown = figure.add_axes((0, 0, 1, below / (ABOVE + below)))
+    shown.imshow(sheet, interpolation="nearest", aspect="auto")
+    shown.set_axis_off()
+    titles = ("picture", "true", *(f"t = {time:g}" for time in SHOWN_TIMES))
+    for i, title in enumerate(titles):
+        figure.text((i + 0.5) / len(titles), (below + 0.05) / (ABOVE + below), title, ha="center", fontsize=9)
     with replacing(file) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
+
+
+def _coloured(y: Maps) -> NDArray[np.float64]:
+    """(n, h, w) inverse depth as (n, h, w, 3) colours, 0..1; unknown is grey."""
+    from matplotlib import colormaps
+
+    painted = np.asarray(colormaps[DEPTH_COLOURS](np.nan_to_num(y).clip(0, 1)))[..., :3].copy()
+    painted[np.isnan(y)] = 0.5
+    return painted
