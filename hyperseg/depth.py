@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperseg.core.runtime import Runtime
-from hyperseg.engine.device import choose_device
+from hyperseg.engine.device import choose_device, choose_precision
 from hyperseg.engine.progress import counted_progress
 from hyperseg.io.depths import Unit
 from hyperseg.io.write.targets import RECORD
@@ -55,7 +55,8 @@ def train(
     if seed is None:
         seed = read_run(root).record.seed if resume and (root / RECORD).is_file() else 0
     order = Order(None if folder is None else Path(folder), settings or {}, steps, unit, per_metre)
-    runtime = Runtime(seed, str(choose_device(device)), quiet=quiet)
+    where = choose_device(device)
+    runtime = Runtime(seed, str(where), choose_precision(where), quiet=quiet)
     try:
         return train_depth(root, order, runtime, resume=resume, overwrite=overwrite)
     except KeyboardInterrupt as stop:

@@ -82,7 +82,7 @@ def test_depth_of_pictures_of_any_size(hyperseg: Hyperseg, made: Path, tmp_path:
         (("--set", "widht=2"), "Did you mean"),
         (("--set", "prior.learns=all"), "labelled, predicted"),
         (("--resume", "--overwrite"), "give one of them"),
-        (("nowhere",), "nowhere"),
+        (("nowhere",), "pictures 8 would change nothing"),
     ],
 )
 def test_refusals(hyperseg: Hyperseg, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
@@ -109,6 +109,7 @@ def test_what_cannot_be_read_is_told_before_work(hyperseg: Hyperseg, made: Path,
         assert told in hyperseg("depth", "read", str(made), *pictures, "--out", "read").error
     assert not (tmp_path / "read").exists()
     assert "does not exist" in hyperseg("depth", "read", "nowhere", "a.png", "--out", "read").error
+    assert "nowhere: does not exist" in hyperseg("depth", "train", "nowhere", "--quiet").error
     assert "is no run of hyperseg segment" in hyperseg("segment", "predict", str(made), "a.png", "--out", "o").error
 
 

@@ -124,7 +124,7 @@ def _heads(run: DepthRun, data: Data, runtime: Runtime) -> None:
     labelled = torch.from_numpy(data.images[: len(data.y)])
     train_heads(
         run.model(), {"strong": strong, "weak": weak}, labelled, torch.from_numpy(data.y),
-        HeadSettings(steps=of.steps, batch=of.batch, lr=of.lr), runtime, latest=of.latest,
+        HeadSettings(steps=of.steps, batch=of.batch, lr=of.lr), replace(runtime, precision="fp32"), latest=of.latest,
         title=f"heads on {counted(len(labelled), 'labelled picture')}",
     )  # fmt: skip
     write_heads(run, strong, weak)
