@@ -19,8 +19,8 @@ from hyperseg.engine.progress import counted_progress
 from hyperseg.io.depths import Unit
 from hyperseg.io.write.targets import RECORD
 from hyperseg.recipes.depth.folder import DepthRun, read_run
-from hyperseg.recipes.depth.predicting import DepthMap, predict_depth
-from hyperseg.recipes.depth.reading import DRAWS, READ_AT
+from hyperseg.recipes.depth.reading.heads import DRAWS, READ_AT
+from hyperseg.recipes.depth.reading.predicting import DepthMap, predict_depth
 from hyperseg.recipes.depth.starting import Order
 from hyperseg.recipes.depth.training import train_depth
 from hyperseg.recipes.run.folder import Interrupted

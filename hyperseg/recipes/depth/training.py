@@ -38,8 +38,8 @@ from hyperseg.recipes.depth.folder import (
     write_run,
 )
 from hyperseg.recipes.depth.gathering import Data, check_counts, gather_folder, gather_rooms, whole_maps
-from hyperseg.recipes.depth.readable import draw_readable
-from hyperseg.recipes.depth.reading import depth_of, told, try_heads
+from hyperseg.recipes.depth.reading.heads import depth_of, told, try_heads
+from hyperseg.recipes.depth.reading.readable import draw_readable
 from hyperseg.recipes.depth.settings import DepthSettings, NetworkSettings
 from hyperseg.recipes.depth.starting import Order, as_begun, start
 

@@ -18,7 +18,7 @@ from hyperseg.data.inverse_depth import InverseDepth
 from hyperseg.dpm.guidance import GUIDANCES
 from hyperseg.recipes.depth.folder import DENOISER, HEADS, METRICS, PRIOR, READABLE, UNFINISHED, DepthRun, read_run
 from hyperseg.recipes.depth.gathering import gather_folder, gather_rooms, whole_maps
-from hyperseg.recipes.depth.reading import TIMES, depth_of, errors_of
+from hyperseg.recipes.depth.reading.heads import TIMES, depth_of, errors_of
 from hyperseg.recipes.depth.settings import (
     ALL,
     CHOICES,

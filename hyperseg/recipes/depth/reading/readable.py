@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.io.write.files import replacing
-from hyperseg.recipes.depth.reading import TIMES, Maps, Tried
+from hyperseg.recipes.depth.reading.heads import TIMES, Maps, Tried
 
 SHOWN_TIMES, MOST_SHOWN = (0.02, 0.2, 0.5, 0.8), 5
 GAP, WIDTH, ABOVE = 1, 9.0, 3.6  # pixels between pictures; inches of the whole, and of the curves

@@ -20,7 +20,7 @@ from hyperseg.io.depths.decode import decode_picture
 from hyperseg.io.depths.names import PICTURE_ENDINGS
 from hyperseg.io.write.files import replacing
 from hyperseg.recipes.depth.folder import DepthRun, read_run
-from hyperseg.recipes.depth.reading import DRAWS, READ_AT, Maps, Read, depth_of
+from hyperseg.recipes.depth.reading.heads import DRAWS, READ_AT, Maps, Read, depth_of
 
 SHOWN, Y, Z, SPREAD = ".png", "_y.npy", "_z.npy", "_spread.npy"
 LONGEST = 8  # times the size that the network learnt: the longer side of a picture
