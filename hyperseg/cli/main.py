@@ -30,6 +30,7 @@ COMMANDS = {
     "export": ("hyperseg.cli.export", "export", "Write a map as polygons, ENVI, COG or picture."),
     "segment": ("hyperseg.cli.segment", "segment", "Images and volumes: check, plan, train, predict, score."),
     "detect": ("hyperseg.cli.detect", "detect", "Objects as boxes: train on few labels, predict, score."),
+    "depth": ("hyperseg.cli.depth", "depth", "Pictures with depth: train, read, sample with guidance, score."),
     "pretrain": (
         "hyperseg.cli.pretrain",
         "pretrain",

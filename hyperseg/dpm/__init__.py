@@ -20,5 +20,7 @@
 | `model`            | a trained network with all that is needed to ask and to save it                    |
 | `stored`           | the same as a file: `write_model`, `read_model`                                    |
 | `faster`           | trainings for few calls: distillation, DDGAN, latent; `FASTER` is the table        |
+| `tapped`           | what a frozen denoiser knows: heads that read its decoder, trained on few labels   |
+| `guidance`         | denoisers that follow the gradient of a loss; `GUIDANCES` is the table             |
 | `features`         | in which features generated data are compared with real ones                       |
 """

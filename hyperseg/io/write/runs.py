@@ -20,6 +20,7 @@ Record = TypeVar("Record")
 OTHERS = {
     "instances": "finds objects one by one, segment predict takes it",
     "detect": "finds boxes, detect predict takes it",
+    "depth": "makes pictures and reads their depth, depth sample takes it",
     "segment": "tells classes, segment predict takes it",
 }  # kinds of runs in folders, and what may be done with them
 

@@ -1,0 +1,61 @@
+"""The networks of the judge: one that tells depth from a picture, one that puts depth maps in a few numbers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from hyperseg.backbone import BackboneSpec, Conv, ConvSpec, Decoder, Encoder
+from hyperseg.core.settings import option, required, settings
+
+
+@settings
+class JudgeSpec:
+    """What a judge is."""
+
+    size: int = required("Rows and columns of its pictures.", low=8)
+    z_min: float = required("Nearest depth, which is told as 1.", above=0)
+    z_max: float = required("Farthest depth, which is told as 0.", above=0)
+    widths: tuple[int, ...] = option((16, 32, 64, 64), "Channels of the stages, each half as large as the last.", low=1)
+    code: tuple[int, ...] = option((8, 16, 32, 32), "The same of the network that encodes depth maps.", low=1)
+
+
+def _backbone(channels: int, widths: tuple[int, ...], *, residual: bool) -> BackboneSpec:
+    n, conv = len(widths), ConvSpec(2, norm="batch", act="relu", residual=residual)
+    return BackboneSpec(
+        in_channels=channels, widths=widths, strides=(1,) + (2,) * (n - 1), kernels=(3,) * n, depths=(1,) * n, conv=conv
+    )
+
+
+class DepthNetwork(nn.Module):
+    """(B, 3, s, s) pictures from -1 to 1 -> (B, s, s) inverse depth, which is about 0 to 1: an encoder and a decoder."""
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        super().__init__()
+        backbone = _backbone(3, spec.widths, residual=True)
+        self.encoder, self.decoder = Encoder(backbone), Decoder(backbone)
+        self.last = Conv(backbone.conv, spec.widths[0], 1, 1, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(self.decoder(self.encoder(x))[0])[:, 0]
+        return out
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """(B, widths[-1]): means of the encoder's coarsest level."""
+        return self.encoder(x)[-1].flatten(2).mean(2)
+
+
+class DepthCoder(nn.Module):
+    """An auto-encoder of depth maps: (B, s, s) -> the same, through a coarse map and nothing beside it."""
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        super().__init__()
+        backbone = _backbone(1, spec.code, residual=False)
+        self.encoder, self.decoder = Encoder(backbone), Decoder(backbone, skips="none")
+
+    def forward(self, y: Tensor) -> Tensor:
+        out: Tensor = self.decoder(self.encoder(y[:, None])[-1], shape=y.shape[1:])[0][:, 0]
+        return out
+
+    def pooled(self, y: Tensor) -> Tensor:
+        """(B, code[-1]): means of the coarse map."""
+        return self.encoder(y[:, None])[-1].flatten(2).mean(2)

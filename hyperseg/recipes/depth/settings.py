@@ -1,0 +1,146 @@
+"""Settings of depth read out of a denoiser, its training and its guidance; and the names of guidance; no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hyperseg.core import SettingError
+from hyperseg.core.settings import option, settings
+from hyperseg.core.words import did_you_mean
+from hyperseg.dpm.guidance import GUIDANCES
+from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.dpm.tapped.tap import STRONG, WEAK, blocks_at, check_unlike
+
+Mode = Literal["mean", "eps"]
+Learns = Literal["labelled", "predicted"]
+
+NONE, ALL = "none", "dag"
+"""Sampling without guidance, and with all terms of the table at once."""
+CHOICES = (NONE, *GUIDANCES, ALL)
+WIDEST = 128  # channels of a stage at most
+
+
+@settings
+class NetworkSettings:
+    """A denoising network and its training."""
+
+    width: int = option(16, "Channels of the finest stage; each coarser one has twice as many, 128 at most.", low=2)
+    stages: int = option(3, "Stages of the network; each halves the picture once more.", low=2, high=6)
+    steps: int = option(6000, "Training steps.", low=1)
+    batch: int = option(64, "Pictures of a step.", low=1)
+    lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)
+    ema: float = option(0.998, "Decay of the moving average of the weights, which is what is kept.", low=0, below=1)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the stages, fine to coarse."""
+        return tuple(min(self.width * 2**i, max(WIDEST, self.width)) for i in range(self.stages))
+
+
+@settings
+class HeadsSettings:
+    """The two heads that read depth, and their training."""
+
+    strong: tuple[float, ...] = option(
+        STRONG,
+        "What the strong head reads, as fractions of the decoder's depth: 0 is the coarsest stage.",
+        low=0,
+        high=1,
+    )
+    weak: tuple[float, ...] = option(
+        WEAK, "What the weak head reads, as fractions of the decoder's depth.", low=0, high=1
+    )
+    hidden: tuple[int, ...] = option((128, 32), "Widths of the layers between.", low=1)
+    steps: int = option(2000, "Training steps of both heads together.", low=1)
+    batch: int = option(16, "Pictures of a step.", low=1)
+    lr: float = option(1e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)
+    latest: float = option(
+        1.0, "Times that heads learn from, as a share of the schedule: 1 also from pure noise.", above=0, high=1
+    )
+
+
+@settings
+class PriorSettings(NetworkSettings):
+    """The diffusion model of depth maps."""
+
+    width: int = option(8, "Channels of the finest stage; each coarser one has twice as many, 128 at most.", low=2)
+    steps: int = option(2000, "Training steps; 0 leaves it out, and with it the guidance that asks it.", low=0)
+    learns: Learns = option(
+        "labelled", "From the depth of the labelled pictures, or from what the strong head says of all pictures."
+    )
+
+
+@settings
+class DepthSettings:
+    """Everything that `hyperseg depth train` can be told of networks and data."""
+
+    size: int = option(32, "Pixels along each side of the pictures.", low=4, high=512, shown="size")
+    pictures: int = option(4000, "Rooms that are rendered where no folder is given.", low=2, shown="pictures")
+    labelled: int = option(100, "Pictures whose depth is told to the heads.", low=1, shown="labelled")
+    held_out: int = option(
+        200, "Pictures that nothing learns from: the heads are tried on them. Of a folder at most a fifth.", low=1
+    )
+    denoiser: NetworkSettings = option(NetworkSettings(), "The denoiser of pictures.")
+    heads: HeadsSettings = option(HeadsSettings(), "The strong and the weak head.")
+    prior: PriorSettings = option(PriorSettings(), "The diffusion model of depth maps.")
+
+    def __post_init__(self) -> None:
+        networks = {"denoiser": self.denoiser, **({"prior": self.prior} if self.prior.steps else {})}
+        for name, network in networks.items():
+            if self.size % (times := 2 ** (network.stages - 1)):
+                raise SettingError(
+                    f"size {self.size}: {name}.stages {network.stages} halve pictures {network.stages - 1} times, and "
+                    f"{self.size} is not divisible by {times}: give a multiple of {times}, or fewer stages."
+                )
+        n = self.denoiser.stages
+        check_unlike(blocks_at(self.heads.strong, n), blocks_at(self.heads.weak, n))
+
+
+@settings
+class SampleSettings:
+    """How pictures are sampled and guided."""
+
+    sampler: str = option(SAMPLERS.default, "Which sampler.", shown="sampler")
+    calls: int = option(50, "Network calls of a sample.", low=1, shown="calls")
+    guidance: str = option(ALL, f"What guides: {', '.join(CHOICES)} ({ALL}: all terms).", shown="guidance")
+    consistency: float = option(40.0, "Weight of the consistency of both heads (w_dc).", low=0, shown="consistency")
+    prior: float = option(40.0, "Weight of the prior of depth maps (w_dp).", low=0, shown="prior")
+    mode: Mode = option(
+        "mean", "The gradient shifts the mean of a step, as in the paper, or the predicted noise (eps).", shown="mode"
+    )
+    latest: float = option(
+        0.8, "Times above this share of the schedule are not guided: depth cannot be read there.", low=0, high=1
+    )
+    every: int = option(1, "Every how many calls one is guided.", low=1)
+    sparing: bool = option(False, "Less memory and more time: gradients are worked out piece by piece.")
+    batch: int = option(32, "Samples at once.", low=1)
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise SettingError(
+                f"sampler {self.sampler}: is none of {', '.join(SAMPLERS)}.{SAMPLERS.close(self.sampler)}"
+            )
+        terms_of(self.guidance)
+
+
+def terms_of(guidance: str) -> tuple[str, ...]:
+    """The names in the table `GUIDANCES` that a choice means; none for no guidance.
+
+    Raises:
+        SettingError: no such choice.
+    """
+    if guidance == NONE:
+        return ()
+    if guidance == ALL:
+        return tuple(GUIDANCES)
+    if guidance in GUIDANCES:
+        return (guidance,)
+    raise SettingError(f"guidance {guidance}: is none of {', '.join(CHOICES)}.{did_you_mean(guidance, CHOICES)}")
+
+
+def weights_of(settings: SampleSettings) -> dict[str, float]:
+    """Terms of the table and their weights: what asks the prior has that of the prior."""
+    return {
+        name: settings.prior if GUIDANCES[name].needs_prior else settings.consistency
+        for name in terms_of(settings.guidance)
+    }
