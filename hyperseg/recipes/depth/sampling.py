@@ -39,7 +39,7 @@ LEVELS = 255  # of a channel of a kept picture
 READ_AT = 0.05  # of the schedule: where both heads read the depth of a finished picture
 START, WAY, GUIDING, READING = range(4)  # purposes of noise
 HOW = "how.json"  # in the folder of the parts: what they were drawn by
-Tick = Callable[[], None]
+Tick = Callable[[int], None]  # told of so many calls more that are done
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,17 @@ def check_draw(settings: SampleSettings, *, prior: bool) -> Sampler:
     return sampler
 
 
-def draw_part(draw: Draw, seed: int, part: int, n: int, *, tick: Tick = lambda: None) -> tuple[Tensor, Part]:
+def calls_of(settings: SampleSettings) -> int:
+    """How often the network is asked for a sample: at most as often as the settings allow."""
+    sampler = SAMPLERS[settings.sampler]
+    return sampler.nfe(sampler.steps(settings.calls))
+
+
+def draw_part(draw: Draw, seed: int, part: int, n: int, *, tick: Tick = lambda calls: None) -> tuple[Tensor, Part]:
     """n samples from the noise of (seed, part), which is the same whatever guides, and wherever the networks are.
 
     Args:
-        tick: called after every call of the sampler.
+        tick: told of every call of the sampler.
 
     Returns:
         (n, C, *S) float64 samples as the sampler gives them, and what is kept of them.
@@ -155,13 +161,12 @@ def draw_part(draw: Draw, seed: int, part: int, n: int, *, tick: Tick = lambda: 
 
 
 def draw_all(
-    draw: Draw, seed: int, n: int, folder: Path, *, tick: Tick = lambda: None, skip: Tick = lambda: None
+    draw: Draw, seed: int, n: int, folder: Path, *, tick: Tick = lambda calls: None
 ) -> Drawn:  # fmt: skip
     """n samples of a seed; parts that are in the folder already are read, the others drawn and written there.
 
     Args:
-        tick: called after every call.
-        skip: called for every call that needs not be made, its part being there.
+        tick: told of every call, and of those that need not be made.
 
     Raises:
         RunError: the folder holds parts of other settings, or one that is damaged.
@@ -175,8 +180,7 @@ def draw_all(
         file = folder / f"part-{part:04d}-{count}.npz"
         if file.exists():
             parts.append(_read_part(file))
-            for _ in range(draw.settings.calls):
-                skip()
+            tick(calls_of(draw.settings))
             continue
         try:
             _, made = draw_part(draw, seed, part, count, tick=tick)
@@ -247,7 +251,7 @@ def _kept(draw: Draw, made: Tensor, seed: int, part: int, steps: NDArray[np.floa
 def _ticking(denoise: Denoise, tick: Tick) -> Denoise:
     def ask(x: Tensor, sigma: Tensor) -> Any:
         found = denoise(x, sigma)
-        tick()
+        tick(1)
         return found
 
     return ask

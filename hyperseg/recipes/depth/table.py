@@ -42,8 +42,8 @@ MEASURES = (
             "maps."),
     Measure("rgb", "RGB distance", "↓", 4, True, "Frechet distance between the pictures themselves, in the judge's "
             "features."),
-    Measure("heads_apart", "|d_S - d_W|", "↓", 4, False, "Mean difference of what the strong and the weak head read in a "
-            "sample, in inverse depth (0 to 1)."),
+    Measure("heads_apart", "|d_S - d_W|", "↓", 4, False, "Mean difference of what the strong and the weak head read "
+            "in a sample, in inverse depth (0 to 1)."),
     Measure("delta1", "δ1", "↑", 4, False, "Share of pixels where the depth of the strong head is within a factor of "
             "1.25 of the judge's."),
     Measure("abs_rel", "AbsRel", "↓", 4, False, "Mean of |strong head's - judge's| / judge's depth."),
