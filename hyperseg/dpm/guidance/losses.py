@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Generators, Prediction
+from hyperseg.dpm.denoise import Generators, Prediction, Tapped
 
 if TYPE_CHECKING:
     from hyperseg.dpm.model import DiffusionModel
@@ -47,7 +47,7 @@ class Guidance:
 
 
 def added(*terms: tuple[float, Loss]) -> Loss:
-    """The weighted sum of losses; each is asked of one and the same prediction.
+    """The weighted sum of losses; each is asked of one and the same prediction, those of weight 0 are not asked.
 
     Raises:
         SettingError: none are given.
@@ -55,10 +55,26 @@ def added(*terms: tuple[float, Loss]) -> Loss:
     if not terms:
         raise SettingError("guidance needs at least one loss: give one, or sample without guidance.")
 
+    asked = [term for term in terms if term[0]] or terms[:1]
+
     def loss(said: Prediction, sigma: Tensor) -> Tensor:
-        first, *others = [weight * each(said, sigma) for weight, each in terms]
+        first, *others = [weight * each(said, sigma) for weight, each in asked]
         for other in others:
             first = first + other
         return first
 
     return loss
+
+
+def features_of(said: Prediction) -> Tapped:
+    """What the network worked out on the way.
+
+    Raises:
+        SettingError: the prediction has none.
+    """
+    if said.features is None:
+        raise SettingError(
+            "this loss reads what the network works out on the way, and the prediction has no features: ask the "
+            "network by DiffusionModel.tapped()."
+        )
+    return said.features
