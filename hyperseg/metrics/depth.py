@@ -81,7 +81,7 @@ def _known(pred_z: ArrayLike, true_z: ArrayLike) -> tuple[NDArray[Any], NDArray[
         if not (np.isfinite(values) & (values > 0)).all():
             wrong = int((~(np.isfinite(values) & (values > 0))).sum())
             raise SettingError(
-                f"{wrong} of {values.size} {what} depths are not above zero and finite: give depths along the axis, and "
-                "NaN where the true depth is unknown."
+                f"{wrong} of {values.size} {what} depths are not above zero and finite: give depths along the axis, "
+                "and NaN where the true depth is unknown."
             )
     return pred, true

@@ -82,6 +82,15 @@ def test_a_shift_of_all_samples_counts_squared() -> None:
     assert frechet_distance(x, x + np.array([3, 0, 4])) == pytest.approx(25, rel=1e-12)
 
 
+def test_features_that_are_turned_and_shifted_together_are_as_far_apart() -> None:
+    rng = np.random.default_rng(12)
+    for n, d in ((200, 6), (5, 12)):  # enough samples, and fewer than dimensions
+        a, b, turn = rng.normal(size=(n, d)), rng.normal(1, 2, (n, d)), np.linalg.qr(rng.normal(size=(d, d)))[0]
+        moved = frechet_distance(a @ turn + 3, b @ turn + 3)
+        assert math.isfinite(moved)
+        assert moved == pytest.approx(frechet_distance(a, b), rel=1e-10)
+
+
 def test_inception_score_lies_between_its_limits() -> None:
     k = 7
     assert inception_score(np.full((20, k), 1 / k)) == 1  # nothing is known of any sample

@@ -31,7 +31,7 @@ def consistency(sources: Sources, generators: Generators) -> Loss:
                 f"the strong head says {tuple(strong.shape)}, the weak one {tuple(weak.shape)}: give two heads with as "
                 "many outputs."
             )
-        return (strong - weak).square().flatten(1).sum(1)
+        return (strong.detach() - weak).square().flatten(1).sum(1)
 
     return loss
 

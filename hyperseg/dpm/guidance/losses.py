@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
@@ -13,8 +15,9 @@ from hyperseg.dpm.denoise import Generators, Prediction, Tapped
 
 if TYPE_CHECKING:
     from hyperseg.dpm.model import DiffusionModel
-    from hyperseg.dpm.tapped.head import PixelHead
 
+Reads = Callable[[Tapped], Tensor]
+"""What a network worked out -> (B, 1, *S) depth in [0, 1]: a `PixelHead`."""
 Loss = Callable[[Prediction, Tensor], Tensor]
 """(prediction with features, (B,) sigma) -> (B,) losses: sums over pixels, a sample's own, whatever the batch."""
 
@@ -23,8 +26,8 @@ Loss = Callable[[Prediction, Tensor], Tensor]
 class Sources:
     """What losses of guidance are made of: two heads, and a diffusion model of depth maps; all in evaluation mode."""
 
-    strong: PixelHead
-    weak: PixelHead
+    strong: Reads
+    weak: Reads
     prior: DiffusionModel | None = None
 
 
@@ -64,6 +67,40 @@ def added(*terms: tuple[float, Loss]) -> Loss:
         return first
 
     return loss
+
+
+def weighed(
+    guidances: Mapping[str, Guidance], weights: Mapping[str, float], sources: Sources, generators: Generators
+) -> Loss:
+    """The sum of the terms that have a weight above 0; the strong head is asked once for all of them.
+
+    Args:
+        guidances: the table.
+        weights: name in the table -> weight.
+
+    Raises:
+        SettingError: a name that is not in the table, no weight above 0, or sources that a term misses.
+    """
+    kept = {name: weight for name, weight in weights.items() if weight}
+    if len(kept) > 1:
+        sources = replace(sources, strong=_Once(sources.strong))
+    return added(*((weight, guidances[name].loss(sources, generators)) for name, weight in kept.items()))
+
+
+@dataclass
+class _Once:
+    """A head that answers from memory where it is asked again of the same features."""
+
+    read: Reads
+    of: Callable[[], Tensor | None] = field(default=lambda: None, init=False)
+    said: Tensor | None = field(default=None, init=False)
+
+    def __call__(self, features: Tapped) -> Tensor:
+        finest = features.levels[0]
+        if self.said is None or self.of() is not finest:
+            with torch.enable_grad():  # one of the terms goes back through it, whoever asks first
+                self.of, self.said = weakref.ref(finest), self.read(features)
+        return self.said
 
 
 def features_of(said: Prediction) -> Tapped:

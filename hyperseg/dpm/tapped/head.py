@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from hyperseg.backbone import Conv, ConvSpec, TimeEmbedding, resized
@@ -26,6 +25,7 @@ class HeadSpec:
     outputs: int = required("Numbers for each pixel, or classes.", low=1)
     hidden: tuple[int, ...] = option((128, 32), "Widths of the layers between.", low=1)
     cond_dim: int = option(64, "Length of the embedded time; 0 for a head that is not told it.", low=0)
+    coarse: bool = option(False, "Work at the size of the finest level that is read, and raise what comes out.")
 
     def __post_init__(self) -> None:
         if not self.blocks or not self.hidden or max(self.blocks) >= len(self.widths):
@@ -36,12 +36,13 @@ class HeadSpec:
 
 
 def head_spec(
-    of: DenoiserSpec, fractions: Sequence[float], outputs: int, *, hidden: Sequence[int] = (128, 32), cond_dim: int = 64
-) -> HeadSpec:
+    of: DenoiserSpec, fractions: Sequence[float], outputs: int, *, hidden: Sequence[int] = (128, 32),
+    cond_dim: int = 64, coarse: bool = False,
+) -> HeadSpec:  # fmt: skip
     """The head of a denoiser that reads these fractions of its decoder's depth."""
     widths = of.backbone.widths[::-1]
     blocks = blocks_at(fractions, len(widths))
-    return HeadSpec(of.backbone.conv.ndim, widths, blocks, outputs, tuple(hidden), cond_dim)
+    return HeadSpec(of.backbone.conv.ndim, widths, blocks, outputs, tuple(hidden), cond_dim, coarse)
 
 
 class PixelHead(nn.Module):
@@ -73,11 +74,15 @@ class PixelHead(nn.Module):
         """(B, outputs, *S), S being the size of the finest level; no activation at the end."""
         blocks, size = tapped.levels[::-1], tapped.levels[0].shape[2:]
         maps = [read(blocks[b]) for read, b in zip(self.reads, self.spec.blocks, strict=True)]
-        x = torch.stack([m if m.shape[2:] == size else resized(m, size) for m in maps]).sum(0)
-        if self.time is not None and self.scale is not None:
-            scale, shift = self.scale(self.time(tapped.place.to(x.dtype))).chunk(2, 1)
+        if self.time is not None and self.scale is not None:  # on small maps: raising them is linear, and keeps shifts
+            scale, shift = self.scale(self.time(tapped.place.to(maps[0].dtype))).chunk(2, 1)
             broad = (..., *(None,) * self.spec.ndim)
-            x = x * (1 + scale[broad]) + shift[broad]
+            maps = [m * (1 + scale[broad]) for m in maps]
+            maps[0] = maps[0] + shift[broad]
+        inside = maps[-1].shape[2:] if self.spec.coarse else size  # blocks rise, the last is the finest
+        x = resized(maps[0], inside)
+        for other in maps[1:]:
+            x = x + resized(other, inside)
         for layer in self.layers:
             x = layer(x.relu())
-        return x
+        return resized(x, size)

@@ -46,7 +46,7 @@ class Record:
         folder: the pictures with depth, as they were named, or `ROOMS`.
         seed: of the pictures, weights and batches.
         settings: of data and networks.
-        unit: of the depth in a folder's files, as it was asked for.
+        unit, per_metre: of the depth in a folder's files, as it was asked for.
         z_min, z_max: nearest and farthest depth, which inverse depth 1 and 0 stand for.
         learnt: names of the pictures that the denoiser learns from; empty for rooms, which are numbers from 0.
         labelled, held_out: names (or numbers) of those whose depth is told, and of those that nothing learns from.
@@ -59,6 +59,7 @@ class Record:
     seed: int
     settings: DepthSettings
     unit: str = "auto"
+    per_metre: float | None = None
     z_min: float = 1.0
     z_max: float = 10.0
     learnt: tuple[str, ...] = ()

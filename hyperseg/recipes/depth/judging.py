@@ -5,14 +5,15 @@ What guidance improves is never what is measured with: the judge shares no weigh
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.settings import from_json, to_json
@@ -73,14 +74,14 @@ class DepthJudge:
         Raises:
             SettingError: pictures of another size, or values that are not finite.
         """
-        return np.clip(_by_parts(self.network, _pictures(x, self.spec.size)), 0, 1)
+        return np.clip(by_parts(self.network, self.network, _pictures(x, self.spec.size)), 0, 1)
 
     def look(self, x: Tensor | Float32) -> Judged:
         """All that is compared of pictures, see `depth`."""
         pictures = _pictures(x, self.spec.size)
         y = self.depth(pictures)
-        net = _by_parts(self.coder.pooled, torch.from_numpy(y))
-        rgb = _by_parts(self.network.pooled, pictures)
+        net = by_parts(self.coder, self.coder.pooled, torch.from_numpy(y))
+        rgb = by_parts(self.network, self.network.pooled, pictures)
         return Judged(y, pooled(y, SIDE), net.astype(np.float64), rgb.astype(np.float64))
 
     def scores(
@@ -134,7 +135,17 @@ def read_judge(file: Path, *, device: str = "cpu") -> DepthJudge:
     Raises:
         RunError: no such file, damaged, or no judge.
     """
-    raise NotImplementedError
+    if not file.is_file():
+        raise RunError(f"{file}: no such file. Train a judge first.")
+    tensors, about = read_weights(file)
+    if about.get("kind") != KIND:
+        raise RunError(f"{file}: holds no judge of depth. Train one again.")
+    spec = from_json(JudgeSpec, about["spec"], str(file))
+    judge = DepthJudge(spec, DepthNetwork(spec), DepthCoder(spec), float(about["delta1"]), float(about["abs_rel"]))
+    for of, net in (("network", judge.network), ("coder", judge.coder)):
+        fill(net, {name.removeprefix(f"{of}."): t for name, t in tensors.items() if name.startswith(f"{of}.")}, file)
+        net.to(device)
+    return judge
 
 
 def part(judged: Judged, which: slice | NDArray[Any]) -> Judged:
@@ -151,9 +162,18 @@ def distances(a: Judged, b: Judged) -> dict[str, float]:
     }
 
 
-def _by_parts(say: Any, values: Tensor) -> Float32:
-    raise NotImplementedError
+def by_parts(net: nn.Module, say: Callable[[Tensor], Tensor], values: Tensor) -> Float32:
+    """What a network says of values on the CPU, some at a time, where it is."""
+    device = next(net.parameters()).device
+    with torch.inference_mode():
+        return torch.cat([say(some.to(device)).float().cpu() for some in values.split(AT_ONCE)]).numpy()
 
 
 def _pictures(x: Tensor | Float32, size: int) -> Tensor:
-    raise NotImplementedError
+    found = torch.as_tensor(x, dtype=torch.float32).detach().cpu()
+    if found.ndim != 4 or not len(found) or tuple(found.shape[1:]) != (3, size, size):
+        raise SettingError(f"the judge was trained on pictures (n, 3, {size}, {size}), got {tuple(found.shape)}.")
+    broken = int((~torch.isfinite(found)).flatten(1).any(1).sum())
+    if broken:
+        raise SettingError(f"{broken} of {len(found)} pictures have values that are not finite: sample them again.")
+    return found

@@ -76,6 +76,9 @@ class DepthSettings:
 
     size: int = option(32, "Pixels along each side of the pictures.", low=4, high=512, shown="size")
     pictures: int = option(4000, "Rooms that are rendered where no folder is given.", low=2, shown="pictures")
+    crops: int = option(
+        8, "Squares that are cut out of each picture of a folder, the largest first.", low=1, shown="crops"
+    )
     labelled: int = option(100, "Pictures whose depth is told to the heads.", low=1, shown="labelled")
     held_out: int = option(
         200, "Pictures that nothing learns from: the heads are tried on them. Of a folder at most a fifth.", low=1

@@ -1,0 +1,75 @@
+"""Pictures with depth, from Python: train and read, as `hyperseg depth` does with them.
+
+from hyperseg import depth
+
+run = depth.train(None, "rooms-run", steps=1500)
+print(run.record.found["heads"]["told"])
+maps = depth.read(run, "picture.png", out="read")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hyperseg.core.runtime import Runtime
+from hyperseg.engine.device import choose_device
+from hyperseg.engine.progress import counted_progress
+from hyperseg.io.depths import Unit
+from hyperseg.io.write.targets import RECORD
+from hyperseg.recipes.depth.folder import DepthRun, read_run
+from hyperseg.recipes.depth.predicting import DepthMap, predict_depth
+from hyperseg.recipes.depth.reading import DRAWS, READ_AT
+from hyperseg.recipes.depth.starting import Order
+from hyperseg.recipes.depth.training import train_depth
+from hyperseg.recipes.run.folder import Interrupted
+
+__all__ = ["DepthMap", "DepthRun", "read", "read_run", "train"]
+
+
+def train(
+    folder: str | Path | None, out: str | Path, *, settings: Mapping[str, Any] | None = None, steps: int | None = None,
+    unit: Unit | None = None, per_metre: float | None = None, seed: int | None = None, device: str = "auto",
+    resume: bool = False, overwrite: bool = False, quiet: bool = False,
+) -> DepthRun:  # fmt: skip
+    """Train a denoiser of pictures, two heads that read depth from it, and a prior of depth maps.
+
+    Args:
+        folder: pictures, some with depth; None for rooms that are rendered.
+        out: the run's folder.
+        settings: by name, see `DepthSettings`: {"size": 64, "denoiser.width": 32}; the end of a name is enough.
+        steps: of the denoiser; heads and prior take a third of them each.
+        unit: of the depth in the folder's files; judged where nothing is said.
+        per_metre: how many of their numbers are one metre, in place of a unit.
+        seed: of pictures, weights and noise; 0, or as the run was begun.
+        device: see `choose_device`.
+        resume: go on with the run that is there.
+        overwrite: remove the run that is there.
+        quiet: no progress.
+
+    Raises:
+        SettingError, RunError, DataFileError: what cannot be done, before training.
+    """
+    root = Path(out)
+    if seed is None:
+        seed = read_run(root).record.seed if resume and (root / RECORD).is_file() else 0
+    order = Order(None if folder is None else Path(folder), settings or {}, steps, unit, per_metre)
+    runtime = Runtime(seed, str(choose_device(device)), quiet=quiet)
+    try:
+        return train_depth(root, order, runtime, resume=resume, overwrite=overwrite)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(root) from stop
+
+
+def read(
+    run: str | Path | DepthRun, *pictures: str | Path, out: str | Path, times: Sequence[float] | None = None,
+    draws: int = DRAWS, weak: bool = False, seed: int = 0, device: str = "auto", quiet: bool = False,
+) -> tuple[DepthMap, ...]:  # fmt: skip
+    """Read the depth of pictures out of a trained denoiser; see `predict_depth`."""
+    root = run.root if isinstance(run, DepthRun) else Path(run)
+    with counted_progress("Reading depth", unit="pictures", quiet=quiet) as progress:
+        return predict_depth(
+            root, [Path(p) for p in pictures], Path(out), times=READ_AT if times is None else times, draws=draws,
+            weak=weak, seed=seed, device=str(choose_device(device)), progress=progress,
+        )  # fmt: skip
