@@ -8,7 +8,7 @@ import math
 import pytest
 
 from hyperseg.recipes.depth.reporting.words import as_csv, as_markdown, heads, legend, lines, sentences
-from hyperseg.recipes.depth.table import MEASURES, DepthCell, compare
+from hyperseg.recipes.depth.scores.table import MEASURES, DepthCell, compare
 
 PLAIN = (1.0, 1.2, 0.8, 1.1, 0.9)  # distances of unguided samples by seed: mean 1
 FLOOR = {"dfd_pool8": 0.2}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core.words import UNKNOWN, as_cell, counted, number
+from hyperseg.recipes.depth.scores.table import MEASURES, MOSTLY, Against, DepthCell, Measure
 from hyperseg.recipes.depth.settings import NONE
-from hyperseg.recipes.depth.table import MEASURES, MOSTLY, Against, DepthCell, Measure
 
 
 def sentences(found: Mapping[str, Mapping[str, Against]], cells: Iterable[DepthCell]) -> list[str]:

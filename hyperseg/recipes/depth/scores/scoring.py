@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import to_json
 from hyperseg.core.words import did_you_mean, one_line
-from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.engine.progress import say, working
 from hyperseg.io.write import as_json, write_text
 from hyperseg.recipes.bench.folder import at_work
-from hyperseg.recipes.bench.making import FITTED_ON
-from hyperseg.recipes.depth.folder import DENOISER, HEADS, JUDGE, PICTURE, PRIOR, REPORT, SHEET, TABLE, DepthRun, read_run
+from hyperseg.recipes.depth.drawing import drawing
+from hyperseg.recipes.depth.folder import (
+    DENOISER,
+    HEADS,
+    JUDGE,
+    PICTURE,
+    PRIOR,
+    REPORT,
+    SHEET,
+    TABLE,
+    DepthRun,
+    read_run,
+)
 from hyperseg.recipes.depth.judge_training import JudgeSettings
-from hyperseg.recipes.depth.measuring import look_at_real
-from hyperseg.recipes.depth.real import check_judge, judge_for, learnt_pictures, real_pictures
-from hyperseg.recipes.depth.sampling import Draw, check_draw
-from hyperseg.recipes.depth.score_cells import first_drawn, forecast, make_cells, read_cells
+from hyperseg.recipes.depth.sampling import check_draw
+from hyperseg.recipes.depth.scores.cells import first_drawn, forecast, make_cells, read_cells
+from hyperseg.recipes.depth.scores.measuring import look_at_real
+from hyperseg.recipes.depth.scores.real import check_judge, judge_for, real_pictures
+from hyperseg.recipes.depth.scores.table import DepthCell
 from hyperseg.recipes.depth.settings import CHOICES, NONE, SampleSettings, terms_of
-from hyperseg.recipes.depth.table import DepthCell
 
 SCORES, BEGUN, JUDGING = "scores", "begun.json", "judging"
 FEWEST = 2  # samples of a cell: a covariance needs them
@@ -52,8 +60,8 @@ class ScoreOrder:
     rows: tuple[str, ...] = ()
     seeds: int = 5
     n: int = 500
-    settings: SampleSettings = SampleSettings()
-    judge: JudgeSettings = JudgeSettings()
+    settings: SampleSettings = field(default_factory=SampleSettings)
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
 
     @property
     def folder(self) -> Path:
@@ -183,14 +191,3 @@ def _begin(order: ScoreOrder, run: DepthRun) -> None:
 
 def _print(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def drawing(run: DepthRun, settings: SampleSettings, device: str) -> Draw:
-    """What the run draws by, on the device."""
-    sources = run.sources()
-    prior = None if sources.prior is None else sources.prior.to(device)
-    sources = replace(sources, strong=sources.strong.to(device), weak=sources.weak.to(device), prior=prior)
-    size = run.record.settings.size
-    looks = SAMPLERS[settings.sampler].fit is not None
-    data = torch.from_numpy(learnt_pictures(run, FITTED_ON)) if looks else None
-    return Draw(run.model().to(device), sources, settings, (3, size, size), device, data)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hyperseg.core import SettingError
 from hyperseg.recipes.depth.judging import DepthJudge, Judged, distances
 from hyperseg.recipes.depth.sampling import LEVELS, Drawn
-from hyperseg.recipes.depth.table import MEASURES, DepthCell
+from hyperseg.recipes.depth.scores.table import MEASURES, DepthCell
 
 Float32 = NDArray[np.float32]
 Pictures = Callable[[int], tuple[Float32, Float32]]

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import RunError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
-from hyperseg.data.inverse_depth import InverseDepth
-from hyperseg.io.depths import open_pairs
 from hyperseg.recipes.depth.folder import JUDGE, ROOMS, DepthRun
-from hyperseg.recipes.depth.gathering import some_pairs
 from hyperseg.recipes.depth.judge_training import JudgeSettings, judge_of_rooms, train_judge
 from hyperseg.recipes.depth.judging import DepthJudge, read_judge
-from hyperseg.recipes.depth.measuring import Pictures
-from hyperseg.recipes.depth.pictures import from_pairs, from_rooms
+from hyperseg.recipes.depth.pictures import from_rooms
+from hyperseg.recipes.depth.recutting import pairs_of, squares
+from hyperseg.recipes.depth.scores.measuring import Pictures
 
 REAL_APART = 3_000_017  # what is added to a run's seed for the rooms that samples are compared with
 FEWEST = 32  # squares with depth that a judge of a folder learns from and is measured on
@@ -42,7 +37,8 @@ def real_pictures(run: DepthRun, n: int, sets: int) -> Pictures:
             return found.images, found.y
 
         return rendered
-    x, y = _squares(run, without=_taught(run)[0])
+    found = squares(run, without=_taught(run)[0])
+    x, y = found.images, found.y
     if len(x) < 2 * n:
         raise RunError(
             f"{run.record.folder}: gives {counted(len(x), 'picture')} that the judge has not seen, and -n {n} needs "
@@ -72,20 +68,10 @@ def judge_for(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> Depth
         judge = judge_of_rooms(run.record.settings.size, settings, runtime)
     else:
         teach, test = _taught(run)
-        judge = train_judge(
-            *_squares(run, only=teach), *_squares(run, only=test), InverseDepth(run.record.z_min, run.record.z_max),
-            settings, runtime,
-        )  # fmt: skip
+        some, held = squares(run, only=teach), squares(run, only=test)
+        judge = train_judge(some.images, some.y, held.images, held.y, some.bounds, settings, runtime)
     judge.write(file)
     return judge
-
-
-def learnt_pictures(run: DepthRun, most: int) -> NDArray[np.float32]:
-    """Some of the pictures that the denoiser learnt from, for samplers that look at data first."""
-    record = run.record
-    if record.folder == ROOMS:
-        return from_rooms(min(most, record.settings.pictures), record.settings.size, record.seed).images
-    return _squares(run, only=frozenset(record.learnt))[0][:most]
 
 
 def check_judge(run: DepthRun) -> None:
@@ -96,27 +82,15 @@ def check_judge(run: DepthRun) -> None:
 
 def _taught(run: DepthRun) -> tuple[frozenset[str], frozenset[str]]:
     """Names of the pictures that a judge learns from, and is measured on: those whose depth no head was told."""
-    pairs = open_pairs(Path(run.record.folder), unit=run.record.unit, per_metre=run.record.per_metre)  # type: ignore[arg-type]
+    pairs = pairs_of(run)
     unseen = [name for name in pairs.names[: len(pairs)] if name not in run.record.labelled]
     crops = run.record.settings.crops
     if len(unseen) < 2 or len(unseen) * crops < FEWEST:
         raise RunError(
-            f"{run.record.folder}: the depth of {counted(len(unseen), 'picture')} ({counted(len(unseen) * crops, 'square')}) "
-            f"was not told to the heads; a judge needs {FEWEST} squares of 2 pictures or more. Train with fewer "
-            "--labelled or more --crops, or add pictures with depth."
+            f"{run.record.folder}: the heads were not told the depth of {counted(len(unseen), 'picture')} "
+            f"({counted(len(unseen) * crops, 'square')}); a judge needs {FEWEST} squares of 2 pictures or more. Train "
+            "with fewer --labelled or more --crops, or add pictures with depth."
         )
     order = np.random.default_rng(run.record.seed + REAL_APART).permutation(len(unseen))
     many = min(max(round(TAUGHT * len(unseen)), 1), len(unseen) - 1)
     return frozenset(unseen[i] for i in order[:many]), frozenset(unseen[i] for i in order[many:])
-
-
-def _squares(
-    run: DepthRun, *, only: frozenset[str] | None = None, without: frozenset[str] = frozenset()
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Squares of some of the folder's pictures."""
-    record = run.record
-    pairs = open_pairs(Path(record.folder), unit=record.unit, per_metre=record.per_metre)  # type: ignore[arg-type]
-    which = [i for i, name in enumerate(pairs.names) if name not in without and (only is None or name in only)]
-    cut = partial(from_pairs, size=record.settings.size, crops=record.settings.crops, seed=record.seed)
-    found = cut(some_pairs(pairs, which), bounds=(record.z_min, record.z_max))
-    return found.images, found.y

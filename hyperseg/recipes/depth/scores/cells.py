@@ -6,20 +6,17 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from hyperseg.core import RunError, TrainingError
+from hyperseg.core import TrainingError
 from hyperseg.core.words import counted, duration, one_line, thousands
 from hyperseg.engine.progress import counted_progress
-from hyperseg.io.write import replacing
 from hyperseg.recipes.bench.rows import append_line, read_lines
+from hyperseg.recipes.depth.drawing import read_drawn, write_drawn
 from hyperseg.recipes.depth.judging import DepthJudge
-from hyperseg.recipes.depth.measuring import Real, measure
 from hyperseg.recipes.depth.sampling import Draw, Drawn, calls_of, draw_all, draw_part
+from hyperseg.recipes.depth.scores.measuring import Real, measure
+from hyperseg.recipes.depth.scores.table import DepthCell
 from hyperseg.recipes.depth.settings import CHOICES
-from hyperseg.recipes.depth.table import DepthCell
 
 TRIED = 2  # calls that the pace is measured with
 
@@ -95,24 +92,3 @@ def read_cells(folder: Path) -> list[DepthCell]:
     """
     found = {(c.row, c.seed): c for c in read_lines(folder, lambda data: DepthCell(**data))}
     return [found[key] for key in sorted(found, key=lambda key: (CHOICES.index(key[0]), key[1]))]
-
-
-def read_drawn(file: Path) -> Drawn:
-    """Samples that were kept, see `write_drawn`.
-
-    Raises:
-        RunError: no such file, or damaged.
-    """
-    try:
-        with np.load(file) as found:
-            return Drawn(*(found[name] for name in ("images", "strong", "weak", "steps")), seconds=0.0)
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{file}: no samples can be read ({one_line(str(error), 80)}). Draw them again.") from error
-
-
-def write_drawn(file: Path, drawn: Drawn, **more: Any) -> None:
-    """Samples as .npz, whole or not at all: images (n, s, s, 3) 0..255, strong and weak inverse depth, steps."""
-    with replacing(file) as temporary, temporary.open("wb") as opened:
-        np.savez_compressed(
-            opened, images=drawn.images, strong=drawn.strong, weak=drawn.weak, steps=drawn.steps, **more
-        )  # fmt: skip
