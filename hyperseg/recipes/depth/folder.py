@@ -78,10 +78,11 @@ class Heads:
     strong: tuple[float, ...]
     weak: tuple[float, ...]
     hidden: tuple[int, ...]
+    coarse: bool
 
 
 def _heads_of(of: DepthSettings) -> Heads:
-    return Heads(of.denoiser.widths, of.heads.strong, of.heads.weak, of.heads.hidden)
+    return Heads(of.denoiser.widths, of.heads.strong, of.heads.weak, of.heads.hidden, of.heads.coarse)
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,10 @@ def new_heads(settings: DepthSettings, seed: int = 0) -> tuple[PixelHead, PixelH
     from hyperseg.backbone import seeded
     from hyperseg.dpm.tapped.head import PixelHead, head_spec
 
-    spec = partial(head_spec, picture_spec(settings), outputs=1, hidden=settings.heads.hidden)
+    of = settings.heads
+    spec = partial(head_spec, picture_spec(settings), outputs=1, hidden=of.hidden, coarse=of.coarse)
     with seeded(seed):
-        return PixelHead(spec(settings.heads.strong)), PixelHead(spec(settings.heads.weak))
+        return PixelHead(spec(of.strong)), PixelHead(spec(of.weak))
 
 
 def write_heads(run: DepthRun, strong: PixelHead, weak: PixelHead) -> None:

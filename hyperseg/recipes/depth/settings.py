@@ -50,7 +50,10 @@ class HeadsSettings:
     weak: tuple[float, ...] = option(
         WEAK, "What the weak head reads, as fractions of the decoder's depth.", low=0, high=1
     )
-    hidden: tuple[int, ...] = option((128, 32), "Widths of the layers between.", low=1)
+    hidden: tuple[int, ...] = option((64, 32), "Widths of the layers between.", low=1)
+    coarse: bool = option(
+        True, "Heads work at the size of the finest stage that they read, and depth is raised to the picture's size."
+    )
     steps: int = option(2000, "Training steps of both heads together.", low=1)
     batch: int = option(16, "Pictures of a step.", low=1)
     lr: float = option(1e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)
