@@ -7,7 +7,6 @@ import io
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +14,15 @@ import torch
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.runtime import Runtime
-from hyperseg.core.words import counted, one_line
+from hyperseg.core.words import counted
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.engine.progress import counted_progress
 from hyperseg.io.write import replacing, write_text
 from hyperseg.recipes.bench.making import FITTED_ON
 from hyperseg.recipes.depth.folder import PRIOR, SAMPLES, DepthRun, read_run
+from hyperseg.recipes.depth.kept import Drawn, write_drawn
 from hyperseg.recipes.depth.recutting import learnt_pictures
-from hyperseg.recipes.depth.sampling import Draw, Drawn, calls_of, check_draw, draw_all
+from hyperseg.recipes.depth.sampling import Draw, calls_of, check_draw, draw_all
 from hyperseg.recipes.depth.settings import NONE, SampleSettings, weights_of
 
 SHEET_ROWS = 4  # of pictures on a sheet
@@ -135,33 +135,12 @@ def drawing(run: DepthRun, settings: SampleSettings, device: str) -> Draw:
     Raises:
         RunError: a run whose training has not ended.
     """
-    model, sources, size = run.model(), run.sources(), run.record.settings.size
-    prior = None if sources.prior is None else sources.prior.to(device)
-    sources = replace(sources, strong=sources.strong.to(device), weak=sources.weak.to(device), prior=prior)
+    model, prior, size = run.model(), run.prior(), run.record.settings.size
+    strong, weak = (head.to(device) for head in run.heads())
+    prior = None if prior is None else prior.to(device)
     looks = SAMPLERS[settings.sampler].fit is not None
     data = torch.from_numpy(learnt_pictures(run, FITTED_ON)) if looks else None
-    return Draw(model.to(device), sources, settings, (3, size, size), device, data)
-
-
-def write_drawn(file: Path, drawn: Drawn, **more: Any) -> None:
-    """Samples as .npz, whole or not at all: images (n, s, s, 3) 0..255, strong and weak inverse depth, steps."""
-    with replacing(file) as temporary, temporary.open("wb") as opened:
-        np.savez_compressed(
-            opened, images=drawn.images, strong=drawn.strong, weak=drawn.weak, steps=drawn.steps, **more
-        )  # fmt: skip
-
-
-def read_drawn(file: Path) -> Drawn:
-    """Samples that were kept, see `write_drawn`.
-
-    Raises:
-        RunError: no such file, or damaged.
-    """
-    try:
-        with np.load(file) as found:
-            return Drawn(*(found[name] for name in ("images", "strong", "weak", "steps")), seconds=0.0)
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{file}: no samples can be read ({one_line(str(error), 80)}). Draw them again.") from error
+    return Draw(model.to(device), (strong, weak), prior, settings, (3, size, size), device, data)
 
 
 def _drawn(draw: Draw, order: SampleOrder, rows: list[str], parts: Path, *, quiet: bool) -> list[Drawn]:

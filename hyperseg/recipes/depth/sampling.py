@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,8 +25,9 @@ from hyperseg.dpm.guidance.guide import GuidedStep, guide
 from hyperseg.dpm.guidance.losses import Loss, Sources, added
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.tapped.learning import read_heads
-from hyperseg.io.write import as_json, replacing, write_text
+from hyperseg.io.write import as_json, write_text
 from hyperseg.recipes.bench.making import FITTED_ON, generator_of, ready
+from hyperseg.recipes.depth.kept import Drawn, Part, joined, read_part, write_part
 from hyperseg.recipes.depth.settings import SampleSettings, terms_of, weights_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from hyperseg.dpm.model import DiffusionModel
     from hyperseg.dpm.samplers.sampler import Sampler
+    from hyperseg.dpm.tapped.head import PixelHead
 
 LEVELS = 255  # of a channel of a kept picture
 READ_AT = 0.05  # of the schedule: where both heads read the depth of a finished picture
@@ -48,7 +50,8 @@ class Draw:
 
     Attributes:
         model: of pictures.
-        sources: of guidance; its heads also read the depth of what was drawn.
+        heads: strong and weak; they guide, and read the depth of what was drawn.
+        prior: of depth maps, or None.
         settings: sampler and guidance.
         shape: (C, *S) of a picture.
         device: where the networks are.
@@ -56,43 +59,22 @@ class Draw:
     """
 
     model: DiffusionModel
-    sources: Sources
+    heads: tuple[PixelHead, PixelHead]
+    prior: DiffusionModel | None
     settings: SampleSettings
     shape: tuple[int, ...]
     device: str = "cpu"
     data: Tensor | None = None
 
     @property
+    def sources(self) -> Sources:
+        """What guidance asks."""
+        return Sources(*self.heads, self.prior)
+
+    @property
     def guides(self) -> dict[str, float]:
         """The terms that guide and their weights, without those of weight 0."""
         return {name: weight for name, weight in weights_of(self.settings).items() if weight}
-
-
-class Part(NamedTuple):
-    """Some finished samples.
-
-    Attributes:
-        images: (n, *S, C) values 0..255.
-        strong, weak: (n, *S) float32 inverse depth in [0, 1], as both heads read it.
-        steps: (k, 4) of every guided call: t as a share of the schedule, sigma, ratio and loss of `GuidedStep`.
-        seconds: that sampling took.
-    """
-
-    images: NDArray[np.uint8]
-    strong: NDArray[np.float32]
-    weak: NDArray[np.float32]
-    steps: NDArray[np.float64]
-    seconds: float
-
-
-class Drawn(NamedTuple):
-    """All samples of one seed; see `Part`. The steps are medians over the parts, seconds their sum."""
-
-    images: NDArray[np.uint8]
-    strong: NDArray[np.float32]
-    weak: NDArray[np.float32]
-    steps: NDArray[np.float64]
-    seconds: float
 
 
 def check_draw(settings: SampleSettings, *, prior: bool) -> Sampler:
@@ -179,25 +161,16 @@ def draw_all(
         count = min(size, n - begin)
         file = folder / f"part-{part:04d}-{count}.npz"
         if file.exists():
-            parts.append(_read_part(file))
+            parts.append(read_part(file))
             tick(calls_of(draw.settings))
             continue
         try:
             _, made = draw_part(draw, seed, part, count, tick=tick)
         except TrainingError as error:
             raise TrainingError(f"{error} {begin} of {n} samples are kept in {folder}.") from error
-        with replacing(file) as temporary, temporary.open("wb") as opened:
-            np.savez(opened, images=made.images, strong=made.strong, weak=made.weak, steps=made.steps,
-                     seconds=np.float64(made.seconds))  # fmt: skip
+        write_part(file, made)
         parts.append(made)
     return joined(parts)
-
-
-def joined(parts: list[Part]) -> Drawn:
-    """Parts side by side."""
-    images, strong, weak = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    steps = np.median([part.steps for part in parts], 0)
-    return Drawn(images, strong, weak, steps, sum(part.seconds for part in parts))
 
 
 def check_how(folder: Path, draw: Draw, seed: int) -> None:
@@ -241,7 +214,7 @@ def _kept(draw: Draw, made: Tensor, seed: int, part: int, steps: NDArray[np.floa
     x0 = images * 2 / LEVELS - 1  # as it would be read back from a file
     read = [
         read_heads(draw.model, head, x0, time=READ_AT, generator=generator_of(seed, part, READING, draw.device))
-        for head in (draw.sources.strong, draw.sources.weak)
+        for head in draw.heads
     ]
     strong, weak = (r[:, 0].clamp(0, 1).float().cpu().numpy() for r in read)
     pictures = np.ascontiguousarray(np.moveaxis(images.to(torch.uint8).cpu().numpy(), 1, -1))
@@ -264,25 +237,11 @@ def _not_finite(settings: SampleSettings, steps: NDArray[np.float64]) -> str:
     return f"samples with {weights} by {settings.sampler} are not finite{most}: give smaller weights."
 
 
-def _read_part(file: Path) -> Part:
-    try:
-        with np.load(file) as found:
-            arrays = [found[name] for name in ("images", "strong", "weak", "steps")]
-            return Part(*arrays, seconds=float(found["seconds"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{file}: damaged ({one_line(str(error), 80)}). Remove it; it is then drawn again.") from error
-
-
 def _print_of(draw: Draw) -> str:
     """A checksum of all weights that samples come from."""
     found = hashlib.sha256()
-    prior = draw.sources.prior
-    for net in (
-        draw.model.network,
-        draw.sources.strong,
-        draw.sources.weak,
-        *(() if prior is None else (prior.network,)),
-    ):
+    own = [draw.model.network, *draw.heads, *([] if draw.prior is None else [draw.prior.network])]
+    for net in own:
         for tensor in net.state_dict().values():
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()

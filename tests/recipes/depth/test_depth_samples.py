@@ -12,7 +12,6 @@ import torch
 from hyperseg.backbone import seeded
 from hyperseg.core import RunError, SettingError, TrainingError
 from hyperseg.dpm.grid import start
-from hyperseg.dpm.guidance.losses import Sources
 from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.network import Denoiser, denoiser_spec
 from hyperseg.dpm.samplers import SAMPLERS
@@ -40,7 +39,7 @@ def draw() -> Draw:
     pictures = model(3)
     with seeded(5):
         strong, weak = (PixelHead(head_spec(pictures.spec, at, 1, hidden=(8,))).eval() for at in ((0.0, 1.0), (0.0,)))
-    return Draw(pictures, Sources(strong, weak, model(1)), SETTINGS, (3, SIDE, SIDE))
+    return Draw(pictures, (strong, weak), model(1), SETTINGS, (3, SIDE, SIDE))
 
 
 def with_(draw: Draw, **changes: object) -> Draw:
@@ -119,8 +118,9 @@ def test_parts_of_other_settings_are_refused(draw: Draw, tmp_path: Path) -> None
 def test_samples_that_are_not_finite_are_told_and_those_before_are_kept(draw: Draw, tmp_path: Path) -> None:
     draw_all(draw, 0, 3, tmp_path)
     with torch.no_grad():
-        broken = replace(draw, sources=replace(draw.sources, weak=PixelHead(draw.sources.weak.spec).eval()))
-        for weight in broken.sources.weak.parameters():
+        strong, weak = draw.heads
+        broken = replace(draw, heads=(strong, PixelHead(weak.spec).eval()))
+        for weight in broken.heads[1].parameters():
             weight.fill_(float("nan"))
     (tmp_path / "how.json").unlink()
     with pytest.raises(TrainingError, match="3 of 6 samples are kept") as caught:

@@ -14,9 +14,9 @@ from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import counted, number
 from hyperseg.io.write import replacing, write_json, write_text
 from hyperseg.recipes.depth.folder import METRICS, PICTURE, READABLE, REPORT, SHEET, TABLE
+from hyperseg.recipes.depth.kept import Drawn
 from hyperseg.recipes.depth.reporting import words
 from hyperseg.recipes.depth.reporting.sheets import ACROSS, beside, shift_figure, strips_sheet
-from hyperseg.recipes.depth.sampling import Drawn
 from hyperseg.recipes.depth.scores.measuring import Real
 from hyperseg.recipes.depth.scores.table import MEASURES, Against, compare
 from hyperseg.recipes.depth.settings import NONE
@@ -66,12 +66,13 @@ def how(scored: Scored) -> str:
     """What was compared, in a sentence or two."""
     found, settings = scored.found, scored.found["settings"]
     weights = f"w_dc {settings['consistency']:g} and w_dp {settings['prior']:g}, mode {settings['mode']}"
+    judge = f"δ1 {found['judge']['delta1']:.3f}, AbsRel {found['judge']['abs_rel']:.3f}"
     return (
         f"{counted(found['n'], 'sample')} of {counted(found['seeds'], 'seed')} each by {settings['sampler']} with "
-        f"{counted(settings['calls'], 'call')}; {weights}, times above {settings['latest']:g} unguided. Mean ± standard "
-        f"deviation over seeds. The judge (δ1 {found['judge']['delta1']:.3f}, AbsRel {found['judge']['abs_rel']:.3f} on "
-        "pictures that it did not learn from) shares no weights and no pictures with the heads. Real pictures: as many "
-        "others, against the same real pictures: the floor."
+        f"{counted(settings['calls'], 'call')}; {weights}, times above {settings['latest']:g} unguided. Mean ± "
+        f"standard deviation over seeds. The judge ({judge} on pictures that it did not learn from) shares no weights "
+        "and no pictures with the heads. Real pictures: as many others, compared with the same real pictures; the "
+        "floor that no sampler needs to beat."
     )
 
 
@@ -107,8 +108,8 @@ def _of_samples() -> str:
 
 def _shifts(guided: list[tuple[str, Any]]) -> Section:
     caption = (
-        "Length of guidance's shift beside the sampler's own step, at every call of the first seed. Far above 1 guidance "
-        "decides alone; far below 0.01 it does nothing."
+        "Length of guidance's shift beside the own step of the schedule, at every call of the first seed. Far above 1 "
+        "guidance decides alone; far below 0.01 it does nothing."
     )
     return Section("How strong guidance is", figures=(Figure(shift_figure(guided), caption),))
 

@@ -11,9 +11,9 @@ from hyperseg.core import TrainingError
 from hyperseg.core.words import counted, duration, one_line, thousands
 from hyperseg.engine.progress import counted_progress
 from hyperseg.recipes.bench.rows import append_line, read_lines
-from hyperseg.recipes.depth.drawing import read_drawn, write_drawn
 from hyperseg.recipes.depth.judging import DepthJudge
-from hyperseg.recipes.depth.sampling import Draw, Drawn, calls_of, draw_all, draw_part
+from hyperseg.recipes.depth.kept import Drawn, read_drawn, write_drawn
+from hyperseg.recipes.depth.sampling import Draw, calls_of, draw_all, draw_part
 from hyperseg.recipes.depth.scores.measuring import Real, measure
 from hyperseg.recipes.depth.scores.table import DepthCell
 from hyperseg.recipes.depth.settings import CHOICES

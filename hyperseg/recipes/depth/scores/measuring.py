@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from hyperseg.core import SettingError
 from hyperseg.recipes.depth.judging import DepthJudge, Judged, distances
-from hyperseg.recipes.depth.sampling import LEVELS, Drawn
+from hyperseg.recipes.depth.kept import Drawn
+from hyperseg.recipes.depth.sampling import LEVELS
 from hyperseg.recipes.depth.scores.table import MEASURES, DepthCell
 
 Float32 = NDArray[np.float32]
@@ -50,12 +51,12 @@ def measure(judge: DepthJudge, real: Real, drawn: Drawn, row: str, seed: int) ->
     """The samples of one row and one seed, judged; ones that the judge cannot look at have a note and no numbers."""
     n = len(drawn.images)
     ratios = drawn.steps[:, 2]
-    shift = {"ratio": float(np.median(ratios)), "most": float(ratios.max())} if len(ratios) else {}
+    middle, most = (float(np.median(ratios)), float(ratios.max())) if len(ratios) else (None, None)
     try:
         found = judge.scores(as_values(drawn.images), real.seen, strong=drawn.strong, weak=drawn.weak)
     except SettingError as error:
-        return DepthCell(row, seed, n, {}, **shift, note=str(error))
-    return DepthCell(row, seed, n, {**found, "seconds": drawn.seconds / n}, **shift)
+        return DepthCell(row, seed, n, {}, middle, most, str(error))
+    return DepthCell(row, seed, n, {**found, "seconds": drawn.seconds / n}, middle, most)
 
 
 def as_values(images: NDArray[np.uint8]) -> Float32:
