@@ -119,8 +119,12 @@ def in_parts(
 
 def generators_of(seed: int, part: int, device: str) -> tuple[torch.Generator, torch.Generator]:
     """Of starting noise and of noise on the way: functions of seed and part alone."""
-    first, second = (torch.Generator(device).manual_seed((seed * 1_000_003 + part + k * OTHER) % 2**63) for k in (0, 1))
-    return first, second
+    return generator_of(seed, part, 0, device), generator_of(seed, part, 1, device)
+
+
+def generator_of(seed: int, part: int, purpose: int, device: str) -> torch.Generator:
+    """Of what is drawn for one purpose: a function of the three numbers alone. 0 is starting noise, 1 that on the way."""
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + part + purpose * OTHER) % 2**63)
 
 
 def row_of(cell: Cell, made: Made, bench: Bench, *, family: str, spacing: str, order: int | None) -> Row:

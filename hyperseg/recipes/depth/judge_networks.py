@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -31,23 +32,31 @@ class DepthNetwork(nn.Module):
     """(B, 3, s, s) pictures from -1 to 1 -> (B, s, s) inverse depth, about 0 to 1.
 
     An encoder and a decoder, the first stage of which halves the picture: four numbers of the finest level are the
-    four pixels there, which is four times as fast as a stage of whole size.
+    four pixels there, which is four times as fast as a stage of whole size. Beside the colours it is told where in the
+    picture a pixel is, as that says much of how far a floor is.
     """
+
+    place: Tensor
 
     def __init__(self, spec: JudgeSpec) -> None:
         super().__init__()
-        backbone = _backbone(3, spec.widths, residual=True)
+        backbone = _backbone(5, spec.widths, residual=True)
         self.encoder, self.decoder = Encoder(backbone), Decoder(backbone)
         self.last = Conv(backbone.conv, spec.widths[0], 4, 1, bias=True)
+        along = torch.linspace(-1, 1, spec.size)
+        self.register_buffer("place", torch.stack(torch.meshgrid(along, along, indexing="ij")), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = x.shape[2:]
-        fours: Tensor = self.last(self.decoder(self.encoder(x))[0])
+        fours: Tensor = self.last(self.decoder(self.encoder(self._placed(x)))[0])
         return functional.pixel_shuffle(fours, 2)[:, 0, :rows, :columns]
 
     def pooled(self, x: Tensor) -> Tensor:
         """(B, widths[-1]): means of the encoder's coarsest level."""
-        return self.encoder(x)[-1].flatten(2).mean(2)
+        return self.encoder(self._placed(x))[-1].flatten(2).mean(2)
+
+    def _placed(self, x: Tensor) -> Tensor:
+        return torch.cat((x, self.place.expand(len(x), -1, -1, -1)), 1)
 
 
 class DepthCoder(nn.Module):

@@ -1,0 +1,1 @@
+"""What scores of guidance show: the table in words, sheets of pictures, the page."""

@@ -1,0 +1,96 @@
+"""Real pictures for scores: those that a judge learns from, and those that samples are compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperseg.core import RunError
+from hyperseg.core.runtime import Runtime
+from hyperseg.core.words import counted
+from hyperseg.recipes.depth.folder import JUDGE, ROOMS, DepthRun
+from hyperseg.recipes.depth.judge_training import JudgeSettings, judge_of_rooms, train_judge
+from hyperseg.recipes.depth.judging import DepthJudge, read_judge
+from hyperseg.recipes.depth.pictures import from_rooms
+from hyperseg.recipes.depth.recutting import pairs_of, squares
+from hyperseg.recipes.depth.scores.measuring import Pictures
+
+REAL_APART = 3_000_017  # what is added to a run's seed for the rooms that samples are compared with
+FEWEST = 32  # squares with depth that a judge of a folder learns from and is measured on
+TAUGHT = 0.6  # of them it learns from
+
+
+def real_pictures(run: DepthRun, n: int, sets: int) -> Pictures:
+    """Sets of n real pictures that neither heads nor judge have learnt from; 0 is what samples are compared with.
+
+    Args:
+        sets: how many there are besides set 0; of a folder they are drawn from what is left, and may overlap.
+
+    Raises:
+        RunError: a folder with fewer than 2 n such pictures.
+    """
+    size, seed = run.record.settings.size, run.record.seed + REAL_APART
+    if run.record.folder == ROOMS:
+
+        def rendered(k: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            found = from_rooms(n, size, seed, first=k * n)
+            return found.images, found.y
+
+        return rendered
+    found = squares(run, without=_taught(run)[0])
+    x, y = found.images, found.y
+    if len(x) < 2 * n:
+        raise RunError(
+            f"{run.record.folder}: gives {counted(len(x), 'picture')} that the judge has not seen, and -n {n} needs "
+            f"{2 * n}: as many as samples to compare with, and as many again for the floor. Give -n {len(x) // 2} or "
+            "less, or train with more --crops."
+        )
+    order = np.random.default_rng(seed).permutation(len(x))
+
+    def chosen(k: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rest = np.random.default_rng([seed, k]).permutation(order[n:])
+        which = order[:n] if k == 0 else rest[:n]
+        return x[which], y[which]
+
+    return chosen
+
+
+def judge_for(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> DepthJudge:
+    """The judge of a run: trained once, on pictures whose depth no head was told, and kept in its folder.
+
+    Raises:
+        RunError: a folder with too few such pictures, or a judge that is not good enough to judge.
+    """
+    file = run.root / JUDGE
+    if file.is_file():
+        return read_judge(file, device=runtime.device)
+    if run.record.folder == ROOMS:
+        judge = judge_of_rooms(run.record.settings.size, settings, runtime)
+    else:
+        teach, test = _taught(run)
+        some, held = squares(run, only=teach), squares(run, only=test)
+        judge = train_judge(some.images, some.y, held.images, held.y, some.bounds, settings, runtime)
+    judge.write(file)
+    return judge
+
+
+def check_judge(run: DepthRun) -> None:
+    """Refuse a run for which no judge can be trained, before long work."""
+    if not (run.root / JUDGE).is_file() and run.record.folder != ROOMS:
+        _taught(run)
+
+
+def _taught(run: DepthRun) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the pictures that a judge learns from, and is measured on: those whose depth no head was told."""
+    pairs = pairs_of(run)
+    unseen = [name for name in pairs.names[: len(pairs)] if name not in run.record.labelled]
+    crops = run.record.settings.crops
+    if len(unseen) < 2 or len(unseen) * crops < FEWEST:
+        raise RunError(
+            f"{run.record.folder}: the heads were not told the depth of {counted(len(unseen), 'picture')} "
+            f"({counted(len(unseen) * crops, 'square')}); a judge needs {FEWEST} squares of 2 pictures or more. Train "
+            "with fewer --labelled or more --crops, or add pictures with depth."
+        )
+    order = np.random.default_rng(run.record.seed + REAL_APART).permutation(len(unseen))
+    many = min(max(round(TAUGHT * len(unseen)), 1), len(unseen) - 1)
+    return frozenset(unseen[i] for i in order[:many]), frozenset(unseen[i] for i in order[many:])
