@@ -1,4 +1,4 @@
-"""Features are a return value that changes nothing; gradients pass, of all that is kept or of what is worked out again."""
+"""Features are a return value that changes nothing; gradients are equal, whether all is kept or worked out again."""
 
 from __future__ import annotations
 
