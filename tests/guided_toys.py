@@ -1,4 +1,4 @@
-"""Toys of guidance: linear features and heads over known denoisers, and small networks whose weights ask for gradients."""
+"""Toys of guidance: linear features and heads over known denoisers, and small networks with heads."""
 
 from __future__ import annotations
 
