@@ -20,6 +20,6 @@ def check_guided(sampler: Sampler, every: int = 1) -> None:
     if sampler.calls > 1 or sampler.saved < 0 or sampler.memory:
         why = "keeps predictions of earlier steps" if sampler.memory else f"asks {sampler.calls} times a step"
         raise SettingError(
-            f"{sampler.name} {why}, and guidance of every {every}th call would mix guided predictions with others in "
-            "one step: guide every call (every 1), or take a sampler with one call a step and no memory, as ddim."
+            f"{sampler.name} {why}, and guidance of one call in {every} would mix guided predictions with others in "
+            "one step: guide each call (every 1), or take a sampler with one call a step and no memory, as ddim."
         )

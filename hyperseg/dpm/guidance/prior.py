@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Generators, Prediction, check_generators, noise_like, per_sample
+from hyperseg.dpm.denoise import Denoise, Generators, Prediction, check_generators, noise_like, per_sample
 from hyperseg.dpm.guidance.losses import Guidance, Loss, Sources, features_of
 
 LOW, HIGH, OF = 100, 600, 1000  # thousandths of the time of the depth maps' schedule
@@ -52,14 +52,18 @@ def prior_between(low: int = LOW, high: int = HIGH) -> Callable[[Sources, Genera
             depth = as_picture(sources.strong(features_of(said))).to(sigma.dtype)
             tau = _times(depth, low, high, generators) / OF
             level = schedule.ratio(schedule.t_min + length * tau if schedule.by_noise else tau)
-            wide = per_sample(level, depth)
-            x0 = ask(depth + wide * noise_like(depth, generators), level).x0
-            error = (x0 - depth) / wide  # eta - (x - x0) / sigma, as x = depth + sigma eta
-            return error.square().flatten(1).sum(1)
+            return prior_error(ask, depth, level, noise_like(depth, generators))
 
         return loss
 
     return made
+
+
+def prior_error(ask: Denoise, depth: Tensor, level: Tensor, noise: Tensor) -> Tensor:
+    """(B,) ||noise - what is said of it||^2, summed over pixels, of depth (B, 1, *S) with `level` (B,) times noise."""
+    wide = per_sample(level, depth)
+    error = (ask(depth + wide * noise, level).x0 - depth) / wide  # eta - (x - x0) / sigma, as x = depth + sigma eta
+    return error.square().flatten(1).sum(1)
 
 
 def _times(depth: Tensor, low: int, high: int, generators: Generators) -> Tensor:
