@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--widths", default="16,32,64")
     parser.add_argument("--prior", default="8,16,32")
     parser.add_argument("--hidden", default="64,32")
+    parser.add_argument("--shrink", type=int, default=1, help="of depth maps for the prior")
     parser.add_argument("--fine", action="store_true", help="heads work at the size of the picture")
     args = parser.parse_args()
     widths, prior, hidden = (tuple(int(w) for w in text.split(",")) for text in (args.widths, args.prior, args.hidden))
@@ -94,7 +95,7 @@ def main() -> None:
     weights = {p.untyped_storage().data_ptr() for network in networks for p in network.parameters()}
     x = LEVEL * torch.randn(args.batch, 3, args.size, args.size, dtype=torch.float64)
     sigma = torch.full((args.batch,), LEVEL, dtype=torch.float64)
-    rows = rows_of(model, Sources(heads[0], heads[1], phi))
+    rows = rows_of(model, Sources(heads[0], heads[1], phi, args.shrink))
     seconds: dict[str, list[float]] = {row: [] for row in rows}
     kept: dict[str, int] = {}
     for turn in range(args.repeats + 1):  # the first warms up
@@ -107,7 +108,10 @@ def main() -> None:
                 else:
                     kept[row] = kept_bytes(lambda ask=ask: ask(x, sigma), weights)  # type: ignore[misc]
     unguided = median(seconds["none"])
-    print(f"{args.batch} pictures of {args.size} px, widths {widths}, prior {prior}, heads {hidden}, fine {args.fine}")
+    print(
+        f"{args.batch} pictures of {args.size} px, widths {widths}, prior {prior}, "
+        f"shrunk {args.shrink} times, heads {hidden}{', fine' if args.fine else ''}"
+    )
     print(f"{'guidance':32}{'ms a sample':>12}{'times none':>12}{'kept, MB':>10}")
     for row, found in seconds.items():
         each = median(found)
