@@ -24,11 +24,18 @@ Loss = Callable[[Prediction, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Sources:
-    """What losses of guidance are made of: two heads, and a diffusion model of depth maps; all in evaluation mode."""
+    """What losses of guidance are made of; networks are in evaluation mode.
+
+    Attributes:
+        strong, weak: heads.
+        prior: a diffusion model of depth maps, or None.
+        shrink: how many times smaller than pictures its depth maps are; the paper's are half as large as its pictures.
+    """
 
     strong: Reads
     weak: Reads
     prior: DiffusionModel | None = None
+    shrink: int = 1
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hyperseg.core import SettingError
@@ -15,8 +16,10 @@ from hyperseg.dpm.guidance.losses import Guidance, Loss, Sources, features_of
 LOW, HIGH, OF = 100, 600, 1000  # thousandths of the time of the depth maps' schedule
 
 
-def as_picture(depth: Tensor) -> Tensor:
-    """Depth in [0, 1] as the diffusion model of depth maps sees it, in [-1, 1]."""
+def as_picture(depth: Tensor, shrink: int = 1) -> Tensor:
+    """Depth (B, 1, *S) in [0, 1] as the diffusion model of depth maps sees it: in [-1, 1], at S / shrink, by means."""
+    if shrink > 1:
+        depth = F.interpolate(depth, size=[max(side // shrink, 1) for side in depth.shape[2:]], mode="area")
     return 2 * depth - 1
 
 
@@ -49,7 +52,7 @@ def prior_between(low: int = LOW, high: int = HIGH) -> Callable[[Sources, Genera
         length = schedule.t_max - schedule.t_min
 
         def loss(said: Prediction, sigma: Tensor) -> Tensor:
-            depth = as_picture(sources.strong(features_of(said))).to(sigma.dtype)
+            depth = as_picture(sources.strong(features_of(said)), sources.shrink).to(sigma.dtype)
             tau = _times(depth, low, high, generators) / OF
             level = schedule.ratio(schedule.t_min + length * tau if schedule.by_noise else tau)
             return prior_error(ask, depth, level, noise_like(depth, generators))

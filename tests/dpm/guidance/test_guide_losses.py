@@ -243,3 +243,16 @@ def test_heads_that_do_not_fit_and_times_that_are_none_are_refused() -> None:
     for low, high in ((0, 600), (300, 200), (100, 1001)):
         with pytest.raises(SettingError, match=f"got {low} to {high}"):
             prior_between(low, high)
+
+
+def test_depth_may_be_smaller_for_the_prior() -> None:
+    """By means of squares of pixels, and the gradient comes back through them."""
+    y = drawn(2, 1, 4, 6).float()
+    small = as_picture(y, 2)
+    wanted = 2 * y.unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1)) - 1
+    torch.testing.assert_close(small, wanted)
+    torch.testing.assert_close(as_picture(y), 2 * y - 1)
+    assert as_picture(y[..., :1], 2).shape == (2, 1, 2, 1)
+    model = small_model(3)
+    sources = replace(small_sources(model), shrink=2)
+    assert float(slope(model.tapped(), prior_between()(sources, each(2)), drawn(2, *SHAPE)).abs().min()) > 0
