@@ -17,7 +17,8 @@ from hyperseg.io.depths import Unit
 
 QUICK = (
     "--size", "8", "--pictures", "8", "--labelled", "3", "--steps", "3", "--set", "held_out=2", "--set",
-    "denoiser.width=4", "--set", "prior.width=4", "--set", "denoiser.batch=4", "--device", "cpu", "--quiet",
+    "denoiser.width=4", "--set", "prior.width=4", "--set", "prior.stages=2", "--set", "denoiser.batch=4",
+    "--device", "cpu", "--quiet",
 )  # fmt: skip
 
 
@@ -28,7 +29,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from hyperseg import depth
 
     torch.set_num_threads(1)
-    changes = {"size": 8, "pictures": 8, "labelled": 3, "held_out": 2, "denoiser.width": 4, "prior.width": 4}
+    changes = {
+        "size": 8,
+        "pictures": 8,
+        "labelled": 3,
+        "held_out": 2,
+        "denoiser.width": 4,
+        "prior.width": 4,
+        "prior.stages": 2,
+    }
     root = tmp_path_factory.mktemp("depth") / "run"
     return depth.train(None, root, settings=changes, steps=3, device="cpu", quiet=True).root
 
@@ -75,7 +84,7 @@ def test_depth_of_pictures_of_any_size(hyperseg: Hyperseg, made: Path, tmp_path:
     ("words", "told"),
     [
         (("--set", "heads.weak=0.2,0.35"), "both read the blocks"),
-        (("--size", "10"), "not divisible by 4"),
+        (("--size", "10"), "divisible by 4"),
         (("--labelled", "9"), "only 8 rooms are rendered"),
         (("--crops", "2"), "no folder is given"),
         (("--set", "labelled=2"), "by an option and by --set"),

@@ -139,7 +139,7 @@ class DepthRun:
         """
         from hyperseg.dpm.guidance.losses import Sources
 
-        return Sources(*self.heads(), self.prior())
+        return Sources(*self.heads(), self.prior(), self.record.settings.prior.shrink)
 
     def _read(self, name: str) -> DiffusionModel:
         from hyperseg.dpm.stored import read_model
@@ -165,7 +165,7 @@ def prior_spec(settings: DepthSettings) -> DenoiserSpec:
 def _spec(channels: int, of: NetworkSettings) -> DenoiserSpec:
     from hyperseg.dpm.network import denoiser_spec
 
-    return denoiser_spec(channels, 2, widths=of.widths)
+    return denoiser_spec(channels, 2, widths=of.widths, depth=of.blocks, heads=of.attends)
 
 
 def new_heads(settings: DepthSettings, seed: int = 0) -> tuple[PixelHead, PixelHead]:

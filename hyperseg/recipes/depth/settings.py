@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Literal
 
 from hyperseg.core import SettingError
@@ -17,6 +18,7 @@ Learns = Literal["labelled", "predicted"]
 NONE, ALL = "none", "dag"
 """Sampling without guidance, and with all terms of the table at once."""
 CHOICES = (NONE, *GUIDANCES, ALL)
+HEADS = 4  # of attention
 WIDEST = 128  # channels of a stage at most
 
 
@@ -26,6 +28,8 @@ class NetworkSettings:
 
     width: int = option(16, "Channels of the finest stage; each coarser one has twice as many, 128 at most.", low=2)
     stages: int = option(3, "Stages of the network; each halves the picture once more.", low=2, high=6)
+    blocks: int = option(1, "Blocks of a stage.", low=1, high=8)
+    attention: int = option(0, "How many of the coarsest stages have self-attention, of four heads.", low=0, high=6)
     steps: int = option(6000, "Training steps.", low=1)
     batch: int = option(64, "Pictures of a step.", low=1)
     lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)
@@ -35,6 +39,16 @@ class NetworkSettings:
     def widths(self) -> tuple[int, ...]:
         """Of the stages, fine to coarse."""
         return tuple(min(self.width * 2**i, max(WIDEST, self.width)) for i in range(self.stages))
+
+    @property
+    def attends(self) -> tuple[int, ...]:
+        """Heads of self-attention of the stages, fine to coarse; empty for none."""
+        heads = gcd(self.width, HEADS)
+        return tuple(heads * (i >= self.stages - self.attention) for i in range(self.stages)) if self.attention else ()
+
+    def __post_init__(self) -> None:
+        if self.attention > self.stages:
+            raise SettingError(f"attention {self.attention}: the network has {self.stages} stages only.")
 
 
 @settings
@@ -68,6 +82,9 @@ class PriorSettings(NetworkSettings):
 
     width: int = option(8, "Channels of the finest stage; each coarser one has twice as many, 128 at most.", low=2)
     steps: int = option(2000, "Training steps; 0 leaves it out, and with it the guidance that asks it.", low=0)
+    shrink: int = option(
+        2, "How many times smaller than pictures its depth maps are: the paper's are half as large.", low=1, high=16
+    )
     learns: Learns = option(
         "labelled", "From the depth of the labelled pictures, or from what the strong head says of all pictures."
     )
@@ -91,12 +108,14 @@ class DepthSettings:
     prior: PriorSettings = option(PriorSettings(), "The diffusion model of depth maps.")
 
     def __post_init__(self) -> None:
-        networks = {"denoiser": self.denoiser, **({"prior": self.prior} if self.prior.steps else {})}
-        for name, network in networks.items():
-            if self.size % (times := 2 ** (network.stages - 1)):
+        whole = 2 ** (self.denoiser.stages - 1), f"denoiser.stages {self.denoiser.stages}"
+        small = self.prior.shrink * 2 ** (self.prior.stages - 1)
+        mapped = small, f"prior.shrink {self.prior.shrink} and prior.stages {self.prior.stages}"
+        for times, why in (whole, *((mapped,) if self.prior.steps else ())):
+            if self.size % times:
                 raise SettingError(
-                    f"size {self.size}: {name}.stages {network.stages} halve pictures {network.stages - 1} times, and "
-                    f"{self.size} is not divisible by {times}: give a multiple of {times}, or fewer stages."
+                    f"size {self.size}: {why} ask for a size that is divisible by {times}. Give a multiple of {times}, "
+                    "or fewer stages."
                 )
         n = self.denoiser.stages
         check_unlike(blocks_at(self.heads.strong, n), blocks_at(self.heads.weak, n))

@@ -145,8 +145,8 @@ def _prior(run: DepthRun, data: Data, runtime: Runtime) -> None:
         case _:
             raise AssertionError(settings.prior.learns)
     prior = train_diffusion(
-        as_picture(torch.from_numpy(maps))[:, None].contiguous(), prior_spec(settings), _learning(settings.prior),
-        runtime, name="prior", title=f"prior of {counted(len(maps), 'depth map')}",
+        as_picture(torch.from_numpy(maps)[:, None], settings.prior.shrink), prior_spec(settings),
+        _learning(settings.prior), runtime, name="prior", title=f"prior of {counted(len(maps), 'depth map')}",
     )  # fmt: skip
     write_model(run.root / PRIOR, prior)
 

@@ -25,6 +25,8 @@ from hyperseg.recipes.depth.settings import (
     NONE,
     DepthSettings,
     HeadsSettings,
+    NetworkSettings,
+    PriorSettings,
     SampleSettings,
     terms_of,
     weights_of,
@@ -35,6 +37,7 @@ from hyperseg.recipes.depth.training import train_depth
 TINY: dict[str, Any] = {
     "size": 8, "pictures": 12, "labelled": 4, "held_out": 3, "denoiser.width": 4, "denoiser.batch": 4,
     "heads.hidden": (6,), "heads.batch": 4, "prior.width": 4, "prior.batch": 4,
+    "prior.stages": 2,
 }  # fmt: skip
 STEPS, THIRD = 9, 3
 PARTS = (DENOISER, HEADS, PRIOR)
@@ -67,6 +70,7 @@ def test_a_run_holds_three_networks_that_fit_one_another(run: DepthRun) -> None:
     assert not sources.strong.training
     assert sources.prior is not None
     assert sources.prior.spec.backbone.in_channels == 1
+    assert sources.shrink == 2
     assert sources.strong.spec.blocks != sources.weak.spec.blocks
     for loss in GUIDANCES.values():
         values = loss.loss(sources, torch.Generator().manual_seed(1))(said, torch.full((2,), 0.5, dtype=torch.float64))
@@ -238,8 +242,15 @@ def test_maps_are_made_whole_from_the_nearest_pixel() -> None:
 
 def test_settings_are_refused_before_anything_is_trained() -> None:
     assert from_json(DepthSettings, to_json(DepthSettings())) == DepthSettings()
-    with pytest.raises(SettingError, match="not divisible by 4"):
+    with pytest.raises(SettingError, match=r"size 30: .* divisible by 4"):
         DepthSettings(size=30)
+    with pytest.raises(SettingError, match=r"prior.shrink 2 .* divisible by 8"):
+        DepthSettings(size=36)
+    assert DepthSettings(size=36, prior=PriorSettings(steps=0)).size == 36
+    with pytest.raises(SettingError, match="has 3 stages only"):
+        NetworkSettings(attention=4)
+    assert NetworkSettings(stages=4, attention=2).attends == (0, 0, 4, 4)
+    assert NetworkSettings(width=32, stages=4).widths == (32, 64, 128, 128)
     with pytest.raises(SettingError, match="both read the blocks"):
         DepthSettings(heads=HeadsSettings(strong=(0.5,), weak=(0.5,)))
     with pytest.raises(SettingError, match="say the same"):
