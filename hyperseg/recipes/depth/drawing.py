@@ -135,12 +135,13 @@ def drawing(run: DepthRun, settings: SampleSettings, device: str) -> Draw:
     Raises:
         RunError: a run whose training has not ended.
     """
-    model, prior, size = run.model(), run.prior(), run.record.settings.size
+    model, prior, known = run.model(), run.prior(), run.record.settings
     strong, weak = (head.to(device) for head in run.heads())
     prior = None if prior is None else prior.to(device)
     looks = SAMPLERS[settings.sampler].fit is not None
     data = torch.from_numpy(learnt_pictures(run, FITTED_ON)) if looks else None
-    return Draw(model.to(device), (strong, weak), prior, settings, (3, size, size), device, data)
+    shape = (3, known.size, known.size)
+    return Draw(model.to(device), (strong, weak), prior, settings, shape, device, data, known.prior.shrink)
 
 
 def _drawn(draw: Draw, order: SampleOrder, rows: list[str], parts: Path, *, quiet: bool) -> list[Drawn]:

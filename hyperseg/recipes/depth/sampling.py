@@ -56,6 +56,7 @@ class Draw:
         shape: (C, *S) of a picture.
         device: where the networks are.
         data: (n, C, *S) pictures for samplers that have to look at some before they begin; may be empty.
+        shrink: how many times smaller than pictures the prior's depth maps are.
     """
 
     model: DiffusionModel
@@ -65,11 +66,12 @@ class Draw:
     shape: tuple[int, ...]
     device: str = "cpu"
     data: Tensor | None = None
+    shrink: int = 1
 
     @property
     def sources(self) -> Sources:
         """What guidance asks."""
-        return Sources(*self.heads, self.prior)
+        return Sources(*self.heads, self.prior, self.shrink)
 
     @property
     def guides(self) -> dict[str, float]:
