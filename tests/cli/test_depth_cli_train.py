@@ -89,7 +89,7 @@ def test_depth_of_pictures_of_any_size(hyperseg: Hyperseg, made: Path, tmp_path:
         (("--crops", "2"), "no folder is given"),
         (("--set", "labelled=2"), "by an option and by --set"),
         (("--set", "widht=2"), "Did you mean"),
-        (("--set", "prior.learns=all"), "labelled, predicted"),
+        (("--set", "prior.learns=all"), "known, labelled, predicted"),
         (("--resume", "--overwrite"), "give one of them"),
         (("nowhere",), "pictures 8 would change nothing"),
     ],

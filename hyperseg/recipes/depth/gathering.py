@@ -32,6 +32,7 @@ class Data:
     Attributes:
         images: (n, 3, s, s) from -1 to 1, that the denoiser learns from; the labelled ones first.
         y: (k, s, s) inverse depth of the k labelled ones, NaN where unknown.
+        more_y: (n - k, s, s) that of the others, which no head learns from; NaN where unknown.
         held_images, held_y: those that nothing learns from.
         bounds: of inverse depth.
         unit: "m", "disparity", or "units" of the rooms.
@@ -42,6 +43,7 @@ class Data:
 
     images: Maps
     y: Maps
+    more_y: Maps
     held_images: Maps
     held_y: Maps
     bounds: InverseDepth
@@ -75,9 +77,10 @@ def gather_rooms(settings: DepthSettings, seed: int, progress: Callable[[int, in
         progress(min(first + AT_ONCE, total), total)
     images, y = np.concatenate([p.images for p in parts]), np.concatenate([p.y for p in parts])
     told = f"rooms 0 to {n - 1} of seed {seed} to learn from, {n} to {total - 1} held out"
+    k = settings.labelled
     return Data(
-        images[:n], y[: settings.labelled], images[n:], y[n:], parts[0].bounds, parts[0].unit, (), (), (), {}, (told,)
-    )
+        images[:n], y[:k], y[k:n], images[n:], y[n:], parts[0].bounds, parts[0].unit, (), (), (), {}, (told,)
+    )  # fmt: skip
 
 
 def gather_folder(
@@ -108,21 +111,25 @@ def gather_folder(
     rest = [i for i in range(len(pairs.names)) if i not in {*out, *own}]
     cut = partial(from_pairs, size=settings.size, crops=settings.crops, seed=seed)
     labelled = cut(_some(pairs, own))  # these alone decide how depth is scaled
-    others = cut(_some(pairs, rest, blind=True), bounds=(labelled.z_min, labelled.z_max)).images if rest else None
+    others = cut(_some(pairs, rest), bounds=(labelled.z_min, labelled.z_max)) if rest else _none(labelled)
     held_out = cut(_some(pairs, out), bounds=(labelled.z_min, labelled.z_max))
     return Data(
-        labelled.images if others is None else np.concatenate([labelled.images, others]), labelled.y,
-        held_out.images, held_out.y, labelled.bounds, labelled.unit, tuple(pairs.names[i] for i in (*own, *rest)),
+        np.concatenate([labelled.images, others.images]), labelled.y, others.y, held_out.images, held_out.y,
+        labelled.bounds, labelled.unit, tuple(pairs.names[i] for i in (*own, *rest)),
         tuple(pairs.names[i] for i in own), tuple(pairs.names[i] for i in out), _prints(pairs),
         (*pairs.remarks, labelled.made_by),
     )  # fmt: skip
 
 
-def _some(pairs: Pairs, which: Sequence[int], *, blind: bool = False) -> Pairs:
-    """Some of the pictures; blind: as if none of them had depth."""
-    matches = [pairs.matches[i] for i in which]
-    kept = tuple(replace(match, depth=None) if blind else match for match in matches)
-    return replace(pairs, matches=kept, names=tuple(pairs.names[i] for i in which))
+def _some(pairs: Pairs, which: Sequence[int]) -> Pairs:
+    """Some of the pictures."""
+    return replace(
+        pairs, matches=tuple(pairs.matches[i] for i in which), names=tuple(pairs.names[i] for i in which)
+    )  # fmt: skip
+
+
+def _none(of: Pictures) -> Pictures:
+    return replace(of, images=of.images[:0], y=of.y[:0], names=())
 
 
 def _prints(pairs: Pairs) -> dict[str, str]:
@@ -153,7 +160,7 @@ def whole_maps(y: Maps) -> Maps:
         found.append(one[rows, columns])
     if not found:
         raise DataFileError(
-            "no labelled depth map is known on half of its pixels: give --set prior.learns=predicted, so that the "
+            "no depth map to learn from is known on half of its pixels: give --set prior.learns=predicted, so that the "
             "prior learns from what the strong head says, or --set prior.steps=0, to leave it out."
         )
     return np.stack(found)

@@ -13,7 +13,7 @@ from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.tapped.tap import STRONG, WEAK, blocks_at, check_unlike
 
 Mode = Literal["mean", "eps"]
-Learns = Literal["labelled", "predicted"]
+Learns = Literal["known", "labelled", "predicted"]
 
 NONE, ALL = "none", "dag"
 """Sampling without guidance, and with all terms of the table at once."""
@@ -86,8 +86,9 @@ class PriorSettings(NetworkSettings):
         2, "How many times smaller than pictures its depth maps are: the paper's are half as large.", low=1, high=16
     )
     learns: Learns = option(
-        "labelled", "From the depth of the labelled pictures, or from what the strong head says of all pictures."
-    )
+        "known", "From all depth maps that are known, also of pictures whose depth no head is told; from those of the "
+        "labelled pictures alone; or from what the strong head says of all pictures.",
+    )  # fmt: skip
 
 
 @settings

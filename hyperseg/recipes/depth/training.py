@@ -69,8 +69,8 @@ def train_depth(
     data = _gathered(order, settings, runtime)
     for remark in data.remarks:
         say(remark, quiet=runtime.quiet)
-    if settings.prior.steps and settings.prior.learns == "labelled":
-        whole_maps(data.y)  # or raise
+    if settings.prior.steps and settings.prior.learns != "predicted":
+        _maps(data, settings)  # or raise
     settings = replace(settings, labelled=len(data.labelled) or settings.labelled)
     record = Record(
         order.data, runtime.seed, settings, order.unit or "auto", order.per_metre, data.bounds.z_min, data.bounds.z_max,
@@ -133,8 +133,8 @@ def _heads(run: DepthRun, data: Data, runtime: Runtime) -> None:
 def _prior(run: DepthRun, data: Data, runtime: Runtime) -> None:
     settings = run.record.settings
     match settings.prior.learns:
-        case "labelled":
-            maps = whole_maps(data.y)
+        case "known" | "labelled":
+            maps = _maps(data, settings)
         case "predicted":
             images = torch.from_numpy(data.images).to(runtime.device)
             model, head = run.model().to(runtime.device), run.heads()[0].to(runtime.device)
@@ -149,6 +149,16 @@ def _prior(run: DepthRun, data: Data, runtime: Runtime) -> None:
         _learning(settings.prior), runtime, name="prior", title=f"prior of {counted(len(maps), 'depth map')}",
     )  # fmt: skip
     write_model(run.root / PRIOR, prior)
+
+
+def _maps(data: Data, settings: DepthSettings) -> Any:
+    """(m, s, s) depth maps that the prior learns from where none are predicted.
+
+    Raises:
+        DataFileError: there are none.
+    """
+    some = settings.prior.learns == "labelled"
+    return whole_maps(data.y if some else np.concatenate([data.y, data.more_y]))
 
 
 def _tried(run: DepthRun, data: Data, runtime: Runtime) -> DepthRun:

@@ -138,9 +138,12 @@ def test_heads_are_sealed_with_what_they_read(run: DepthRun, tmp_path: Path) -> 
 
 
 def test_the_prior_may_learn_from_what_the_strong_head_says_or_be_left_out(run: DepthRun, tmp_path: Path) -> None:
-    predicted = trained(tmp_path / "predicted", {"prior.learns": "predicted"})
-    assert (predicted.root / DENOISER).read_bytes() == (run.root / DENOISER).read_bytes()
-    assert (predicted.root / PRIOR).read_bytes() != (run.root / PRIOR).read_bytes()
+    told = {(run.root / PRIOR).read_bytes()}
+    for learns in ("labelled", "predicted"):
+        other = trained(tmp_path / learns, {"prior.learns": learns})
+        assert (other.root / DENOISER).read_bytes() == (run.root / DENOISER).read_bytes()
+        told.add((other.root / PRIOR).read_bytes())
+    assert len(told) == 3
     order = Order(changes={k: v for k, v in TINY.items() if not k.startswith("prior.")} | {"prior.steps": 0}, steps=3)
     without = train_depth(tmp_path / "without", order, Runtime(quiet=True))
     assert without.trained
@@ -172,7 +175,7 @@ def test_errors_of_a_known_shift() -> None:
 def test_rooms_that_are_held_out_are_none_that_are_learnt_from() -> None:
     settings = changed(DepthSettings(), TINY)
     a = gather_rooms(settings, 3, lambda done, total: None)
-    assert (len(a.images), len(a.y), len(a.held_images)) == (12, 4, 3)
+    assert (len(a.images), len(a.y), len(a.more_y), len(a.held_images)) == (12, 4, 8, 3)
     more = gather_rooms(changed(settings, {"pictures": 15, "held_out": 1}), 3, lambda done, total: None)
     np.testing.assert_array_equal(more.images[:12], a.images)
     np.testing.assert_array_equal(more.images[12:], a.held_images)
@@ -205,6 +208,7 @@ def test_nothing_of_held_out_pictures_is_learnt_from_not_even_their_range(folder
     assert not {*before.held_out} & {*before.learnt}
     assert len(before.images) == 2 * len(before.learnt)
     assert len(before.y) == 2 * len(before.labelled) == 10
+    assert np.isnan(before.more_y).all()  # of the picture without depth
     np.save(folder / f"{before.held_out[0]}_depth.npy", np.full((12, 16), 40, np.float32) + np.arange(16))
     after = gathered(folder)
     assert after.bounds == before.bounds
@@ -213,7 +217,9 @@ def test_nothing_of_held_out_pictures_is_learnt_from_not_even_their_range(folder
 
 
 def test_labelled_pictures_are_as_many_as_are_asked_for_or_all_there_are(folder: Path) -> None:
-    assert len(gathered(folder, 2).labelled) == 2
+    few = gathered(folder, 2)
+    assert len(few.labelled) == 2
+    assert np.isfinite(few.more_y).any((1, 2)).sum() == 2 * 3  # known to the prior, told to no head
     assert len(gathered(folder).labelled) == 5
     with pytest.raises(SettingError, match="6 pictures with depth, of which 1 held out: 1 to 5 can be labelled"):
         gathered(folder, 6)
