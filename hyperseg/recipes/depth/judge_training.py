@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from hyperseg.backbone import seeded
 from hyperseg.core import RunError, SettingError
@@ -17,7 +18,7 @@ from hyperseg.data.inverse_depth import InverseDepth
 from hyperseg.engine.one_cycle import step_generator, train_one_cycle
 from hyperseg.metrics.depth import abs_rel, delta1
 from hyperseg.recipes.depth.judge_networks import DepthCoder, DepthNetwork, JudgeSpec
-from hyperseg.recipes.depth.judging import DepthJudge, by_parts
+from hyperseg.recipes.depth.judging import DepthJudge, told
 from hyperseg.simulated.rooms import Z_MAX, Z_MIN, rooms
 
 Float32 = NDArray[np.float32]
@@ -25,6 +26,7 @@ Batch = tuple[Tensor, Tensor]
 APART = 1_000_003  # what is added to a run's seed for the judge's rooms
 HELD_APART = 2_000_003  # and for those it is measured on
 FEWEST = 8  # pictures
+SMALL = 0.1  # difference of logarithms of depth below which the loss is a square
 
 
 @settings
@@ -33,11 +35,11 @@ class JudgeSettings:
 
     pictures: int = option(4000, "Rooms that are drawn for it.", low=16, shown="judge-pictures")
     held: int = option(1000, "Rooms that are held out, and measured on.", low=16, shown="judge-held")
-    steps: int = option(1500, "Training steps of the depth network.", low=1, shown="judge-steps")
-    batch: int = option(32, "Pictures of a step.", low=2)
+    steps: int = option(6000, "Training steps of the depth network.", low=1, shown="judge-steps")
+    batch: int = option(8, "Pictures of a step.", low=2)
     lr: float = option(4e-3, "Largest learning rate of the one-cycle schedule.", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
-    coder_steps: int = option(600, "Training steps of the auto-encoder of depth maps.", low=1)
+    coder_steps: int = option(1500, "Training steps of the auto-encoder of depth maps.", low=1)
     widths: tuple[int, ...] = option((24, 48, 64, 64), "Channels of the depth network's stages.", low=1)
     code: tuple[int, ...] = option((16, 32, 32), "Channels of the auto-encoder's stages.", low=1)
     least: float = option(0.95, "delta1 on held-out pictures below which it does not judge.", low=0, high=1)
@@ -88,8 +90,8 @@ def train_judge(
     if held_x.shape[1:] != x.shape[1:]:
         raise SettingError(f"held-out pictures {held_x.shape[1:]} are not of the size of the others, {x.shape[1:]}.")
     spec = JudgeSpec(size, inverse.z_min, inverse.z_max, settings.widths, settings.code)
-    network = _network(spec, x, y, settings, runtime, name)
-    said = np.clip(by_parts(network, network, torch.from_numpy(held_x)), 0, 1)
+    network = _network(spec, x, inverse.back(y), settings, runtime, name)
+    said = told(network, torch.from_numpy(held_x), inverse)
     pred, true = inverse.back(said), inverse.back(held_y)
     reached, relative = delta1(pred, true), abs_rel(pred, true)
     if reached < settings.least:
@@ -102,12 +104,16 @@ def train_judge(
 
 
 def _network(
-    spec: JudgeSpec, x: Float32, y: Float32, settings: JudgeSettings, runtime: Runtime, name: str
+    spec: JudgeSpec, x: Float32, z: Float32, settings: JudgeSettings, runtime: Runtime, name: str
 ) -> DepthNetwork:
-    """Trained on the L1 distance to what is known; every second picture is mirrored."""
+    """Trained on the distance of the logarithms, as delta1 counts; about every second picture is mirrored.
+
+    The distance is |d| for all but small d, and a square for these (Huber): with |d| alone the network says the median
+    of each pixel for a long time, whatever the picture is.
+    """
     with seeded(runtime.seed):
         network = DepthNetwork(spec).to(runtime.device)
-    pictures, depth = torch.from_numpy(x).to(runtime.device), torch.from_numpy(y).to(runtime.device)
+    pictures, depth = torch.from_numpy(x).to(runtime.device), torch.from_numpy(-np.log(z)).to(runtime.device)
 
     def make(drawn: Batch) -> Batch:
         index, mirrored = drawn
@@ -118,7 +124,8 @@ def _network(
     def loss(batch: Batch) -> Mapping[str, Tensor]:
         known = ~torch.isnan(batch[1])
         away = torch.where(known, network(batch[0]) - torch.nan_to_num(batch[1]), 0.0)
-        return {"depth": away.abs().sum() / known.sum().clamp(min=1)}
+        lost = functional.smooth_l1_loss(away, torch.zeros_like(away), reduction="sum", beta=SMALL)
+        return {"depth": lost / known.sum().clamp(min=1)}
 
     train_one_cycle(
         {"network": network}, loss, _batches(len(x), settings.batch, runtime.seed), steps=settings.steps,

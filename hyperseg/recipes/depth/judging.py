@@ -74,7 +74,7 @@ class DepthJudge:
         Raises:
             SettingError: pictures of another size, or values that are not finite.
         """
-        return np.clip(by_parts(self.network, self.network, _pictures(x, self.spec.size)), 0, 1)
+        return told(self.network, _pictures(x, self.spec.size), self.inverse)
 
     def look(self, x: Tensor | Float32) -> Judged:
         """All that is compared of pictures, see `depth`."""
@@ -160,6 +160,11 @@ def distances(a: Judged, b: Judged) -> dict[str, float]:
         "dfd_net": frechet_distance(a.net, b.net),
         "rgb": frechet_distance(a.rgb, b.rgb),
     }
+
+
+def told(network: DepthNetwork, pictures: Tensor, inverse: InverseDepth) -> Float32:
+    """(n, s, s) inverse depth from 0 to 1 that a network tells of pictures."""
+    return inverse.of(np.exp(-by_parts(network, network, pictures)))
 
 
 def by_parts(net: nn.Module, say: Callable[[Tensor], Tensor], values: Tensor) -> Float32:

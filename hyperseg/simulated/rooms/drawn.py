@@ -13,10 +13,12 @@ from hyperseg.simulated.rooms.solids import Box, Plane, Point, Sphere
 
 Z_MIN, Z_MAX = 1.0, 10.0  # no depth of a drawn room lies outside
 
-HEIGHT = (1.2, 2.2)  # of the camera above the floor
-PITCH = (4.0, 26.0)  # degrees
-FOCAL = (0.85, 1.3)  # widths of the picture: 61 to 42 degrees are seen
-FARTHEST = (5.0, Z_MAX)  # depth of the farthest point of the back wall that is seen
+# how far the floor is can be read where the camera is high and looks down: a camera twice as high in a room twice as
+# large sees the same, and near the horizon a degree of pitch is a tenth of the depth
+HEIGHT = (2.2, 2.5)  # of the camera above the floor
+PITCH = (20.0, 25.0)  # degrees
+FOCAL = (1.0, 1.15)  # widths of the picture: 53 to 47 degrees are seen
+FARTHEST = (4.5, 9.5)  # depth of the farthest point of the back wall that is seen
 TURN = 25.0  # degrees to both sides: how the back wall stands
 SIDE = (1.2, 3.5)  # distance of a wall at the side
 SIDE_SHARE = 0.5  # of rooms that have one

@@ -21,7 +21,7 @@ from hyperseg.simulated.rooms import rooms
 
 SIZE = 16
 QUIET = Runtime(seed=1, quiet=True)
-TINY = JudgeSettings(pictures=48, held=24, steps=120, batch=8, coder_steps=10, widths=(8, 16), code=(4, 6), least=0.0)
+TINY = JudgeSettings(pictures=48, held=24, steps=60, batch=8, coder_steps=10, widths=(8, 16), code=(4, 6), least=0.0)
 INVERSE = InverseDepth(1.0, 10.0)
 
 

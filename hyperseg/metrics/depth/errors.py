@@ -1,4 +1,4 @@
-"""How near estimated depth is to true depth, and depth maps as features of a few numbers."""
+"""How near estimated depth is to true depth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyperseg.core import SettingError
 
-Floats = NDArray[np.float64]
 NEAR = 1.25  # a pixel is right where the larger of two depths is below this many times the smaller
 
 
@@ -39,33 +38,6 @@ def rmse(pred_z: ArrayLike, true_z: ArrayLike) -> float:
     """Root of the mean of (pred - true)^2, in the unit of the depths, see `delta1`: less is better."""
     pred, true = _known(pred_z, true_z)
     return float(np.sqrt(np.mean(np.square(pred - true))))
-
-
-def pooled(depth: ArrayLike, side: int = 8) -> Floats:
-    """Means of depth maps over side x side parts, as features for `frechet_distance`.
-
-    Parts have borders at whole pixels, as even as can be: of maps whose height is a multiple of `side`, equal ones.
-
-    Args:
-        depth: (n, h, w), finite.
-        side: parts along each axis.
-
-    Returns:
-        (n, side * side), row by row.
-
-    Raises:
-        SettingError: another shape, maps smaller than `side`, or values that are not finite.
-    """
-    maps = np.asarray(depth, np.float64)
-    if maps.ndim != 3 or not len(maps) or side < 1 or min(maps.shape[1:]) < side:
-        raise SettingError(f"depth maps (n, h, w) of {side} x {side} pixels or more are pooled, got {maps.shape}.")
-    if not np.isfinite(maps).all():
-        raise SettingError("depth maps with unknown pixels cannot be pooled: give maps that are known everywhere.")
-    for axis in (1, 2):
-        edges = np.arange(side + 1) * maps.shape[axis] // side
-        lengths = np.diff(edges).reshape((-1, 1) if axis == 1 else (-1,))
-        maps = np.add.reduceat(maps, edges[:-1], axis=axis) / lengths
-    return maps.reshape(len(maps), side * side)
 
 
 def _known(pred_z: ArrayLike, true_z: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
