@@ -127,10 +127,10 @@ class _Guided:
         ratio, finite = float((by / way).mean()), bool((by + way).isfinite().all())
         if not finite:
             before = "it was the first guided step" if self.ratio is None else f"the step before had {self.ratio:.3g}"
+            times = "" if self.weight == 1 else f" with weight {self.weight:g}"
             raise TrainingError(
-                f"guidance with weight {self.weight:g} at t = {told.t:.3f}: the gradient or the predicted data are not "
-                f"finite (||w grad|| / ||mu - x_t|| is {ratio:.3g}; {before}). Give a smaller weight: ratios below 1 "
-                "are usual."
+                f"guidance{times} at t = {told.t:.3f}: the gradient or the predicted data are not finite "
+                f"(||w grad|| / ||mu - x_t|| is {ratio:.3g}; {before}). Give smaller weights: ratios below 1 are usual."
             )
         self.ratio = ratio
         if self.note is not None:

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from hyperseg.core import SettingError
 from hyperseg.dpm.denoise import Denoise, Generators
+from hyperseg.dpm.grid import make_grid, start
 from hyperseg.dpm.guidance import GUIDANCES
 from hyperseg.dpm.guidance.guide import guide
 from hyperseg.dpm.guidance.losses import Loss, Sources, weighed
 from hyperseg.dpm.guidance.prior import as_picture, prior_between, prior_error
+from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.schedules import SCHEDULES
 
 LINEAR, SHAPE, NAMES = SCHEDULES["linear"], (3, 8, 8), list(GUIDANCES)
@@ -177,6 +179,17 @@ def test_a_guided_step_leaves_all_weights_their_flags_and_their_gradients(name: 
     for (flag, value), (flag_after, value_after) in zip(before, flags(kept), strict=True):
         assert flag == flag_after
         assert torch.equal(value, value_after)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_weight_a_trajectory_of_a_network_is_the_unguided_one_to_the_last_bit(name: str) -> None:
+    model = small_model(3)
+    loss = GUIDANCES[name].loss(small_sources(model), seeded(0))
+    grid = make_grid(LINEAR, 5, "trailing")
+    x, ddpm = start(grid, (2, *SHAPE), seeded(1)), SAMPLERS["ddpm"].sample
+    guided = guide(model.tapped(), loss, 0.0, schedule=LINEAR)
+    ends = [ddpm(ask, x, grid, generator=seeded(2)).x for ask in (model.denoise(), guided)]
+    assert torch.equal(ends[0], ends[1])
 
 
 def test_consistency_teaches_the_weak_head_only_and_the_prior_goes_through_phi_and_the_strong_one() -> None:

@@ -207,7 +207,7 @@ def test_a_step_that_is_not_finite_says_when_and_how_large_the_one_before_was() 
     x = state(4, 6)
     guided = guide(gaussian(), towards(), 0.5, schedule=LINEAR)
     guided(x, levels(0.5))
-    with pytest.raises(TrainingError, match=r"weight 0\.5 at t = 0\.400.*the step before had \d.*smaller weight"):
+    with pytest.raises(TrainingError, match=r"weight 0\.5 at t = 0\.400.*the step before had \d.*smaller weights"):
         guided(x * math.inf, levels(0.4))
     with pytest.raises(TrainingError, match="it was the first guided step"):
         guide(gaussian(), towards(), 1e306, schedule=LINEAR)(x, levels(0.4))
