@@ -8,6 +8,7 @@ RUN/judge.safetensors      a network that tells the depth of pictures, for score
 RUN/metrics.json           how well the heads read the depth of held-out pictures, by time
 RUN/readable.png           the same, as pictures
 RUN/samples/               pictures that were drawn
+RUN/scores/                samples that were judged, and RUN/table.csv, table.md, samples.png, report.html of them
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hyperseg.dpm.tapped.head import PixelHead
 
 DENOISER, HEADS, PRIOR, JUDGE = "denoiser.safetensors", "heads.safetensors", "prior.safetensors", "judge.safetensors"
+SCORES = "scores"
 METRICS, READABLE, TABLE, SHEET, SAMPLES, PICTURE, REPORT, UNFINISHED = (
     "metrics.json", "readable.png", "table.csv", "table.md", "samples", "samples.png", "report.html", "unfinished"
 )  # fmt: skip

@@ -25,6 +25,7 @@ from hyperseg.recipes.depth.folder import (
     REPORT,
     ROOMS,
     SAMPLES,
+    SCORES,
     SHEET,
     TABLE,
     UNFINISHED,
@@ -125,7 +126,8 @@ def start(root: Path, record: Record, *, resume: bool, overwrite: bool) -> Depth
         sweep(root)
         return run
     if overwrite and (root / RECORD).exists():
-        shutil.rmtree(root / SAMPLES, ignore_errors=True)
+        for folder in (SAMPLES, SCORES):
+            shutil.rmtree(root / folder, ignore_errors=True)
         own = (RECORD, DENOISER, HEADS, PRIOR, JUDGE, METRICS, READABLE, TABLE, SHEET, PICTURE, REPORT)
         for file in (*root.glob(f"{UNFINISHED}-*"), *(root / name for name in own)):
             file.unlink(missing_ok=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hyperseg.core import RunError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
-from hyperseg.recipes.depth.folder import JUDGE, ROOMS, DepthRun
+from hyperseg.recipes.depth.folder import JUDGE, ROOMS, UNFINISHED, DepthRun
 from hyperseg.recipes.depth.judge_training import JudgeSettings, judge_of_rooms, train_judge
 from hyperseg.recipes.depth.judging import DepthJudge, read_judge
 from hyperseg.recipes.depth.pictures import from_rooms
@@ -63,7 +65,14 @@ def judge_for(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> Depth
     """
     file = run.root / JUDGE
     if file.is_file():
-        return read_judge(file, device=runtime.device)
+        judge = read_judge(file, device=runtime.device)
+        if judge.delta1 < settings.least:
+            raise RunError(
+                f"{file}: this judge reached delta1 = {judge.delta1:.3f} on held-out pictures, below "
+                f"{settings.least:g}: it does not judge. Remove the file, so that it is trained anew."
+            )
+        return judge
+    runtime = replace(runtime, checkpoints=run.root / UNFINISHED)
     if run.record.folder == ROOMS:
         judge = judge_of_rooms(run.record.settings.size, settings, runtime)
     else:
@@ -71,6 +80,8 @@ def judge_for(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> Depth
         some, held = squares(run, only=teach), squares(run, only=test)
         judge = train_judge(some.images, some.y, held.images, held.y, some.bounds, settings, runtime)
     judge.write(file)
+    for left in run.root.glob(f"{UNFINISHED}-judge*"):
+        left.unlink(missing_ok=True)
     return judge
 
 

@@ -24,6 +24,7 @@ from hyperseg.recipes.depth.folder import (
     PICTURE,
     PRIOR,
     REPORT,
+    SCORES,
     SHEET,
     TABLE,
     DepthRun,
@@ -37,7 +38,7 @@ from hyperseg.recipes.depth.scores.real import check_judge, judge_for, real_pict
 from hyperseg.recipes.depth.scores.table import DepthCell
 from hyperseg.recipes.depth.settings import CHOICES, NONE, SampleSettings, terms_of
 
-SCORES, BEGUN, JUDGING = "scores", "begun.json", "judging"
+BEGUN = "begun.json"  # in the folder of the cells: what they are made by
 FEWEST = 2  # samples of a cell: a covariance needs them
 
 
@@ -103,7 +104,7 @@ def score_guidance(
         for line in left_out:
             say(line, quiet=runtime.quiet)
         draw = drawing(run, order.settings, runtime.device)
-        judge = judge_for(run, order.judge, replace(runtime, checkpoints=order.root / JUDGING))
+        judge = judge_for(run, order.judge, runtime)
         _begin(order, run)
         pictures = real_pictures(run, order.n, order.seeds)
         with working("Looking at real pictures", quiet=runtime.quiet):

@@ -1,0 +1,151 @@
+"""`hyperseg depth sample` and `score`: files that are written, going on, and what is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from untrained_depth import untrained_run
+
+from hyperseg.cli.depth import depth
+from hyperseg.cli.depth.score import NUMBER, SEEDS
+from hyperseg.core import HypersegError
+from hyperseg.recipes.depth.scores.scoring import ScoreOrder
+
+QUICK = ["--calls", "3", "--set", "batch=4", "--set", "latest=1", "--consistency", "0.01", "--prior", "0.01", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained_run(tmp_path_factory.mktemp("depth") / "run").root
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(depth, [str(word) for word in words], catch_exceptions=False)
+
+
+def refused(*words: object) -> str:
+    with pytest.raises(HypersegError) as caught:
+        call(*words)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def numbers(out: Path) -> list[dict[str, object]]:
+    """The cells, without what a clock says."""
+    cells = [json.loads(line) for line in (out / "scores" / "cells.jsonl").read_text().splitlines()]
+    for cell in cells:
+        cell["numbers"].pop("seconds")
+    return sorted(cells, key=lambda cell: (cell["row"], cell["seed"]))
+
+
+def test_samples_are_written_once_and_replaced_when_told(run: Path, tmp_path: Path) -> None:
+    words = ["sample", run, "-n", "6", "--beside", "--out", tmp_path, *QUICK]
+    said = call(*words)
+    assert said.exit_code == 0
+    assert "guidance moved a step by" in said.output
+    names = ["dag-seed0.csv", "dag-seed0.npz", "dag-seed0.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
+    with np.load(tmp_path / "dag-seed0.npz") as found:
+        first = {name: found[name] for name in found.files}
+    assert first["images"].shape == first["unguided"].shape == (6, 16, 16, 3)
+    assert first["strong"].shape == (6, 16, 16)
+    assert (tmp_path / "dag-seed0.csv").read_text().startswith("t,sigma,ratio,loss\n")
+    assert "--overwrite" in refused(*words)
+    assert call(*words, "--overwrite").exit_code == 0
+    with np.load(tmp_path / "dag-seed0.npz") as found:
+        assert all(np.array_equal(found[name], first[name]) for name in first)
+
+
+def test_unguided_samples_are_those_beside(run: Path, tmp_path: Path) -> None:
+    call("sample", run, "-n", "3", "--beside", "--out", tmp_path, *QUICK)
+    call("sample", run, "-n", "3", "--guidance", "none", "--out", tmp_path, *QUICK)
+    with np.load(tmp_path / "dag-seed0.npz") as both, np.load(tmp_path / "none-seed0.npz") as plain:
+        assert np.array_equal(both["unguided"], plain["images"])
+    assert not (tmp_path / "none-seed0.csv").exists()
+
+
+def test_scores_are_written_and_go_on(run: Path, tmp_path: Path) -> None:
+    words = ["score", run, "--seeds", "2", "-n", "5", *QUICK]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    said = call(*words, "--out", whole)
+    assert said.exit_code == 0
+    for told in ("dag", "real pictures", "sign test p", "no FID", "report.html"):
+        assert told in said.output
+    files = {"metrics.json", "report.html", "samples.png", "scores", "table.csv", "table.md"}
+    assert {file.name for file in whole.iterdir()} == files
+    found = json.loads((whole / "metrics.json").read_text())["guidance"]
+    assert list(found["table"]) == ["none", "dcg", "dpg", "dag"]
+    assert len(found["cells"]) == 8
+    assert call(*words, "--out", cut, "--rows", "dcg").exit_code == 0
+    lines = (cut / "scores" / "cells.jsonl").read_text().splitlines()
+    assert [json.loads(line)["row"] for line in lines] == ["none", "dcg", "none", "dcg"]
+    (cut / "scores" / "cells.jsonl").write_text("\n".join(lines[:2]) + "\n" + lines[2][:20])  # as a kill leaves it
+    assert call(*words, "--out", cut, "--resume").exit_code == 0
+    assert numbers(cut) == numbers(whole)
+    assert "--resume goes on" in refused(*words, "--out", whole)
+    assert "n 5, not 6" in refused("score", run, "--seeds", "2", "-n", "6", *QUICK, "--out", whole, "--resume")
+    assert "consistency 0.01, not 1" in refused(
+        "score",
+        run,
+        "--seeds",
+        "2",
+        "-n",
+        "5",
+        *QUICK[:-5],
+        "--consistency",
+        "1",
+        *QUICK[-3:],
+        "--out",
+        whole,
+        "--resume",
+    )
+
+
+def test_a_row_that_fails_has_a_note_and_the_others_have_numbers(run: Path, tmp_path: Path) -> None:
+    words = ["--calls", "3", "--set", "latest=1", "--set", "batch=4", "--consistency", "1e300", "--quiet"]
+    said = call("score", run, "--seeds", "1", "-n", "4", "--rows", "dcg", *words, "--out", tmp_path)
+    assert said.exit_code == 0
+    assert "dcg, seed 0: no numbers" in said.output
+    assert "none" in said.output
+
+
+@pytest.mark.parametrize(
+    ("make", "words", "told"),
+    [
+        (lambda root: untrained_run(root, judge=0.9), ["score", "--set", "batch=4"], "delta1 = 0.900"),
+        (lambda root: untrained_run(root, prior=False), ["sample", "--guidance", "dpg"], "prior.steps above 0"),
+        (lambda root: untrained_run(root, prior=False), ["score", "--rows", "dag"], "prior.steps above 0"),
+        (untrained_run, ["score", "--rows", "dcgg"], "Did you mean dcg?"),
+        (untrained_run, ["score", "--set", "guidance=dcg"], "--rows"),
+        (untrained_run, ["sample", "--guidance", "none", "--beside"], "nothing to show it beside"),
+        (untrained_run, ["sample", "--sampler", "iddpm"], "take another sampler"),
+        (untrained_run, ["sample", "--sampler", "heun", "--set", "every=2"], "every"),
+        (untrained_run, ["sample", "--calls", "5", "--set", "calls=6"], "give one of them"),
+        (lambda root: root.mkdir(), ["score"], "hyperseg depth train"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    make: Callable[[Path], object], words: list[str], told: str, tmp_path: Path
+) -> None:  # fmt: skip
+    make(tmp_path / "run")
+    before = sorted(tmp_path.rglob("*"))
+    assert told in refused(words[0], tmp_path / "run", *words[1:], "--quiet")
+    assert [file for file in sorted(tmp_path.rglob("*")) if file.name != "scores"] == before
+
+
+def test_a_run_without_a_prior_scores_what_it_can(tmp_path: Path) -> None:
+    root = untrained_run(tmp_path / "run", prior=False).root
+    said = call("score", root, "--seeds", "1", "-n", "3", *QUICK)
+    assert said.exit_code == 0
+    assert "left out: guidance dpg" in said.output
+    assert list(json.loads((root / "metrics.json").read_text())["guidance"]["table"]) == ["none", "dcg"]
+
+
+def test_the_numbers_of_the_command_are_those_of_the_recipe() -> None:
+    usual = ScoreOrder(Path())
+    assert (usual.seeds, usual.n) == (SEEDS, NUMBER)
