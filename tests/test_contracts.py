@@ -23,9 +23,11 @@ from hyperseg.backbone import (
     seeded,
 )  # fmt: skip
 from hyperseg.core.settings import from_json, to_json
+from hyperseg.dpm.denoise import Tapped
 from hyperseg.dpm.masks.network import MaskDenoiser, MaskDenoiserSpec, Stem, mask_denoiser_spec
 from hyperseg.dpm.masks.settings import MaskNetworkSettings
 from hyperseg.dpm.network import Denoiser, DenoiserSpec, denoiser_spec
+from hyperseg.dpm.tapped.head import HeadSpec, PixelHead
 from hyperseg.gan.networks import Discriminator, GanSpec, Generator
 from hyperseg.medical import networks as medical
 from hyperseg.medical.bridged.network import BridgedUNet
@@ -33,7 +35,7 @@ from hyperseg.medical.bridged.network import BridgedUNet
 K = 3
 Net = TypeVar("Net", Denoiser, MaskDenoiser)
 Shape = tuple[int, ...]
-Spec = BackboneSpec | GanSpec | DenoiserSpec | MaskDenoiserSpec
+Spec = BackboneSpec | GanSpec | DenoiserSpec | MaskDenoiserSpec | HeadSpec
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,26 @@ def masking(size: Shape, *, stem: Stem = "none") -> Consumer:
     return Consumer((spec,), Masked, ((((2, *size), (1,), (5, *size)), (2, *size)),))
 
 
+class Reading(nn.Module):
+    """A head that hears the time, to which it is deaf at first; told a number, a vector of 1."""
+
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__()
+        self.head = PixelHead(spec)
+        if self.head.scale is not None:
+            nn.init.normal_(self.head.scale.weight, std=0.2)
+
+    def forward(self, *given: Tensor) -> Tensor:
+        return self.head(Tapped(given[:-1], 100 * given[-1][:, 0]))
+
+
+def reading(size: Shape, outputs: int, **options: Any) -> Consumer:
+    """A head that reads two of three levels, 4, 6 and 5 channels, of any odd size."""
+    spec = HeadSpec(len(size), (5, 6, 4), (0, 1), outputs, hidden=(8, 6), cond_dim=8, **options)
+    levels = [(width, *(-(-n // 2**i) for n in size)) for i, width in enumerate((4, 6, 5))]
+    return Consumer((spec,), Reading, (((*levels, (1,)), (outputs, *size)),))
+
+
 CONSUMERS = {
     "3-D CNN": Consumer(
         (BackboneSpec(
@@ -246,6 +268,9 @@ CONSUMERS = {
     "denoiser of spectra": denoising(1, (23,)),
     "denoiser of images": denoising(3, (9, 7), classes=True),
     "denoiser of cubes": denoising(1, (7, 5, 3), extras=("share", "squared", "residual")),
+    "head of numbers, spectra": reading((23,), 1),
+    "head of classes, images": reading((9, 7), K),
+    "coarse head of numbers, cubes": reading((7, 5, 3), 1, coarse=True),
     "two encoders, images": masking((9, 7)),
     "two encoders, volumes": masking((7, 5, 6)),
     "two encoders, spectra": masking((9, 7), stem="pixel"),

@@ -3,6 +3,7 @@
 | file          | what                                                                                        |
 |---------------|---------------------------------------------------------------------------------------------|
 | `guide`       | `guide(denoise, loss, weight)`, by the mean of a step or by its noise                       |
+| `own_step`    | the step of the schedule itself, whose mean is moved                                        |
 | `losses`      | what a loss of guidance is, and several of them added                                       |
 | `consistency` | DCG: a strong and a weak head agree on the depth                                            |
 | `prior`       | DPG: the depth is likely to a diffusion model of depth maps                                 |

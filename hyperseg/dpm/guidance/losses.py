@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from hyperseg.core import SettingError
-from hyperseg.dpm.denoise import Generators, Prediction
+from hyperseg.dpm.denoise import Generators, Prediction, Tapped
 
 if TYPE_CHECKING:
     from hyperseg.dpm.model import DiffusionModel
-    from hyperseg.dpm.tapped.head import PixelHead
 
+Reads = Callable[[Tapped], Tensor]
+"""What a network worked out -> (B, 1, *S) depth in [0, 1]: a `PixelHead`."""
 Loss = Callable[[Prediction, Tensor], Tensor]
 """(prediction with features, (B,) sigma) -> (B,) losses: sums over pixels, a sample's own, whatever the batch."""
 
@@ -23,8 +26,8 @@ Loss = Callable[[Prediction, Tensor], Tensor]
 class Sources:
     """What losses of guidance are made of: two heads, and a diffusion model of depth maps; all in evaluation mode."""
 
-    strong: PixelHead
-    weak: PixelHead
+    strong: Reads
+    weak: Reads
     prior: DiffusionModel | None = None
 
 
@@ -47,7 +50,7 @@ class Guidance:
 
 
 def added(*terms: tuple[float, Loss]) -> Loss:
-    """The weighted sum of losses; each is asked of one and the same prediction.
+    """The weighted sum of losses; each is asked of one and the same prediction, those of weight 0 are not asked.
 
     Raises:
         SettingError: none are given.
@@ -55,10 +58,60 @@ def added(*terms: tuple[float, Loss]) -> Loss:
     if not terms:
         raise SettingError("guidance needs at least one loss: give one, or sample without guidance.")
 
+    asked = [term for term in terms if term[0]] or terms[:1]
+
     def loss(said: Prediction, sigma: Tensor) -> Tensor:
-        first, *others = [weight * each(said, sigma) for weight, each in terms]
+        first, *others = [weight * each(said, sigma) for weight, each in asked]
         for other in others:
             first = first + other
         return first
 
     return loss
+
+
+def weighed(
+    guidances: Mapping[str, Guidance], weights: Mapping[str, float], sources: Sources, generators: Generators
+) -> Loss:
+    """The sum of the terms that have a weight above 0; the strong head is asked once for all of them.
+
+    Args:
+        guidances: the table.
+        weights: name in the table -> weight.
+
+    Raises:
+        SettingError: a name that is not in the table, no weight above 0, or sources that a term misses.
+    """
+    kept = {name: weight for name, weight in weights.items() if weight}
+    if len(kept) > 1:
+        sources = replace(sources, strong=_Once(sources.strong))
+    return added(*((weight, guidances[name].loss(sources, generators)) for name, weight in kept.items()))
+
+
+@dataclass
+class _Once:
+    """A head that answers from memory where it is asked again of the same features."""
+
+    read: Reads
+    of: Callable[[], Tensor | None] = field(default=lambda: None, init=False)
+    said: Tensor | None = field(default=None, init=False)
+
+    def __call__(self, features: Tapped) -> Tensor:
+        finest = features.levels[0]
+        if self.said is None or self.of() is not finest:
+            with torch.enable_grad():  # one of the terms goes back through it, whoever asks first
+                self.of, self.said = weakref.ref(finest), self.read(features)
+        return self.said
+
+
+def features_of(said: Prediction) -> Tapped:
+    """What the network worked out on the way.
+
+    Raises:
+        SettingError: the prediction has none.
+    """
+    if said.features is None:
+        raise SettingError(
+            "this loss reads what the network works out on the way, and the prediction has no features: ask the "
+            "network by DiffusionModel.tapped()."
+        )
+    return said.features

@@ -34,4 +34,5 @@ def dpmpp_2m(denoise: Denoise, x: Tensor, grid: Grid, *, generator: Generators) 
 
 DPMPP_2M = Sampler(
     "dpmpp-2m", dpmpp_2m, family="training-free sampling: solvers", source="Lu et al., 2022 (DPM-Solver++)", order=2,
+    memory=True,
 )  # fmt: skip

@@ -57,4 +57,5 @@ def _advanced(x: Tensor, now: float, then: float, known: Sequence[Known]) -> Ten
 
 DPMPP_3M = Sampler(
     "dpmpp-3m", dpmpp_3m, family="training-free sampling: solvers", source="Lu et al., 2022 (DPM-Solver++)", order=3,
+    memory=True,
 )  # fmt: skip

@@ -49,6 +49,7 @@ class Sampler:
         spacing: of the grid that suits it with a network that has learnt, whose errors are large where noise is little;
             with a perfect one "lu" suits solvers of high order.
         zero: its grid ends at 0.
+        memory: it keeps predictions of earlier steps.
         on_steps: it visits whole steps of a schedule of steps only.
         aside: why a comparison of all samplers leaves it out unless it is named, or empty.
         needs: what a network has to say beside its prediction, or None.
@@ -69,6 +70,7 @@ class Sampler:
     order: int | None = None
     spacing: Spacing = "trailing"
     zero: bool = True
+    memory: bool = False
     on_steps: bool = False
     aside: str = ""
     needs: Extra | None = None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
-from hyperseg.backbone import Conv, ConvSpec, TimeEmbedding, resized
+from hyperseg.backbone import Conv, ConvSpec, TimeEmbedding, resized, seeded
 from hyperseg.core import SettingError
 from hyperseg.core.settings import option, required, settings
 from hyperseg.dpm.denoise import Tapped
@@ -26,34 +25,39 @@ class HeadSpec:
     outputs: int = required("Numbers for each pixel, or classes.", low=1)
     hidden: tuple[int, ...] = option((128, 32), "Widths of the layers between.", low=1)
     cond_dim: int = option(64, "Length of the embedded time; 0 for a head that is not told it.", low=0)
+    coarse: bool = option(False, "Work at the size of the finest level that is read, and raise what comes out.")
 
     def __post_init__(self) -> None:
-        if not self.blocks or not self.hidden or max(self.blocks) >= len(self.widths):
+        rising = sorted(set(self.blocks)) == list(self.blocks)
+        if not self.blocks or not self.hidden or not rising or self.blocks[-1] >= len(self.widths):
             raise SettingError(
-                f"a head reads one or more of the decoder's {len(self.widths)} blocks through one or more layers, got "
-                f"blocks {list(self.blocks)} and layers {list(self.hidden)}."
+                f"a head reads one or more of the decoder's {len(self.widths)} blocks, rising, through one or more "
+                f"layers, got blocks {list(self.blocks)} and layers {list(self.hidden)}."
             )
 
 
 def head_spec(
-    of: DenoiserSpec, fractions: Sequence[float], outputs: int, *, hidden: Sequence[int] = (128, 32), cond_dim: int = 64
-) -> HeadSpec:
+    of: DenoiserSpec, fractions: Sequence[float], outputs: int, *, hidden: Sequence[int] = (128, 32),
+    cond_dim: int = 64, coarse: bool = False,
+) -> HeadSpec:  # fmt: skip
     """The head of a denoiser that reads these fractions of its decoder's depth."""
     widths = of.backbone.widths[::-1]
     blocks = blocks_at(fractions, len(widths))
-    return HeadSpec(of.backbone.conv.ndim, widths, blocks, outputs, tuple(hidden), cond_dim)
+    return HeadSpec(of.backbone.conv.ndim, widths, blocks, outputs, tuple(hidden), cond_dim, coarse)
 
 
 class PixelHead(nn.Module):
     """A small network for each pixel, 1x1 convolutions, told the time: one head for all noise levels.
 
-    The first layer comes before the maps are raised to the size of the finest one: both are linear, so that it is the
-    layer on all raised maps side by side, without ever making these.
+    The first layer, and what the time does to it, come before the maps are raised to the size of the finest one:
+    raising keeps sums and constants, so that this is the layer on all raised maps side by side, without ever making
+    these. A coarse head works at the size of the finest map that it reads, and raises its answer instead.
 
     Source: Kim et al., "DAG", arXiv 2212.08861 (a shallow network for each pixel, with a block for the time); the
         widths 128 and 32 are those of Baranchuk et al., "Label-Efficient Semantic Segmentation with Diffusion Models",
         ICLR 2022.
-    Differs: how the time enters (a scale and a shift after the first layer) is a reconstruction; no normalisation.
+    Differs: how the time enters (a scale and a shift after the first layer) is a reconstruction; no normalisation; a
+        coarse head, far cheaper where gradients pass through it, is ours.
     """
 
     def __init__(self, spec: HeadSpec) -> None:
@@ -73,11 +77,21 @@ class PixelHead(nn.Module):
         """(B, outputs, *S), S being the size of the finest level; no activation at the end."""
         blocks, size = tapped.levels[::-1], tapped.levels[0].shape[2:]
         maps = [read(blocks[b]) for read, b in zip(self.reads, self.spec.blocks, strict=True)]
-        x = torch.stack([m if m.shape[2:] == size else resized(m, size) for m in maps]).sum(0)
         if self.time is not None and self.scale is not None:
-            scale, shift = self.scale(self.time(tapped.place.to(x.dtype))).chunk(2, 1)
+            scale, shift = self.scale(self.time(tapped.place.to(maps[0].dtype))).chunk(2, 1)
             broad = (..., *(None,) * self.spec.ndim)
-            x = x * (1 + scale[broad]) + shift[broad]
+            maps = [m * (1 + scale[broad]) for m in maps]
+            maps[0] = maps[0] + shift[broad]
+        inside = maps[-1].shape[2:] if self.spec.coarse else size  # blocks rise, the last is the finest
+        x = resized(maps[0], inside)
+        for other in maps[1:]:
+            x = x + resized(other, inside)
         for layer in self.layers:
             x = layer(x.relu())
-        return x
+        return resized(x, size)
+
+
+def new_head(spec: HeadSpec, seed: int) -> PixelHead:
+    """An untrained head; the seed decides every weight."""
+    with seeded(seed):
+        return PixelHead(spec)

@@ -75,7 +75,7 @@ def train_heads(
             where unknown, for heads with an output for each class.
         settings: how.
         runtime: where; its seed decides everything but the heads' first weights.
-        latest: latest time of the model's schedule; times are drawn evenly up to it.
+        latest: share of the schedule's time: times are drawn evenly up to it.
         name: of the training state's file.
         title: text of the progress bar.
 
@@ -175,17 +175,18 @@ def tapped_at(model: DiffusionModel, x0: Tensor, noise: Tensor, t: Tensor) -> Ta
 
 
 def _times(schedule: Schedule, latest: float) -> Times:
-    """Quantile functions of times that are even up to the latest one."""
-    if not schedule.t_min < latest <= schedule.t_max:
+    """Times that are even up to a share `latest` of the schedule's last one."""
+    end = latest * schedule.t_max
+    if not schedule.t_min < end <= schedule.t_max:
         raise SettingError(
-            f"heads learn at times up to latest={latest:g}, which lies above {schedule.t_min:g} and at most at "
-            f"{schedule.t_max:g} in the schedule {schedule.name!r}."
+            f"heads learn at times up to a share of the schedule, above {schedule.t_min / schedule.t_max:g} and at "
+            f"most 1, got latest={latest:g}."
         )
 
     def times(schedule: Schedule, u: Tensor) -> Tensor:
         if schedule.steps is not None:
             return ((u * (latest * schedule.steps)).floor() + 1).clamp(max=schedule.steps) / schedule.steps
-        return schedule.t_min + u * (latest - schedule.t_min)
+        return schedule.t_min + u * (end - schedule.t_min)
 
     return times
 

@@ -11,7 +11,7 @@ SOLVERS = "training-free sampling: solvers"
 SINGLESTEP = Sampler(
     "dpmpp-3s",
     from_diffusers("DPMSolverSinglestepScheduler", by_level, scaled=True, solver_order=3, lower_order_final=True),
-    family=SOLVERS, source="Lu et al., 2022 (DPM-Solver++)", order=2, package=PACKAGE,
+    family=SOLVERS, source="Lu et al., 2022 (DPM-Solver++)", order=2, package=PACKAGE, memory=True,
 )  # fmt: skip
 HALF = Sampler(
     "kdpm2", from_diffusers("KDPM2DiscreteScheduler", by_half, scaled=False), family=SOLVERS,

@@ -25,6 +25,7 @@ DDPM = Sampler(
 PNDM = Sampler(
     "pndm", from_diffusers("PNDMScheduler", by_process_twice, scaled=True), family="training-free sampling: solvers",
     source="Liu et al., ICLR 2022", saved=-1, least=2, order=2, package=PACKAGE,
+    memory=True,
 )  # fmt: skip
 LCM = Sampler(
     "lcm", from_diffusers("LCMScheduler", by_schedule, scaled=True, noisy=True), family=DISTILLED,
