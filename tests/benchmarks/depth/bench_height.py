@@ -1,6 +1,6 @@
 """Height of the ground, roofs and trees from spectra: heads on a denoiser's features beside ridge regression.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/depth/bench_height.py FOLDER [--tune] [--quick] [--to LINES.jsonl]
+    OMP_NUM_THREADS=1 python tests/benchmarks/depth/bench_height.py FOLDER [--tune] [--to LINES.jsonl] [--keep FOLDER]
 
 FOLDER holds muffle_dataset_130_90.mat (MUUFL Gulfport, 90x90 pixels, 64 bands, and a surface model by laser as `DSM`).
 The surface model lies between 0.15 and 0.94 in that file, in no stated unit: errors are told in these units, not in
@@ -16,6 +16,7 @@ of 0 to 9.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -33,6 +34,7 @@ from hyperseg.backbone import resized, seeded
 from hyperseg.core.runtime import Runtime
 from hyperseg.dpm.model import DiffusionModel
 from hyperseg.dpm.network import Denoiser, denoiser_spec
+from hyperseg.dpm.stored import read_model, write_model
 from hyperseg.dpm.tapped.head import PixelHead, head_spec
 from hyperseg.dpm.tapped.learning import HeadSettings, read_heads, tapped_at, train_heads
 from hyperseg.dpm.training import DiffusionSettings, train_diffusion
@@ -54,7 +56,7 @@ class Chosen:
 
     components: int = 8
     steps: int = 1500  # of the denoiser
-    head_steps: int = 300
+    head_steps: int = 150
     decay: float = 0.1
     latest: float = 0.5
     times: tuple[float, ...] = (0.05, 0.15, 0.3)
@@ -71,7 +73,7 @@ class Split:
     test: NDArray[np.intp]
 
 
-def drawn(shape: tuple[int, int], n: int, seed: int) -> Split:
+def drawn(shape: tuple[int, ...], n: int, seed: int) -> Split:
     """A split; fewer heights of one seed are among its more."""
     rng = np.random.default_rng(seed)
     rows, columns = (np.arange(extent) // BLOCK for extent in shape)
@@ -139,6 +141,17 @@ def trained(x: torch.Tensor, chosen: Chosen, seed: int) -> DiffusionModel:
     return train_diffusion(every, spec, how, Runtime(seed=seed, quiet=True))
 
 
+def kept(x: torch.Tensor, chosen: Chosen, folder: Path | None) -> DiffusionModel:
+    """The denoiser of seed 0, from a file of the folder where it was trained before."""
+    if folder is None:
+        return trained(x, chosen, 0)
+    file = folder / f"height-{chosen.components}-{chosen.steps}.safetensors"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_model(file, trained(x, chosen, 0))
+    return read_model(file)
+
+
 def untrained(model: DiffusionModel, seed: int) -> DiffusionModel:
     with seeded(seed):
         return replace(model, network=Denoiser(model.spec).eval())
@@ -203,26 +216,30 @@ def rows(
 
 
 def measured(
-    ways: dict[str, Callable[..., Array]],
-    y: Array,
-    shape: tuple[int, int],
-    splits: Iterable[int],
-    labelled: Iterable[int],
-    note: dict[str, Any],
-) -> list[dict[str, Any]]:
-    """A line for each way, number of heights and split."""
+    ways: dict[str, Callable[..., Array]], y: Array, shape: tuple[int, ...], splits: Iterable[int],
+    labelled: Iterable[int], note: dict[str, Any], to: Path | None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A line for each way, number of heights and split; those that stand in a file are not measured again."""
     lines = []
-    for n in labelled:
-        for seed in splits:
-            split = drawn(shape, n, seed)
-            for way, says in ways.items():
-                began = time.perf_counter()
-                error = np.square(says(split, seed) - y[split.test])
-                r2 = 1 - error.mean() / y[split.test].var()
-                about = {"way": way, "labelled": n, "split": seed, "tested": len(split.test)}
-                seconds = round(time.perf_counter() - began, 2)
-                lines.append({**note, **about, "r2": r2, "rmse": float(np.sqrt(error.mean())), "seconds": seconds})
+    kept = {_key(line): line for line in map(json.loads, to.read_text().splitlines())} if to and to.exists() else {}
+    for n, seed, (way, says) in itertools.product(labelled, splits, ways.items()):
+        split = drawn(shape, n, seed)
+        line: dict[str, Any] = {**note, "way": way, "labelled": n, "split": seed, "tested": len(split.test)}
+        if (found := kept.get(_key(line))) is None:
+            began = time.perf_counter()
+            error = np.square(says(split, seed) - y[split.test])
+            line["r2"] = 1 - error.mean() / y[split.test].var()
+            line["rmse"] = float(np.sqrt(error.mean()))
+            line["seconds"] = round(time.perf_counter() - began, 2)
+            if to:
+                with to.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+        lines.append(found or line)
     return lines
+
+
+def _key(line: dict[str, Any]) -> str:
+    return json.dumps({k: v for k, v in line.items() if k not in ("r2", "rmse", "seconds")}, sort_keys=True)
 
 
 def table(lines: list[dict[str, Any]], beside: str = "ridge, means of 1, 3, 7, 15") -> str:
@@ -241,8 +258,8 @@ def table(lines: list[dict[str, Any]], beside: str = "ridge, means of 1, 3, 7, 1
 
 
 TRIED: tuple[dict[str, Any], ...] = (
-    {}, {"head_steps": 1000}, {"head_steps": 100}, {"decay": 3.0}, {"latest": 0.2, "times": (0.02, 0.05, 0.1)},
-    {"latest": 0.8, "times": (0.05, 0.3, 0.6)}, {"fractions": (0.0, 0.5)}, {"components": 4},
+    {}, {"head_steps": 50}, {"times": (0.02, 0.05, 0.1), "latest": 0.2}, {"times": (0.05, 0.3, 0.6), "latest": 0.8},
+    {"decay": 10.0}, {"hidden": (16,)}, {"fractions": (0.0, 0.5)}, {"head_steps": 500}, {"components": 4},
 )  # fmt: skip
 
 
@@ -251,7 +268,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tune", action="store_true", help="compare settings on the splits 10 to 12")
     parser.add_argument("--quick", action="store_true", help="few steps and two splits: whether all runs")
-    parser.add_argument("--to", type=Path, help="results are added to this file, a line each")
+    parser.add_argument(
+        "--to", type=Path, help="results are added to this file, a line each; an interrupted run goes on"
+    )
+    parser.add_argument("--keep", type=Path, help="a folder where trained denoisers are kept, to be used again")
     given = parser.parse_args()
     torch.set_num_threads(1)
     held = loadmat(given.folder / FILE)
@@ -264,14 +284,11 @@ def main() -> None:
         chosen, began = replace(usual, **change), time.perf_counter()
         x = whitened(cube, chosen.components)
         if chosen.components not in models:
-            models[chosen.components] = trained(x, chosen, 0)
+            models[chosen.components] = kept(x, chosen, given.keep)
         ways = rows(cube, x, y, models[chosen.components], chosen, 0, plain=not change)
         print(f"{change or 'as chosen'}: denoiser and features in {time.perf_counter() - began:.0f} s", flush=True)
         note = {"tuning": given.tune, "quick": given.quick, "change": change}
-        lines = measured(ways, y, shape, splits, (200,) if given.tune else LABELLED, note)
-        if given.to:
-            with given.to.open("a") as file:
-                file.writelines(json.dumps(line) + "\n" for line in lines)
+        lines = measured(ways, y, shape, splits, (200,) if given.tune else LABELLED, note, given.to)
         print(table(lines), flush=True)
 
 
