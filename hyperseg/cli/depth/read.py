@@ -31,7 +31,7 @@ class Times(click.ParamType):
 @click.option(
     "--times", type=Times(), metavar="T,T...",
     help="At how much noise is read, as shares of the schedule; the answers are averaged.  "
-    "[default: 0.02,0.05,0.1,0.2]",
+    "[default: 0.1,0.2,0.3,0.4]",
 )  # fmt: skip
 @click.option("--draws", type=click.IntRange(1), default=4, show_default=True, help="Of noise at each of the times.")
 @click.option("--weak", is_flag=True, help="Read by the weak head instead of the strong one.")
@@ -54,7 +54,7 @@ def read(
     \b
     Examples:
       hyperseg depth read rooms-run picture.png --out read
-      hyperseg depth read my-run photos --out read --times 0.05 --draws 16
+      hyperseg depth read my-run photos --out read --times 0.2 --draws 16
     """
     from hyperseg import depth
 

@@ -43,7 +43,7 @@ from hyperseg.recipes.depth.reading.readable import draw_readable
 from hyperseg.recipes.depth.settings import DepthSettings, NetworkSettings
 from hyperseg.recipes.depth.starting import Order, as_begun, start
 
-PREDICTED_AT = (0.02, 0.1)  # times at which the strong head reads what the prior learns from
+PREDICTED_AT = (0.2, 0.4)  # times at which the strong head reads what the prior learns from
 
 
 def train_depth(

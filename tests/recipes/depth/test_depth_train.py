@@ -18,7 +18,7 @@ from hyperseg.data.inverse_depth import InverseDepth
 from hyperseg.dpm.guidance import GUIDANCES
 from hyperseg.recipes.depth.folder import DENOISER, HEADS, METRICS, PRIOR, READABLE, UNFINISHED, DepthRun, read_run
 from hyperseg.recipes.depth.gathering import gather_folder, gather_rooms, whole_maps
-from hyperseg.recipes.depth.reading.heads import TIMES, depth_of, errors_of
+from hyperseg.recipes.depth.reading.heads import TIMES, Tried, depth_of, errors_of, readable_until, told
 from hyperseg.recipes.depth.settings import (
     ALL,
     CHOICES,
@@ -82,7 +82,7 @@ def test_it_tells_how_right_the_heads_are_at_every_time(run: DepthRun) -> None:
     assert [row["t"] for row in heads["rows"]] == list(TIMES)
     assert heads["held_out"] == 3
     assert heads["told"] == run.record.found["heads"]["told"]
-    assert f"L1 {heads['rows'][0]['strong']['l1']:.4f}" in heads["told"]
+    assert f"L1 {heads['rows'][TIMES.index(0.2)]['strong']['l1']:.4f}" in heads["told"]
     assert (run.root / READABLE).stat().st_size > 1000
 
 
@@ -113,15 +113,15 @@ def test_what_is_there_stays_and_what_is_lost_is_trained_again(run: DepthRun, tm
 
 
 @pytest.mark.parametrize(
-    ("changes", "seed", "told"),
+    ("changes", "seed", "words"),
     [
         ({"heads.batch": 3}, 0, "heads.batch=4, not 3"),
         ({"labelled": 3}, 0, "labelled=4, not 3"),
         ({}, 1, "seed 0, not 1"),
     ],
 )
-def test_a_run_goes_on_as_it_was_begun(run: DepthRun, changes: dict[str, Any], seed: int, told: str) -> None:
-    with pytest.raises(RunError, match=told):
+def test_a_run_goes_on_as_it_was_begun(run: DepthRun, changes: dict[str, Any], seed: int, words: str) -> None:
+    with pytest.raises(RunError, match=words):
         trained(run.root, changes, seed=seed, resume=True)
     with pytest.raises(RunError, match="--resume goes on"):
         trained(run.root)
@@ -138,12 +138,12 @@ def test_heads_are_sealed_with_what_they_read(run: DepthRun, tmp_path: Path) -> 
 
 
 def test_the_prior_may_learn_from_what_the_strong_head_says_or_be_left_out(run: DepthRun, tmp_path: Path) -> None:
-    told = {(run.root / PRIOR).read_bytes()}
+    priors = {(run.root / PRIOR).read_bytes()}
     for learns in ("labelled", "predicted"):
         other = trained(tmp_path / learns, {"prior.learns": learns})
         assert (other.root / DENOISER).read_bytes() == (run.root / DENOISER).read_bytes()
-        told.add((other.root / PRIOR).read_bytes())
-    assert len(told) == 3
+        priors.add((other.root / PRIOR).read_bytes())
+    assert len(priors) == 3
     order = Order(changes={k: v for k, v in TINY.items() if not k.startswith("prior.")} | {"prior.steps": 0}, steps=3)
     without = train_depth(tmp_path / "without", order, Runtime(quiet=True))
     assert without.trained
@@ -170,6 +170,25 @@ def test_errors_of_a_known_shift() -> None:
     assert found["abs_rel"] == pytest.approx(float(np.mean(np.abs(z - true) / true)), rel=1e-5)
     assert found["delta1"] == 0
     assert errors_of(y, y, None) == {"l1": 0, "delta1": None, "abs_rel": None}
+
+
+def test_depth_is_readable_up_to_the_latest_time_with_half_the_error_of_the_mean_map() -> None:
+    def tried(errors: list[float]) -> Tried:
+        rows = [
+            {"t": t, "gap": 0.0} | {name: {"l1": e, "delta1": None, "abs_rel": None} for name in ("strong", "weak")}
+            for t, e in zip(TIMES, errors, strict=True)
+        ]
+        constant = {"l1": 0.1, "delta1": None, "abs_rel": None}
+        return Tried(rows, constant, readable_until(rows, 0.05))
+
+    rising = tried([0.01 * i for i in range(len(TIMES))])
+    assert rising.readable == TIMES[4]
+    assert f"up to t = {TIMES[4]:g}" in told(rising)
+    assert "train longer" not in told(rising)
+    lost = tried([0.2] * len(TIMES))
+    assert lost.readable is None
+    assert "at no time" in told(lost)
+    assert "train longer" in told(lost)
 
 
 def test_rooms_that_are_held_out_are_none_that_are_learnt_from() -> None:

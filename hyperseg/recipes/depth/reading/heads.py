@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 Maps = NDArray[np.float32]
 TIMES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of the schedule at which heads are tried."""
-READ_AT, DRAWS = (0.02, 0.05, 0.1, 0.2), 4
-"""Times whose answers are averaged for a picture, and draws of noise at each of them."""
+READ_AT, DRAWS = (0.1, 0.2, 0.3, 0.4), 4
+"""Times whose answers are averaged for a picture, and draws of noise at each of them.
+
+With hardly any noise a denoiser looks at details alone: it knows more of the whole where it has more to restore.
+"""
+TOLD_AT = 0.2
 READABLE_BELOW = 0.5
 """Depth is called readable where the error is below this share of that of the mean depth map."""
 
@@ -72,7 +76,7 @@ class Tried(NamedTuple):
     Attributes:
         rows: for each of `TIMES` {"t", "gap", "strong": {"l1", "delta1", "abs_rel"}, "weak": {...}}.
         constant: the same numbers of the mean depth map of the labelled pictures.
-        readable: the latest time up to which the strong head's error is below half of that, or None.
+        readable: the latest time at which the strong head's error is below half of that, or None.
     """
 
     rows: list[dict[str, Any]]
@@ -108,17 +112,12 @@ def try_heads(
         said.append(strong.clip(0, 1))
         progress(i + 1, len(TIMES))
     constant = errors_of(np.broadcast_to(np.where(np.isfinite(mean), mean, np.nanmean(mean)), y.shape), y, scale)
-    return Tried(rows, constant, _readable(rows, READABLE_BELOW * (constant["l1"] or 0))), np.stack(said)
+    return Tried(rows, constant, readable_until(rows, READABLE_BELOW * (constant["l1"] or 0))), np.stack(said)
 
 
-def _readable(rows: Sequence[dict[str, Any]], below: float) -> float | None:
-    """The latest time up to which the strong head's error lies below a bound."""
-    latest = None
-    for row in rows:
-        if row["strong"]["l1"] >= below:
-            break
-        latest = float(row["t"])
-    return latest
+def readable_until(rows: Sequence[dict[str, Any]], below: float) -> float | None:
+    """The latest time at which the strong head's error lies below a bound."""
+    return max((float(row["t"]) for row in rows if row["strong"]["l1"] < below), default=None)
 
 
 def errors_of(said: NDArray[Any], y: Maps, scale: InverseDepth | None) -> dict[str, float | None]:
@@ -131,8 +130,8 @@ def errors_of(said: NDArray[Any], y: Maps, scale: InverseDepth | None) -> dict[s
 
 
 def told(tried: Tried) -> str:
-    """One line: how right the heads are at the least noise, beside the mean depth map, and up to when."""
-    first, last = tried.rows[0], tried.rows[-1]
+    """One line: how right the heads are where there is some noise, beside the mean depth map, and up to when."""
+    first, last = tried.rows[TIMES.index(TOLD_AT)], tried.rows[-1]
     strong, weak, constant = first["strong"], first["weak"], tried.constant
 
     def words(of: dict[str, float | None]) -> str:
@@ -140,8 +139,11 @@ def told(tried: Tried) -> str:
         return f"L1 {of['l1']:.4f}{more}"
 
     until = "at no time" if tried.readable is None else f"up to t = {tried.readable:g}"
+    caution = ""
+    if strong["l1"] >= constant["l1"]:
+        caution = ". The strong head is no better than the mean map: train longer, or a network of more stages"
     return (
         f"depth of held-out pictures at t = {first['t']:g}: strong head {words(strong)}; weak head {words(weak)}; mean "
         f"depth map {words(constant)}; readable (half the error of the mean map) {until}; at t = {last['t']:g} the "
-        f"strong head's L1 is {last['strong']['l1']:.4f}"
+        f"strong head's L1 is {last['strong']['l1']:.4f}{caution}"
     )
