@@ -123,7 +123,7 @@ def generators_of(seed: int, part: int, device: str) -> tuple[torch.Generator, t
 
 
 def generator_of(seed: int, part: int, purpose: int, device: str) -> torch.Generator:
-    """Of what is drawn for one purpose: a function of the three numbers alone. 0 is starting noise, 1 that on the way."""
+    """Of what is drawn for one purpose (0 is starting noise, 1 that on the way): a function of the numbers alone."""
     return torch.Generator(device).manual_seed((seed * 1_000_003 + part + purpose * OTHER) % 2**63)
 
 
@@ -173,7 +173,7 @@ def try_out(sampler: Sampler, schedule: Schedule, nfe: int, data: Tensor) -> Non
     grid, generator = sampler.grid(schedule, nfe), torch.Generator().manual_seed(0)
 
     def nothing(x: Tensor, sigma: Tensor) -> Prediction:
-        besides = {} if sampler.needs is None else {sampler.needs: torch.full_like(x, 0.5)}
+        besides: dict[str, Any] = {} if sampler.needs is None else {sampler.needs: torch.full_like(x, 0.5)}
         return Prediction(torch.zeros_like(x), **besides)
 
     sample = ready(sampler, nothing, data.double(), grid, seed=0)
