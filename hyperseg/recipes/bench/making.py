@@ -123,7 +123,7 @@ def generators_of(seed: int, part: int, device: str) -> tuple[torch.Generator, t
 
 
 def generator_of(seed: int, part: int, purpose: int, device: str) -> torch.Generator:
-    """Of what is drawn for one purpose (0 is starting noise, 1 that on the way): a function of the numbers alone."""
+    """Of what is drawn for one purpose, a function of the three numbers: 0 is starting noise, 1 that on the way."""
     return torch.Generator(device).manual_seed((seed * 1_000_003 + part + purpose * OTHER) % 2**63)
 
 

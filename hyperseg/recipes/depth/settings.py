@@ -33,7 +33,7 @@ class NetworkSettings:
     attention: int = option(0, "How many of the coarsest stages have self-attention, of four heads.", low=0, high=6)
     steps: int = option(6000, "Training steps.", low=1)
     batch: int = option(64, "Pictures of a step.", low=1)
-    lr: float = option(2e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)
+    lr: float = option(4e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)
     ema: float = option(0.998, "Decay of the moving average of the weights, which is what is kept.", low=0, below=1)
 
     @property
@@ -134,8 +134,16 @@ class SampleSettings:
         f"What guides: {', '.join(CHOICES)} ({ALL}: all terms; {CONTROL}: those of another picture).",
         shown="guidance",
     )
-    consistency: float = option(40.0, "Weight of the consistency of both heads (w_dc).", low=0, shown="consistency")
-    prior: float = option(40.0, "Weight of the prior of depth maps (w_dp).", low=0, shown="prior")
+    consistency: float = option(
+        0.006,
+        "Weight of the consistency of both heads (w_dc). It hangs on the network, the size and the mode: look at the "
+        "ratio that is logged. The paper's 40 is of a loss on another scale.",
+        low=0,
+        shown="consistency",
+    )
+    prior: float = option(
+        0.02, "Weight of the prior of depth maps (w_dp); the paper's is 40, see above.", low=0, shown="prior"
+    )
     mode: Mode = option(
         "mean", "The gradient shifts the mean of a step, as in the paper, or the predicted noise (eps).", shown="mode"
     )
