@@ -47,6 +47,12 @@ class JudgeSettings:
     coder_steps: int = option(1500, "Training steps of the auto-encoder of depth maps.", low=1)
     widths: tuple[int, ...] = option((24, 48, 64, 64), "Channels of the depth network's stages.", low=1)
     code: tuple[int, ...] = option((16, 32, 32), "Channels of the auto-encoder's stages.", low=1)
+    noise: float = option(
+        0.1,
+        "Most noise (standard deviation) that is added to a picture of the training: drawn ones keep some.",
+        low=0,
+        high=1,
+    )
     least: float = option(0.95, "delta1 on held-out pictures below which it does not judge.", low=0, high=1)
 
 
@@ -113,6 +119,7 @@ def _network(
 ) -> DepthNetwork:
     """Trained on the distance of the logarithms, as delta1 counts; about every second picture is mirrored.
 
+    Noise is added, as pictures that were drawn keep a little of it, and their depth shall be judged all the same.
     The distance is |d| for all but small d, and a square for these (Huber): with |d| alone the network says the median
     of each pixel for a long time, whatever the picture is.
     """
@@ -124,6 +131,8 @@ def _network(
         index, mirrored = drawn
         some, their = pictures[index], depth[index]
         some = torch.where(mirrored[:, None, None, None], some.flip(-1), some)
+        strength = settings.noise * torch.rand(len(some), 1, 1, 1, device=some.device)
+        some = (some + strength * torch.randn_like(some)).clamp(-1, 1)
         return some, torch.where(mirrored[:, None, None], their.flip(-1), their)
 
     def loss(batch: Batch) -> Mapping[str, Tensor]:
