@@ -82,19 +82,19 @@ def test_the_denoiser_knows_no_label_and_the_head_does_not_change_it(task: Task)
 
 def test_windows_hold_a_training_pixel_each_and_no_label_of_any_other(task: Task) -> None:
     preprocess = components_of(task, 6)
-    _, classes = labelled_windows(task, (7, 7), preprocess, QUIET)
+    _, classes = labelled_windows(task, 7, preprocess, QUIET)
     assert (classes >= 0).flatten(1).any(1).all()
     alike = np.bincount(classes.flatten()[classes.flatten() >= 0].numpy(), minlength=task.n_classes)
     assert alike.min() > 0.5 * alike.max()  # classes are drawn alike
     beyond = Task((with_labels(task.scene, ~task.split.train),), task.splits)
-    np.testing.assert_array_equal(labelled_windows(beyond, (7, 7), preprocess, QUIET).classes, classes)
+    np.testing.assert_array_equal(labelled_windows(beyond, 7, preprocess, QUIET).classes, classes)
 
 
 def test_only_the_pool_is_looked_at_without_labels(task: Task) -> None:
     """Rows that no window of the pool reaches may hold anything: components and denoiser stay as they are."""
     rows = np.indices(task.scene.shape)[0]
     pool, far = rows < 14, rows >= 14 + 3  # windows around a pixel of the pool reach 3 pixels beyond it
-    train = task.split.train & (rows < 12)  # a labelled window is shifted by up to one pixel
+    train = task.split.train & pool
     split = Split(train, np.zeros_like(train), task.split.test, "north", 0)
     cube = np.where(far[..., None], np.float32(7), np.asarray(task.scene.cube))
     one, other = (Task((scene,), (split,), (pool,)) for scene in (task.scene, task.scene.with_(cube=cube)))
@@ -118,9 +118,23 @@ def test_without_steps_the_denoiser_is_the_one_that_was_drawn_and_is_measured_be
     assert "learnt nothing" in told.sentences[0]
 
 
+def test_a_decision_looks_as_far_as_it_says_and_no_further(learnt: Any) -> None:
+    """The middle of a window of 2 m + 1 pixels depends on its corners and on nothing beyond; nor on where it is cut."""
+    net, n = learnt.network, learnt.preprocess.n_out
+    side = 2 * net.margin + 1
+    x = torch.randn(1, n, side + 2, side + 3, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        every = net(x)
+        torch.testing.assert_close(net(x[..., 1 : side + 1, 2 : side + 2]), every[..., 1:2, 2:3])
+        other = x.clone()
+        other[..., 1, 2] += 100
+        assert float((net(other) - every)[..., 1, 2].abs().max()) > 0
+        assert float((net(other) - every)[..., 2, 2].abs().max()) == 0
+
+
 def test_a_map_is_the_mean_over_times(learnt: Any) -> None:
     """Of one time the network is the head there; of several the mean of the logarithms."""
-    x = torch.randn(2, learnt.preprocess.n_out, 7, 7, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(2, learnt.preprocess.n_out, 17, 17, generator=torch.Generator().manual_seed(0))
 
     def at(*times: float) -> torch.Tensor:
         net = TappedNet(replace(learnt.spec, times=times))
@@ -164,7 +178,7 @@ def test_report_and_plan_tell_what_was_looked_at(hyperseg: Hyperseg, files: tupl
     ("changes", "said"),
     [
         ({"window": 8}, "odd"),
-        ({"window": 5, "widths": (8, 8, 8, 8)}, "do not fit a window"),
+        ({"widths": (8,) * 6}, "1 to 5 stages"),
         ({"read.times": ()}, "one time or more"),
         ({"read.times": (0.0,)}, "times"),
         ({"read.times": (1.5,)}, "times"),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from hyperseg.recipes.training.tapped.network import TappedSpec
 
 
+MOST_STAGES = 5  # a decision of six would look 127 pixels far
+
+
 @settings
 class DenoiseSettings:
     """How the denoiser learns, without labels."""
@@ -66,10 +69,13 @@ class DenoiserHeadSettings:
         high=1_024, shown="components",
     )  # fmt: skip
     window: int = option(
-        13, "Side of the windows that are learnt, an odd number of pixels.", low=5, high=257, shown="window"
+        15, "Side of the windows that are learnt, an odd number of pixels.", low=5, high=257, shown="window"
     )
     widths: tuple[int, ...] = option(
-        (32, 64), "Channels of the denoiser's stages, each half as fine as the one before.", low=4, high=8_192
+        (32, 64),
+        "Channels of the denoiser's stages, each of which looks twice as far as the one before.",
+        low=4,
+        high=8_192,
     )
     denoise: DenoiseSettings = option(DenoiseSettings(), "The denoiser's training.")
     read: ReadSettings = option(ReadSettings(), "The head's training, and when it is asked.")
@@ -77,11 +83,9 @@ class DenoiserHeadSettings:
 
     def __post_init__(self) -> None:
         check_odd_window(self.window)
-        if not self.widths or 2 ** (len(self.widths) - 1) > self.window:
+        if not 1 <= len(self.widths) <= MOST_STAGES:
             raise SettingError(
-                f"{len(self.widths)} stages of the denoiser do not fit a window of {self.window} pixels: each halves "
-                "it. Give widths of 1 to "
-                f"{self.window.bit_length()} stages."
+                f"the denoiser has 1 to {MOST_STAGES} stages, one for each of widths, got {self.widths}."
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,28 +22,23 @@ EACH = 4  # windows for each training pixel, where there are many
 
 
 class Windows(NamedTuple):
-    """(n, L, *tile) float32 features, and (n, *tile) int64 classes of training pixels, -1 of all others."""
+    """(n, L, w, w) float32 features, and (n, w, w) int64 classes of training pixels, -1 of all others."""
 
     features: Tensor
     classes: Tensor
 
 
-def labelled_windows(task: Task, tile: Sequence[int], preprocess: Preprocess, runtime: Runtime) -> Windows:
-    """Windows with a training pixel in each, classes alike, shifted by up to a quarter of their side and turned."""
-    source = window_source(task, tile, preprocess, runtime)
-    pixels, classes = labelled_pixels(task, "train", torch.device("cpu"))
-    values = (preprocess.n_out + 1) * int(torch.tensor(tuple(tile)).prod())
-    n = max(min(max(FEWEST, EACH * len(pixels)), MOST_VALUES // values), task.n_classes)
+def labelled_windows(task: Task, window: int, preprocess: Preprocess, runtime: Runtime) -> Windows:
+    """Windows around training pixels, classes alike, turned: the pixel in the middle sees no edge, as in a map."""
+    source = window_source(task, (window, window), preprocess, runtime)
+    pixels, classes = labelled_pixels(task, "train", source.device)
+    n = min(max(FEWEST, EACH * len(pixels)), MOST_VALUES // ((preprocess.n_out + 1) * window**2))
     generator = step_generator(runtime.seed, 0)
-    counts = torch.bincount(classes, minlength=task.n_classes).double()
-    chosen = torch.multinomial(1 / counts[classes], n, replacement=True, generator=generator)
-    around, shift = pixels[chosen], torch.tensor(tuple(tile)) // 4
-    far = torch.rand((n, len(shift)), generator=generator)
-    sizes = torch.tensor([scene.shape for scene in task.scenes])[around[:, 0]]
-    moved = around[:, 1:] + (far * (2 * shift + 1)).long() - shift
-    inside = torch.minimum(moved.clamp(min=0), sizes - 1)
-    turns = torch.randint(0, source.orientations, (n,), generator=generator)
-    found = source.gather(torch.cat([around[:, :1], inside], 1).to(source.device), turns.to(source.device))
+    known = classes.cpu()
+    counts = torch.bincount(known, minlength=task.n_classes).double()
+    chosen = torch.multinomial(1 / counts[known], max(n, task.n_classes), replacement=True, generator=generator)
+    turns = torch.randint(0, source.orientations, (len(chosen),), generator=generator)
+    found = source.gather(pixels[chosen.to(source.device)], turns.to(source.device))
     return Windows(found[:, :-1].contiguous(), found[:, -1].long())
 
 
@@ -54,9 +48,9 @@ def learn_head(
 ) -> History:  # fmt: skip
     """Train the head of a network in place; the denoiser stays as it is.
 
-    Times are drawn from none to a little beyond the latest at which the head will be asked.
+    Times are drawn evenly up to the latest at which the head will be asked.
     """
-    windows = labelled_windows(task, net.tile, preprocess, runtime)
+    windows = labelled_windows(task, net.spec.window, preprocess, runtime)
     net.to(runtime.device)
     return train_heads(
         net.model, {"head": net.head}, windows.features, windows.classes, chosen, runtime,

@@ -30,7 +30,6 @@ from hyperseg.regions.mnf import fit_mnf
 if TYPE_CHECKING:
     from hyperseg.recipes.methods.diffusion.denoiser_head import DenoiseSettings
 
-FEWEST = 2  # pixels that a spread can be told of
 Drawn = tuple[Tensor, Tensor, Tensor]
 
 
@@ -51,7 +50,7 @@ def components_of(task: Task, n: int) -> Preprocess:
         found_n = min(n, bands.n_out, len(spectra) - 1)
         return fit_preprocess(spectra, good_bands=scene.good_bands, n_components=found_n) if found_n else bands
     made, ratios = found
-    scale = np.sqrt(max(float(ratios.mean()), np.finfo(np.float32).tiny))
+    scale = max(float(ratios.mean()), float(np.finfo(np.float32).tiny)) ** 0.5
     assert made.components is not None
     return replace(made, components=(made.components / scale).astype(np.float32))
 
@@ -87,7 +86,7 @@ def learn_denoiser(
         return None
     denoiser = net.denoiser.to(runtime.device)
     objective, schedule = objective_of(chosen.objective, chosen.schedule)
-    draw, make = noisy_windows(task, net.tile, preprocess, chosen.batch, objective, schedule, runtime)
+    draw, make = noisy_windows(task, net.spec.window, preprocess, chosen.batch, objective, schedule, runtime)
     lost = terms_of(denoiser, objective.loss(schedule, objective.predicts))
     phase = one_cycle(
         "denoiser", lambda batch: {of: term.mean() for of, term in lost(batch).items()}, denoiser.parameters(),
@@ -100,12 +99,12 @@ def learn_denoiser(
 
 
 def noisy_windows(
-    task: Task, tile: tuple[int, ...], preprocess: Preprocess, batch: int, objective: Objective, schedule: Schedule,
+    task: Task, window: int, preprocess: Preprocess, batch: int, objective: Objective, schedule: Schedule,
     runtime: Runtime,
 ) -> tuple[Callable[[int], Drawn], Callable[[Drawn], Batch]]:  # fmt: skip
     """What is drawn in a step, a pure function of (seed, step), and the windows with noise that are made of it."""
     cubes = [scene.features(preprocess) for scene in task.scenes]
-    source = PatchSource(cubes, radius=tuple(side // 2 for side in tile), layout="channels", device=runtime.device)
+    source = PatchSource(cubes, radius=window // 2, layout="channels", device=runtime.device)
     places = torch.from_numpy(pool_of(task)).to(source.device)
 
     def draw(step: int) -> Drawn:
