@@ -24,6 +24,7 @@ from hyperseg.dpm.guidance.check import check_guided
 from hyperseg.dpm.guidance.guide import GuidedStep, guide
 from hyperseg.dpm.guidance.losses import Sources, weighed
 from hyperseg.dpm.samplers import SAMPLERS
+from hyperseg.dpm.tapped.frozen import frozen
 from hyperseg.dpm.tapped.learning import read_heads
 from hyperseg.io.write import as_json, write_text
 from hyperseg.recipes.bench.making import FITTED_ON, generator_of, ready
@@ -31,14 +32,14 @@ from hyperseg.recipes.depth.kept import Drawn, Part, joined, read_part, write_pa
 from hyperseg.recipes.depth.settings import CONTROL, SampleSettings, terms_of, weights_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hyperseg.dpm.model import DiffusionModel
     from hyperseg.dpm.samplers.sampler import Sampler
     from hyperseg.dpm.tapped.head import PixelHead
 
 LEVELS = 255  # of a channel of a kept picture
-READ_AT = 0.05  # of the schedule: where both heads read the depth of a finished picture
+READ_AT = 0.2  # of the schedule: where both heads read the depth of a finished picture, best at some noise
 START, WAY, GUIDING, READING = range(4)  # purposes of noise
 HOW = "how.json"  # in the folder of the parts: what they were drawn by
 Tick = Callable[[int], None]  # told of so many calls more that are done
@@ -72,6 +73,11 @@ class Draw:
     def sources(self) -> Sources:
         """What guidance asks."""
         return Sources(*self.heads, self.prior, self.shrink)
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """All that is asked."""
+        return [self.model.network, *self.heads, *([] if self.prior is None else [self.prior.network])]
 
     @property
     def guides(self) -> dict[str, float]:
@@ -135,7 +141,8 @@ def draw_part(draw: Draw, seed: int, part: int, n: int, *, tick: Tick = lambda c
     sample = ready(sampler, draw.model.denoise(), data.to(draw.device).double(), grid, seed=seed)
     x = start(grid, (n, *draw.shape), generator_of(seed, part, START, "cpu")).to(draw.device)
     began = time.perf_counter()
-    made = sample(ask, x, grid, generator=generator_of(seed, part, WAY, draw.device)).x
+    with frozen(*draw.networks):  # gradients are those of the state alone
+        made = sample(ask, x, grid, generator=generator_of(seed, part, WAY, draw.device)).x
     finite = bool(made.isfinite().all())  # waits for a card
     seconds = time.perf_counter() - began
     steps = np.array([(s.t, s.sigma, s.ratio, s.loss) for s in noted], np.float64).reshape(-1, 4)
@@ -250,8 +257,7 @@ def _not_finite(settings: SampleSettings, steps: NDArray[np.float64]) -> str:
 def _print_of(draw: Draw) -> str:
     """A checksum of all weights that samples come from."""
     found = hashlib.sha256()
-    own = [draw.model.network, *draw.heads, *([] if draw.prior is None else [draw.prior.network])]
-    for net in own:
+    for net in draw.networks:
         for tensor in net.state_dict().values():
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
