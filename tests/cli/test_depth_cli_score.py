@@ -79,8 +79,8 @@ def test_scores_are_written_and_go_on(run: Path, tmp_path: Path) -> None:
     files = {"metrics.json", "report.html", "samples.png", "scores", "table.csv", "table.md"}
     assert {file.name for file in whole.iterdir()} == files
     found = json.loads((whole / "metrics.json").read_text())["guidance"]
-    assert list(found["table"]) == ["none", "dcg", "dpg", "dag"]
-    assert len(found["cells"]) == 8
+    assert list(found["table"]) == ["none", "dcg", "dpg", "dag", "control"]
+    assert len(found["cells"]) == 10
     assert call(*words, "--out", cut, "--rows", "dcg").exit_code == 0
     lines = (cut / "scores" / "cells.jsonl").read_text().splitlines()
     assert [json.loads(line)["row"] for line in lines] == ["none", "dcg", "none", "dcg"]

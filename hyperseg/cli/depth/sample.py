@@ -59,8 +59,9 @@ def sample(
     """Draw pictures with a RUN of hyperseg depth train, guided by the depth that its heads read on the way.
 
     dcg lets the weak head agree with the strong one, dpg makes the depth likely to the prior of depth maps, dag does
-    both, none neither. The noise depends on the seed alone: the same seed draws the same picture with and without
-    guidance, as far as guidance leaves it. A guided call takes two to four times as long as another.
+    both, control does both by the depth of another picture, none neither. The noise depends on the seed alone: the same
+    seed draws the same picture with and without guidance, as far as guidance leaves it. A guided call takes two to
+    four times as long as another.
 
     Weights belong to a trained run: too small ones do nothing, too large ones spoil the picture. The last line tells
     how far guidance moved the sampler's steps, NAME.csv tells it call by call; hyperseg depth score tells what is good.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperseg.cli.bench.samplers import Names
+from hyperseg.cli.bench.samplers import MOST, Names
 from hyperseg.cli.depth.sample import sampling_of
 from hyperseg.cli.device import HELP, Device
 from hyperseg.cli.options import GroupedCommand, Section, by_set, setting_options
@@ -17,6 +17,7 @@ from hyperseg.recipes.depth.settings import CHOICES, SampleSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from hyperseg.recipes.depth.scores.scoring import Scored
 
@@ -61,7 +62,8 @@ def score(
     about 95 % of the pixels of pictures that it has not seen, or nothing is judged. It looks at the samples of every
     row and at real pictures: dFD_pool8 and dFD_net are Frechet distances between their depth maps (no FID), RGB
     distance is one between the pictures themselves. Real pictures beside other real ones give the floor. Each row is
-    compared with none seed by seed (exact sign test); a tie or a loss is printed as such.
+    compared with none seed by seed (exact sign test); a tie or a loss is printed as such. In the row control each
+    picture follows the gradient of another one: what is gained so does not come from a picture's own depth.
 
     Ctrl-C and worse keep every finished part; --resume goes on, or adds rows and seeds. In --out are then table.csv,
     table.md, metrics.json, samples.png, report.html, and the samples in scores/.
@@ -97,7 +99,6 @@ score.params = [param for param in score.params if param.name != "guidance"]  # 
 
 def show(done: Scored, console: Console) -> None:
     """The table, what it says, and where everything is."""
-    from rich.table import Table
     from rich.text import Text
 
     from hyperseg.recipes.depth.folder import PICTURE, REPORT
@@ -107,17 +108,34 @@ def show(done: Scored, console: Console) -> None:
     found = compared(done)
     console.print(Text(how(done)))
     console.print()
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    for place, head in enumerate(heads()):
-        table.add_column(Text(head), justify="right" if place else "left", no_wrap=place == 0)
-    for row in lines(found, done.cells, done.floors):
-        table.add_row(*map(Text, row))
-    console.print(table)
+    rows: list[tuple[str, ...]] = [heads(), *lines(found, done.cells, done.floors)]
+    table = _table(rows)
+    if console.measure(table, options=console.options.update(width=MOST)).maximum > console.width:
+        for row in rows[1:]:  # a narrow terminal: a block of lines for each row
+            console.print(Text(row[0], "bold"))
+            for head, cell in zip(rows[0][1:], row[1:], strict=True):
+                if cell:
+                    console.print(Text(f"  {head:<16}{cell}"))
+    else:
+        console.print(table)
     console.print()
     for sentence in (*sentences(found, done.cells), *cautions(done)):
         console.print(Text(f"- {sentence}"))
     console.print()
     console.print(f"written to {done.root}; look at {done.root / REPORT} and {done.root / PICTURE}", soft_wrap=True)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Table:
+    """The first row are its heads."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    for place, head in enumerate(rows[0]):
+        table.add_column(Text(head), justify="right" if place else "left", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def show_json(done: Scored) -> None:

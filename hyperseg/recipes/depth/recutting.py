@@ -1,4 +1,4 @@
-"""Pictures of a run, made again as they were when it was trained."""
+"""Pictures of a run, made again: rooms as they were, squares of the same pictures of a folder."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def pairs_of(run: DepthRun) -> Pairs:
 
 def squares(run: DepthRun, *, only: Collection[str] | None = None, without: Collection[str] = ()) -> Pictures:
     """Squares of some of a folder's pictures, with the bounds of depth that the run was trained with.
+
+    The largest square of a picture is as it was; places of further ones depend on which pictures are asked for.
 
     Args:
         only: names; None for all.

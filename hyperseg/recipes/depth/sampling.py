@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from hyperseg.core import RunError, SettingError, TrainingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.words import one_line
-from hyperseg.dpm.denoise import Denoise
+from hyperseg.dpm.denoise import Denoise, Prediction
 from hyperseg.dpm.grid import start
 from hyperseg.dpm.guidance import GUIDANCES
 from hyperseg.dpm.guidance.check import check_guided
 from hyperseg.dpm.guidance.guide import GuidedStep, guide
-from hyperseg.dpm.guidance.losses import Loss, Sources, added
+from hyperseg.dpm.guidance.losses import Sources, weighed
 from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.tapped.learning import read_heads
 from hyperseg.io.write import as_json, write_text
 from hyperseg.recipes.bench.making import FITTED_ON, generator_of, ready
 from hyperseg.recipes.depth.kept import Drawn, Part, joined, read_part, write_part
-from hyperseg.recipes.depth.settings import SampleSettings, terms_of, weights_of
+from hyperseg.recipes.depth.settings import CONTROL, SampleSettings, terms_of, weights_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -201,14 +201,22 @@ def _denoise(draw: Draw, seed: int, part: int, note: Callable[[GuidedStep], None
     settings, guides = draw.settings, draw.guides
     if not guides:
         return draw.model.denoise()
-    return guide(
-        draw.model.tapped(sparing=settings.sparing), _loss(draw, generator_of(seed, part, GUIDING, draw.device)), 1.0,
-        schedule=draw.model.schedule, mode=settings.mode, latest=settings.latest, every=settings.every, note=note,
+    loss = weighed(GUIDANCES, guides, draw.sources, generator_of(seed, part, GUIDING, draw.device))
+    guided = guide(
+        draw.model.tapped(sparing=settings.sparing), loss, 1.0, schedule=draw.model.schedule, mode=settings.mode,
+        latest=settings.latest, every=settings.every, note=note,
     )  # fmt: skip
+    return misled(draw.model.denoise(), guided) if settings.guidance == CONTROL else guided
 
 
-def _loss(draw: Draw, generator: torch.Generator) -> Loss:
-    return added(*((w, GUIDANCES[name].loss(draw.sources, generator)) for name, w in draw.guides.items()))
+def misled(plain: Denoise, guided: Denoise) -> Denoise:
+    """Each sample of a batch is moved as guidance would move the one before it: as far, but by another's depth."""
+
+    def ask(x: Tensor, sigma: Tensor) -> Prediction:
+        said = plain(x, sigma)
+        return said._replace(x0=said.x0 + (guided(x, sigma).x0 - said.x0).roll(1, 0))
+
+    return ask
 
 
 def _kept(draw: Draw, made: Tensor, seed: int, part: int, steps: NDArray[np.float64], seconds: float) -> Part:

@@ -15,9 +15,10 @@ from hyperseg.dpm.tapped.tap import STRONG, WEAK, blocks_at, check_unlike
 Mode = Literal["mean", "eps"]
 Learns = Literal["known", "labelled", "predicted"]
 
-NONE, ALL = "none", "dag"
-"""Sampling without guidance, and with all terms of the table at once."""
-CHOICES = (NONE, *GUIDANCES, ALL)
+NONE, ALL, CONTROL = "none", "dag", "control"
+"""Sampling without guidance; with all terms of the table at once; and with all of them, each picture following the
+gradient of another one: what is gained so has nothing to do with the picture's own depth."""
+CHOICES = (NONE, *GUIDANCES, ALL, CONTROL)
 HEADS = 4  # of attention
 WIDEST = 128  # channels of a stage at most
 
@@ -128,7 +129,11 @@ class SampleSettings:
 
     sampler: str = option(SAMPLERS.default, "Which sampler.", shown="sampler")
     calls: int = option(50, "Network calls of a sample.", low=1, shown="calls")
-    guidance: str = option(ALL, f"What guides: {', '.join(CHOICES)} ({ALL}: all terms).", shown="guidance")
+    guidance: str = option(
+        ALL,
+        f"What guides: {', '.join(CHOICES)} ({ALL}: all terms; {CONTROL}: those of another picture).",
+        shown="guidance",
+    )
     consistency: float = option(
         0.006,
         "Weight of the consistency of both heads (w_dc). It hangs on the network, the size and the mode: look at the "
@@ -165,7 +170,7 @@ def terms_of(guidance: str) -> tuple[str, ...]:
     """
     if guidance == NONE:
         return ()
-    if guidance == ALL:
+    if guidance in (ALL, CONTROL):
         return tuple(GUIDANCES)
     if guidance in GUIDANCES:
         return (guidance,)

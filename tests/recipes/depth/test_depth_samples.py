@@ -141,3 +141,13 @@ def test_what_cannot_be_drawn_is_refused_before(changes: dict[str, object], prio
     with pytest.raises(SettingError, match=words) as caught:
         check_draw(replace(SETTINGS, **changes), prior=prior)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+def test_the_control_moves_each_sample_as_guidance_moves_the_one_before(draw: Draw) -> None:
+    """In one call, which ends at the predicted data: what guidance adds is rolled along the batch."""
+    one = {"calls": 1, "consistency": 1e-3, "prior": 1e-3}
+    plain, guided, control = (
+        draw_part(with_(draw, guidance=guidance, **one), 0, 0, 3)[0] for guidance in ("none", "dag", "control")
+    )
+    assert torch.allclose(control - plain, (guided - plain).roll(1, 0), rtol=1e-6, atol=1e-9)
+    assert not torch.equal(guided, plain)

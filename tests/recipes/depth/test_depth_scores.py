@@ -87,3 +87,13 @@ def test_the_documents_have_all_cells() -> None:
     text = as_markdown(told, legend())
     assert r"\|d_S - d_W\|" in text
     assert text.count("\n| ") == 5 - 1
+
+
+def test_guidance_is_compared_with_that_of_another_picture() -> None:
+    lower = tuple(d - 0.2 for d in PLAIN)
+    rows = [*cells("none", PLAIN), *cells("dag", lower), *cells("control", lower)]
+    told = "\n".join(sentences(compare(rows, FLOOR), rows))
+    assert "dag beside control, dFD_pool8: lower in 0 and higher in 0 of 5 seeds" in told
+    assert "has not been shown to matter" in told
+    rows = [*cells("none", PLAIN), *cells("dag", lower), *cells("control", PLAIN)]
+    assert "it matters that a picture's own depth guides it" in "\n".join(sentences(compare(rows, FLOOR), rows))

@@ -22,6 +22,7 @@ from hyperseg.recipes.depth.reading.heads import TIMES, Tried, depth_of, errors_
 from hyperseg.recipes.depth.settings import (
     ALL,
     CHOICES,
+    CONTROL,
     NONE,
     DepthSettings,
     HeadsSettings,
@@ -291,7 +292,7 @@ def test_settings_are_refused_before_anything_is_trained() -> None:
 def test_names_of_guidance() -> None:
     assert terms_of(NONE) == ()
     assert terms_of(ALL) == tuple(GUIDANCES)
-    assert (NONE, *GUIDANCES, ALL) == CHOICES
+    assert (NONE, *GUIDANCES, ALL, CONTROL) == CHOICES
     for name in GUIDANCES:
         assert terms_of(name) == (name,)
         (weight,) = weights_of(SampleSettings(guidance=name, consistency=2, prior=3)).values()

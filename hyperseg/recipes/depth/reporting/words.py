@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core.words import UNKNOWN, as_cell, counted, number
-from hyperseg.recipes.depth.scores.table import MEASURES, MOSTLY, Against, DepthCell, Measure
-from hyperseg.recipes.depth.settings import NONE
+from hyperseg.recipes.depth.scores.table import MEASURES, MOSTLY, Against, DepthCell, Measure, beside_control
+from hyperseg.recipes.depth.settings import ALL, CONTROL, NONE
 
 
 def sentences(found: Mapping[str, Mapping[str, Against]], cells: Iterable[DepthCell]) -> list[str]:
     """What the table says, row by row; a tie and a loss are said as such."""
-    told = []
+    told, cells = [], list(cells)
     for row, by in found.items():
         if row == NONE:
             continue
@@ -28,6 +28,10 @@ def sentences(found: Mapping[str, Mapping[str, Against]], cells: Iterable[DepthC
         if plain is not None and plain["seconds"].mean > 0:
             ratio = by["seconds"].mean / plain["seconds"].mean
             told.append(f"{row}: a sample takes {ratio:.2f} times as long as without guidance.")
+    for key, one in beside_control(cells).items():
+        measure = next(m for m in MEASURES if m.key == key)
+        if measure.floored and one.difference is not None:
+            told.append(_beside_control(measure, one))
     told += [f"{cell.row}, seed {cell.seed}: no numbers. {cell.note}" for cell in cells if cell.note]
     return told
 
@@ -39,6 +43,19 @@ def _sentence(row: str, measure: Measure, one: Against) -> str:
     difference = f"mean difference {_signed(one.difference, measure.digits)}"
     test = f"sign test p = {number(one.p_value, 3)}"
     return f"{row}, {measure.head}: {verdict} {NONE} ({counts}, {difference}, {test}){share}."
+
+
+def _beside_control(measure: Measure, one: Against) -> str:
+    """Whether it matters that it is the picture's own depth that guides."""
+    meaning = {
+        "better": "it matters that a picture's own depth guides it",
+        "tie": "that a picture's own depth guides it has not been shown to matter",
+        "worse": "the depth of another picture guides it better than its own",
+    }[one.verdict]
+    return (
+        f"{ALL} beside {CONTROL}, {measure.head}: lower in {one.better} and higher in {one.worse} of "
+        f"{counted(one.seeds, 'seed')}, mean difference {_signed(one.difference, measure.digits)}: {meaning}."
+    )
 
 
 def _share(share: float) -> str:
@@ -60,6 +77,7 @@ def legend(rule: str = "") -> tuple[str, ...]:
         "shift of a step beside the sampler's own step.",
         f"Below each guided row its difference to {NONE} from the same starting noise, and seeds that are better / "
         f"worse; a row is called better or worse where {100 * MOSTLY:.0f} % of the seeds are, and a tie otherwise.",
+        f"{CONTROL}: as {ALL}, but each picture follows the gradient of another one.",
         *([rule] if rule else []),
     )
 

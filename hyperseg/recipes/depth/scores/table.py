@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperseg.metrics.comparison import sign_test
-from hyperseg.recipes.depth.settings import CHOICES, NONE
+from hyperseg.recipes.depth.settings import ALL, CHOICES, CONTROL, NONE
 
 MOSTLY = 0.8  # share of the seeds with one sign from which a row is called better or worse, not equal: 4 of 5
 
@@ -126,6 +126,15 @@ def compare(cells: Iterable[DepthCell], floor: Mapping[str, float]) -> dict[str,
         row: {m.key: _against(m, by_row[row], plain if row != NONE else {}, floor.get(m.key)) for m in MEASURES}
         for row in ordered
     }  # fmt: skip
+
+
+def beside_control(cells: Iterable[DepthCell]) -> dict[str, Against]:
+    """How guidance by all terms stands beside the same of another picture, by key of a measure; {} without both."""
+    own = [c for c in cells if c.row in (ALL, CONTROL) and c.numbers]
+    rows = [{c.seed: c for c in own if c.row == name} for name in (ALL, CONTROL)]
+    if not all(rows):
+        return {}
+    return {m.key: _against(m, rows[0], rows[1], None) for m in MEASURES}
 
 
 def _against(
