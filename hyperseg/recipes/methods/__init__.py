@@ -37,11 +37,16 @@ METHODS = Parts(
             "the planned U-Net without what tricks bring: folders only, what tricks are measured against",
         ),
         "medsegdiff": Entry(
-            "hyperseg.recipes.methods.medsegdiff:MEDSEGDIFF",
+            "hyperseg.recipes.methods.diffusion.medsegdiff:MEDSEGDIFF",
             "MedSegDiff: class masks drawn by a diffusion model, and how far they disagree",
         ),
         "feed-forward": Entry(
-            "hyperseg.recipes.methods.feed_forward:FEED_FORWARD", "the same network without diffusion, as its twin"
+            "hyperseg.recipes.methods.diffusion.feed_forward:FEED_FORWARD",
+            "the same network without diffusion, as its twin",
+        ),
+        "denoiser-head": Entry(
+            "hyperseg.recipes.methods.diffusion.denoiser_head:DENOISER_HEAD",
+            "few labels: a small head on the features of a denoiser that learnt from the pixels without labels",
         ),
         "bridged-unet": Entry(
             "hyperseg.recipes.methods.unets.bridged_unet:BRIDGED_UNET",

@@ -182,7 +182,7 @@ def twin_check(plan: Plan, chosen: Chosen) -> None:
 
 def beside(chosen: MedSegDiffSettings) -> tuple[tuple[str, Any], ...]:
     """The twin with the same network and training."""
-    from hyperseg.recipes.methods.feed_forward import FEED_FORWARD
+    from hyperseg.recipes.methods.diffusion.feed_forward import FEED_FORWARD
 
     return ((FEED_FORWARD.name, FeedForwardSettings(network=chosen.network, train=chosen.train)),)
 

@@ -32,7 +32,7 @@ from hyperseg.recipes.training.model import load_weights, weights_of
 from hyperseg.recipes.training.windows import window_batches
 
 if TYPE_CHECKING:
-    from hyperseg.recipes.methods.feed_forward import Design
+    from hyperseg.recipes.methods.diffusion.feed_forward import Design
 
 MOST_NOISE = SCHEDULES[MedSegDiffSettings().schedule]  # the schedule whose noisiest place the twin is told
 

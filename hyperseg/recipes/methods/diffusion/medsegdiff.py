@@ -9,7 +9,14 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import option, settings
 from hyperseg.core.task import Task
 from hyperseg.dpm.masks.settings import DrawSettings, FeedForwardSettings, MedSegDiffSettings
-from hyperseg.recipes.methods.feed_forward import FEED_FORWARD, TwinSettings, WindowSettings, build, design, told
+from hyperseg.recipes.methods.diffusion.feed_forward import (
+    FEED_FORWARD,
+    TwinSettings,
+    WindowSettings,
+    build,
+    design,
+    told,
+)
 from hyperseg.recipes.methods.network import check_memory
 from hyperseg.recipes.training.masks.cases import ON_CASES
 
