@@ -201,8 +201,8 @@ def _told_range(seen: list[_Seen], n: int) -> list[str]:
     ]
     if doubtful := [one for one in seen if _doubtful(one)]:
         said.append(
-            f"{doubtful[0].file.name}: a median of {doubtful[0].median:.3g} m is far for a room; where 5000 of its "
-            "numbers are one metre (as in TUM), give that"
+            f"{doubtful[0].file.name}: a median of {doubtful[0].median:.3g} m is far for a room; where 5000 (TUM) or "
+            "8000 (SUN, near things) of its numbers are one metre, give that"
         )
     return said
 

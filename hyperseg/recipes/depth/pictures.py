@@ -120,8 +120,8 @@ def area_mean(values: NDArray[np.floating], size: int) -> NDArray[np.float64]:
     """
     share = _shares(values.shape[-1], size)
     known = np.isfinite(values)
-    weight = share @ known.astype(np.float64) @ share.T
-    total = share @ np.where(known, values, 0.0) @ share.T
+    weight = share @ np.ascontiguousarray(known, np.float64) @ share.T
+    total = share @ np.ascontiguousarray(np.where(known, values, 0.0)) @ share.T  # strided ones are slow
     enough = weight >= KNOWN_SHARE * (1 - 1e-9)
     return np.where(enough, total / np.where(enough, weight, 1.0), np.nan)
 

@@ -13,6 +13,7 @@ from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.dpm.tapped.tap import STRONG, WEAK, blocks_at, check_unlike
 
 Mode = Literal["mean", "eps"]
+Says = Literal["v", "eps", "x0"]
 Learns = Literal["known", "labelled", "predicted"]
 
 NONE, ALL, CONTROL = "none", "dag", "control"
@@ -31,6 +32,10 @@ class NetworkSettings:
     stages: int = option(3, "Stages of the network; each halves the picture once more.", low=2, high=6)
     blocks: int = option(1, "Blocks of a stage.", low=1, high=8)
     attention: int = option(0, "How many of the coarsest stages have self-attention, of four heads.", low=0, high=6)
+    objective: Says = option(
+        "v",
+        "What it learns to say: the velocity, which small networks learn best, the noise (the paper's), or the data.",
+    )
     steps: int = option(6000, "Training steps.", low=1)
     batch: int = option(64, "Pictures of a step.", low=1)
     lr: float = option(4e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)

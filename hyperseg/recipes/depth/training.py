@@ -15,6 +15,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import to_json
 from hyperseg.core.words import counted
 from hyperseg.dpm.guidance.prior import as_picture
+from hyperseg.dpm.schedules import SCHEDULES
 from hyperseg.dpm.stored import write_model
 from hyperseg.dpm.tapped.learning import HeadSettings, train_heads
 from hyperseg.dpm.training import DiffusionSettings, train_diffusion
@@ -105,8 +106,11 @@ def _gathered(order: Order, settings: DepthSettings, runtime: Runtime) -> Data:
 
 
 def _learning(of: NetworkSettings) -> DiffusionSettings:
-    """How a network of pictures or of depth maps is trained: the noise is predicted, in the schedule of DDPM."""
-    return DiffusionSettings(steps=of.steps, batch=of.batch, lr=of.lr, ema=of.ema, keep_raw=False)
+    """How a network of pictures or of depth maps is trained: in the schedule of DDPM, and data lie in [-1, 1]."""
+    return DiffusionSettings(
+        objective=of.objective, schedule=SCHEDULES.default, steps=of.steps, batch=of.batch, lr=of.lr, ema=of.ema,
+        clip=1.0, keep_raw=False,
+    )  # fmt: skip
 
 
 def _denoiser(run: DepthRun, data: Data, runtime: Runtime) -> None:

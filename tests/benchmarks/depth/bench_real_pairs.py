@@ -57,7 +57,10 @@ def told(folder: Path, steps: int, head_steps: int) -> None:
     model = learnt(pictures, steps)
     print(f"  denoiser: {steps} steps in {time.perf_counter() - began:.0f} s")
     with seeded(0):
-        heads = {name: PixelHead(head_spec(model.spec, at, 1)) for name, at in (("strong", STRONG), ("weak", WEAK))}
+        heads = {
+            name: PixelHead(head_spec(model.spec, at, 1, hidden=(64, 32), coarse=True))
+            for name, at in (("strong", STRONG), ("weak", WEAK))
+        }
     which = np.random.default_rng(0).permutation(pictures.labelled)[:SHOWN]
     x, whole = torch.from_numpy(pictures.images[which]), pictures.y[which]
     y = without_half(whole, 0)

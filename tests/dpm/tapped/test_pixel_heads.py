@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -55,13 +55,13 @@ def by_hand(head: PixelHead, told: Tapped) -> Tensor:
     blocks = [told.levels[::-1][b] for b in head.spec.blocks]
     raised = [F.interpolate(b, size=size, mode=kinds[head.spec.ndim], align_corners=False) for b in blocks]
     pixels = torch.cat(raised, 1).flatten(2).transpose(1, 2)  # (B, pixels, channels)
-    weights: list[Any] = [read.layer.weight.flatten(1) for read in head.reads]  # type: ignore[union-attr]
-    x = pixels @ torch.cat(weights, 1).T + head.reads[0].layer.bias  # type: ignore[union-attr]
+    reads, layers = ([cast(Any, conv).layer for conv in each] for each in (head.reads, head.layers))
+    x = pixels @ torch.cat([read.weight.flatten(1) for read in reads], 1).T + reads[0].bias
     if head.time is not None and head.scale is not None:
         scale, shift = head.scale(head.time(told.place))[:, None].chunk(2, 2)
         x = x * (1 + scale) + shift
-    for layer in head.layers:
-        x = x.clamp(min=0) @ layer.layer.weight.flatten(1).T + layer.layer.bias  # type: ignore[union-attr,operator]
+    for layer in layers:
+        x = x.clamp(min=0) @ layer.weight.flatten(1).T + layer.bias
     return x.transpose(1, 2).unflatten(2, size)
 
 
