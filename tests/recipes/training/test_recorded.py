@@ -88,6 +88,15 @@ def masks(task: Task, method: str, **changes: Any) -> list[nn.Module]:
     return [model.network]
 
 
+def read_denoiser(task: Task, denoise_steps: int) -> list[nn.Module]:
+    """A head on a denoiser; each is a training of its own."""
+    tiny = {"components": 4, "window": 5, "widths": (4, 8), "hidden": (8,), "denoise.batch": 4, "read.steps": STEPS}
+    method = METHODS["denoiser-head"]
+    chosen = changed(method.settings(), {**tiny, "denoise.steps": denoise_steps})
+    model: Any = method.fit(task, chosen, RUNTIME)
+    return [model.network]
+
+
 def some_map(task: Task) -> SegmentationMap:
     scene = task.scene
     probs = np.random.default_rng(0).dirichlet(np.ones(3), size=scene.shape).astype(np.float32)
@@ -157,6 +166,8 @@ TRAININGS: dict[str, Callable[[Task], list[nn.Module]]] = {
     "masks": lambda task: masks(task, "medsegdiff"),
     "masks, velocity": lambda task: masks(task, "medsegdiff", says="v"),
     "masks, twin": lambda task: masks(task, "feed-forward"),
+    "head on a denoiser": lambda task: read_denoiser(task, 0),
+    "denoiser of a scene, head": lambda task: read_denoiser(task, STEPS),
     "deconv": deconv,
     "heads": heads,
     "denoiser": lambda task: denoiser("eps", "bf16"),
@@ -167,7 +178,7 @@ TRAININGS: dict[str, Callable[[Task], list[nn.Module]]] = {
     "denoiser, score-flow": lambda task: denoiser("score-flow"),
     **dict(games()),
 }
-KINDS = {"denoiser, vdm": 2}  # of steps, each of which is recorded by itself; else one
+KINDS = {"denoiser, vdm": 2, "denoiser of a scene, head": 2}  # of steps, each recorded by itself; else one
 
 
 def state(nets: list[nn.Module]) -> list[Tensor]:
