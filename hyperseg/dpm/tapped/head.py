@@ -29,9 +29,7 @@ class HeadSpec:
     hidden: tuple[int, ...] = option((128, 32), "Widths of the layers between.", low=1)
     cond_dim: int = option(64, "Length of the embedded time; 0 for a head that is not told it.", low=0)
     coarse: bool = option(False, "Work at the size of the finest level that is read, and raise what comes out.")
-    mean: int = option(
-        1, "Side of the box over which features are averaged first, odd; 1 takes them as they are.", low=1
-    )
+    mean: int = option(1, "Side of the box, odd, over which each level is averaged first.", low=1)
 
     def __post_init__(self) -> None:
         rising = sorted(set(self.blocks)) == list(self.blocks)
@@ -59,8 +57,8 @@ class PixelHead(nn.Module):
 
     The first layer, and what the time does to it, come before the maps are raised to the size of the finest one:
     raising keeps sums and constants, so that this is the layer on all raised maps side by side, without ever making
-    these. A coarse head works at the size of the finest map that it reads, and raises its answer instead. The mean over
-    a box is taken after that layer, which is the layer on means.
+    these. A coarse head works at the size of the finest map that it reads, and raises its answer instead. A mean over
+    a box is taken of every level at its own size, before anything else.
 
     Source: Kim et al., "DAG", arXiv 2212.08861 (a shallow network for each pixel, with a block for the time); the
         widths 128 and 32 are those of Baranchuk et al., "Label-Efficient Semantic Segmentation with Diffusion Models",
@@ -85,6 +83,12 @@ class PixelHead(nn.Module):
     def forward(self, tapped: Tapped) -> Tensor:
         """(B, outputs, *S), S being the size of the finest level; no activation at the end."""
         blocks, size = tapped.levels[::-1], tapped.levels[0].shape[2:]
+        if self.spec.mean > 1:
+            average, box = MEANS[self.spec.ndim], self.spec.mean
+            asked = set(self.spec.blocks)
+            blocks = tuple(
+                average(b, box, 1, box // 2, count_include_pad=False) if i in asked else b for i, b in enumerate(blocks)
+            )
         maps = [read(blocks[b]) for read, b in zip(self.reads, self.spec.blocks, strict=True)]
         if self.time is not None and self.scale is not None:
             scale, shift = self.scale(self.time(tapped.place.to(maps[0].dtype))).chunk(2, 1)
@@ -95,8 +99,6 @@ class PixelHead(nn.Module):
         x = resized(maps[0], inside)
         for other in maps[1:]:
             x = x + resized(other, inside)
-        if self.spec.mean > 1:
-            x = MEANS[self.spec.ndim](x, self.spec.mean, 1, self.spec.mean // 2, count_include_pad=False)
         for layer in self.layers:
             x = layer(x.relu())
         return resized(x, size)
