@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hyperseg.backbone import Conv, ConvSpec, TimeEmbedding, resized, seeded
 from hyperseg.core import SettingError
@@ -13,6 +14,8 @@ from hyperseg.core.settings import option, required, settings
 from hyperseg.dpm.denoise import Tapped
 from hyperseg.dpm.network import DenoiserSpec
 from hyperseg.dpm.tapped.tap import blocks_at
+
+MEANS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}  # by the number of axes
 
 
 @settings
@@ -26,6 +29,7 @@ class HeadSpec:
     hidden: tuple[int, ...] = option((128, 32), "Widths of the layers between.", low=1)
     cond_dim: int = option(64, "Length of the embedded time; 0 for a head that is not told it.", low=0)
     coarse: bool = option(False, "Work at the size of the finest level that is read, and raise what comes out.")
+    mean: int = option(1, "Side of the box, odd, over which each level is averaged first.", low=1)
 
     def __post_init__(self) -> None:
         rising = sorted(set(self.blocks)) == list(self.blocks)
@@ -34,16 +38,18 @@ class HeadSpec:
                 f"a head reads one or more of the decoder's {len(self.widths)} blocks, rising, through one or more "
                 f"layers, got blocks {list(self.blocks)} and layers {list(self.hidden)}."
             )
+        if self.mean % 2 == 0:
+            raise SettingError(f"a head averages features over a box of an odd side, got mean={self.mean}.")
 
 
 def head_spec(
     of: DenoiserSpec, fractions: Sequence[float], outputs: int, *, hidden: Sequence[int] = (128, 32),
-    cond_dim: int = 64, coarse: bool = False,
+    cond_dim: int = 64, coarse: bool = False, mean: int = 1,
 ) -> HeadSpec:  # fmt: skip
     """The head of a denoiser that reads these fractions of its decoder's depth."""
     widths = of.backbone.widths[::-1]
     blocks = blocks_at(fractions, len(widths))
-    return HeadSpec(of.backbone.conv.ndim, widths, blocks, outputs, tuple(hidden), cond_dim, coarse)
+    return HeadSpec(of.backbone.conv.ndim, widths, blocks, outputs, tuple(hidden), cond_dim, coarse, mean)
 
 
 class PixelHead(nn.Module):
@@ -51,13 +57,14 @@ class PixelHead(nn.Module):
 
     The first layer, and what the time does to it, come before the maps are raised to the size of the finest one:
     raising keeps sums and constants, so that this is the layer on all raised maps side by side, without ever making
-    these. A coarse head works at the size of the finest map that it reads, and raises its answer instead.
+    these. A coarse head works at the size of the finest map that it reads, and raises its answer instead. A mean over
+    a box is taken of every level at its own size, before anything else.
 
     Source: Kim et al., "DAG", arXiv 2212.08861 (a shallow network for each pixel, with a block for the time); the
         widths 128 and 32 are those of Baranchuk et al., "Label-Efficient Semantic Segmentation with Diffusion Models",
         ICLR 2022.
     Differs: how the time enters (a scale and a shift after the first layer) is a reconstruction; no normalisation; a
-        coarse head, far cheaper where gradients pass through it, is ours.
+        coarse head, far cheaper where gradients pass through it, is ours, and so is the mean over a box.
     """
 
     def __init__(self, spec: HeadSpec) -> None:
@@ -76,6 +83,12 @@ class PixelHead(nn.Module):
     def forward(self, tapped: Tapped) -> Tensor:
         """(B, outputs, *S), S being the size of the finest level; no activation at the end."""
         blocks, size = tapped.levels[::-1], tapped.levels[0].shape[2:]
+        if self.spec.mean > 1:
+            average, box = MEANS[self.spec.ndim], self.spec.mean
+            asked = set(self.spec.blocks)
+            blocks = tuple(
+                average(b, box, 1, box // 2, count_include_pad=False) if i in asked else b for i, b in enumerate(blocks)
+            )
         maps = [read(blocks[b]) for read, b in zip(self.reads, self.spec.blocks, strict=True)]
         if self.time is not None and self.scale is not None:
             scale, shift = self.scale(self.time(tapped.place.to(maps[0].dtype))).chunk(2, 1)

@@ -58,6 +58,7 @@ def train_heads(
     runtime: Runtime,
     *,
     latest: float = 1.0,
+    noisy: bool = True,
     name: str = "heads",
     title: str = "depth heads",
 ) -> History:
@@ -76,6 +77,7 @@ def train_heads(
         settings: how.
         runtime: where; its seed decides everything but the heads' first weights.
         latest: share of the schedule's time: times are drawn evenly up to it.
+        noisy: false scales data as at each time, and adds no noise, for heads that are asked without.
         name: of the training state's file.
         title: text of the progress bar.
 
@@ -102,7 +104,10 @@ def train_heads(
     def make(drawn: Drawn) -> HeadBatch:
         clean = x0[drawn.which]
         t = times(model.schedule, drawn.quantile.to(device))
-        return HeadBatch(tapped_at(model, clean, torch.randn_like(clean), t), target[drawn.which])
+        return HeadBatch(
+            tapped_at(model, clean, torch.randn_like(clean) if noisy else torch.zeros_like(clean), t),
+            target[drawn.which],
+        )
 
     lost = _classes_lost if _whole(target) else _numbers_lost
 

@@ -89,6 +89,23 @@ def test_a_coarse_head_is_a_head_of_a_smaller_picture_raised(size: tuple[int, ..
     assert torch.equal(finest(told), same(told))  # where the finest level is read it is the usual head
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_head_of_means_is_the_head_on_features_averaged_over_a_box(size: tuple[int, ...]) -> None:
+    """The finest level alone, so that raising does not come between; at an edge the mean of what there is."""
+    told = tapped(size)
+    head = awake(spec_of(size, (2,), mean=3))
+    plain = PixelHead(replace(head.spec, mean=1))
+    plain.load_state_dict(head.state_dict())
+    boxes = told.levels[0]
+    for axis in range(2, boxes.ndim):
+        n = boxes.shape[axis]
+        rows = [boxes.narrow(axis, max(i - 1, 0), min(i + 2, n) - max(i - 1, 0)).mean(axis) for i in range(n)]
+        boxes = torch.stack(rows, axis)
+    torch.testing.assert_close(head(told), plain(Tapped((boxes, *told.levels[1:]), told.place)), rtol=1e-5, atol=1e-5)
+    with pytest.raises(SettingError, match="odd"):
+        replace(head.spec, mean=2)
+
+
 # One contract for numbers and classes
 
 

@@ -44,12 +44,18 @@ class DenoiseSettings:
 class ReadSettings:
     """How the head learns from the labels."""
 
-    steps: int = option(400, "Steps of the head.", low=1, high=10_000_000, shown="head-steps")
-    batch: int = option(32, "Windows per step.", low=1, high=65_536)
+    steps: int = option(300, "Steps of the head.", low=1, high=10_000_000, shown="head-steps")
+    batch: int = option(16, "Windows per step.", low=1, high=65_536)
     lr: float = option(3e-3, "Peak learning rate of a one-cycle schedule (AdamW).", above=0)
     weight_decay: float = option(1e-2, "Of AdamW.", low=0)
     ema: float = option(0.98, "Decay of the weights' moving average, which is what predicts.", low=0, below=1)
-    hidden: tuple[int, ...] = option((128, 32), "Widths of its layers.", low=1, high=8_192)
+    hidden: tuple[int, ...] = option(
+        (512,), "Widths of its layers; one wide layer does best with few labels.", low=1, high=8_192
+    )
+    mean: int = option(
+        9, "Side of the box, an odd number of pixels, over which features are averaged before the head reads them; 1 "
+        "takes each pixel as it is.", low=1, high=129,
+    )  # fmt: skip
     times: tuple[float, ...] = option(
         (0.05, 0.15, 0.3), "Times at which it reads features, above 0 (no noise) and at most 1 (all noise); a map is "
         "the mean over them.", above=0, high=1,
@@ -58,6 +64,8 @@ class ReadSettings:
     def __post_init__(self) -> None:
         if not self.times or not self.hidden:
             raise SettingError("a head reads features at one time or more, through one layer or more.")
+        if self.mean % 2 == 0:
+            raise SettingError(f"features are averaged over a box of an odd side, got mean={self.mean}.")
 
 
 @settings
@@ -116,7 +124,7 @@ def describe(channels: int, n_classes: int, chosen: DenoiserHeadSettings) -> Tap
     objective, schedule = objective_of(chosen.denoise.objective, chosen.denoise.schedule)
     return tapped_spec(
         channels, n_classes, widths=chosen.widths, hidden=chosen.read.hidden, schedule=schedule.name,
-        predicts=objective.predicts, window=chosen.window, times=chosen.read.times,
+        predicts=objective.predicts, window=chosen.window, times=chosen.read.times, mean=chosen.read.mean,
     )  # fmt: skip
 
 

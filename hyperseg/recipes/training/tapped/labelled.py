@@ -48,11 +48,12 @@ def learn_head(
 ) -> History:  # fmt: skip
     """Train the head of a network in place; the denoiser stays as it is.
 
-    Times are drawn evenly up to the latest at which the head will be asked.
+    Windows are as large as a decision looks, or larger. Times are drawn evenly up to the latest at which the head will
+    be asked, and there is no noise, as in a map.
     """
-    windows = labelled_windows(task, net.spec.window, preprocess, runtime)
+    windows = labelled_windows(task, max(net.spec.window, 2 * net.margin + 1), preprocess, runtime)
     net.to(runtime.device)
     return train_heads(
         net.model, {"head": net.head}, windows.features, windows.classes, chosen, runtime,
-        latest=max(net.spec.times), name=name, title=title,
+        latest=max(net.spec.times), noisy=False, name=name, title=title,
     )  # fmt: skip

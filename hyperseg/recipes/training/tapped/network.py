@@ -32,7 +32,7 @@ class TappedSpec:
 
 def tapped_spec(
     channels: int, n_classes: int, *, widths: tuple[int, ...], hidden: tuple[int, ...], schedule: str,
-    predicts: Predicts, window: int, times: tuple[float, ...],
+    predicts: Predicts, window: int, times: tuple[float, ...], mean: int = 1,
 ) -> TappedSpec:  # fmt: skip
     """The usual one: residual blocks, all levels of the decoder read, without norms and without strides.
 
@@ -44,7 +44,7 @@ def tapped_spec(
     backbone = BackboneSpec(channels, widths, (1,) * n, (3,) * n, (1,) * n, conv, dilations=far)
     denoiser = DenoiserSpec(backbone)
     every = [block / max(n - 1, 1) for block in range(n)]
-    head = head_spec(denoiser, every, n_classes, hidden=hidden, cond_dim=COND)
+    head = head_spec(denoiser, every, n_classes, hidden=hidden, cond_dim=COND, mean=mean)
     return TappedSpec(denoiser, head, schedule, predicts, window, times)
 
 
@@ -60,7 +60,7 @@ class TappedNet(nn.Module):
     probabilities.
 
     Data are scaled as at each time, alpha x0, and get no noise: a pixel has one answer, in whatever window it lies. The
-    head learnt with noise, of which "none" is the middle.
+    head learns without noise too.
 
     Attributes:
         margin: m, how far a decision looks; what lies within the margin saw the zeros beyond the window.
@@ -71,7 +71,7 @@ class TappedNet(nn.Module):
 
     def __init__(self, spec: TappedSpec) -> None:
         super().__init__()
-        self.spec, self.margin = spec, margin_of(spec.denoiser.backbone)
+        self.spec, self.margin = spec, margin_of(spec.denoiser.backbone) + spec.head.mean // 2
         self.denoiser, self.head = Denoiser(spec.denoiser), PixelHead(spec.head)
 
     @property
