@@ -29,15 +29,15 @@ class NetworkSettings:
     """A denoising network and its training."""
 
     width: int = option(16, "Channels of the finest stage; each coarser one has twice as many, 128 at most.", low=2)
-    stages: int = option(3, "Stages of the network; each halves the picture once more.", low=2, high=6)
+    stages: int = option(4, "Stages of the network; each halves the picture once more.", low=2, high=6)
     blocks: int = option(1, "Blocks of a stage.", low=1, high=8)
-    attention: int = option(0, "How many of the coarsest stages have self-attention, of four heads.", low=0, high=6)
+    attention: int = option(2, "How many of the coarsest stages have self-attention, of four heads.", low=0, high=6)
     objective: Says = option(
         "v",
         "What it learns to say: the velocity, which small networks learn best, the noise (the paper's), or the data.",
     )
-    steps: int = option(6000, "Training steps.", low=1)
-    batch: int = option(64, "Pictures of a step.", low=1)
+    steps: int = option(8000, "Training steps.", low=1)
+    batch: int = option(32, "Pictures of a step.", low=1)
     lr: float = option(4e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)
     ema: float = option(0.998, "Decay of the moving average of the weights, which is what is kept.", low=0, below=1)
 
@@ -87,6 +87,9 @@ class PriorSettings(NetworkSettings):
     """The diffusion model of depth maps."""
 
     width: int = option(8, "Channels of the finest stage; each coarser one has twice as many, 128 at most.", low=2)
+    stages: int = option(3, "Stages of the network; each halves the map once more.", low=2, high=6)
+    attention: int = option(0, "How many of the coarsest stages have self-attention, of four heads.", low=0, high=6)
+    batch: int = option(64, "Depth maps of a step.", low=1)
     steps: int = option(2000, "Training steps; 0 leaves it out, and with it the guidance that asks it.", low=0)
     shrink: int = option(
         2, "How many times smaller than pictures its depth maps are: the paper's are half as large.", low=1, high=16
@@ -102,7 +105,7 @@ class DepthSettings:
     """Everything that `hyperseg depth train` can be told of networks and data."""
 
     size: int = option(32, "Pixels along each side of the pictures.", low=4, high=512, shown="size")
-    pictures: int = option(4000, "Rooms that are rendered where no folder is given.", low=2, shown="pictures")
+    pictures: int = option(8000, "Rooms that are rendered where no folder is given.", low=2, shown="pictures")
     crops: int = option(
         8, "Squares that are cut out of each picture of a folder, the largest first.", low=1, shown="crops"
     )

@@ -268,13 +268,14 @@ def test_maps_are_made_whole_from_the_nearest_pixel() -> None:
 
 def test_settings_are_refused_before_anything_is_trained() -> None:
     assert from_json(DepthSettings, to_json(DepthSettings())) == DepthSettings()
-    with pytest.raises(SettingError, match=r"size 30: .* divisible by 4"):
-        DepthSettings(size=30)
-    with pytest.raises(SettingError, match=r"prior.shrink 2 .* divisible by 8"):
+    with pytest.raises(SettingError, match=r"size 36: .* divisible by 8"):
         DepthSettings(size=36)
-    assert DepthSettings(size=36, prior=PriorSettings(steps=0)).size == 36
+    three = NetworkSettings(stages=3)
+    with pytest.raises(SettingError, match=r"prior.shrink 2 .* divisible by 8"):
+        DepthSettings(size=36, denoiser=three)
+    assert DepthSettings(size=36, denoiser=three, prior=PriorSettings(steps=0)).size == 36
     with pytest.raises(SettingError, match="has 3 stages only"):
-        NetworkSettings(attention=4)
+        NetworkSettings(stages=3, attention=4)
     assert NetworkSettings(stages=4, attention=2).attends == (0, 0, 4, 4)
     assert NetworkSettings(width=32, stages=4).widths == (32, 64, 128, 128)
     with pytest.raises(SettingError, match="both read the blocks"):
