@@ -51,7 +51,7 @@ def picture(file: Path, shape: tuple[int, int]) -> None:
 def test_a_run_of_rooms_tells_what_it_found_and_what_comes_next(hyperseg: Hyperseg, tmp_path: Path) -> None:
     done = hyperseg("depth", "train", *QUICK)
     assert done.code == 0, done.err
-    for word in ("strong head L1", "mean depth map", "readable.png", "hyperseg depth read rooms-run"):
+    for word in ("strong head L1", "median depth map", "readable.png", "hyperseg depth read rooms-run"):
         assert word in done.out
     record = json.loads((tmp_path / "rooms-run" / "run.json").read_text())
     assert record["kind"] == "depth"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
@@ -172,8 +173,8 @@ def _tried(run: DepthRun, data: Data, runtime: Runtime) -> DepthRun:
     scale = None if data.unit == "disparity" else data.bounds
     with counted_progress("Reading depth of held-out pictures", unit="times", quiet=runtime.quiet) as progress:
         tried, said = try_heads(
-            run.model().to(runtime.device), (strong, weak), held, data.held_y, _mean(data.y), scale, seed=runtime.seed,
-            progress=progress,
+            run.model().to(runtime.device), (strong, weak), held, data.held_y, _median(data.y), scale,
+            seed=runtime.seed, progress=progress,
         )  # fmt: skip
     line = told(tried)
     numbers: dict[str, Any] = {"held_out": len(held), "unit": data.unit, "told": line, **tried._asdict()}
@@ -182,10 +183,12 @@ def _tried(run: DepthRun, data: Data, runtime: Runtime) -> DepthRun:
     return _noted(run, {"heads": {**run.record.found.get("heads", {}), **numbers}})
 
 
-def _mean(y: np.ndarray[Any, Any]) -> Any:
-    """(s, s) mean of depth maps over those that know a pixel; NaN where none does."""
-    known = np.isfinite(y)
-    return np.where(known.any(0), np.where(known, y, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+def _median(y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(s, s) median of depth maps over those that know a pixel; NaN where none does."""
+    known = np.isfinite(y).any(0)
+    found = np.full(y.shape[1:], np.nan, np.float32)
+    found[known] = np.nanmedian(y[:, known], 0)
+    return found
 
 
 def _noted(run: DepthRun, found: dict[str, Any]) -> DepthRun:

@@ -26,8 +26,8 @@ READ_AT, DRAWS = (0.1, 0.2, 0.3, 0.4), 4
 With hardly any noise a denoiser looks at details alone: it knows more of the whole where it has more to restore.
 """
 TOLD_AT = 0.2
-READABLE_BELOW = 0.5
-"""Depth is called readable where the error is below this share of that of the mean depth map."""
+READABLE_BELOW = 0.9
+"""Depth is called readable where the error is below this share of that of the median depth map."""
 
 
 class Read(NamedTuple):
@@ -75,8 +75,8 @@ class Tried(NamedTuple):
 
     Attributes:
         rows: for each of `TIMES` {"t", "gap", "strong": {"l1", "delta1", "abs_rel"}, "weak": {...}}.
-        constant: the same numbers of the mean depth map of the labelled pictures.
-        readable: the latest time at which the strong head's error is below half of that, or None.
+        constant: the same numbers of the median depth map of the labelled pictures, the best guess that does not look.
+        readable: the latest time at which the strong head's error is below `READABLE_BELOW` of that, or None.
     """
 
     rows: list[dict[str, Any]]
@@ -85,7 +85,7 @@ class Tried(NamedTuple):
 
 
 def try_heads(
-    model: DiffusionModel, heads: tuple[PixelHead, PixelHead], images: torch.Tensor, y: Maps, mean: Maps,
+    model: DiffusionModel, heads: tuple[PixelHead, PixelHead], images: torch.Tensor, y: Maps, median: Maps,
     scale: InverseDepth | None, *, seed: int = 0, progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Tried, Maps]:  # fmt: skip
     """How right both heads are about held-out pictures at each of `TIMES`, from one draw of noise.
@@ -94,7 +94,7 @@ def try_heads(
         heads: strong and weak.
         images: (n, 3, h, w) float32 from -1 to 1.
         y: (n, h, w) their inverse depth, NaN where it is not known.
-        mean: (h, w) mean inverse depth of the labelled pictures, NaN where none of them knows it.
+        median: (h, w) median inverse depth of the labelled pictures, NaN where none of them knows it.
         scale: of inverse depth; None where depth in metres is not known: then delta1 and AbsRel are None.
 
     Returns:
@@ -111,7 +111,9 @@ def try_heads(
         rows.append({"t": time, **row, "gap": float(np.abs(strong - weak).mean())})
         said.append(strong.clip(0, 1))
         progress(i + 1, len(TIMES))
-    constant = errors_of(np.broadcast_to(np.where(np.isfinite(mean), mean, np.nanmean(mean)), y.shape), y, scale)
+    constant = errors_of(
+        np.broadcast_to(np.where(np.isfinite(median), median, np.nanmedian(median)), y.shape), y, scale
+    )
     return Tried(rows, constant, readable_until(rows, READABLE_BELOW * (constant["l1"] or 0))), np.stack(said)
 
 
@@ -130,7 +132,7 @@ def errors_of(said: NDArray[Any], y: Maps, scale: InverseDepth | None) -> dict[s
 
 
 def told(tried: Tried) -> str:
-    """One line: how right the heads are where there is some noise, beside the mean depth map, and up to when."""
+    """One line: how right the heads are where there is some noise, beside the median depth map, and up to when."""
     first, last = tried.rows[TIMES.index(TOLD_AT)], tried.rows[-1]
     strong, weak, constant = first["strong"], first["weak"], tried.constant
 
@@ -141,9 +143,9 @@ def told(tried: Tried) -> str:
     until = "at no time" if tried.readable is None else f"up to t = {tried.readable:g}"
     caution = ""
     if strong["l1"] >= constant["l1"]:
-        caution = ". The strong head is no better than the mean map: train longer, or a network of more stages"
+        caution = ". The strong head is no better than the median map: train longer, or a network of more stages"
     return (
-        f"depth of held-out pictures at t = {first['t']:g}: strong head {words(strong)}; weak head {words(weak)}; mean "
-        f"depth map {words(constant)}; readable (half the error of the mean map) {until}; at t = {last['t']:g} the "
+        f"depth of held-out pictures at t = {first['t']:g}: strong head {words(strong)}; weak head {words(weak)}; "
+        f"median depth map {words(constant)}; readable (a tenth better than that) {until}; at t = {last['t']:g} the "
         f"strong head's L1 is {last['strong']['l1']:.4f}{caution}"
     )

@@ -36,7 +36,7 @@ def draw_readable(file: Path, tried: Tried, images: Maps, y: Maps, said: Maps) -
     curves = figure.add_axes((0.09, (below + 0.75) / (ABOVE + below), 0.88, (ABOVE - 1.1) / (ABOVE + below)))
     for name, style in (("strong", "o-"), ("weak", "s--")):
         curves.plot(TIMES, [row[name]["l1"] for row in tried.rows], style, ms=4, label=f"{name} head")
-    curves.axhline(tried.constant["l1"] or 0, color="gray", ls=":", label="mean depth map")
+    curves.axhline(tried.constant["l1"] or 0, color="gray", ls=":", label="median depth map")
     curves.set(xlabel="t, share of the schedule", ylabel="L1 of inverse depth", ylim=(0, None))
     curves.set_title("Where depth is readable: held-out pictures, near is bright", fontsize=10)
     curves.legend(fontsize=8)
