@@ -38,8 +38,8 @@ class GuidedStep(NamedTuple):
 
 
 def guide(
-    denoise: Denoise, loss: Loss, weight: float, *, schedule: Schedule, mode: Mode = "mean", latest: float = 1.0,
-    every: int = 1, note: Callable[[GuidedStep], None] | None = None,
+    denoise: Denoise, loss: Loss, weight: float, *, schedule: Schedule, mode: Mode = "mean",
+    earliest: float = 0.0, latest: float = 1.0, every: int = 1, note: Callable[[GuidedStep], None] | None = None,
 ) -> Denoise:  # fmt: skip
     """A denoiser that follows the gradient of a loss; every sampler can ask it.
 
@@ -56,7 +56,7 @@ def guide(
         loss: see `hyperseg.dpm.guidance.losses.Loss`; `added` makes one of several.
         weight: 0 or more.
         schedule: that of the network.
-        latest: share of the schedule's time; what is noisier is left unguided.
+        earliest, latest: shares of the schedule's time; what has less or more noise is left unguided.
         every: calls from one guided call to the next; the first is guided. A call at more noise than the one before
             begins anew. See `hyperseg.dpm.guidance.check.check_guided`.
         note: told of every guided call.
@@ -70,8 +70,9 @@ def guide(
         Dhariwal & Nichol, "Diffusion Models Beat GANs on Image Synthesis", NeurIPS 2021, algorithm 2, for "eps".
     Differs: "mean" for samplers that are not ancestral, and every n-th call, are reconstructions.
     """
-    _check(weight, schedule, mode, latest, every)
-    return _Guided(denoise, loss, weight, schedule, mode, latest * schedule.t_max + EDGE, every, note)
+    _check(weight, schedule, mode, (earliest, latest), every)
+    window = (earliest * schedule.t_max - EDGE, latest * schedule.t_max + EDGE)
+    return _Guided(denoise, loss, weight, schedule, mode, window, every, note)
 
 
 @dataclass
@@ -81,7 +82,7 @@ class _Guided:
     weight: float
     schedule: Schedule
     mode: Mode
-    latest: float
+    window: tuple[float, float]
     every: int
     note: Callable[[GuidedStep], None] | None
     calls: int = field(default=0, init=False)  # in the window, of this trajectory
@@ -92,7 +93,7 @@ class _Guided:
         if self.weight == 0:
             return self._raw(x, sigma)
         t = self.schedule.time(sigma).clamp(self.schedule.t_min, self.schedule.t_max)
-        level, inside = float(sigma.max()), t <= self.latest
+        level, inside = float(sigma.max()), (t >= self.window[0]) & (t <= self.window[1])
         if level > self.level:
             self.calls, self.ratio = 0, None
         self.level = level
@@ -162,7 +163,7 @@ def _moved(said: Prediction, x: Tensor, sigma: Tensor, moved: Tensor) -> Predict
     return said._replace(x0=x0, squared=said.squared + moved * (2 * noise + moved))
 
 
-def _check(weight: float, schedule: Schedule, mode: str, latest: float, every: int) -> None:
+def _check(weight: float, schedule: Schedule, mode: str, window: tuple[float, float], every: int) -> None:
     if not 0 <= weight < math.inf:
         raise SettingError(f"the weight of guidance is a number of 0 or more, got {weight:g}.")
     if mode not in get_args(Mode):
@@ -172,7 +173,10 @@ def _check(weight: float, schedule: Schedule, mode: str, latest: float, every: i
             f"guidance by the mean of a step needs a schedule of steps, and {schedule.name!r} is continuous: take a "
             "network trained with linear or cosine, or mode='eps'."
         )
-    if not 0 < latest <= 1:
-        raise SettingError(f"the latest guided time is a share of the schedule, above 0 and at most 1, got {latest:g}.")
+    if not 0 <= window[0] < window[1] <= 1:
+        raise SettingError(
+            f"guided times are shares of the schedule from 0 to 1, the earliest below the latest, got {window[0]:g} to "
+            f"{window[1]:g}."
+        )
     if every < 1:
         raise SettingError(f"every first, second, ... call is guided: give 1 or more, got {every}.")

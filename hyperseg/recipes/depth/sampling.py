@@ -211,7 +211,7 @@ def _denoise(draw: Draw, seed: int, part: int, note: Callable[[GuidedStep], None
     loss = weighed(GUIDANCES, guides, draw.sources, generator_of(seed, part, GUIDING, draw.device))
     guided = guide(
         draw.model.tapped(sparing=settings.sparing), loss, 1.0, schedule=draw.model.schedule, mode=settings.mode,
-        latest=settings.latest, every=settings.every, note=note,
+        earliest=settings.earliest, latest=settings.latest, every=settings.every, note=note,
     )  # fmt: skip
     return misled(draw.model.denoise(), guided) if settings.guidance == CONTROL else guided
 

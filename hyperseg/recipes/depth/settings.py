@@ -155,6 +155,10 @@ class SampleSettings:
     mode: Mode = option(
         "mean", "The gradient shifts the mean of a step, as in the paper, or the predicted noise (eps).", shown="mode"
     )
+    earliest: float = option(
+        0.0, "Times below this share of the schedule are not guided: what changes there stays in the picture.", low=0,
+        high=1,
+    )  # fmt: skip
     latest: float = option(
         0.8, "Times above this share of the schedule are not guided: depth cannot be read there.", low=0, high=1
     )

@@ -126,7 +126,8 @@ def test_without_weight_and_outside_its_window_nothing_changes_and_nothing_is_di
         said = guide(exact, towards(), weight, schedule=LINEAR, latest=0.8)(x, levels(t))
         assert torch.equal(said.x0, gaussian()(x, levels(t)).x0)
     guide(exact, towards(), 0.5, schedule=LINEAR, latest=0.8)(x, levels(0.8))
-    assert asked == [False, False, True]
+    guide(exact, towards(), 0.5, schedule=LINEAR, earliest=0.2)(x, levels(0.19))
+    assert asked == [False, False, True, False]
     mixed = torch.cat([levels(0.9, 2), levels(0.3, 2)])
     moved = guide(exact, towards(), 0.5, schedule=LINEAR, latest=0.8)(x, mixed).x0 != exact(x, mixed).x0
     assert moved.all(1).tolist() == [False, False, True, True]
@@ -184,7 +185,8 @@ def test_terms_are_added_with_their_weights_and_those_without_are_not_asked() ->
         ({"weight": math.nan}, "0 or more"),
         ({"schedule": SCHEDULES["edm"]}, "'edm' is continuous.*mode='eps'"),
         ({"mode": "median"}, "mean or the eps of a step, got 'median'"),
-        ({"latest": 0.0}, "above 0 and at most 1, got 0"),
+        ({"latest": 0.0}, "earliest below the latest, got 0 to 0"),
+        ({"earliest": 0.5, "latest": 0.4}, "got 0.5 to 0.4"),
         ({"every": 0}, "1 or more, got 0"),
     ],
 )
