@@ -45,7 +45,7 @@ class Record:
     """What a run was made from, and what came of it: run.json.
 
     Attributes:
-        folder: the pictures with depth, as they were named, or `ROOMS`.
+        folder: the pictures with depth, wherever the command is called, or `ROOMS`.
         seed: of the pictures, weights and batches.
         settings: of data and networks.
         unit, per_metre: of the depth in a folder's files, as it was asked for.

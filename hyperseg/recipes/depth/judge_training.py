@@ -103,7 +103,8 @@ def train_judge(
     if reached < settings.least:
         raise RunError(
             f"the judge reached delta1 = {reached:.3f} on {len(held_x)} held-out pictures, below {settings.least:g}: "
-            "it does not judge. Train it longer (--judge-steps), on more pictures, or ask for less (judge.least)."
+            "it does not judge. Train it longer (--judge-steps) or on more pictures (--judge-pictures); from Python "
+            "less can be asked for: judge={'least': ...}."
         )
     known = np.where(np.isnan(held_y), said, held_y).astype(np.float32)
     return DepthJudge(spec, network, _coder(spec, known, settings, runtime, name), reached, relative)
