@@ -127,7 +127,7 @@ def test_a_row_that_fails_has_a_note_and_the_others_have_numbers(run: Path, tmp_
         (untrained_run, ["sample", "--guidance", "dcg", "--prior", "3"], "prior 3.0 would change nothing"),
         (untrained_run, ["sample", "--guidance", "none", "--set", "every=2"], "every 2 would change nothing"),
         (untrained_run, ["score", "--rows", "dpg", "--consistency", "3"], "consistency 3.0 would change nothing"),
-        (untrained_run, ["sample", "--set", "latest=0"], "latest is above 0"),
+        (untrained_run, ["sample", "--set", "latest=0"], "above 0, got 0"),
         (untrained_run, ["sample", "--sampler", "iddpm"], "take another sampler"),
         (untrained_run, ["sample", "--sampler", "heun", "--set", "every=2"], "every"),
         (untrained_run, ["sample", "--calls", "5", "--set", "calls=6"], "give one of them"),

@@ -90,7 +90,7 @@ def test_depth_of_pictures_of_any_size(hyperseg: Hyperseg, made: Path, tmp_path:
         (("--unit", "mm"), "--unit would change nothing"),
         (("--per-metre", "5"), "--per-metre would change nothing"),
         (("--set", "heads.hidden="), "one or more layers"),
-        (("--set", "heads.latest=1e-9"), "latest is above 0.001"),
+        (("--set", "heads.latest=1e-9"), "above 0.001, got 1e-09"),
         (("--set", "labelled=2"), "by an option and by --set"),
         (("--set", "widht=2"), "Did you mean"),
         (("--set", "prior.learns=all"), "known, labelled, predicted"),
