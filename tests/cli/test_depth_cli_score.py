@@ -177,12 +177,23 @@ def test_samples_that_were_stopped_at_the_end_go_on(run: Path, tmp_path: Path) -
     assert not parts.exists()
 
 
+def test_a_judge_that_does_not_judge_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What the message advises can be done: train it longer."""
+    root = untrained_run(tmp_path / "run", judge=None).root
+    words = ["score", root, "--seeds", "1", "-n", "3", "--judge-pictures", "16", *QUICK]
+    for steps in (2, 3):
+        assert "--judge-steps" in refused(*words, "--judge-steps", steps)
+        assert not list(root.glob("unfinished*"))
+
+
 def test_samplers_of_many_calls_are_forecast_and_cells_of_no_row_are_told(run: Path, tmp_path: Path) -> None:
     words = ["score", run, "--seeds", "1", "-n", "2", "--rows", "dcg", "--sampler", "pf-ode", "--calls", "4"]
     assert call(*words, "--quiet", "--out", tmp_path).exit_code == 0
     cells = tmp_path / "scores" / "cells.jsonl"
-    cells.write_text(cells.read_text().replace('"dcg"', '"bcg"'))
-    assert "line 2 is damaged" in refused(*words, "--quiet", "--out", tmp_path, "--resume")
+    whole = cells.read_text()
+    for old, new, line in (('"dcg"', '"bcg"', 2), ('"rgb"', '"rbg"', 1), ('"rgb": ', '"rgb": NaN, "x": ', 1)):
+        cells.write_text(whole.replace(old, new))
+        assert f"line {line} is damaged" in refused(*words, "--quiet", "--out", tmp_path, "--resume")
 
 
 def test_a_run_without_a_prior_scores_what_it_can(tmp_path: Path) -> None:

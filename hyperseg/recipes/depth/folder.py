@@ -147,7 +147,13 @@ class DepthRun:
         from hyperseg.dpm.stored import read_model
 
         self._check(name)
-        return read_model(self.root / name)
+        try:
+            return read_model(self.root / name)
+        except RunError as error:
+            raise RunError(
+                f"{self.root / name}: is damaged, or of another version. Remove it; {COMMAND} ... --resume trains it "
+                "again."
+            ) from error
 
     def _check(self, name: str) -> None:
         if not self.has(name):

@@ -69,6 +69,7 @@ def train_depth(
     new_heads(settings)  # or raise
     if order.folder is None:
         check_counts(settings)
+        make_folder(root)  # rendering takes minutes
     data = _gathered(order, settings, runtime)
     for remark in data.remarks:
         say(remark, quiet=runtime.quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -17,7 +18,7 @@ from hyperseg.recipes.depth.judging import DepthJudge
 from hyperseg.recipes.depth.kept import Drawn, read_drawn, write_drawn
 from hyperseg.recipes.depth.sampling import Draw, calls_of, draw_all, draw_part
 from hyperseg.recipes.depth.scores.measuring import Real, measure
-from hyperseg.recipes.depth.scores.table import DepthCell
+from hyperseg.recipes.depth.scores.table import MEASURES, DepthCell
 from hyperseg.recipes.depth.settings import CHOICES
 
 TRIED = 2  # calls that the pace is measured with
@@ -99,6 +100,8 @@ def read_cells(folder: Path) -> list[DepthCell]:
 
 def _cell(data: dict[str, Any]) -> DepthCell:
     cell = DepthCell(**data)
-    if cell.row not in CHOICES or not isinstance(cell.seed, int) or not isinstance(cell.numbers, dict):
+    if cell.row not in CHOICES or not isinstance(cell.seed, int):
         raise ValueError(f"row {cell.row!r}, seed {cell.seed!r}")
+    if wrong := [m.key for m in MEASURES if cell.numbers and not math.isfinite(cell.numbers[m.key])]:
+        raise ValueError(f"{wrong[0]} is no number")
     return cell

@@ -11,7 +11,7 @@ from hyperseg.core import RunError, SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.recipes.depth.folder import JUDGE, ROOMS, UNFINISHED, DepthRun
-from hyperseg.recipes.depth.judge_training import JudgeSettings, judge_of_rooms, train_judge
+from hyperseg.recipes.depth.judge_training import JudgeSettings, NoJudge, judge_of_rooms, train_judge
 from hyperseg.recipes.depth.judging import SIDE, DepthJudge, read_judge
 from hyperseg.recipes.depth.pictures import from_rooms
 from hyperseg.recipes.depth.recutting import pairs_of, squares
@@ -84,17 +84,27 @@ def judge_for(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> Depth
                 f"{settings.least:g}: it does not judge. Remove the file, so that it is trained anew."
             )
         return judge
-    runtime = replace(runtime, checkpoints=run.root / UNFINISHED)
-    if run.record.folder == ROOMS:
-        judge = judge_of_rooms(run.record.settings.size, settings, runtime)
-    else:
-        teach, test = _taught(run)
-        some, held = squares(run, only=teach), squares(run, only=test)
-        judge = train_judge(some.images, some.y, held.images, held.y, some.bounds, settings, runtime)
+    try:
+        judge = _trained(run, settings, replace(runtime, checkpoints=run.root / UNFINISHED))
+    except NoJudge:  # its training has ended: one with other settings begins anew
+        _sweep(run)
+        raise
     judge.write(file)
+    _sweep(run)
+    return judge
+
+
+def _trained(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> DepthJudge:
+    if run.record.folder == ROOMS:
+        return judge_of_rooms(run.record.settings.size, settings, runtime)
+    teach, test = _taught(run)
+    some, held = squares(run, only=teach), squares(run, only=test)
+    return train_judge(some.images, some.y, held.images, held.y, some.bounds, settings, runtime)
+
+
+def _sweep(run: DepthRun) -> None:
     for left in run.root.glob(f"{UNFINISHED}-judge*"):
         left.unlink(missing_ok=True)
-    return judge
 
 
 def check_judge(run: DepthRun, settings: JudgeSettings) -> None:
