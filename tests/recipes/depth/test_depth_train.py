@@ -17,6 +17,7 @@ from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import changed, from_json, to_json
 from hyperseg.data.inverse_depth import InverseDepth
 from hyperseg.dpm.guidance import GUIDANCES
+from hyperseg.io.write.runs import refuse_existing
 from hyperseg.recipes.depth.folder import (
     DENOISER,
     HEADS,
@@ -288,6 +289,11 @@ def test_two_commands_in_one_folder_leave_each_others_run_alone(run: DepthRun, t
     assert {file.name: file.read_bytes() for file in own.iterdir()} == before
     with pytest.raises(RunError, match="meanwhile"):
         start(own, run.record, resume=False, overwrite=False)
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".lock").touch()  # all that is left where the process was killed at once
+    refuse_existing(tmp_path / "killed", read_run, resume=False, overwrite=False)
+    with pytest.raises(RunError, match="is there already"):
+        refuse_existing(own, read_run, resume=False, overwrite=False)
 
 
 def test_maps_are_made_whole_from_the_nearest_pixel() -> None:
