@@ -66,11 +66,17 @@ def take(folder: Path) -> Lock:
             raise
     if holder is not None:
         log.info("%s: the process that worked here (%s) is gone: its lock is taken over", folder, _told(holder))
-    handle.seek(0)
-    handle.truncate()
-    handle.write(json.dumps({"pid": os.getpid(), "host": HOST, "since": time.time()}).encode())
-    handle.flush()
-    return Lock(file, handle)
+    lock = Lock(file, handle)
+    try:
+        handle.seek(0)
+        handle.truncate()
+        handle.write(json.dumps({"pid": os.getpid(), "host": HOST, "since": time.time()}).encode())
+        handle.flush()
+    except BaseException:  # a full disk: no file is left behind
+        with suppress(OSError):
+            lock.release()
+        raise
+    return lock
 
 
 def _locked(handle: BinaryIO) -> bool:

@@ -15,6 +15,12 @@ from hyperseg.io.formats.array import reading
 
 NETPBM = (".pgm", ".ppm")
 PFM = ".pfm"
+ORIENTATION = 0x0112  # of EXIF
+TURNS = {
+    1: (False, False, False), 2: (False, False, True), 3: (False, True, True), 4: (False, True, False),
+    5: (True, False, False), 6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
+}  # fmt: skip
+"""Of each orientation: rows and columns change places; then rows, then columns from the other end."""
 
 
 def decode_depth(file: Path) -> NDArray[Any]:
@@ -36,8 +42,11 @@ def decode_depth(file: Path) -> NDArray[Any]:
     return array
 
 
-def decode_picture(file: Path) -> NDArray[np.uint8]:
+def decode_picture(file: Path, *, upright: bool = False) -> NDArray[np.uint8]:
     """(h, w, 3) colours of a picture; one in grey has three equal channels, one of 16 bit loses the lower eight.
+
+    Args:
+        upright: turned as the camera says that it was held (EXIF), as viewers show it; else as the sensor saw it.
 
     Raises:
         DataFileError: as `decode_depth`, or of other numbers than 8 or 16 bits, or of other channels than 1 or 3.
@@ -54,7 +63,25 @@ def decode_picture(file: Path) -> NDArray[np.uint8]:
         array = (array >> 8).astype(np.uint8)
     if array.dtype != np.uint8:
         raise DataFileError(f"{file}: holds {array.dtype}; a picture of 8 or 16 bits was expected. Convert it.")
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+    array = np.broadcast_to(array, (*array.shape[:2], 3))
+    return np.ascontiguousarray(_turned(array, orientation_of(file)) if upright else array)
+
+
+def orientation_of(file: Path) -> int:
+    """How the camera was held: 1 to 8 of EXIF, 1 where nothing is said; from 5 on rows and columns change places."""
+    try:
+        with _pillow().open(file) as image:
+            found = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # whoever reads it says what is wrong with it
+        return 1
+    return found if found in TURNS else 1
+
+
+def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Rows and columns as they are shown."""
+    swapped, down, right = TURNS[orientation]
+    array = array.swapaxes(0, 1) if swapped else array
+    return array[:: -1 if down else 1, :: -1 if right else 1]
 
 
 def size_of(file: Path) -> tuple[int, int] | None:

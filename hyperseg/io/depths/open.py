@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from hyperseg.core import DataFileError
 from hyperseg.core.words import counted, listed
-from hyperseg.io.depths.decode import decode_depth, decode_picture, size_of
+from hyperseg.io.depths.decode import decode_depth, decode_picture, orientation_of, size_of
 from hyperseg.io.depths.names import OTHER_VIEW, Found, Match, find_pairs
 from hyperseg.io.depths.unit import DOUBTFUL, Meaning, Unit, check_plausible, check_unit, in_metres, meaning_of
 
 SURVEYED = 256  # depth maps that are read before work begins; of more, as many that lie evenly among them
+SIDEWAYS = 5  # orientations of EXIF from which on a viewer shows columns as rows
 APART = 100.0  # medians so many times each other's are of two units
 
 
@@ -50,8 +51,10 @@ class Pairs:
         match = self.matches[i]
         if match.depth is None:
             raise IndexError(f"picture {i} ({match.name}) has no depth")
-        rgb = decode_picture(match.picture)
         z, meaning = _read(match.depth, *self.given, match.disparity)
+        rgb = decode_picture(match.picture)
+        if rgb.shape[:2] != z.shape and orientation_of(match.picture) != 1:  # the depth may be of what viewers show
+            rgb = decode_picture(match.picture, upright=True)
         _check_sizes(match, rgb.shape[:2], z.shape)
         if meaning.unit != self.unit:
             raise DataFileError(f"{match.depth}: holds {meaning.said}, other files here do not. Give the unit.")
@@ -63,7 +66,7 @@ class Pairs:
         Raises:
             DataFileError: unreadable.
         """
-        return decode_picture(self.matches[i].picture)
+        return decode_picture(self.matches[i].picture, upright=True)
 
 
 def open_pairs(folder: str | Path, *, unit: Unit = "auto", per_metre: float | None = None) -> Pairs:
@@ -145,6 +148,8 @@ def _read(
 
 def _check_sizes(match: Match, picture: tuple[int, ...] | None, depth: tuple[int, ...] | None) -> None:
     if picture is None or depth is None or picture == depth:
+        return
+    if picture[::-1] == depth and orientation_of(match.picture) >= SIDEWAYS:
         return
     assert match.depth is not None
     raise DataFileError(

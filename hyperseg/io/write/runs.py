@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import make_folder
+from hyperseg.core.lock import LOCK
 from hyperseg.core.settings import from_json, to_json
 from hyperseg.core.words import one_line
 from hyperseg.io.write.files import write_json
@@ -37,8 +38,8 @@ def refuse_existing(root: Path, read: Callable[[Path], Any], *, resume: bool, ov
     """
     if resume and overwrite:
         raise SettingError("--resume goes on with a run, --overwrite removes it: give one of them.")
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return
+    if not root.exists() or (root.is_dir() and all(entry.name == LOCK for entry in root.iterdir())):
+        return  # a lock alone is of a process that was killed at once, or of one that holds it still
     if not resume and not overwrite:
         more = " --resume goes on with it," if (root / RECORD).exists() else ""
         raise RunError(f"{root}: is there already;{more} --overwrite replaces a run, --out takes another folder.")

@@ -13,6 +13,7 @@ import torch
 
 from hyperseg.core import RunError, SettingError
 from hyperseg.core.files import make_folder
+from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.dpm.samplers import SAMPLERS
@@ -23,7 +24,7 @@ from hyperseg.recipes.depth.folder import PRIOR, SAMPLES, DepthRun, read_run
 from hyperseg.recipes.depth.kept import Drawn, write_drawn
 from hyperseg.recipes.depth.recutting import learnt_pictures
 from hyperseg.recipes.depth.sampling import Draw, calls_of, check_draw, draw_all
-from hyperseg.recipes.depth.settings import NONE, SampleSettings, weights_of
+from hyperseg.recipes.depth.settings import CHOICES, NONE, SampleSettings, check_read, weights_of
 
 SHEET_ROWS = 4  # of pictures on a sheet
 
@@ -101,6 +102,7 @@ def sample_pictures(
         TrainingError: samples that are not finite; parts before them are kept.
     """
     run = read_run(order.root)
+    check_read(order.settings, (order.settings.guidance,))
     check_draw(order.settings, prior=run.has(PRIOR))
     if order.n < 1:
         raise SettingError(f"{order.n} pictures: give 1 or more.")
@@ -108,24 +110,30 @@ def sample_pictures(
         raise SettingError(f"guidance {order.settings.guidance} is none: there is nothing to show it beside.")
     folder, name = order.folder, order.name
     arrays, sheet, log, parts = (folder / f"{name}{end}" for end in (".npz", ".png", ".csv", ".parts"))
+    left = any(parts.glob("*/part-*.npz"))
     for file in (arrays, sheet, log):
-        if file.exists() and not overwrite:
+        if file.exists() and not (overwrite or (resume and left)):  # files of a command that was stopped at its end
             raise RunError(f"{file}: exists. --overwrite replaces it, --out takes another folder.")
-    if parts.exists() and not (resume or overwrite):
+    if left and not (resume or overwrite):
         raise RunError(f"{parts}: an interrupted command left samples. --resume goes on with them, --overwrite not.")
-    make_folder(folder)
-    if overwrite and not resume:
-        shutil.rmtree(parts, ignore_errors=True)
     draw = drawing(run, order.settings, runtime.device)
     rows = [order.settings.guidance, *([NONE] if order.beside else [])]
-    found = _drawn(draw, order, rows, parts, quiet=runtime.quiet)
-    drawn, plain = found[0], found[1] if order.beside else None
-    z = (run.record.z_min, run.record.z_max)
-    write_drawn(arrays, drawn, z=np.array(z), **({} if plain is None else {"unguided": plain.images}))
-    _write_sheet(sheet, order, drawn, plain, z)
-    if len(drawn.steps):
-        write_text(log, _as_csv(drawn))
-    shutil.rmtree(parts, ignore_errors=True)
+    make_folder(parts)
+    lock = take(parts)
+    try:
+        if not (resume and left):
+            for row in CHOICES:
+                shutil.rmtree(parts / row, ignore_errors=True)
+        found = _drawn(draw, order, rows, parts, quiet=runtime.quiet)
+        drawn, plain = found[0], found[1] if order.beside else None
+        z = (run.record.z_min, run.record.z_max)
+        write_drawn(arrays, drawn, z=np.array(z), **({} if plain is None else {"unguided": plain.images}))
+        _write_sheet(sheet, order, drawn, plain, z)
+        if len(drawn.steps):
+            write_text(log, _as_csv(drawn))
+        shutil.rmtree(parts, ignore_errors=True)
+    finally:
+        lock.release()
     return Sampled(drawn, plain, arrays, sheet, log if len(drawn.steps) else None)
 
 

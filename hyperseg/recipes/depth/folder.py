@@ -45,7 +45,7 @@ class Record:
     """What a run was made from, and what came of it: run.json.
 
     Attributes:
-        folder: the pictures with depth, as they were named, or `ROOMS`.
+        folder: the pictures with depth, wherever the command is called, or `ROOMS`.
         seed: of the pictures, weights and batches.
         settings: of data and networks.
         unit, per_metre: of the depth in a folder's files, as it was asked for.
@@ -147,7 +147,13 @@ class DepthRun:
         from hyperseg.dpm.stored import read_model
 
         self._check(name)
-        return read_model(self.root / name)
+        try:
+            return read_model(self.root / name)
+        except RunError as error:
+            raise RunError(
+                f"{self.root / name}: is damaged, or of another version. Remove it; {COMMAND} ... --resume trains it "
+                "again."
+            ) from error
 
     def _check(self, name: str) -> None:
         if not self.has(name):

@@ -29,6 +29,10 @@ FEWEST = 8  # pictures
 SMALL = 0.1  # difference of logarithms of depth below which the loss is a square
 
 
+class NoJudge(RunError):
+    """A judge was trained to the end and is not good enough to judge."""
+
+
 @settings
 class JudgeSettings:
     """How a judge is trained."""
@@ -88,7 +92,7 @@ def train_judge(
 
     Raises:
         SettingError: shapes that do not fit, or nothing known.
-        RunError: delta1 on held-out pictures is below `settings.least`; the message names what was reached.
+        NoJudge: delta1 on held-out pictures is below `settings.least`; the message names what was reached.
     """
     _check(x, y, "pictures")
     _check(held_x, held_y, "held-out pictures")
@@ -101,9 +105,10 @@ def train_judge(
     pred, true = inverse.back(said), inverse.back(held_y)
     reached, relative = delta1(pred, true), abs_rel(pred, true)
     if reached < settings.least:
-        raise RunError(
+        raise NoJudge(
             f"the judge reached delta1 = {reached:.3f} on {len(held_x)} held-out pictures, below {settings.least:g}: "
-            "it does not judge. Train it longer (--judge-steps), on more pictures, or ask for less (judge.least)."
+            "it does not judge. Train it longer (--judge-steps) or on more pictures (--judge-pictures); from Python "
+            "less can be asked for: judge={'least': ...}."
         )
     known = np.where(np.isnan(held_y), said, held_y).astype(np.float32)
     return DepthJudge(spec, network, _coder(spec, known, settings, runtime, name), reached, relative)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
+from zlib import error as BadStream
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from hyperseg.core.words import one_line
 from hyperseg.io.write import replacing
 
 ARRAYS = ("images", "strong", "weak", "steps")
+DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile, BadStream)
+"""What NumPy raises of a file that is empty, cut off or something else."""
 
 
 class Part(NamedTuple):
@@ -66,7 +70,7 @@ def read_part(file: Path) -> Part:
         with np.load(file) as found:
             images, strong, weak, steps = (found[name] for name in ARRAYS)
             return Part(images, strong, weak, steps, float(found["seconds"]))
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGED as error:
         raise RunError(f"{file}: damaged ({one_line(str(error), 80)}). Remove it; it is then drawn again.") from error
 
 
@@ -88,5 +92,5 @@ def read_drawn(file: Path) -> Drawn:
         with np.load(file) as found:
             images, strong, weak, steps = (found[name] for name in ARRAYS)
             return Drawn(images, strong, weak, steps, 0.0)
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGED as error:
         raise RunError(f"{file}: no samples can be read ({one_line(str(error), 80)}). Draw them again.") from error

@@ -139,12 +139,13 @@ def draw_part(draw: Draw, seed: int, part: int, n: int, *, tick: Tick = lambda c
     ask = _ticking(_denoise(draw, seed, part, noted.append), tick)
     data = torch.zeros(1, *draw.shape) if draw.data is None else draw.data[:FITTED_ON]
     sample = ready(sampler, draw.model.denoise(), data.to(draw.device).double(), grid, seed=seed)
-    x = start(grid, (n, *draw.shape), generator_of(seed, part, START, "cpu")).to(draw.device)
+    many = max(n, 2) if settings.guidance == CONTROL else n  # one alone has no other picture to follow
+    x = start(grid, (many, *draw.shape), generator_of(seed, part, START, "cpu")).to(draw.device)
     began = time.perf_counter()
     with frozen(*draw.networks):  # gradients are those of the state alone
-        made = sample(ask, x, grid, generator=generator_of(seed, part, WAY, draw.device)).x
+        made = sample(ask, x, grid, generator=generator_of(seed, part, WAY, draw.device)).x[:n]
     finite = bool(made.isfinite().all())  # waits for a card
-    seconds = time.perf_counter() - began
+    seconds = (time.perf_counter() - began) * n / many
     steps = np.array([(s.t, s.sigma, s.ratio, s.loss) for s in noted], np.float64).reshape(-1, 4)
     if not finite:
         raise TrainingError(_not_finite(settings, steps))

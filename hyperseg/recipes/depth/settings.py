@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import gcd
 from typing import Literal
 
@@ -20,7 +21,9 @@ NONE, ALL, CONTROL = "none", "dag", "control"
 """Sampling without guidance; with all terms of the table at once; and with all of them, each picture following the
 gradient of another one: what is gained so has nothing to do with the picture's own depth."""
 CHOICES = (NONE, *GUIDANCES, ALL, CONTROL)
+GUIDING = ("mode", "latest", "every", "sparing")  # settings of any guidance
 HEADS = 4  # of attention
+FIRST_STEP = 0.001  # of a schedule of a thousand steps, as a share of it
 WIDEST = 128  # channels of a stage at most
 
 
@@ -78,7 +81,10 @@ class HeadsSettings:
     batch: int = option(16, "Pictures of a step.", low=1)
     lr: float = option(1e-3, "Largest learning rate of the one-cycle schedule.", above=0, high=1)
     latest: float = option(
-        1.0, "Times that heads learn from, as a share of the schedule: 1 also from pure noise.", above=0, high=1
+        1.0,
+        "Times that heads learn from, as a share of the schedule: 1 also from pure noise.",
+        above=FIRST_STEP,
+        high=1,
     )
 
 
@@ -160,7 +166,7 @@ class SampleSettings:
         high=1,
     )  # fmt: skip
     latest: float = option(
-        0.8, "Times above this share of the schedule are not guided: depth cannot be read there.", low=0, high=1
+        0.8, "Times above this share of the schedule are not guided: depth cannot be read there.", above=0, high=1
     )
     every: int = option(1, "Every how many calls one is guided.", low=1)
     sparing: bool = option(False, "Less memory and more time: gradients are worked out piece by piece.")
@@ -195,3 +201,20 @@ def weights_of(settings: SampleSettings) -> dict[str, float]:
         name: settings.prior if GUIDANCES[name].needs_prior else settings.consistency
         for name in terms_of(settings.guidance)
     }
+
+
+def check_read(settings: SampleSettings, guidances: Iterable[str]) -> None:
+    """Refuse a setting of guidance that was changed and that none of these choices looks at.
+
+    Raises:
+        SettingError: it would change nothing.
+    """
+    choices = tuple(guidances)
+    asked = {GUIDANCES[name].needs_prior for choice in choices for name in terms_of(choice)}
+    read = {"consistency": False in asked, "prior": True in asked} | dict.fromkeys(GUIDING, bool(asked))
+    for name, looked_at in read.items():
+        value = getattr(settings, name)
+        if not looked_at and value != getattr(SampleSettings(), name):
+            raise SettingError(
+                f"{name} {value} would change nothing with guidance {' and '.join(choices)}: leave it out."
+            )

@@ -60,7 +60,7 @@ class Order:
     @property
     def data(self) -> str:
         """As the record keeps it."""
-        return ROOMS if self.folder is None else str(self.folder)
+        return ROOMS if self.folder is None else str(self.folder.absolute())
 
 
 def settings_of(order: Order, begun: DepthSettings | None = None) -> DepthSettings:
@@ -97,10 +97,12 @@ def as_begun(root: Path, order: Order, *, resume: bool) -> tuple[Order, DepthSet
         SettingError: see `settings_of`.
     """
     if not (resume and (root / RECORD).exists()):
+        _check_unit(order)
         return order, settings_of(order)
     begun = read_run(root).record
     if order.folder is None and begun.folder != ROOMS:
         order = replace(order, folder=Path(begun.folder))
+    _check_unit(order)
     if order.unit is None and order.per_metre is None:
         order = replace(order, unit=begun.unit, per_metre=begun.per_metre)  # type: ignore[arg-type]
     settings = settings_of(order, begun.settings)
@@ -114,12 +116,25 @@ def as_begun(root: Path, order: Order, *, resume: bool) -> tuple[Order, DepthSet
     return order, settings
 
 
+def _check_unit(order: Order) -> None:
+    """Refuse what is said of files where there are none."""
+    said = {"--unit": order.unit, "--per-metre": order.per_metre}
+    if order.folder is None and (given := [name for name, value in said.items() if value is not None]):
+        raise SettingError(
+            f"{given[0]} would change nothing: no folder is given, rooms have their depth. Leave it out."
+        )
+
+
 def start(root: Path, record: Record, *, resume: bool, overwrite: bool) -> DepthRun:
     """The run's folder with its record; `refuse_existing` has let it pass. A run that goes on keeps its own record.
 
+    The folder is locked: another process may be at work there until then, and have begun or ended a run.
+
     Raises:
-        RunError: the run that would go on is another one.
+        RunError: the run that would go on is another one, or one has come since `refuse_existing` looked.
     """
+    if not (resume or overwrite) and (root / RECORD).exists():
+        raise RunError(f"{root}: another command has begun a run here meanwhile. --out takes another folder.")
     if resume and (root / RECORD).exists():
         run = read_run(root)
         _check_same(root, run.record, record)

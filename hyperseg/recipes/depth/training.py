@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hyperseg.core.files import make_folder
 from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import to_json
@@ -66,8 +67,10 @@ def train_depth(
     """
     refuse_existing(root, read_run, resume=resume, overwrite=overwrite)
     order, settings = as_begun(root, order, resume=resume)
+    new_heads(settings)  # or raise
     if order.folder is None:
         check_counts(settings)
+        make_folder(root)  # rendering takes minutes
     data = _gathered(order, settings, runtime)
     for remark in data.remarks:
         say(remark, quiet=runtime.quiet)
@@ -78,9 +81,10 @@ def train_depth(
         order.data, runtime.seed, settings, order.unit or "auto", order.per_metre, data.bounds.z_min, data.bounds.z_max,
         data.learnt, data.labelled, data.held_out, data.prints, _versions(), {"unit": data.unit},
     )  # fmt: skip
-    run = start(root, record, resume=resume, overwrite=overwrite)
+    make_folder(root)
     lock = take(root)
     try:
+        run = start(root, record, resume=resume, overwrite=overwrite)
         own = replace(runtime, checkpoints=root / UNFINISHED)
         for name, stage in ((DENOISER, _denoiser), (HEADS, _heads), (PRIOR, _prior)):
             if not run.has(name) and (name != PRIOR or settings.prior.steps):

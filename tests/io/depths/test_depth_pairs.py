@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hyperseg.core import DataFileError
 from hyperseg.io.depths import open_pairs, read_depth
+from hyperseg.io.depths.decode import decode_picture
 
 MM = np.arange(1000, 1120, dtype=np.uint16).reshape(10, 12)
 MM[2, 3] = 0
@@ -189,3 +190,22 @@ def test_real_disparity(shared_data: Path) -> None:
     assert pairs.unit == "disparity"
     assert z.shape == (500, 741)
     assert abs(np.isfinite(z).mean() - 0.9265) < 1e-3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_the_camera_was_held(orientation: int, tmp_path: Path) -> None:
+    """As Pillow turns it; beside depth only where the depth is of the size that viewers show."""
+    seen, exif = np.arange(10 * 12 * 3, dtype=np.uint8).reshape(10, 12, 3), Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "color").mkdir()
+    file = tmp_path / "color" / "a.png"
+    Image.fromarray(seen).save(file, exif=exif)
+    with Image.open(file) as opened:
+        shown = np.asarray(ImageOps.exif_transpose(opened))
+    assert np.array_equal(decode_picture(file, upright=True), shown)
+    assert np.array_equal(decode_picture(file), seen)
+    for values in (MM, MM.T) if orientation >= 5 else (MM,):
+        depth(tmp_path / "depth" / "a.png", values)
+        rgb, z = open_pairs(tmp_path).pair(0)
+        assert np.array_equal(rgb, seen if values is MM else shown)
+        assert z.shape == rgb.shape[:2]

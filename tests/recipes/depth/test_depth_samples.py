@@ -110,9 +110,11 @@ def test_parts_of_other_settings_are_refused(draw: Draw, tmp_path: Path) -> None
         draw_all(with_(draw, consistency=3.0), 0, 2, tmp_path)
     with pytest.raises(RunError, match="another seed or another training"):
         draw_all(draw, 1, 2, tmp_path)
-    (tmp_path / "part-0000-2.npz").write_bytes(b"half")
-    with pytest.raises(RunError, match="damaged"):
-        draw_all(draw, 0, 2, tmp_path)
+    part = tmp_path / "part-0000-2.npz"
+    for damaged in (b"half", b"", part.read_bytes()[:-100]):
+        part.write_bytes(damaged)
+        with pytest.raises(RunError, match="damaged"):
+            draw_all(draw, 0, 2, tmp_path)
 
 
 def test_samples_that_are_not_finite_are_told_and_those_before_are_kept(draw: Draw, tmp_path: Path) -> None:
@@ -151,3 +153,5 @@ def test_the_control_moves_each_sample_as_guidance_moves_the_one_before(draw: Dr
     )
     assert torch.allclose(control - plain, (guided - plain).roll(1, 0), rtol=1e-6, atol=1e-9)
     assert not torch.equal(guided, plain)
+    alone, two = (draw_part(with_(draw, guidance="control", **one), 0, 0, n)[0] for n in (1, 2))
+    assert torch.equal(alone, two[:1])  # another picture is drawn for it to follow

@@ -12,11 +12,23 @@ import pytest
 import torch
 
 from hyperseg.core import DataFileError, RunError, SettingError
+from hyperseg.core.lock import take
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.settings import changed, from_json, to_json
 from hyperseg.data.inverse_depth import InverseDepth
 from hyperseg.dpm.guidance import GUIDANCES
-from hyperseg.recipes.depth.folder import DENOISER, HEADS, METRICS, PRIOR, READABLE, UNFINISHED, DepthRun, read_run
+from hyperseg.io.write.runs import refuse_existing
+from hyperseg.recipes.depth.folder import (
+    DENOISER,
+    HEADS,
+    METRICS,
+    PRIOR,
+    READABLE,
+    ROOMS,
+    UNFINISHED,
+    DepthRun,
+    read_run,
+)
 from hyperseg.recipes.depth.gathering import gather_folder, gather_rooms, whole_maps
 from hyperseg.recipes.depth.reading.heads import TIMES, Tried, depth_of, errors_of, readable_until, told
 from hyperseg.recipes.depth.settings import (
@@ -32,7 +44,7 @@ from hyperseg.recipes.depth.settings import (
     terms_of,
     weights_of,
 )
-from hyperseg.recipes.depth.starting import Order, settings_of
+from hyperseg.recipes.depth.starting import Order, settings_of, start
 from hyperseg.recipes.depth.training import train_depth
 
 TINY: dict[str, Any] = {
@@ -255,6 +267,33 @@ def test_a_folder_is_trained_on_and_goes_on_with_the_same_files_only(folder: Pat
     np.save(folder / "a_depth.npy", np.full((12, 16), 2, np.float32) + np.arange(16))
     with pytest.raises(RunError, match="file a has other values"):
         train_depth(tmp_path / "run", Order(folder), Runtime(quiet=True), resume=True)
+
+
+def test_a_folder_may_be_called_rooms_and_is_found_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert Order(Path("rooms")).data == str(tmp_path / "rooms")
+    assert Order().data == ROOMS
+
+
+def test_two_commands_in_one_folder_leave_each_others_run_alone(run: DepthRun, tmp_path: Path) -> None:
+    """Also where one of them is told to overwrite: nothing is removed without the lock; nor where it came later."""
+    own = tmp_path / "run"
+    shutil.copytree(run.root, own)
+    before = {file.name: file.read_bytes() for file in own.iterdir()}
+    lock = take(own)
+    with pytest.raises(RunError, match="is at work here"):
+        train_depth(own, Order(changes=TINY, steps=STEPS), Runtime(0, quiet=True), overwrite=True)
+    lock.release()
+    assert {file.name: file.read_bytes() for file in own.iterdir()} == before
+    with pytest.raises(RunError, match="meanwhile"):
+        start(own, run.record, resume=False, overwrite=False)
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".lock").touch()  # all that is left where the process was killed at once
+    refuse_existing(tmp_path / "killed", read_run, resume=False, overwrite=False)
+    with pytest.raises(RunError, match="is there already"):
+        refuse_existing(own, read_run, resume=False, overwrite=False)
 
 
 def test_maps_are_made_whole_from_the_nearest_pixel() -> None:

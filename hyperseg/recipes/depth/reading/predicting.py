@@ -23,6 +23,7 @@ from hyperseg.recipes.depth.folder import DepthRun, read_run
 from hyperseg.recipes.depth.reading.heads import DRAWS, READ_AT, Maps, Read, depth_of
 
 SHOWN, Y, Z, SPREAD = ".png", "_y.npy", "_z.npy", "_spread.npy"
+WIDEST = 1000  # rows or columns of a picture that are drawn
 LONGEST = 8  # times the size that the network learnt: the longer side of a picture
 
 
@@ -102,7 +103,9 @@ def listed_pictures(places: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         inside = (
-            sorted(p for p in place.iterdir() if p.suffix.lower() in PICTURE_ENDINGS) if place.is_dir() else [place]
+            sorted(p for p in place.iterdir() if p.suffix.lower() in PICTURE_ENDINGS and not p.name.startswith("."))
+            if place.is_dir()
+            else [place]
         )
         if not inside:
             raise DataFileError(f"{place}: holds no picture; {', '.join(PICTURE_ENDINGS)} were expected.")
@@ -128,7 +131,7 @@ def _refuse_existing(files: Sequence[Path], out: Path, scale: InverseDepth | Non
 
 def _seen(file: Path, run: DepthRun) -> tuple[NDArray[np.uint8], torch.Tensor]:
     """A picture, and (1, 3, h, w) from -1 to 1 in the size that the network reads."""
-    rgb, settings = decode_picture(file), run.record.settings
+    rgb, settings = decode_picture(file, upright=True), run.record.settings
     step, (rows, columns) = 2 ** (settings.denoiser.stages - 1), rgb.shape[:2]
     factor = settings.size / min(rows, columns)
     if max(rows, columns) * factor > LONGEST * settings.size:
@@ -165,6 +168,7 @@ def _draw(file: Path, one: DepthMap, rgb: NDArray[np.uint8], read: Read) -> None
     figure = Figure(figsize=(11, 0.6 + 3.4 * min(rgb.shape[0] / rgb.shape[1], 2)))
     FigureCanvasAgg(figure)
     rows, columns = one.read_at
+    rgb = rgb[:: (step := -(-max(rgb.shape) // WIDEST)), ::step]  # more is not seen, and takes a gigabyte
     panels: tuple[tuple[str, NDArray[Any], dict[str, Any]], ...] = (
         (one.name[:40], rgb, {}),
         (f"inverse depth, read at {rows}x{columns}", read.y[0], {"cmap": "magma", "vmin": 0, "vmax": 1}),

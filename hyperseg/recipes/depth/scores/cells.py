@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from hyperseg.core import TrainingError
 from hyperseg.core.words import counted, duration, one_line, thousands
+from hyperseg.dpm.samplers import SAMPLERS
 from hyperseg.engine.progress import counted_progress
 from hyperseg.recipes.bench.rows import append_line, read_lines
 from hyperseg.recipes.depth.judging import DepthJudge
 from hyperseg.recipes.depth.kept import Drawn, read_drawn, write_drawn
 from hyperseg.recipes.depth.sampling import Draw, calls_of, draw_all, draw_part
 from hyperseg.recipes.depth.scores.measuring import Real, measure
-from hyperseg.recipes.depth.scores.table import DepthCell
+from hyperseg.recipes.depth.scores.table import MEASURES, DepthCell
 from hyperseg.recipes.depth.settings import CHOICES
 
 TRIED = 2  # calls that the pace is measured with
@@ -55,9 +58,10 @@ def make_cells(
 
 def forecast(draw: Draw, cells: Sequence[tuple[str, int]], n: int) -> str:
     """What is to be done and about how long it takes, measured on a few calls of each row."""
-    seconds, calls = 0.0, calls_of(draw.settings)
+    seconds, calls, sampler = 0.0, calls_of(draw.settings), SAMPLERS[draw.settings.sampler]
+    fewest = max(TRIED, sampler.nfe(sampler.least))
     for row in dict.fromkeys(row for row, _ in cells):
-        few = replace(draw.settings, guidance=row, calls=min(TRIED, draw.settings.calls), latest=1.0)
+        few = replace(draw.settings, guidance=row, calls=min(fewest, draw.settings.calls), latest=1.0)
         plain = _pace(replace(draw, settings=replace(few, consistency=0.0, prior=0.0)))
         own = _pace(replace(draw, settings=few))
         share = draw.settings.latest / draw.settings.every if own > plain else 0.0  # of the calls that are guided
@@ -90,5 +94,14 @@ def read_cells(folder: Path) -> list[DepthCell]:
     Raises:
         RunError: a line that is damaged.
     """
-    found = {(c.row, c.seed): c for c in read_lines(folder, lambda data: DepthCell(**data))}
+    found = {(c.row, c.seed): c for c in read_lines(folder, _cell)}
     return [found[key] for key in sorted(found, key=lambda key: (CHOICES.index(key[0]), key[1]))]
+
+
+def _cell(data: dict[str, Any]) -> DepthCell:
+    cell = DepthCell(**data)
+    if cell.row not in CHOICES or not isinstance(cell.seed, int):
+        raise ValueError(f"row {cell.row!r}, seed {cell.seed!r}")
+    if wrong := [m.key for m in MEASURES if cell.numbers and not math.isfinite(cell.numbers[m.key])]:
+        raise ValueError(f"{wrong[0]} is no number")
+    return cell

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperseg.core import RunError
+from hyperseg.core import RunError, SettingError
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.words import counted
 from hyperseg.recipes.depth.folder import JUDGE, ROOMS, UNFINISHED, DepthRun
-from hyperseg.recipes.depth.judge_training import JudgeSettings, judge_of_rooms, train_judge
-from hyperseg.recipes.depth.judging import DepthJudge, read_judge
+from hyperseg.recipes.depth.judge_training import JudgeSettings, NoJudge, judge_of_rooms, train_judge
+from hyperseg.recipes.depth.judging import SIDE, DepthJudge, read_judge
 from hyperseg.recipes.depth.pictures import from_rooms
 from hyperseg.recipes.depth.recutting import pairs_of, squares
 from hyperseg.recipes.depth.scores.measuring import Pictures
@@ -39,14 +39,9 @@ def real_pictures(run: DepthRun, n: int, sets: int) -> Pictures:
             return found.images, found.y
 
         return rendered
+    check_enough(run, n)
     found = squares(run, without=_taught(run)[0])
     x, y = found.images, found.y
-    if len(x) < 2 * n:
-        raise RunError(
-            f"{run.record.folder}: gives {counted(len(x), 'picture')} that the judge has not seen, and -n {n} needs "
-            f"{2 * n}: as many as samples to compare with, and as many again for the floor. Give -n {len(x) // 2} or "
-            "less, or train with more --crops."
-        )
     order = np.random.default_rng(seed).permutation(len(x))
 
     def chosen(k: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -55,6 +50,23 @@ def real_pictures(run: DepthRun, n: int, sets: int) -> Pictures:
         return x[which], y[which]
 
     return chosen
+
+
+def check_enough(run: DepthRun, n: int) -> None:
+    """Refuse more samples than a folder has pictures to compare with, before the judge is trained.
+
+    Raises:
+        RunError: a folder with fewer than 2 n squares that the judge does not learn from.
+    """
+    if run.record.folder == ROOMS:
+        return
+    many = (len(pairs_of(run).names) - len(_taught(run)[0])) * run.record.settings.crops
+    if many < 2 * n:
+        raise RunError(
+            f"{run.record.folder}: gives {counted(many, 'picture')} that the judge has not seen, and -n {n} needs "
+            f"{2 * n}: as many as samples to compare with, and as many again for the floor. Give -n {many // 2} or "
+            "less, or train with more --crops."
+        )
 
 
 def judge_for(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> DepthJudge:
@@ -72,22 +84,48 @@ def judge_for(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> Depth
                 f"{settings.least:g}: it does not judge. Remove the file, so that it is trained anew."
             )
         return judge
-    runtime = replace(runtime, checkpoints=run.root / UNFINISHED)
-    if run.record.folder == ROOMS:
-        judge = judge_of_rooms(run.record.settings.size, settings, runtime)
-    else:
-        teach, test = _taught(run)
-        some, held = squares(run, only=teach), squares(run, only=test)
-        judge = train_judge(some.images, some.y, held.images, held.y, some.bounds, settings, runtime)
+    try:
+        judge = _trained(run, settings, replace(runtime, checkpoints=run.root / UNFINISHED))
+    except NoJudge:  # its training has ended: one with other settings begins anew
+        _sweep(run)
+        raise
     judge.write(file)
-    for left in run.root.glob(f"{UNFINISHED}-judge*"):
-        left.unlink(missing_ok=True)
+    _sweep(run)
     return judge
 
 
-def check_judge(run: DepthRun) -> None:
-    """Refuse a run for which no judge can be trained, before long work."""
-    if not (run.root / JUDGE).is_file() and run.record.folder != ROOMS:
+def _trained(run: DepthRun, settings: JudgeSettings, runtime: Runtime) -> DepthJudge:
+    if run.record.folder == ROOMS:
+        return judge_of_rooms(run.record.settings.size, settings, runtime)
+    teach, test = _taught(run)
+    some, held = squares(run, only=teach), squares(run, only=test)
+    return train_judge(some.images, some.y, held.images, held.y, some.bounds, settings, runtime)
+
+
+def _sweep(run: DepthRun) -> None:
+    for left in run.root.glob(f"{UNFINISHED}-judge*"):
+        left.unlink(missing_ok=True)
+
+
+def check_judge(run: DepthRun, settings: JudgeSettings) -> None:
+    """Refuse a run for which no judge can be trained, or one that is told what it does not look at, before long work.
+
+    Raises:
+        RunError: too few pictures, or too small ones.
+        SettingError: rooms to learn from, where there are pictures.
+    """
+    if (run.root / JUDGE).is_file():
+        return
+    if run.record.settings.size < SIDE:
+        raise RunError(
+            f"{run.root}: its pictures have {run.record.settings.size} pixels along a side, and depth is judged in "
+            f"{SIDE}x{SIDE} parts. Train with --size {SIDE} or more."
+        )
+    if run.record.folder != ROOMS:
+        if settings.pictures != JudgeSettings().pictures:
+            raise SettingError(
+                "--judge-pictures would change nothing: the judge of a folder learns from its pictures. Leave it out."
+            )
         _taught(run)
 
 

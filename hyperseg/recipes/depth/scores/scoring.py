@@ -34,9 +34,9 @@ from hyperseg.recipes.depth.judge_training import JudgeSettings
 from hyperseg.recipes.depth.sampling import check_draw
 from hyperseg.recipes.depth.scores.cells import first_drawn, forecast, make_cells, read_cells
 from hyperseg.recipes.depth.scores.measuring import look_at_real
-from hyperseg.recipes.depth.scores.real import check_judge, judge_for, real_pictures
+from hyperseg.recipes.depth.scores.real import check_enough, check_judge, judge_for, real_pictures
 from hyperseg.recipes.depth.scores.table import DepthCell
-from hyperseg.recipes.depth.settings import CHOICES, NONE, SampleSettings, terms_of
+from hyperseg.recipes.depth.settings import CHOICES, NONE, SampleSettings, check_read, terms_of
 
 BEGUN = "begun.json"  # in the folder of the cells: what they are made by
 FEWEST = 2  # samples of a cell: a covariance needs them
@@ -96,6 +96,8 @@ def score_guidance(
     from hyperseg.recipes.depth.reporting.page import write_scores
 
     run, rows, left_out = _checked(order)
+    if order.rows and not resume:  # what goes on is told as it was begun
+        check_read(order.settings, order.rows)
     _standing(order, resume=resume, overwrite=overwrite)
     runtime = replace(runtime, seed=run.record.seed)
     with at_work(order.folder, overwrite=overwrite, files=(TABLE, SHEET, PICTURE, REPORT), folders=(SCORES,)):
@@ -148,7 +150,8 @@ def _checked(order: ScoreOrder) -> tuple[DepthRun, tuple[str, ...], list[str]]:
             left_out.append(f"left out: {error}")
         else:
             kept.append(row)
-    check_judge(run)
+    check_judge(run, order.judge)
+    check_enough(run, order.n)
     return run, tuple(kept), left_out
 
 
@@ -156,15 +159,17 @@ def _standing(order: ScoreOrder, *, resume: bool, overwrite: bool) -> None:
     """Refuse scores that nobody spoke of, and other ones than those that are to go on."""
     if resume and overwrite:
         raise SettingError("--resume goes on with scores, --overwrite removes them: give one of them.")
-    there = (order.folder / SCORES / BEGUN).is_file()
+    there, held = (order.folder / SCORES / BEGUN).is_file(), order.folder / SCORES
+    if overwrite and not there and held.is_dir() and any(held.iterdir()):
+        raise RunError(f"{held}: is there, and holds no scores of this command: it stays. Take another --out.")
     if there and not (resume or overwrite):
         raise RunError(
             f"{order.folder}: holds scores already. --resume goes on with them or adds rows and seeds, --overwrite "
             "removes them, --out takes another folder."
         )
-    if overwrite or not there:
+    if not there:
         own = [name for name in (TABLE, SHEET, PICTURE, REPORT) if (order.folder / name).exists()]
-        if own and not overwrite:
+        if own:
             raise RunError(f"{order.folder}: holds {own[0]}, which would be overwritten. Take another --out.")
 
 

@@ -100,7 +100,7 @@ class Against:
 
     @property
     def verdict(self) -> str:
-        """ "better" or "worse" where four of five seeds and the mean say so, "tie" otherwise."""
+        """ "better" or "worse" where four of five seeds are, "tie" otherwise; the mean difference is not looked at."""
         if self.difference is None or not self.seeds:
             return ""
         for word, count in (("better", self.better), ("worse", self.worse)):
