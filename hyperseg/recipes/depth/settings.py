@@ -101,8 +101,8 @@ class PriorSettings(NetworkSettings):
         2, "How many times smaller than pictures its depth maps are: the paper's are half as large.", low=1, high=16
     )
     learns: Learns = option(
-        "known", "From all depth maps that are known, also of pictures whose depth no head is told; from those of the "
-        "labelled pictures alone; or from what the strong head says of all pictures.",
+        "predicted", "From what the strong head says of all pictures (predicted); from all depth maps that are known, also "
+        "of pictures whose depth no head is told; or from those of the labelled pictures alone.",
     )  # fmt: skip
 
 
@@ -156,17 +156,17 @@ class SampleSettings:
         shown="consistency",
     )
     prior: float = option(
-        0.02, "Weight of the prior of depth maps (w_dp); the paper's is 40, see above.", low=0, shown="prior"
+        0.004, "Weight of the prior of depth maps (w_dp); the paper's is 40, see above.", low=0, shown="prior"
     )
     mode: Mode = option(
         "mean", "The gradient shifts the mean of a step, as in the paper, or the predicted noise (eps).", shown="mode"
     )
     earliest: float = option(
-        0.0, "Times below this share of the schedule are not guided: what changes there stays in the picture.", low=0,
+        0.2, "Times below this share of the schedule are not guided: what changes there stays in the picture.", low=0,
         high=1,
     )  # fmt: skip
     latest: float = option(
-        0.8, "Times above this share of the schedule are not guided: depth cannot be read there.", above=0, high=1
+        0.6, "Times above this share of the schedule are not guided: depth cannot be read there.", above=0, high=1
     )
     every: int = option(1, "Every how many calls one is guided.", low=1)
     sparing: bool = option(False, "Less memory and more time: gradients are worked out piece by piece.")
