@@ -101,8 +101,8 @@ class PriorSettings(NetworkSettings):
         2, "How many times smaller than pictures its depth maps are: the paper's are half as large.", low=1, high=16
     )
     learns: Learns = option(
-        "predicted", "From what the strong head says of all pictures (predicted); from all depth maps that are known, also "
-        "of pictures whose depth no head is told; or from those of the labelled pictures alone.",
+        "predicted", "From what the strong head says of all pictures (predicted); from all depth maps that are known, "
+        "also of pictures whose depth no head is told; or from those of the labelled pictures alone.",
     )  # fmt: skip
 
 
