@@ -83,8 +83,8 @@ def test_depth_of_pictures_of_any_size(hyperseg: Hyperseg, made: Path, tmp_path:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--set", "heads.weak=0.2,0.35"), "both read the blocks"),
-        (("--size", "10"), "divisible by 4"),
+        (("--set", "heads.weak=0.1,0.35"), "both read the blocks"),
+        (("--size", "10"), "divisible by 8"),
         (("--labelled", "9"), "only 8 rooms are rendered"),
         (("--crops", "2"), "no folder is given"),
         (("--unit", "mm"), "--unit would change nothing"),

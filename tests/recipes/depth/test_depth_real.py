@@ -12,6 +12,7 @@ from untrained_depth import SMALL
 
 from hyperseg.core import RunError
 from hyperseg.recipes.depth.folder import ROOMS, DepthRun, Record
+from hyperseg.recipes.depth.judge_training import JudgeSettings
 from hyperseg.recipes.depth.scores.real import check_judge, real_pictures
 
 NAMES = ("a", "b", "c", "d")
@@ -37,10 +38,10 @@ def run_of(folder: str, crops: int) -> DepthRun:
 
 def test_too_few_pictures_that_no_head_has_seen_are_refused(folder: Path) -> None:
     with pytest.raises(RunError, match="a judge needs 32 squares") as caught:
-        check_judge(run_of(str(folder), crops=8))
+        check_judge(run_of(str(folder), crops=8), JudgeSettings())
     assert "3 pictures (24 squares)" in str(caught.value)
-    check_judge(run_of(str(folder), crops=11))
-    check_judge(run_of(ROOMS, crops=1))
+    check_judge(run_of(str(folder), crops=11), JudgeSettings())
+    check_judge(run_of(ROOMS, crops=1), JudgeSettings())
 
 
 def test_sets_of_real_pictures_share_none(folder: Path) -> None:

@@ -152,7 +152,7 @@ def test_heads_are_sealed_with_what_they_read(run: DepthRun, tmp_path: Path) -> 
 
 def test_the_prior_may_learn_from_what_the_strong_head_says_or_be_left_out(run: DepthRun, tmp_path: Path) -> None:
     priors = {(run.root / PRIOR).read_bytes()}
-    for learns in ("labelled", "predicted"):
+    for learns in ("labelled", "known"):
         other = trained(tmp_path / learns, {"prior.learns": learns})
         assert (other.root / DENOISER).read_bytes() == (run.root / DENOISER).read_bytes()
         priors.add((other.root / PRIOR).read_bytes())
