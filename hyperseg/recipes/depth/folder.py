@@ -13,12 +13,14 @@ RUN/scores/                samples that were judged, and RUN/table.csv, table.md
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperseg.core import RunError
+from hyperseg.io.write import write_json
 from hyperseg.io.write.runs import read_recorded, write_recorded
 from hyperseg.io.write.targets import RECORD
 from hyperseg.io.write.weights import load_sealed, write_sealed
@@ -212,3 +214,12 @@ def read_run(root: Path) -> DepthRun:
         RunError: no folder, no run of this kind, or one that is damaged.
     """
     return DepthRun(root, read_recorded(root, Record, kind=KIND, version=FORMAT, command=COMMAND))
+
+
+def add_metrics(file: Path, **parts: Any) -> None:
+    """Put parts into metrics.json; what training and scores wrote there under other names stays."""
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    write_json(file, {**(before if isinstance(before, dict) else {}), **parts})

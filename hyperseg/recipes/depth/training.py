@@ -22,7 +22,6 @@ from hyperseg.dpm.stored import write_model
 from hyperseg.dpm.tapped.learning import HeadSettings, train_heads
 from hyperseg.dpm.training import DiffusionSettings, train_diffusion
 from hyperseg.engine.progress import counted_progress, say
-from hyperseg.io.write import write_json
 from hyperseg.io.write.runs import refuse_existing
 from hyperseg.recipes.depth.folder import (
     DENOISER,
@@ -33,6 +32,7 @@ from hyperseg.recipes.depth.folder import (
     UNFINISHED,
     DepthRun,
     Record,
+    add_metrics,
     new_heads,
     picture_spec,
     prior_spec,
@@ -182,7 +182,7 @@ def _tried(run: DepthRun, data: Data, runtime: Runtime) -> DepthRun:
         )  # fmt: skip
     line = told(tried)
     numbers: dict[str, Any] = {"held_out": len(held), "unit": data.unit, "told": line, **tried._asdict()}
-    write_json(run.root / METRICS, {"settings": to_json(run.record.settings), "heads": numbers})
+    add_metrics(run.root / METRICS, settings=to_json(run.record.settings), heads=numbers)
     draw_readable(run.root / READABLE, tried, data.held_images, data.held_y, said)
     return _noted(run, {"heads": {**run.record.found.get("heads", {}), **numbers}})
 

@@ -27,6 +27,7 @@ from hyperseg.recipes.depth.folder import (
     ROOMS,
     UNFINISHED,
     DepthRun,
+    add_metrics,
     read_run,
 )
 from hyperseg.recipes.depth.gathering import gather_folder, gather_rooms, whole_maps
@@ -119,7 +120,11 @@ def test_what_is_there_stays_and_what_is_lost_is_trained_again(run: DepthRun, tm
     shutil.copytree(run.root, copy)
     (copy / HEADS).unlink()
     kept = (copy / DENOISER).stat().st_mtime_ns
+    add_metrics(copy / METRICS, guidance={"told": "scores of before"})
     again = trained(copy, resume=True)
+    found = json.loads((copy / METRICS).read_text())
+    assert found["guidance"] == {"told": "scores of before"}
+    assert found["heads"]["rows"] == json.loads((run.root / METRICS).read_text())["heads"]["rows"]
     assert (copy / DENOISER).stat().st_mtime_ns == kept
     assert (copy / HEADS).read_bytes() == (run.root / HEADS).read_bytes()
     assert again.trained

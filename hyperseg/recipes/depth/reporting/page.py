@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 
 from hyperseg.core.sections import Figure, Section, Table
 from hyperseg.core.words import counted, number
-from hyperseg.io.write import replacing, write_json, write_text
-from hyperseg.recipes.depth.folder import METRICS, PICTURE, READABLE, REPORT, SHEET, TABLE
+from hyperseg.io.write import replacing, write_text
+from hyperseg.recipes.depth.folder import METRICS, PICTURE, READABLE, REPORT, SHEET, TABLE, add_metrics
 from hyperseg.recipes.depth.kept import Drawn
 from hyperseg.recipes.depth.reporting import words
 from hyperseg.recipes.depth.reporting.sheets import ACROSS, beside, shift_figure, strips_sheet
@@ -133,13 +132,9 @@ def _made(scored: Scored) -> Section:
 
 def _write_metrics(file: Path, scored: Scored, found: Mapping[str, Mapping[str, Against]]) -> None:
     """Add the scores to what the training wrote."""
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = {}
     table = {row: {key: asdict(one) | {"verdict": one.verdict} for key, one in by.items()} for row, by in found.items()}
     guidance = {
         **scored.found, "floors": scored.floors, "table": table, "cells": [asdict(cell) for cell in scored.cells],
         "told": words.sentences(found, scored.cells),
     }  # fmt: skip
-    write_json(file, {**(before if isinstance(before, dict) else {}), "guidance": guidance})
+    add_metrics(file, guidance=guidance)
