@@ -77,14 +77,15 @@ def test_depth_of_pictures_of_any_size(hyperseg: Hyperseg, made: Path, tmp_path:
     np.testing.assert_allclose(1 / z, y * (1 - 0.1) + 0.1, rtol=1e-4)
     assert np.load(tmp_path / "read" / "small_spread.npy").shape == (5, 5)
     assert (tmp_path / "read" / "small.png").stat().st_size > 1000
+    assert "1 near to 10 far; of photographs this run reads little" in done.out
     assert "nothing is written over" in hyperseg(*words).error
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--set", "heads.weak=0.2,0.35"), "both read the blocks"),
-        (("--size", "10"), "divisible by 4"),
+        (("--set", "heads.weak=0.12,0.24,0.3,0.35,0.41"), "both read the blocks"),
+        (("--size", "10"), "divisible by 8"),
         (("--labelled", "9"), "only 8 rooms are rendered"),
         (("--crops", "2"), "no folder is given"),
         (("--unit", "mm"), "--unit would change nothing"),
