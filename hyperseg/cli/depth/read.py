@@ -61,8 +61,23 @@ def read(
     found = depth.read(
         run, *pictures, out=out, times=times, draws=draws, weak=weak, seed=seed, device=device, quiet=quiet
     )
+    unit, apart = _unit(run)
     for one in found:
         low, high = float((one.y if one.z is None else one.z).min()), float((one.y if one.z is None else one.z).max())
         what = "inverse depth" if one.z is None else "depth"
-        click.echo(f"{one.name}: {what} {low:.3g} to {high:.3g}, mean spread {float(one.spread.mean()):.3g}")
+        click.echo(f"{one.name}: {what} {low:.3g} to {high:.3g}{unit}, mean spread {float(one.spread.mean()):.3g}")
+    if apart:
+        click.echo(apart)
     click.echo(f"written to {out}")
+
+
+def _unit(run: Path) -> tuple[str, str]:
+    """The unit of depth, and what has to be said of a run of rendered rooms."""
+    from hyperseg.recipes.depth.folder import read_run
+
+    record = read_run(run).record
+    unit = record.found.get("unit")
+    if unit == "units":
+        scale = f"{record.z_min:g} near to {record.z_max:g} far"
+        return "", f"depth is in units of the rendered rooms, {scale}; of photographs this run reads little"
+    return (" m" if unit == "m" else ""), ""

@@ -73,7 +73,7 @@ def sample(
     \b
     Examples:
       hyperseg depth sample rooms-run
-      hyperseg depth sample rooms-run --guidance dcg --consistency 10 --beside
+      hyperseg depth sample rooms-run --guidance dcg --consistency 0.02 --beside
       hyperseg depth sample rooms-run --guidance none -n 64 --seed 1 --sampler dpmpp-2m --calls 20
     """
     from hyperseg import depth

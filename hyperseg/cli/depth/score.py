@@ -72,7 +72,7 @@ def score(
     Examples:
       hyperseg depth score rooms-run
       hyperseg depth score rooms-run --seeds 2 -n 100 --out quick
-      hyperseg depth score rooms-run --consistency 10 --prior 5 --out weaker
+      hyperseg depth score rooms-run --consistency 0.002 --prior 0.007 --out weaker
       hyperseg depth score rooms-run --resume
     """
     from hyperseg import depth
@@ -103,7 +103,7 @@ def show(done: Scored, console: Console) -> None:
 
     from hyperseg.recipes.depth.folder import PICTURE, REPORT
     from hyperseg.recipes.depth.reporting.page import cautions, compared, how
-    from hyperseg.recipes.depth.reporting.words import heads, lines, sentences
+    from hyperseg.recipes.depth.reporting.words import heads, lines, marks, sentences
 
     found = compared(done)
     console.print(Text(how(done)))
@@ -119,7 +119,7 @@ def show(done: Scored, console: Console) -> None:
     else:
         console.print(table)
     console.print()
-    for sentence in (*sentences(found, done.cells), *cautions(done)):
+    for sentence in (*sentences(found, done.cells), *cautions(done), *marks()):
         console.print(Text(f"- {sentence}"))
     console.print()
     console.print(f"written to {done.root}; look at {done.root / REPORT} and {done.root / PICTURE}", soft_wrap=True)

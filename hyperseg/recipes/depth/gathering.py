@@ -113,11 +113,16 @@ def gather_folder(
     labelled = cut(_some(pairs, own))  # these alone decide how depth is scaled
     others = cut(_some(pairs, rest), bounds=(labelled.z_min, labelled.z_max)) if rest else _none(labelled)
     held_out = cut(_some(pairs, out), bounds=(labelled.z_min, labelled.z_max))
+    told = (
+        f"{counted(taken, 'picture')} whose depth is told to the heads, {len(rest)} others to learn from, {held} held "
+        f"out; {counted(settings.crops, 'square')} of each (seed {seed}); z_min {labelled.z_min:.4g}, z_max "
+        f"{labelled.z_max:.4g}: percentiles 1 and 99 of inverse depth"
+    )
     return Data(
         np.concatenate([labelled.images, others.images]), labelled.y, others.y, held_out.images, held_out.y,
         labelled.bounds, labelled.unit, tuple(pairs.names[i] for i in (*own, *rest)),
         tuple(pairs.names[i] for i in own), tuple(pairs.names[i] for i in out), _prints(pairs),
-        (*pairs.remarks, labelled.made_by),
+        (*pairs.remarks, told),
     )  # fmt: skip
 
 

@@ -150,8 +150,8 @@ class SampleSettings:
     )
     consistency: float = option(
         0.006,
-        "Weight of the consistency of both heads (w_dc). It hangs on the network, the size and the mode: look at the "
-        "ratio that is logged. The paper's 40 is of a loss on another scale.",
+        "Weight of the consistency of both heads (w_dc). What is right depends on the network, the size and the "
+        "mode: look at the ratio that is told. The paper's 40 is of a loss on another scale.",
         low=0,
         shown="consistency",
     )

@@ -56,7 +56,16 @@ def test_equal_numbers_are_a_tie_and_seeds_that_only_one_row_has_are_left_out() 
     found = compare([*cells("none", PLAIN[:2]), *cells("dpg", PLAIN)], {})
     one = found["dpg"]["dfd_pool8"]
     assert (one.better, one.worse, one.ties, one.difference, one.share) == (0, 0, 2, 0.0, None)
-    assert one.verdict == "tie"
+    assert one.verdict == "open"
+
+
+def test_of_fewer_than_five_seeds_nothing_is_called_better_or_worse() -> None:
+    lower = tuple(d - 0.2 for d in PLAIN[:4])
+    rows = [*cells("none", PLAIN[:4]), *cells("dag", lower), *cells("control", PLAIN[:4])]
+    told = "\n".join(sentences(compare(rows, FLOOR), rows))
+    assert "dag, dFD_pool8: too few seeds to tell it from none (lower in 4 and higher in 0 of 4 seeds" in told
+    assert "too few seeds to tell whether a picture's own depth matters" in told
+    assert not any(word in told for word in ("better than", "a loss", "a tie", "it matters"))
 
 
 def test_what_is_good_of_delta1_is_more_of_it() -> None:

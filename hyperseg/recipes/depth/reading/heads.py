@@ -141,11 +141,12 @@ def told(tried: Tried) -> str:
         return f"L1 {of['l1']:.4f}{more}"
 
     until = "at no time" if tried.readable is None else f"up to t = {tried.readable:g}"
+    until = f"readable {until}, which means by an L1 a tenth below that of the median map"
     caution = ""
     if strong["l1"] >= constant["l1"]:
         caution = ". The strong head is no better than the median map: train longer, or a network of more stages"
     return (
         f"depth of held-out pictures at t = {first['t']:g}: strong head {words(strong)}; weak head {words(weak)}; "
-        f"median depth map {words(constant)}; readable (a tenth better than that) {until}; at t = {last['t']:g} the "
+        f"median depth map {words(constant)}; {until}; at t = {last['t']:g} the "
         f"strong head's L1 is {last['strong']['l1']:.4f}{caution}"
     )

@@ -24,6 +24,7 @@ from hyperseg.recipes.depth.reading.heads import DRAWS, READ_AT, Maps, Read, dep
 
 SHOWN, Y, Z, SPREAD = ".png", "_y.npy", "_z.npy", "_spread.npy"
 WIDEST = 1000  # rows or columns of a picture that are drawn
+WHOLE, PANEL, LEFT = 12.0, 3.4, (0.1, 3.65, 7.8)  # inches: the figure, each of three panels, where they begin
 LONGEST = 8  # times the size that the network learnt: the longer side of a picture
 
 
@@ -165,21 +166,23 @@ def _draw(file: Path, one: DepthMap, rgb: NDArray[np.uint8], read: Read) -> None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 0.6 + 3.4 * min(rgb.shape[0] / rgb.shape[1], 2)))
+    tall = PANEL * min(rgb.shape[0] / rgb.shape[1], 2)
+    figure = Figure(figsize=(WHOLE, 0.5 + tall))
     FigureCanvasAgg(figure)
     rows, columns = one.read_at
     rgb = rgb[:: (step := -(-max(rgb.shape) // WIDEST)), ::step]  # more is not seen, and takes a gigabyte
     panels: tuple[tuple[str, NDArray[Any], dict[str, Any]], ...] = (
         (one.name[:40], rgb, {}),
-        (f"inverse depth, read at {rows}x{columns}", read.y[0], {"cmap": "magma", "vmin": 0, "vmax": 1}),
+        (f"inverse depth (near is bright), read at {rows}x{columns}", read.y[0], {"cmap": "magma", "vmin": 0}),
         ("its spread over noise", read.spread[0], {"cmap": "viridis", "vmin": 0}),
     )
-    figure.subplots_adjust(0.01, 0.04, 0.97, 0.9, 0.05)
-    for cell, (title, values, how) in zip(figure.subplots(1, 3), panels, strict=True):
-        shown = cell.imshow(values, interpolation="nearest", **how)
+    for (title, values, how), left in zip(panels, LEFT, strict=True):
+        cell = figure.add_axes((left / WHOLE, 0.1 / (0.5 + tall), PANEL / WHOLE, tall / (0.5 + tall)))
+        extent = (0.0, float(rgb.shape[1]), float(rgb.shape[0]), 0.0)  # all three lie on the picture
+        shown = cell.imshow(values, interpolation="nearest", extent=extent, **how)
         cell.set_title(title, fontsize=9)
         cell.set_axis_off()
         if how:
-            figure.colorbar(shown, ax=cell, shrink=0.8)
+            figure.colorbar(shown, cax=cell.inset_axes((1.02, 0.0, 0.03, 1.0))).ax.tick_params(labelsize=8)
     with replacing(file) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

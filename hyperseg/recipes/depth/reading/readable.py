@@ -27,7 +27,8 @@ def draw_readable(file: Path, tried: Tried, images: Maps, y: Maps, said: Maps) -
     from matplotlib.figure import Figure
 
     cells = [np.clip(images[:MOST_SHOWN] / 2 + 0.5, 0, 1).transpose(0, 2, 3, 1)]
-    cells += [_coloured(one[:MOST_SHOWN]) for one in (y, *(said[TIMES.index(time)] for time in SHOWN_TIMES))]
+    shown_y = [one[:MOST_SHOWN] for one in (y, *(said[TIMES.index(time)] for time in SHOWN_TIMES))]
+    cells += [_coloured(one, _top(shown_y[0])) for one in shown_y]
     padded = [np.pad(cell, ((0, 0), (GAP, GAP), (GAP, GAP), (0, 0)), constant_values=1) for cell in cells]
     sheet = np.concatenate([np.concatenate(list(column)) for column in padded], 1)
     below = WIDTH * sheet.shape[0] / sheet.shape[1]
@@ -50,10 +51,16 @@ def draw_readable(file: Path, tried: Tried, images: Maps, y: Maps, said: Maps) -
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _coloured(y: Maps) -> NDArray[np.float64]:
-    """(n, h, w) inverse depth as (n, h, w, 3) colours, 0..1; unknown is grey."""
+def _top(y: Maps) -> float:
+    """The nearest known depth, which is brightest; rooms with little that is near would be all dark by a scale to 1."""
+    known = y[np.isfinite(y)]
+    return max(float(known.max()), 0.1) if known.size else 1.0
+
+
+def _coloured(y: Maps, top: float) -> NDArray[np.float64]:
+    """(n, h, w) inverse depth from 0 to `top` as (n, h, w, 3) colours, 0..1; unknown is grey."""
     from matplotlib import colormaps
 
-    painted = np.asarray(colormaps[DEPTH_COLOURS](np.nan_to_num(y).clip(0, 1)))[..., :3].copy()
+    painted = np.asarray(colormaps[DEPTH_COLOURS]((np.nan_to_num(y) / top).clip(0, 1)))[..., :3].copy()
     painted[np.isnan(y)] = 0.5
     return painted

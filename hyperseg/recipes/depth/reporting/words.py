@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hyperseg.core.words import UNKNOWN, as_cell, counted, number
-from hyperseg.recipes.depth.scores.table import MEASURES, MOSTLY, Against, DepthCell, Measure, beside_control
+from hyperseg.recipes.depth.scores.table import FEWEST, MEASURES, MOSTLY, Against, DepthCell, Measure, beside_control
 from hyperseg.recipes.depth.settings import ALL, CONTROL, NONE
 
 
@@ -37,12 +37,15 @@ def sentences(found: Mapping[str, Mapping[str, Against]], cells: Iterable[DepthC
 
 
 def _sentence(row: str, measure: Measure, one: Against) -> str:
-    verdict = {"better": "better than", "worse": "a loss: worse than", "tie": "a tie with"}[one.verdict]
+    verdict = {
+        "better": f"better than {NONE}", "worse": f"a loss: worse than {NONE}", "tie": f"a tie with {NONE}",
+        "open": f"too few seeds to tell it from {NONE}",
+    }[one.verdict]  # fmt: skip
     counts = f"lower in {one.better} and higher in {one.worse} of {counted(one.seeds, 'seed')}"
     share = "" if one.share is None else f"; {_share(one.share)}"
     difference = f"mean difference {_signed(one.difference, measure.digits)}"
     test = f"sign test p = {number(one.p_value, 3)}"
-    return f"{row}, {measure.head}: {verdict} {NONE} ({counts}, {difference}, {test}){share}."
+    return f"{row}, {measure.head}: {verdict} ({counts}, {difference}, {test}){share}."
 
 
 def _beside_control(measure: Measure, one: Against) -> str:
@@ -51,6 +54,7 @@ def _beside_control(measure: Measure, one: Against) -> str:
         "better": "it matters that a picture's own depth guides it",
         "tie": "that a picture's own depth guides it has not been shown to matter",
         "worse": "the depth of another picture guides it better than its own",
+        "open": "too few seeds to tell whether a picture's own depth matters",
     }[one.verdict]
     return (
         f"{ALL} beside {CONTROL}, {measure.head}: lower in {one.better} and higher in {one.worse} of "
@@ -73,12 +77,20 @@ def legend(rule: str = "") -> tuple[str, ...]:
     """What the columns say."""
     return (
         *(f"{m.head}: {m.told}" for m in MEASURES),
+        *marks(),
+        f"{CONTROL}: as {ALL}, but each picture follows the gradient of another one.",
+        *([rule] if rule else []),
+    )
+
+
+def marks() -> tuple[str, ...]:
+    """What the table cannot be read without: its last columns, and its rows of differences."""
+    return (
         "time: seconds per sample beside those without guidance. shift: median and largest length of the guidance's "
         "shift of a step beside the sampler's own step.",
         f"Below each guided row its difference to {NONE} from the same starting noise, and seeds that are better / "
-        f"worse; a row is called better or worse where {100 * MOSTLY:.0f} % of the seeds are, and a tie otherwise.",
-        f"{CONTROL}: as {ALL}, but each picture follows the gradient of another one.",
-        *([rule] if rule else []),
+        f"worse; a row is called better or worse where {100 * MOSTLY:.0f} % of {FEWEST} or more seeds are, and a tie "
+        "otherwise.",
     )
 
 

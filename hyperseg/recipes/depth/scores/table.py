@@ -12,6 +12,7 @@ from hyperseg.metrics.comparison import sign_test
 from hyperseg.recipes.depth.settings import ALL, CHOICES, CONTROL, NONE
 
 MOSTLY = 0.8  # share of the seeds with one sign from which a row is called better or worse, not equal: 4 of 5
+FEWEST = 5  # seeds: with fewer all may have one sign by chance, and no row is called anything
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,14 @@ class Against:
 
     @property
     def verdict(self) -> str:
-        """ "better" or "worse" where four of five seeds are, "tie" otherwise; the mean difference is not looked at."""
+        """ "better" or "worse" where four of five seeds are, "tie" otherwise, "open" with fewer seeds than five.
+
+        The mean difference is not looked at.
+        """
         if self.difference is None or not self.seeds:
             return ""
+        if self.seeds < FEWEST:
+            return "open"
         for word, count in (("better", self.better), ("worse", self.worse)):
             if count >= MOSTLY * self.seeds:
                 return word
