@@ -36,4 +36,4 @@ def consistency(sources: Sources, generators: Generators) -> Loss:
     return loss
 
 
-DCG = Guidance("dcg", consistency, usual=40.0)
+DCG = Guidance("dcg", consistency, weighs="consistency")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -46,13 +46,16 @@ class Guidance:
         name: as in the table.
         loss: (sources, generators of the noise that it draws) -> its loss. Noise is drawn at every call; with a
             generator for each sample it does not depend on the batch.
-        usual: weight that the paper gives it.
+        weighs: the setting of `hyperseg depth` that is its weight. Terms with one are those of the paper, DAG; a term
+            without one has the weight `usual`, and guides where it is named.
+        usual: weight of a term without a setting.
         needs_prior: whether it asks the diffusion model of depth maps.
     """
 
     name: str
     loss: Callable[[Sources, Generators], Loss]
-    usual: float
+    weighs: Literal["consistency", "prior"] | None = None
+    usual: float = 0.0
     needs_prior: bool = False
 
 

@@ -80,4 +80,4 @@ def _times(depth: Tensor, low: int, high: int, generators: Generators) -> Tensor
     return drawn.to(depth.dtype)
 
 
-DPG = Guidance("dpg", prior_between(), usual=40.0, needs_prior=True)
+DPG = Guidance("dpg", prior_between(), weighs="prior", needs_prior=True)

@@ -18,10 +18,10 @@ Says = Literal["v", "eps", "x0"]
 Learns = Literal["known", "labelled", "predicted"]
 
 NONE, ALL, CONTROL = "none", "dag", "control"
-"""Sampling without guidance; with all terms of the table at once; and with all of them, each picture following the
-gradient of another one: what is gained so has nothing to do with the picture's own depth."""
+"""Sampling without guidance; with the terms of the paper at once; and with these, each picture following the gradient
+of another one: what is gained so has nothing to do with the picture's own depth."""
 CHOICES = (NONE, *GUIDANCES, ALL, CONTROL)
-GUIDING = ("mode", "latest", "every", "sparing")  # settings of any guidance
+GUIDING = ("mode", "earliest", "latest", "every", "sparing")  # settings of any guidance
 HEADS = 4  # of attention
 FIRST_STEP = 0.001  # of a schedule of a thousand steps, as a share of it
 WIDEST = 128  # channels of a stage at most
@@ -145,7 +145,7 @@ class SampleSettings:
     calls: int = option(50, "Network calls of a sample.", low=1, shown="calls")
     guidance: str = option(
         ALL,
-        f"What guides: {', '.join(CHOICES)} ({ALL}: all terms; {CONTROL}: those of another picture).",
+        f"What guides: {', '.join(CHOICES)} ({ALL}: the two of the paper; {CONTROL}: those of another picture).",
         shown="guidance",
     )
     consistency: float = option(
@@ -177,7 +177,14 @@ class SampleSettings:
             raise SettingError(
                 f"sampler {self.sampler}: is none of {', '.join(SAMPLERS)}.{SAMPLERS.close(self.sampler)}"
             )
-        terms_of(self.guidance)
+        if self.guidance not in CHOICES:
+            raise SettingError(
+                f"guidance {self.guidance}: is none of {', '.join(CHOICES)}.{did_you_mean(self.guidance, CHOICES)}"
+            )
+        if self.earliest >= self.latest:
+            raise SettingError(
+                f"times from {self.earliest:g} to {self.latest:g} are none: give an earliest below the latest."
+            )
 
 
 def terms_of(guidance: str) -> tuple[str, ...]:
@@ -189,18 +196,16 @@ def terms_of(guidance: str) -> tuple[str, ...]:
     if guidance == NONE:
         return ()
     if guidance in (ALL, CONTROL):
-        return tuple(GUIDANCES)
+        return tuple(name for name, term in GUIDANCES.items() if term.weighs)
     if guidance in GUIDANCES:
         return (guidance,)
     raise SettingError(f"guidance {guidance}: is none of {', '.join(CHOICES)}.{did_you_mean(guidance, CHOICES)}")
 
 
 def weights_of(settings: SampleSettings) -> dict[str, float]:
-    """Terms of the table and their weights: what asks the prior has that of the prior."""
-    return {
-        name: settings.prior if GUIDANCES[name].needs_prior else settings.consistency
-        for name in terms_of(settings.guidance)
-    }
+    """Terms of the table and their weights: of a setting where the term has one, else its usual one."""
+    terms = ((name, GUIDANCES[name]) for name in terms_of(settings.guidance))
+    return {name: getattr(settings, term.weighs) if term.weighs else term.usual for name, term in terms}
 
 
 def check_read(settings: SampleSettings, guidances: Iterable[str]) -> None:
@@ -210,8 +215,8 @@ def check_read(settings: SampleSettings, guidances: Iterable[str]) -> None:
         SettingError: it would change nothing.
     """
     choices = tuple(guidances)
-    asked = {GUIDANCES[name].needs_prior for choice in choices for name in terms_of(choice)}
-    read = {"consistency": False in asked, "prior": True in asked} | dict.fromkeys(GUIDING, bool(asked))
+    asked = {GUIDANCES[name].weighs for choice in choices for name in terms_of(choice)}
+    read = {name: name in asked for name in ("consistency", "prior")} | dict.fromkeys(GUIDING, bool(asked))
     for name, looked_at in read.items():
         value = getattr(settings, name)
         if not looked_at and value != getattr(SampleSettings(), name):

@@ -68,8 +68,8 @@ def how(scored: Scored) -> str:
     judge = f"δ1 {found['judge']['delta1']:.3f}, AbsRel {found['judge']['abs_rel']:.3f}"
     return (
         f"{counted(found['n'], 'sample')} of {counted(found['seeds'], 'seed')} each by {settings['sampler']} with "
-        f"{counted(settings['calls'], 'call')}; {weights}, times above {settings['latest']:g} unguided. Mean ± "
-        f"standard deviation over seeds. The judge ({judge} on pictures that it did not learn from) shares no weights "
+        f"{counted(settings['calls'], 'call')}; {weights}, guided from t = {settings['earliest']:g} to "
+        f"{settings['latest']:g}. Mean ± standard deviation over seeds. The judge ({judge} on pictures that it did not learn from) shares no weights "
         "and no pictures with the heads. Real pictures: as many others, compared with the same real pictures; the "
         "floor that no sampler needs to beat."
     )

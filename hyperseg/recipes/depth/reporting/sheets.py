@@ -12,7 +12,7 @@ from hyperseg.core.words import one_line
 from hyperseg.report.charts import LINE_COLOURS, blank, png, tidy
 from hyperseg.report.sheet import Picture, Word, enlarge, frame, lettered, text_width
 
-COLOURS = "magma"  # of inverse depth: near is bright
+COLOURS = "magma"  # of the root of inverse depth: near is bright, and what is far is not all black
 TILE_PX = 96  # a picture is enlarged by a whole factor up to here
 ACROSS = 8  # pictures of a strip
 GAP, EM = 6, 14
@@ -25,7 +25,7 @@ def coloured(y: NDArray[Any]) -> Pictures:
     from matplotlib import colormaps
 
     values = np.asarray(y, np.float64)
-    painted = np.asarray(colormaps[COLOURS](np.nan_to_num(values).clip(0, 1), bytes=True))[..., :3].copy()
+    painted = np.asarray(colormaps[COLOURS](np.sqrt(np.nan_to_num(values).clip(0, 1)), bytes=True))[..., :3].copy()
     painted[np.isnan(values)] = 128
     return painted
 

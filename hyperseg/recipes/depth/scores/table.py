@@ -135,7 +135,7 @@ def compare(cells: Iterable[DepthCell], floor: Mapping[str, float]) -> dict[str,
 
 
 def beside_control(cells: Iterable[DepthCell]) -> dict[str, Against]:
-    """How guidance by all terms stands beside the same of another picture, by key of a measure; {} without both."""
+    """How the paper's guidance stands beside the same of another picture, by key of a measure; {} without both."""
     own = [c for c in cells if c.row in (ALL, CONTROL) and c.numbers]
     rows = [{c.seed: c for c in own if c.row == name} for name in (ALL, CONTROL)]
     if not all(rows):
