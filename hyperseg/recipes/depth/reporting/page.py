@@ -69,9 +69,9 @@ def how(scored: Scored) -> str:
     return (
         f"{counted(found['n'], 'sample')} of {counted(found['seeds'], 'seed')} each by {settings['sampler']} with "
         f"{counted(settings['calls'], 'call')}; {weights}, guided from t = {settings['earliest']:g} to "
-        f"{settings['latest']:g}. Mean ± standard deviation over seeds. The judge ({judge} on pictures that it did not learn from) shares no weights "
-        "and no pictures with the heads. Real pictures: as many others, compared with the same real pictures; the "
-        "floor that no sampler needs to beat."
+        f"{settings['latest']:g}. Mean ± standard deviation over seeds. The judge ({judge} on pictures that it did not "
+        "learn from) shares no weights and no pictures with the heads. Real pictures: as many others, compared with "
+        "the same real pictures; the floor that no sampler needs to beat."
     )
 
 
