@@ -74,7 +74,7 @@ def train(
     noise: beyond some time depth cannot be read, and guidance has nothing to say.
 
     Ctrl-C stops between two steps, --resume goes on. On a CPU the same seed gives the same weights, interrupted or not.
-    The usual rooms take about 15 minutes on two cores; --steps 1500 gives a first look after four.
+    The usual rooms take about half an hour; --steps 1500 gives a first look after six minutes.
 
     \b
     Examples:
