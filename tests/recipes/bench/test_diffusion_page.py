@@ -30,7 +30,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, Any] = {}
     text = PAGE.read_text(encoding="utf-8").partition("## Masks of images")[0]
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        short = re.sub(r"steps=\d+", "steps=2, batch=4", code).replace("Runtime()", "Runtime(quiet=True)")
+        short = re.sub(r"steps=\d+(, batch=\d+)?", "steps=2, batch=4", code).replace("Runtime()", "Runtime(quiet=True)")
         exec(short.replace("(64, 1, 200)", "(2, 1, 200)"), names)
     assert (*names["made"].x.shape, names["made"].nfe) == (16, 1, 8, 8, 10)
     assert names["spectra"].shape == (145 * 145, 1, 200)
