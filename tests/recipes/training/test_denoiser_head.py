@@ -105,6 +105,15 @@ def test_only_the_pool_is_looked_at_without_labels(task: Task) -> None:
     assert f"the pool mask, {int(pool.sum())} pixels" in told.numbers["pool"]
 
 
+def test_the_head_does_not_go_on_with_that_of_its_control(task: Task, tmp_path: Path) -> None:
+    """A run trains both in one folder: what is finished of one is not taken for the other."""
+    runtime = replace(QUIET, checkpoints=tmp_path / "train0")
+    ((control, chosen),) = HEAD.beside(settings())
+    control.fit(task, chosen, runtime)
+    made = HEAD.fit(task, settings(), runtime)
+    assert state(made.network) == state(HEAD.fit(task, settings(), QUIET).network)
+
+
 def test_without_steps_the_denoiser_is_the_one_that_was_drawn_and_is_measured_beside(task: Task) -> None:
     ((control, chosen),) = HEAD.beside(settings())
     assert chosen.denoise.steps == 0

@@ -148,13 +148,13 @@ def fit(task: Task, chosen: DenoiserHeadSettings, runtime: Runtime) -> NetworkMo
 
     preprocess: Preprocess = components_of(task, chosen.components)
     net = build_tapped(describe(preprocess.n_out, task.n_classes, chosen), runtime.seed)
-    # the control, which learns the head alone, has files of its own
     learnt = learn_denoiser(
         task, net, preprocess, chosen.denoise, runtime, name="denoiser", title="denoiser without labels"
     )
     read = chosen.read
     how = HeadSettings(steps=read.steps, batch=read.batch, lr=read.lr, weight_decay=read.weight_decay, ema=read.ema)
-    history = learn_head(task, net, preprocess, how, runtime, name="head", title="head on the labels")
+    own = "head" if chosen.denoise.steps else "untrained-head"  # the control is trained in the same run
+    history = learn_head(task, net, preprocess, how, runtime, name=own, title="head on the labels")
     tell = partial(tell_tapped, pool=None if task.pools is None else task.pools[0], learnt=learnt)
     return NetworkModel(
         DENOISER_HEAD.name, net.eval(), net.spec, preprocess, task.n_classes, history, chosen.flips, tell=tell
