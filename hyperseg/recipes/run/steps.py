@@ -75,9 +75,10 @@ def run_repeat(task: Task, settings: RunSettings, runtime: Runtime) -> Outcome:
     parts, made, where = {}, {}, {}
     fitted = fitted_parts(settings)
     _, method, _ = fitted[-1]
-    for role, part, chosen in fitted:
-        apart = role == "baseline" and settings.tricks  # files of a training of the same method have other names
-        where[part.step_name] = runtime.within("baseline", "baseline") if apart else runtime
+    for i, (role, part, chosen) in enumerate(fitted):
+        # trainings of one method would go on with each other's files: all but the last have files of their own
+        again = any(other.name == part.name for _, other, _ in fitted[i + 1 :])
+        where[part.step_name] = runtime.within(role, role) if again else runtime
         parts[part.step_name] = part, chosen
         made[part.step_name] = make_map(part, chosen, task, where[part.step_name], role=role)
     base = made[method.step_name]

@@ -20,6 +20,8 @@ from hyperseg.core.settings import changed
 from hyperseg.core.task import Task
 from hyperseg.data.splits import make_split
 from hyperseg.recipes.methods import METHODS
+from hyperseg.recipes.run.settings import RunSettings
+from hyperseg.recipes.run.steps import run_repeat
 from hyperseg.recipes.training.tapped.labelled import labelled_windows
 from hyperseg.recipes.training.tapped.network import TappedNet
 from hyperseg.recipes.training.tapped.unlabelled import components_of
@@ -107,11 +109,11 @@ def test_only_the_pool_is_looked_at_without_labels(task: Task) -> None:
 
 def test_the_head_does_not_go_on_with_that_of_its_control(task: Task, tmp_path: Path) -> None:
     """A run trains both in one folder: what is finished of one is not taken for the other."""
+    chosen = RunSettings(method="denoiser-head", baselines=(), refine=(), method_settings=settings())
     runtime = replace(QUIET, checkpoints=tmp_path / "train0")
-    ((control, chosen),) = HEAD.beside(settings())
-    control.fit(task, chosen, runtime)
-    made = HEAD.fit(task, settings(), runtime)
-    assert state(made.network) == state(HEAD.fit(task, settings(), QUIET).network)
+    made = run_repeat(task, chosen, runtime)
+    assert [step.name for step in made.steps] == ["untrained-head", "denoiser-head"]
+    assert state(made.base.model.network) == state(HEAD.fit(task, settings(), QUIET).network)
 
 
 def test_without_steps_the_denoiser_is_the_one_that_was_drawn_and_is_measured_beside(task: Task) -> None:

@@ -153,8 +153,7 @@ def fit(task: Task, chosen: DenoiserHeadSettings, runtime: Runtime) -> NetworkMo
     )
     read = chosen.read
     how = HeadSettings(steps=read.steps, batch=read.batch, lr=read.lr, weight_decay=read.weight_decay, ema=read.ema)
-    own = "head" if chosen.denoise.steps else "untrained-head"  # the control is trained in the same run
-    history = learn_head(task, net, preprocess, how, runtime, name=own, title="head on the labels")
+    history = learn_head(task, net, preprocess, how, runtime, name="head", title="head on the labels")
     tell = partial(tell_tapped, pool=None if task.pools is None else task.pools[0], learnt=learnt)
     return NetworkModel(
         DENOISER_HEAD.name, net.eval(), net.spec, preprocess, task.n_classes, history, chosen.flips, tell=tell
