@@ -157,6 +157,11 @@ class Scene:
     def n_classes(self) -> int:
         return len(self.classes)
 
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """(*S) bool: pixels that hold data; `valid`, or all."""
+        return np.ones(self.shape, bool) if self.valid is None else self.valid
+
     def labelled(self) -> NDArray[np.bool_]:
         """(*S) bool: pixels that carry a label and hold data."""
         if self.labels is None:

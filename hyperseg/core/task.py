@@ -72,6 +72,11 @@ class Task:
     def n_classes(self) -> int:
         return self.scenes[0].n_classes
 
+    @property
+    def looked_at(self) -> tuple[NDArray[np.bool_], ...]:
+        """n, (*S) bool: pixels that may be looked at without their labels: those of the pools, or all usable ones."""
+        return self.pools or tuple(scene.usable for scene in self.scenes)
+
     def _only(self) -> None:
         if len(self.scenes) != 1:
             raise SceneError(f"this takes one scene, the task has {len(self.scenes)}.")

@@ -147,6 +147,5 @@ def game_batches(
 
 def pool_of(task: Task) -> NDArray[np.int64]:
     """(n, 1 + ndim) scene, row and column of the pixels that may be looked at without a label."""
-    whole = (np.ones(scene.shape, bool) if scene.valid is None else scene.valid for scene in task.scenes)
-    found = [np.insert(np.argwhere(p), 0, n, axis=1) for n, p in enumerate(task.pools or whole)]
+    found = [np.insert(np.argwhere(p), 0, n, axis=1) for n, p in enumerate(task.looked_at)]
     return np.concatenate(found)

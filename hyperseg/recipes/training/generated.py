@@ -33,8 +33,7 @@ def tell_generated(
     `numbers` has "variant", "pool" (in words), "health" (see `hyperseg.gan.collapse.Health`), "warnings" (sentences),
     "generated_per_class" (name -> cubes of `DRAWN`).
     """
-    valid = np.ones(scene.shape, bool) if scene.valid is None else scene.valid
-    where, generator = valid if pools is None else pools[0], model.beside["generator"]
+    where, generator = scene.usable if pools is None else pools[0], model.beside["generator"]
     assert isinstance(generator, Generator)
     real = _pool_patches(model, scene, where, runtime.seed)
     seen, doubted = _judged(model.network, real)

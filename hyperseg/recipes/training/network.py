@@ -126,8 +126,7 @@ def centred(task: Task, net: Any, preprocess: Preprocess, settings: TrainSetting
             wanted = settings.centre == "always"
         case _:
             raise ValueError(f"batch norms are centred always, never or auto, not {settings.centre!r}.")
-    valid = [np.ones(scene.shape, bool) if scene.valid is None else scene.valid for scene in task.scenes]
-    places = np.concatenate([np.insert(np.argwhere(mask), 0, i, axis=1) for i, mask in enumerate(valid)])
+    places = np.concatenate([np.insert(np.argwhere(s.usable), 0, i, axis=1) for i, s in enumerate(task.scenes)])
     if not wanted or not len(places):
         return False
     source = patch_source(task, preprocess, net, runtime)

@@ -100,10 +100,10 @@ class DenoiserHeadSettings:
 def check(task: Task, chosen: DenoiserHeadSettings) -> None:
     from hyperseg.dpm.training import check_objective
     from hyperseg.recipes.training.tapped.network import build_tapped
-    from hyperseg.recipes.training.tapped.unlabelled import looked_at, objective_of
+    from hyperseg.recipes.training.tapped.unlabelled import objective_of
 
     check_memory(task)
-    if not any(pool.any() for pool in looked_at(task)):
+    if not any(pool.any() for pool in task.looked_at):
         raise SceneError(f"{task.scenes[0].name}: no pixel may be looked at without a label: give another --pool.")
     spec = describe(chosen.components, task.n_classes, chosen)
     objective, schedule = objective_of(chosen.denoise.objective, chosen.denoise.schedule)

@@ -30,11 +30,6 @@ def _all_if_none(valid: NDArray[np.bool_] | None, scene: Scene) -> NDArray[np.bo
     return np.ones(scene.shape, bool) if valid is None else valid
 
 
-def valid_of(scene: Scene) -> NDArray[np.bool_]:
-    """(H, W) of a scene that was looked at."""
-    return _all_if_none(scene.valid, scene)
-
-
 def superpixels(scene: Scene, size_px: float) -> Ints:
     """(H, W) number of the piece of like neighbours that a pixel lies in, -1 for pixels without data."""
     tree = grow_tree(scene.features(components_of(scene, COMPONENTS)), valid=scene.valid, leaf_px=size_px)
@@ -45,9 +40,9 @@ def numbered(scenes: Sequence[Scene], size_px: float) -> Ints:
     """(N,) superpixel of every valid pixel of all scenes, one after another; every superpixel has its own number."""
     found, first = [np.zeros(0, np.int64)], 0
     for scene in scenes:
-        if not valid_of(scene).any():
+        if not scene.usable.any():
             continue
-        number = superpixels(scene, size_px)[valid_of(scene)]
+        number = superpixels(scene, size_px)[scene.usable]
         found.append(number + first)
         first += int(number.max()) + 1
     return np.concatenate(found)
@@ -90,7 +85,7 @@ def clusters_of(scenes: Sequence[Scene], superpixel: Ints, bands: Preprocess, n:
     sums = np.zeros((many, scenes[0].n_bands))
     for scene, number in zip(scenes, _per_scene(scenes, superpixel), strict=True):
         of = np.full(scene.shape, -1, np.int64)
-        of[valid_of(scene)] = number
+        of[scene.usable] = number
         for rows in row_blocks(scene.cube):
             inside = of[rows] >= 0
             sums += sums_by(of[rows][inside], np.asarray(scene.cube[rows], np.float64)[inside], many)
@@ -107,18 +102,18 @@ def components_of(scene: Scene, n: int) -> Preprocess:
 
 def _sampled(scene: Scene) -> NDArray[np.float32]:
     """(n, C) raw spectra of all valid pixels, of large scenes of every k-th."""
-    places = np.arange(int(valid_of(scene).sum()))
+    places = np.arange(int(scene.usable.sum()))
     return gather_spectra(scene, _masked(scene, places % max(1, round(len(places) / STATISTICS_PX)) == 0))
 
 
 def _masked(scene: Scene, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(H, W) those valid pixels that are kept, of which there is one value each."""
-    mask = valid_of(scene).copy()
+    mask = scene.usable.copy()
     mask[mask] = kept
     return mask
 
 
 def _per_scene(scenes: Sequence[Scene], values: NDArray[Value]) -> list[NDArray[Value]]:
     """(N,) values of all valid pixels -> those of every scene."""
-    counts = [int(valid_of(scene).sum()) for scene in scenes]
+    counts = [int(scene.usable.sum()) for scene in scenes]
     return np.split(values, np.cumsum(counts)[:-1])

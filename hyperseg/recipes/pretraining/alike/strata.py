@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hyperseg.core import Scene, SceneError
 from hyperseg.core.words import listed
 from hyperseg.data.preprocess import Preprocess
-from hyperseg.recipes.pretraining.alike.ground import clusters_of, components_of, valid_of
+from hyperseg.recipes.pretraining.alike.ground import clusters_of, components_of
 from hyperseg.recipes.pretraining.scene_settings import SceneContrast
 
 RED_NM, INFRARED_NM, NEAR_NM = 670.0, 860.0, 30.0  # bands of the NDVI, and how far off they may be
@@ -38,7 +38,7 @@ def places_of(scenes: Sequence[Scene]) -> NDArray[np.int64]:
     Raises:
         SceneError: there are fewer than two.
     """
-    places = np.concatenate([np.insert(np.argwhere(valid_of(scene)), 0, i, axis=1) for i, scene in enumerate(scenes)])
+    places = np.concatenate([np.insert(np.argwhere(scene.usable), 0, i, axis=1) for i, scene in enumerate(scenes)])
     if len(places) < 2:
         raise SceneError(f"{_names(scenes)}: pre-training needs valid pixels, found {len(places)}.")
     return places
@@ -68,7 +68,7 @@ def pool_of(scenes: Sequence[Scene], superpixel: NDArray[np.int64], bands: Prepr
             f"{chosen.clusters} clusters of superpixels",
         )
     index, title = index_of(scenes)
-    values = np.concatenate([x[valid_of(scene)] for x, scene in zip(index, scenes, strict=True)])
+    values = np.concatenate([x[scene.usable] for x, scene in zip(index, scenes, strict=True)])
     return Pool(places, strata_of(values, chosen.strata), f"{chosen.strata} strata of {title}")
 
 

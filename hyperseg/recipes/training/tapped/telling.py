@@ -13,7 +13,6 @@ from hyperseg.core.sections import Figure, Section
 from hyperseg.core.words import listed, percent, thousands
 from hyperseg.engine import History
 from hyperseg.recipes.training.model import NetworkModel
-from hyperseg.recipes.training.tapped.unlabelled import valid_of
 
 CURVE = "The denoiser's loss: mean square of what it says of windows with noise, less what would be right."
 
@@ -30,7 +29,7 @@ def tell_tapped(
 
     network, spec = model.network, model.spec
     denoiser, head = (sum(w.numel() for w in part.parameters()) for part in (network.denoiser, network.head))
-    where = valid_of(scene) if pool is None else pool
+    where = scene.usable if pool is None else pool
     looked = pool_in_words(where, split, given=pool is not None)
     times = listed([f"{time:g}" for time in spec.times])
     sentences = (

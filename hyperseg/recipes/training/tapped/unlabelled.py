@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from hyperseg.core import Scene
 from hyperseg.core.runtime import Runtime
 from hyperseg.core.task import Task
 from hyperseg.data.patches import PatchSource
@@ -42,7 +40,7 @@ def components_of(task: Task, n: int) -> Preprocess:
     they are principal components.
     """
     scene = task.scenes[0]
-    pool = looked_at(task)[0]
+    pool = task.looked_at[0]
     found = fit_mnf(scene.with_(valid=pool), n)
     spectra = gather_spectra(scene, pool)
     if found is None:
@@ -53,15 +51,6 @@ def components_of(task: Task, n: int) -> Preprocess:
     scale = max(float(ratios.mean()), float(np.finfo(np.float32).tiny)) ** 0.5
     assert made.components is not None
     return replace(made, components=(made.components / scale).astype(np.float32))
-
-
-def looked_at(task: Task) -> tuple[NDArray[np.bool_], ...]:
-    """The pixels of each scene that may be looked at without a label: those of the pools, or all valid ones."""
-    return task.pools or tuple(valid_of(scene) for scene in task.scenes)
-
-
-def valid_of(scene: Scene) -> NDArray[np.bool_]:
-    return np.ones(scene.shape, bool) if scene.valid is None else scene.valid
 
 
 def objective_of(name: str, schedule: str | None) -> tuple[Objective, Schedule]:
