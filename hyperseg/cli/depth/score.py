@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hyperseg.cli.bench.samplers import MOST, Names
-from hyperseg.cli.depth.sample import sampling_of
+from hyperseg.cli.depth.sample import SampleCommand, sampling_of
 from hyperseg.cli.device import HELP, Device
-from hyperseg.cli.options import GroupedCommand, Section, by_set, setting_options
+from hyperseg.cli.options import setting_options
 from hyperseg.core import SettingError
 from hyperseg.recipes.depth.settings import CHOICES, SampleSettings
 
@@ -25,14 +25,7 @@ PATH = click.Path(path_type=Path)
 SEEDS, NUMBER = 5, 500  # checked against the recipe by a test
 
 
-class ScoreCommand(GroupedCommand):
-    """A command whose help lists the settings that --set changes."""
-
-    def sections(self, ctx: click.Context) -> Iterator[Section]:
-        yield from by_set([("sampling", SampleSettings())])
-
-
-@click.command(cls=ScoreCommand)
+@click.command(cls=SampleCommand)
 @click.argument("run", metavar="RUN", type=PATH)
 @click.option("--seeds", type=click.IntRange(1), default=SEEDS, show_default=True, help="Seeds of noise.")
 @click.option(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,12 @@ class Pairs:
     def __len__(self) -> int:
         """How many pictures have depth."""
         return sum(match.depth is not None for match in self.matches)
+
+    def some(self, which: Sequence[int]) -> Pairs:
+        """Some of the pictures, by number."""
+        return replace(
+            self, matches=tuple(self.matches[i] for i in which), names=tuple(self.names[i] for i in which)
+        )  # fmt: skip
 
     def pair(self, i: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Picture (h, w, 3) and depth (h, w) in `unit`, NaN where there is none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -110,9 +110,9 @@ def gather_folder(
     out, own = sorted(order[:held].tolist()), sorted(order[held : held + taken].tolist())
     rest = [i for i in range(len(pairs.names)) if i not in {*out, *own}]
     cut = partial(from_pairs, size=settings.size, crops=settings.crops, seed=seed)
-    labelled = cut(_some(pairs, own))  # these alone decide how depth is scaled
-    others = cut(_some(pairs, rest), bounds=(labelled.z_min, labelled.z_max)) if rest else _none(labelled)
-    held_out = cut(_some(pairs, out), bounds=(labelled.z_min, labelled.z_max))
+    labelled = cut(pairs.some(own))  # these alone decide how depth is scaled
+    others = cut(pairs.some(rest), bounds=(labelled.z_min, labelled.z_max)) if rest else _none(labelled)
+    held_out = cut(pairs.some(out), bounds=(labelled.z_min, labelled.z_max))
     told = (
         f"{counted(taken, 'picture')} whose depth is told to the heads, {len(rest)} others to learn from, {held} held "
         f"out; {counted(settings.crops, 'square')} of each (seed {seed}); z_min {labelled.z_min:.4g}, z_max "
@@ -123,13 +123,6 @@ def gather_folder(
         labelled.bounds, labelled.unit, tuple(pairs.names[i] for i in (*own, *rest)),
         tuple(pairs.names[i] for i in own), tuple(pairs.names[i] for i in out), _prints(pairs),
         (*pairs.remarks, told),
-    )  # fmt: skip
-
-
-def _some(pairs: Pairs, which: Sequence[int]) -> Pairs:
-    """Some of the pictures."""
-    return replace(
-        pairs, matches=tuple(pairs.matches[i] for i in which), names=tuple(pairs.names[i] for i in which)
     )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ from hyperseg.engine.one_cycle import step_generator, train_one_cycle
 from hyperseg.metrics.depth import abs_rel, delta1
 from hyperseg.recipes.depth.judge_networks import DepthCoder, DepthNetwork, JudgeSpec
 from hyperseg.recipes.depth.judging import DepthJudge, told
-from hyperseg.simulated.rooms import Z_MAX, Z_MIN, rooms
+from hyperseg.recipes.depth.pictures import from_rooms
+from hyperseg.simulated.rooms import Z_MAX, Z_MIN
 
 Float32 = NDArray[np.float32]
 Batch = tuple[Tensor, Tensor]
@@ -57,8 +58,8 @@ class JudgeSettings:
 
 def other_rooms(n: int, size: int, seed: int, *, held: bool = False) -> tuple[Float32, Float32]:
     """Rooms for the judge of a run of this seed, whose own rooms are of `seed`: pictures, and inverse depth."""
-    x, z = rooms(n, size, seed + (HELD_APART if held else APART))
-    return x, InverseDepth(Z_MIN, Z_MAX).of(z)
+    found = from_rooms(n, size, seed + (HELD_APART if held else APART))
+    return found.images, found.y
 
 
 def judge_of_rooms(size: int, settings: JudgeSettings, runtime: Runtime) -> DepthJudge:

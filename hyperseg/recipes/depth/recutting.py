@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 from hyperseg.io.depths import Pairs, open_pairs
@@ -40,6 +39,5 @@ def squares(run: DepthRun, *, only: Collection[str] | None = None, without: Coll
     """
     pairs, record = pairs_of(run), run.record
     which = [i for i, name in enumerate(pairs.names) if name not in without and (only is None or name in only)]
-    some = replace(pairs, matches=tuple(pairs.matches[i] for i in which), names=tuple(pairs.names[i] for i in which))
     of = record.settings
-    return from_pairs(some, of.size, crops=of.crops, seed=record.seed, bounds=(record.z_min, record.z_max))
+    return from_pairs(pairs.some(which), of.size, crops=of.crops, seed=record.seed, bounds=(record.z_min, record.z_max))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from hyperseg.core import RunError, SettingError, TrainingError
 from hyperseg.core.files import make_folder
 from hyperseg.core.words import one_line
 from hyperseg.dpm.denoise import Denoise, Prediction
+from hyperseg.dpm.features.features import key_of
 from hyperseg.dpm.grid import start
 from hyperseg.dpm.guidance import GUIDANCES
 from hyperseg.dpm.guidance.check import check_guided
@@ -189,7 +189,7 @@ def check_how(folder: Path, draw: Draw, seed: int) -> None:
     Raises:
         RunError: parts of other settings, networks or seed.
     """
-    now = json.loads(as_json({"settings": asdict(draw.settings), "seed": seed, "networks": _print_of(draw)}))
+    now = json.loads(as_json({"settings": asdict(draw.settings), "seed": seed, "networks": key_of(*draw.networks)}))
     file = folder / HOW
     if not file.exists():
         write_text(file, as_json(now))
@@ -253,12 +253,3 @@ def _not_finite(settings: SampleSettings, steps: NDArray[np.float64]) -> str:
     most = f" (its step was at most {ratios.max():.3g} times the sampler's own)" if len(ratios) else ""
     weights = ", ".join(f"{name} {weight:g}" for name, weight in weights_of(settings).items()) or "no guidance"
     return f"samples with {weights} by {settings.sampler} are not finite{most}: give smaller weights."
-
-
-def _print_of(draw: Draw) -> str:
-    """A checksum of all weights that samples come from."""
-    found = hashlib.sha256()
-    for net in draw.networks:
-        for tensor in net.state_dict().values():
-            found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()

@@ -61,10 +61,11 @@ def forecast(draw: Draw, cells: Sequence[tuple[str, int]], n: int) -> str:
     seconds, calls, sampler = 0.0, calls_of(draw.settings), SAMPLERS[draw.settings.sampler]
     fewest = max(TRIED, sampler.nfe(sampler.least))
     for row in dict.fromkeys(row for row, _ in cells):
-        few = replace(draw.settings, guidance=row, calls=min(fewest, draw.settings.calls), latest=1.0)
+        few = replace(draw.settings, guidance=row, calls=min(fewest, draw.settings.calls), earliest=0.0, latest=1.0)
         plain = _pace(replace(draw, settings=replace(few, consistency=0.0, prior=0.0)))
         own = _pace(replace(draw, settings=few))
-        share = draw.settings.latest / draw.settings.every if own > plain else 0.0  # of the calls that are guided
+        window = draw.settings.latest - draw.settings.earliest
+        share = window / draw.settings.every if own > plain else 0.0  # of the calls that are guided
         count = sum(1 for name, _ in cells if name == row)
         seconds += count * n * calls * (plain + share * (own - plain))
     return (
